@@ -1,0 +1,42 @@
+# Two commands: `make run` (a real comparison) and `make test` (everything CI checks). Each sets up what it needs.
+PY ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+TORCH := 2.13.0
+DATASET ?= appliance-support
+
+# Idle OpenMP threads must sleep, not spin: with contended cores a 20 ms training step otherwise takes seconds.
+export OMP_WAIT_POLICY ?= PASSIVE
+export TOKENIZERS_PARALLELISM ?= false
+
+.PHONY: setup run test lint types contracts unit help-docs clean
+setup: $(VENV)/.ok
+$(VENV)/.ok: pyproject.toml constraints.txt
+	$(PY) -m venv $(VENV)
+	$(BIN)/python -m pip install -q uv==0.13.8
+	$(BIN)/python -m pip install -q --no-index --no-deps torch==$(TORCH) 2>/dev/null \
+	  || $(BIN)/uv pip install -q --python $(BIN)/python --torch-backend auto torch==$(TORCH) \
+	  || echo "no build of torch $(TORCH) fitted to this machine was found; the default registry's build will be used"
+	$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e ".[dev]" \
+	  || $(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
+	touch $@
+
+run: setup
+	HF_HUB_OFFLINE=1 $(BIN)/tuningfork compare $(DATASET)
+
+test: lint types contracts unit
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+types: setup
+	$(BIN)/mypy
+contracts: setup
+	$(BIN)/lint-imports
+unit: setup
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q
+
+help-docs: setup
+	$(BIN)/python -m service.cli_help > docs/cli.md
+
+clean:
+	rm -rf $(VENV) var build *.egg-info

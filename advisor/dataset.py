@@ -1,0 +1,151 @@
+"""Documents, questions and their split: what a comparison is made from."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+
+class Split(StrEnum):
+    """What an example may be used for."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+class Task(StrEnum):
+    """What kind of answer is asked for; decides metrics and the answer instruction."""
+
+    QUESTION_ANSWERING = "question-answering"
+    CLASSIFICATION = "classification"
+    EXTRACTION = "extraction"
+    GENERATION = "generation"
+
+
+class Slice(StrEnum):
+    """Parts of the test set that are never pooled silently."""
+
+    SEEN_FACT = "seen-fact"
+    UNSEEN_FACT = "unseen-fact"
+    UNANSWERABLE = "unanswerable"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text the retrieval arms may read.
+
+    `metadata` holds whatever the source carried; it is shown, never interpreted.
+    """
+
+    id: str
+    title: str
+    text: str
+    metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A question with its accepted answers.
+
+    Attributes:
+        answers: Accepted references, canonical first; `()` means that no document answers the question.
+        document_ids: Documents that hold the answer (gold for retrieval); may be empty.
+        group: One fact, label case or record in all its wordings. Questions of a group are clustered in all statistics.
+    """
+
+    id: str
+    question: str
+    answers: tuple[str, ...]
+    document_ids: tuple[str, ...]
+    group: str
+    split: Split
+
+    @property
+    def answerable(self) -> bool:
+        """Whether any reference exists."""
+        return bool(self.answers)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetCard:
+    """What `dataset.toml` says.
+
+    Attributes:
+        language: BCP 47 tag.
+        metrics: Names in the metric registry; the first is the one the verdict is about.
+        instruction: The answer instruction given to every arm alike.
+        max_output_tokens: Longest answer the task needs.
+        schema: JSON Schema of an answer, for extraction tasks; None elsewhere.
+    """
+
+    name: str
+    task: Task
+    language: str
+    licence: str
+    metrics: tuple[str, ...]
+    description: str
+    instruction: str
+    max_output_tokens: int = 32
+    schema: Mapping[str, Any] | None = field(default=None, hash=False)
+
+
+@dataclass(frozen=True)
+class TrainingView:
+    """What tuning may see. It has no test split at all, so that leakage is a type error and not a mistake."""
+
+    card: DatasetCard
+    documents: tuple[Document, ...]
+    train: tuple[Example, ...]
+    validation: tuple[Example, ...]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A validated data set whose every example has a split."""
+
+    card: DatasetCard
+    documents: tuple[Document, ...]
+    examples: tuple[Example, ...]
+
+    def split(self, split: Split) -> tuple[Example, ...]:
+        """The examples of one split, in file order."""
+        return tuple(example for example in self.examples if example.split is split)
+
+    def training_view(self) -> TrainingView:
+        """The part of the data that tuning and prompt building may read."""
+        return TrainingView(self.card, self.documents, self.split(Split.TRAIN), self.split(Split.VALIDATION))
+
+    @cached_property
+    def trained_groups(self) -> frozenset[str]:
+        """Groups (facts) that a training question covers."""
+        return frozenset(example.group for example in self.split(Split.TRAIN))
+
+    def slice_of(self, example: Example) -> Slice:
+        """Whether tuning could have learnt this question's fact, or nothing answers it."""
+        if not example.answerable:
+            return Slice.UNANSWERABLE
+        return Slice.SEEN_FACT if example.group in self.trained_groups else Slice.UNSEEN_FACT
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 over card, documents and examples; equal hashes mean equal data whatever the files were."""
+        digest = hashlib.sha256()
+        rows: list[Any] = [
+            [
+                self.card.task,
+                self.card.instruction,
+                self.card.max_output_tokens,
+                list(self.card.metrics),
+                self.card.schema,
+            ]
+        ]
+        rows += [[d.id, d.title, d.text] for d in self.documents]
+        rows += [[e.id, e.question, e.answers, e.document_ids, e.group, e.split] for e in self.examples]
+        for row in rows:
+            digest.update(json.dumps(row, ensure_ascii=False, sort_keys=True).encode())
+            digest.update(b"\n")
+        return digest.hexdigest()

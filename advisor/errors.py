@@ -1,0 +1,11 @@
+"""Errors of the core; the whole tree is drawn in `lm.errors`."""
+
+from lm.errors import TuningForkError
+
+
+class DatasetError(TuningForkError):
+    """Documents or questions are unfit; the message names file, line or id."""
+
+
+class EvaluationError(TuningForkError):
+    """Scores or statistics cannot be computed from what was given."""

@@ -1,0 +1,82 @@
+"""What goes into a language model and what comes out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """Who speaks in a chat message."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat."""
+
+    role: Role
+    content: str
+
+
+Messages = Sequence[Message]
+
+
+class FinishReason(StrEnum):
+    """Why generation ended."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    CONTENT_FILTER = "content_filter"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What answering cost in tokens and seconds; adds up with `+`.
+
+    `latency_s` is this completion's share of the wall time (batch seconds / batch size), so that sums are true. For a
+    batch of one it is what a caller waits.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    embedding_tokens: int = 0
+    latency_s: float = 0.0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.embedding_tokens + other.embedding_tokens,
+            self.latency_s + other.latency_s,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationConfig:
+    """Decoding settings, the same for every arm of a comparison.
+
+    Attributes:
+        max_output_tokens: Hard end of an answer.
+        temperature: 0 is greedy and deterministic.
+        seed: Used only when temperature > 0.
+        stop: Texts that end an answer; they are cut off. The model's own end token always ends it.
+        batch_size: Prompts per forward pass. Batching changes greedy answers slightly, so it is part of the record.
+    """
+
+    max_output_tokens: int = 64
+    temperature: float = 0.0
+    seed: int = 0
+    stop: tuple[str, ...] = field(default=())
+    batch_size: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One generated text and what it cost."""
+
+    text: str
+    usage: Usage
+    finish_reason: FinishReason

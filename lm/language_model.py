@@ -1,0 +1,45 @@
+"""The one protocol every language model speaks."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol, runtime_checkable
+
+from lm.completion import Completion, GenerationConfig, Messages
+
+
+@runtime_checkable
+class LanguageModel(Protocol):
+    """A chat model. Batch first: one prompt is a batch of one."""
+
+    @property
+    def name(self) -> str:
+        """The name shown in reports, e.g. `pocket` or `openai:gpt-5-mini`."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that decides answers besides prompt and decoding: weights, tokenizer, template, dtype, endpoint."""
+        ...
+
+    @property
+    def context_tokens(self) -> int:
+        """How many tokens prompt and answer may have together."""
+        ...
+
+    def count_tokens(self, prompt: Messages) -> int:
+        """Tokens of a prompt as the model will see it, chat template included.
+
+        Exact for local models. Remote models without a public tokenizer over-estimate; the reply's usage is what is billed.
+        """
+        ...
+
+    def generate(self, prompts: Sequence[Messages], config: GenerationConfig) -> list[Completion]:
+        """One completion a prompt, in order.
+
+        Raises:
+            LanguageModelError: a prompt leaves no room for an answer, or the model failed.
+        """
+        ...
+
+    def stream(self, prompt: Messages, config: GenerationConfig) -> Iterator[str]:
+        """Pieces of one answer as they are generated; joined they equal `generate`'s text for a batch of one."""
+        ...

@@ -1,0 +1,1 @@
+"""Retrieval: chunks, embeddings, the index, and the prompt builder made of them."""

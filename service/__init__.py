@@ -1,0 +1,1 @@
+"""Settings, composition of the arms, durable runs and the command line."""
