@@ -1,4 +1,4 @@
-"""A scripted language model: answers are given in advance, tokens are words. A product, for tests and demonstrations."""
+"""A scripted language model: answers are given in advance, tokens are words. A product, also for tests."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence

@@ -17,7 +17,7 @@ class LanguageModel(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """A hash of all that decides answers besides prompt and decoding: weights, tokenizer, template, dtype, endpoint."""
+        """A hash of what decides answers besides prompt and decoding: weights, tokenizer, template, dtype, endpoint."""
         ...
 
     @property
@@ -28,7 +28,7 @@ class LanguageModel(Protocol):
     def count_tokens(self, prompt: Messages) -> int:
         """Tokens of a prompt as the model will see it, chat template included.
 
-        Exact for local models. Remote models without a public tokenizer over-estimate; the reply's usage is what is billed.
+        Exact for local models. Remote models without a public tokenizer over-estimate; the reply's usage is billed.
         """
         ...
 
