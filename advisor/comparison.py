@@ -1,0 +1,242 @@
+"""What a finished comparison is: plain data that reports, pages and gates read. Nothing here computes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from advisor.answer import Answer, BuildUsage
+from advisor.dataset import DatasetCard, Slice
+from advisor.score import Score
+from lm.completion import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A point estimate and its interval, in the units of the estimate."""
+
+    estimate: float
+    low: float
+    high: float
+    level: float = 0.95
+    method: str = ""
+
+
+class ArmRole(StrEnum):
+    """Candidates can win; references only give scale."""
+
+    CANDIDATE = "candidate"
+    REFERENCE = "reference"
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionRecord:
+    """One arm's answer to one test question, with every score of it. A row of `results.jsonl`.
+
+    Attributes:
+        cluster: Questions of a cluster (one document or one fact) are resampled together.
+        failure: Class of failure for a wrong answer, "" where it is right or was not classified.
+    """
+
+    arm: str
+    example_id: str
+    question: str
+    references: tuple[str, ...]
+    gold_document_ids: tuple[str, ...]
+    slice: Slice
+    group: str
+    cluster: str
+    answer: Answer
+    scores: Mapping[str, Score] = field(hash=False)
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSummary:
+    """A metric of one arm over one slice, or over all slices weighed by production traffic (`slice` None).
+
+    Attributes:
+        interval: None where nothing was scored.
+        n: Scored questions. n_unscored: questions that could not be scored; they are never counted as 0.
+    """
+
+    metric: str
+    slice: Slice | None
+    interval: Interval | None
+    n: int
+    n_clusters: int
+    n_unscored: int
+
+
+@dataclass(frozen=True, slots=True)
+class LatencySummary:
+    """What one caller waits: measured one question at a time, warm, in seconds."""
+
+    p50_s: float
+    p95_s: float
+    n: int
+    n_changed_by_batching: int
+
+
+@dataclass(frozen=True, slots=True)
+class CostEstimate:
+    """Money of one arm, from measured tokens and seconds and a dated price list.
+
+    Attributes:
+        build_usd: Once: embedding, index, training.
+        serve_usd_per_query: Each question, on the stated machine or endpoint.
+        usd_per_correct_answer: Serving cost over accuracy; None when no answer was right.
+        monthly_usd: Build spread over `amortisation_months`, refresh and serving at the declared volume.
+        basis: How it was computed, in one line ("own machine at 0.08 USD/h, 31 questions/s").
+    """
+
+    build_usd: float
+    serve_usd_per_query: float
+    usd_per_correct_answer: float | None
+    refresh_usd_per_month: float
+    monthly_usd: float
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArmSummary:
+    """One arm of a comparison, aggregated.
+
+    Attributes:
+        label: How the arm is built, for people ("pocket + 4 retrieved passages").
+        usage_per_question: Means over the test questions.
+        throughput_per_s: Questions a second in batches, the figure behind own-machine cost.
+        build_usage: None for references, which are not built.
+    """
+
+    kind: str
+    role: ArmRole
+    label: str
+    metrics: tuple[MetricSummary, ...]
+    usage_per_question: Usage
+    throughput_per_s: float
+    build_usage: BuildUsage
+    latency: LatencySummary | None
+    cost: CostEstimate | None
+    n_questions: int
+    n_length_stopped: int
+
+    def metric(self, name: str, part: Slice | None = None) -> MetricSummary | None:
+        """The summary of one metric over one slice (None: traffic-weighted), if it was measured."""
+        return next((m for m in self.metrics if m.metric == name and m.slice is part), None)
+
+
+@dataclass(frozen=True, slots=True)
+class PairedDifference:
+    """Mean score of `first` minus `second` over the same questions.
+
+    Attributes:
+        p_value: Two-sided, of the named test; p_adjusted: after Holm over all pairs reported.
+        n_unscored: Pairs left out because either score is missing.
+    """
+
+    metric: str
+    first: str
+    second: str
+    interval: Interval
+    p_value: float
+    p_adjusted: float
+    test: str
+    n: int
+    n_clusters: int
+    n_unscored: int
+
+
+class Severity(StrEnum):
+    """What a finding does to the verdict."""
+
+    BLOCK = "block"
+    WARN = "warn"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFinding:
+    """Something found wrong or worth knowing about how the comparison was made."""
+
+    check: str
+    severity: Severity
+    message: str
+    remedy: str
+    items: tuple[str, ...] = ()
+
+
+class Verdict(StrEnum):
+    """How a comparison ends."""
+
+    WINNER = "winner"
+    NO_CLEAR_WINNER = "no clear winner"
+    INSUFFICIENT_DATA = "insufficient data"
+    INVALID_COMPARISON = "invalid comparison"
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """What to ship, how sure that is, and why.
+
+    Attributes:
+        arm: The winner; without one the cheapest arm non-inferior to the best; None when no verdict is possible.
+        headline: The verdict in one sentence.
+        probability_best: Share of bootstrap resamples in which each candidate has the highest weighted mean.
+        minimum_detectable_effect: Smallest true difference this test set would detect with power .8 at alpha .05.
+        questions_needed: Test questions that would settle the observed difference; None when not finite or not needed.
+    """
+
+    verdict: Verdict
+    arm: str | None
+    headline: str
+    reasons: tuple[str, ...]
+    metric: str
+    margin: float
+    coverage: float
+    slice_weights: Mapping[str, float] = field(hash=False)
+    probability_best: Mapping[str, float] = field(hash=False)
+    minimum_detectable_effect: float | None
+    questions_needed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A finished comparison, ready to be reported.
+
+    Attributes:
+        settings: Everything that was set, with units in the names.
+        hashes: Content hashes: dataset, model, prices, each stage.
+        versions: Library versions.
+        wall_s: Seconds of the run that computed it, cached stages not counted again.
+    """
+
+    id: str
+    created_at: str
+    card: DatasetCard
+    dataset_hash: str
+    n_documents: int
+    split_sizes: Mapping[str, int] = field(hash=False)
+    slice_sizes: Mapping[str, int] = field(hash=False)
+    model: str
+    arms: tuple[ArmSummary, ...]
+    differences: tuple[PairedDifference, ...]
+    recommendation: Recommendation
+    findings: tuple[AuditFinding, ...]
+    settings: Mapping[str, Any] = field(hash=False)
+    hashes: Mapping[str, str] = field(hash=False)
+    versions: Mapping[str, str] = field(hash=False)
+    prices_as_of: str
+    prices_source: str
+    wall_s: float
+
+    def arm(self, kind: str) -> ArmSummary:
+        """The arm of that name.
+
+        Raises:
+            KeyError: the comparison has no such arm.
+        """
+        for arm in self.arms:
+            if arm.kind == kind:
+                return arm
+        raise KeyError(kind)
