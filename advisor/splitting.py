@@ -1,0 +1,176 @@
+"""Splitting questions fairly, and finding wordings that stand on both sides of a split.
+
+A group is one fact, label case or record in all its wordings. Sets whose groups have several wordings are knowledge
+sets: half of the facts are asked in training (and tested in another wording: the slice seen-fact), half never
+(unseen-fact), so that what tuning learnt is told from what only the documents hold. All other sets are split by whole
+groups.
+"""
+
+import random
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from advisor.dataset import Example, Split
+
+VALIDATION_SHARE = 0.15
+TEST_SHARE = 0.3
+TRAINED_UNANSWERABLE_SHARE = 0.3
+NEAR_DUPLICATE_JACCARD = 0.85
+
+
+def assign_splits(examples: Sequence[Example], *, seed: int = 0, seen_share: float = 0.5) -> tuple[Example, ...]:
+    """Give every example a split; the same examples and seed give the same split whatever their order.
+
+    Args:
+        seen_share: Share of facts that training asks about, for knowledge sets.
+    """
+    groups: dict[str, list[Example]] = defaultdict(list)
+    for example in sorted(examples, key=lambda e: e.id):
+        groups[example.group].append(example)
+    answerable = [group for group in groups.values() if group[0].answerable]
+    unanswerable = [group for group in groups.values() if not group[0].answerable]
+    several = sum(len(group) > 1 for group in answerable)
+    split: dict[str, Split] = {}
+    rng = random.Random(seed)
+    if several > len(answerable) / 2:
+        _split_knowledge(answerable, split, rng, seen_share)
+        _split_whole(unanswerable, split, rng, train=TRAINED_UNANSWERABLE_SHARE, validation=VALIDATION_SHARE)
+    else:
+        train = 1 - TEST_SHARE - VALIDATION_SHARE
+        by_answer: dict[str, list[list[Example]]] = defaultdict(list)
+        for group in [*answerable, *unanswerable]:
+            by_answer[group[0].answers[0] if group[0].answers else ""].append(group)
+        repeated = [label for label, members in by_answer.items() if len(members) > 2]
+        strata = [by_answer[label] for label in repeated]
+        strata.append([g for label, members in by_answer.items() if label not in set(repeated) for g in members])
+        for stratum in strata:
+            _split_whole(stratum, split, rng, train=train, validation=VALIDATION_SHARE)
+    return tuple(replace(example, split=split[example.id]) for example in examples)
+
+
+def _split_whole(
+    groups: list[list[Example]], split: dict[str, Split], rng: random.Random, *, train: float, validation: float
+) -> None:
+    """Whole groups to one side each, in the given shares."""
+    order = groups.copy()
+    rng.shuffle(order)
+    n_train, n_validation = round(train * len(order)), round(validation * len(order))
+    for i, group in enumerate(order):
+        side = Split.TRAIN if i < n_train else Split.VALIDATION if i < n_train + n_validation else Split.TEST
+        split.update({example.id: side for example in group})
+
+
+def _split_knowledge(
+    groups: list[list[Example]], split: dict[str, Split], rng: random.Random, seen_share: float
+) -> None:
+    """Facts asked in training keep one wording back for test or validation; the others are never asked in training.
+
+    Facts of one document are dealt to both halves in turn, so that the slices differ in what was trained and nothing
+    else.
+    """
+    order = groups.copy()
+    rng.shuffle(order)
+    order.sort(key=lambda group: group[0].document_ids[:1])  # stable: keeps facts of a document together, shuffled
+    owed = rng.random()
+    seen: list[list[Example]] = []
+    unseen: list[list[Example]] = []
+    for group in order:
+        owed += seen_share
+        if owed >= 1 and len(group) > 1:
+            owed -= 1
+            seen.append(group)
+        else:
+            unseen.append(group)
+    for groups_of_side in (seen, unseen):
+        rng.shuffle(groups_of_side)
+    n_validation = round(VALIDATION_SHARE * len(seen))
+    for i, group in enumerate(seen):
+        wordings = group.copy()
+        rng.shuffle(wordings)
+        split[wordings[0].id] = Split.VALIDATION if i < n_validation else Split.TEST
+        split.update({example.id: Split.TRAIN for example in wordings[1:]})
+    n_validation = round(VALIDATION_SHARE * len(unseen))
+    for i, group in enumerate(unseen):
+        split.update({example.id: Split.VALIDATION if i < n_validation else Split.TEST for example in group})
+
+
+def normalise_wording(text: str) -> str:
+    """Case, accents of compatibility forms, punctuation and spacing folded away: equal results are the same wording."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(re.findall(r"\w+", folded))
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A test question whose wording also stands in training."""
+
+    test_id: str
+    train_id: str
+    similarity: float
+
+
+def find_leaks(train: Sequence[Example], test: Sequence[Example]) -> list[Leak]:
+    """Test questions worded as some training question, exactly or trivially changed.
+
+    Trivially changed: the character 4-gram sets of the normalised wordings overlap by `NEAR_DUPLICATE_JACCARD`, and no
+    word that stands in only one of them is a name or holds a digit ("Tide 7" and "Tide 9" ask different things).
+    """
+    index: dict[str, list[int]] = defaultdict(list)
+    train_grams = [_grams(normalise_wording(example.question)) for example in train]
+    for i, grams in enumerate(train_grams):
+        for gram in grams:
+            index[gram].append(i)
+    leaks: list[Leak] = []
+    for example in test:
+        wording = normalise_wording(example.question)
+        grams = _grams(wording)
+        shared: dict[int, int] = defaultdict(int)
+        for gram in grams:
+            for i in index.get(gram, ()):
+                shared[i] += 1
+        best: Leak | None = None
+        for i, n_shared in shared.items():
+            similarity = n_shared / (len(grams) + len(train_grams[i]) - n_shared)
+            if similarity < NEAR_DUPLICATE_JACCARD or (best and similarity <= best.similarity):
+                continue
+            if _distinguished(example, train[i]):
+                continue
+            best = Leak(example.id, train[i].id, similarity)
+        if best:
+            leaks.append(best)
+    return leaks
+
+
+def _grams(text: str) -> frozenset[str]:
+    padded = f"  {text}  "
+    return frozenset(padded[i : i + 4] for i in range(len(padded) - 3))
+
+
+def _distinguished(first: Example, second: Example) -> bool:
+    """Whether the words that differ name different things: then the questions are about twins and not a leak."""
+    if first.group == second.group:
+        return False
+    ours, theirs = _words(first.question), _words(second.question)
+    differing = [ours[word] for word in ours.keys() - theirs.keys()] + [theirs[w] for w in theirs.keys() - ours.keys()]
+    return any(word != word.casefold() or any(c.isdigit() for c in word) for word in differing)
+
+
+def _words(text: str) -> dict[str, str]:
+    """Words by their folded form; the first word of the text is folded, since its capital says nothing."""
+    words = re.findall(r"\w+", unicodedata.normalize("NFKC", text))
+    return {word.casefold(): (word if i else word.casefold()) for i, word in enumerate(words)}
+
+
+def find_duplicates(examples: Iterable[Example]) -> list[tuple[str, str]]:
+    """Pairs of ids within one split whose questions are worded the same."""
+    seen: dict[tuple[Split, str], str] = {}
+    pairs: list[tuple[str, str]] = []
+    for example in examples:
+        key = (example.split, normalise_wording(example.question))
+        if key in seen:
+            pairs.append((seen[key], example.id))
+        seen.setdefault(key, example.id)
+    return pairs
