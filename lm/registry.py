@@ -1,0 +1,187 @@
+"""Every language model that can be named, and how it is loaded: one visible table.
+
+A new provider is a class that speaks `lm.language_model.LanguageModel` and one row in `SCHEMES`. Nothing heavy is
+imported before a model is asked for.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lm.errors import ConfigError, LanguageModelError, MissingDependencyError
+from lm.language_model import LanguageModel
+from lm.model_files import count_parameters, find_weight_files
+
+POCKET_CHECKPOINT = Path(__file__).parent / "pocket" / "checkpoint"
+"""The embedded model: small enough to come with the package, large enough to read a passage."""
+
+_LOCAL_PACKAGES = frozenset({"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "jinja2"})
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """What a caller may ask of a model besides its name; a kind of model reads what applies to it.
+
+    Attributes:
+        device: `cpu`, `cuda`, ...; a GPU if there is one. Local models.
+        dtype: `float32`, `bfloat16` or `float16`; chosen by hardware if not given. Local models.
+        trust_remote_code: Run Python code that comes with a model. Local models.
+        revision: Branch, tag or commit. Hub models.
+        context_tokens: Longest prompt and answer together. Remote models, which do not tell.
+    """
+
+    device: str | None = None
+    dtype: str | None = None
+    trust_remote_code: bool = False
+    revision: str | None = None
+    context_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """One kind of model: what is before the colon of a spec.
+
+    Attributes:
+        load: Takes what is after the colon, and the options.
+        packages: Import names it needs; one of them missing is the user's to install.
+        install: The command that brings them.
+    """
+
+    spec: str
+    description: str
+    runs_on: str
+    load: Callable[[str, LoadOptions], LanguageModel]
+    packages: frozenset[str]
+    install: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownModel:
+    """One row of `tuningfork models`.
+
+    Attributes:
+        name: What to type; words in capitals stand for a choice.
+        parameters: How many, None if it depends on the choice.
+    """
+
+    name: str
+    kind: str
+    description: str
+    runs_on: str
+    parameters: int | None
+
+
+def load_language_model(
+    spec: str,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    trust_remote_code: bool = False,
+    revision: str | None = None,
+    context_tokens: int | None = None,
+) -> LanguageModel:
+    """Load the model a spec names.
+
+    Args:
+        spec: `pocket`; `hf:ID_OR_PATH`, or the bare path or `org/name`; `openai:MODEL`, at OPENAI_BASE_URL or at
+            `openai:MODEL@http://host:port/v1`.
+        device: See `LoadOptions`, also for the others.
+
+    Raises:
+        ConfigError: no kind of model is called so.
+        LanguageModelError: the model cannot be loaded.
+        MissingDependencyError: a package it needs is not installed.
+    """
+    scheme_name, rest = _parse(spec)
+    scheme = SCHEMES[scheme_name]
+    try:
+        return scheme.load(rest, LoadOptions(device, dtype, trust_remote_code, revision, context_tokens))
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in scheme.packages:
+            raise
+        raise MissingDependencyError(
+            f"the model {spec!r} needs the package {error.name!r}, which is not installed: {scheme.install}"
+        ) from error
+
+
+def known_models() -> list[KnownModel]:
+    """What can be named, in the order of the table."""
+    return [
+        KnownModel(scheme.spec, name, scheme.description, scheme.runs_on, _n_parameters(name))
+        for name, scheme in SCHEMES.items()
+    ]
+
+
+def _parse(spec: str) -> tuple[str, str]:
+    """Scheme and the rest of a spec."""
+    name, colon, rest = spec.strip().partition(":")
+    if name in SCHEMES and (bool(colon) != (name == "pocket")) and bool(rest.strip()) == bool(colon):
+        return name, rest.strip()
+    is_path = spec.startswith((".", "/", "~")) or Path(spec).is_dir()
+    if spec and name not in SCHEMES and (is_path or (not colon and spec.count("/") == 1)):
+        return "hf", spec
+    possible = ", ".join(f"`{scheme.spec}`" for scheme in SCHEMES.values())
+    raise ConfigError(f"unknown model {spec!r}; possible are {possible}, a folder like `./my-model`, or `org/name`")
+
+
+def _n_parameters(scheme_name: str) -> int | None:
+    if scheme_name != "pocket":
+        return None
+    try:
+        return count_parameters(find_weight_files(POCKET_CHECKPOINT))
+    except (LanguageModelError, OSError):
+        return None
+
+
+def _load_pocket(rest: str, options: LoadOptions) -> LanguageModel:
+    from lm.huggingface import load_huggingface_model
+
+    return load_huggingface_model(POCKET_CHECKPOINT, name="pocket", device=options.device, dtype=options.dtype)
+
+
+def _load_huggingface(rest: str, options: LoadOptions) -> LanguageModel:
+    from lm.huggingface import load_huggingface_model
+
+    return load_huggingface_model(
+        rest,
+        device=options.device,
+        dtype=options.dtype,
+        trust_remote_code=options.trust_remote_code,
+        revision=options.revision,
+    )
+
+
+def _load_openai(rest: str, options: LoadOptions) -> LanguageModel:
+    from lm.openai_compatible import OpenAICompatibleModel
+
+    model, _, base_url = rest.partition("@")
+    return OpenAICompatibleModel(model, base_url=base_url or None, context_tokens=options.context_tokens)
+
+
+SCHEMES: Mapping[str, Scheme] = {
+    "pocket": Scheme(
+        spec="pocket",
+        description="the embedded model: reads short passages, knows little by heart",
+        runs_on="this machine",
+        load=_load_pocket,
+        packages=_LOCAL_PACKAGES,
+        install="pip install torch transformers",
+    ),
+    "hf": Scheme(
+        spec="hf:ID_OR_PATH",
+        description="any causal language model of the Hugging Face hub or in a folder, as safetensors",
+        runs_on="this machine",
+        load=_load_huggingface,
+        packages=_LOCAL_PACKAGES,
+        install="pip install torch transformers",
+    ),
+    "openai": Scheme(
+        spec="openai:MODEL[@BASE_URL]",
+        description="any OpenAI-compatible endpoint: OpenAI, Azure OpenAI, vLLM, Ollama, llama.cpp",
+        runs_on="the endpoint",
+        load=_load_openai,
+        packages=frozenset({"openai", "httpx2"}),
+        install="pip install 'openai>=3.3'",
+    ),
+}
+"""Scheme to loader."""
