@@ -32,6 +32,8 @@ class Slice(StrEnum):
     SEEN_FACT = "seen-fact"
     UNSEEN_FACT = "unseen-fact"
     UNANSWERABLE = "unanswerable"
+    NEW_CASE = "new-case"
+    """A case of a label, record or text task: every test case is new, and no single fact answers it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,15 @@ class Dataset:
         """Whether tuning could have learnt this question's fact, or nothing answers it."""
         if not example.answerable:
             return Slice.UNANSWERABLE
+        if self.card.task is not Task.QUESTION_ANSWERING:
+            return Slice.NEW_CASE
         return Slice.SEEN_FACT if example.group in self.trained_groups else Slice.UNSEEN_FACT
+
+    def cluster_of(self, example: Example) -> str:
+        """Questions that succeed and fail together: those on one document, or one case where documents are shared."""
+        if self.card.task is Task.QUESTION_ANSWERING and example.document_ids:
+            return example.document_ids[0]
+        return example.group
 
     @cached_property
     def content_hash(self) -> str:

@@ -1,0 +1,309 @@
+"""Intervals and tests for paired scores on clustered questions.
+
+Questions on one document succeed and fail together, so whole clusters are resampled; clustered standard errors can be
+three times the naive ones (Miller 2024, arXiv:2411.00640). Below a few hundred questions intervals by the central limit
+theorem are too short (Bowyer 2025, arXiv:2503.01747), so none are used.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from advisor.comparison import Interval
+from advisor.errors import EvaluationError
+
+Floats = NDArray[np.float64]
+N_RESAMPLES = 10_000
+_BLOCK = 1_000
+
+
+def wilson_interval(n_successes: int, n: int, *, level: float = 0.95) -> Interval:
+    """Interval of a proportion of independent trials.
+
+    Raises:
+        EvaluationError: no trials, or more successes than trials.
+    Source:
+        Wilson 1927, "Probable inference, the law of succession, and statistical inference", JASA 22.
+    """
+    if n < 1 or not 0 <= n_successes <= n:
+        raise EvaluationError(
+            f"a proportion of {n_successes} in {n} trials has no interval; score at least one question"
+        )
+    from scipy.stats import norm
+
+    z = float(norm.ppf(0.5 + level / 2))
+    share = n_successes / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return Interval(share, max(0.0, centre - half), min(1.0, centre + half), level, "Wilson")
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Scores of several arms on the same questions, with the slices and clusters of these.
+
+    Attributes:
+        arms: Names, length n_arms.
+        values: Shape (n_arms, n_questions), NaN where unscored.
+        slices: Slice of each question, length n_questions.
+        clusters: Cluster of each question, length n_questions.
+        weights: Share of production traffic of each slice; slices without questions are left out and the rest rescaled.
+    """
+
+    arms: tuple[str, ...]
+    values: Floats
+    slices: tuple[str, ...]
+    clusters: tuple[str, ...]
+    weights: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        shape = (len(self.arms), len(self.slices))
+        if self.values.shape != shape or len(self.clusters) != len(self.slices):
+            raise EvaluationError(
+                f"scores of shape {self.values.shape} do not fit {shape[0]} arms on {shape[1]} questions"
+            )
+        if not self.slices:
+            raise EvaluationError("there is no test question to compare on; mark some questions as test")
+        present = {name: self.weights.get(name, 0.0) for name in set(self.slices)}
+        if any(weight < 0 for weight in self.weights.values()) or sum(present.values()) <= 0:
+            raise EvaluationError(f"slice weights {dict(self.weights)} leave no weight on any slice that has questions")
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Per cluster and slice: sums of scores and counts, so that a resample is one matrix product."""
+
+    totals: Floats  # (n_clusters, n_columns, n_slices)
+    counts: Floats  # (n_clusters, n_columns, n_slices)
+    weights: Floats  # (n_slices,)
+
+    def means(self, multiplicity: Floats) -> Floats:
+        """Weighted means for multiplicities of clusters, shape (n_resamples, n_columns); NaN where a slice is empty."""
+        n_clusters, n_columns, n_slices = self.totals.shape
+        flat = (n_clusters, n_columns * n_slices)
+        totals = (multiplicity @ self.totals.reshape(flat)).reshape(-1, n_columns, n_slices)
+        counts = (multiplicity @ self.counts.reshape(flat)).reshape(-1, n_columns, n_slices)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return (totals / counts) @ self.weights
+
+
+def _sums(columns: Floats, slices: Sequence[str], clusters: Sequence[str], weights: Mapping[str, float]) -> _Sums:
+    """Columns of shape (n_columns, n_questions), NaN where there is no value."""
+    names = sorted({name for name in slices if weights.get(name, 0.0) > 0})
+    raw = np.array([weights[name] for name in names])
+    cluster_ids = {name: i for i, name in enumerate(sorted(set(clusters)))}
+    shape = (len(cluster_ids), len(columns), len(names))
+    totals, counts = np.zeros(shape), np.zeros(shape)
+    cluster_index = np.array([cluster_ids[name] for name in clusters])
+    for k, name in enumerate(names):
+        members = np.array([s == name for s in slices])
+        for j, column in enumerate(columns):
+            scored = members & ~np.isnan(column)
+            np.add.at(totals[:, j, k], cluster_index[scored], column[scored])
+            np.add.at(counts[:, j, k], cluster_index[scored], 1.0)
+    return _Sums(totals, counts, raw / raw.sum())
+
+
+def _resampled(sums: _Sums, *, n_resamples: int, seed: int) -> Floats:
+    """Bootstrap distribution of the weighted means, shape (n_resamples, n_columns)."""
+    n_clusters = sums.totals.shape[0]
+    if n_clusters < 2:
+        raise EvaluationError(
+            "all questions belong to one cluster (one document or fact), so no interval can be formed; "
+            "add questions on other documents"
+        )
+    rng = np.random.default_rng(seed)
+    share = np.full(n_clusters, 1 / n_clusters)
+    blocks = []
+    for start in range(0, n_resamples, _BLOCK):
+        size = min(_BLOCK, n_resamples - start)
+        multiplicity = rng.multinomial(n_clusters, share, size=size).astype(np.float64)
+        blocks.append(sums.means(multiplicity))
+    means = np.concatenate(blocks)
+    usable = ~np.isnan(means).any(axis=1)
+    if usable.mean() < 0.5:
+        raise EvaluationError(
+            "a slice has so few documents or facts that most resamples miss it; add questions, or give it weight 0"
+        )
+    return np.asarray(means[usable])
+
+
+def _interval(observed: float, resampled: Floats, n_clusters: int, level: float) -> Interval:
+    """Percentile interval with tails moved out as a t interval's are: plain percentiles are short for few clusters.
+
+    Source:
+        Hesterberg 2015, "What teachers should know about the bootstrap", The American Statistician 69: expanded
+        percentile interval.
+    """
+    from scipy.stats import norm, t
+
+    tail = float(norm.cdf(sqrt(n_clusters / (n_clusters - 1)) * t.ppf((1 - level) / 2, n_clusters - 1)))
+    low, high = np.quantile(resampled, [tail, 1 - tail])
+    return Interval(observed, float(low), float(high), level, "clustered bootstrap")
+
+
+def mean_interval(
+    values: Floats,
+    clusters: Sequence[str],
+    *,
+    slices: Sequence[str] | None = None,
+    weights: Mapping[str, float] | None = None,
+    level: float = 0.95,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Interval of one arm's mean score, by whole clusters; weighted over slices if they are given.
+
+    Args:
+        values: Scores, shape (n_questions,), NaN where unscored.
+        clusters: Cluster of each question.
+    Returns:
+        A Wilson interval when every question is its own cluster, scores are 0 or 1 and nothing is weighted.
+    Raises:
+        EvaluationError: nothing scored, or a single cluster.
+    """
+    scored = ~np.isnan(values)
+    if not scored.any():
+        raise EvaluationError("no question could be scored, so there is no mean; see the reasons of the unscored ones")
+    kept = values[scored]
+    independent = len(set(np.array(clusters)[scored])) == len(kept)
+    if slices is None and independent and np.isin(kept, (0.0, 1.0)).all():
+        return wilson_interval(int(kept.sum()), len(kept), level=level)
+    names = list(slices) if slices is not None else ["all"] * len(values)
+    sums = _sums(values[None, :], names, clusters, weights if weights is not None else {"all": 1.0})
+    observed = float(sums.means(np.ones((1, sums.totals.shape[0])))[0, 0])
+    resampled = _resampled(sums, n_resamples=n_resamples, seed=seed)[:, 0]
+    return _interval(observed, resampled, sums.totals.shape[0], level)
+
+
+@dataclass(frozen=True)
+class ArmBootstrap:
+    """Joint bootstrap of all arms: the same clusters are drawn for every arm, so differences are paired.
+
+    Attributes:
+        observed: Weighted mean of each arm, shape (n_arms,).
+        resampled: Shape (n_resamples, n_arms).
+    """
+
+    arms: tuple[str, ...]
+    observed: Floats
+    resampled: Floats
+
+    def probability_best(self) -> dict[str, float]:
+        """Share of resamples in which each arm has the highest mean; ties are shared."""
+        best = self.resampled == self.resampled.max(axis=1, keepdims=True)
+        share = (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
+        return {arm: float(p) for arm, p in zip(self.arms, share, strict=True)}
+
+
+def bootstrap_arms(table: ScoreTable, *, n_resamples: int = N_RESAMPLES, seed: int = 0) -> ArmBootstrap:
+    """Resample clusters once for all arms.
+
+    Raises:
+        EvaluationError: a single cluster, or an arm without any score in a weighted slice.
+    """
+    sums = _sums(table.values, table.slices, table.clusters, table.weights)
+    observed = sums.means(np.ones((1, sums.totals.shape[0])))[0]
+    return ArmBootstrap(table.arms, observed, _resampled(sums, n_resamples=n_resamples, seed=seed))
+
+
+def paired_bootstrap(
+    first: Floats,
+    second: Floats,
+    clusters: Sequence[str],
+    *,
+    slices: Sequence[str] | None = None,
+    weights: Mapping[str, float] | None = None,
+    level: float = 0.95,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
+) -> tuple[Interval, float]:
+    """Interval of mean(first) - mean(second) over the same questions by whole clusters, and a two-sided p-value.
+
+    Args:
+        first: Scores, shape (n_questions,), NaN where unscored; pairs with a NaN are left out.
+        second: Same shape and order.
+        clusters: Cluster of each question.
+        slices: Slice of each question, with `weights` for the traffic-weighted difference.
+    Returns:
+        The percentile interval, and p by inverting it: twice the smaller tail of the resamples around 0, never below
+        1 / (n_resamples + 1).
+    Raises:
+        EvaluationError: shapes differ, no scored pair, or fewer than 2 clusters.
+    Source:
+        Miller 2024, arXiv:2411.00640, section 3; Davison & Hinkley 1997, chapter 4 for the p-value's +1.
+    """
+    if first.shape != second.shape or len(clusters) != len(first):
+        raise EvaluationError(f"paired scores differ in shape: {first.shape}, {second.shape}, {len(clusters)} clusters")
+    difference = first - second
+    if np.isnan(difference).all():
+        raise EvaluationError("no question is scored for both arms; see the reasons of the unscored ones")
+    names = list(slices) if slices is not None else ["all"] * len(first)
+    sums = _sums(difference[None, :], names, clusters, weights if weights is not None else {"all": 1.0})
+    observed = float(sums.means(np.ones((1, sums.totals.shape[0])))[0, 0])
+    resampled = _resampled(sums, n_resamples=n_resamples, seed=seed)[:, 0]
+    n = len(resampled)
+    tail = min((resampled <= 0).sum(), (resampled >= 0).sum())
+    p_value = min(1.0, 2 * (float(tail) + 1) / (n + 1))
+    return _interval(observed, resampled, sums.totals.shape[0], level), p_value
+
+
+def mcnemar_exact(first: Floats, second: Floats) -> float:
+    """Two-sided exact p-value for paired scores of 0 and 1 on independent questions; pairs with a NaN are left out.
+
+    Raises:
+        EvaluationError: a score is neither 0 nor 1.
+    Source:
+        McNemar 1947, Psychometrika 12; exact binomial form.
+    """
+    pair = ~np.isnan(first) & ~np.isnan(second)
+    a, b = first[pair], second[pair]
+    if not np.isin(np.concatenate([a, b]), (0.0, 1.0)).all():
+        raise EvaluationError("McNemar's test is for scores of 0 and 1; use the paired bootstrap for graded ones")
+    n_first, n_second = int(((a == 1) & (b == 0)).sum()), int(((a == 0) & (b == 1)).sum())
+    if n_first + n_second == 0:
+        return 1.0
+    from scipy.stats import binomtest
+
+    return float(binomtest(n_first, n_first + n_second, 0.5).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values adjusted for testing all of them, in the order given.
+
+    Source:
+        Holm 1979, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6.
+    """
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted = [0.0] * len(p_values)
+    running = 0.0
+    for rank, i in enumerate(order):
+        running = max(running, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = running
+    return adjusted
+
+
+def minimum_detectable_effect(standard_error: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
+    """The smallest true difference that a two-sided test at `alpha` finds with `power`.
+
+    Args:
+        standard_error: Of the paired, clustered difference.
+    Source:
+        Miller 2024, arXiv:2411.00640, section 5 (about 2.8 standard errors at the defaults).
+    """
+    from scipy.stats import norm
+
+    return float(norm.ppf(1 - alpha / 2) + norm.ppf(power)) * standard_error
+
+
+def questions_needed(
+    difference: float, standard_error: float, n_questions: int, *, alpha: float = 0.05, power: float = 0.8
+) -> int | None:
+    """Test questions, drawn like these, that would show a true difference of this size; None for a difference of 0."""
+    if difference == 0 or standard_error == 0:
+        return None
+    ratio = minimum_detectable_effect(standard_error, alpha=alpha, power=power) / abs(difference)
+    return ceil(n_questions * ratio * ratio)
