@@ -1,0 +1,124 @@
+"""Looks for what would make a comparison unfair or its figures misleading, before a verdict is given."""
+
+from collections.abc import Mapping, Sequence
+
+from advisor.comparison import ArmSummary, AuditFinding, Severity
+from advisor.dataset import Dataset, Slice, Split, Task
+from advisor.splitting import find_duplicates, find_leaks
+
+RETRIEVAL_FLOOR = 0.6
+KNOWN_ALREADY = 0.2
+MAX_ITEMS = 10
+
+
+def audit_dataset(dataset: Dataset) -> list[AuditFinding]:
+    """Findings that need no model: leakage, duplicates, what the slices can and cannot show."""
+    test = dataset.split(Split.TEST)
+    training = [*dataset.split(Split.TRAIN), *dataset.split(Split.VALIDATION)]
+    findings = []
+    leaks = find_leaks(training, test)
+    if leaks:
+        findings.append(
+            AuditFinding(
+                "leakage",
+                Severity.BLOCK,
+                f"{len(leaks)} test questions are worded as training or validation questions, exactly or nearly.",
+                "Remove these questions from one side, or leave `split` out of questions.jsonl to have it made.",
+                tuple(f"{leak.test_id} ~ {leak.train_id} ({leak.similarity:.0%} alike)" for leak in leaks[:MAX_ITEMS]),
+            )
+        )
+    duplicates = find_duplicates(dataset.examples)
+    if duplicates:
+        findings.append(
+            AuditFinding(
+                "duplicate questions",
+                Severity.WARN,
+                f"{len(duplicates)} questions are worded like another of the same split and count twice.",
+                "Remove one of each pair, or give both one `group`.",
+                tuple(f"{first} = {second}" for first, second in duplicates[:MAX_ITEMS]),
+            )
+        )
+    slices = {dataset.slice_of(example) for example in test}
+    for missing, other in ((Slice.SEEN_FACT, Slice.UNSEEN_FACT), (Slice.UNSEEN_FACT, Slice.SEEN_FACT)):
+        if dataset.card.task is Task.QUESTION_ANSWERING and missing not in slices and other in slices:
+            findings.append(
+                AuditFinding(
+                    "slices",
+                    Severity.NOTE,
+                    f"No test question is of the slice {missing}; the verdict speaks of {other} only.",
+                    "Ask the same facts in several wordings and give them one `group`; the split then has both slices.",
+                )
+            )
+    return findings
+
+
+def audit_arms(arms: Sequence[ArmSummary], dataset: Dataset, metric: str) -> list[AuditFinding]:
+    """Findings on measured arms: unscored answers, weak retrieval, cut answers, a base model that knew it all along."""
+    findings: list[AuditFinding] = []
+    by_kind = {arm.kind: arm for arm in arms}
+    for arm in arms:
+        summary = arm.metric(metric)
+        if summary and summary.n_unscored:
+            findings.append(
+                AuditFinding(
+                    "unscored answers",
+                    Severity.WARN,
+                    f"{summary.n_unscored} answers of {arm.kind} could not be scored and count neither way.",
+                    "Read their reasons in results.jsonl; above 5 % an arm gets no verdict.",
+                )
+            )
+        if arm.n_length_stopped > 0.05 * arm.n_questions:
+            findings.append(
+                AuditFinding(
+                    "cut answers",
+                    Severity.WARN,
+                    f"{arm.n_length_stopped} of {arm.n_questions} answers of {arm.kind} were cut at max_output_tokens.",
+                    "Raise max_output_tokens in dataset.toml if right answers can be that long.",
+                )
+            )
+    findings += _retrieval(by_kind, metric)
+    findings += _known_already(by_kind, dataset, metric)
+    return findings
+
+
+def _retrieval(by_kind: Mapping[str, ArmSummary], metric: str) -> list[AuditFinding]:
+    rag = by_kind.get("rag")
+    recall = next((m for m in rag.metrics if m.metric == "recall@5" and m.slice is None), None) if rag else None
+    if rag is None or recall is None or recall.interval is None or recall.interval.estimate >= RETRIEVAL_FLOOR:
+        return []
+    ceiling = ""
+    oracle = by_kind.get("oracle-context")
+    best, own = oracle.metric(metric) if oracle else None, rag.metric(metric)
+    if best and own and best.interval and own.interval:
+        gap = 100 * (best.interval.estimate - own.interval.estimate)
+        ceiling = f" With the right documents in the prompt it would score {gap:.1f} points more."
+    return [
+        AuditFinding(
+            "retrieval floor",
+            Severity.WARN,
+            f"Retrieval finds the right document for only {recall.interval.estimate:.0%} of questions.{ceiling}",
+            "Try another chunk size, a larger top_k or another embedder before judging RAG.",
+        )
+    ]
+
+
+def _known_already(by_kind: Mapping[str, ArmSummary], dataset: Dataset, metric: str) -> list[AuditFinding]:
+    if dataset.card.task is not Task.QUESTION_ANSWERING:
+        return []
+    base, majority = by_kind.get("base"), by_kind.get("majority")
+    for part in (Slice.UNSEEN_FACT, Slice.SEEN_FACT):
+        own = base.metric(metric, part) if base else None
+        floor = majority.metric(metric, part) if majority else None
+        if own is None or own.interval is None:
+            continue
+        floor_low = floor.interval.estimate if floor and floor.interval else 0.0
+        if own.interval.low > floor_low + KNOWN_ALREADY:
+            return [
+                AuditFinding(
+                    "known already",
+                    Severity.WARN,
+                    f"The base model answers {own.interval.estimate:.0%} of {part} questions without any help.",
+                    "Part of every arm's score is the base model's own; test on facts it cannot know.",
+                )
+            ]
+    return []
