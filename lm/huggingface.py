@@ -235,8 +235,9 @@ class HuggingFaceModel:
         key = f"adapter_{files.sha256[:24]}"
         if self._peft is not None and key in self._peft.peft_config:
             return key
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+        with warnings.catch_warnings():
+            # peft's warnings are about its own use of transformers, or about what is checked below.
+            warnings.simplefilter("ignore")
             if self._peft is None:
                 self._peft = peft.PeftModel.from_pretrained(
                     self.module, files.folder, adapter_name=key, torch_device=str(self.device)
@@ -246,9 +247,14 @@ class HuggingFaceModel:
         self.module.eval()
         self._peft.base_model.disable_adapter_layers()
         self._active = None
-        if any("missing adapter keys" in str(warning.message) for warning in caught):
+        names = [name.replace(f".{key}.", ".") for name, _ in self.module.named_parameters() if f".{key}." in name]
+        lacking = [name for name in names if (".lora_A." in name or ".lora_B." in name) and name not in files.shapes]
+        if lacking:
             self._peft.delete_adapter(key)
-            raise LanguageModelError(f"the adapter {files.folder} lacks some of its own layers; train or copy it again")
+            raise LanguageModelError(
+                f"the adapter {files.folder} lacks {len(lacking)} of the tensors its config promises, {lacking[0]} first; "
+                "train or copy it again"
+            )
         return key
 
     def _activate(self, key: str | None) -> None:

@@ -1,0 +1,109 @@
+"""What every test may use: a tiny random model in the shape of a real one, built once a session."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+TINY_TEMPLATE = (
+    "{{ '<|bos|>' }}{% for m in messages %}{{ '<|' + m['role'] + '|> ' + m['content'] | trim + '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+TINY_WORDS = "The quick brown fox reads the manual: how long is the warranty? Two years. I don't know. "
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A byte-level BPE tokenizer with a chat template that takes the system role."""
+    import tokenizers
+    import transformers
+
+    special = ["<|pad|>", "<|bos|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
+    backend = tokenizers.Tokenizer(tokenizers.models.BPE())
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = tokenizers.decoders.ByteLevel()
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=320,
+        special_tokens=special,
+        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator([TINY_WORDS], trainer)
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=backend, pad_token="<|pad|>", bos_token="<|bos|>", eos_token="<|end|>", model_max_length=256
+    )
+    tokenizer.chat_template = TINY_TEMPLATE
+    folder = tmp_path_factory.mktemp("tiny_tokenizer")
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def save_tiny_model(config: Any, tokenizer_folder: Path, folder: Path) -> Path:
+    """Random weights for a transformers config, with the tokenizer, as a folder a user would have."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    module = transformers.AutoModelForCausalLM.from_config(config)
+    # The default start gives almost equal logits, whose order rounding could turn.
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if parameter.dim() == 2:
+                parameter.normal_(std=0.5 if "embed" in name else 0.25)
+    module.save_pretrained(folder)
+    transformers.AutoTokenizer.from_pretrained(tokenizer_folder).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model_folder(tiny_tokenizer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random two-layer Llama with a vocabulary of 320 and a context of 256 tokens."""
+    import transformers
+
+    config = transformers.LlamaConfig(
+        vocab_size=320,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    return save_tiny_model(config, tiny_tokenizer_folder, tmp_path_factory.mktemp("tiny_llama"))
+
+
+@pytest.fixture(scope="session")
+def tiny_adapter_folders(tiny_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two random LoRA adapters of the tiny model that change its answers, each its own way."""
+    import warnings
+
+    import peft
+    import torch
+    import transformers
+
+    folders = []
+    for seed in (1, 2):
+        base = transformers.AutoModelForCausalLM.from_pretrained(tiny_model_folder)
+        config = peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj", "up_proj"], task_type="CAUSAL_LM")
+        with warnings.catch_warnings():
+            # peft 0.21 asks transformers 5.23 by a name that is going away.
+            warnings.filterwarnings(
+                "ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning
+            )
+            model = peft.get_peft_model(base, config)
+        torch.manual_seed(seed)
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(parameter, std=1.0)
+        folder = tmp_path_factory.mktemp(f"tiny_adapter_{seed}")
+        model.save_pretrained(folder)
+        folders.append(folder)
+    return folders[0], folders[1]
