@@ -50,7 +50,7 @@ class Metric:
         score: The function.
         higher_is_better: Direction; every metric's range is [0, 1] unless its entry in docs/metrics.md says otherwise.
         applies: Whether the metric is defined for an example (recall of gold documents: only where there are some).
-        needs: "embedder", "judge" or nothing.
+        needs: The resources it cannot do without, separated by a space: "embedder", "judge", both or nothing.
     """
 
     name: str

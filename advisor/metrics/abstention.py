@@ -1,0 +1,37 @@
+"""Whether an arm knows when to say nothing."""
+
+from collections.abc import Callable
+
+from advisor.answer import Answer
+from advisor.dataset import Example
+from advisor.normalisation import is_abstention, normalise
+from advisor.score import Score, ScoreFunction, per_example
+
+
+def abstained(example: Example, answer: Answer) -> bool:
+    """Whether the answer declines, unless those very words are an accepted reference (a label "unknown")."""
+    if not is_abstention(answer.text):
+        return False
+    plain = normalise(answer.text)
+    return all(normalise(reference) != plain for reference in example.answers)
+
+
+def abstention(example: Example, answer: Answer) -> Score:
+    """1 if the answer declines exactly when nothing answers the question, else 0."""
+    return Score(float(abstained(example, answer) != example.answerable))
+
+
+def unless_abstained(function: Callable[[Example, Answer], Score]) -> ScoreFunction:
+    """Lift a comparison with references to all examples.
+
+    Where nothing answers the question the score is 1 for an abstention and 0 for anything else; where something does,
+    an abstention scores 0 whatever words it shares with a reference.
+    """
+
+    def score(example: Example, answer: Answer) -> Score:
+        declined = abstained(example, answer)
+        if declined or not example.answerable:
+            return Score(float(declined and not example.answerable))
+        return function(example, answer)
+
+    return per_example(score)

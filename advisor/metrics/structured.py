@@ -1,0 +1,116 @@
+"""Extraction: is the answer the JSON object that was asked for?"""
+
+import json
+import unicodedata
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from advisor.answer import Answer
+from advisor.dataset import Example
+from advisor.errors import EvaluationError
+from advisor.score import Score, ScoringResources, unscored
+
+_Leaves = dict[tuple[str, ...], Any]
+
+
+def parse_object(text: str) -> dict[str, Any] | None:
+    """The JSON object that the text is, or None.
+
+    Strict, as a program reading the answer would be: code fences or words around it, repeated keys, NaN and Infinity
+    make it no JSON object.
+    """
+    try:
+        value = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def json_valid(examples: Sequence[Example], answers: Sequence[Answer], resources: ScoringResources) -> list[Score]:
+    """1 if the answer is a JSON object that satisfies the card's schema, if it has one.
+
+    Raises:
+        EvaluationError: the card's schema is itself no valid JSON Schema, or refers to one that is not in it.
+    """
+    import jsonschema
+    import referencing
+    import referencing.exceptions
+
+    schema = resources.card.schema
+    if schema is None:
+        return [Score(float(parse_object(answer.text) is not None)) for answer in answers]
+    validator_class = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    try:
+        validator_class.check_schema(schema)
+        # An explicit registry, since the default one fetches remote references over the network.
+        validator = validator_class(schema, registry=referencing.Registry())
+        objects = [parse_object(answer.text) for answer in answers]
+        return [Score(float(value is not None and validator.is_valid(value))) for value in objects]
+    except (jsonschema.SchemaError, referencing.exceptions.Unresolvable) as error:
+        raise EvaluationError(
+            f"the schema of data set {resources.card.name!r} cannot be used: {error}; correct it in dataset.toml"
+        ) from error
+
+
+def json_exact(example: Example, answer: Answer) -> Score:
+    """1 if the answer equals a reference object: the same fields, all with equal values."""
+    references = _reference_objects(example)
+    if not references:
+        return unscored("no reference is a JSON object")
+    value = parse_object(answer.text)
+    return Score(float(value is not None and any(_equal(value, reference) for reference in references)))
+
+
+def json_field_accuracy(example: Example, answer: Answer) -> Score:
+    """Share of the reference's fields that the answer has right, by the nearest reference.
+
+    Fields of nested objects count one by one, a list counts as one field. Fields the reference lacks are ignored;
+    `json_exact` and a schema with `additionalProperties: false` punish them.
+    """
+    references = _reference_objects(example)
+    if not references:
+        return unscored("no reference is a JSON object")
+    value = parse_object(answer.text)
+    if value is None:
+        return Score(0.0)
+    given = _leaves(value)
+    return Score(max(_share_right(_leaves(reference), given) for reference in references))
+
+
+def _share_right(wanted: _Leaves, given: _Leaves) -> float:
+    right = sum(path in given and _equal(given[path], value) for path, value in wanted.items())
+    return right / len(wanted)
+
+
+def _reference_objects(example: Example) -> list[dict[str, Any]]:
+    return [value for reference in example.answers if (value := parse_object(reference)) is not None]
+
+
+def _leaves(value: Any, path: tuple[str, ...] = ()) -> _Leaves:
+    if isinstance(value, dict) and value:
+        return {leaf: v for key, inner in value.items() for leaf, v in _leaves(inner, (*path, key)).items()}
+    return {path: value}
+
+
+def _equal(first: Any, second: Any) -> bool:
+    """JSON equality: 1 equals 1.0 but not true; texts are equal up to Unicode form and white space around them."""
+    if isinstance(first, str) and isinstance(second, str):
+        return unicodedata.normalize("NFC", first.strip()) == unicodedata.normalize("NFC", second.strip())
+    if isinstance(first, bool) or isinstance(second, bool):
+        return first is second
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first.keys() == second.keys() and all(_equal(value, second[key]) for key, value in first.items())
+    if isinstance(first, list) and isinstance(second, list):
+        return len(first) == len(second) and all(map(_equal, first, second))
+    return bool(first == second)
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("a key is repeated")
+    return fields
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
