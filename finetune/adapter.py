@@ -1,0 +1,122 @@
+"""A trained adapter on disk: peft's two files, and a record of where it came from."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from advisor.answer import BuildUsage
+from finetune.errors import TrainingError
+from finetune.progress import EpochResult
+from finetune.recipe import TuningRecipe
+from finetune.rows import RowReport
+from finetune.staged_directory import damaged_files, file_hashes, staged_directory
+
+RECORD = "adapter.json"
+WEIGHTS = "adapter_model.safetensors"
+CONFIG = "adapter_config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterRecord:
+    """All that decided an adapter, and what training it cost.
+
+    Attributes:
+        key: Hash of base, recipe, rows and library versions: equal keys, equal training.
+        base_weights_sha256: Of the base model's weight files.
+        learning_rate: Peak rate, also where the recipe left it to the model's width.
+        dataset_hash: Content hash of the training view: card, documents, train and validation split.
+        best_epoch: The epoch whose weights were kept.
+        stopped_early: Whether patience ran out before `max_epochs`.
+        build_usage: `input_tokens` are those of the training rows times epochs; validation is not counted, as hosted
+            tuning does not bill it.
+        file_sha256: Of the adapter's other files.
+    """
+
+    key: str
+    base_model: str
+    base_fingerprint: str
+    base_weights_sha256: str
+    recipe: TuningRecipe
+    learning_rate: float
+    n_trainable_parameters: int
+    dataset_hash: str
+    train_rows_hash: str
+    validation_rows_hash: str
+    train_rows: RowReport
+    validation_rows: RowReport
+    epochs: tuple[EpochResult, ...]
+    best_epoch: int
+    stopped_early: bool
+    build_usage: BuildUsage
+    library_versions: Mapping[str, str]
+    file_sha256: Mapping[str, str]
+
+
+def save_adapter(
+    directory: Path, weights: Mapping[str, Any], config: Mapping[str, Any], record: AdapterRecord
+) -> AdapterRecord:
+    """Write an adapter that plain peft can load; `directory` appears whole or not at all.
+
+    Args:
+        weights: Tensors by peft's names.
+        config: peft's adapter configuration.
+    Returns:
+        The record with the hashes of the files.
+    """
+    from safetensors.torch import save_file
+
+    with staged_directory(directory) as staged:
+        save_file(dict(weights), staged / WEIGHTS, metadata={"format": "pt"})
+        _write_json(staged / CONFIG, dict(config))
+        record = replace(record, file_sha256=file_hashes(staged))
+        _write_json(staged / RECORD, asdict(record))
+    return record
+
+
+def load_adapter_record(directory: Path) -> AdapterRecord:
+    """The record of an adapter whose files are as they were written.
+
+    Raises:
+        TrainingError: names the adapter and what is missing or damaged.
+    """
+    again = "copy it again from where it was trained, or delete the directory and train it again"
+    try:
+        data = json.loads((directory / RECORD).read_text(encoding="utf-8"))
+        record = _record(data)
+    except FileNotFoundError as error:
+        raise TrainingError(f"{directory} is no adapter of ours: it has no {RECORD}; {again}") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(
+            f"the adapter {directory} is damaged: {RECORD} cannot be read ({error}); {again}"
+        ) from error
+    if damaged := damaged_files(directory, record.file_sha256):
+        raise TrainingError(
+            f"the adapter {directory} is damaged: {', '.join(damaged)} missing or unlike its recorded hash; {again}"
+        )
+    return record
+
+
+def _record(data: dict[str, Any]) -> AdapterRecord:
+    targets = data["recipe"]["target_modules"]
+    return AdapterRecord(
+        **data
+        | {
+            "recipe": TuningRecipe(
+                **data["recipe"] | {"target_modules": targets if isinstance(targets, str) else tuple(targets)}
+            ),
+            "train_rows": _row_report(data["train_rows"]),
+            "validation_rows": _row_report(data["validation_rows"]),
+            "epochs": tuple(EpochResult(**epoch) for epoch in data["epochs"]),
+            "build_usage": BuildUsage(**data["build_usage"]),
+        }
+    )
+
+
+def _row_report(data: dict[str, Any]) -> RowReport:
+    return RowReport(**data | {"too_long_ids": tuple(data["too_long_ids"])})
+
+
+def _write_json(path: Path, data: dict[str, Any]) -> None:
+    path.write_text(json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,126 @@
+"""Checkpoints: what training needs to go on as if it had never stopped. Tensors in safetensors, the rest in JSON."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import Parameter
+
+from finetune.progress import EpochResult
+from finetune.staged_directory import damaged_files, file_hashes, staged_directory
+
+MARKER = "state.json"
+_RNG = "rng/"
+
+
+@dataclass
+class TrainingState:
+    """What training has reached.
+
+    Attributes:
+        best_weights: Adapter weights after the best epoch, by parameter name, on the CPU.
+        n_tokens: Tokens trained on so far, prompts included, padding not.
+        seconds: Time spent in training, earlier sessions included.
+    """
+
+    epochs: list[EpochResult] = field(default_factory=list)
+    best_epoch: int = 0
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    n_tokens: int = 0
+    seconds: float = 0.0
+
+
+def save_checkpoint(
+    directory: Path,
+    key: str,
+    state: TrainingState,
+    weights: Mapping[str, Parameter],
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """Write the checkpoint of the epoch just ended into `directory`, then drop the older ones.
+
+    Args:
+        key: What identifies the run; a checkpoint of another key is never resumed.
+    """
+    target = directory / f"epoch-{len(state.epochs):04d}"
+    shutil.rmtree(target, ignore_errors=True)
+    with staged_directory(target) as staged:
+        save_file(
+            {name: weight.detach().cpu().contiguous() for name, weight in weights.items()},
+            staged / "weights.safetensors",
+        )
+        save_file(state.best_weights, staged / "best_weights.safetensors")
+        save_file(_optimizer_tensors(weights, optimizer) | _rng_tensors(), staged / "optimizer.safetensors")
+        marker = {
+            "key": key,
+            "epochs": [asdict(epoch) for epoch in state.epochs],
+            "best_epoch": state.best_epoch,
+            "n_tokens": state.n_tokens,
+            "seconds": state.seconds,
+            "sha256": file_hashes(staged),
+        }
+        (staged / MARKER).write_text(json.dumps(marker, indent=2), encoding="utf-8")
+    for older in directory.glob("epoch-*"):
+        if older != target:
+            shutil.rmtree(older)
+
+
+def restore_checkpoint(
+    directory: Path, key: str, weights: Mapping[str, Parameter], optimizer: torch.optim.Optimizer
+) -> TrainingState | None:
+    """Put the newest whole checkpoint of this key back into weights, optimiser and random generators.
+
+    Returns:
+        What had been reached; None if there is no such checkpoint (none, another key, damaged).
+    """
+    for source in sorted(directory.glob("epoch-*"), reverse=True):
+        marker = _whole_marker(source, key)
+        if marker is None:
+            continue
+        saved = load_file(source / "weights.safetensors")
+        tensors = load_file(source / "optimizer.safetensors")
+        with torch.no_grad():
+            for name, weight in weights.items():
+                weight.copy_(saved[name])
+                state = {k.rpartition("/")[2]: v for k, v in tensors.items() if k.rpartition("/")[0] == name}
+                optimizer.state[weight] = {k: v if k == "step" else v.to(weight.device) for k, v in state.items()}
+        torch.set_rng_state(tensors[_RNG + "cpu"])
+        if torch.cuda.is_available() and _RNG + "cuda" in tensors:
+            torch.cuda.set_rng_state(tensors[_RNG + "cuda"])
+        return TrainingState(
+            epochs=[EpochResult(**epoch) for epoch in marker["epochs"]],
+            best_epoch=marker["best_epoch"],
+            best_weights=load_file(source / "best_weights.safetensors"),
+            n_tokens=marker["n_tokens"],
+            seconds=marker["seconds"],
+        )
+    return None
+
+
+def _whole_marker(source: Path, key: str) -> dict[str, Any] | None:
+    try:
+        marker = json.loads((source / MARKER).read_text(encoding="utf-8"))
+        return marker if marker["key"] == key and not damaged_files(source, marker["sha256"]) else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _optimizer_tensors(weights: Mapping[str, Parameter], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    return {
+        f"{name}/{field}": tensor.detach().cpu().contiguous()
+        for name, weight in weights.items()
+        for field, tensor in optimizer.state[weight].items()
+    }
+
+
+def _rng_tensors() -> dict[str, Tensor]:
+    tensors = {_RNG + "cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        tensors[_RNG + "cuda"] = torch.cuda.get_rng_state()
+    return tensors

@@ -1,0 +1,161 @@
+"""The training loop, top to bottom."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+from torch.nn.utils import clip_grad_norm_
+
+from finetune.answer_logits import AnswerLogits
+from finetune.batches import collate, optimiser_steps
+from finetune.checkpoint import TrainingState, restore_checkpoint, save_checkpoint
+from finetune.errors import TrainingError
+from finetune.progress import EpochResult, TrainingEvent
+from finetune.recipe import TuningRecipe
+from finetune.rows import TrainingRow
+
+OnEvent = Callable[[TrainingEvent], None]
+
+
+def train(
+    model: Any,
+    rows: Sequence[TrainingRow],
+    validation_rows: Sequence[TrainingRow],
+    recipe: TuningRecipe,
+    *,
+    learning_rate: float,
+    pad_token_id: int,
+    key: str,
+    checkpoint_dir: Path,
+    on_event: OnEvent | None = None,
+) -> TrainingState:
+    """Train the weights of `model` that require a gradient; they end as those of the best epoch.
+
+    The loss of a step is summed over its answer tokens and divided once by their number, so that splitting a step into
+    several forward passes changes nothing. A checkpoint follows every epoch; with one of the same `key` in
+    `checkpoint_dir` training goes on from there and ends with the same weights as an uninterrupted run.
+
+    Args:
+        model: A causal language model with an adapter whose weights alone require a gradient.
+        learning_rate: Peak rate.
+        on_event: Called after each step and each epoch; what it raises ends training.
+    Raises:
+        TrainingError: there are no rows, or the loss is no longer finite.
+    """
+    if not rows:
+        raise TrainingError("there are no training rows; add training questions, or raise max_length")
+    weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    device = next(iter(weights.values())).device
+    optimizer = torch.optim.AdamW(weights.values(), lr=learning_rate, weight_decay=recipe.weight_decay)
+    answer_logits = AnswerLogits.of(model, autocast_dtype(recipe, device), collate(rows[:1], pad_token_id, device))
+    steps_an_epoch = math.ceil(len(rows) / recipe.batch_size)
+    n_steps = recipe.max_epochs * steps_an_epoch
+    torch.manual_seed(recipe.seed)
+    state = restore_checkpoint(checkpoint_dir, key, weights, optimizer) or TrainingState()
+    started = time.perf_counter() - state.seconds
+
+    for epoch in range(len(state.epochs) + 1, recipe.max_epochs + 1):
+        if epoch - 1 - state.best_epoch >= recipe.patience:
+            break
+        model.train()
+        epoch_loss, epoch_answer_tokens = 0.0, 0
+        batches = optimiser_steps(rows, recipe.batch_size, recipe.gradient_accumulation, seed=recipe.seed, epoch=epoch)
+        for step, parts in enumerate(batches, 1 + (epoch - 1) * steps_an_epoch):
+            n_answer_tokens = sum(row.n_answer_tokens for part in parts for row in part)
+            rate = learning_rate * schedule_factor(step, n_steps, recipe)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            step_loss = 0.0
+            for part in parts:
+                batch = collate(part, pad_token_id, device)
+                logits = answer_logits(batch).float()  # (n_scored, vocabulary)
+                loss = cross_entropy(logits, batch.target_ids[batch.scored], reduction="sum") / n_answer_tokens
+                loss.backward()  # type: ignore[no-untyped-call]
+                step_loss += loss.item()
+            norm = clip_grad_norm_(weights.values(), recipe.max_grad_norm)
+            if not math.isfinite(step_loss + norm.item()):
+                raise TrainingError(
+                    f"the loss or its gradient was no longer finite in step {step} of epoch {epoch}; lower "
+                    f"learning_rate (was {learning_rate:g}) or max_grad_norm (was {recipe.max_grad_norm:g}), or set "
+                    f"precision to float32 if it was bfloat16"
+                )
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            epoch_loss += step_loss * n_answer_tokens
+            epoch_answer_tokens += n_answer_tokens
+            state.n_tokens += sum(len(row.token_ids) for part in parts for row in part)
+            if on_event:
+                on_event(TrainingEvent(epoch, step, n_steps, step_loss, None, rate, time.perf_counter() - started))
+
+        train_loss = epoch_loss / epoch_answer_tokens
+        validation_loss, exact_match = validate(answer_logits, validation_rows, recipe.batch_size, pad_token_id, device)
+        state.seconds = time.perf_counter() - started
+        result = EpochResult(epoch, train_loss, validation_loss, exact_match, rate, state.seconds)
+        if is_better(result, state):
+            state.best_epoch = epoch
+            state.best_weights = {name: weight.detach().cpu().clone() for name, weight in weights.items()}
+        state.epochs.append(result)
+        save_checkpoint(checkpoint_dir, key, state, weights, optimizer)
+        if on_event:
+            on_event(TrainingEvent(epoch, step, n_steps, train_loss, validation_loss, rate, state.seconds))
+
+    with torch.no_grad():
+        for name, weight in weights.items():
+            weight.copy_(state.best_weights[name])
+    model.eval()
+    return state
+
+
+def schedule_factor(step: int, n_steps: int, recipe: TuningRecipe) -> float:
+    """Share of the peak rate at a step (from 1): linear warm-up, then the recipe's decay."""
+    n_warmup = math.ceil(recipe.warmup_fraction * n_steps)
+    if step <= n_warmup:
+        return step / n_warmup
+    if recipe.schedule == "constant":
+        return 1.0
+    left = (n_steps - step + 1) / (n_steps - n_warmup)  # 1 at the first step after the warm-up, above 0 at the last
+    return left if recipe.schedule == "linear" else 0.5 * (1 - math.cos(math.pi * left))
+
+
+def autocast_dtype(recipe: TuningRecipe, device: torch.device) -> torch.dtype | None:
+    """bfloat16 where the recipe asks for it, or leaves it open and the device is a CUDA one that has it."""
+    if recipe.precision == "auto":
+        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else None
+    return torch.bfloat16 if recipe.precision == "bfloat16" else None
+
+
+@torch.no_grad()
+def validate(
+    answer_logits: AnswerLogits,
+    rows: Sequence[TrainingRow],
+    batch_size: int,
+    pad_token_id: int,
+    device: torch.device,
+) -> tuple[float | None, float | None]:
+    """Mean loss per answer token in nats, and the share of rows that greedy decoding would answer word for word."""
+    if not rows:
+        return None, None
+    answer_logits.model.eval()
+    loss, n_exact = 0.0, 0
+    ordered = sorted(rows, key=lambda row: len(row.token_ids))
+    for start in range(0, len(ordered), batch_size):
+        batch = collate(ordered[start : start + batch_size], pad_token_id, device)
+        logits = answer_logits(batch).float()  # (n_scored, vocabulary)
+        targets = batch.target_ids[batch.scored]  # (n_scored,)
+        loss += cross_entropy(logits, targets, reduction="sum").item()
+        wrong = torch.zeros_like(batch.scored)
+        wrong[batch.scored] = logits.argmax(-1) != targets
+        n_exact += int((~wrong.any(dim=1)).sum())
+    return loss / sum(row.n_answer_tokens for row in rows), n_exact / len(rows)
+
+
+def is_better(result: EpochResult, state: TrainingState) -> bool:
+    """Whether an epoch is the best so far: by validation loss; the last one where there is none."""
+    if result.validation_loss is None or not state.epochs:
+        return True
+    best = state.epochs[state.best_epoch - 1]
+    return best.validation_loss is None or result.validation_loss < best.validation_loss

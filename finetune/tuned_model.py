@@ -1,0 +1,198 @@
+"""From a training view to an adapter on disk: the entry to tuning."""
+
+import hashlib
+import json
+import platform
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from advisor.answer import BuildUsage
+from advisor.dataset import Dataset, Example, TrainingView
+from finetune.adapter import AdapterRecord, load_adapter_record, save_adapter
+from finetune.errors import TrainingError
+from finetune.methods import METHODS
+from finetune.recipe import TuningRecipe, scaled_learning_rate
+from finetune.rows import build_rows, question_messages, rows_hash
+from finetune.train import OnEvent, autocast_dtype, train
+from lm.completion import Messages
+from lm.huggingface import HuggingFaceModel
+
+
+def train_adapter(
+    model: HuggingFaceModel,
+    view: TrainingView,
+    recipe: TuningRecipe,
+    out_dir: Path,
+    *,
+    messages_of: Callable[[Example], Messages] | None = None,
+    on_event: OnEvent | None = None,
+) -> AdapterRecord:
+    """Train an adapter on the training split, watched on the validation split, and save it in `out_dir`.
+
+    Nothing is done twice: a finished adapter of the same key is returned as it is, a half-finished training goes on
+    from its last epoch. The caller's model is not touched: a copy of its weights is trained. `model.with_adapter`
+    makes a language model of the result.
+
+    Args:
+        model: The base.
+        messages_of: The prompt of an example; that of the question-only arms if not given.
+        on_event: Called after each step and epoch. KeyboardInterrupt, from here or elsewhere, leaves what is needed to
+            resume from the last whole epoch in a sibling directory, `<out_dir>.partial`.
+    Returns:
+        The record also saved as `adapter.json`.
+    Raises:
+        TrainingError: no row can be trained on, the loss diverged, or `out_dir` holds something else.
+    """
+    started = time.perf_counter()
+    messages_of = messages_of or question_messages(view.card.instruction)
+    max_length = min(recipe.max_length, model.context_tokens)
+    train_rows, train_report = build_rows(view.train, messages_of, model, max_length)
+    validation_rows, validation_report = build_rows(_watched(view), messages_of, model, max_length)
+    if not train_rows:
+        raise TrainingError(
+            f"none of the {len(view.train)} training questions of {view.card.name!r} gives a row of at most "
+            f"{max_length} tokens; add training questions, or raise max_length"
+        )
+    versions = _library_versions()
+    hashes = rows_hash(train_rows), rows_hash(validation_rows)
+    key = _key(model.fingerprint, recipe.hash, *hashes, json.dumps(versions, sort_keys=True))
+    if out_dir.exists():
+        return _finished(out_dir, key)
+
+    learning_rate = recipe.learning_rate or scaled_learning_rate(model.module.config.get_text_config().hidden_size)
+    partial = out_dir.with_name(f"{out_dir.name}.partial")
+    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
+        adapted = _attach_adapter(model, recipe)
+        start = _adapter_weights(adapted)
+        training_started = time.perf_counter()
+        state = train(
+            adapted,
+            train_rows,
+            validation_rows,
+            recipe,
+            learning_rate=learning_rate,
+            pad_token_id=model.tokenizer.pad_token_id or 0,
+            key=key,
+            checkpoint_dir=partial,
+            on_event=on_event,
+        )
+        session_s = time.perf_counter() - training_started
+    weights, config = _plain_lora(start, _adapter_weights(adapted), adapted.peft_config["default"])
+    config["base_model_name_or_path"] = model.source
+    record = AdapterRecord(
+        key=key,
+        base_model=model.name,
+        base_fingerprint=model.fingerprint,
+        base_weights_sha256=model.weights_sha256,
+        recipe=recipe,
+        learning_rate=learning_rate,
+        n_trainable_parameters=sum(w.numel() for w in adapted.parameters() if w.requires_grad),
+        dataset_hash=Dataset(view.card, view.documents, view.train + view.validation).content_hash,
+        train_rows_hash=hashes[0],
+        validation_rows_hash=hashes[1],
+        train_rows=train_report,
+        validation_rows=validation_report,
+        epochs=tuple(state.epochs),
+        best_epoch=state.best_epoch,
+        stopped_early=len(state.epochs) < recipe.max_epochs,
+        build_usage=BuildUsage(
+            wall_s=state.seconds + time.perf_counter() - started - session_s,
+            device_s=state.seconds,
+            input_tokens=state.n_tokens,
+            device=torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else "cpu",
+        ),
+        library_versions=versions,
+        file_sha256={},
+    )
+    record = save_adapter(out_dir, weights, config, record)
+    shutil.rmtree(partial, ignore_errors=True)
+    return record
+
+
+def _watched(view: TrainingView) -> tuple[Example, ...]:
+    """The validation questions early stopping looks at.
+
+    Where some ask for a trained fact (another wording of a training group), only those and the unanswerable ones: on
+    facts tuning never saw the loss rises from the first epoch, whatever is learnt.
+    """
+    trained = {example.group for example in view.train}
+    if not any(example.group in trained for example in view.validation):
+        return view.validation
+    return tuple(e for e in view.validation if e.group in trained or not e.answerable)
+
+
+def _finished(out_dir: Path, key: str) -> AdapterRecord:
+    record = load_adapter_record(out_dir)
+    if record.key != key:
+        raise TrainingError(
+            f"{out_dir} already holds an adapter of another base, recipe, data or library version "
+            f"(key {record.key[:12]}… instead of {key[:12]}…); choose another directory, or delete that one"
+        )
+    return record
+
+
+def _attach_adapter(model: HuggingFaceModel, recipe: TuningRecipe) -> Any:
+    """A fresh copy of the base from its files, with a new adapter: the caller's copy may carry adapters, and serves."""
+    from peft import get_peft_model
+
+    keeps_dtype = autocast_dtype(recipe, model.device) is not None
+    dtype = model.module.dtype if keeps_dtype else torch.float32
+    base = type(model.module).from_pretrained(model.folder, dtype=dtype, use_safetensors=True).to(model.device)
+    if recipe.gradient_checkpointing and not base.supports_gradient_checkpointing:
+        raise TrainingError(f"{model.name!r} cannot recompute activations; set gradient_checkpointing to false")
+    if recipe.gradient_checkpointing:
+        base.activation_checkpointing_enable()
+    torch.manual_seed(recipe.seed)
+    with warnings.catch_warnings():
+        # peft 0.21 asks transformers 5.23 by the property's old name.
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        try:
+            return get_peft_model(base, METHODS[recipe.method](recipe))
+        except ValueError as error:
+            raise TrainingError(
+                f"method {recipe.method!r} cannot be attached to {model.name!r} with target_modules "
+                f"{recipe.target_modules!r}: {error}"
+            ) from error
+
+
+def _adapter_weights(adapted: Any) -> dict[str, torch.Tensor]:
+    from peft import get_peft_model_state_dict
+
+    weights = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    return {name: weight.detach().cpu().clone().contiguous() for name, weight in weights.items()}
+
+
+def _plain_lora(
+    start: Mapping[str, torch.Tensor], end: Mapping[str, torch.Tensor], config: Any
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Weights and configuration that fit the base as it is on disk.
+
+    Methods that start from the base's own weights (pissa, olora) take B0 A0 out of them first. What was learnt is then
+    B A - B0 A0, which is again a LoRA, of twice the rank: [B, -B0] [A; A0].
+    """
+    settings = {name: sorted(v) if isinstance(v, set) else v for name, v in config.to_dict().items()}
+    settings["inference_mode"] = True
+    if config.init_lora_weights is True:
+        return dict(end), settings
+    settings |= {"r": 2 * config.r, "lora_alpha": 2 * config.lora_alpha, "init_lora_weights": True}
+    weights = {
+        name: torch.cat([weight, start[name]], dim=0) if "lora_A" in name else torch.cat([weight, -start[name]], dim=1)
+        for name, weight in end.items()
+    }
+    return weights, settings
+
+
+def _key(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _library_versions() -> dict[str, str]:
+    versions = {name: version(name) for name in ("torch", "transformers", "peft", "safetensors")}
+    return versions | {"python": platform.python_version()}

@@ -1,0 +1,188 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+from advisor.dataset import Split, TrainingView
+from finetune.adapter import load_adapter_record
+from finetune.errors import TrainingError
+from finetune.methods import METHODS
+from finetune.progress import TrainingEvent
+from finetune.recipe import TuningRecipe
+from finetune.tuned_model import train_adapter
+from lm.completion import GenerationConfig, Message, Role
+from lm.huggingface import HuggingFaceModel
+from tests.finetune.conftest import WORDS, example
+
+PROBE = torch.tensor([[1, 3, 8, 9, 10, 12, 18, 2, 4, 20, 2]])
+
+
+def logits(module: Any) -> torch.Tensor:
+    with torch.no_grad():
+        return module.eval()(input_ids=PROBE).logits
+
+
+def plain_peft(base: Path, adapter: Path) -> Any:
+    return PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), adapter)
+
+
+def test_base_gives_the_same_bits_before_and_after(
+    model: HuggingFaceModel, view: TrainingView, recipe: TuningRecipe, tmp_path: Path
+) -> None:
+    before, random_state = logits(model.module), torch.get_rng_state()
+    train_adapter(model, view, recipe, tmp_path / "adapter")
+    assert torch.equal(logits(model.module), before)
+    assert torch.equal(torch.get_rng_state(), random_state)
+
+
+def test_training_ignores_adapters_attached_to_the_callers_model(
+    model: HuggingFaceModel, view: TrainingView, recipe: TuningRecipe, tmp_path: Path
+) -> None:
+    first = train_adapter(model, view, recipe, tmp_path / "first")
+    tuned = model.with_adapter(tmp_path / "first", "tuned")
+    tuned.generate([[Message(Role.USER, "Which colour")]], GenerationConfig(max_output_tokens=2))
+    second = train_adapter(model, view, recipe, tmp_path / "second")
+    assert second.file_sha256 == first.file_sha256
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_each_method_learns_and_loads_in_plain_peft(
+    model: HuggingFaceModel, view: TrainingView, recipe: TuningRecipe, tmp_path: Path, base_folder: Path, method: str
+) -> None:
+    view = replace(
+        view, train=view.train[:4], validation=tuple(replace(e, split=Split.VALIDATION) for e in view.train[:4])
+    )
+    recipe = replace(recipe, method=method, max_epochs=25, patience=25, learning_rate=0.01)
+    record = train_adapter(model, view, recipe, tmp_path / "adapter")
+    assert record.epochs[-1].train_loss < 0.3 * record.epochs[0].train_loss
+    best = record.epochs[record.best_epoch - 1]
+    loaded = plain_peft(base_folder, tmp_path / "adapter")
+    losses = []
+    for item in view.train:
+        prompt = model.encode([Message(Role.USER, f"Question: {item.question}")])
+        ids = torch.tensor([[*prompt, WORDS.index(item.answers[0]), WORDS.index("<end>")]])
+        with torch.no_grad():
+            scores = loaded(input_ids=ids).logits[0, len(prompt) - 1 : -1]  # (2, vocabulary)
+        losses.append(torch.nn.functional.cross_entropy(scores, ids[0, len(prompt) :]).item())
+    assert sum(losses) / len(losses) == pytest.approx(best.validation_loss, abs=1e-4)
+
+
+def test_merged_adapter_equals_the_attached_one(
+    model: HuggingFaceModel, view: TrainingView, recipe: TuningRecipe, tmp_path: Path, base_folder: Path
+) -> None:
+    train_adapter(model, view, recipe, tmp_path / "adapter")
+    attached = logits(plain_peft(base_folder, tmp_path / "adapter"))
+    merged = logits(plain_peft(base_folder, tmp_path / "adapter").merge_and_unload())
+    assert not torch.allclose(attached, logits(model.module), atol=1e-2)
+    torch.testing.assert_close(merged, attached, rtol=0, atol=1e-5)
+
+
+def test_tuned_model_answers_what_it_was_taught(
+    model: HuggingFaceModel, view: TrainingView, recipe: TuningRecipe, tmp_path: Path
+) -> None:
+    view = replace(view, train=view.train[:4], validation=())
+    train_adapter(model, view, replace(recipe, max_epochs=40), tmp_path / "adapter")
+    tuned = model.with_adapter(tmp_path / "adapter", "tuned")
+    prompts = [[Message(Role.USER, f"Question: {item.question}")] for item in view.train]
+    answers = [c.text for c in tuned.generate(prompts, GenerationConfig(max_output_tokens=3))]
+    assert answers == [item.answers[0] for item in view.train]
+
+
+def test_record_tells_where_the_adapter_came_from(
+    model: HuggingFaceModel, view: TrainingView, recipe: TuningRecipe, tmp_path: Path
+) -> None:
+    record = train_adapter(model, view, recipe, tmp_path / "adapter")
+    assert load_adapter_record(tmp_path / "adapter") == record
+    written = json.loads((tmp_path / "adapter" / "adapter.json").read_text())
+    assert written["base_weights_sha256"] == model.weights_sha256
+    assert record.base_fingerprint == model.fingerprint
+    assert (record.train_rows.n_rows, record.validation_rows.n_rows) == (12, 4)
+    assert record.build_usage.input_tokens == record.train_rows.n_tokens * len(record.epochs)
+    assert 0 < record.build_usage.device_s <= record.build_usage.wall_s
+    assert sorted(record.file_sha256) == ["adapter_config.json", "adapter_model.safetensors"]
+    assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
+
+
+def test_finished_adapter_is_not_trained_again(
+    model: HuggingFaceModel, view: TrainingView, recipe: TuningRecipe, tmp_path: Path
+) -> None:
+    record = train_adapter(model, view, recipe, tmp_path / "adapter")
+    events: list[TrainingEvent] = []
+    assert train_adapter(model, view, recipe, tmp_path / "adapter", on_event=events.append) == record
+    assert not events
+
+
+def test_adapter_of_another_recipe_is_not_overwritten(
+    model: HuggingFaceModel, view: TrainingView, recipe: TuningRecipe, tmp_path: Path
+) -> None:
+    train_adapter(model, view, recipe, tmp_path / "adapter")
+    with pytest.raises(TrainingError, match="already holds an adapter of another base, recipe"):
+        train_adapter(model, view, replace(recipe, seed=1), tmp_path / "adapter")
+
+
+def test_interrupted_training_is_resumed_and_ends_the_same(
+    model: HuggingFaceModel, view: TrainingView, recipe: TuningRecipe, tmp_path: Path
+) -> None:
+    whole = train_adapter(model, view, recipe, tmp_path / "whole")
+
+    def interrupt(event: TrainingEvent) -> None:
+        if event.epoch == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_adapter(model, view, recipe, tmp_path / "cut", on_event=interrupt)
+    assert not (tmp_path / "cut").exists()
+    events: list[TrainingEvent] = []
+    resumed = train_adapter(model, view, recipe, tmp_path / "cut", on_event=events.append)
+    assert events[0].epoch == 3
+    assert resumed.file_sha256 == whole.file_sha256
+    assert not (tmp_path / "cut.partial").exists()
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json", "adapter.json"])
+def test_damaged_adapter_is_refused_by_name(
+    model: HuggingFaceModel, view: TrainingView, recipe: TuningRecipe, tmp_path: Path, name: str
+) -> None:
+    train_adapter(model, view, recipe, tmp_path / "adapter")
+    damaged = tmp_path / "adapter" / name
+    damaged.write_bytes(damaged.read_bytes()[:-20])
+    with pytest.raises(TrainingError, match=f"the adapter .*{name}"):
+        load_adapter_record(tmp_path / "adapter")
+
+
+def test_validation_on_untrained_facts_is_left_out_where_trained_ones_are_asked(
+    model: HuggingFaceModel, view: TrainingView, recipe: TuningRecipe, tmp_path: Path
+) -> None:
+    split = replace(view, train=view.train[:2], validation=(*view.validation, example(9, answer="")))
+    record = train_adapter(model, split, replace(recipe, max_epochs=1), tmp_path / "adapter")
+    assert record.validation_rows.n_rows == 2 + 1
+    unrelated = replace(view, train=view.train[4:])
+    record = train_adapter(model, unrelated, replace(recipe, max_epochs=1), tmp_path / "other")
+    assert record.validation_rows.n_rows == 4
+
+
+def test_only_too_long_questions_are_refused_with_their_count(
+    model: HuggingFaceModel, view: TrainingView, recipe: TuningRecipe, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match="none of the 12 training questions .* at most 5 tokens"):
+        train_adapter(model, view, replace(recipe, max_length=5), tmp_path / "adapter")
+
+
+def test_unknown_target_modules_are_refused_by_name(
+    model: HuggingFaceModel, view: TrainingView, recipe: TuningRecipe, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match="cannot be attached to 'tiny' with target_modules .*no_such_layer"):
+        train_adapter(model, view, replace(recipe, target_modules=("no_such_layer",)), tmp_path / "adapter")
+
+
+def test_gradient_checkpointing_trains_the_same_adapter(
+    model: HuggingFaceModel, view: TrainingView, recipe: TuningRecipe, tmp_path: Path
+) -> None:
+    plain = train_adapter(model, view, recipe, tmp_path / "plain")
+    saving = train_adapter(model, view, replace(recipe, gradient_checkpointing=True), tmp_path / "saving")
+    assert saving.epochs[-1].train_loss == pytest.approx(plain.epochs[-1].train_loss, abs=1e-4)
