@@ -1,0 +1,64 @@
+"""In which order arms are shown, and what each is called."""
+
+from collections.abc import Callable
+
+from advisor.comparison import ArmRole, ArmSummary, Comparison, Verdict
+from advisor.report.table import Cell, RowKind
+
+
+def candidates(comparison: Comparison) -> list[ArmSummary]:
+    """The arms that can win, best weighted mean first; arms without a score come last."""
+    return sorted((arm for arm in comparison.arms if arm.role is ArmRole.CANDIDATE), key=_by_quality(comparison))
+
+
+def references(comparison: Comparison) -> list[ArmSummary]:
+    """The arms that only give scale, best first."""
+    return sorted((arm for arm in comparison.arms if arm.role is ArmRole.REFERENCE), key=_by_quality(comparison))
+
+
+def shown_arms(comparison: Comparison) -> list[ArmSummary]:
+    """All arms as the tables list them: candidates, then references."""
+    return candidates(comparison) + references(comparison)
+
+
+def pivot_arm(comparison: Comparison) -> str | None:
+    """The arm others are compared with: the recommended one, else the best candidate that was scored."""
+    if comparison.recommendation.arm is not None:
+        return comparison.recommendation.arm
+    for arm in candidates(comparison):
+        summary = arm.metric(comparison.recommendation.metric)
+        if summary is not None and summary.interval is not None:
+            return arm.kind
+    return None
+
+
+def arm_cell(comparison: Comparison, arm: ArmSummary) -> Cell:
+    """The name of an arm, with what it is."""
+    return Cell(arm_name(comparison, arm), arm.label)
+
+
+def arm_name(comparison: Comparison, arm: ArmSummary) -> str:
+    """The name of an arm, with its standing."""
+    if arm.role is ArmRole.REFERENCE:
+        return f"{arm.kind} (reference)"
+    if arm.kind == comparison.recommendation.arm:
+        winner = comparison.recommendation.verdict is Verdict.WINNER
+        return f"{arm.kind} ({'recommended' if winner else 'cheapest non-inferior'})"
+    return arm.kind
+
+
+def row_kind(comparison: Comparison, arm: ArmSummary) -> RowKind:
+    """How the row of an arm is set off."""
+    if arm.role is ArmRole.REFERENCE:
+        return RowKind.REFERENCE
+    return RowKind.RECOMMENDED if arm.kind == comparison.recommendation.arm else RowKind.PLAIN
+
+
+def _by_quality(comparison: Comparison) -> Callable[[ArmSummary], tuple[bool, float]]:
+    def key(arm: ArmSummary) -> tuple[bool, float]:
+        summary = arm.metric(comparison.recommendation.metric)
+        if summary is None or summary.interval is None:
+            return True, 0.0
+        return False, -summary.interval.estimate
+
+    return key

@@ -1,0 +1,103 @@
+"""The verdict in words: what to ship, why, and what the run cannot know."""
+
+from advisor.comparison import AuditFinding, Comparison, Severity, Verdict
+from advisor.report.arms import candidates
+from advisor.report.quantities import count, percent, scale_of
+from advisor.report.table import Cell, Table, row
+
+_STANDING = {
+    Verdict.WINNER: "One arm is better than the others by more than chance and the margin explain.",
+    Verdict.NO_CLEAR_WINNER: (
+        "No arm is surely better than all others. The arm named is the cheapest that is not worse than the best by "
+        "more than the margin."
+    ),
+    Verdict.INSUFFICIENT_DATA: "There are too few scored questions for a verdict. The figures below are a first look.",
+    Verdict.INVALID_COMPARISON: (
+        "The audit found a fault that makes the figures misleading. They are shown so that it can be mended, not for "
+        "a decision."
+    ),
+}
+
+
+def standing(comparison: Comparison) -> str:
+    """What kind of verdict this is, in a sentence or two."""
+    return _STANDING[comparison.recommendation.verdict]
+
+
+def unknowns(comparison: Comparison) -> tuple[str, ...]:
+    """What this run cannot tell, in sentences."""
+    recommendation = comparison.recommendation
+    scale = scale_of(comparison, recommendation.metric)
+    sentences = []
+    effect = recommendation.minimum_detectable_effect
+    if effect is None:
+        sentences.append("The smallest difference this test set could detect was not computed.")
+    else:
+        sentences.append(
+            f"This test set detects a true difference of {scale.value(effect)} {scale.unit} or more four times out of "
+            "five. A smaller one would often look like chance."
+        )
+    if recommendation.questions_needed is not None:
+        sentences.append(
+            f"About {count(recommendation.questions_needed)} test questions would settle the difference seen here; "
+            f"this run had {count(_test_questions(comparison))}."
+        )
+    elif recommendation.verdict is Verdict.NO_CLEAR_WINNER:
+        sentences.append("No finite number of questions would settle a difference as small as the one seen here.")
+    sentences.append(
+        f"The overall figures assume that training covers {percent(recommendation.coverage)} of what users ask "
+        f"({_weights(comparison)}). Another mix can change the verdict."
+    )
+    missing = {arm.kind: _unscored(comparison, arm.kind) for arm in candidates(comparison)}
+    if any(missing.values()):
+        listed = ", ".join(f"{kind} {count(number)}" for kind, number in missing.items() if number)
+        sentences.append(f"Some answers could not be scored, and are left out rather than counted as wrong: {listed}.")
+    return tuple(sentences)
+
+
+def urgent_findings(comparison: Comparison) -> list[AuditFinding]:
+    """Findings that block the verdict or warn of it, the blocking ones first."""
+    return [
+        finding
+        for severity in (Severity.BLOCK, Severity.WARN)
+        for finding in comparison.findings
+        if finding.severity is severity
+    ]
+
+
+def severity_text(severity: Severity) -> str:
+    """The severity as people read it."""
+    return {
+        Severity.BLOCK: "Blocks the verdict",
+        Severity.WARN: "Warning",
+        Severity.NOTE: "Note",
+    }[severity]
+
+
+def best_chance_table(comparison: Comparison) -> Table | None:
+    """How often each candidate came out on top when the questions were drawn again."""
+    shares = comparison.recommendation.probability_best
+    if not shares:
+        return None
+    ordered = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
+    return Table(
+        caption="Chance of being the best",
+        columns=("Arm", "Best in"),
+        rows=tuple(row(kind, Cell(percent(share))) for kind, share in ordered),
+        note="The test questions are drawn again many times; this is the share of draws in which the arm scores "
+        "highest. It says nothing of how large the lead is.",
+    )
+
+
+def _weights(comparison: Comparison) -> str:
+    weights = comparison.recommendation.slice_weights
+    return ", ".join(f"{name} {percent(share)}" for name, share in weights.items()) or "no weights declared"
+
+
+def _test_questions(comparison: Comparison) -> int:
+    return max((arm.n_questions for arm in comparison.arms), default=0)
+
+
+def _unscored(comparison: Comparison, kind: str) -> int:
+    summary = comparison.arm(kind).metric(comparison.recommendation.metric)
+    return summary.n_unscored if summary is not None else 0
