@@ -238,24 +238,39 @@ class HuggingFaceModel:
         with warnings.catch_warnings():
             # peft's warnings are about its own use of transformers, or about what is checked below.
             warnings.simplefilter("ignore")
-            if self._peft is None:
-                self._peft = peft.PeftModel.from_pretrained(
-                    self.module, files.folder, adapter_name=key, torch_device=str(self.device)
-                )
-            else:
+            try:
+                if self._peft is None:
+                    config = peft.LoraConfig.from_pretrained(files.folder)
+                    config.inference_mode = True
+                    self._peft = peft.PeftModel(self.module, config, adapter_name=key)
                 self._peft.load_adapter(files.folder, adapter_name=key, torch_device=str(self.device))
-        self.module.eval()
-        self._peft.base_model.disable_adapter_layers()
-        self._active = None
+            except (ValueError, RuntimeError, KeyError, TypeError) as error:
+                self._detach(key)
+                reason = str(error).strip().splitlines()[-1].strip()
+                raise LanguageModelError(
+                    f"the adapter {files.folder} cannot be attached to {self._name!r}: {reason}; train or copy it again"
+                ) from error
+            finally:
+                self._turn_adapters_off()
         names = [name.replace(f".{key}.", ".") for name, _ in self.module.named_parameters() if f".{key}." in name]
         lacking = [name for name in names if (".lora_A." in name or ".lora_B." in name) and name not in files.shapes]
         if lacking:
-            self._peft.delete_adapter(key)
+            self._detach(key)
             raise LanguageModelError(
-                f"the adapter {files.folder} lacks {len(lacking)} of the tensors its config promises, {lacking[0]} first; "
-                "train or copy it again"
+                f"the adapter {files.folder} lacks {len(lacking)} of the tensors its config promises, {lacking[0]} "
+                "first; train or copy it again"
             )
         return key
+
+    def _detach(self, key: str) -> None:
+        if self._peft is not None and key in self._peft.peft_config:
+            self._peft.delete_adapter(key)
+
+    def _turn_adapters_off(self) -> None:
+        self.module.eval()
+        if self._peft is not None:
+            self._peft.base_model.disable_adapter_layers()
+        self._active = None
 
     def _activate(self, key: str | None) -> None:
         """Switch the attached layers to one adapter, or off for the base model's own answers."""

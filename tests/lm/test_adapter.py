@@ -140,9 +140,10 @@ def test_adapter_of_another_hub_model_is_refused(base: HuggingFaceModel, adapter
         base_from_hub.with_adapter(adapter, "tuned")
 
 
-def test_adapter_without_all_its_layers_is_refused_and_leaves_the_base_as_it_was(
-    base: HuggingFaceModel, adapter: Path
+def test_damaged_adapter_is_refused_and_leaves_base_and_other_adapters_as_they_were(
+    tiny_model_folder: Path, tiny_adapter_folders: tuple[Path, Path], adapter: Path
 ) -> None:
+    base = load_huggingface_model(tiny_model_folder, device="cpu")
     before = _answers(base)
     weights = adapter / "adapter_model.safetensors"
     lora = safetensors.torch.load_file(weights)
@@ -150,6 +151,18 @@ def test_adapter_without_all_its_layers_is_refused_and_leaves_the_base_as_it_was
     with pytest.raises(LanguageModelError, match=r"lacks 10 of the tensors its config promises, model\.layers"):
         base.with_adapter(adapter, "tuned")
     assert _answers(base) == before
+    safetensors.torch.save_file(lora, weights)
+    _edit_config(adapter, r=8)
+    with pytest.raises(LanguageModelError, match="cannot be attached to .*size mismatch"):
+        base.with_adapter(adapter, "tuned")
+    assert _answers(base) == before
+    good = base.with_adapter(tiny_adapter_folders[0], "tuned")
+    answers = _answers(good)
+    assert answers != before
+    _edit_config(adapter, r=8, target_modules=["no_such_layer"])
+    with pytest.raises(LanguageModelError, match="cannot be attached to"):
+        base.with_adapter(adapter, "tuned")
+    assert (_answers(base), _answers(good)) == (before, answers)
 
 
 def test_adapters_that_would_change_the_base_are_refused(base: HuggingFaceModel, adapter: Path) -> None:
