@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 
+from lm.answer_text import cut_at_stop
 from lm.completion import Completion, FinishReason, GenerationConfig, Messages, Usage
 from lm.errors import LanguageModelError
 
@@ -47,7 +48,7 @@ class FakeLM:
         return sum(len(message.content.split()) for message in prompt)
 
     def generate(self, prompts: Sequence[Messages], config: GenerationConfig) -> list[Completion]:
-        """The scripted answers, cut to `max_output_tokens` words."""
+        """The scripted answers, cut at stop texts and to `max_output_tokens` words."""
         self.calls.append(list(prompts))
         return [self._complete(prompt, config) for prompt in prompts]
 
@@ -67,6 +68,7 @@ class FakeLM:
             text = self._answer[question]
         else:
             text = self._answer(prompt)
+        text = cut_at_stop(text, config.stop)[0].strip()
         words = text.split()
         reason = FinishReason.LENGTH if len(words) > config.max_output_tokens else FinishReason.STOP
         if reason is FinishReason.LENGTH:

@@ -1,0 +1,88 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lm.errors import ConfigError, LanguageModelError, MissingDependencyError
+from lm.language_model import LanguageModel
+from lm.registry import POCKET_CHECKPOINT, SCHEMES, known_models, load_language_model
+
+HAS_POCKET = (POCKET_CHECKPOINT / "model.safetensors").is_file()
+HEAVY = ("torch", "transformers", "openai", "numpy")
+
+
+def test_importing_and_listing_load_nothing_heavy() -> None:
+    code = f"import sys, lm.registry; lm.registry.known_models(); print([m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_kind_of_model_is_listed_with_where_it_runs() -> None:
+    rows = known_models()
+    assert [row.kind for row in rows] == list(SCHEMES) == ["pocket", "hf", "openai"]
+    assert all(row.name and row.description and row.runs_on for row in rows)
+
+
+@pytest.mark.skipif(not HAS_POCKET, reason="the pocket weights are not built")
+def test_pocket_is_listed_with_its_parameters() -> None:
+    n_parameters = known_models()[0].parameters
+    assert n_parameters is not None
+    assert 1e6 < n_parameters < 1e8
+
+
+def test_folder_is_loaded_with_or_without_scheme(tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tiny_model_folder.parent)
+    for spec in (str(tiny_model_folder), f"hf:{tiny_model_folder}", f"./{tiny_model_folder.name}"):
+        model = load_language_model(spec, device="cpu")
+        assert isinstance(model, LanguageModel)
+        assert model.name == f"hf:{spec.removeprefix('hf:')}"
+
+
+def test_options_reach_a_local_model(tiny_model_folder: Path) -> None:
+    full, half = (load_language_model(str(tiny_model_folder), device="cpu", dtype=d) for d in ("float32", "bfloat16"))
+    assert full.fingerprint != half.fingerprint
+
+
+def test_endpoint_may_be_part_of_the_spec_or_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    model = load_language_model("openai:qwen2.5:7b@http://localhost:11434/v1", context_tokens=4096)
+    assert model.name == "openai:qwen2.5:7b@http://localhost:11434/v1"
+    assert model.context_tokens == 4096
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://localhost:9/v1")
+    assert load_language_model("openai:small").name == "openai:small@http://localhost:9/v1"
+
+
+@pytest.mark.parametrize("spec", ["", "gpt-9", "pocket:x", "hf:", "openai:", "openai", "mystery:model", "a/b/c"])
+def test_unknown_spec_is_refused_with_what_is_possible(spec: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_language_model(spec)
+    message = str(caught.value)
+    assert repr(spec) in message
+    assert all(scheme.spec in message for scheme in SCHEMES.values())
+
+
+def test_path_that_does_not_exist_is_a_model_error_not_a_hub_request() -> None:
+    with pytest.raises(LanguageModelError, match="does not exist"):
+        load_language_model("./no-such-folder")
+
+
+@pytest.mark.parametrize(
+    ("spec", "package", "module"),
+    [("hf:./x", "transformers", "lm.huggingface"), ("openai:m@http://h/v1", "openai", "lm.openai_compatible")],
+)
+def test_missing_package_names_the_install_command(
+    spec: str, package: str, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingDependencyError, match=f"{package}.*pip install"):
+        load_language_model(spec)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not HAS_POCKET, reason="the pocket weights are not built")
+def test_pocket_loads_by_its_name() -> None:
+    model = load_language_model("pocket")
+    assert model.name == "pocket"
+    assert model.context_tokens >= 1024
