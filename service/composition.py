@@ -1,0 +1,251 @@
+"""How arms are built: the one file that knows both retrieval and tuning."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+
+from advisor.answer import BuildUsage, Pipeline
+from advisor.comparison import ArmRole, AuditFinding, Severity
+from advisor.dataset import Dataset, Split, Task
+from advisor.prompt import FewShot, OracleContext, QuestionOnly, reference_text
+from finetune.adapter import AdapterRecord
+from finetune.progress import TrainingEvent
+from finetune.recipe import TuningRecipe
+from lm.completion import GenerationConfig
+from lm.embedding import Embedder
+from lm.errors import ConfigError
+from lm.fake import FakeLM
+from lm.language_model import LanguageModel
+from lm.model_files import find_weight_files, hash_files, locate_model
+from lm.registry import POCKET_CHECKPOINT, load_language_model
+from rag.chunk import Chunking
+from rag.embedder import load_embedder
+from rag.index import Index, build_index, open_index
+from rag.prompt import RetrievedPrompt
+from service.data_directory import DataDirectory
+from service.progress import OnProgress, Progress
+from service.settings import TUNED, ComparisonSettings
+from service.stage_key import code_digest, stage_key
+from service.workflow import Arm
+
+
+def model_identity(spec: str) -> str:
+    """What tells one model from another without loading it: hashes of its files, or the endpoint it is asked at.
+
+    Raises:
+        LanguageModelError: a local or hub model is missing.
+    """
+    if spec.startswith("openai:"):
+        return f"{spec} {os.environ.get('OPENAI_BASE_URL', '')}"
+    folder = locate_model(POCKET_CHECKPOINT if spec == "pocket" else spec.removeprefix("hf:"))
+    small_files = [path for path in sorted(folder.glob("*.json")) if path.is_file()]
+    return hash_files(find_weight_files(folder)) + hash_files([*small_files, *sorted(folder.glob("*.jinja"))])
+
+
+class LocalComposition:
+    """Builds the arms of one comparison on this machine. Everything expensive is made once and shared by the arms."""
+
+    def __init__(self, settings: ComparisonSettings, directory: DataDirectory, on_progress: OnProgress) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._on_progress = on_progress
+
+    @cached_property
+    def model(self) -> LanguageModel:
+        """The base model."""
+        return load_language_model(self._settings.model, trust_remote_code=self._settings.trust_remote_code)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """For retrieval and for semantic similarity."""
+        return load_embedder(self._settings.embedder)
+
+    @cached_property
+    def judge(self) -> LanguageModel | None:
+        """For judge-based metrics, if one is configured."""
+        return load_language_model(self._settings.judge) if self._settings.judge else None
+
+    def arms(self, dataset: Dataset) -> Iterator[Arm]:
+        """Each arm as it is built, candidates first, in the order of the settings."""
+        self._refuse_impossible(dataset)
+        for kind in self._settings.pipelines:
+            yield self.arm(kind, dataset)
+        yield self.arm("majority", dataset)
+        if dataset.card.task is Task.QUESTION_ANSWERING and any(e.document_ids for e in dataset.split(Split.TEST)):
+            yield self.arm("oracle-context", dataset)
+
+    def arm(self, kind: str, dataset: Dataset) -> Arm:
+        """One arm by its name."""
+        return _BUILDERS[kind](self, dataset)
+
+    def close(self) -> None:
+        """Release the index."""
+        if "_index" in self.__dict__:
+            self._index[0].close()
+
+    def _refuse_impossible(self, dataset: Dataset) -> None:
+        wanted = set(self._settings.pipelines)
+        local = hasattr(self.model, "with_adapter")
+        if wanted & TUNED and not local:
+            raise ConfigError(
+                f"{self.model.name} is a hosted model and cannot be tuned here; leave fine-tuned and hybrid out with "
+                "`--pipelines base,few-shot,rag`, or choose a local model"
+            )
+        if wanted & (TUNED | {"few-shot"}) and not dataset.split(Split.TRAIN):
+            raise ConfigError(
+                f"the data set {dataset.card.name} has no training questions, which few-shot and tuning need; add some "
+                'with `"split": "train"`, or choose `--pipelines base,rag`'
+            )
+
+    @property
+    def _device(self) -> str | None:
+        device = getattr(self.model, "device", None)
+        return device.type if device is not None else None
+
+    def _pipeline(
+        self, kind: str, model: LanguageModel, builder: "Builder", dataset: Dataset, build: BuildUsage
+    ) -> Pipeline:
+        generation = GenerationConfig(
+            max_output_tokens=dataset.card.max_output_tokens,
+            seed=self._settings.seed,
+            batch_size=self._settings.batch_size,
+        )
+        return Pipeline(kind, model, builder, generation, build)
+
+    def _base(self, dataset: Dataset) -> Arm:
+        builder = QuestionOnly(dataset.card.instruction)
+        pipeline = self._pipeline("base", self.model, builder, dataset, BuildUsage())
+        return Arm(pipeline, ArmRole.CANDIDATE, f"{self.model.name}, question only", device=self._device)
+
+    def _few_shot(self, dataset: Dataset) -> Arm:
+        view = dataset.training_view()
+        builder = FewShot.from_training(view, n_shots=self._settings.n_shots, seed=self._settings.seed)
+        pipeline = self._pipeline("few-shot", self.model, builder, dataset, BuildUsage())
+        label = f"{self.model.name} with {len(builder.shots)} worked examples"
+        return Arm(pipeline, ArmRole.CANDIDATE, label, device=self._device)
+
+    def _rag(self, dataset: Dataset) -> Arm:
+        builder, build = self._retrieved(dataset)
+        pipeline = self._pipeline("rag", self.model, builder, dataset, build)
+        label = f"{self.model.name} with {self._settings.top_k} retrieved passages"
+        return Arm(pipeline, ArmRole.CANDIDATE, label, retrieves=True, device=self._device)
+
+    def _fine_tuned(self, dataset: Dataset) -> Arm:
+        tuned, record = self._tuned(dataset)
+        builder = QuestionOnly(dataset.card.instruction)
+        pipeline = self._pipeline("fine-tuned", tuned, builder, dataset, record.build_usage)
+        label = f"{self.model.name} tuned by {record.recipe.method} (r {record.recipe.r}), question only"
+        return Arm(
+            pipeline,
+            ArmRole.CANDIDATE,
+            label,
+            device=self._device,
+            training_curve=_curve(record),
+            findings=tuple(_training_findings(record)),
+        )
+
+    def _hybrid(self, dataset: Dataset) -> Arm:
+        tuned, record = self._tuned(dataset)
+        builder, build = self._retrieved(dataset)
+        pipeline = self._pipeline("hybrid", tuned, builder, dataset, record.build_usage + build)
+        label = f"{self.model.name} tuned as above, with {self._settings.top_k} retrieved passages"
+        return Arm(pipeline, ArmRole.CANDIDATE, label, retrieves=True, device=self._device)
+
+    def _majority(self, dataset: Dataset) -> Arm:
+        answers = Counter(reference_text(example) for example in dataset.split(Split.TRAIN))
+        # The alphabet decides ties, so that the order of the file does not.
+        answer = min(answers, key=lambda text: (-answers[text], text)) if answers else ""
+        constant = FakeLM(lambda _: answer, name=f"always {answer!r}", context_tokens=1_000_000)
+        pipeline = self._pipeline("majority", constant, QuestionOnly(""), dataset, BuildUsage())
+        return Arm(pipeline, ArmRole.REFERENCE, f"always answers {answer!r}, the most frequent training answer")
+
+    def _oracle_context(self, dataset: Dataset) -> Arm:
+        builder = OracleContext.from_examples(dataset.card.instruction, dataset.split(Split.TEST), dataset.documents)
+        pipeline = self._pipeline("oracle-context", self.model, builder, dataset, BuildUsage())
+        label = f"{self.model.name} with the right documents: the ceiling of retrieval"
+        return Arm(pipeline, ArmRole.REFERENCE, label, retrieves=True, device=self._device)
+
+    def _retrieved(self, dataset: Dataset) -> tuple[RetrievedPrompt, BuildUsage]:
+        index, build = self._index_of(dataset)
+        return RetrievedPrompt(index, self.embedder, dataset.card.instruction, self._settings.top_k), build
+
+    def _index_of(self, dataset: Dataset) -> tuple[Index, BuildUsage]:
+        if "_index" not in self.__dict__:
+            chunking = Chunking(self._settings.chunk_tokens, self._settings.overlap_tokens)
+            n_documents = len(dataset.documents)
+            self._on_progress(Progress("index", "", 0, n_documents))
+            # Loading the embedder is a cost of starting a process, not of building an index.
+            self.embedder.embed(["warm-up"])
+            documents = hashlib.sha256(repr([(d.id, d.title, d.text) for d in dataset.documents]).encode()).hexdigest()
+            key = stage_key(documents, chunking, self.embedder.fingerprint, code_digest("rag"))
+            directory = self._directory.stage("indexes", key)
+            record = build_index(dataset.documents, self.embedder, directory, chunking=chunking)
+            self._index = open_index(directory, self.embedder), record.build_usage
+            self._on_progress(Progress("index", "", n_documents, n_documents))
+        return self._index
+
+    def _tuned(self, dataset: Dataset) -> tuple[LanguageModel, AdapterRecord]:
+        if "_adapted" not in self.__dict__:
+            from finetune.tuned_model import train_adapter
+            from lm.huggingface import HuggingFaceModel
+
+            base = self.model
+            if not isinstance(base, HuggingFaceModel):
+                raise ConfigError(f"{base.name} cannot be tuned here; choose a local model")
+            recipe = TuningRecipe(method=self._settings.method, seed=self._settings.seed)
+            if self._settings.max_epochs is not None:
+                recipe = replace(recipe, max_epochs=self._settings.max_epochs)
+            view = dataset.training_view()
+            rows = [(e.question, reference_text(e), e.group) for e in view.train + view.validation]
+            key = stage_key(base.fingerprint, recipe.hash, dataset.card.instruction, rows, code_digest("finetune"))
+            directory = self._directory.stage("adapters", key)
+            record = train_adapter(base, view, recipe, directory, on_event=self._on_training)
+            self._adapted = base.with_adapter(directory, f"{base.name}+{recipe.method}"), record
+        return self._adapted
+
+    def _on_training(self, event: TrainingEvent) -> None:
+        loss = event.train_loss if event.validation_loss is None else event.validation_loss
+        name = "loss" if event.validation_loss is None else "validation loss"
+        self._on_progress(Progress("tune", "", event.step, event.n_steps, f"epoch {event.epoch}, {name} {loss:.3f}"))
+
+
+Builder = QuestionOnly | FewShot | RetrievedPrompt | OracleContext
+
+
+_BUILDERS: Mapping[str, Callable[[LocalComposition, Dataset], Arm]] = {
+    "base": LocalComposition._base,
+    "few-shot": LocalComposition._few_shot,
+    "rag": LocalComposition._rag,
+    "fine-tuned": LocalComposition._fine_tuned,
+    "hybrid": LocalComposition._hybrid,
+    "majority": LocalComposition._majority,
+    "oracle-context": LocalComposition._oracle_context,
+}
+"""Every arm: which language model with which prompt."""
+
+
+def _curve(record: AdapterRecord) -> tuple[dict[str, float | int | None], ...]:
+    return tuple(
+        {
+            "epoch": epoch.epoch,
+            "train_loss": epoch.train_loss,
+            "validation_loss": epoch.validation_loss,
+            "validation_exact_match": epoch.validation_exact_match,
+            "seconds": epoch.seconds,
+        }
+        for epoch in record.epochs
+    )
+
+
+def _training_findings(record: AdapterRecord) -> Iterator[AuditFinding]:
+    report = record.train_rows
+    if report.n_too_long:
+        yield AuditFinding(
+            "training rows",
+            Severity.WARN,
+            f"{report.n_too_long} training rows were too long and left out; {report.n_rows} remained.",
+            "Shorten these questions or answers, or take a model with a longer context.",
+        )

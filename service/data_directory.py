@@ -1,0 +1,108 @@
+"""Where everything lives: one data directory, `TUNING_FORK_HOME` or `./var`, used by one process at a time."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lm.errors import ConfigError
+
+REPORT_FILES = {"json": "report.json", "md": "report.md", "html": "report.html", "xml": "junit.xml"}
+REPORT_FILE = REPORT_FILES["json"]
+RECORDS_FILE = "results.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class DataDirectory:
+    """Paths below one directory.
+
+    `stages/` holds what is expensive (indexes, adapters, answers), named by the hash of all that decided it and shared
+    by all comparisons; `comparisons/` holds one folder a comparison, which can be deleted without loss of the former.
+    """
+
+    root: Path
+
+    @classmethod
+    def from_environment(cls, override: Path | None = None) -> "DataDirectory":
+        """The given directory, else `TUNING_FORK_HOME`, else `./var`."""
+        return cls((override or Path(os.environ.get("TUNING_FORK_HOME") or "var")).expanduser().resolve())
+
+    def stage(self, kind: str, key: str) -> Path:
+        """Where a stage of that key belongs; its parent exists afterwards."""
+        parent = self.root / "stages" / kind
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"the data directory {self.root} cannot be written: {error.strerror}") from error
+        return parent / key
+
+    def comparison(self, comparison_id: str) -> Path:
+        """The folder of a comparison, which need not exist."""
+        return self.root / "comparisons" / comparison_id
+
+    def comparison_ids(self) -> list[str]:
+        """Finished comparisons, newest first."""
+        folders = [path.parent for path in (self.root / "comparisons").glob(f"*/{REPORT_FILE}")]
+        return [
+            folder.name for folder in sorted(folders, key=lambda f: (f / REPORT_FILE).stat().st_mtime, reverse=True)
+        ]
+
+    def find_comparison(self, name: str) -> Path:
+        """The folder of a finished comparison, by its id, the beginning of its id, or `latest`.
+
+        Raises:
+            ConfigError: there is none, or several begin so.
+        """
+        ids = self.comparison_ids()
+        if not ids:
+            raise ConfigError(f"there is no finished comparison in {self.root}; run `tuningfork compare DATASET` first")
+        if name == "latest":
+            return self.comparison(ids[0])
+        matching = [i for i in ids if i == name] or [i for i in ids if i.startswith(name)]
+        if len(matching) != 1:
+            what = "several comparisons begin with" if matching else "there is no finished comparison"
+            raise ConfigError(f"{what} {name!r}; choose one of: {', '.join(matching or ids)}")
+        return self.comparison(matching[0])
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the directory; the index store inside it belongs to one process.
+
+        Raises:
+            ConfigError: another process holds it; names that process.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise ConfigError(f"the data directory {self.root} cannot be written: {error.strerror}") from error
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
+                raise ConfigError(
+                    f"another tuningfork process ({holder}) works in {self.root}; wait for it, or set TUNING_FORK_HOME"
+                ) from None
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"process {os.getpid()}".encode(), 0)
+            yield
+        finally:
+            os.close(handle)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is there whole or not at all, also after power loss."""
+    staged = path.with_name(f".{path.name}.staged")
+    with staged.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    staged.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,115 @@
+"""What a comparison was asked to be: everything a user can set, validated once."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from advisor.cost import Traffic
+from advisor.dataset import Task
+from lm.errors import ConfigError
+
+CANDIDATES = ("base", "few-shot", "rag", "fine-tuned", "hybrid")
+REFERENCES = ("majority", "oracle-context")
+TUNED = frozenset({"fine-tuned", "hybrid"})
+RETRIEVING = frozenset({"rag", "hybrid"})
+BUNDLED_DATASETS = Path(__file__).resolve().parent.parent / "datasets"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonSettings:
+    """One comparison.
+
+    Attributes:
+        dataset: Name of a bundled data set, or a folder.
+        task: For folders without a card.
+        model: A spec of `lm.registry`.
+        pipelines: Candidate arms, in report order.
+        limit: At most so many test questions, drawn over the slices; None takes all.
+        train_limit: At most so many training questions, drawn by group; None takes all.
+        top_k: Retrieved passages.
+        chunk_tokens: Longest chunk, in the embedder's tokens; overlap_tokens: shared by neighbours.
+        n_shots: Worked examples of the few-shot arm.
+        max_epochs: Of tuning; None takes the recipe's default.
+        batch_size: Questions a forward pass, the same for all arms.
+        margin: Smallest difference that matters, in score units.
+        coverage: Share of production questions whose fact training covers.
+        judge: A model spec for judge-based metrics, or None.
+        prices: A price file, or None for the one that ships.
+    """
+
+    dataset: str
+    task: Task | None = None
+    model: str = "pocket"
+    pipelines: tuple[str, ...] = CANDIDATES
+    seed: int = 0
+    limit: int | None = None
+    train_limit: int | None = None
+    embedder: str = "minilm"
+    top_k: int = 3
+    chunk_tokens: int = 200
+    overlap_tokens: int = 40
+    n_shots: int = 6
+    method: str = "lora"
+    max_epochs: int | None = None
+    batch_size: int = 16
+    margin: float = 0.02
+    coverage: float = 0.5
+    judge: str | None = None
+    prices: Path | None = None
+    traffic: Traffic = Traffic()
+    trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.pipelines if name not in CANDIDATES]
+        if unknown or not self.pipelines:
+            what = f"the pipeline {unknown[0]!r} is unknown" if unknown else "no pipeline was chosen"
+            raise ConfigError(f"{what}; choose from {', '.join(CANDIDATES)} (several separated by commas)")
+        if len(set(self.pipelines)) != len(self.pipelines):
+            raise ConfigError(f"a pipeline is named twice in {', '.join(self.pipelines)}; name each once")
+        for name in ("limit", "train_limit", "max_epochs"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} is {value}; give a whole number of at least 1, or leave it out")
+        for name in ("top_k", "chunk_tokens", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; give a whole number of at least 1")
+        if self.n_shots < 1:
+            raise ConfigError(f"n_shots is {self.n_shots}; give at least 1, or leave the few-shot arm out")
+        if not 0 <= self.overlap_tokens < self.chunk_tokens:
+            raise ConfigError(
+                f"overlap_tokens is {self.overlap_tokens}; "
+                f"it must be at least 0 and below chunk_tokens ({self.chunk_tokens})"
+            )
+        if not 0 <= self.margin < 1:
+            raise ConfigError(f"margin is {self.margin}; give a difference in score units, at least 0 and below 1")
+        if not 0 <= self.coverage <= 1:
+            raise ConfigError(f"coverage is {self.coverage}; give a share between 0 and 1")
+
+    @property
+    def dataset_folder(self) -> Path:
+        """The folder the data set is in: a bundled one by name, otherwise a path."""
+        bundled = BUNDLED_DATASETS / self.dataset
+        is_name = "/" not in self.dataset and self.dataset not in (".", "..")
+        return bundled if is_name and bundled.is_dir() else Path(self.dataset).expanduser()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, from which `from_json` makes equal settings."""
+        raw = asdict(self)
+        raw["pipelines"] = list(self.pipelines)
+        raw["prices"] = str(self.prices) if self.prices else None
+        return raw
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> "ComparisonSettings":
+        """Settings from what `to_json` gave; other keys are passed over."""
+        known = {name: raw[name] for name in cls.__dataclass_fields__ if name in raw}
+        known["pipelines"] = tuple(known["pipelines"])
+        known["task"] = Task(known["task"]) if known.get("task") else None
+        known["prices"] = Path(known["prices"]) if known.get("prices") else None
+        known["traffic"] = Traffic(**known["traffic"])
+        return cls(**known)
+
+
+def bundled_datasets() -> list[str]:
+    """Names of the data sets that ship."""
+    return sorted(path.parent.name for path in BUNDLED_DATASETS.glob("*/dataset.toml"))

@@ -1,0 +1,354 @@
+"""One comparison from settings to report. Knows the order of things and nothing of how arms are built."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+import numpy as np
+
+from advisor.answer import Answer, Pipeline
+from advisor.audit import audit_arms, audit_dataset
+from advisor.comparison import (
+    ArmRole,
+    ArmSummary,
+    AuditFinding,
+    Comparison,
+    LatencySummary,
+    PairedDifference,
+    QuestionRecord,
+)
+from advisor.cost import PriceList, estimate_cost, load_prices
+from advisor.dataset import Dataset, Example, Split
+from advisor.dataset_files import load_dataset
+from advisor.errors import EvaluationError
+from advisor.metrics.registry import RETRIEVAL_METRICS, metrics_for
+from advisor.recommendation import DecisionRule, recommend
+from advisor.report.formats import FORMATS
+from advisor.report.json_report import read_comparison
+from advisor.report.records import record_line
+from advisor.score import Metric, Score, ScoringResources
+from advisor.scorecard import mean_usage, paired_differences, summarise_metric
+from advisor.slices import slice_weights
+from lm.embedding import Embedder
+from lm.language_model import LanguageModel
+from service.answer_log import AnswerLog
+from service.data_directory import RECORDS_FILE, REPORT_FILE, REPORT_FILES, DataDirectory, write_whole
+from service.progress import OnProgress, Progress, silent
+from service.sampling import limit_dataset
+from service.settings import ComparisonSettings
+from service.stage_key import code_digest, library_versions, stage_key
+
+BLOCK_QUESTIONS = 64
+LATENCY_QUESTIONS = 16
+LATENCY_WARM_UP = 2
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A built arm.
+
+    Attributes:
+        label: How it is made, for people.
+        retrieves: Whether retrieval metrics are defined for it.
+        device: "cpu" or "cuda" where we run its model, None for a hosted one.
+        training_curve: Losses by epoch, for tuned arms.
+        findings: What building it brought to light.
+    """
+
+    pipeline: Pipeline
+    role: ArmRole
+    label: str
+    retrieves: bool = False
+    device: str | None = None
+    training_curve: tuple[Mapping[str, float | int | None], ...] = ()
+    findings: tuple[AuditFinding, ...] = ()
+
+
+class Composition(Protocol):
+    """What knows how arms are built; `service.composition` in earnest, a fake in tests."""
+
+    def arms(self, dataset: Dataset) -> Iterator[Arm]:
+        """Each arm as it is built, candidates first."""
+        ...
+
+    @property
+    def embedder(self) -> Embedder:
+        """For retrieval and for semantic similarity."""
+        ...
+
+    @property
+    def judge(self) -> LanguageModel | None:
+        """For judge-based metrics, if one is configured."""
+        ...
+
+
+Compose = Callable[[ComparisonSettings, DataDirectory, OnProgress], Composition]
+
+
+def load_limited_dataset(settings: ComparisonSettings) -> Dataset:
+    """The data set as the settings want it."""
+    dataset = load_dataset(settings.dataset_folder, task=settings.task, seed=settings.seed)
+    return limit_dataset(
+        dataset,
+        limit=settings.limit,
+        train_limit=settings.train_limit,
+        coverage=settings.coverage,
+        seed=settings.seed,
+    )
+
+
+def comparison_id(settings: ComparisonSettings, dataset: Dataset, model_identity: str, prices: PriceList) -> str:
+    """Data set's name and a hash of all that decides the report: the same command gives the same id."""
+    digest = code_digest("lm", "rag", "finetune", "advisor", "advisor.metrics", "advisor.report", "service")
+    raw = settings.to_json() | {"dataset": "", "prices": asdict(prices)}
+    return (
+        f"{dataset.card.name}-{stage_key(raw, dataset.content_hash, model_identity, library_versions(), digest)[:10]}"
+    )
+
+
+def run_comparison(
+    settings: ComparisonSettings,
+    directory: DataDirectory,
+    compose: Compose,
+    model_identity: str,
+    *,
+    on_progress: OnProgress = silent,
+) -> Comparison:
+    """Build, measure, decide, report. What is already on disk is not done again.
+
+    Raises:
+        TuningForkError: with what to mend; answers given so far stay on disk, the same call goes on from them.
+    """
+    started = time.perf_counter()
+    prices = load_prices(settings.prices)
+    dataset = load_limited_dataset(settings)
+    run_id = comparison_id(settings, dataset, model_identity, prices)
+    folder = directory.comparison(run_id)
+    if (folder / REPORT_FILE).is_file():
+        return read_comparison((folder / REPORT_FILE).read_text(encoding="utf-8"))
+    metrics = metrics_for(dataset.card, has_embedder=True, has_judge=settings.judge is not None)
+    composition = compose(settings, directory, on_progress)
+    test = dataset.split(Split.TEST)
+    findings = audit_dataset(dataset)
+    measured: list[_Measured] = []
+    for arm in composition.arms(dataset):
+        measured.append(_answer_all(arm, test, directory, on_progress))
+        findings += arm.findings
+    latencies = _measure_latencies(measured, test, directory, on_progress)
+    resources = ScoringResources(dataset.card, composition.embedder, composition.judge)
+    for i, one in enumerate(measured):
+        on_progress(Progress("score", one.arm.pipeline.kind, i, len(measured)))
+        one.records = _score(one, test, dataset, metrics, resources)
+    on_progress(Progress("score", "", len(measured), len(measured)))
+    comparison = _conclude(settings, dataset, measured, latencies, metrics, findings, prices, run_id)
+    comparison = replace(comparison, wall_s=time.perf_counter() - started)
+    records = [record for one in measured for record in one.records]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / RECORDS_FILE, "".join(record_line(record) + "\n" for record in records))
+    write_whole(folder / "settings.json", json.dumps(settings.to_json(), indent=2, ensure_ascii=False))
+    for name, render in FORMATS.items():
+        on_progress(Progress("report", "", list(FORMATS).index(name), len(FORMATS)))
+        if name != "json":
+            write_whole(folder / REPORT_FILES[name], render(comparison, records))
+    # The JSON report marks the comparison as finished, so it comes last.
+    write_whole(folder / REPORT_FILE, FORMATS["json"](comparison, records))
+    return comparison
+
+
+@dataclass
+class _Measured:
+    """One arm's answers, and later its records."""
+
+    arm: Arm
+    answers: list[Answer]
+    wall_s: float
+    records: list[QuestionRecord]
+
+
+def _answer_all(arm: Arm, test: Sequence[Example], directory: DataDirectory, on_progress: OnProgress) -> _Measured:
+    """Answers of one arm to all test questions; blocks that are on disk are not asked again.
+
+    Blocks are cut by position among the questions, so that an interrupted run forms the same batches when it goes on.
+    """
+    kind = arm.pipeline.kind
+    code = code_digest("lm", "rag", "advisor") if arm.role is ArmRole.CANDIDATE else code_digest("lm", "advisor")
+    key = stage_key(arm.pipeline.fingerprint, code, [(e.id, e.question) for e in test])
+    log = AnswerLog(directory.stage("answers", f"{key}.jsonl"))
+    for start in range(0, len(test), BLOCK_QUESTIONS):
+        block = test[start : start + BLOCK_QUESTIONS]
+        on_progress(Progress("answer", kind, start, len(test)))
+        if all(example.id in log.answers for example in block):
+            continue
+        block_started = time.perf_counter()
+        answers = arm.pipeline.answer([example.question for example in block])
+        log.append([example.id for example in block], answers, time.perf_counter() - block_started)
+    on_progress(Progress("answer", kind, len(test), len(test)))
+    return _Measured(arm, [log.answers[example.id] for example in test], log.wall_s, [])
+
+
+def _measure_latencies(
+    measured: Sequence[_Measured], test: Sequence[Example], directory: DataDirectory, on_progress: OnProgress
+) -> dict[str, LatencySummary]:
+    """What one caller waits, one question at a time, the arms in turn so that a busy moment hits all of them.
+
+    Also counts answers that differ from those given in batches.
+    """
+    candidates = [m for m in measured if m.arm.role is ArmRole.CANDIDATE]
+    step = max(1, len(test) // (LATENCY_QUESTIONS + LATENCY_WARM_UP))
+    chosen = list(range(0, len(test), step))[: LATENCY_QUESTIONS + LATENCY_WARM_UP]
+    fingerprints = [m.arm.pipeline.fingerprint for m in candidates]
+    key = stage_key(fingerprints, code_digest("lm", "rag", "advisor", "service"), [test[i].question for i in chosen])
+    path = directory.stage("latency", f"{key}.json")
+    if path.is_file():
+        return {kind: LatencySummary(**raw) for kind, raw in json.loads(path.read_text()).items()}
+    waits: dict[str, list[float]] = {m.arm.pipeline.kind: [] for m in candidates}
+    changed = dict.fromkeys(waits, 0)
+    for turn, i in enumerate(chosen):
+        on_progress(Progress("latency", "", turn, len(chosen)))
+        for one in candidates:
+            started = time.perf_counter()
+            answer = one.arm.pipeline.answer([test[i].question])[0]
+            if turn >= LATENCY_WARM_UP or len(chosen) <= LATENCY_WARM_UP:
+                waits[one.arm.pipeline.kind].append(time.perf_counter() - started)
+                changed[one.arm.pipeline.kind] += answer.text != one.answers[i].text
+    on_progress(Progress("latency", "", len(chosen), len(chosen)))
+    summaries = {
+        kind: LatencySummary(float(np.quantile(w, 0.5)), float(np.quantile(w, 0.95)), len(w), changed[kind])
+        for kind, w in waits.items()
+    }
+    write_whole(path, json.dumps({kind: asdict(summary) for kind, summary in summaries.items()}))
+    return summaries
+
+
+def _score(
+    one: _Measured,
+    test: Sequence[Example],
+    dataset: Dataset,
+    metrics: Sequence[Metric],
+    resources: ScoringResources,
+) -> list[QuestionRecord]:
+    scores: list[dict[str, Score]] = [{} for _ in test]
+    for metric in metrics:
+        if metric.name in RETRIEVAL_METRICS and not one.arm.retrieves:
+            continue
+        applicable = [i for i, example in enumerate(test) if metric.applies(example)]
+        values = metric.score([test[i] for i in applicable], [one.answers[i] for i in applicable], resources)
+        for i, value in zip(applicable, values, strict=True):
+            scores[i][metric.name] = value
+    return [
+        QuestionRecord(
+            arm=one.arm.pipeline.kind,
+            example_id=example.id,
+            question=example.question,
+            references=example.answers,
+            gold_document_ids=example.document_ids,
+            slice=dataset.slice_of(example),
+            group=example.group,
+            cluster=dataset.cluster_of(example),
+            answer=answer,
+            scores=row,
+        )
+        for example, answer, row in zip(test, one.answers, scores, strict=True)
+    ]
+
+
+def _conclude(
+    settings: ComparisonSettings,
+    dataset: Dataset,
+    measured: Sequence[_Measured],
+    latencies: Mapping[str, LatencySummary],
+    metrics: Sequence[Metric],
+    findings: list[AuditFinding],
+    prices: PriceList,
+    run_id: str,
+) -> Comparison:
+    test = dataset.split(Split.TEST)
+    slices = [dataset.slice_of(example) for example in test]
+    weights = slice_weights(slices, [example.group for example in test], coverage=settings.coverage)
+    rule = DecisionRule(metrics[0].name, settings.margin, settings.coverage, settings.seed)
+    arms = [_summarise(one, settings, metrics, weights, latencies, prices) for one in measured]
+    findings = findings + audit_arms(arms, dataset, rule.metric)
+    candidates = {m.arm.pipeline.kind: m.records for m in measured if m.arm.role is ArmRole.CANDIDATE}
+    differences: tuple[PairedDifference, ...] = ()
+    # Where too little was scored for any difference, the recommendation says so in its own words.
+    with suppress(EvaluationError):
+        differences = paired_differences(candidates, rule.metric, weights=weights, seed=settings.seed)
+    usd = {arm.kind: arm.cost.serve_usd_per_query if arm.cost else float("inf") for arm in arms}
+    recommendation = recommend(candidates, differences, findings, usd, rule, weights)
+    first = measured[0].arm.pipeline
+    return Comparison(
+        id=run_id,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        card=dataset.card,
+        dataset_hash=dataset.content_hash,
+        n_documents=len(dataset.documents),
+        split_sizes={str(split): len(dataset.split(split)) for split in Split},
+        slice_sizes={str(part): slices.count(part) for part in dict.fromkeys(slices)},
+        model=first.model.name,
+        arms=tuple(arms),
+        differences=differences,
+        recommendation=recommendation,
+        findings=tuple(findings),
+        settings=settings.to_json()
+        | {
+            "training_curves": {
+                m.arm.pipeline.kind: list(m.arm.training_curve) for m in measured if m.arm.training_curve
+            }
+        },
+        hashes={"dataset": dataset.content_hash, "model": first.model.fingerprint}
+        | {f"pipeline {m.arm.pipeline.kind}": m.arm.pipeline.fingerprint for m in measured},
+        versions=library_versions(),
+        prices_as_of=prices.as_of,
+        prices_source=prices.source,
+        wall_s=0.0,
+    )
+
+
+def _summarise(
+    one: _Measured,
+    settings: ComparisonSettings,
+    metrics: Sequence[Metric],
+    weights: Mapping[str, float],
+    latencies: Mapping[str, LatencySummary],
+    prices: PriceList,
+) -> ArmSummary:
+    pipeline = one.arm.pipeline
+    summaries = tuple(
+        summary
+        for metric in metrics
+        if metric.name not in RETRIEVAL_METRICS or one.arm.retrieves
+        for summary in summarise_metric(one.records, metric.name, weights=weights, seed=settings.seed)
+    )
+    overall = summaries[0].interval
+    usage = mean_usage(one.records)
+    throughput_per_s = len(one.records) / one.wall_s if one.wall_s > 0 else 0.0
+    cost = None
+    if one.arm.role is ArmRole.CANDIDATE:
+        cost = estimate_cost(
+            prices,
+            settings.traffic,
+            model=pipeline.model.name.removeprefix("openai:"),
+            embedder=settings.embedder.removeprefix("openai:"),
+            device=one.arm.device,
+            build=pipeline.build_usage,
+            usage_per_question=usage,
+            throughput_per_s=throughput_per_s,
+            accuracy=overall.estimate if overall else None,
+        )
+    return ArmSummary(
+        kind=pipeline.kind,
+        role=one.arm.role,
+        label=one.arm.label,
+        metrics=summaries,
+        usage_per_question=usage,
+        throughput_per_s=throughput_per_s,
+        build_usage=pipeline.build_usage,
+        latency=latencies.get(pipeline.kind),
+        cost=cost,
+        n_questions=len(one.records),
+        n_length_stopped=sum(record.answer.finish_reason == "length" for record in one.records),
+    )
