@@ -44,8 +44,8 @@ def import_folder(source: Path, destination: Path, *, task: Task = Task.QUESTION
     documents = _read_texts(source, problems)
     questions = _read_table(source, {row["id"] for row in documents}, problems)
     if problems:
-        lines = "\n".join(f"  {problem}" for problem in problems)
-        raise DatasetError(f"the folder {source} cannot be imported:\n{lines}")
+        listed = "\n".join(f"  {problem}" for problem in problems)
+        raise DatasetError(f"the folder {source} cannot be imported:\n{listed}")
     destination.mkdir(parents=True, exist_ok=True)
     _write_rows(destination / DOCUMENTS_FILE, documents)
     _write_rows(destination / QUESTIONS_FILE, questions)
