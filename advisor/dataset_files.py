@@ -90,8 +90,8 @@ def read_dataset(folder: Path, problems: list[Problem], *, task: Task | None = N
             Problem(str(folder), None, "there is no such folder; `tuningfork datasets` lists the bundled ones")
         )
         return None
-    documents = _read_documents(folder / DOCUMENTS_FILE, problems)
-    examples = _read_questions(folder / QUESTIONS_FILE, {d.id for d in documents}, problems, task, seed)
+    documents, document_ids = _read_documents(folder / DOCUMENTS_FILE, problems)
+    examples = _read_questions(folder / QUESTIONS_FILE, document_ids, problems, seed)
     card = _read_card(folder, task, problems)
     if card is None or not examples:
         return None
@@ -100,7 +100,11 @@ def read_dataset(folder: Path, problems: list[Problem], *, task: Task | None = N
     dataset = Dataset(card, tuple(documents), tuple(examples))
     if not dataset.split(Split.TEST):
         problems.append(
-            Problem(QUESTIONS_FILE, None, 'no question has split "test"; mark some, or leave `split` out of every line')
+            Problem(
+                QUESTIONS_FILE,
+                None,
+                'no question has split "test"; mark some, or leave `split` out of every line and give at least two',
+            )
         )
     return dataset
 
@@ -128,14 +132,20 @@ def _read_lines(path: Path, problems: list[Problem]) -> Iterator[_Row]:
         except UnicodeDecodeError as error:
             problems.append(Problem(name, number, f"broken UTF-8 at byte {error.start + 1}; save the file as UTF-8"))
             continue
-        except (json.JSONDecodeError, RecursionError) as error:
-            what = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+        except (ValueError, RecursionError) as error:
+            what = _unreadable_json(error)
             problems.append(Problem(name, number, f"not a JSON object: {what}; one whole object belongs on one line"))
             continue
         if not isinstance(value, dict):
             problems.append(Problem(name, number, f"a JSON {type(value).__name__}, not an object; write {{...}}"))
             continue
         yield _Row(number, value)
+
+
+def _unreadable_json(error: ValueError | RecursionError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return error.msg
+    return "nested too deeply" if isinstance(error, RecursionError) else "a number has thousands of digits"
 
 
 def _text(row: _Row, key: str, name: str, problems: list[Problem], *, required: bool = True) -> str:
@@ -148,15 +158,20 @@ def _text(row: _Row, key: str, name: str, problems: list[Problem], *, required: 
         problems.append(Problem(name, row.line, f'"{key}" is a {type(value).__name__}; write it as text in quotes'))
     elif not value.strip():
         problems.append(Problem(name, row.line, f'"{key}" is empty; fill it in or remove the line'))
-    elif _has_surrogate(value):
-        problems.append(Problem(name, row.line, f'"{key}" holds half a character (a lone surrogate); write it anew'))
+    elif unfit := _unfit_character(value):
+        problems.append(Problem(name, row.line, f'"{key}" holds {unfit}'))
     else:
         return value
     return ""
 
 
-def _has_surrogate(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
+def _unfit_character(text: str) -> str:
+    """What stands in a text that databases, prompts and reports cannot carry, and the remedy; "" where nothing does."""
+    if "\0" in text:
+        return "a NUL character; remove it"
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        return "half a character (a lone surrogate); write it anew"
+    return ""
 
 
 def _texts(row: _Row, key: str, name: str, problems: list[Problem]) -> tuple[str, ...] | None:
@@ -169,13 +184,15 @@ def _texts(row: _Row, key: str, name: str, problems: list[Problem]) -> tuple[str
     if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
         problems.append(Problem(name, row.line, f'"{key}" must be a list of texts'))
         return None
-    if any(_has_surrogate(v) for v in value):
-        problems.append(Problem(name, row.line, f'"{key}" holds half a character (a lone surrogate); write it anew'))
+    if unfit := _unfit_character("".join(value)):
+        problems.append(Problem(name, row.line, f'"{key}" holds {unfit}'))
         return None
     return tuple(value)
 
 
-def _read_documents(path: Path, problems: list[Problem]) -> list[Document]:
+def _read_documents(path: Path, problems: list[Problem]) -> tuple[list[Document], set[str] | None]:
+    """The usable documents, and the ids of all of them so that one bad document does not accuse every question."""
+    n_before = len(problems)
     documents: list[Document] = []
     first_line: dict[str, int] = {}
     for row in _read_lines(path, problems):
@@ -191,18 +208,33 @@ def _read_documents(path: Path, problems: list[Problem]) -> list[Document]:
         metadata = row.value.get("metadata", row.value.get("meta", {}))
         if not isinstance(metadata, dict):
             problems.append(Problem(path.name, row.line, '"metadata" must be a JSON object'))
+        elif unfit := _unfit_character(_plain_text(metadata)):
+            problems.append(Problem(path.name, row.line, f'"metadata" holds {unfit}'))
         if len(problems) == before:
             documents.append(Document(document_id, title, text, metadata))
-    if path.is_file() and not documents and not problems:
+    if path.is_file() and not documents and len(problems) == n_before:
         problems.append(Problem(path.name, None, "the file holds no document; add one JSON object a line"))
-    return documents
+    return documents, set(first_line) if path.is_file() else None
 
 
-def _read_questions(
-    path: Path, document_ids: set[str], problems: list[Problem], task: Task | None, seed: int
-) -> list[Example]:
+def _plain_text(value: object) -> str:
+    """All texts of a JSON value run together; without recursion, since it may be nested as deep as JSON allows."""
+    texts: list[str] = []
+    rest = [value]
+    while rest:
+        part = rest.pop()
+        if isinstance(part, dict):
+            rest += [*part.keys(), *part.values()]
+        elif isinstance(part, list):
+            rest += part
+        elif isinstance(part, str):
+            texts.append(part)
+    return "".join(texts)
+
+
+def _read_questions(path: Path, document_ids: set[str] | None, problems: list[Problem], seed: int) -> list[Example]:
+    n_before = len(problems)
     examples: list[Example] = []
-    lines: list[int] = []
     first_line: dict[str, int] = {}
     with_split: list[int] = []
     without_split: list[int] = []
@@ -212,7 +244,7 @@ def _read_questions(
         question = _text(row, "question", path.name, problems)
         answers = _answers(row, path.name, problems)
         cited = _texts(row, "document_ids", path.name, problems) or ()
-        for unknown in [i for i in cited if i not in document_ids]:
+        for unknown in [i for i in cited if document_ids is not None and i not in document_ids]:
             problems.append(
                 Problem(path.name, row.line, f'the document id "{unknown}" is not in {DOCUMENTS_FILE}; mend the id')
             )
@@ -223,18 +255,15 @@ def _read_questions(
         first_line.setdefault(example_id, row.line)
         split = _split(row, path.name, problems)
         (without_split if split is None else with_split).append(row.line)
-        group = row.value.get("group", example_id)
-        if not isinstance(group, str) or not group:
-            problems.append(Problem(path.name, row.line, '"group" must be a text that names the fact or case'))
+        group = _text(row, "group", path.name, problems) if "group" in row.value else example_id
         if len(problems) == before:
             examples.append(Example(example_id, question, answers or (), cited, group, split or Split.TEST))
-            lines.append(row.line)
     if with_split:
         problems += [
             Problem(path.name, line, "no split, though other lines have one; say train, validation or test")
             for line in without_split
         ]
-    if path.is_file() and not examples and not problems:
+    if path.is_file() and not examples and len(problems) == n_before:
         problems.append(Problem(path.name, None, "the file holds no question; add one JSON object a line"))
     if examples and not with_split:
         return list(assign_splits(examples, seed=seed))
@@ -245,11 +274,14 @@ def _answers(row: _Row, name: str, problems: list[Problem]) -> tuple[str, ...] |
     """Accepted references; an unanswerable question says so itself, so that a forgotten answer is not taken for one."""
     meta = row.value.get("meta")
     answerable = row.value.get("answerable", meta.get("answerable", True) if isinstance(meta, dict) else True)
-    if answerable is False:
+    if not isinstance(answerable, bool):
+        problems.append(Problem(name, row.line, '"answerable" must be true or false, without quotes'))
+        return None
+    if not answerable:
         return ()
     answers = _texts(row, "answers", name, problems)
     if answers is None:
-        if "answers" not in row.value:
+        if row.value.get("answers") is None:
             problems.append(Problem(name, row.line, 'the field "answers" is missing; add a list of accepted answers'))
         return None
     if not answers or not all(answer.strip() for answer in answers):
@@ -290,8 +322,8 @@ def _read_card(folder: Path, task: Task | None, problems: list[Problem]) -> Data
     if not path.is_file():
         return default_card(folder.resolve().name, task or Task.QUESTION_ANSWERING)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         problems.append(Problem(path.name, None, f"not readable TOML: {error}"))
         return None
     before = len(problems)
@@ -338,8 +370,8 @@ def _read_schema(folder: Path, name: object, problems: list[Problem]) -> dict[st
         problems.append(Problem(CARD_FILE, None, f'"schema" must name a file beside the card; {name!r} is not there'))
         return None
     try:
-        schema = json.loads((folder / name).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        schema = json.loads((folder / name).read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         problems.append(Problem(name, None, f"not readable JSON: {error}"))
         return None
     if not isinstance(schema, dict):
