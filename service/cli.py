@@ -12,8 +12,9 @@ from rich.table import Table
 
 from advisor.cost import Traffic
 from advisor.dataset import Task
+from advisor.report.formats import REPORT_FILES
 from lm.errors import ConfigError, TuningForkError
-from service.data_directory import REPORT_FILES, DataDirectory
+from service.data_directory import DataDirectory
 from service.settings import CANDIDATES, ComparisonSettings, bundled_datasets
 
 app = typer.Typer(

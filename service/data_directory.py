@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from advisor.report.formats import REPORT_FILES
 from lm.errors import ConfigError
 
-REPORT_FILES = {"json": "report.json", "md": "report.md", "html": "report.html", "xml": "junit.xml"}
 REPORT_FILE = REPORT_FILES["json"]
 RECORDS_FILE = "results.jsonl"
 

@@ -27,7 +27,7 @@ from advisor.dataset_files import load_dataset
 from advisor.errors import EvaluationError
 from advisor.metrics.registry import RETRIEVAL_METRICS, metrics_for
 from advisor.recommendation import DecisionRule, recommend
-from advisor.report.formats import FORMATS
+from advisor.report.formats import REPORT_FILES, REPORT_FORMATS
 from advisor.report.json_report import read_comparison
 from advisor.report.records import record_line
 from advisor.score import Metric, Score, ScoringResources
@@ -36,7 +36,7 @@ from advisor.slices import slice_weights
 from lm.embedding import Embedder
 from lm.language_model import LanguageModel
 from service.answer_log import AnswerLog
-from service.data_directory import RECORDS_FILE, REPORT_FILE, REPORT_FILES, DataDirectory, write_whole
+from service.data_directory import RECORDS_FILE, REPORT_FILE, DataDirectory, write_whole
 from service.progress import OnProgress, Progress, silent
 from service.sampling import limit_dataset
 from service.settings import ComparisonSettings
@@ -150,12 +150,12 @@ def run_comparison(
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / RECORDS_FILE, "".join(record_line(record) + "\n" for record in records))
     write_whole(folder / "settings.json", json.dumps(settings.to_json(), indent=2, ensure_ascii=False))
-    for name, render in FORMATS.items():
-        on_progress(Progress("report", "", list(FORMATS).index(name), len(FORMATS)))
+    for name, render in REPORT_FORMATS.items():
+        on_progress(Progress("report", "", list(REPORT_FORMATS).index(name), len(REPORT_FORMATS)))
         if name != "json":
             write_whole(folder / REPORT_FILES[name], render(comparison, records))
     # The JSON report marks the comparison as finished, so it comes last.
-    write_whole(folder / REPORT_FILE, FORMATS["json"](comparison, records))
+    write_whole(folder / REPORT_FILE, REPORT_FORMATS["json"](comparison, records))
     return comparison
 
 
