@@ -10,6 +10,12 @@ from advisor.report.table import Cell, Row, Table, row
 
 OVERALL = "overall, by traffic"
 
+SLICE_MEANING = {
+    Slice.SEEN_FACT: "The fact was asked in training, in other words: tuning can have learnt it.",
+    Slice.UNSEEN_FACT: "Only the documents hold the fact: tuning on questions cannot know it, retrieval can find it.",
+    Slice.UNANSWERABLE: "No document answers the question: the right answer is to say so.",
+}
+
 
 def measured_slices(comparison: Comparison, metric: str) -> list[Slice]:
     """The slices some arm has a summary of, in their usual order."""
@@ -39,7 +45,7 @@ def quality_table(comparison: Comparison, metric: str | None = None) -> Table:
             )
             for arm in shown_arms(comparison)
         ),
-        note=_quality_note(comparison, scale),
+        note=_quality_note(comparison, scale, slices),
     )
 
 
@@ -153,7 +159,7 @@ def _turned(difference: PairedDifference) -> PairedDifference:
     )
 
 
-def _quality_note(comparison: Comparison, scale: ScoreScale) -> str:
+def _quality_note(comparison: Comparison, scale: ScoreScale, slices: list[Slice]) -> str:
     unit = (
         "Points run from 0 to 100: 100 means that every answer scored full marks."
         if scale.factor != 1
@@ -163,5 +169,5 @@ def _quality_note(comparison: Comparison, scale: ScoreScale) -> str:
     return (
         f"{unit} The range in brackets is where the true value plausibly lies ({level:.0%} interval). "
         "n counts scored questions; unscored ones are left out, never counted as 0. References give scale and cannot "
-        "be chosen."
-    )
+        "be chosen. " + " ".join(f"{part.value}: {SLICE_MEANING[part]}" for part in slices)
+    ).rstrip()

@@ -213,6 +213,19 @@ def hostile_comparison(comparison: Comparison) -> Comparison:
     )
 
 
+@pytest.fixture(scope="session")
+def hostile_records(
+    comparison: Comparison, hostile_comparison: Comparison, records: list[QuestionRecord]
+) -> list[QuestionRecord]:
+    """The records of `hostile_comparison`."""
+    renamed = {old.kind: new.kind for old, new in zip(comparison.arms, hostile_comparison.arms, strict=True)}
+    text = " ".join(HOSTILE)
+    return [
+        replace(record, arm=renamed[record.arm], example_id=text + record.example_id, failure=record.failure and text)
+        for record in records
+    ]
+
+
 def make_comparison() -> Comparison:
     return Comparison(
         id="appliance-support-3f9a",

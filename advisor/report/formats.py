@@ -1,0 +1,26 @@
+"""Every report format by name. A new one is a function and a line here."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from advisor.comparison import Comparison, QuestionRecord
+from advisor.report.html import html_report
+from advisor.report.json_report import json_report
+from advisor.report.junit import junit_report
+from advisor.report.markdown import markdown_report
+
+ReportFunction = Callable[[Comparison, Sequence[QuestionRecord]], str]
+"""A comparison and its question records (possibly none) to the text of a file. Pure."""
+
+REPORT_FORMATS: Mapping[str, ReportFunction] = {
+    "json": json_report,
+    "md": markdown_report,
+    "html": html_report,
+    "xml": junit_report,
+}
+
+REPORT_FILES: Mapping[str, str] = {
+    "json": "report.json",
+    "md": "report.md",
+    "html": "report.html",
+    "xml": "junit.xml",
+}

@@ -1,0 +1,129 @@
+"""`report.html`: one file that needs nothing else, neither scripts nor a network."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from advisor.comparison import Comparison, QuestionRecord
+from advisor.report.economics import cost_table, speed_table
+from advisor.report.failures import (
+    FailedQuestion,
+    failed_questions,
+    failure_class_table,
+    is_unscored,
+    main_score,
+)
+from advisor.report.figures import (
+    difference_figure,
+    frontier_figure,
+    latency_figure,
+    quality_figures,
+    token_figure,
+    training_figures,
+)
+from advisor.report.provenance import provenance_tables
+from advisor.report.quality import (
+    difference_table,
+    differences_with_pivot,
+    named_with_role,
+    other_differences,
+    other_metrics,
+    other_metrics_table,
+    quality_table,
+)
+from advisor.report.quantities import clip, scale_of
+from advisor.report.verdict import best_chance_table, severity_text, standing, unknowns, urgent_findings
+from advisor.report.xml_text import legal_xml
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_FAILURES_SHOWN = 200
+_ITEMS_SHOWN = 50
+_TEXT_LIMIT = 600
+
+
+def html_report(comparison: Comparison, records: Sequence[QuestionRecord] = ()) -> str:
+    """The report as a self-contained page with pictures, each with its table."""
+    pivots, rest = differences_with_pivot(comparison), other_differences(comparison)
+    failed = failed_questions(comparison, records)
+    page = _environment().get_template("report.html.jinja")
+    return page.render(
+        comparison=comparison,
+        recommendation=comparison.recommendation,
+        standing=standing(comparison),
+        unknowns=unknowns(comparison),
+        urgent=urgent_findings(comparison),
+        items_shown=_ITEMS_SHOWN,
+        quality=quality_table(comparison),
+        quality_figures=quality_figures(comparison),
+        other_metrics=other_metrics_table(comparison),
+        other_metrics_by_slice=[quality_table(comparison, name) for name in other_metrics(comparison)],
+        differences=difference_table(comparison, pivots, f"Paired differences of {pivots[0].first} to the others")
+        if pivots
+        else None,
+        difference_figure=difference_figure(comparison),
+        other_differences=difference_table(comparison, rest, "All other pairs") if rest else None,
+        chances=best_chance_table(comparison),
+        cost=cost_table(comparison),
+        speed=speed_table(comparison),
+        economy_figures=[
+            figure
+            for figure in (frontier_figure(comparison), latency_figure(comparison), token_figure(comparison))
+            if figure is not None
+        ],
+        training_figures=training_figures(comparison),
+        n_records=len(records),
+        n_failed=len(failed),
+        failure_classes=failure_class_table(comparison, records),
+        failures=[_shown(comparison, question) for question in failed[:_FAILURES_SHOWN]],
+        provenance=provenance_tables(comparison),
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_printable,
+    )
+    environment.filters["severity"] = severity_text
+    return environment
+
+
+def _printable(value: Any) -> Any:
+    return legal_xml(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _shown(comparison: Comparison, failed: FailedQuestion) -> dict[str, Any]:
+    return {
+        "id": failed.example_id,
+        "question": clip(failed.question, _TEXT_LIMIT),
+        "slice": failed.slice.value,
+        "references": [clip(reference, _TEXT_LIMIT) for reference in failed.references],
+        "answers": [_shown_answer(comparison, record) for record in failed.records],
+    }
+
+
+def _shown_answer(comparison: Comparison, record: QuestionRecord) -> dict[str, Any]:
+    metric = comparison.recommendation.metric
+    value = main_score(record, metric)
+    if is_unscored(record, metric):
+        mark, score = "unscored", record.scores[metric].reason
+    elif value is None:
+        mark, score = "unscored", "does not apply"
+    else:
+        mark, score = ("right" if value >= 1 else "wrong"), scale_of(comparison, metric).value(value)
+    return {
+        "arm": named_with_role(comparison, record.arm),
+        "mark": mark,
+        "score": score,
+        "text": clip(record.answer.text, _TEXT_LIMIT),
+        "failure": record.failure,
+        "passages": [(clip(chunk.title or chunk.document_id, 80), chunk.used) for chunk in record.answer.retrieved[:8]],
+    }

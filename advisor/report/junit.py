@@ -1,0 +1,77 @@
+"""`junit.xml`: failures where continuous integration shows them, one suite an arm and a case a question."""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+
+from advisor.comparison import Comparison, QuestionRecord
+from advisor.report.arms import candidates
+from advisor.report.failures import UNCLASSIFIED, is_unscored, is_wrong, main_score
+from advisor.report.quantities import clip, scale_of
+from advisor.report.xml_text import legal_xml
+
+_NAME_LIMIT = 160
+
+
+def junit_report(comparison: Comparison, records: Sequence[QuestionRecord] = ()) -> str:
+    """A suite for each candidate; references only give scale, so they can neither pass nor fail.
+
+    A score below full marks is a failure of the class found, an unscored answer an error, and a question to which the
+    deciding metric does not apply is skipped.
+    """
+    suites = ET.Element(
+        "testsuites", {"name": legal_xml(f"{comparison.card.name}: {comparison.recommendation.metric}")}
+    )
+    for arm in candidates(comparison):
+        suites.append(_suite(comparison, arm.kind, [record for record in records if record.arm == arm.kind]))
+    for count in ("tests", "failures", "errors", "skipped"):
+        suites.set(count, str(sum(int(suite.attrib[count]) for suite in suites)))
+    ET.indent(suites)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suites, encoding="unicode") + "\n"
+
+
+def _suite(comparison: Comparison, kind: str, records: list[QuestionRecord]) -> ET.Element:
+    suite = ET.Element(
+        "testsuite",
+        {
+            "name": legal_xml(kind),
+            "timestamp": legal_xml(comparison.created_at),
+            "time": f"{sum(record.answer.usage.latency_s for record in records):.3f}",
+        },
+    )
+    suite.extend(_case(comparison, record) for record in records)
+    suite.set("tests", str(len(records)))
+    for count, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        suite.set(count, str(len(suite.findall(f"testcase/{tag}"))))
+    return suite
+
+
+def _case(comparison: Comparison, record: QuestionRecord) -> ET.Element:
+    metric = comparison.recommendation.metric
+    case = ET.Element(
+        "testcase",
+        {
+            "classname": legal_xml(f"{record.arm}.{record.slice.value}"),
+            "name": legal_xml(f"{record.example_id}: {clip(' '.join(record.question.split()), _NAME_LIMIT)}"),
+            "time": f"{record.answer.usage.latency_s:.3f}",
+        },
+    )
+    if is_unscored(record, metric):
+        problem = ET.SubElement(
+            case, "error", {"type": "unscored", "message": legal_xml(record.scores[metric].reason) or "unscored"}
+        )
+        problem.text = _transcript(record)
+    elif is_wrong(record, metric):
+        scale = scale_of(comparison, metric)
+        message = f"{metric} {scale.value(main_score(record, metric))} {scale.unit}"
+        problem = ET.SubElement(
+            case, "failure", {"type": legal_xml(record.failure) or UNCLASSIFIED, "message": legal_xml(message)}
+        )
+        problem.text = _transcript(record)
+    elif main_score(record, metric) is None:
+        ET.SubElement(case, "skipped", {"message": legal_xml(f"{metric} does not apply to this question")})
+    return case
+
+
+def _transcript(record: QuestionRecord) -> str:
+    accepted = "\n  ".join(record.references) or "none, no document answers it"
+    return legal_xml(f"Question: {record.question}\nAccepted:\n  {accepted}\nAnswer: {record.answer.text or '(empty)'}")

@@ -1,0 +1,149 @@
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+
+import pytest
+
+from advisor.comparison import Interval
+from advisor.report.figures import (
+    difference_figure,
+    figures,
+    frontier_figure,
+    latency_figure,
+    quality_figures,
+    training_figures,
+)
+
+HOSTILE_NAMES = ("<script>alert(1)</script>", "$x$ $\\frac{1}{0}$", "_hidden", "a\x00b\ud800\n&amp;]]>", "စက် جهاز 👩‍🔧")
+
+
+def _texts(svg):
+    return ["".join(element.itertext()) for element in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+
+
+@pytest.fixture(scope="module")
+def drawn(comparison):
+    return figures(comparison)
+
+
+def test_every_kind_of_picture_is_drawn(drawn):
+    names = [figure.name for figure in drawn]
+
+    assert names == [
+        "quality-overall",
+        "quality-seen-fact",
+        "quality-unseen-fact",
+        "quality-unanswerable",
+        "differences",
+        "frontier",
+        "latency",
+        "tokens",
+        "training-0",
+        "training-1",
+    ]
+
+
+def test_text_stays_text(drawn):
+    texts = _texts(drawn[0].svg)
+
+    assert {"rag", "hybrid", "majority (reference)"} <= set(texts)
+
+
+def test_pictures_come_with_their_numbers(drawn):
+    for figure in drawn:
+        assert figure.table.rows
+        assert all(len(row.cells) == len(figure.table.columns) for row in figure.table.rows)
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_a_hostile_name_is_drawn_as_it_is(comparison, name):
+    arms = tuple(replace(arm, kind=name) if arm.kind == "rag" else arm for arm in comparison.arms)
+    differences = tuple(
+        replace(d, first=name if d.first == "rag" else d.first, second=name if d.second == "rag" else d.second)
+        for d in comparison.differences
+    )
+    changed = replace(
+        comparison,
+        arms=arms,
+        differences=differences,
+        recommendation=replace(comparison.recommendation, arm=name),
+        settings={"training_curves": {name: comparison.settings["training_curves"]["hybrid"]}},
+    )
+    expected = " ".join(name.replace("\x00", "").replace("\ud800", "").split())
+    drawn = figures(changed)
+
+    assert len(drawn) == 9
+    for figure in drawn:
+        assert {element.tag.rpartition("}")[2] for element in ET.fromstring(figure.svg).iter()} <= {
+            *("svg", "defs", "g", "path", "text", "tspan", "use", "clipPath", "rect", "pattern")
+        }
+    for figure in drawn[:4]:
+        assert expected in _texts(figure.svg)
+
+
+def test_pictures_load_nothing(hostile_comparison):
+    for figure in figures(hostile_comparison):
+        for element in ET.fromstring(figure.svg).iter():
+            assert not [key for key in element.attrib if key.startswith("on")]
+            assert element.attrib.get("href", "#").startswith("#")
+        assert not re.search(r"url\((?!#)", figure.svg)
+
+
+def test_ids_are_unique_over_all_pictures(drawn):
+    ids = [i for figure in drawn for i in re.findall(r'\sid="([^"]+)"', figure.svg)]
+    used = {i for figure in drawn for i in re.findall(r'(?:href="|url\()#([^")]+)', figure.svg)}
+
+    assert len(ids) == len(set(ids))
+    assert used
+    assert used <= set(ids)
+
+
+def test_the_same_comparison_gives_the_same_bytes(comparison, drawn):
+    assert drawn == figures(comparison)
+
+
+def test_colours_can_be_changed_by_the_page(drawn):
+    for figure in drawn:
+        assert not re.search(r"(?<!, )#[0-9a-f]{6}", figure.svg)
+
+
+def test_nothing_is_drawn_without_numbers(comparison):
+    arms = tuple(
+        replace(arm, latency=None, cost=None, metrics=tuple(replace(m, interval=None) for m in arm.metrics))
+        for arm in comparison.arms
+    )
+    bare = replace(comparison, arms=arms, differences=(), settings={})
+
+    assert quality_figures(bare) == []
+    assert difference_figure(bare) is None
+    assert frontier_figure(bare) is None
+    assert latency_figure(bare) is None
+    assert training_figures(bare) == []
+
+
+def test_an_interval_without_ends_is_a_bare_dot(comparison):
+    nan = float("nan")
+    arms = tuple(
+        replace(arm, metrics=tuple(replace(m, interval=Interval(0.5, nan, nan)) for m in arm.metrics))
+        for arm in comparison.arms
+    )
+    figure = quality_figures(replace(comparison, arms=arms))[0]
+
+    assert "nan" not in figure.svg.lower().replace("alignment", "")
+    assert figure.table.rows[0].cells[1].text == "50.0 [no interval]"
+
+
+def test_training_without_validation_loss_draws_one_line(comparison):
+    epochs = [{"epoch": 1, "train_loss": 2.0, "validation_loss": None}, {"epoch": 2, "train_loss": 1.5}]
+    (figure,) = training_figures(replace(comparison, settings={"training_curves": {"raft": epochs}}))
+
+    assert "validation" not in _texts(figure.svg)
+    assert figure.table.rows[1].cells[2].text == "–"
+
+
+def test_formats_load_no_drawing_library_before_they_draw():
+    code = "import sys, advisor.report.formats; sys.exit('matplotlib' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
