@@ -1,12 +1,18 @@
 """The table of all metrics. To add one: a function, a line here, an entry in docs/metrics.md."""
 
-from advisor.dataset import DatasetCard
+from advisor.dataset import DatasetCard, Example
 from advisor.errors import EvaluationError
-from advisor.metrics import abstention, labels, overlap, retrieval, similarity, structured, text
+from advisor.metrics import abstention, labels, overlap, ragas, retrieval, similarity, structured, text
 from advisor.metrics.abstention import unless_abstained
 from advisor.metrics.corpus import CORPUS_METRICS
 from advisor.metrics.retrieval import has_gold_documents
 from advisor.score import Metric, per_example
+
+
+def is_answerable(example: Example) -> bool:
+    """Whether there is a reference to compare with."""
+    return example.answerable
+
 
 _TABLE = (
     # Free text against references.
@@ -22,7 +28,7 @@ _TABLE = (
     # Classification.
     Metric("accuracy", "Accuracy", unless_abstained(labels.accuracy)),
     # Extraction.
-    Metric("json_valid", "Valid JSON", structured.json_valid, applies=lambda example: example.answerable),
+    Metric("json_valid", "Valid JSON", structured.json_valid, applies=is_answerable),
     Metric("json_exact", "JSON exact match", unless_abstained(structured.json_exact)),
     Metric("json_field_accuracy", "JSON field accuracy", unless_abstained(structured.json_field_accuracy)),
     # Retrieval.
@@ -32,12 +38,46 @@ _TABLE = (
     Metric("recall@10", "Recall@10", retrieval.recall_at(10), applies=has_gold_documents),
     Metric("mrr@10", "MRR@10", retrieval.reciprocal_rank_at(10), applies=has_gold_documents),
     Metric("ndcg@10", "nDCG@10", retrieval.ndcg_at(10), applies=has_gold_documents),
+    # By ragas, without a judge.
+    Metric("ragas_exact_match", "Exact match (ragas)", ragas.by_reference("ExactMatch"), applies=is_answerable),
+    Metric("ragas_string_presence", "Contains (ragas)", ragas.by_reference("StringPresence"), applies=is_answerable),
+    Metric(
+        "ragas_string_similarity",
+        "String similarity (ragas)",
+        ragas.by_reference("NonLLMStringSimilarity"),
+        applies=is_answerable,
+    ),
+    Metric("ragas_bleu", "BLEU (ragas)", ragas.by_reference("BleuScore"), applies=is_answerable),
+    Metric("ragas_chrf", "chrF (ragas)", ragas.by_reference("CHRFScore"), applies=is_answerable),
+    Metric("ragas_rouge", "ROUGE-L (ragas)", ragas.by_reference("RougeScore"), applies=is_answerable),
+    Metric(
+        "ragas_context_precision_id",
+        "Context precision by id (ragas)",
+        ragas.context_precision_id,
+        applies=has_gold_documents,
+    ),
+    Metric(
+        "ragas_context_recall_id", "Context recall by id (ragas)", ragas.context_recall_id, applies=has_gold_documents
+    ),
+    # By ragas, with a judge.
+    Metric("faithfulness", "Faithfulness", ragas.faithfulness, needs="judge"),
+    Metric(
+        "answer_relevancy", "Answer relevancy", ragas.answer_relevancy, applies=is_answerable, needs="embedder judge"
+    ),
+    Metric("context_precision", "Context precision", ragas.context_precision, applies=is_answerable, needs="judge"),
+    Metric("context_recall", "Context recall", ragas.context_recall, applies=is_answerable, needs="judge"),
 )
 
 METRICS = {metric.name: metric for metric in _TABLE}
 """Every metric by its name."""
 
-RETRIEVAL_METRICS = frozenset({"recall@1", "recall@3", "recall@5", "recall@10", "mrr@10", "ndcg@10"})
+RETRIEVAL_METRICS = frozenset(
+    {
+        *("recall@1", "recall@3", "recall@5", "recall@10", "mrr@10", "ndcg@10"),
+        *("ragas_context_precision_id", "ragas_context_recall_id"),
+        *("faithfulness", "context_precision", "context_recall"),
+    }
+)
 """Metrics of the retrieved passages. Not defined for an arm that retrieves nothing: do not run them there."""
 
 
