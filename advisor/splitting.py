@@ -7,7 +7,6 @@ groups.
 """
 
 import random
-import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -32,7 +31,7 @@ def assign_splits(examples: Sequence[Example], *, seed: int = 0, seen_share: flo
         groups[example.group].append(example)
     answerable = [group for group in groups.values() if group[0].answerable]
     unanswerable = [group for group in groups.values() if not group[0].answerable]
-    several = sum(len(group) > 1 for group in answerable)
+    several = sum(len(_by_wording(group)) > 1 for group in answerable)
     split: dict[str, Split] = {}
     rng = random.Random(seed)
     if several > len(answerable) / 2:
@@ -79,7 +78,7 @@ def _split_knowledge(
     unseen: list[list[Example]] = []
     for group in order:
         owed += seen_share
-        if owed >= 1 and len(group) > 1:
+        if owed >= 1 and len(_by_wording(group)) > 1:
             owed -= 1
             seen.append(group)
         else:
@@ -88,19 +87,31 @@ def _split_knowledge(
         rng.shuffle(groups_of_side)
     n_validation = round(VALIDATION_SHARE * len(seen))
     for i, group in enumerate(seen):
-        wordings = group.copy()
+        wordings = _by_wording(group)
         rng.shuffle(wordings)
-        split[wordings[0].id] = Split.VALIDATION if i < n_validation else Split.TEST
-        split.update({example.id: Split.TRAIN for example in wordings[1:]})
+        held_back = Split.VALIDATION if i < n_validation else Split.TEST
+        split.update({example.id: held_back for example in wordings[0]})
+        split.update({example.id: Split.TRAIN for wording in wordings[1:] for example in wording})
     n_validation = round(VALIDATION_SHARE * len(unseen))
     for i, group in enumerate(unseen):
         split.update({example.id: Split.VALIDATION if i < n_validation else Split.TEST for example in group})
 
 
 def normalise_wording(text: str) -> str:
-    """Case, accents of compatibility forms, punctuation and spacing folded away: equal results are the same wording."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(re.findall(r"\w+", folded))
+    """Case, compatibility forms, punctuation and spacing folded away: equal results are the same wording."""
+    return " ".join(_split_words(text)).casefold()
+
+
+def _split_words(text: str) -> list[str]:
+    """Runs of letters, digits and pictures. Vowel signs belong to their letters, as in Burmese, Hindi and Thai."""
+    kept: list[str] = []
+    for character in unicodedata.normalize("NFKC", text):
+        category = unicodedata.category(character)
+        if category[0] in "LMN" or category == "So":
+            kept.append(character)
+        elif category != "Cf":  # joiners shape letters and pictures, and part nothing
+            kept.append(" ")
+    return "".join(kept).split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +155,21 @@ def find_leaks(train: Sequence[Example], test: Sequence[Example]) -> list[Leak]:
     return leaks
 
 
+def _by_wording(group: Sequence[Example]) -> list[list[Example]]:
+    """Questions of a group, those worded nearly the same together: one of them in training gives the others away."""
+    wordings: list[list[tuple[Example, frozenset[str]]]] = []
+    for example in group:
+        grams = _grams(normalise_wording(example.question))
+        same = [w for w in wordings if any(_jaccard(grams, other) >= NEAR_DUPLICATE_JACCARD for _, other in w)]
+        wordings = [w for w in wordings if w not in same]
+        wordings.append([member for w in same for member in w] + [(example, grams)])
+    return [[example for example, _ in wording] for wording in wordings]
+
+
+def _jaccard(first: frozenset[str], second: frozenset[str]) -> float:
+    return len(first & second) / len(first | second)
+
+
 def _grams(text: str) -> frozenset[str]:
     padded = f"  {text}  "
     return frozenset(padded[i : i + 4] for i in range(len(padded) - 3))
@@ -160,7 +186,7 @@ def _distinguished(first: Example, second: Example) -> bool:
 
 def _words(text: str) -> dict[str, str]:
     """Words by their folded form; the first word of the text is folded, since its capital says nothing."""
-    words = re.findall(r"\w+", unicodedata.normalize("NFKC", text))
+    words = _split_words(text)
     return {word.casefold(): (word if i else word.casefold()) for i, word in enumerate(words)}
 
 

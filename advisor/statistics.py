@@ -7,6 +7,7 @@ theorem are too short (Bowyer 2025, arXiv:2503.01747), so none are used.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil, sqrt
 
 import numpy as np
@@ -18,6 +19,7 @@ from advisor.errors import EvaluationError
 Floats = NDArray[np.float64]
 N_RESAMPLES = 10_000
 _BLOCK = 1_000
+_DECIMALS = 12
 
 
 def wilson_interval(n_successes: int, n: int, *, level: float = 0.95) -> Interval:
@@ -34,11 +36,14 @@ def wilson_interval(n_successes: int, n: int, *, level: float = 0.95) -> Interva
         )
     from scipy.stats import norm
 
-    z = float(norm.ppf(0.5 + level / 2))
-    share = n_successes / n
+    low, high = _wilson_bounds(n_successes / n, n, float(norm.ppf(0.5 + level / 2)))
+    return Interval(n_successes / n, low, high, level, "Wilson")
+
+
+def _wilson_bounds(share: float, n: float, z: float) -> tuple[float, float]:
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return Interval(share, max(0.0, centre - half), min(1.0, centre + half), level, "Wilson")
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,9 @@ class _Sums:
         totals = (multiplicity @ self.totals.reshape(flat)).reshape(-1, n_columns, n_slices)
         counts = (multiplicity @ self.counts.reshape(flat)).reshape(-1, n_columns, n_slices)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return (totals / counts) @ self.weights
+            weighted = (totals / counts) @ self.weights
+        # Sums in another order differ in the last bit; rounding keeps ties ties, whatever the order of the questions.
+        return np.asarray(np.round(weighted, _DECIMALS))
 
 
 def _sums(columns: Floats, slices: Sequence[str], clusters: Sequence[str], weights: Mapping[str, float]) -> _Sums:
@@ -107,6 +114,22 @@ def _sums(columns: Floats, slices: Sequence[str], clusters: Sequence[str], weigh
     return _Sums(totals, counts, raw / raw.sum())
 
 
+@lru_cache(maxsize=4)
+def _multiplicities(n_clusters: int, n_resamples: int, seed: int) -> NDArray[np.uint8]:
+    """How often each cluster is in each resample, shape (n_resamples, n_clusters).
+
+    Kept, since drawing costs far more than the product with it and all arms, pairs and metrics use the same one.
+    """
+    rng = np.random.default_rng(seed)
+    share = np.full(n_clusters, 1 / n_clusters)
+    drawn = np.empty((n_resamples, n_clusters), dtype=np.uint8)  # no cluster comes up 256 times in any real draw
+    for start in range(0, n_resamples, _BLOCK):
+        size = min(_BLOCK, n_resamples - start)
+        drawn[start : start + size] = rng.multinomial(n_clusters, share, size=size)
+    drawn.flags.writeable = False
+    return drawn
+
+
 def _resampled(sums: _Sums, *, n_resamples: int, seed: int) -> Floats:
     """Bootstrap distribution of the weighted means, shape (n_resamples, n_columns)."""
     n_clusters = sums.totals.shape[0]
@@ -115,14 +138,10 @@ def _resampled(sums: _Sums, *, n_resamples: int, seed: int) -> Floats:
             "all questions belong to one cluster (one document or fact), so no interval can be formed; "
             "add questions on other documents"
         )
-    rng = np.random.default_rng(seed)
-    share = np.full(n_clusters, 1 / n_clusters)
-    blocks = []
-    for start in range(0, n_resamples, _BLOCK):
-        size = min(_BLOCK, n_resamples - start)
-        multiplicity = rng.multinomial(n_clusters, share, size=size).astype(np.float64)
-        blocks.append(sums.means(multiplicity))
-    means = np.concatenate(blocks)
+    drawn = _multiplicities(n_clusters, n_resamples, seed)
+    means = np.concatenate(
+        [sums.means(drawn[start : start + _BLOCK].astype(np.float64)) for start in range(0, n_resamples, _BLOCK)]
+    )
     usable = ~np.isnan(means).any(axis=1)
     if usable.mean() < 0.5:
         raise EvaluationError(
@@ -145,6 +164,24 @@ def _interval(observed: float, resampled: Floats, n_clusters: int, level: float)
     return Interval(observed, float(low), float(high), level, "clustered bootstrap")
 
 
+def _effective_wilson_interval(observed: float, resampled: Floats, n_clusters: int, level: float) -> Interval:
+    """Wilson's interval at the number of independent questions that would vary as much as these clusters do.
+
+    Percentile intervals of a mean near 0 or 1 are too short on the far side: of 20 documents on which an arm is right
+    92 % of the time they held the truth in 88 % of simulated runs, this one in 92 %.
+
+    Source:
+        Korn & Graubard 1998, "Confidence intervals for proportions with small expected number of positive counts
+        estimated from survey data", Survey Methodology 24, for the effective size and the t quantile.
+    """
+    from scipy.stats import t
+
+    variance = float(resampled.var()) * n_clusters / (n_clusters - 1)
+    effective = observed * (1 - observed) / variance if variance > 0 else float(n_clusters)
+    low, high = _wilson_bounds(observed, effective, float(t.ppf(0.5 + level / 2, n_clusters - 1)))
+    return Interval(observed, min(low, observed), max(high, observed), level, "Wilson, clustered bootstrap variance")
+
+
 def mean_interval(
     values: Floats,
     clusters: Sequence[str],
@@ -161,7 +198,8 @@ def mean_interval(
         values: Scores, shape (n_questions,), NaN where unscored.
         clusters: Cluster of each question.
     Returns:
-        A Wilson interval when every question is its own cluster, scores are 0 or 1 and nothing is weighted.
+        A Wilson interval when every question is its own cluster, scores are 0 or 1 and nothing is weighted; Wilson's
+        with the clustered variance for other scores in [0, 1]; a clustered bootstrap for metrics with another range.
     Raises:
         EvaluationError: nothing scored, or a single cluster.
     """
@@ -176,6 +214,9 @@ def mean_interval(
     sums = _sums(values[None, :], names, clusters, weights if weights is not None else {"all": 1.0})
     observed = float(sums.means(np.ones((1, sums.totals.shape[0])))[0, 0])
     resampled = _resampled(sums, n_resamples=n_resamples, seed=seed)[:, 0]
+    n_clusters = len(set(np.array(clusters)[scored]))
+    if n_clusters > 1 and ((kept >= 0) & (kept <= 1)).all():
+        return _effective_wilson_interval(observed, resampled, n_clusters, level)
     return _interval(observed, resampled, sums.totals.shape[0], level)
 
 
@@ -229,12 +270,12 @@ def paired_bootstrap(
         clusters: Cluster of each question.
         slices: Slice of each question, with `weights` for the traffic-weighted difference.
     Returns:
-        The percentile interval, and p by inverting it: twice the smaller tail of the resamples around 0, never below
-        1 / (n_resamples + 1).
+        The expanded percentile interval, and p by inverting it. Both are monotone: a higher score in `first` never
+        lowers the interval nor raises the p-value of a positive difference.
     Raises:
         EvaluationError: shapes differ, no scored pair, or fewer than 2 clusters.
     Source:
-        Miller 2024, arXiv:2411.00640, section 3; Davison & Hinkley 1997, chapter 4 for the p-value's +1.
+        Miller 2024, arXiv:2411.00640, section 3.
     """
     if first.shape != second.shape or len(clusters) != len(first):
         raise EvaluationError(f"paired scores differ in shape: {first.shape}, {second.shape}, {len(clusters)} clusters")
@@ -245,10 +286,23 @@ def paired_bootstrap(
     sums = _sums(difference[None, :], names, clusters, weights if weights is not None else {"all": 1.0})
     observed = float(sums.means(np.ones((1, sums.totals.shape[0])))[0, 0])
     resampled = _resampled(sums, n_resamples=n_resamples, seed=seed)[:, 0]
-    n = len(resampled)
-    tail = min((resampled <= 0).sum(), (resampled >= 0).sum())
-    p_value = min(1.0, 2 * (float(tail) + 1) / (n + 1))
-    return _interval(observed, resampled, sums.totals.shape[0], level), p_value
+    n_clusters = sums.totals.shape[0]
+    return _interval(observed, resampled, n_clusters, level), bootstrap_p_value(resampled, n_clusters)
+
+
+def bootstrap_p_value(resampled: Floats, n_clusters: int) -> float:
+    """Two-sided p-value of a difference of 0: one minus the level at which the interval of these resamples touches 0.
+
+    Args:
+        resampled: Bootstrap distribution of the difference, shape (n_resamples,).
+    Source:
+        Davison & Hinkley 1997, "Bootstrap methods and their application", chapter 4, for counting the observed one too.
+    """
+    from scipy.stats import norm, t
+
+    tail = (int(min((resampled <= 0).sum(), (resampled >= 0).sum())) + 1) / (len(resampled) + 1)
+    # The interval's tails are those of a t distribution; tails taken as they are claim too much for few clusters.
+    return min(1.0, 2 * float(t.cdf(sqrt((n_clusters - 1) / n_clusters) * norm.ppf(tail), n_clusters - 1)))
 
 
 def mcnemar_exact(first: Floats, second: Floats) -> float:
