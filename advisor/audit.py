@@ -83,7 +83,8 @@ def audit_arms(arms: Sequence[ArmSummary], dataset: Dataset, metric: str) -> lis
 
 def _retrieval(by_kind: Mapping[str, ArmSummary], metric: str) -> list[AuditFinding]:
     rag = by_kind.get("rag")
-    recall = next((m for m in rag.metrics if m.metric == "recall@5" and m.slice is None), None) if rag else None
+    recalls = [m for m in rag.metrics if m.metric.startswith("recall@") and m.slice is None] if rag else []
+    recall = max(recalls, key=lambda m: int(m.metric.removeprefix("recall@")), default=None)
     if rag is None or recall is None or recall.interval is None or recall.interval.estimate >= RETRIEVAL_FLOOR:
         return []
     ceiling = ""

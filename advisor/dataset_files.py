@@ -20,7 +20,10 @@ DOCUMENTS_FILE = "documents.jsonl"
 QUESTIONS_FILE = "questions.jsonl"
 
 _DEFAULT_METRICS: Mapping[Task, tuple[str, ...]] = {
-    Task.QUESTION_ANSWERING: ("exact_match", "token_f1", "rouge_l", "semantic_similarity", "abstention"),
+    Task.QUESTION_ANSWERING: (
+        *("exact_match", "token_f1", "rouge_l", "semantic_similarity"),
+        *("abstention", "abstention_precision", "abstention_recall", "recall@1", "recall@3", "mrr@10"),
+    ),
     Task.CLASSIFICATION: ("accuracy", "macro_f1"),
     Task.EXTRACTION: ("json_exact", "json_valid", "json_field_accuracy"),
     Task.GENERATION: ("rouge_l", "bleu", "chrf", "semantic_similarity"),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -21,11 +22,14 @@ from advisor.comparison import (
     PairedDifference,
     QuestionRecord,
 )
+from advisor.corpus_scorecard import summarise_corpus_metric
 from advisor.cost import PriceList, estimate_cost, load_prices
-from advisor.dataset import Dataset, Example, Split
+from advisor.dataset import Dataset, Example, Split, Task
 from advisor.dataset_files import load_dataset
 from advisor.errors import EvaluationError
-from advisor.metrics.registry import RETRIEVAL_METRICS, metrics_for
+from advisor.metrics.corpus import CORPUS_METRICS
+from advisor.metrics.registry import JUDGE_METRICS, RETRIEVAL_METRICS, metrics_for
+from advisor.prompt import question_turn
 from advisor.recommendation import DecisionRule, recommend
 from advisor.report.formats import REPORT_FILES, REPORT_FORMATS
 from advisor.report.json_report import read_comparison
@@ -34,9 +38,10 @@ from advisor.score import Metric, Score, ScoringResources
 from advisor.scorecard import mean_usage, paired_differences, summarise_metric
 from advisor.slices import slice_weights
 from lm.embedding import Embedder
+from lm.errors import LanguageModelError
 from lm.language_model import LanguageModel
 from service.answer_log import AnswerLog
-from service.data_directory import RECORDS_FILE, REPORT_FILE, DataDirectory, write_whole
+from service.data_directory import RECORDS_FILE, REPORT_FILE, SETTINGS_FILE, DataDirectory, write_whole
 from service.progress import OnProgress, Progress, silent
 from service.sampling import limit_dataset
 from service.settings import ComparisonSettings
@@ -75,6 +80,15 @@ class Composition(Protocol):
         """Each arm as it is built, candidates first."""
         ...
 
+    def close(self) -> None:
+        """Let go of what the arms hold open; called once, after the last answer."""
+        ...
+
+    @property
+    def model(self) -> LanguageModel:
+        """The model all arms start from."""
+        ...
+
     @property
     def embedder(self) -> Embedder:
         """For retrieval and for semantic similarity."""
@@ -90,8 +104,11 @@ Compose = Callable[[ComparisonSettings, DataDirectory, OnProgress], Composition]
 
 
 def load_limited_dataset(settings: ComparisonSettings) -> Dataset:
-    """The data set as the settings want it."""
+    """The data set as the settings want it; a judge brings its metrics with it."""
     dataset = load_dataset(settings.dataset_folder, task=settings.task, seed=settings.seed)
+    if settings.judge is not None and dataset.card.task is Task.QUESTION_ANSWERING:
+        metrics = tuple(dict.fromkeys(dataset.card.metrics + JUDGE_METRICS))
+        dataset = replace(dataset, card=replace(dataset.card, metrics=metrics))
     return limit_dataset(
         dataset,
         limit=settings.limit,
@@ -128,45 +145,106 @@ def run_comparison(
     dataset = load_limited_dataset(settings)
     run_id = comparison_id(settings, dataset, model_identity, prices)
     folder = directory.comparison(run_id)
-    if (folder / REPORT_FILE).is_file():
-        return read_comparison((folder / REPORT_FILE).read_text(encoding="utf-8"))
+    if finished := _read_finished(folder):
+        return finished
     metrics = metrics_for(dataset.card, has_embedder=True, has_judge=settings.judge is not None)
-    composition = compose(settings, directory, on_progress)
-    test = dataset.split(Split.TEST)
     findings = audit_dataset(dataset)
+    composition = compose(settings, directory, on_progress)
+    try:
+        measured, latencies = _measure(composition, dataset, directory, metrics, on_progress)
+        model = composition.model
+    finally:
+        composition.close()
+    findings += [finding for one in measured for finding in one.arm.findings]
+    comparison = _conclude(settings, dataset, model, measured, latencies, metrics, findings, prices, run_id)
+    comparison = replace(comparison, wall_s=time.perf_counter() - started)
+    _write_reports(folder, settings, comparison, [record for one in measured for record in one.records], on_progress)
+    return comparison
+
+
+def _read_finished(folder: Path) -> Comparison | None:
+    """The comparison in a folder, if all its files are there and the report can be read; otherwise it is made anew."""
+    needed = (RECORDS_FILE, SETTINGS_FILE, *REPORT_FILES.values())
+    if not all((folder / name).is_file() for name in needed):
+        return None
+    with suppress(EvaluationError, UnicodeDecodeError):
+        return read_comparison((folder / REPORT_FILE).read_text(encoding="utf-8"))
+    return None
+
+
+def _write_reports(
+    folder: Path,
+    settings: ComparisonSettings,
+    comparison: Comparison,
+    records: Sequence[QuestionRecord],
+    on_progress: OnProgress,
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / RECORDS_FILE, "".join(record_line(record) + "\n" for record in records))
+    write_whole(folder / SETTINGS_FILE, json.dumps(settings.resolved().to_json(), indent=2))
+    # The JSON report marks the comparison as finished, so it comes last.
+    names = sorted(REPORT_FORMATS, key=lambda name: name == "json")
+    for i, name in enumerate(names):
+        on_progress(Progress("report", "", i, len(names)))
+        write_whole(folder / REPORT_FILES[name], REPORT_FORMATS[name](comparison, records))
+    on_progress(Progress("report", "", len(names), len(names)))
+
+
+@dataclass
+class _Measured:
+    """One arm's answers and their scores."""
+
+    arm: Arm
+    answers: list[Answer]
+    wall_s: float
+    records: list[QuestionRecord]
+
+
+def _measure(
+    composition: Composition,
+    dataset: Dataset,
+    directory: DataDirectory,
+    metrics: Sequence[Metric],
+    on_progress: OnProgress,
+) -> tuple[list[_Measured], dict[str, LatencySummary]]:
+    """All that needs models: answers, waits, scores."""
+    test = dataset.split(Split.TEST)
     measured: list[_Measured] = []
     for arm in composition.arms(dataset):
+        if not measured:
+            _check_questions_fit(arm, dataset)
         measured.append(_answer_all(arm, test, directory, on_progress))
-        findings += arm.findings
     latencies = _measure_latencies(measured, test, directory, on_progress)
     resources = ScoringResources(dataset.card, composition.embedder, composition.judge)
     for i, one in enumerate(measured):
         on_progress(Progress("score", one.arm.pipeline.kind, i, len(measured)))
         one.records = _score(one, test, dataset, metrics, resources)
     on_progress(Progress("score", "", len(measured), len(measured)))
-    comparison = _conclude(settings, dataset, measured, latencies, metrics, findings, prices, run_id)
-    comparison = replace(comparison, wall_s=time.perf_counter() - started)
-    records = [record for one in measured for record in one.records]
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / RECORDS_FILE, "".join(record_line(record) + "\n" for record in records))
-    write_whole(folder / "settings.json", json.dumps(settings.to_json(), indent=2, ensure_ascii=False))
-    for name, render in REPORT_FORMATS.items():
-        on_progress(Progress("report", "", list(REPORT_FORMATS).index(name), len(REPORT_FORMATS)))
-        if name != "json":
-            write_whole(folder / REPORT_FILES[name], render(comparison, records))
-    # The JSON report marks the comparison as finished, so it comes last.
-    write_whole(folder / REPORT_FILE, REPORT_FORMATS["json"](comparison, records))
-    return comparison
+    return measured, latencies
 
 
-@dataclass
-class _Measured:
-    """One arm's answers, and later its records."""
+def _check_questions_fit(arm: Arm, dataset: Dataset) -> None:
+    """Refuse a question that leaves no room for an answer before hours are spent on the others.
 
-    arm: Arm
-    answers: list[Answer]
-    wall_s: float
-    records: list[QuestionRecord]
+    Passages and worked examples give way to a long question, so that its bare prompt decides for every arm. Hosted
+    models only estimate their tokens and are left to refuse it themselves.
+    """
+    model, output_tokens = arm.pipeline.model, arm.pipeline.generation.max_output_tokens
+    if arm.device is None:
+        return
+    room = model.context_tokens - output_tokens
+    lengths = {
+        e.id: model.count_tokens((question_turn(dataset.card.instruction, e.question),))
+        for e in dataset.split(Split.TEST)
+    }
+    too_long = [example_id for example_id, n_tokens in lengths.items() if n_tokens > room]
+    if too_long:
+        others = f"; {len(too_long) - 1} more are too long: {', '.join(too_long[1:6])}" if len(too_long) > 1 else ""
+        raise LanguageModelError(
+            f"the question {too_long[0]} has {lengths[too_long[0]]} tokens with the instruction, and the context of "
+            f"{model.name} ({model.context_tokens} tokens) has room for {room} beside an answer of {output_tokens}; "
+            f"shorten or remove it, lower max_output_tokens in dataset.toml, or choose another model{others}"
+        )
 
 
 def _answer_all(arm: Arm, test: Sequence[Example], directory: DataDirectory, on_progress: OnProgress) -> _Measured:
@@ -184,7 +262,11 @@ def _answer_all(arm: Arm, test: Sequence[Example], directory: DataDirectory, on_
         if all(example.id in log.answers for example in block):
             continue
         block_started = time.perf_counter()
-        answers = arm.pipeline.answer([example.question for example in block])
+        try:
+            answers = arm.pipeline.answer([example.question for example in block])
+        except LanguageModelError as error:
+            asked = f"{block[0].id} to {block[-1].id}" if len(block) > 1 else block[0].id
+            raise LanguageModelError(f"{error} (arm {kind}, questions {asked})") from error
         log.append([example.id for example in block], answers, time.perf_counter() - block_started)
     on_progress(Progress("answer", kind, len(test), len(test)))
     return _Measured(arm, [log.answers[example.id] for example in test], log.wall_s, [])
@@ -203,8 +285,8 @@ def _measure_latencies(
     fingerprints = [m.arm.pipeline.fingerprint for m in candidates]
     key = stage_key(fingerprints, code_digest("lm", "rag", "advisor", "service"), [test[i].question for i in chosen])
     path = directory.stage("latency", f"{key}.json")
-    if path.is_file():
-        return {kind: LatencySummary(**raw) for kind, raw in json.loads(path.read_text()).items()}
+    with suppress(OSError, ValueError, TypeError, AttributeError):
+        return {kind: LatencySummary(**raw) for kind, raw in json.loads(path.read_text(encoding="utf-8")).items()}
     waits: dict[str, list[float]] = {m.arm.pipeline.kind: [] for m in candidates}
     changed = dict.fromkeys(waits, 0)
     for turn, i in enumerate(chosen):
@@ -259,6 +341,7 @@ def _score(
 def _conclude(
     settings: ComparisonSettings,
     dataset: Dataset,
+    model: LanguageModel,
     measured: Sequence[_Measured],
     latencies: Mapping[str, LatencySummary],
     metrics: Sequence[Metric],
@@ -270,7 +353,7 @@ def _conclude(
     slices = [dataset.slice_of(example) for example in test]
     weights = slice_weights(slices, [example.group for example in test], coverage=settings.coverage)
     rule = DecisionRule(metrics[0].name, settings.margin, settings.coverage, settings.seed)
-    arms = [_summarise(one, settings, metrics, weights, latencies, prices) for one in measured]
+    arms = [_summarise(one, dataset, settings, metrics, weights, latencies, prices) for one in measured]
     findings = findings + audit_arms(arms, dataset, rule.metric)
     candidates = {m.arm.pipeline.kind: m.records for m in measured if m.arm.role is ArmRole.CANDIDATE}
     differences: tuple[PairedDifference, ...] = ()
@@ -279,7 +362,6 @@ def _conclude(
         differences = paired_differences(candidates, rule.metric, weights=weights, seed=settings.seed)
     usd = {arm.kind: arm.cost.serve_usd_per_query if arm.cost else float("inf") for arm in arms}
     recommendation = recommend(candidates, differences, findings, usd, rule, weights)
-    first = measured[0].arm.pipeline
     return Comparison(
         id=run_id,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -288,7 +370,7 @@ def _conclude(
         n_documents=len(dataset.documents),
         split_sizes={str(split): len(dataset.split(split)) for split in Split},
         slice_sizes={str(part): slices.count(part) for part in dict.fromkeys(slices)},
-        model=first.model.name,
+        model=model.name,
         arms=tuple(arms),
         differences=differences,
         recommendation=recommendation,
@@ -299,7 +381,7 @@ def _conclude(
                 m.arm.pipeline.kind: list(m.arm.training_curve) for m in measured if m.arm.training_curve
             }
         },
-        hashes={"dataset": dataset.content_hash, "model": first.model.fingerprint}
+        hashes={"dataset": dataset.content_hash, "model": model.fingerprint}
         | {f"pipeline {m.arm.pipeline.kind}": m.arm.pipeline.fingerprint for m in measured},
         versions=library_versions(),
         prices_as_of=prices.as_of,
@@ -310,6 +392,7 @@ def _conclude(
 
 def _summarise(
     one: _Measured,
+    dataset: Dataset,
     settings: ComparisonSettings,
     metrics: Sequence[Metric],
     weights: Mapping[str, float],
@@ -317,11 +400,17 @@ def _summarise(
     prices: PriceList,
 ) -> ArmSummary:
     pipeline = one.arm.pipeline
+    test = dataset.split(Split.TEST)
     summaries = tuple(
         summary
         for metric in metrics
         if metric.name not in RETRIEVAL_METRICS or one.arm.retrieves
         for summary in summarise_metric(one.records, metric.name, weights=weights, seed=settings.seed)
+    )
+    summaries += tuple(
+        summarise_corpus_metric(name, CORPUS_METRICS[name], test, one.records, seed=settings.seed)
+        for name in dataset.card.metrics
+        if name in CORPUS_METRICS
     )
     overall = summaries[0].interval
     usage = mean_usage(one.records)

@@ -71,6 +71,9 @@ _TABLE = (
 METRICS = {metric.name: metric for metric in _TABLE}
 """Every metric by its name."""
 
+JUDGE_METRICS = tuple(metric.name for metric in _TABLE if "judge" in metric.needs.split())
+"""Metrics that a judge scores; they are added where one is configured."""
+
 RETRIEVAL_METRICS = frozenset(
     {
         *("recall@1", "recall@3", "recall@5", "recall@10", "mrr@10", "ndcg@10"),
