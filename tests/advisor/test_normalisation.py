@@ -47,6 +47,7 @@ def test_different_spellings_of_one_answer_are_equal(first: str, second: str) ->
         ("10²", "102"),
         ("3½", "31/2"),
         ("5 (6)", "56"),
+        ("5...6", "56"),
         ("3,5", "35"),
         ("vitamin A", "vitamin"),
         ("ကို", "က"),
