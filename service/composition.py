@@ -20,7 +20,7 @@ from lm.errors import ConfigError
 from lm.fake import FakeLM
 from lm.language_model import LanguageModel
 from lm.model_files import find_weight_files, hash_files, locate_model
-from lm.registry import POCKET_CHECKPOINT, load_language_model
+from lm.registry import POCKET_CHECKPOINT, load_language_model, parse_spec
 from rag.chunk import Chunking
 from rag.embedder import load_embedder
 from rag.index import Index, build_index, open_index
@@ -28,7 +28,7 @@ from rag.prompt import RetrievedPrompt
 from service.data_directory import DataDirectory
 from service.progress import OnProgress, Progress
 from service.settings import TUNED, ComparisonSettings
-from service.stage_key import code_digest, stage_key
+from service.stage_key import code_digest, library_versions, stage_key
 from service.workflow import Arm
 
 
@@ -36,11 +36,13 @@ def model_identity(spec: str) -> str:
     """What tells one model from another without loading it: hashes of its files, or the endpoint it is asked at.
 
     Raises:
+        ConfigError: no kind of model is called so.
         LanguageModelError: a local or hub model is missing.
     """
-    if spec.startswith("openai:"):
+    kind, name = parse_spec(spec)
+    if kind == "openai":
         return f"{spec} {os.environ.get('OPENAI_BASE_URL', '')}"
-    folder = locate_model(POCKET_CHECKPOINT if spec == "pocket" else spec.removeprefix("hf:"))
+    folder = locate_model(POCKET_CHECKPOINT if kind == "pocket" else name)
     small_files = [path for path in sorted(folder.glob("*.json")) if path.is_file()]
     return hash_files(find_weight_files(folder)) + hash_files([*small_files, *sorted(folder.glob("*.jinja"))])
 
@@ -68,12 +70,24 @@ class LocalComposition:
         """For judge-based metrics, if one is configured."""
         return load_language_model(self._settings.judge) if self._settings.judge else None
 
+    @property
+    def _chunking(self) -> Chunking:
+        return Chunking(self._settings.chunk_tokens, self._settings.overlap_tokens)
+
+    @property
+    def _recipe(self) -> TuningRecipe:
+        recipe = TuningRecipe(method=self._settings.method, seed=self._settings.seed)
+        if self._settings.max_epochs is not None:
+            recipe = replace(recipe, max_epochs=self._settings.max_epochs)
+        return recipe
+
     def arms(self, dataset: Dataset) -> Iterator[Arm]:
         """Each arm as it is built, candidates first, in the order of the settings."""
         self._refuse_impossible(dataset)
         for kind in self._settings.pipelines:
             yield self.arm(kind, dataset)
-        yield self.arm("majority", dataset)
+        if dataset.split(Split.TRAIN):
+            yield self.arm("majority", dataset)
         if dataset.card.task is Task.QUESTION_ANSWERING and any(e.document_ids for e in dataset.split(Split.TEST)):
             yield self.arm("oracle-context", dataset)
 
@@ -84,9 +98,11 @@ class LocalComposition:
     def close(self) -> None:
         """Release the index."""
         if "_index" in self.__dict__:
-            self._index[0].close()
+            self.__dict__.pop("_index")[0].close()
 
     def _refuse_impossible(self, dataset: Dataset) -> None:
+        """Say what is wrong with the settings before the first question is asked, not after hours of answers."""
+        _ = (self._chunking, self._recipe, self.embedder, self.judge)
         wanted = set(self._settings.pipelines)
         local = hasattr(self.model, "with_adapter")
         if wanted & TUNED and not local:
@@ -142,6 +158,7 @@ class LocalComposition:
             pipeline,
             ArmRole.CANDIDATE,
             label,
+            tuned=True,
             device=self._device,
             training_curve=_curve(record),
             findings=tuple(_training_findings(record)),
@@ -152,7 +169,7 @@ class LocalComposition:
         builder, build = self._retrieved(dataset)
         pipeline = self._pipeline("hybrid", tuned, builder, dataset, record.build_usage + build)
         label = f"{self.model.name} tuned as above, with {self._settings.top_k} retrieved passages"
-        return Arm(pipeline, ArmRole.CANDIDATE, label, retrieves=True, device=self._device)
+        return Arm(pipeline, ArmRole.CANDIDATE, label, retrieves=True, tuned=True, device=self._device)
 
     def _majority(self, dataset: Dataset) -> Arm:
         answers = Counter(reference_text(example) for example in dataset.split(Split.TRAIN))
@@ -174,7 +191,7 @@ class LocalComposition:
 
     def _index_of(self, dataset: Dataset) -> tuple[Index, BuildUsage]:
         if "_index" not in self.__dict__:
-            chunking = Chunking(self._settings.chunk_tokens, self._settings.overlap_tokens)
+            chunking = self._chunking
             n_documents = len(dataset.documents)
             self._on_progress(Progress("index", "", 0, n_documents))
             # Loading the embedder is a cost of starting a process, not of building an index.
@@ -195,12 +212,12 @@ class LocalComposition:
             base = self.model
             if not isinstance(base, HuggingFaceModel):
                 raise ConfigError(f"{base.name} cannot be tuned here; choose a local model")
-            recipe = TuningRecipe(method=self._settings.method, seed=self._settings.seed)
-            if self._settings.max_epochs is not None:
-                recipe = replace(recipe, max_epochs=self._settings.max_epochs)
+            recipe = self._recipe
             view = dataset.training_view()
-            rows = [(e.question, reference_text(e), e.group) for e in view.train + view.validation]
-            key = stage_key(base.fingerprint, recipe.hash, dataset.card.instruction, rows, code_digest("finetune"))
+            rows = [(e.question, reference_text(e), e.group, e.split) for e in view.train + view.validation]
+            # Training refuses a folder whose adapter came of other libraries or prompts, so they name the folder too.
+            code = code_digest("finetune", "advisor", "lm")
+            key = stage_key(base.fingerprint, recipe.hash, dataset.card.instruction, rows, code, library_versions())
             directory = self._directory.stage("adapters", key)
             record = train_adapter(base, view, recipe, directory, on_event=self._on_training)
             self._adapted = base.with_adapter(directory, f"{base.name}+{recipe.method}"), record

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -27,10 +28,13 @@ from advisor.cost import PriceList, estimate_cost, load_prices
 from advisor.dataset import Dataset, Example, Split, Task
 from advisor.dataset_files import load_dataset
 from advisor.errors import EvaluationError
+from advisor.failure import ArmNature, classify_failure
 from advisor.metrics.corpus import CORPUS_METRICS
 from advisor.metrics.registry import JUDGE_METRICS, RETRIEVAL_METRICS, metrics_for
-from advisor.prompt import question_turn
+from advisor.normalisation import normalise
+from advisor.prompt import question_turn, reference_text
 from advisor.recommendation import DecisionRule, recommend
+from advisor.report.failures import is_wrong
 from advisor.report.formats import REPORT_FILES, REPORT_FORMATS
 from advisor.report.json_report import read_comparison
 from advisor.report.records import record_line
@@ -50,6 +54,7 @@ from service.stage_key import code_digest, library_versions, stage_key
 BLOCK_QUESTIONS = 64
 LATENCY_QUESTIONS = 16
 LATENCY_WARM_UP = 2
+FREQUENT_ANSWERS = 5
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class Arm:
 
     Attributes:
         label: How it is made, for people.
-        retrieves: Whether retrieval metrics are defined for it.
+        retrieves: Whether retrieval metrics are defined for it. tuned: Whether its weights saw training questions.
         device: "cpu" or "cuda" where we run its model, None for a hosted one.
         training_curve: Losses by epoch, for tuned arms.
         findings: What building it brought to light.
@@ -68,6 +73,7 @@ class Arm:
     role: ArmRole
     label: str
     retrieves: bool = False
+    tuned: bool = False
     device: str | None = None
     training_curve: tuple[Mapping[str, float | int | None], ...] = ()
     findings: tuple[AuditFinding, ...] = ()
@@ -78,6 +84,10 @@ class Composition(Protocol):
 
     def arms(self, dataset: Dataset) -> Iterator[Arm]:
         """Each arm as it is built, candidates first."""
+        ...
+
+    def arm(self, kind: str, dataset: Dataset) -> Arm:
+        """One arm by its name."""
         ...
 
     def close(self) -> None:
@@ -218,7 +228,7 @@ def _measure(
     resources = ScoringResources(dataset.card, composition.embedder, composition.judge)
     for i, one in enumerate(measured):
         on_progress(Progress("score", one.arm.pipeline.kind, i, len(measured)))
-        one.records = _score(one, test, dataset, metrics, resources)
+        one.records = _attribute(_score(one, test, dataset, metrics, resources), one.arm, dataset, metrics[0].name)
     on_progress(Progress("score", "", len(measured), len(measured)))
     return measured, latencies
 
@@ -335,6 +345,17 @@ def _score(
             scores=row,
         )
         for example, answer, row in zip(test, one.answers, scores, strict=True)
+    ]
+
+
+def _attribute(records: Sequence[QuestionRecord], arm: Arm, dataset: Dataset, metric: str) -> list[QuestionRecord]:
+    """The records with each wrong answer's kind of failure."""
+    answers = Counter(normalise(reference_text(example)) for example in dataset.split(Split.TRAIN))
+    frequent = frozenset(text for text, n in answers.most_common(FREQUENT_ANSWERS) if n > 1)
+    nature = ArmNature(arm.retrieves, arm.tuned, frequent)
+    return [
+        replace(record, failure=classify_failure(record, nature)) if is_wrong(record, metric) else record
+        for record in records
     ]
 
 
