@@ -263,7 +263,7 @@ def _api_key(base_url: str) -> str | None:
 
 
 def _estimate_tokens(text: str) -> int:
-    return -(-len(text.encode()) // _BYTES_PER_TOKEN)
+    return -(-len(text.encode("utf-8", "replace")) // _BYTES_PER_TOKEN)
 
 
 def _is_overflow(error: openai.BadRequestError) -> bool:

@@ -150,6 +150,11 @@ def test_sampling_is_decided_by_the_seed_and_leaves_the_process_random_state(mod
     assert torch.rand(1) == expected
 
 
+def test_sampling_draws_from_the_whole_vocabulary(model: HuggingFaceModel) -> None:
+    hot = GenerationConfig(max_output_tokens=1, temperature=1e4, batch_size=400)
+    assert len(set(_texts(model.generate(PROMPTS[:1] * 400, hot)))) > 100
+
+
 def test_prompt_without_room_is_refused_with_its_length_and_the_context(model: HuggingFaceModel) -> None:
     long = (Message(Role.USER, "fox " * 300),)
     n_tokens = model.count_tokens(long)

@@ -303,7 +303,8 @@ def test_keys_go_only_where_they_belong(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
     assert _key_sent({"base_url": None}) == "Bearer sk-openai"
     assert _key_sent({"base_url": URL}) == "Bearer none"
-    assert _key_sent({"base_url": "http://api.openai.com/v1"}) == "Bearer none"
+    for unencrypted in ("http://api.openai.com/v1", "http://firm.openai.azure.com/openai/v1"):
+        assert _key_sent({"base_url": unencrypted}) == "Bearer none"
     monkeypatch.setenv("OPENAI_BASE_URL", URL)
     assert _key_sent({"base_url": None}) == _key_sent({"base_url": URL}) == "Bearer sk-openai"
     monkeypatch.setenv("TUNING_FORK_API_KEY", "tf")
