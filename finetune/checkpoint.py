@@ -56,7 +56,9 @@ def save_checkpoint(
             staged / "weights.safetensors",
         )
         save_file(state.best_weights, staged / "best_weights.safetensors")
-        save_file(_optimizer_tensors(weights, optimizer) | _rng_tensors(), staged / "optimizer.safetensors")
+        save_file(
+            _optimizer_tensors(weights, optimizer) | _rng_tensors(_device(weights)), staged / "optimizer.safetensors"
+        )
         marker = {
             "key": key,
             "epochs": [asdict(epoch) for epoch in state.epochs],
@@ -91,8 +93,9 @@ def restore_checkpoint(
                 state = {k.rpartition("/")[2]: v for k, v in tensors.items() if k.rpartition("/")[0] == name}
                 optimizer.state[weight] = {k: v if k == "step" else v.to(weight.device) for k, v in state.items()}
         torch.set_rng_state(tensors[_RNG + "cpu"])
-        if torch.cuda.is_available() and _RNG + "cuda" in tensors:
-            torch.cuda.set_rng_state(tensors[_RNG + "cuda"])
+        device = _device(weights)
+        if device.type == "cuda" and _RNG + "cuda" in tensors:
+            torch.cuda.set_rng_state(tensors[_RNG + "cuda"], device)
         return TrainingState(
             epochs=[EpochResult(**epoch) for epoch in marker["epochs"]],
             best_epoch=marker["best_epoch"],
@@ -119,8 +122,12 @@ def _optimizer_tensors(weights: Mapping[str, Parameter], optimizer: torch.optim.
     }
 
 
-def _rng_tensors() -> dict[str, Tensor]:
+def _rng_tensors(device: torch.device) -> dict[str, Tensor]:
     tensors = {_RNG + "cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        tensors[_RNG + "cuda"] = torch.cuda.get_rng_state()
+    if device.type == "cuda":
+        tensors[_RNG + "cuda"] = torch.cuda.get_rng_state(device)
     return tensors
+
+
+def _device(weights: Mapping[str, Parameter]) -> torch.device:
+    return next(iter(weights.values())).device
