@@ -150,7 +150,7 @@ def frontier_figure(comparison: Comparison) -> Figure | None:
         for arm, cost, interval in points:
             kind = "recommended" if arm.kind == comparison.recommendation.arm else "candidate"
             error_bar(plot, interval, cost, scale.factor, kind, vertical=True)
-        plot.margins(x=0.12, y=0.14)
+        plot.margins(x=0.2, y=0.14)
         plot.xaxis.set_major_formatter(lambda value, _: usd(value))
         plot.tick_params(axis="x", labelrotation=20)
         plot.set_xlabel("serving 1,000 queries, US dollars")

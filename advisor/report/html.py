@@ -36,7 +36,7 @@ from advisor.report.quality import (
 )
 from advisor.report.quantities import clip, scale_of
 from advisor.report.verdict import best_chance_table, severity_text, standing, unknowns, urgent_findings
-from advisor.report.xml_text import legal_xml
+from advisor.report.xml_text import shown_text
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _FAILURES_SHOWN = 200
@@ -97,7 +97,7 @@ def _environment() -> Environment:
 
 
 def _printable(value: Any) -> Any:
-    return legal_xml(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return shown_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _shown(comparison: Comparison, failed: FailedQuestion) -> dict[str, Any]:

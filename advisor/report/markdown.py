@@ -111,7 +111,7 @@ def _failures(comparison: Comparison, records: Sequence[QuestionRecord], room_by
 def _failed_question(comparison: Comparison, failed: FailedQuestion, number: int) -> str:
     metric = comparison.recommendation.metric
     scale = scale_of(comparison, metric)
-    accepted = "; ".join(_text(reference) for reference in failed.references[:5]) or "none: no document answers it"
+    accepted = "; ".join(_text(reference) for reference in failed.references[:5]) or "none, no document answers it"
     lines = [
         f"**{number}.** {_text(failed.question)} ({code(clip(failed.example_id, 80))}, {failed.slice.value})  ",
         f"Accepted: {accepted}",

@@ -163,7 +163,7 @@ def _quality_note(comparison: Comparison, scale: ScoreScale, slices: list[Slice]
     unit = (
         "Points run from 0 to 100: 100 means that every answer scored full marks."
         if scale.factor != 1
-        else "The figures are in the metric's own unit."
+        else "The figures are in units of the metric."
     )
     level = next((s.interval.level for a in comparison.arms for s in a.metrics if s.interval is not None), 0.95)
     return (

@@ -49,7 +49,7 @@ class ScoreScale:
 
 
 POINTS = ScoreScale(100.0, "points")
-AS_MEASURED = ScoreScale(1.0, "the metric's own unit")
+AS_MEASURED = ScoreScale(1.0, "units of the metric")
 
 
 def scale_of(comparison: Comparison, metric: str) -> ScoreScale:

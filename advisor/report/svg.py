@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 
 from advisor.comparison import Interval
 from advisor.report.quantities import clip
-from advisor.report.xml_text import legal_xml
+from advisor.report.xml_text import shown_text
 
 INK = "#1c2430"
 MUTED = "#5b6675"
@@ -105,12 +105,12 @@ def picture(name: str, title: str, draw: Callable[[Any], None], *, height: float
         draw(plot)
         written = io.StringIO()
         figure.savefig(written, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _fit_for_page(written.getvalue(), re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-"), legal_xml(title))
+    return _fit_for_page(written.getvalue(), re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-"), shown_text(title))
 
 
 def label_text(text: str) -> str:
     """Untrusted text as a label: one line, not long, fit for XML."""
-    return clip(" ".join(legal_xml(text).split()), _LABEL_LIMIT)
+    return clip(" ".join(shown_text(text).split()), _LABEL_LIMIT)
 
 
 def error_bar(
