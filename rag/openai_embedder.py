@@ -1,0 +1,120 @@
+"""Embeddings from any server that speaks OpenAI's protocol."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lm.errors import ConfigError
+from rag.errors import IndexingError
+
+if TYPE_CHECKING:
+    import httpx2
+    from openai import OpenAI
+
+OPENAI_URL = "https://api.openai.com/v1"
+
+_BATCH_SIZE = 128
+_MAX_RETRIES = 4
+_TIMEOUT_S = 60.0
+
+
+class OpenAIEmbedder:
+    """A remote embedding model.
+
+    Keys come from the environment only: TUNING_FORK_API_KEY for whatever server is named, OPENAI_API_KEY for OpenAI and
+    the server OPENAI_BASE_URL names. A server of one's own may need none.
+
+    Rate limits, time-outs and server errors are tried again four times with growing pauses, nothing else is.
+    """
+
+    device = "remote"
+
+    def __init__(self, model: str, *, base_url: str | None = None, http_client: httpx2.Client | None = None) -> None:
+        if not model:
+            raise ConfigError("the name of the embedding model is missing; give openai:MODEL or openai:MODEL@URL")
+        self._model = model
+        self._url = (base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
+        if not self._url.startswith(("http://", "https://")):
+            raise ConfigError(f"{self._url!r} is no web address; give openai:MODEL@https://HOST/v1")
+        self.name = f"openai:{model}" + ("" if self._url == OPENAI_URL else f"@{self._url}")
+        self._http_client = http_client
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of model name and address; what is behind them is out of our hands."""
+        return hashlib.sha256(json.dumps(["openai-embeddings", self._model, self._url]).encode()).hexdigest()
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """L2-normalised vectors, shape (n_texts, n_dimensions).
+
+        Raises:
+            IndexingError: the server refused, could not be reached or sent no usable vectors.
+        """
+        from openai import APIStatusError, OpenAIError
+
+        rows: list[list[float]] = []
+        try:
+            for start in range(0, len(texts), _BATCH_SIZE):
+                batch = list(texts[start : start + _BATCH_SIZE])
+                reply = self._client.embeddings.create(model=self._model, input=batch, encoding_format="float")
+                data = sorted(reply.data, key=lambda row: row.index)
+                if [row.index for row in data] != list(range(len(batch))):
+                    raise IndexingError(f"{self.name} sent {len(data)} vectors for {len(batch)} texts")
+                rows += [row.embedding for row in data]
+        except APIStatusError as error:
+            raise IndexingError(
+                f"{self.name} answered {error.status_code}: {error.message}; check the model's name, key and quota"
+            ) from error
+        except OpenAIError as error:
+            raise IndexingError(f"{self.name} cannot be reached ({error}); check address and network") from error
+        if not rows:
+            return np.empty((0, 0), dtype=np.float32)
+        if len({len(row) for row in rows}) != 1:
+            raise IndexingError(f"{self.name} sent vectors of different lengths")
+        vectors: NDArray[np.float32] = np.asarray(rows, dtype=np.float32)  # (texts, dimensions)
+        lengths: NDArray[np.float32] = np.linalg.norm(vectors, axis=1, keepdims=True)
+        if not np.isfinite(lengths).all() or not (lengths > 0).all():
+            raise IndexingError(f"{self.name} sent vectors that are zero or not finite")
+        return (vectors / lengths).astype(np.float32)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, over-estimated: no public tokenizer fits every server, and too much is never cut.
+
+        Three ASCII characters a token, and each further UTF-8 byte one, the most a byte-level tokenizer can make of it.
+        """
+        return [_estimate_tokens(text) for text in texts]
+
+    @cached_property
+    def _client(self) -> OpenAI:
+        from openai import OpenAI
+
+        key = _api_key(self._url)
+        if not key and self._url == OPENAI_URL:
+            raise ConfigError(f"{self.name} needs a key; put it into the environment variable OPENAI_API_KEY")
+        return OpenAI(
+            api_key=key or "none",
+            base_url=self._url,
+            max_retries=_MAX_RETRIES,
+            timeout=_TIMEOUT_S,
+            http_client=self._http_client,
+        )
+
+
+def _api_key(url: str) -> str | None:
+    """The key for an address: OpenAI's goes to OpenAI and to the address OPENAI_BASE_URL names, and nowhere else."""
+    key = os.environ.get("TUNING_FORK_API_KEY")
+    trusted = {OPENAI_URL, os.environ.get("OPENAI_BASE_URL", "").rstrip("/")}
+    return key or (os.environ.get("OPENAI_API_KEY") if url in trusted else None)
+
+
+def _estimate_tokens(text: str) -> int:
+    n_ascii = sum(character.isascii() for character in text)
+    return -(-n_ascii // 3) + len(text.encode("utf-8", "replace")) - n_ascii

@@ -1,0 +1,57 @@
+"""The retrieved prompt: the nearest chunks of the documents before the question."""
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from advisor.answer import Prompt, RetrievedChunk
+from advisor.prompt import fit_passages, passage_text, question_turn
+from lm.embedding import Embedder
+from lm.language_model import LanguageModel
+from rag.index import Index
+
+
+@dataclass(frozen=True)
+class RetrievedPrompt:
+    """The `top_k` nearest chunks as numbered passages, best first; the last are cut where the context is too short."""
+
+    index: Index
+    embedder: Embedder
+    instruction: str
+    top_k: int = 3
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of instruction, top_k, the index's content and the embedder."""
+        parts = ["retrieved", self.instruction, self.top_k, self.index.record.content_key, self.embedder.fingerprint]
+        return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
+
+    def build(self, questions: Sequence[str], model: LanguageModel, max_output_tokens: int) -> list[Prompt]:
+        """A prompt a question. All questions are embedded as one batch; each is charged its share of the seconds."""
+        if not questions:
+            return []
+        started = time.perf_counter()
+        n_tokens = self.embedder.count_tokens(questions)
+        nearest = self.index.query(self.embedder.embed(questions), self.top_k)
+        latency_s = (time.perf_counter() - started) / len(questions)
+        return [
+            self._prompt(question, chunks, n, latency_s, model, max_output_tokens)
+            for question, chunks, n in zip(questions, nearest, n_tokens, strict=True)
+        ]
+
+    def _prompt(
+        self,
+        question: str,
+        chunks: Sequence[RetrievedChunk],
+        embedding_tokens: int,
+        latency_s: float,
+        model: LanguageModel,
+        max_output_tokens: int,
+    ) -> Prompt:
+        passages = [passage_text(chunk.title, chunk.text) for chunk in chunks]
+        n_used = fit_passages(self.instruction, question, passages, model, max_output_tokens)
+        retrieved = tuple(replace(chunk, used=i < n_used) for i, chunk in enumerate(chunks))
+        turn = question_turn(self.instruction, question, passages[:n_used])
+        return Prompt((turn,), retrieved, embedding_tokens, latency_s)

@@ -1,0 +1,137 @@
+"""Nearest-neighbour search by Chroma, held to what exact search finds.
+
+Chroma's own trouble is kept out here: a collection without an embedding function (a named one would be asked for when
+the collection is opened, and the default one downloads), adds below its batch limit, and a client that is closed:
+Chroma keeps one system a path, which would go on answering from files that are gone.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.errors import IndexingError
+
+EF_LADDER = (200, 800, 3200)
+"""Candidates HNSW keeps while it searches (`ef_search`), tried in order until recall suffices."""
+
+MIN_RECALL = 0.99
+
+_COLLECTION = "chunks"
+_ADD_BATCH = 5_000
+_READ_BATCH = 1_000
+_RECALL_SAMPLE = 200
+_RECALL_AT = 10
+_SAME_SCORE = 1e-5
+
+
+@contextmanager
+def open_chroma(folder: Path) -> Iterator[Any]:
+    """A Chroma client on a folder, closed at the end."""
+    client = connect(folder)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def connect(folder: Path) -> Any:
+    """A Chroma client on a folder; the caller closes it."""
+    os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
+    import chromadb
+    from chromadb.config import Settings
+
+    return chromadb.PersistentClient(str(folder.resolve()), settings=Settings(anonymized_telemetry=False))
+
+
+def get_collection(client: Any) -> Any:
+    """The collection that `fill` made."""
+    return client.get_collection(_COLLECTION, embedding_function=None)
+
+
+def build_search(folder: Path, ids: Sequence[str], vectors: NDArray[np.float32]) -> tuple[int, float]:
+    """Fill a fresh folder and verify it, with a wider search where recall is too low.
+
+    Args:
+        vectors: Unit vectors, shape (n_chunks, n_dimensions), in the order of the ids.
+    Returns:
+        The `ef_search` taken and its recall@10 over a sample of the vectors.
+    Raises:
+        IndexingError: what was written cannot be read back, or recall stays below `MIN_RECALL`.
+    """
+    recall = 0.0
+    with open_chroma(folder) as client:
+        for ef in EF_LADDER:
+            fill(client, ids, vectors, ef)
+            verify(client, ids, vectors)
+            recall = measure_recall(client, ids, vectors)
+            if recall >= MIN_RECALL:
+                return ef, recall
+            client.delete_collection(_COLLECTION)
+    raise IndexingError(
+        f"searching {len(ids)} chunks finds only {recall:.1%} of the nearest ones, {MIN_RECALL:.0%} are needed; "
+        "check the embedder for vectors that are all alike"
+    )
+
+
+def fill(client: Any, ids: Sequence[str], vectors: NDArray[np.float32], ef: int) -> None:
+    """Add every vector to a new collection."""
+    # One thread: with more the graph, and with it the answers, would differ from build to build.
+    hnsw = {"space": "cosine", "ef_search": ef, "ef_construction": ef, "max_neighbors": 32, "num_threads": 1}
+    collection = client.create_collection(_COLLECTION, embedding_function=None, configuration={"hnsw": hnsw})
+    for start in range(0, len(ids), _ADD_BATCH):
+        batch = slice(start, start + _ADD_BATCH)
+        collection.add(ids=list(ids[batch]), embeddings=vectors[batch])
+
+
+def verify(client: Any, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
+    """Read every id and vector back: counts alone have looked healthy when rows were missing (chroma#7678)."""
+    collection = get_collection(client)
+    if collection.count() != len(ids):
+        raise IndexingError(f"{collection.count()} of {len(ids)} chunks arrived in the index; build it again")
+    position = {chunk_id: i for i, chunk_id in enumerate(ids)}
+    for start in range(0, len(ids), _READ_BATCH):
+        wanted = list(ids[start : start + _READ_BATCH])
+        rows = collection.get(ids=wanted, include=["embeddings"])
+        if set(rows["ids"]) != set(wanted):
+            missing = next(chunk_id for chunk_id in wanted if chunk_id not in set(rows["ids"]))
+            raise IndexingError(f"chunk {missing} is not in the index it was written to; build the index again")
+        expected = vectors[[position[chunk_id] for chunk_id in rows["ids"]]]
+        if not np.allclose(rows["embeddings"], expected, atol=1e-5):
+            raise IndexingError("the index gives back other vectors than were written; build it again")
+
+
+def measure_recall(client: Any, ids: Sequence[str], vectors: NDArray[np.float32]) -> float:
+    """Share of the exact 10 nearest chunks that search finds, over 200 of the chunks' own vectors spread evenly.
+
+    A chunk as near as the tenth counts as found, so that equal chunks cannot lower it.
+    """
+    n = len(ids)
+    k = min(_RECALL_AT, n)
+    sample = np.unique(np.linspace(0, n - 1, min(n, _RECALL_SAMPLE)).astype(int))
+    position = {chunk_id: i for i, chunk_id in enumerate(ids)}
+    exact = vectors[sample] @ vectors.T  # (sample, n)
+    kth = np.partition(exact, n - k, axis=1)[:, n - k]  # (sample,)
+    found = find_nearest(get_collection(client), vectors[sample], k)
+    n_good = sum(
+        sum(exact[row, position[chunk_id]] >= kth[row] - _SAME_SCORE for chunk_id in chunk_ids)
+        for row, chunk_ids in enumerate(found)
+    )
+    return float(n_good / (len(sample) * k))
+
+
+def find_nearest(collection: Any, vectors: NDArray[np.float32], n_results: int) -> list[list[str]]:
+    """Ids of the nearest chunks of each vector, nearest first.
+
+    Raises:
+        IndexingError: Chroma failed.
+    """
+    try:
+        reply = collection.query(query_embeddings=vectors, n_results=n_results, include=[])
+    except Exception as error:
+        raise IndexingError(f"Chroma cannot search the index ({error}); build the index again") from error
+    return [list(row) for row in reply["ids"]]

@@ -1,0 +1,291 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from advisor.dataset import Document
+from lm.errors import ConfigError
+from rag import vector_search
+from rag.chunk import Chunking
+from rag.errors import IndexingError
+from rag.index import build_index, open_index, read_record
+
+BURMESE = "ရေပိုက်ကို မှန်ကန်စွာ တပ်ဆင်ပြီး ဓာတ်အားကြိုးကို ခြောက်သွေ့သော နေရာတွင် ထားပါ။ သတ္တဝါများကို စက်အနီးတွင် မထားပါနှင့်။"
+CHINESE = "洗衣机应放在平坦坚固的地面上。使用前请仔细阅读说明书，并检查水管是否连接牢固。"
+
+
+class BrokenOff(Exception):  # noqa: N818
+    pass
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_nearest_chunk_comes_first_with_its_cosine(tmp_path, documents, embedder) -> None:
+    record = build_index(documents, embedder, tmp_path / "index")
+    with open_index(tmp_path / "index", embedder) as index:
+        question = embedder.embed(["Parcels go back within 30 days", "top spin of the Tide 9"])
+        by_return, by_spin = index.query(question, 2)
+    assert [chunk.document_id for chunk in by_return][0] == "returns"
+    assert by_spin[0].document_id == "tide-9"
+    assert by_spin[0].title == "Tide 9"
+    assert by_spin[0].text == documents[1].text
+    expected = float(embedder.embed([f"Tide 9: {documents[1].text}"])[0] @ question[1])
+    assert by_spin[0].score == pytest.approx(expected, abs=1e-5)
+    assert by_spin[0].score >= by_spin[1].score
+    assert (record.n_documents, record.n_chunks, record.n_dimensions) == (3, 3, 64)
+
+
+def test_the_record_says_what_was_built_and_what_it_cost(tmp_path, documents, embedder) -> None:
+    record = build_index(documents, embedder, tmp_path / "index", chunking=Chunking(64, 8))
+    assert record == read_record(tmp_path / "index")
+    assert record.chunking == Chunking(64, 8)
+    assert record.recall >= 0.99
+    assert record.build_usage.wall_s > 0
+    texts = [f"{document.title}: {document.text}" for document in documents]
+    assert record.build_usage.embedding_tokens == sum(embedder.count_tokens(texts))
+    assert set(record.versions) >= {"chromadb", "numpy", "python"}
+
+
+def test_fewer_chunks_than_asked_for_are_all_given(tmp_path, documents, embedder) -> None:
+    build_index(documents, embedder, tmp_path / "index")
+    with open_index(tmp_path / "index", embedder) as index:
+        (found,) = index.query(embedder.embed(["anything"]), 50)
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize("text", [BURMESE, CHINESE], ids=["burmese", "chinese"])
+def test_texts_without_spaces_come_back_unharmed(tmp_path, documents, embedder, text: str) -> None:
+    foreign = Document("foreign", "", text)
+    build_index([*documents, foreign], embedder, tmp_path / "index")
+    with open_index(tmp_path / "index", embedder) as index:
+        (found,) = index.query(embedder.embed([text[:30]]), 1)
+    assert found[0].document_id == "foreign"
+    assert found[0].text == text
+
+
+def test_equal_chunks_are_ranked_by_id_however_many_tie(tmp_path, embedder) -> None:
+    twins = [Document(f"twin-{n:02}", "", "The very same words.") for n in reversed(range(40))]
+    build_index([*twins, Document("other", "", "Something else.")], embedder, tmp_path / "index")
+    with open_index(tmp_path / "index", embedder) as index:
+        (found,) = index.query(embedder.embed(["the very same words"]), 3)
+    assert [chunk.document_id for chunk in found] == ["twin-00", "twin-01", "twin-02"]
+
+
+def test_a_build_that_breaks_leaves_nothing_behind(tmp_path, documents, embedder, monkeypatch) -> None:
+    def break_off(_texts):
+        raise BrokenOff
+
+    monkeypatch.setattr(embedder, "embed", break_off)
+    with pytest.raises(BrokenOff):
+        build_index(documents, embedder, tmp_path / "index")
+    assert names(tmp_path) == [".index.lock"]
+
+
+def test_a_build_that_breaks_while_chroma_writes_leaves_the_old_index_whole(
+    tmp_path, documents, embedder, monkeypatch
+) -> None:
+    build_index(documents[:2], embedder, tmp_path / "index")
+
+    def break_off(*_arguments):
+        raise BrokenOff
+
+    monkeypatch.setattr(vector_search, "verify", break_off)
+    with pytest.raises(BrokenOff):
+        build_index(documents, embedder, tmp_path / "index")
+    assert names(tmp_path) == [".index.lock", "index"]
+    with open_index(tmp_path / "index", embedder) as index:
+        assert index.record.n_documents == 2
+        assert len(index.query(embedder.embed(["spin"]), 5)[0]) == 2
+
+
+def test_what_a_killed_build_left_is_discarded_and_built_anew(tmp_path, documents, embedder) -> None:
+    build_index(documents, embedder, tmp_path / "index")
+    (tmp_path / "index" / "index.json").unlink()
+    (tmp_path / ".index.building").mkdir()
+    (tmp_path / ".index.building" / "vectors.npy").write_bytes(b"half")
+    with pytest.raises(IndexingError, match="no finished index"):
+        open_index(tmp_path / "index", embedder)
+    build_index(documents, embedder, tmp_path / "index")
+    with open_index(tmp_path / "index", embedder) as index:
+        assert index.query(embedder.embed(["spin"]), 1)
+    assert names(tmp_path) == [".index.lock", "index"]
+
+
+def test_a_folder_of_other_files_is_never_deleted(tmp_path, documents, embedder) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.txt").write_text("years of work")
+    with pytest.raises(IndexingError, match=r"thesis\.txt"):
+        build_index(documents, embedder, tmp_path / "thesis")
+    assert (tmp_path / "thesis" / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("marker", ["", "{}", '{"format_version": 1}', "[1]"])
+def test_a_damaged_marker_is_refused(tmp_path, documents, embedder, marker: str) -> None:
+    build_index(documents, embedder, tmp_path / "index")
+    (tmp_path / "index" / "index.json").write_text(marker)
+    with pytest.raises(IndexingError, match="build the index again"):
+        open_index(tmp_path / "index", embedder)
+
+
+def test_an_index_of_another_format_is_refused(tmp_path, documents, embedder) -> None:
+    build_index(documents, embedder, tmp_path / "index")
+    marker = tmp_path / "index" / "index.json"
+    marker.write_text(json.dumps({**json.loads(marker.read_text()), "format_version": 99}))
+    with pytest.raises(IndexingError, match="format 99"):
+        open_index(tmp_path / "index", embedder)
+
+
+def test_another_embedder_is_refused_by_name(tmp_path, documents, embedder, embedder_class) -> None:
+    build_index(documents, embedder, tmp_path / "index")
+    with pytest.raises(IndexingError, match="built with the embedder hashing"):
+        open_index(tmp_path / "index", embedder_class(salt="other"))
+
+
+def test_damaged_vectors_are_refused_and_embedded_anew(tmp_path, documents, embedder) -> None:
+    build_index(documents, embedder, tmp_path / "index")
+    path = tmp_path / "index" / "vectors.npy"
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(IndexingError, match=r"vectors\.npy"):
+        open_index(tmp_path / "index", embedder)
+    n_before = embedder.n_embedded
+    build_index(documents, embedder, tmp_path / "index")
+    assert embedder.n_embedded == n_before + 3
+    open_index(tmp_path / "index", embedder).close()
+
+
+def test_a_truncated_search_structure_is_rebuilt_from_the_kept_vectors(tmp_path, documents, embedder) -> None:
+    record = build_index(documents, embedder, tmp_path / "index")
+    for path in (tmp_path / "index" / record.chroma_folder).rglob("*.bin"):
+        path.write_bytes(b"")
+    with pytest.raises(IndexingError, match="search structure"):
+        open_index(tmp_path / "index", embedder)
+    n_before = embedder.n_embedded
+    rebuilt = build_index(documents, embedder, tmp_path / "index")
+    assert embedder.n_embedded == n_before
+    assert rebuilt.build_usage == record.build_usage
+    with open_index(tmp_path / "index", embedder) as index:
+        assert index.query(embedder.embed(["Parcels go back"]), 1)[0][0].document_id == "returns"
+
+
+def test_an_unchanged_index_is_kept_and_a_changed_one_replaced(tmp_path, documents, embedder) -> None:
+    first = build_index(documents, embedder, tmp_path / "index")
+    assert build_index(documents, embedder, tmp_path / "index") == first
+    changed = [Document("returns", "Returns", "Parcels go back within 60 days."), *documents[:2]]
+    second = build_index(changed, embedder, tmp_path / "index")
+    assert second.content_key != first.content_key
+    with open_index(tmp_path / "index", embedder) as index:
+        assert "60 days" in index.query(embedder.embed(["Parcels go back"]), 1)[0][0].text
+
+
+def test_a_closed_index_can_be_deleted_and_built_again_with_other_content(tmp_path, documents, embedder) -> None:
+    for document in documents:
+        build_index([document], embedder, tmp_path / "index")
+        with open_index(tmp_path / "index", embedder) as index, open_index(tmp_path / "index", embedder) as again:
+            for opened in (index, again):
+                assert [c.document_id for c in opened.query(embedder.embed(["spin"]), 3)[0]] == [document.id]
+        shutil.rmtree(tmp_path / "index")
+    with pytest.raises(IndexingError, match="is closed"):
+        index.query(embedder.embed(["spin"]), 1)
+
+
+def test_closing_lets_go_of_every_file_once_the_last_index_is_closed(tmp_path, documents, embedder) -> None:
+    def held_files() -> list[str]:
+        return [file.path for file in psutil.Process().open_files() if file.path.startswith(str(tmp_path))]
+
+    build_index(documents, embedder, tmp_path / "index")
+    assert held_files() == []
+    first, second = open_index(tmp_path / "index", embedder), open_index(tmp_path / "index", embedder)
+    first.close()
+    first.close()
+    assert second.query(embedder.embed(["spin"]), 1)
+    assert held_files()
+    second.close()
+    assert held_files() == []
+
+
+def test_an_index_opens_many_times_and_where_it_was_moved(tmp_path, documents, embedder) -> None:
+    build_index(documents, embedder, tmp_path / "index")
+    (tmp_path / "index").rename(tmp_path / "moved")
+    for _ in range(3):
+        with open_index(tmp_path / "moved", embedder) as index:
+            assert len(index.query(embedder.embed(["spin"]), 3)[0]) == 3
+
+
+def test_more_chunks_than_chroma_takes_at_once_agree_with_exact_search(tmp_path, embedder_class) -> None:
+    embedder = embedder_class(n_dimensions=16)
+    generator = np.random.default_rng(0)
+    corpus = [Document(f"d{n:05}", "", " ".join(f"w{w}" for w in generator.integers(0, 300, 6))) for n in range(5_600)]
+    record = build_index(corpus, embedder, tmp_path / "index")
+    assert record.n_chunks == 5_600
+    questions = embedder.embed([" ".join(f"w{w}" for w in generator.integers(0, 300, 4)) for _ in range(50)])
+    exact = -np.sort(-(questions @ embedder.embed([d.text for d in corpus]).T), axis=1)[:, :5]
+    with open_index(tmp_path / "index", embedder) as index:
+        found = index.query(questions, 5)
+        assert found == index.query(questions, 5)
+    scores = np.array([[chunk.score for chunk in chunks] for chunks in found])
+    assert np.mean(scores >= exact - 1e-5) >= 0.99
+
+
+def test_low_recall_widens_the_search_and_then_refuses(tmp_path, documents, embedder, monkeypatch) -> None:
+    measured = iter([0.5, 1.0])
+    monkeypatch.setattr(vector_search, "measure_recall", lambda *_: next(measured))
+    assert build_index(documents, embedder, tmp_path / "index").ef_search == vector_search.EF_LADDER[1]
+    monkeypatch.setattr(vector_search, "measure_recall", lambda *_: 0.5)
+    with pytest.raises(IndexingError, match=r"only 50\.0%"):
+        build_index(documents[:2], embedder, tmp_path / "index")
+
+
+def test_recall_counts_a_search_that_finds_other_chunks_as_poor(tmp_path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(60, 16)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    ids = [str(n) for n in range(60)]
+    with vector_search.open_chroma(tmp_path / "chroma") as client:
+        vector_search.fill(client, ids, vectors, 200)
+        assert vector_search.measure_recall(client, ids, vectors) == 1.0
+        assert vector_search.measure_recall(client, ids, np.roll(vectors, 7, axis=0)) < 0.9
+        with pytest.raises(IndexingError, match="other vectors"):
+            vector_search.verify(client, ids, np.roll(vectors, 7, axis=0))
+        with pytest.raises(IndexingError, match="60 of 59"):
+            vector_search.verify(client, ids[:-1], vectors[:-1])
+        with pytest.raises(IndexingError, match="chunk 99"):
+            vector_search.verify(client, [*ids[:-1], "99"], vectors)
+
+
+@pytest.mark.parametrize("corpus", [[], [Document("blank", "Title", " \n ")]], ids=["none", "blank"])
+def test_a_corpus_without_text_is_refused(tmp_path, embedder, corpus) -> None:
+    with pytest.raises(IndexingError, match="nothing to retrieve"):
+        build_index(corpus, embedder, tmp_path / "index")
+
+
+def test_an_id_used_twice_is_refused_by_name(tmp_path, documents, embedder) -> None:
+    with pytest.raises(IndexingError, match="'tide-7'"):
+        build_index([*documents, documents[0]], embedder, tmp_path / "index")
+
+
+def test_chunks_longer_than_the_embedder_reads_are_refused(tmp_path, documents, embedder_class) -> None:
+    with pytest.raises(ConfigError, match="reads 64"):
+        build_index(documents, embedder_class(max_tokens=64), tmp_path / "index", chunking=Chunking(64, 0))
+
+
+def test_an_embedder_that_gives_no_unit_vectors_is_refused(tmp_path, documents, embedder_class) -> None:
+    class Broken(embedder_class):
+        def embed(self, texts):
+            return super().embed(texts) * np.float32("nan")
+
+    with pytest.raises(IndexingError, match="tide-7#0"):
+        build_index(documents, Broken(), tmp_path / "index")
+
+
+def test_questions_of_another_length_and_senseless_top_k_are_refused(tmp_path, documents, embedder) -> None:
+    build_index(documents, embedder, tmp_path / "index")
+    with open_index(tmp_path / "index", embedder) as index:
+        with pytest.raises(IndexingError, match="64 numbers"):
+            index.query(np.ones((1, 3), dtype=np.float32), 1)
+        with pytest.raises(ConfigError, match="top_k"):
+            index.query(embedder.embed(["x"]), 0)
+        assert index.query(embedder.embed([])[:0], 1) == []
