@@ -120,9 +120,12 @@ class OracleContext:
     def from_examples(
         cls, instruction: str, examples: Sequence[Example], documents: Sequence[Document]
     ) -> "OracleContext":
-        """Gold documents of each question, looked up by the question's text."""
+        """Gold documents of each question, looked up by the question's text; two facts asked alike give theirs both."""
         by_id = {document.id: document for document in documents}
-        return cls(instruction, {e.question: tuple(by_id[i] for i in e.document_ids) for e in examples})
+        gold: dict[str, dict[str, Document]] = {}
+        for example in examples:
+            gold.setdefault(example.question, {}).update({i: by_id[i] for i in example.document_ids})
+        return cls(instruction, {question: tuple(found.values()) for question, found in gold.items()})
 
     @property
     def fingerprint(self) -> str:

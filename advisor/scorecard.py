@@ -18,6 +18,12 @@ def score_values(records: Sequence[QuestionRecord], metric: str) -> Floats:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
+def applicable(records: Mapping[str, Sequence[QuestionRecord]], metric: str) -> Mapping[str, Sequence[QuestionRecord]]:
+    """Of arms that answered the same questions in the same order: the questions that any of them has an entry for."""
+    kept = [any(metric in record.scores for record in row) for row in zip(*records.values(), strict=True)]
+    return {arm: [row for row, keep in zip(rows, kept, strict=True) if keep] for arm, rows in records.items()}
+
+
 def summarise_metric(
     records: Sequence[QuestionRecord], metric: str, *, weights: Mapping[str, float], seed: int = 0
 ) -> tuple[MetricSummary, ...]:
@@ -25,10 +31,10 @@ def summarise_metric(
 
     Questions the metric does not apply to (no entry among a record's scores) are not in any count.
     """
-    applicable = [record for record in records if metric in record.scores]
-    summaries = [_summary(applicable, metric, None, weights, seed)]
+    asked = [record for record in records if metric in record.scores]
+    summaries = [_summary(asked, metric, None, weights, seed)]
     for part in Slice:
-        members = [record for record in applicable if record.slice is part]
+        members = [record for record in asked if record.slice is part]
         if members:
             summaries.append(_summary(members, metric, part, weights, seed))
     return tuple(summaries)
@@ -72,39 +78,64 @@ def paired_differences(
     weights: Mapping[str, float],
     seed: int = 0,
 ) -> tuple[PairedDifference, ...]:
-    """Every pair of candidate arms on the same questions, p-values adjusted by Holm over all pairs.
+    """Every pair of candidate arms on the same questions, p-values adjusted by Holm over all pairs reported.
+
+    A pair is not reported where a slice with weight holds no question that both arms have a score for.
+    Questions the metric does not apply to count nowhere, nor do slices made of such questions only.
+    """
+    records = applicable(records, metric)
+    values = {arm: score_values(rows, metric) for arm, rows in records.items()}
+    drafts = [
+        paired_difference(
+            metric, first, second, values[first], values[second], records[first], weights=weights, seed=seed
+        )
+        for first, second in combinations(records, 2)
+        if _comparable(values[first], values[second], records[first], weights)
+    ]
+    adjusted = holm([draft.p_value for draft in drafts])
+    return tuple(replace(draft, p_adjusted=p) for draft, p in zip(drafts, adjusted, strict=True))
+
+
+def _comparable(
+    first: Floats, second: Floats, questions: Sequence[QuestionRecord], weights: Mapping[str, float]
+) -> bool:
+    paired = ~np.isnan(first) & ~np.isnan(second)
+    asked = {str(record.slice) for record in questions if weights.get(str(record.slice), 0) > 0}
+    return asked <= {str(record.slice) for record, both in zip(questions, paired, strict=True) if both}
+
+
+def paired_difference(
+    metric: str,
+    first: str,
+    second: str,
+    first_values: Floats,
+    second_values: Floats,
+    questions: Sequence[QuestionRecord],
+    *,
+    weights: Mapping[str, float],
+    seed: int = 0,
+) -> PairedDifference:
+    """One pair of arms, its p-value not adjusted.
 
     With binary scores on independent, equally weighted questions p is McNemar's exact one; otherwise it comes from the
     clustered bootstrap that also gives the interval.
+
+    Args:
+        first_values: Scores by `metric`, shape (n_questions,), NaN where unscored; second_values likewise.
+        questions: Records of either arm, same order: they give slice and cluster.
     """
-    rows: list[tuple[str, str, Floats, Floats]] = []
-    for first, second in combinations(records, 2):
-        rows.append((first, second, score_values(records[first], metric), score_values(records[second], metric)))
-    drafts: list[PairedDifference] = []
-    for first, second, a, b in rows:
-        reference = records[first]
-        slices = [str(record.slice) for record in reference]
-        clusters = [record.cluster for record in reference]
-        interval, p_value = paired_bootstrap(a, b, clusters, slices=slices, weights=weights, seed=seed)
-        pairs = ~np.isnan(a) & ~np.isnan(b)
-        n_clusters = len({cluster for cluster, kept in zip(clusters, pairs, strict=True) if kept})
-        test = "clustered bootstrap"
-        binary = np.isin(np.concatenate([a[pairs], b[pairs]]), (0.0, 1.0)).all()
-        if binary and n_clusters == pairs.sum() and len(set(slices)) == 1:
-            p_value, test = mcnemar_exact(a, b), "McNemar exact"
-        drafts.append(
-            PairedDifference(
-                metric,
-                first,
-                second,
-                interval,
-                p_value,
-                p_value,
-                test,
-                int(pairs.sum()),
-                n_clusters,
-                int((~pairs).sum()),
-            )
-        )
-    adjusted = holm([draft.p_value for draft in drafts])
-    return tuple(replace(draft, p_adjusted=p) for draft, p in zip(drafts, adjusted, strict=True))
+    slices = [str(record.slice) for record in questions]
+    clusters = [record.cluster for record in questions]
+    interval, p_value = paired_bootstrap(
+        first_values, second_values, clusters, slices=slices, weights=weights, seed=seed
+    )
+    pairs = ~np.isnan(first_values) & ~np.isnan(second_values)
+    n_pairs = int(pairs.sum())
+    n_clusters = len({cluster for cluster, kept in zip(clusters, pairs, strict=True) if kept})
+    test = "clustered bootstrap"
+    binary = np.isin(np.concatenate([first_values[pairs], second_values[pairs]]), (0.0, 1.0)).all()
+    if binary and n_clusters == n_pairs and len(set(slices)) == 1:
+        p_value, test = mcnemar_exact(first_values, second_values), "McNemar exact"
+    return PairedDifference(
+        metric, first, second, interval, p_value, p_value, test, n_pairs, n_clusters, int((~pairs).sum())
+    )

@@ -50,7 +50,7 @@ label_sets = st.lists(st.sampled_from("abcdef"), min_size=4, max_size=80).map(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(knowledge_sets | label_sets, st.integers(0, 100), st.randoms(use_true_random=False))
 def test_the_split_is_the_same_whatever_the_order(examples: list[Example], seed: int, shuffler: random.Random) -> None:
     shuffled = examples.copy()
@@ -59,7 +59,7 @@ def test_the_split_is_the_same_whatever_the_order(examples: list[Example], seed:
     assert [e.id for e in assign_splits(shuffled, seed=seed)] == [e.id for e in shuffled]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(knowledge_sets, st.integers(0, 100))
 def test_knowledge_sets_test_trained_and_untrained_facts_and_no_wording_crosses(
     examples: list[Example], seed: int
@@ -72,7 +72,7 @@ def test_knowledge_sets_test_trained_and_untrained_facts_and_no_wording_crosses(
     assert find_leaks(dataset.split(Split.TRAIN), test) == []
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(label_sets, st.integers(0, 100))
 def test_case_sets_are_split_by_whole_groups_and_keep_a_test_side(examples: list[Example], seed: int) -> None:
     split = assign_splits(examples, seed=seed)

@@ -106,7 +106,7 @@ def test_the_bootstrap_is_seeded() -> None:
     assert paired_bootstrap(first, second, names(50), seed=3) != paired_bootstrap(first, second, names(50), seed=4)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.randoms(use_true_random=False), st.integers(0, 1000))
 def test_the_order_of_questions_changes_no_digit(shuffler: "np.random.Generator", seed: int) -> None:
     rng = np.random.default_rng(seed)
