@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from advisor.comparison import Comparison, QuestionRecord
 from advisor.dataset import Slice
-from advisor.report.arms import arm_name, candidates, pivot_arm, row_kind, shown_arms
-from advisor.report.quantities import count
+from advisor.failure import NEXT_STEPS
+from advisor.report.arms import arm_name, candidates, pivot_arm, shown_arms
+from advisor.report.quantities import MISSING, count
 from advisor.report.table import Cell, Row, Table
 
 UNCLASSIFIED = "not classified"
+_NEXT_STEPS = {str(failure): step for failure, step in NEXT_STEPS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +91,16 @@ def failure_class_table(comparison: Comparison, records: Sequence[QuestionRecord
             per_arm.setdefault(record.arm, Counter())[name] += 1
     if not classes and not unscored:
         return None
-    names = sorted(classes, key=lambda name: (-classes[name], name))
+    arms = shown_arms(comparison)
+    rows = [
+        (name, [per_arm.get(arm.kind, Counter())[name] for arm in arms], _NEXT_STEPS.get(name, MISSING))
+        for name in sorted(classes, key=lambda name: (-classes[name], name))
+    ]
+    if unscored:
+        rows.append(("unscored", [unscored[arm.kind] for arm in arms], "read the reasons in results.jsonl"))
     return Table(
         caption="Why answers lost marks",
-        columns=("Arm", *names, "unscored"),
-        rows=tuple(
-            Row(
-                (
-                    Cell(arm_name(comparison, arm)),
-                    *(Cell(count(per_arm.get(arm.kind, Counter())[name])) for name in names),
-                    Cell(count(unscored[arm.kind])),
-                ),
-                row_kind(comparison, arm),
-            )
-            for arm in shown_arms(comparison)
-        ),
+        columns=("Kind", *(arm_name(comparison, arm) for arm in arms), "What to do"),
+        rows=tuple(Row((Cell(name), *(Cell(count(n)) for n in counts), Cell(step))) for name, counts, step in rows),
         note="Each answer below full marks is counted once, under the likeliest cause.",
     )
