@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from lm.completion import Usage
 from lm.errors import ConfigError
 
 SECONDS_PER_HOUR = 3600.0
+_SHIPPED = resources.files("advisor") / "prices.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,9 @@ class Traffic:
 
     def __post_init__(self) -> None:
         for name in ("queries_per_month", "refreshes_per_month"):
-            if not getattr(self, name) >= 0:
+            if not 0 <= getattr(self, name) < float("inf"):
                 raise ConfigError(f"{name} is {getattr(self, name)}; give a number of at least 0")
-        if not self.amortisation_months > 0:
+        if not 0 < self.amortisation_months < float("inf"):
             raise ConfigError(f"amortisation_months is {self.amortisation_months}; give a number above 0")
 
 
@@ -90,7 +92,7 @@ def load_prices(path: Path | None = None) -> PriceList:
     """
     name = str(path) if path else "prices.toml"
     try:
-        text = path.read_text(encoding="utf-8") if path else (resources.files("advisor") / "prices.toml").read_text()
+        text = path.read_text(encoding="utf-8-sig") if path else _SHIPPED.read_text(encoding="utf-8")
         raw = tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigError(
@@ -138,6 +140,8 @@ def _usd(row: Mapping[str, Any], key: str, name: str, where: str) -> float:
 
 def _text(row: Mapping[str, Any], key: str, name: str, where: str) -> str:
     value = row.get(key)
+    if isinstance(value, date):
+        return value.isoformat()
     if not isinstance(value, str) or not value.strip():
         raise ConfigError(
             f"{name}: {where + ': ' if where else ''}{key} is missing; every price says when and where it was read"

@@ -92,7 +92,7 @@ def load_language_model(
         LanguageModelError: the model cannot be loaded.
         MissingDependencyError: a package it needs is not installed.
     """
-    scheme_name, rest = _parse(spec)
+    scheme_name, rest = parse_spec(spec)
     scheme = SCHEMES[scheme_name]
     try:
         return scheme.load(rest, LoadOptions(device, dtype, trust_remote_code, revision, context_tokens))
@@ -112,8 +112,12 @@ def known_models() -> list[KnownModel]:
     ]
 
 
-def _parse(spec: str) -> tuple[str, str]:
-    """Scheme and the rest of a spec."""
+def parse_spec(spec: str) -> tuple[str, str]:
+    """The kind of model a spec names, a key of `SCHEMES`, and what is after the colon. Nothing is loaded.
+
+    Raises:
+        ConfigError: no kind of model is called so.
+    """
     name, colon, rest = spec.strip().partition(":")
     if name in SCHEMES and (bool(colon) != (name == "pocket")) and bool(rest.strip()) == bool(colon):
         return name, rest.strip()

@@ -6,29 +6,43 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from advisor.answer import Answer
-from advisor.report.plain_data import from_plain, to_plain
+from advisor.errors import EvaluationError
+from advisor.report.plain_data import from_plain, to_json, to_plain
 
 
 class AnswerLog:
-    """One arm's answers by question id, appended to a JSONL file; a torn last line of a killed write is dropped."""
+    """One arm's answers by question id, appended to a JSONL file.
+
+    A line that cannot be read (torn by a kill, damaged later) is taken out: its questions count as not yet asked.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._answers: dict[str, Answer] = {}
         self._wall_s = 0.0
-        whole = 0
-        if path.is_file():
-            data = path.read_bytes()
-            for line in data.splitlines(keepends=True):
-                if not line.endswith(b"\n"):
-                    break
-                row = json.loads(line)
-                self._answers.update({i: from_plain(Answer, raw) for i, raw in row["answers"].items()})
-                self._wall_s += row["wall_s"]
-                whole += len(line)
-            if whole < len(data):
-                with path.open("r+b") as file:
-                    file.truncate(whole)
+        if not path.is_file():
+            return
+        data = path.read_bytes()
+        whole = b"".join(line + b"\n" for line in data.split(b"\n")[:-1] if self._read(line))
+        if whole != data:
+            staged = path.with_name(f".{path.name}.staged")
+            with staged.open("wb") as file:
+                file.write(whole)
+                file.flush()
+                os.fsync(file.fileno())
+            staged.replace(path)
+
+    def _read(self, line: bytes) -> bool:
+        """Take in one block; False where it is not one."""
+        try:
+            row = json.loads(line)
+            answers = {i: from_plain(Answer, raw) for i, raw in row["answers"].items()}
+            wall_s = float(row["wall_s"])
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, EvaluationError):
+            return False
+        self._answers |= answers
+        self._wall_s += wall_s
+        return True
 
     @property
     def answers(self) -> Mapping[str, Answer]:
@@ -45,8 +59,8 @@ class AnswerLog:
         block = dict(zip(ids, answers, strict=True))
         row = {"wall_s": wall_s, "answers": {i: to_plain(answer) for i, answer in block.items()}}
         with self._path.open("ab") as file:
-            file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+            file.write(to_json(row).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        self._answers.update(block)
+        self._answers |= block
         self._wall_s += wall_s

@@ -1,72 +1,136 @@
-"""The command line. Exit codes: 0 good, 2 bad usage or nothing to compare, 130 stopped by Ctrl-C."""
+"""The command line. Exit codes: 0 good, 2 something the user must mend, 130 stopped by Ctrl-C."""
 
+import errno
 import os
 import sys
+from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from advisor.cost import Traffic
 from advisor.dataset import Task
-from advisor.report.formats import REPORT_FILES
 from lm.errors import ConfigError, TuningForkError
 from service.data_directory import DataDirectory
 from service.settings import CANDIDATES, ComparisonSettings, bundled_datasets
+from service.terminal import plain_console, printable
+
+if TYPE_CHECKING:
+    from advisor.answer import Pipeline
 
 app = typer.Typer(
+    name="tuningfork",
     help="Measure prompting, RAG and fine-tuning on your own documents and questions, and decide what to ship.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-_out = Console()
-_errors = Console(stderr=True)
+_out = plain_console()
+_errors = plain_console(stderr=True)
 
+_MENDABLE = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EISDIR,
+        errno.ENOTDIR,
+        errno.ENAMETOOLONG,
+    }
+)
+
+
+class ReportFormat(StrEnum):
+    """What `report` can write."""
+
+    JSON = "json"
+    MD = "md"
+    HTML = "html"
+    XML = "xml"
+
+
+DatasetArgument = Annotated[str, typer.Argument(help="Name of a bundled data set, or a folder.", show_default=False)]
+ComparisonArgument = Annotated[
+    str, typer.Argument(help="Id of a comparison, the beginning of one, or: latest.", show_default=False)
+]
+TaskOption = Annotated[
+    Task | None,
+    typer.Option(
+        help="What kind of answers the questions want, for a folder without dataset.toml.", show_default=False
+    ),
+]
 Home = Annotated[
     Path | None,
-    typer.Option("--home", help="Data directory. [default: $TUNING_FORK_HOME or ./var]", show_default=False),
+    typer.Option("--home", help="Data directory. [default: $TUNING_FORK_HOME, else ./var]", show_default=False),
 ]
 
 
 @app.command()
 def compare(
-    dataset: Annotated[str, typer.Argument(help="Name of a bundled data set, or a folder.")],
-    model: Annotated[str, typer.Option(help="pocket, hf:ID_OR_PATH, or openai:MODEL[@URL].")] = "pocket",
+    dataset: DatasetArgument,
+    model: Annotated[
+        str, typer.Option(help="Model that all arms start from: pocket, hf:ID_OR_PATH, or openai:MODEL[@URL].")
+    ] = "pocket",
     pipelines: Annotated[str, typer.Option(help="Arms to compare, separated by commas.")] = ",".join(CANDIDATES),
-    seed: Annotated[int, typer.Option(help="Of splits, samples, tuning and resampling.")] = 0,
-    limit: Annotated[int | None, typer.Option(help="At most so many test questions.")] = None,
-    train_limit: Annotated[int | None, typer.Option(help="At most so many training questions.")] = None,
-    task: Annotated[Task | None, typer.Option(help="For folders without dataset.toml.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Also copy the reports into this folder.")] = None,
-    top_k: Annotated[int, typer.Option(help="Retrieved passages.")] = 3,
-    chunk_tokens: Annotated[int, typer.Option(help="Longest chunk, in the embedder's tokens.")] = 200,
-    overlap_tokens: Annotated[int, typer.Option(help="Tokens that neighbouring chunks share.")] = 40,
-    embedder: Annotated[str, typer.Option(help="minilm, hf:ID_OR_PATH, or openai:MODEL[@URL].")] = "minilm",
-    shots: Annotated[int, typer.Option(help="Worked examples of the few-shot arm.")] = 6,
-    method: Annotated[str, typer.Option(help="How to tune; docs/fine-tuning.md lists the methods.")] = "lora",
-    max_epochs: Annotated[
-        int | None, typer.Option(help="Of tuning. [default: the recipe's]", show_default=False)
+    limit: Annotated[
+        int | None, typer.Option(help="Most test questions to ask. [default: all]", show_default=False)
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Questions a forward pass, the same for all arms.")] = 16,
-    margin: Annotated[float, typer.Option(help="Smallest difference that matters, in score units.")] = 0.02,
-    coverage: Annotated[float, typer.Option(help="Share of production questions whose fact training covers.")] = 0.5,
-    judge: Annotated[str | None, typer.Option(help="Model for judge-based metrics.")] = None,
+    train_limit: Annotated[
+        int | None, typer.Option(help="Most training questions to use. [default: all]", show_default=False)
+    ] = None,
+    task: TaskOption = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder into which the reports are copied as well.", show_default=False)
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Decides everything drawn by lot: splits, samples, tuning, resampling.")
+    ] = 0,
+    embedder: Annotated[
+        str, typer.Option(help="What finds passages: minilm, hf:ID_OR_PATH, or openai:MODEL[@URL].")
+    ] = "minilm",
+    top_k: Annotated[int, typer.Option(help="Passages retrieved for a question.")] = 3,
+    chunk_tokens: Annotated[int, typer.Option(help="Longest passage, in the embedder's tokens.")] = 128,
+    overlap_tokens: Annotated[int, typer.Option(help="Tokens that neighbouring passages share.")] = 0,
+    shots: Annotated[int, typer.Option(help="Worked examples in the prompt of the few-shot arm.")] = 6,
+    method: Annotated[str, typer.Option(help="Tuning method: lora, rslora, dora, pissa or olora.")] = "lora",
+    max_epochs: Annotated[
+        int | None,
+        typer.Option(help="Most passes of tuning over the training questions. [default: 20]", show_default=False),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Questions answered at a time, the same for all arms.")] = 16,
+    margin: Annotated[float, typer.Option(help="Smallest difference that matters to you; 0.02 is two points.")] = 0.02,
+    coverage: Annotated[
+        float, typer.Option(help="Share of your users' questions whose fact the training questions cover.")
+    ] = 0.5,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            help="Model that grades answers, for metrics that need one; named as for --model.", show_default=False
+        ),
+    ] = None,
     prices: Annotated[
         Path | None, typer.Option(help="Price file. [default: the one that ships]", show_default=False)
     ] = None,
-    queries_per_month: Annotated[float, typer.Option(help="Expected traffic.")] = 10_000,
-    refreshes_per_month: Annotated[float, typer.Option(help="How often documents change enough to rebuild.")] = 1.0,
+    queries_per_month: Annotated[float, typer.Option(help="Questions you expect a month, for the costs.")] = 10_000,
+    refreshes_per_month: Annotated[
+        float, typer.Option(help="How often a month documents change enough to build again, for the costs.")
+    ] = 1.0,
     trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run code that comes with a model.")
+        bool, typer.Option("--trust-remote-code", help="Run Python code that comes with a model.")
     ] = False,
     home: Home = None,
 ) -> None:
-    """Build all arms, measure them on the same questions, and decide. After Ctrl-C the same command resumes."""
+    """Build all arms, ask them the same questions, and decide.
+
+    Stopped by Ctrl-C or worse, the same command goes on where it was. Once finished, it shows the result again.
+    """
     settings = ComparisonSettings(
         dataset=dataset,
         task=task,
@@ -91,6 +155,10 @@ def compare(
         trust_remote_code=trust_remote_code,
     )
     directory = DataDirectory.from_environment(home)
+    if out is not None:
+        _make_folder(out)
+    from advisor.report.arms import pivot_arm
+    from advisor.report.formats import REPORT_FILES
     from service.composition import LocalComposition, model_identity
     from service.console import print_comparison, progress_bars
     from service.workflow import run_comparison
@@ -101,29 +169,24 @@ def compare(
     print_comparison(_out, comparison)
     folder = directory.comparison(comparison.id)
     if out is not None:
-        _copy_reports(folder, out)
-    _out.print()
-    _out.print(f"Report: {folder / REPORT_FILES['html']}", highlight=False, markup=False, soft_wrap=True)
-    _out.print(
-        f'Ask an arm: tuningfork ask {comparison.id} --pipeline rag "your question"', highlight=False, markup=False
-    )
-
-
-def _copy_reports(folder: Path, out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
         for path in folder.iterdir():
             (out / path.name).write_bytes(path.read_bytes())
+    arm = pivot_arm(comparison) or settings.pipelines[0]
+    _out.print()
+    _out.print(f"Report: {(out or folder) / REPORT_FILES['html']}", soft_wrap=True)
+    _out.print(f'Ask:    tuningfork ask {comparison.id} --pipeline {arm} "your question"', soft_wrap=True)
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"the reports cannot be copied to {out}: {error.strerror}; choose another --out") from None
 
 
 @app.command()
-def validate(
-    dataset: Annotated[str, typer.Argument(help="Name of a bundled data set, or a folder.")],
-    task: Annotated[Task | None, typer.Option(help="For folders without dataset.toml.")] = None,
-) -> None:
-    """Check a data set and list everything wrong with it, by file and line."""
+def validate(dataset: DatasetArgument, task: TaskOption = None) -> None:
+    """List everything wrong with a data set, by file and line."""
     from advisor.audit import audit_dataset
     from advisor.dataset import Split
     from advisor.dataset_files import Problem, read_dataset
@@ -138,73 +201,126 @@ def validate(
         raise DatasetError(f"{folder}: {len(problems)} problem{'s' if len(problems) != 1 else ''}:\n{lines}")
     metrics_for(loaded.card, has_embedder=True, has_judge=True)
     sizes = ", ".join(f"{len(loaded.split(split))} {split}" for split in Split)
-    _out.print(
-        f"{loaded.card.name}: {len(loaded.documents)} documents; questions: {sizes}", highlight=False, markup=False
-    )
-    for finding in audit_dataset(loaded):
-        _out.print(f"{finding.severity}: {finding.message} {finding.remedy}", highlight=False, markup=False)
+    _show(f"{loaded.card.name}: {len(loaded.documents)} documents; questions: {sizes}")
+    findings = audit_dataset(loaded)
+    for finding in findings:
+        _show(f"{finding.severity}: {finding.message} {finding.remedy}")
         for item in finding.items:
-            _out.print(f"  {item}", highlight=False, markup=False)
-    _out.print("No problem found." if not audit_dataset(loaded) else "Usable, with the findings above.")
+            _show(f"  {item}")
+    _show("Usable, with the findings above." if findings else "No problem found.")
 
 
 @app.command(name="import")
 def import_(
-    source: Annotated[Path, typer.Argument(help="Folder with .md and .txt files and one .csv of questions.")],
-    destination: Annotated[Path, typer.Argument(help="New folder for the data set.")],
+    source: Annotated[
+        Path, typer.Argument(help="Folder with .md and .txt files and one .csv of questions.", show_default=False)
+    ],
+    destination: Annotated[Path, typer.Argument(help="New folder for the data set.", show_default=False)],
     task: Annotated[Task, typer.Option(help="What kind of answers the questions want.")] = Task.QUESTION_ANSWERING,
 ) -> None:
-    """Make a data set of a plain folder. Columns: question, answer (alternatives by |), document, group, split."""
+    """Make a data set of a folder of texts and a table of questions.
+
+    Columns of the table: question, answer; if you like also document, group, split, answerable, id. Several accepted
+    answers, or several documents, are separated by |.
+    """
     from advisor.folder_import import import_folder
 
     folder = import_folder(source.expanduser(), destination.expanduser(), task=task)
-    _out.print(f"Written: {folder}. Complete its dataset.toml, then: tuningfork validate {folder}", markup=False)
+    _show(f"Written: {folder}. Complete its dataset.toml, then: tuningfork validate {folder}")
 
 
 @app.command()
 def ask(
-    comparison: Annotated[str, typer.Argument(help="Id of a comparison, the beginning of one, or `latest`.")],
-    question: Annotated[str | None, typer.Argument(help="Left out: questions are read one a line.")] = None,
-    pipeline: Annotated[str, typer.Option(help="Which arm answers.")] = "rag",
+    comparison: ComparisonArgument,
+    question: Annotated[
+        str | None, typer.Argument(help="Left out: questions are read one a line.", show_default=False)
+    ] = None,
+    pipeline: Annotated[
+        str | None, typer.Option(help="Which arm answers. [default: the recommended one]", show_default=False)
+    ] = None,
     home: Home = None,
 ) -> None:
-    """Ask an arm of a finished comparison; shows its passages, tokens and seconds."""
-    from service.asking import open_arm
+    """Put questions to an arm of a finished comparison.
+
+    Shows the answer, the passages it was given, its tokens and seconds.
+    """
+    from advisor.report.arms import pivot_arm
+    from service.asking import open_arm, read_finished
     from service.console_answer import print_answer
 
+    if question is not None:
+        question = _checked_question(question)
     directory = DataDirectory.from_environment(home)
-    with directory.lock(), open_arm(directory, comparison, pipeline) as arm:
+    finished = read_finished(directory, comparison)
+    kind = pipeline or pivot_arm(finished.comparison) or finished.settings.pipelines[0]
+    with directory.lock(), open_arm(directory, finished, kind) as arm:
         if question is not None:
-            print_answer(_out, arm.answer([_non_empty(question)])[0])
+            print_answer(_out, arm.answer([question])[0])
+        else:
+            _ask_all(arm, _typed_questions(f"{kind}> "))
+
+
+def _ask_all(arm: "Pipeline", questions: Iterator[str]) -> None:
+    """Answer one after the other; a question that fails costs only itself, and the exit code."""
+    from service.console_answer import print_answer
+
+    n_failed = 0
+    for question in questions:
+        try:
+            print_answer(_out, arm.answer([question])[0])
+        except TuningForkError as error:
+            _show_error(str(error))
+            n_failed += 1
+    if n_failed and not sys.stdin.isatty():
+        raise typer.Exit(2)
+
+
+def _typed_questions(prompt: str) -> Iterator[str]:
+    """Lines of standard input until it ends or says exit; empty ones are passed over."""
+    _replace_unreadable(sys.stdin)
+    is_typed = sys.stdin.isatty()
+    while True:
+        try:
+            line = _out.input(prompt) if is_typed else input()
+        except EOFError:
+            if is_typed:
+                _out.print()
             return
-        while True:
-            try:
-                line = _out.input(f"{pipeline}> ") if sys.stdin.isatty() else input()
-            except EOFError:
-                return
-            if line.strip() in ("exit", "quit"):
-                return
-            if line.strip():
-                print_answer(_out, arm.answer([line.strip()])[0])
+        if line.strip() in ("exit", "quit"):
+            return
+        if line.strip():
+            yield line.strip()
 
 
-def _non_empty(question: str) -> str:
+def _replace_unreadable(stream: TextIO) -> None:
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="replace")
+
+
+def _checked_question(question: str) -> str:
     if not question.strip():
         raise ConfigError("the question is empty; write one in quotes, or leave it out to type several")
+    try:
+        question.encode()
+    except UnicodeEncodeError:
+        raise ConfigError("the question is not readable UTF-8; check the terminal's encoding") from None
     return question.strip()
 
 
 @app.command()
 def report(
-    comparison: Annotated[str, typer.Argument(help="Id of a comparison, the beginning of one, or `latest`.")],
-    format_: Annotated[str, typer.Option("--format", help="json, md, html or xml.")] = "md",
+    comparison: ComparisonArgument,
+    format_: Annotated[ReportFormat, typer.Option("--format", help="xml is JUnit's, for CI.")] = ReportFormat.MD,
     home: Home = None,
 ) -> None:
     """Write the report of a finished comparison to standard output."""
-    if format_ not in REPORT_FILES:
-        raise ConfigError(f"the report format {format_!r} is unknown; choose from {', '.join(REPORT_FILES)}")
+    from advisor.report.formats import REPORT_FILES
+
     folder = DataDirectory.from_environment(home).find_comparison(comparison)
-    sys.stdout.write((folder / REPORT_FILES[format_]).read_text(encoding="utf-8"))
+    path = folder / REPORT_FILES[format_]
+    if not path.is_file():
+        raise ConfigError(f"{path} is missing; run the same `tuningfork compare` again, which writes it anew")
+    typer.echo(path.read_bytes(), nl=False)
 
 
 @app.command()
@@ -215,7 +331,7 @@ def models() -> None:
     table = Table("name", "what it is", "runs on", "parameters")
     for known in known_models():
         size = f"{known.parameters / 1e6:.1f} M" if known.parameters else "–"
-        table.add_row(escape(known.name), known.description, known.runs_on, size)
+        table.add_row(known.name, known.description, known.runs_on, size)
     _out.print(table)
 
 
@@ -230,8 +346,33 @@ def datasets(home: Home = None) -> None:
         counts = (str(len(loaded.documents)), str(len(loaded.examples)))
         table.add_row(name, loaded.card.task, *counts, loaded.card.licence)
     _out.print(table)
-    for comparison_id in DataDirectory.from_environment(home).comparison_ids():
-        _out.print(f"comparison {comparison_id}", highlight=False, markup=False)
+    directory = DataDirectory.from_environment(home)
+    if ids := directory.comparison_ids():
+        _out.print(_comparison_table(directory, ids))
+
+
+def _comparison_table(directory: DataDirectory, ids: list[str]) -> Table:
+    from service.asking import read_finished
+
+    table = Table("comparison", "made", "model", "verdict")
+    for comparison_id in ids:
+        try:
+            made = read_finished(directory, comparison_id).comparison
+        except ConfigError:
+            table.add_row(comparison_id, "", "", "damaged; compare again")
+            continue
+        arm = made.recommendation.arm
+        verdict = f"{made.recommendation.verdict}{f': {arm}' if arm else ''}"
+        table.add_row(comparison_id, made.created_at[:10], Text(printable(made.model)), verdict)
+    return table
+
+
+def _show(text: str) -> None:
+    _out.print(printable(text), soft_wrap=True)
+
+
+def _show_error(text: str) -> None:
+    _errors.print(f"error: {printable(text)}", soft_wrap=True)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -239,26 +380,35 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Idle OpenMP threads must sleep: spinning ones slow a contended machine a hundredfold.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _replace_unreadable(sys.stdout)
     try:
         code: Any = app(arguments, standalone_mode=False)
     except TuningForkError as error:
-        _errors.print(f"error: {error}", highlight=False, markup=False, soft_wrap=True)
-        sys.exit(2)
-    except typer.Exit as exit_:
-        sys.exit(exit_.exit_code)
+        _fail(str(error))
     except KeyboardInterrupt:
         _stopped()
+    except OSError as error:
+        if error.errno not in _MENDABLE:
+            raise
+        _fail(f"{error.filename or 'the data directory'}: {error.strerror}; make room or give access, then run again")
     except Exception as error:
         usage = _usage_message(error)
         if usage is None:
             raise
-        _errors.print(f"error: {usage}", highlight=False, markup=False, soft_wrap=True)
-        sys.exit(2)
+        _fail(usage)
+    # The option parser turns Ctrl-C into this code and says nothing.
+    if code == 130:
+        _stopped()
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _fail(message: str) -> None:
+    _show_error(message)
+    sys.exit(2)
+
+
 def _stopped() -> None:
-    _errors.print("Stopped. What was measured so far is kept; the same command goes on from there.")
+    _errors.print("Stopped. What was measured so far is kept; the same command goes on from there.", soft_wrap=True)
     sys.exit(130)
 
 
@@ -266,7 +416,7 @@ def _usage_message(error: Exception) -> str | None:
     """What the option parser complains of, or None for any other exception."""
     formatted = getattr(error, "format_message", None)
     if formatted is None:
-        return "stopped" if type(error).__name__ == "Abort" else None
+        return None
     context = getattr(error, "ctx", None)
     hint = f"; see `{context.command_path} --help`" if context is not None else ""
-    return f"{formatted()}{hint}"
+    return f"{formatted().rstrip('.')}{hint}"

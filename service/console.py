@@ -1,17 +1,23 @@
-"""What the command line shows: progress bars and the final table."""
+"""What the command line shows: progress bars and the final tables."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
-from advisor.comparison import ArmRole, ArmSummary, Comparison, MetricSummary, Severity
+from advisor.comparison import ArmRole, ArmSummary, Comparison, Severity
 from advisor.dataset import Slice
+from advisor.metrics.registry import METRICS
+from advisor.report.arms import shown_arms
+from advisor.report.quantities import MISSING, count, scale_of, seconds, unscored, usd
 from service.progress import OnProgress, Progress
+from service.terminal import printable
 
 _STAGES = {
     "index": "building the index",
@@ -21,112 +27,132 @@ _STAGES = {
     "score": "scoring",
     "report": "writing the report",
 }
-
-
-_SHORT_SLICES = {
+_SLICE_HEADINGS = {
     Slice.SEEN_FACT: "seen\nfact",
     Slice.UNSEEN_FACT: "unseen\nfact",
     Slice.UNANSWERABLE: "unan-\nswerable",
     Slice.NEW_CASE: "new\ncase",
 }
+_LOG_STEPS = 4
 
 
 @contextmanager
 def progress_bars(console: Console) -> Iterator[OnProgress]:
-    """A bar a stage and arm, with the time that is left; a line for each tenth where output is no terminal."""
+    """A bar a stage and arm, with the time that is left; a line for each quarter where output is no terminal."""
     if not console.is_terminal:
         yield _plain_lines(console)
         return
     columns = (
-        TextColumn("{task.description:34}"),
-        BarColumn(),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True, min_width=24)),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[detail]}"),
+        TextColumn("{task.fields[detail]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
     )
-    tasks: dict[tuple[str, str], TaskID] = {}
+    tasks: dict[str, TaskID] = {}
     with Bars(*columns, console=console) as bars:
 
         def show(progress: Progress) -> None:
-            key = (progress.stage, progress.arm if progress.stage == "answer" else "")
-            if key not in tasks:
-                tasks[key] = bars.add_task(_describe(progress), total=progress.total, detail="")
-            bars.update(tasks[key], completed=progress.done, total=progress.total, detail=progress.detail)
+            what = _describe(progress)
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=progress.total, detail="")
+            bars.update(tasks[what], completed=progress.done, total=progress.total, detail=progress.detail)
 
         yield show
 
 
 def _describe(progress: Progress) -> str:
-    return " ".join(
-        part for part in (_STAGES[progress.stage], progress.arm if progress.stage == "answer" else "") if part
-    )
+    return f"{_STAGES[progress.stage]} {progress.arm if progress.stage == 'answer' else ''}".rstrip()
 
 
 def _plain_lines(console: Console) -> OnProgress:
-    """Whole tenths only: a log is read, not watched."""
+    """Whole quarters only: a log is read, not watched."""
     shown: dict[str, int] = {}
 
     def show(progress: Progress) -> None:
         what = _describe(progress)
-        tenth = 10 * progress.done // max(1, progress.total)
-        if shown.get(what, -1) < tenth:
-            shown[what] = tenth
+        step = _LOG_STEPS * progress.done // max(1, progress.total)
+        if shown.get(what, -1) < step:
+            shown[what] = step
             detail = f", {progress.detail}" if progress.detail else ""
-            console.print(f"{what}: {progress.done} of {progress.total}{detail}", highlight=False, markup=False)
+            line = f"{what}: {progress.done} of {progress.total}{detail}"
+            console.print(line, soft_wrap=True)
 
     return show
 
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
-    """The verdict, the arms side by side, and where the report lies."""
-    metric = comparison.recommendation.metric
-    slices = [Slice(name) for name in comparison.slice_sizes]
-    table = Table(title=f"{escape(comparison.card.name)}: {metric} in %, with 95 % intervals", title_justify="left")
-    table.add_column("arm", no_wrap=True)
-    table.add_column("weighted", justify="right", no_wrap=True)
-    for part in slices:
-        table.add_column(_SHORT_SLICES[part], justify="right", no_wrap=True)
-    table.add_column("tokens\nin/out", justify="right", no_wrap=True)
-    table.add_column("p50/p95\ns", justify="right", no_wrap=True)
-    table.add_column("build\ns", justify="right", no_wrap=True)
-    table.add_column("USD/\n1,000", justify="right", no_wrap=True)
-    for arm in comparison.arms:
-        name = arm.kind if arm.role is ArmRole.CANDIDATE else f"({arm.kind})"
-        style = "bold" if arm.kind == comparison.recommendation.arm else None
-        shares = [_share(arm.metric(metric)), *(_point(arm.metric(metric, part)) for part in slices)]
-        table.add_row(name, *shares, *_resources(arm), style=style)
-    console.print(table)
-    console.print("Arms in brackets are references and cannot win.", style="dim")
-    for finding in comparison.findings:
-        if finding.severity is not Severity.NOTE:
-            console.print(f"{finding.severity.upper()}: {escape(finding.message)} {escape(finding.remedy)}")
+    """The arms side by side, quality first and then what they cost; what the audit found; the verdict."""
     console.print()
-    console.print(escape(comparison.recommendation.headline), style="bold", highlight=False)
-    for reason in comparison.recommendation.reasons:
-        console.print(f"  {escape(reason)}", highlight=False)
-
-
-def _share(summary: MetricSummary | None) -> str:
-    if summary is None or summary.interval is None:
-        return f"unscored {summary.n_unscored}" if summary and summary.n_unscored else "–"
-    interval = summary.interval
-    text = f"{100 * interval.estimate:.1f} \\[{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
-    return f"{text}, unscored {summary.n_unscored}" if summary.n_unscored else text
-
-
-def _point(summary: MetricSummary | None) -> str:
-    return f"{100 * summary.interval.estimate:.1f}" if summary and summary.interval else "–"
-
-
-def _resources(arm: ArmSummary) -> tuple[str, str, str, str]:
-    if arm.role is ArmRole.REFERENCE:
-        return "–", "–", "–", "–"
-    usage, latency = arm.usage_per_question, arm.latency
-    return (
-        f"{usage.input_tokens:,}/{usage.output_tokens:,}",
-        f"{latency.p50_s:.2f}/{latency.p95_s:.2f}" if latency else "–",
-        f"{arm.build_usage.wall_s:.1f}",
-        f"{1000 * arm.cost.serve_usd_per_query:.4f}" if arm.cost else "no price",
+    console.print(_quality_table(comparison))
+    if any(arm.role is ArmRole.REFERENCE for arm in comparison.arms):
+        console.print("Arms in brackets are references: they give scale and cannot win.", style="dim")
+    console.print()
+    console.print(_cost_table(comparison))
+    console.print(
+        "A wait is that of one question alone; the costs are those of a machine in full use, or by the token.",
+        style="dim",
     )
+    console.print()
+    shown = [finding for finding in comparison.findings if finding.severity is not Severity.NOTE]
+    for finding in shown:
+        console.print(printable(f"{finding.severity}: {finding.message} {finding.remedy}"))
+    if shown:
+        console.print()
+    console.print(printable(comparison.recommendation.headline), style="bold")
+    for reason in comparison.recommendation.reasons:
+        console.print(Padding(Text(printable(reason)), (0, 0, 0, 2), expand=False))
+
+
+def _quality_table(comparison: Comparison) -> Table:
+    metric = comparison.recommendation.metric
+    scale = scale_of(comparison, metric)
+    slices = [Slice(name) for name in comparison.slice_sizes]
+    name = METRICS[metric].title if metric in METRICS else metric
+    unit = f" in {scale.unit}" if scale.unit else ""
+    title = Text(printable(f"{comparison.card.name}: {name}{unit}, with 95 % intervals"))
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table.add_column("arm", no_wrap=True)
+    table.add_column("all questions,\nweighted", justify="right", no_wrap=True)
+    for part in slices:
+        table.add_column(f"{_SLICE_HEADINGS[part]}\nn={comparison.slice_sizes[part]}", justify="right", no_wrap=True)
+    for arm in shown_arms(comparison):
+        overall = arm.metric(metric)
+        cell = scale.interval(overall.interval if overall else None)
+        if overall and overall.n_unscored:
+            cell += "\n" + unscored(overall.n_unscored)
+        parts = [arm.metric(metric, part) for part in slices]
+        points = [scale.value(part.interval.estimate) if part and part.interval else MISSING for part in parts]
+        table.add_row(_name(arm), Text(cell), *points, style=_style(arm, comparison))
+    return table
+
+
+def _cost_table(comparison: Comparison) -> Table:
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("arm", no_wrap=True)
+    for heading in ("tokens\nin", "tokens\nout", "wait\np50", "wait\np95", "build", "per 1,000\nquestions"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for arm in shown_arms(comparison):
+        if arm.role is ArmRole.CANDIDATE:
+            usage, latency = arm.usage_per_question, arm.latency
+            table.add_row(
+                arm.kind,
+                count(usage.input_tokens),
+                count(usage.output_tokens),
+                seconds(latency.p50_s if latency else None),
+                seconds(latency.p95_s if latency else None),
+                seconds(arm.build_usage.wall_s),
+                usd(1000 * arm.cost.serve_usd_per_query) if arm.cost else "no price",
+                style=_style(arm, comparison),
+            )
+    return table
+
+
+def _name(arm: ArmSummary) -> str:
+    return arm.kind if arm.role is ArmRole.CANDIDATE else f"({arm.kind})"
+
+
+def _style(arm: ArmSummary, comparison: Comparison) -> str | None:
+    return "bold" if arm.kind == comparison.recommendation.arm else None

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from advisor.report.formats import REPORT_FILES
 from lm.errors import ConfigError
 
-REPORT_FILE = REPORT_FILES["json"]
+REPORT_FILE = "report.json"
 RECORDS_FILE = "results.jsonl"
+SETTINGS_FILE = "settings.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,8 @@ class DataDirectory:
 def write_whole(path: Path, text: str) -> None:
     """Write a file that is there whole or not at all, also after power loss."""
     staged = path.with_name(f".{path.name}.staged")
-    with staged.open("w", encoding="utf-8") as file:
+    # Half characters (lone surrogates) may come from an endpoint; they are no UTF-8 and must not cost the report.
+    with staged.open("w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

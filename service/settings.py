@@ -1,6 +1,6 @@
 """What a comparison was asked to be: everything a user can set, validated once."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,8 @@ class ComparisonSettings:
     train_limit: int | None = None
     embedder: str = "minilm"
     top_k: int = 3
-    chunk_tokens: int = 200
-    overlap_tokens: int = 40
+    chunk_tokens: int = 128
+    overlap_tokens: int = 0
     n_shots: int = 6
     method: str = "lora"
     max_epochs: int | None = None
@@ -80,6 +80,8 @@ class ComparisonSettings:
                 f"overlap_tokens is {self.overlap_tokens}; "
                 f"it must be at least 0 and below chunk_tokens ({self.chunk_tokens})"
             )
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError(f"seed is {self.seed}; give a whole number from 0 to {2**32 - 1}")
         if not 0 <= self.margin < 1:
             raise ConfigError(f"margin is {self.margin}; give a difference in score units, at least 0 and below 1")
         if not 0 <= self.coverage <= 1:
@@ -91,6 +93,19 @@ class ComparisonSettings:
         bundled = BUNDLED_DATASETS / self.dataset
         is_name = "/" not in self.dataset and self.dataset not in (".", "..")
         return bundled if is_name and bundled.is_dir() else Path(self.dataset).expanduser()
+
+    def resolved(self) -> "ComparisonSettings":
+        """The same with absolute paths, so that it can be opened again from any folder."""
+        folder = self.dataset_folder
+        is_bundled = folder.parent == BUNDLED_DATASETS
+        return replace(
+            self,
+            dataset=self.dataset if is_bundled else str(folder.resolve()),
+            model=_resolved_spec(self.model),
+            embedder=_resolved_spec(self.embedder),
+            judge=_resolved_spec(self.judge) if self.judge else None,
+            prices=self.prices.expanduser().resolve() if self.prices else None,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, from which `from_json` makes equal settings."""
@@ -108,6 +123,13 @@ class ComparisonSettings:
         known["prices"] = Path(known["prices"]) if known.get("prices") else None
         known["traffic"] = Traffic(**known["traffic"])
         return cls(**known)
+
+
+def _resolved_spec(spec: str) -> str:
+    """A model's or embedder's name; where it names a folder, the folder's absolute path."""
+    path = Path(spec.removeprefix("hf:")).expanduser()
+    is_local = spec.startswith("hf:") or ":" not in spec
+    return f"hf:{path.resolve()}" if is_local and path.is_dir() else spec
 
 
 def bundled_datasets() -> list[str]:

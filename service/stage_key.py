@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import json
+import platform
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
@@ -22,7 +23,7 @@ def stage_key(*parts: object) -> str:
 @cache
 def library_versions() -> dict[str, str]:
     """Versions of what can change a result."""
-    return {name: version(name) for name in LIBRARIES}
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
 @cache
