@@ -122,6 +122,19 @@ def compare(
     refreshes_per_month: Annotated[
         float, typer.Option(help="How often a month documents change enough to build again, for the costs.")
     ] = 1.0,
+    retrainings_per_month: Annotated[
+        float | None,
+        typer.Option(
+            help="How often a month tuned arms are trained anew. [default: as often as documents change]",
+            show_default=False,
+        ),
+    ] = None,
+    merge_adapter: Annotated[
+        bool, typer.Option("--merge-adapter", help="Cost tuned arms with the adapter merged into the weights.")
+    ] = False,
+    adapter_slowdown: Annotated[
+        float, typer.Option(help="How many times longer a tuned arm takes unmerged than merged, if you measured it.")
+    ] = 1.0,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run Python code that comes with a model.")
     ] = False,
@@ -151,7 +164,13 @@ def compare(
         coverage=coverage,
         judge=judge,
         prices=prices,
-        traffic=Traffic(queries_per_month, refreshes_per_month),
+        traffic=Traffic(
+            queries_per_month,
+            refreshes_per_month,
+            retrainings_per_month=retrainings_per_month,
+            merge_adapter=merge_adapter,
+        ),
+        adapter_slowdown=adapter_slowdown,
         trust_remote_code=trust_remote_code,
     )
     directory = DataDirectory.from_environment(home)

@@ -169,7 +169,9 @@ class LocalComposition:
         builder, build = self._retrieved(dataset)
         pipeline = self._pipeline("hybrid", tuned, builder, dataset, record.build_usage + build)
         label = f"{self.model.name} tuned as above, with {self._settings.top_k} retrieved passages"
-        return Arm(pipeline, ArmRole.CANDIDATE, label, retrieves=True, tuned=True, device=self._device)
+        return Arm(
+            pipeline, ArmRole.CANDIDATE, label, retrieves=True, tuned=True, device=self._device, index_usage=build
+        )
 
     def _majority(self, dataset: Dataset) -> Arm:
         answers = Counter(reference_text(example) for example in dataset.split(Split.TRAIN))

@@ -35,6 +35,8 @@ class ComparisonSettings:
         coverage: Share of production questions whose fact training covers.
         judge: A model spec for judge-based metrics, or None.
         prices: A price file, or None for the one that ships.
+        adapter_slowdown: How many times longer a tuned arm takes, as measured here with its adapter beside the
+            weights, than with the adapter merged into them.
     """
 
     dataset: str
@@ -57,6 +59,7 @@ class ComparisonSettings:
     judge: str | None = None
     prices: Path | None = None
     traffic: Traffic = Traffic()
+    adapter_slowdown: float = 1.0
     trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
@@ -86,6 +89,8 @@ class ComparisonSettings:
             raise ConfigError(f"margin is {self.margin}; give a difference in score units, at least 0 and below 1")
         if not 0 <= self.coverage <= 1:
             raise ConfigError(f"coverage is {self.coverage}; give a share between 0 and 1")
+        if not 1 <= self.adapter_slowdown < float("inf"):
+            raise ConfigError(f"adapter_slowdown is {self.adapter_slowdown}; give a factor of at least 1")
 
     @property
     def dataset_folder(self) -> Path:

@@ -12,7 +12,8 @@ from typing import Protocol
 
 import numpy as np
 
-from advisor.answer import Answer, Pipeline
+from advisor.answer import Answer, BuildUsage, Pipeline
+from advisor.arm_use import JudgeUse, measure_use
 from advisor.audit import audit_arms, audit_dataset
 from advisor.comparison import (
     ArmRole,
@@ -24,7 +25,7 @@ from advisor.comparison import (
     QuestionRecord,
 )
 from advisor.corpus_scorecard import summarise_corpus_metric
-from advisor.cost import PriceList, estimate_cost, load_prices
+from advisor.cost import estimate_cost
 from advisor.dataset import Dataset, Example, Split, Task
 from advisor.dataset_files import load_dataset
 from advisor.errors import EvaluationError
@@ -32,6 +33,7 @@ from advisor.failure import ArmNature, classify_failure
 from advisor.metrics.corpus import CORPUS_METRICS
 from advisor.metrics.registry import JUDGE_METRICS, RETRIEVAL_METRICS, metrics_for
 from advisor.normalisation import normalise
+from advisor.prices import PriceList, load_prices
 from advisor.prompt import question_turn, reference_text
 from advisor.recommendation import DecisionRule, recommend
 from advisor.report.failures import is_wrong
@@ -44,6 +46,7 @@ from advisor.slices import slice_weights
 from lm.embedding import Embedder
 from lm.errors import LanguageModelError
 from lm.language_model import LanguageModel
+from lm.metered_model import MeteredModel
 from service.answer_log import AnswerLog
 from service.data_directory import RECORDS_FILE, REPORT_FILE, SETTINGS_FILE, DataDirectory, write_whole
 from service.progress import OnProgress, Progress, silent
@@ -65,6 +68,7 @@ class Arm:
         label: How it is made, for people.
         retrieves: Whether retrieval metrics are defined for it. tuned: Whether its weights saw training questions.
         device: "cpu" or "cuda" where we run its model, None for a hosted one.
+        index_usage: The part of the build that indexing took, for arms that both retrieve and are tuned.
         training_curve: Losses by epoch, for tuned arms.
         findings: What building it brought to light.
     """
@@ -75,6 +79,7 @@ class Arm:
     retrieves: bool = False
     tuned: bool = False
     device: str | None = None
+    index_usage: BuildUsage = BuildUsage()
     training_curve: tuple[Mapping[str, float | int | None], ...] = ()
     findings: tuple[AuditFinding, ...] = ()
 
@@ -208,6 +213,7 @@ class _Measured:
     answers: list[Answer]
     wall_s: float
     records: list[QuestionRecord]
+    judge: JudgeUse | None = None
 
 
 def _measure(
@@ -225,10 +231,14 @@ def _measure(
             _check_questions_fit(arm, dataset)
         measured.append(_answer_all(arm, test, directory, on_progress))
     latencies = _measure_latencies(measured, test, directory, on_progress)
-    resources = ScoringResources(dataset.card, composition.embedder, composition.judge)
     for i, one in enumerate(measured):
         on_progress(Progress("score", one.arm.pipeline.kind, i, len(measured)))
+        judge = MeteredModel(composition.judge) if composition.judge is not None else None
+        resources = ScoringResources(dataset.card, composition.embedder, judge)
         one.records = _attribute(_score(one, test, dataset, metrics, resources), one.arm, dataset, metrics[0].name)
+        if judge is not None:
+            device = getattr(composition.judge, "device", None)
+            one.judge = JudgeUse(judge.name.removeprefix("openai:"), device and device.type, judge.usage)
     on_progress(Progress("score", "", len(measured), len(measured)))
     return measured, latencies
 
@@ -438,17 +448,20 @@ def _summarise(
     throughput_per_s = len(one.records) / one.wall_s if one.wall_s > 0 else 0.0
     cost = None
     if one.arm.role is ArmRole.CANDIDATE:
-        cost = estimate_cost(
-            prices,
-            settings.traffic,
+        index, training = _built(one.arm)
+        use = measure_use(
+            one.records,
             model=pipeline.model.name.removeprefix("openai:"),
             embedder=settings.embedder.removeprefix("openai:"),
             device=one.arm.device,
-            build=pipeline.build_usage,
-            usage_per_question=usage,
             throughput_per_s=throughput_per_s,
-            accuracy=overall.estimate if overall else None,
+            index=index,
+            training=training,
+            adapter_slowdown=settings.adapter_slowdown if one.arm.tuned and one.arm.device is not None else None,
+            judge=one.judge,
+            seed=settings.seed,
         )
+        cost = estimate_cost(use, prices, settings.traffic, accuracy=overall.estimate if overall else None)
     return ArmSummary(
         kind=pipeline.kind,
         role=one.arm.role,
@@ -461,4 +474,19 @@ def _summarise(
         cost=cost,
         n_questions=len(one.records),
         n_length_stopped=sum(record.answer.finish_reason == "length" for record in one.records),
+    )
+
+
+def _built(arm: Arm) -> tuple[BuildUsage, BuildUsage]:
+    """What building an arm took: index and training apart, since documents change at another pace than adapters."""
+    whole = arm.pipeline.build_usage
+    if not arm.tuned:
+        return whole, BuildUsage()
+    index = arm.index_usage
+    return index, replace(
+        whole,
+        wall_s=whole.wall_s - index.wall_s,
+        device_s=whole.device_s - index.device_s,
+        input_tokens=whole.input_tokens - index.input_tokens,
+        embedding_tokens=whole.embedding_tokens - index.embedding_tokens,
     )
