@@ -88,6 +88,12 @@ class CostEstimate:
         usd_per_correct_answer: Serving cost over accuracy; None when no answer was right.
         monthly_usd: Build spread over `amortisation_months`, refresh and serving at the declared volume.
         basis: How it was computed, in one line ("own machine at 0.08 USD/h, 31 questions/s").
+        serve_interval: Of `serve_usd_per_query`, from the spread of tokens and seconds; None where none was measured.
+        monthly_interval: Of `monthly_usd`, likewise; builds are measured once and have no spread.
+        fixed_usd_per_month: The part of `monthly_usd` that does not grow with the volume.
+        index_usd: The part of `build_usd` that embedding and indexing cost; training_usd: the part that tuning cost.
+        evaluation_usd: Answering the test questions and judging the answers; in no other figure. None without a price.
+        merged_serve_usd_per_query: With the adapter merged into the weights; None without an adapter of ours.
     """
 
     build_usd: float
@@ -96,6 +102,13 @@ class CostEstimate:
     refresh_usd_per_month: float
     monthly_usd: float
     basis: str
+    serve_interval: Interval | None = None
+    monthly_interval: Interval | None = None
+    fixed_usd_per_month: float = 0.0
+    index_usd: float = 0.0
+    training_usd: float = 0.0
+    evaluation_usd: float | None = None
+    merged_serve_usd_per_query: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,65 +1,15 @@
-"""Money from measured tokens and seconds, by a dated price list."""
+"""Money of an arm as a function of what it was measured to use, a price list and the traffic; nothing is run again."""
 
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import date
-from importlib import resources
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 from advisor.answer import BuildUsage
-from advisor.comparison import CostEstimate
-from lm.completion import Usage
+from advisor.arm_use import NO_SPREAD, ArmUse, JudgeUse
+from advisor.comparison import CostEstimate, Interval
+from advisor.prices import PriceList
 from lm.errors import ConfigError
 
 SECONDS_PER_HOUR = 3600.0
-_SHIPPED = resources.files("advisor") / "prices.toml"
-
-
-@dataclass(frozen=True, slots=True)
-class MachinePrice:
-    """What an hour of a machine costs."""
-
-    usd_per_hour: float
-    label: str
-    as_of: str
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class ModelPrice:
-    """What tokens of a hosted model cost."""
-
-    usd_per_million_input_tokens: float
-    usd_per_million_output_tokens: float
-    as_of: str
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class EmbedderPrice:
-    """What tokens of a hosted embedder cost."""
-
-    usd_per_million_tokens: float
-    as_of: str
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class PriceList:
-    """All prices of one file.
-
-    Attributes:
-        machines: By device kind ("cpu", "cuda"): the machine that local models are priced on.
-        models: By the model name the endpoint knows.
-    """
-
-    as_of: str
-    source: str
-    machines: Mapping[str, MachinePrice] = field(hash=False)
-    models: Mapping[str, ModelPrice] = field(hash=False)
-    embedders: Mapping[str, EmbedderPrice] = field(hash=False)
+BYTES_PER_GB = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,134 +18,146 @@ class Traffic:
 
     Attributes:
         queries_per_month: Questions users will ask.
-        refreshes_per_month: How often the index is rebuilt or the adapter retrained because documents changed.
+        refreshes_per_month: How often the index is rebuilt because documents changed.
         amortisation_months: Over how long the first build is spread.
+        retrainings_per_month: How often an adapter is trained anew; None: as often as documents change.
+        merge_adapter: Serve tuned arms with the adapter merged into the weights.
     """
 
     queries_per_month: float = 10_000
     refreshes_per_month: float = 1.0
     amortisation_months: float = 12.0
+    retrainings_per_month: float | None = None
+    merge_adapter: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("queries_per_month", "refreshes_per_month"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ConfigError(f"{name} is {getattr(self, name)}; give a number of at least 0")
+        for name in ("queries_per_month", "refreshes_per_month", "retrainings_per_month"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < float("inf"):
+                raise ConfigError(f"{name} is {value}; give a number of at least 0")
         if not 0 < self.amortisation_months < float("inf"):
             raise ConfigError(f"amortisation_months is {self.amortisation_months}; give a number above 0")
 
 
-def load_prices(path: Path | None = None) -> PriceList:
-    """The price list of a file, or the one that ships.
-
-    Raises:
-        ConfigError: unreadable file, missing entry, negative price; names file and key.
-    """
-    name = str(path) if path else "prices.toml"
-    try:
-        text = path.read_text(encoding="utf-8-sig") if path else _SHIPPED.read_text(encoding="utf-8")
-        raw = tomllib.loads(text)
-    except FileNotFoundError:
-        raise ConfigError(
-            f"{name}: there is no such price file; leave --prices out to use the one that ships"
-        ) from None
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{name}: not a readable TOML price file: {error}") from None
-    return PriceList(
-        as_of=_text(raw, "as_of", name, ""),
-        source=_text(raw, "source", name, ""),
-        machines={
-            key: MachinePrice(
-                _usd(row, "usd_per_hour", name, key), _text(row, "label", name, key), *_dated(row, name, key)
-            )
-            for key, row in _table(raw, "machines", name).items()
-        },
-        models={
-            key: ModelPrice(
-                _usd(row, "usd_per_million_input_tokens", name, key),
-                _usd(row, "usd_per_million_output_tokens", name, key),
-                *_dated(row, name, key),
-            )
-            for key, row in _table(raw, "models", name).items()
-        },
-        embedders={
-            key: EmbedderPrice(_usd(row, "usd_per_million_tokens", name, key), *_dated(row, name, key))
-            for key, row in _table(raw, "embedders", name).items()
-        },
-    )
-
-
-def _table(raw: Mapping[str, Any], key: str, name: str) -> Mapping[str, Mapping[str, Any]]:
-    table = raw.get(key, {})
-    if not isinstance(table, dict) or not all(isinstance(row, dict) for row in table.values()):
-        raise ConfigError(f"{name}: [{key}] must hold tables such as [{key}.NAME]")
-    return table
-
-
-def _usd(row: Mapping[str, Any], key: str, name: str, where: str) -> float:
-    value = row.get(key)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < float("inf"):
-        raise ConfigError(f"{name}: {where}: {key} is {value!r}; give an amount in US dollars of at least 0")
-    return float(value)
-
-
-def _text(row: Mapping[str, Any], key: str, name: str, where: str) -> str:
-    value = row.get(key)
-    if isinstance(value, date):
-        return value.isoformat()
-    if not isinstance(value, str) or not value.strip():
-        raise ConfigError(
-            f"{name}: {where + ': ' if where else ''}{key} is missing; every price says when and where it was read"
-        )
-    return value
-
-
-def _dated(row: Mapping[str, Any], name: str, where: str) -> tuple[str, str]:
-    return _text(row, "as_of", name, where), _text(row, "source", name, where)
-
-
 def estimate_cost(
-    prices: PriceList,
-    traffic: Traffic,
-    *,
-    model: str,
-    embedder: str,
-    device: str | None,
-    build: BuildUsage,
-    usage_per_question: Usage,
-    throughput_per_s: float,
-    accuracy: float | None,
+    use: ArmUse, prices: PriceList, traffic: Traffic, *, accuracy: float | None = None
 ) -> CostEstimate | None:
     """Cost of one arm, or None when the list has no price for what it runs on.
 
+    Intervals put all measured quantities at their low ends, then all at their high ends, as if they erred together:
+    somewhat wide, never too short on that account.
+
     Args:
-        model: The name the endpoint knows; looked up only when `device` is None.
-        device: "cpu" or "cuda" where we run the model ourselves, None for a hosted one.
-        throughput_per_s: Questions a second in batches on that machine.
         accuracy: Traffic-weighted score in [0, 1], for the cost per correct answer.
     """
-    if device is not None:
-        machine = prices.machines.get(device)
-        if machine is None or throughput_per_s <= 0:
+    per_query = _serve(use, prices, merged=traffic.merge_adapter)
+    build = _build(use, prices)
+    if per_query is None or build is None:
+        return None
+    index_usd, training_usd = build
+    retrainings = traffic.refreshes_per_month
+    if traffic.retrainings_per_month is not None:
+        retrainings = traffic.retrainings_per_month
+    refresh_usd = index_usd * traffic.refreshes_per_month + training_usd * retrainings
+    storage_usd = use.index_bytes / BYTES_PER_GB * prices.storage_usd_per_gb_month
+    fixed_usd = (index_usd + training_usd) / traffic.amortisation_months + refresh_usd + storage_usd
+    monthly = _linear([(per_query, traffic.queries_per_month)], fixed_usd)
+    merged = _serve(use, prices, merged=True) if use.adapter_slowdown is not None else None
+    return CostEstimate(
+        build_usd=index_usd + training_usd,
+        serve_usd_per_query=per_query.estimate,
+        usd_per_correct_answer=per_query.estimate / accuracy if accuracy else None,
+        refresh_usd_per_month=refresh_usd,
+        monthly_usd=monthly.estimate,
+        basis=_basis(use, prices),
+        serve_interval=_measured(per_query),
+        monthly_interval=_measured(monthly),
+        fixed_usd_per_month=fixed_usd,
+        index_usd=index_usd,
+        training_usd=training_usd,
+        evaluation_usd=_evaluation(use, prices),
+        merged_serve_usd_per_query=merged.estimate if merged else None,
+    )
+
+
+def _serve(use: ArmUse, prices: PriceList, *, merged: bool) -> Interval | None:
+    """USD of one question: machine time or tokens, and the query's embedding."""
+    parts: list[tuple[Interval, float]]
+    if use.device is not None:
+        machine = prices.machines.get(use.device)
+        if machine is None or use.seconds is None:
             return None
-        usd_per_s = machine.usd_per_hour / SECONDS_PER_HOUR
-        serve_usd = usd_per_s / throughput_per_s
-        build_usd = usd_per_s * build.wall_s
-        basis = f"{machine.label} at {machine.usd_per_hour} USD/h, fully used at {throughput_per_s:.1f} questions/s"
+        faster = use.adapter_slowdown if merged and use.adapter_slowdown is not None else 1.0
+        parts = [(use.seconds, machine.usd_per_hour / SECONDS_PER_HOUR / faster)]
     else:
-        hosted = prices.models.get(model)
+        hosted = prices.models.get(use.model)
         if hosted is None:
             return None
-        serve_usd = (
-            usage_per_question.input_tokens * hosted.usd_per_million_input_tokens
-            + usage_per_question.output_tokens * hosted.usd_per_million_output_tokens
-        ) / 1e6
-        build_usd = 0.0
-        basis = f"{model} by the token, prices of {hosted.as_of}"
-    if embedder in prices.embedders:
-        per_token = prices.embedders[embedder].usd_per_million_tokens / 1e6
-        serve_usd += usage_per_question.embedding_tokens * per_token
-        build_usd += build.embedding_tokens * per_token
-    refresh_usd = build_usd * traffic.refreshes_per_month
-    monthly = build_usd / traffic.amortisation_months + refresh_usd + serve_usd * traffic.queries_per_month
-    per_correct = serve_usd / accuracy if accuracy else None
-    return CostEstimate(build_usd, serve_usd, per_correct, refresh_usd, monthly, basis)
+        parts = [
+            (use.input_tokens, hosted.usd_per_million_input_tokens / 1e6),
+            (use.output_tokens, hosted.usd_per_million_output_tokens / 1e6),
+        ]
+    if use.embedder in prices.embedders:
+        parts.append((use.embedding_tokens, prices.embedders[use.embedder].usd_per_million_tokens / 1e6))
+    return _linear(parts, 0.0)
+
+
+def _build(use: ArmUse, prices: PriceList) -> tuple[float, float] | None:
+    """USD of index and of training, once; None where tuning has no price."""
+    index_usd = _machine_time(use.device, use.index, prices)
+    if use.embedder in prices.embedders:
+        index_usd += use.index.embedding_tokens * prices.embedders[use.embedder].usd_per_million_tokens / 1e6
+    if use.device is not None:
+        return index_usd, _machine_time(use.device, use.training, prices)
+    if not use.training.input_tokens:
+        return index_usd, 0.0
+    hosted = prices.models.get(use.model)
+    if hosted is None or hosted.usd_per_million_training_tokens is None:
+        return None
+    return index_usd, use.training.input_tokens * hosted.usd_per_million_training_tokens / 1e6
+
+
+def _machine_time(device: str | None, build: BuildUsage, prices: PriceList) -> float:
+    machine = prices.machines.get(device) if device is not None else None
+    return machine.usd_per_hour / SECONDS_PER_HOUR * build.wall_s if machine else 0.0
+
+
+def _evaluation(use: ArmUse, prices: PriceList) -> float | None:
+    """USD of this comparison's own questions to the arm, and of the judge; production pays neither."""
+    asked = _serve(use, prices, merged=False)
+    judged = _judging(use.judge, prices) if use.judge else 0.0
+    if asked is None or judged is None:
+        return None
+    return asked.estimate * use.n_questions + judged
+
+
+def _judging(judge: JudgeUse, prices: PriceList) -> float | None:
+    if judge.device is not None:
+        machine = prices.machines.get(judge.device)
+        return machine.usd_per_hour / SECONDS_PER_HOUR * judge.usage.latency_s if machine else None
+    hosted = prices.models.get(judge.model)
+    if hosted is None:
+        return None
+    tokens_in, tokens_out = judge.usage.input_tokens, judge.usage.output_tokens
+    return (tokens_in * hosted.usd_per_million_input_tokens + tokens_out * hosted.usd_per_million_output_tokens) / 1e6
+
+
+def _linear(parts: list[tuple[Interval, float]], constant: float) -> Interval:
+    """Quantities times factors of at least 0, summed; a part that adds nothing does not need a spread."""
+    estimate = sum(quantity.estimate * factor for quantity, factor in parts) + constant
+    low = sum(quantity.low * factor for quantity, factor in parts) + constant
+    high = sum(quantity.high * factor for quantity, factor in parts) + constant
+    unknown = any(quantity.method == NO_SPREAD and quantity.estimate * factor for quantity, factor in parts)
+    return Interval(estimate, low, high, method=NO_SPREAD if unknown else "measured tokens and seconds")
+
+
+def _measured(interval: Interval) -> Interval | None:
+    return None if interval.method == NO_SPREAD else interval
+
+
+def _basis(use: ArmUse, prices: PriceList) -> str:
+    if use.device is None:
+        return f"{use.model} by the token, prices of {prices.models[use.model].as_of}"
+    machine = prices.machines[use.device]
+    rate = f"{1 / use.seconds.estimate:.1f} questions/s" if use.seconds else ""
+    return f"{machine.label} at {machine.usd_per_hour} USD/h, fully used at {rate}"

@@ -87,14 +87,17 @@ class _Sums:
 
     def means(self, multiplicity: Floats) -> Floats:
         """Weighted means for multiplicities of clusters, shape (n_resamples, n_columns); NaN where a slice is empty."""
+        # Sums in another order differ in the last bit; rounding keeps ties ties, whatever the order of the questions.
+        return np.asarray(np.round(self.slice_means(multiplicity) @ self.weights, _DECIMALS))
+
+    def slice_means(self, multiplicity: Floats) -> Floats:
+        """Means of each slice, shape (n_resamples, n_columns, n_slices); NaN where a slice is empty."""
         n_clusters, n_columns, n_slices = self.totals.shape
         flat = (n_clusters, n_columns * n_slices)
         totals = (multiplicity @ self.totals.reshape(flat)).reshape(-1, n_columns, n_slices)
         counts = (multiplicity @ self.counts.reshape(flat)).reshape(-1, n_columns, n_slices)
         with np.errstate(invalid="ignore", divide="ignore"):
-            weighted = (totals / counts) @ self.weights
-        # Sums in another order differ in the last bit; rounding keeps ties ties, whatever the order of the questions.
-        return np.asarray(np.round(weighted, _DECIMALS))
+            return np.asarray(totals / counts)
 
 
 def _sums(columns: Floats, slices: Sequence[str], clusters: Sequence[str], weights: Mapping[str, float]) -> _Sums:
@@ -132,27 +135,39 @@ def _multiplicities(n_clusters: int, n_resamples: int, seed: int) -> NDArray[np.
 
 def _resampled(sums: _Sums, *, n_resamples: int, seed: int) -> Floats:
     """Bootstrap distribution of the weighted means, shape (n_resamples, n_columns)."""
-    n_clusters = sums.totals.shape[0]
+    drawn = _multiplicities(_require_clusters(sums), n_resamples, seed)
+    means = np.concatenate(
+        [sums.means(drawn[start : start + _BLOCK].astype(np.float64)) for start in range(0, n_resamples, _BLOCK)]
+    )
+    usable = ~np.isnan(means).any(axis=1)
+    _require_usable(usable)
+    return np.asarray(means[usable])
+
+
+def _require_clusters(sums: _Sums) -> int:
+    n_clusters: int = sums.totals.shape[0]
     if n_clusters < 2:
         raise EvaluationError(
             "all questions belong to one cluster (one document or fact), so no interval can be formed; "
             "add questions on other documents"
         )
-    drawn = _multiplicities(n_clusters, n_resamples, seed)
-    means = np.concatenate(
-        [sums.means(drawn[start : start + _BLOCK].astype(np.float64)) for start in range(0, n_resamples, _BLOCK)]
-    )
-    usable = ~np.isnan(means).any(axis=1)
+    return n_clusters
+
+
+def _require_usable(usable: NDArray[np.bool_]) -> None:
     if usable.mean() < 0.5:
         raise EvaluationError(
             "a slice has so few documents or facts that most resamples miss it; add questions, or give it weight 0"
         )
-    return np.asarray(means[usable])
 
 
-def _interval(observed: float, resampled: Floats, n_clusters: int, level: float) -> Interval:
+def expanded_percentile_interval(
+    observed: float, resampled: Floats, n_clusters: int, *, level: float = 0.95
+) -> Interval:
     """Percentile interval with tails moved out as a t interval's are: plain percentiles are short for few clusters.
 
+    Args:
+        resampled: Bootstrap distribution of the estimate, shape (n_resamples,).
     Source:
         Hesterberg 2015, "What teachers should know about the bootstrap", The American Statistician 69: expanded
         percentile interval.
@@ -217,7 +232,7 @@ def mean_interval(
     n_clusters = len(set(np.array(clusters)[scored]))
     if n_clusters > 1 and ((kept >= 0) & (kept <= 1)).all():
         return _effective_wilson_interval(observed, resampled, n_clusters, level)
-    return _interval(observed, resampled, sums.totals.shape[0], level)
+    return expanded_percentile_interval(observed, resampled, sums.totals.shape[0], level=level)
 
 
 @dataclass(frozen=True)
@@ -249,6 +264,66 @@ def bootstrap_arms(table: ScoreTable, *, n_resamples: int = N_RESAMPLES, seed: i
     sums = _sums(table.values, table.slices, table.clusters, table.weights)
     observed = sums.means(np.ones((1, sums.totals.shape[0])))[0]
     return ArmBootstrap(table.arms, observed, _resampled(sums, n_resamples=n_resamples, seed=seed))
+
+
+@dataclass(frozen=True)
+class SliceBootstrap:
+    """Means in each slice, resampled once for all columns, so that other slice weights need no new resampling.
+
+    Attributes:
+        slices: Names, length n_slices.
+        observed: Shape (n_columns, n_slices).
+        resampled: Shape (n_resamples, n_columns, n_slices), NaN where a resample misses a slice.
+    """
+
+    slices: tuple[str, ...]
+    n_clusters: int
+    observed: Floats
+    resampled: Floats
+
+    def weighted(self, weights: Mapping[str, float]) -> tuple[Floats, Floats]:
+        """Weighted means, shape (n_columns,), and their bootstrap distribution, shape (n_usable_resamples, n_columns).
+
+        Raises:
+            EvaluationError: no weight on any slice that has questions, or most resamples miss a slice with weight.
+        """
+        shares = np.array([weights.get(name, 0.0) for name in self.slices])
+        if (shares < 0).any() or shares.sum() <= 0:
+            raise EvaluationError(f"slice weights {dict(weights)} leave no weight on any slice that has questions")
+        kept = shares > 0
+        shares = shares[kept] / shares[kept].sum()
+        means = self.resampled[:, :, kept] @ shares
+        usable = ~np.isnan(means).any(axis=1)
+        _require_usable(usable)
+        return np.round(self.observed[:, kept] @ shares, _DECIMALS), np.round(means[usable], _DECIMALS)
+
+
+def bootstrap_slices(
+    columns: Floats,
+    slices: Sequence[str],
+    clusters: Sequence[str],
+    *,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
+) -> SliceBootstrap:
+    """Resample clusters once for several columns of values and keep the means of each slice apart.
+
+    Args:
+        columns: Shape (n_columns, n_questions), without NaN.
+        slices: Slice of each question. clusters: Cluster of each question.
+    Raises:
+        EvaluationError: no question, or a single cluster.
+    """
+    if not slices:
+        raise EvaluationError("there is no test question to compare on; mark some questions as test")
+    names = tuple(sorted(set(slices)))
+    sums = _sums(columns, slices, clusters, dict.fromkeys(names, 1.0))
+    n_clusters = _require_clusters(sums)
+    drawn = _multiplicities(n_clusters, n_resamples, seed)
+    resampled = np.concatenate(
+        [sums.slice_means(drawn[start : start + _BLOCK].astype(np.float64)) for start in range(0, n_resamples, _BLOCK)]
+    )
+    return SliceBootstrap(names, n_clusters, sums.slice_means(np.ones((1, n_clusters)))[0], resampled)
 
 
 def paired_bootstrap(
@@ -287,7 +362,8 @@ def paired_bootstrap(
     observed = float(sums.means(np.ones((1, sums.totals.shape[0])))[0, 0])
     resampled = _resampled(sums, n_resamples=n_resamples, seed=seed)[:, 0]
     n_clusters = sums.totals.shape[0]
-    return _interval(observed, resampled, n_clusters, level), bootstrap_p_value(resampled, n_clusters)
+    interval = expanded_percentile_interval(observed, resampled, n_clusters, level=level)
+    return interval, bootstrap_p_value(resampled, n_clusters)
 
 
 def bootstrap_p_value(resampled: Floats, n_clusters: int) -> float:

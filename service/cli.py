@@ -56,15 +56,18 @@ class ReportFormat(StrEnum):
     XML = "xml"
 
 
-DatasetArgument = Annotated[str, typer.Argument(help="Name of a bundled data set, or a folder.", show_default=False)]
+DatasetArgument = Annotated[
+    str, typer.Argument(metavar="DATASET", help="Name of a bundled data set, or a folder.", show_default=False)
+]
 ComparisonArgument = Annotated[
-    str, typer.Argument(help="Id of a comparison, the beginning of one, or: latest.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="COMPARISON", help="Id of a comparison, the beginning of one, or: latest.", show_default=False
+    ),
 ]
 TaskOption = Annotated[
     Task | None,
-    typer.Option(
-        help="What kind of answers the questions want, for a folder without dataset.toml.", show_default=False
-    ),
+    typer.Option(metavar="TASK", help=f"For a folder without dataset.toml: {', '.join(Task)}.", show_default=False),
 ]
 Home = Annotated[
     Path | None,
@@ -232,10 +235,17 @@ def validate(dataset: DatasetArgument, task: TaskOption = None) -> None:
 @app.command(name="import")
 def import_(
     source: Annotated[
-        Path, typer.Argument(help="Folder with .md and .txt files and one .csv of questions.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="SOURCE", help="Folder with .md and .txt files and one .csv of questions.", show_default=False
+        ),
     ],
-    destination: Annotated[Path, typer.Argument(help="New folder for the data set.", show_default=False)],
-    task: Annotated[Task, typer.Option(help="What kind of answers the questions want.")] = Task.QUESTION_ANSWERING,
+    destination: Annotated[
+        Path, typer.Argument(metavar="DESTINATION", help="New folder for the data set.", show_default=False)
+    ],
+    task: Annotated[
+        Task, typer.Option(metavar="TASK", help=f"What the answers are: {', '.join(Task)}.")
+    ] = Task.QUESTION_ANSWERING,
 ) -> None:
     """Make a data set of a folder of texts and a table of questions.
 
@@ -252,7 +262,8 @@ def import_(
 def ask(
     comparison: ComparisonArgument,
     question: Annotated[
-        str | None, typer.Argument(help="Left out: questions are read one a line.", show_default=False)
+        str | None,
+        typer.Argument(metavar="QUESTION", help="Left out: questions are read one a line.", show_default=False),
     ] = None,
     pipeline: Annotated[
         str | None, typer.Option(help="Which arm answers. [default: the recommended one]", show_default=False)
