@@ -7,6 +7,7 @@ from typing import Any
 
 from advisor.answer import Answer, BuildUsage
 from advisor.dataset import DatasetCard, Slice
+from advisor.prior import PriorCheck
 from advisor.score import Score
 from lm.completion import Usage
 
@@ -222,6 +223,7 @@ class Comparison:
         hashes: Content hashes: dataset, model, prices, each stage.
         versions: Library versions.
         wall_s: Seconds of the run that computed it, cached stages not counted again.
+        prior_check: What was recommended before the run, beside the evidence; None where nothing was asked.
     """
 
     id: str
@@ -242,6 +244,7 @@ class Comparison:
     prices_as_of: str
     prices_source: str
     wall_s: float
+    prior_check: PriorCheck | None = None
 
     def arm(self, kind: str) -> ArmSummary:
         """The arm of that name.

@@ -332,9 +332,8 @@ def prior(answers: Mapping[str, Answer]) -> PriorRecommendation:
     )
     cautions = tuple(_reason(form, rule, 0.0) for rule in followed if not rule.points and not rule.excludes)
     arm, confidence, headline = _conclusion(form, answers, ranking)
-    return PriorRecommendation(
-        arm, confidence, headline, tuple(ranking), cautions, _unanswered(form, answers), dict(answers)
-    )
+    given = {name: list(answer) if isinstance(answer, tuple) else answer for name, answer in answers.items()}
+    return PriorRecommendation(arm, confidence, headline, tuple(ranking), cautions, _unanswered(form, answers), given)
 
 
 def _arm_prior(form: Questionnaire, arm: str, followed: Sequence[Rule]) -> ArmPrior:
