@@ -8,6 +8,7 @@ from advisor.splitting import find_duplicates, find_leaks
 
 RETRIEVAL_FLOOR = 0.6
 KNOWN_ALREADY = 0.2
+CUT_ANSWERS = 0.05
 MAX_ITEMS = 10
 
 
@@ -22,7 +23,7 @@ def audit_dataset(dataset: Dataset) -> list[AuditFinding]:
             AuditFinding(
                 "leakage",
                 Severity.BLOCK,
-                f"{len(leaks)} test questions are worded as training or validation questions, exactly or nearly.",
+                f"Test questions worded as training or validation questions, exactly or nearly: {len(leaks)}.",
                 "Remove these questions from one side, or leave `split` out of questions.jsonl to have it made.",
                 tuple(f"{leak.test_id} ~ {leak.train_id} ({leak.similarity:.0%} alike)" for leak in leaks[:MAX_ITEMS]),
             )
@@ -33,7 +34,7 @@ def audit_dataset(dataset: Dataset) -> list[AuditFinding]:
             AuditFinding(
                 "duplicate questions",
                 Severity.WARN,
-                f"{len(duplicates)} questions are worded like another of the same split and count twice.",
+                f"Questions worded like another of the same split, which count twice: {len(duplicates)}.",
                 "Remove one of each pair, or give both one `group`.",
                 tuple(f"{first} = {second}" for first, second in duplicates[:MAX_ITEMS]),
             )
@@ -56,26 +57,29 @@ def audit_arms(arms: Sequence[ArmSummary], dataset: Dataset, metric: str) -> lis
     """Findings on measured arms: unscored answers, weak retrieval, cut answers, a base model that knew it all along."""
     findings: list[AuditFinding] = []
     by_kind = {arm.kind: arm for arm in arms}
-    for arm in arms:
-        summary = arm.metric(metric)
-        if summary and summary.n_unscored:
-            findings.append(
-                AuditFinding(
-                    "unscored answers",
-                    Severity.WARN,
-                    f"{summary.n_unscored} answers of {arm.kind} could not be scored and count neither way.",
-                    "Read their reasons in results.jsonl; above 5 % an arm gets no verdict.",
-                )
+    unscored = [(arm.kind, summary.n_unscored) for arm in arms if (summary := arm.metric(metric))]
+    if any(n for _, n in unscored):
+        listed = ", ".join(f"{n} of {kind}" for kind, n in unscored if n)
+        findings.append(
+            AuditFinding(
+                "unscored answers",
+                Severity.WARN,
+                f"Answers that could not be scored: {listed}. Means leave them out; the verdict holds them against an "
+                "arm.",
+                "Read their reasons in results.jsonl; above 5 % an arm gets no verdict.",
             )
-        if arm.n_length_stopped > 0.05 * arm.n_questions:
-            findings.append(
-                AuditFinding(
-                    "cut answers",
-                    Severity.WARN,
-                    f"{arm.n_length_stopped} of {arm.n_questions} answers of {arm.kind} were cut at max_output_tokens.",
-                    "Raise max_output_tokens in dataset.toml if right answers can be that long.",
-                )
+        )
+    cut = [arm for arm in arms if arm.n_length_stopped > CUT_ANSWERS * arm.n_questions]
+    if cut:
+        listed = ", ".join(f"{arm.n_length_stopped} of {arm.n_questions} by {arm.kind}" for arm in cut)
+        findings.append(
+            AuditFinding(
+                "cut answers",
+                Severity.WARN,
+                f"Answers cut at max_output_tokens: {listed}.",
+                "Raise max_output_tokens in dataset.toml if right answers can be that long.",
             )
+        )
     findings += _retrieval(by_kind, metric)
     findings += _known_already(by_kind, dataset, metric)
     return findings
@@ -92,7 +96,8 @@ def _retrieval(by_kind: Mapping[str, ArmSummary], metric: str) -> list[AuditFind
     best, own = oracle.metric(metric) if oracle else None, rag.metric(metric)
     if best and own and best.interval and own.interval:
         gap = 100 * (best.interval.estimate - own.interval.estimate)
-        ceiling = f" With the right documents in the prompt it would score {gap:.1f} points more."
+        if gap > 0:
+            ceiling = f" With the right documents in the prompt it would score {gap:.1f} points more."
     return [
         AuditFinding(
             "retrieval floor",

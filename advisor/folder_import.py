@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from advisor.dataset import Task
+from advisor.dataset import Split, Task
 from advisor.dataset_files import CARD_FILE, DOCUMENTS_FILE, QUESTIONS_FILE, Problem, default_card
 from advisor.errors import DatasetError
 
@@ -19,6 +19,7 @@ DOCUMENT_ENDINGS = frozenset({".md", ".txt"})
 ANSWER_SEPARATOR = "|"
 _COLUMNS = frozenset({"question", "answer", "document", "group", "split", "answerable", "id"})
 _NO = frozenset({"no", "false", "0"})
+_ENDING = re.compile(r"\.(md|txt)$", flags=re.IGNORECASE)
 _MAX_TITLE_CHARACTERS = 120
 
 
@@ -72,11 +73,16 @@ def _write_rows(path: Path, rows: list[dict[str, object]]) -> None:
 def _decode(path: Path, name: str, problems: list[Problem]) -> str | None:
     data = path.read_bytes()
     try:
-        return data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         problems.append(Problem(name, line, f"broken UTF-8 at byte {error.start + 1}; save the file as UTF-8"))
         return None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        problems.append(Problem(name, line, "a NUL character; save the file as plain text"))
+        return None
+    return text
 
 
 def _read_texts(source: Path, problems: list[Problem]) -> list[dict[str, object]]:
@@ -124,24 +130,46 @@ def _read_table(source: Path, document_ids: set[object], problems: list[Problem]
     columns = [column.strip().lower() for column in reader.fieldnames or ()]
     missing = [column for column in ("question", "answer") if column not in columns]
     unknown = [column for column in columns if column not in _COLUMNS]
-    if missing or unknown:
-        what = f'the column "{missing[0]}" is missing' if missing else f'the column "{unknown[0]}" is unknown'
+    twice = [column for column in columns if columns.count(column) > 1]
+    if missing or unknown or twice:
+        what = f'the column "{missing[0]}" is missing' if missing else ""
+        what = what or (f'the column "{unknown[0]}" is unknown' if unknown else f'the column "{twice[0]}" stands twice')
         problems.append(Problem(name, 1, f"{what}; columns are question, answer, document, group, split, answerable"))
         return []
     reader.fieldnames = columns
-    rows: list[dict[str, object]] = []
-    line = 2
+    rows: list[tuple[int, dict[str, object]]] = []
     try:
         for cells in reader:
-            rows.append(_question(cells, len(rows) + 1, name, line, document_ids, problems))
-            line = reader.line_num + 1
+            # The reader counts the last line of a row; cells may hold line breaks.
+            line = reader.line_num - sum(value.count("\n") for value in cells.values() if isinstance(value, str))
+            rows.append((line, _question(cells, len(rows) + 1, name, line, document_ids, problems)))
     except csv.Error as error:
         problems.append(
-            Problem(name, line, f"not readable CSV: {error}; a cell with a quote or line break needs quotes")
+            Problem(
+                name,
+                reader.reader.line_num,
+                f"not readable CSV: {error}; a cell with a quote or line break needs quotes",
+            )
         )
+    _check_together(rows, name, problems)
     if not rows and not problems:
         problems.append(Problem(name, None, "the table holds no question; add a line for each"))
-    return rows
+    return [row for _, row in rows]
+
+
+def _check_together(rows: list[tuple[int, dict[str, object]]], name: str, problems: list[Problem]) -> None:
+    """What only shows when all questions are known: an id twice, a split on some lines only."""
+    first_line: dict[object, int] = {}
+    for line, row in rows:
+        if row["id"] in first_line:
+            problems.append(Problem(name, line, f'the id "{row["id"]}" is already on line {first_line[row["id"]]}'))
+        first_line.setdefault(row["id"], line)
+    if any("split" in row for _, row in rows):
+        problems += [
+            Problem(name, line, "no split, though other lines have one; say train, validation or test")
+            for line, row in rows
+            if "split" not in row
+        ]
 
 
 def _question(
@@ -161,16 +189,19 @@ def _question(
     answerable = cell("answerable").lower() not in _NO
     answers = [part.strip() for part in cell("answer").split(ANSWER_SEPARATOR) if part.strip()]
     cited = [part.strip() for part in cell("document").split(ANSWER_SEPARATOR) if part.strip()]
-    cited = [str(Path(part).with_suffix("").as_posix()) if part not in document_ids else part for part in cited]
+    cited = [part if part in document_ids else _ENDING.sub("", part) for part in cited]
     if not cell("question"):
         problems.append(Problem(name, line, "the question is empty; fill it in or remove the line"))
     if answerable and not answers:
         problems.append(Problem(name, line, "the answer is empty; give one, or write no in the column answerable"))
     for unknown in [part for part in cited if part not in document_ids]:
         problems.append(Problem(name, line, f'the document "{unknown}" is not in the folder; mend the name'))
+    split = cell("split").lower()
+    if split and split not in set(Split):
+        problems.append(Problem(name, line, f'the split "{split}" is unknown; say train, validation or test'))
     row: dict[str, object] = {"id": cell("id") or f"q{number:04d}", "question": cell("question"), "answers": answers}
     if not answerable:
         row |= {"answers": [], "answerable": False}
     row["document_ids"] = cited
-    row |= {column: cell(column) for column in ("group", "split") if cell(column)}
+    row |= {key: value for key, value in (("group", cell("group")), ("split", split)) if value}
     return row

@@ -15,8 +15,8 @@ def limit_dataset(
     """At most `limit` test and `train_limit` training questions; the same ones for the same seed.
 
     Test questions are drawn slice by slice in proportion to what each slice counts in the verdict, and new facts before
-    further wordings of a fact. Training questions are drawn by whole groups, the last perhaps in part. A training fact that is no longer asked
-    becomes an unseen one, so the training questions are drawn first.
+    further wordings of a fact. Training questions are drawn by whole groups, the last perhaps in part. A training fact
+    that is no longer asked becomes an unseen one, so the training questions are drawn first.
     """
     train = list(dataset.split(Split.TRAIN))
     if train_limit is not None and train_limit < len(train):
