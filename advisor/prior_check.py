@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from advisor.comparison import ArmRole, Comparison, PairedDifference, Verdict
 from advisor.prior import PriorCheck, PriorOutcome, PriorRecommendation
-from advisor.recommendation import ALPHA
 
+_ALPHA = 0.05
 _NO_VERDICT = (Verdict.INVALID_COMPARISON, Verdict.INSUFFICIENT_DATA)
 
 
@@ -33,7 +33,7 @@ def confront(prior: PriorRecommendation, comparison: Comparison) -> PriorCheck:
         return PriorCheck(
             PriorOutcome.CONFIRMED, prior, winner, f"The answers spoke for {winner}, and it beats every other arm."
         )
-    better = [d for d in _beating(comparison, prior.arm) if d.first not in impossible]
+    better = [d for d in _beating(comparison, prior.arm) if d.first in candidates - impossible.keys()]
     if better:
         best = max(better, key=lambda d: (d.first == winner, d.interval.estimate, d.first))
         return PriorCheck(
@@ -70,7 +70,7 @@ def _beating(comparison: Comparison, arm: str) -> list[PairedDifference]:
         for d in (_against(arm, d) for d in comparison.differences if arm in (d.first, d.second))
         if d.metric == recommendation.metric
         and d.interval.low > 0
-        and d.p_adjusted < ALPHA
+        and d.p_adjusted < _ALPHA
         and d.interval.estimate >= recommendation.margin
     ]
 

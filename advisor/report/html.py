@@ -24,6 +24,7 @@ from advisor.report.figures import (
     token_figure,
     training_figures,
 )
+from advisor.report.prior import PRIOR_HEADING, prior_sentences, prior_table
 from advisor.report.provenance import provenance_tables
 from advisor.report.quality import (
     difference_table,
@@ -53,6 +54,9 @@ def html_report(comparison: Comparison, records: Sequence[QuestionRecord] = ()) 
         comparison=comparison,
         recommendation=comparison.recommendation,
         standing=standing(comparison),
+        prior_heading=PRIOR_HEADING,
+        prior_sentences=prior_sentences(comparison),
+        prior_table=prior_table(comparison),
         unknowns=unknowns(comparison),
         urgent=urgent_findings(comparison),
         items_shown=_ITEMS_SHOWN,

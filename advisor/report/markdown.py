@@ -6,6 +6,7 @@ from advisor.comparison import AuditFinding, Comparison, QuestionRecord
 from advisor.report.economics import cost_table, speed_table
 from advisor.report.failures import FailedQuestion, failed_questions, failure_class_table, is_unscored, main_score
 from advisor.report.markdown_text import code, inline
+from advisor.report.prior import PRIOR_HEADING, prior_sentences, prior_table
 from advisor.report.provenance import provenance_tables
 from advisor.report.quality import (
     difference_table,
@@ -47,6 +48,10 @@ def _verdict(comparison: Comparison) -> Iterable[str]:
     if recommendation.reasons:
         yield "## Why"
         yield _bullets(recommendation.reasons)
+    if (expected := prior_table(comparison)) is not None:
+        yield f"## {PRIOR_HEADING}"
+        yield _bullets(prior_sentences(comparison))
+        yield _table(expected)
     yield "## What is not known"
     yield _bullets(unknowns(comparison))
     urgent = urgent_findings(comparison)

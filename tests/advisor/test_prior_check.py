@@ -103,6 +103,13 @@ def test_a_comparison_without_verdict_decides_nothing(verdict: Verdict) -> None:
     assert (found.outcome, found.evidence_arm) == (PriorOutcome.UNDECIDED, None)
 
 
+def test_a_reference_overrules_nothing() -> None:
+    found = check(compared(Verdict.WINNER, "rag", difference("oracle-context", "rag", 0.3, 0.2)))
+    assert found.outcome is PriorOutcome.CONFIRMED
+    undecided = compared(Verdict.NO_CLEAR_WINNER, "rag", difference("oracle-context", "rag", 0.3, 0.2))
+    assert check(undecided).outcome is PriorOutcome.UNDECIDED
+
+
 def test_a_prior_whose_arm_was_not_measured_is_not_tested() -> None:
     found = check(compared(Verdict.WINNER, "fine-tuned", arms=("base", "fine-tuned")))
     assert found.outcome is PriorOutcome.UNDECIDED
