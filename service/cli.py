@@ -15,6 +15,7 @@ from rich.text import Text
 from advisor.cost import Traffic
 from advisor.dataset import Task
 from lm.errors import ConfigError, TuningForkError
+from service.cli_advise import advise
 from service.data_directory import DataDirectory
 from service.settings import CANDIDATES, ComparisonSettings, bundled_datasets
 from service.terminal import plain_console, printable
@@ -395,6 +396,9 @@ def _comparison_table(directory: DataDirectory, ids: list[str]) -> Table:
         verdict = f"{made.recommendation.verdict}{f': {arm}' if arm else ''}"
         table.add_row(comparison_id, made.created_at[:10], Text(printable(made.model)), verdict)
     return table
+
+
+app.command()(advise)
 
 
 def _show(text: str) -> None:

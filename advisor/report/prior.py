@@ -70,6 +70,7 @@ def _strongest(one: ArmPrior) -> Cell:
     reasons = one.ruled_out or one.reasons
     if not reasons:
         return Cell(MISSING)
-    more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+    n_more = len(reasons) - 1
+    more = f". And {n_more} more reason{'s' if n_more > 1 else ''}" if n_more else ""
     points = "" if one.ruled_out else f" ({signed(reasons[0].points)})"
     return Cell(f"{reasons[0].text}{points}", "; ".join(reasons[0].sources) + more)
