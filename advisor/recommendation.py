@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 import numpy as np
 
+from advisor.answer_values import AnswerValues
 from advisor.comparison import (
     AuditFinding,
     Interval,
@@ -15,22 +15,15 @@ from advisor.comparison import (
     Severity,
     Verdict,
 )
+from advisor.decision import Ruling, Stakes, decide, priced_arms
 from advisor.errors import EvaluationError
-from advisor.scorecard import applicable, paired_difference, score_values
-from advisor.statistics import (
-    ArmBootstrap,
-    Floats,
-    ScoreTable,
-    bootstrap_arms,
-    holm,
-    minimum_detectable_effect,
-    questions_needed,
-)
+from advisor.evidence import Evidence, gather_evidence
+from advisor.scorecard import applicable
+from advisor.statistics import minimum_detectable_effect, questions_needed
 
 MAX_UNSCORED_SHARE = 0.05
 MIN_QUESTIONS = 30
 MIN_CLUSTERS = 10
-ALPHA = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +55,15 @@ def recommend(
     candidates: Mapping[str, Sequence[QuestionRecord]],
     differences: Sequence[PairedDifference],
     findings: Sequence[AuditFinding],
-    usd_per_query: Mapping[str, float],
+    usd_per_month: Mapping[str, float],
     rule: DecisionRule,
     weights: Mapping[str, float],
+    *,
+    out: Mapping[str, str] | None = None,
+    values: AnswerValues | None = None,
+    queries_per_month: float = 0.0,
 ) -> Recommendation:
-    """The verdict; it does not depend on the order of arms or questions.
+    """The verdict in words, by the rule of `advisor.decision.decide`; the order of arms and questions changes nothing.
 
     An arm wins when it beats every other candidate: the interval of each difference clears 0 after Holm, and the
     difference reaches the margin. Without a winner the cheapest arm is named that is non-inferior (the interval clears
@@ -78,8 +75,10 @@ def recommend(
 
     Args:
         candidates: Records of each candidate arm, same questions in the same order; scores in [0, 1], higher is better.
-        differences: Of every pair of candidates by the rule's metric.
-        usd_per_query: Serving cost, for choosing among arms that are as good.
+        differences: Of every pair of candidates by the rule's metric, for the words; a missing one is computed.
+        usd_per_month: Total of each arm, for choosing among arms that are as good; infinite where it has no price.
+        out: Arms that break a declared constraint, each with the sentence that says which and by how much.
+        values: What answers are worth, if declared: then arms are compared by net value at `queries_per_month`.
     Source:
         Horowitz & Manski 2000, "Nonparametric analysis of randomized experiments with missing covariate and outcome
         data", JASA 95, for the bounds.
@@ -97,115 +96,89 @@ def recommend(
             f"at least {MIN_QUESTIONS} on {MIN_CLUSTERS} are needed."
         )
         return _without_verdict(Verdict.INSUFFICIENT_DATA, headline, [], rule, weights)
-    values = {arm: score_values(candidates[arm], rule.metric) for arm in sorted(candidates)}
-    shares = {arm: float(np.isnan(scores).mean()) for arm, scores in values.items()}
-    fit = {arm: scores for arm, scores in values.items() if shares[arm] <= MAX_UNSCORED_SHARE}
-    notes = [_unscored_note(arm, shares[arm], out=arm not in fit) for arm in values if shares[arm]]
-    if len(fit) < 2:
-        headline = (
-            f"{next(iter(fit))} is the only arm that was measured, so there is nothing to choose between."
-            if fit
-            else "No verdict: no arm could be scored well enough."
-        )
+    evidence = gather_evidence(candidates, rule.metric, seed=rule.seed)
+    stakes = Stakes(weights, rule.margin, usd_per_month, queries_per_month, values)
+    shares = unscored_shares(evidence)
+    scored = scored_arms(evidence)
+    admissible = [arm for arm in scored if arm not in (out or {})]
+    fit = priced_arms(stakes, admissible)
+    notes = [(out or {})[arm] for arm in evidence.arms if arm in (out or {})]
+    notes += [_unscored_note(arm, shares[arm], out=arm not in scored) for arm in evidence.arms if shares[arm]]
+    notes += [f"{arm} is out: it has no price, so its net value is unknown." for arm in admissible if arm not in fit]
+    if not fit or len(fit) == len(scored) == 1:
+        headline = _nothing_to_choose(fit, scored, admissible)
         return _without_verdict(Verdict.INSUFFICIENT_DATA, headline, notes, rule, weights)
-    field = _Field(fit, questions, differences, rule, weights)
     try:
-        joint = field.joint_bootstrap()
+        ruling = decide(evidence, stakes, fit)
     except EvaluationError as error:  # a slice on so few documents that resamples miss it
         return _without_verdict(Verdict.INSUFFICIENT_DATA, f"No verdict: {error}.", notes, rule, weights)
-    standing = dict(zip(joint.arms, joint.observed, strict=True))
-    best = min(fit, key=lambda arm: (-standing[arm], arm))
-    against = {other: field.reported(best, other) for other in fit if other != best}
-    standard_error = _largest_standard_error(joint, best)
+    if len(fit) == 1:
+        headline = f"Ship {ruling.arm}: it is the only arm that meets the declared constraints."
+        return Recommendation(
+            Verdict.WINNER, ruling.arm, headline, tuple(notes), rule.metric, rule.margin, rule.coverage, weights,
+            ruling.joint.probability_best(), None, None,
+        )  # fmt: skip
+    standard_error = _largest_standard_error(ruling)
     detectable = minimum_detectable_effect(standard_error)
-    undecided = [other for other, d in field.to_win(best).items() if not _superior(d, rule)]
-    if not undecided:
-        closest = min(against.values(), key=lambda d: (d.interval.estimate, d.second))
+    best = ruling.best
+    leads = {
+        other: _reported_lead(differences, best, other, lead) if values is None else lead
+        for other, lead in ruling.leads.items()
+    }
+    amount = _Amounts(rule.metric, ruling.usd_per_unit)
+    probability_best = ruling.joint.probability_best()
+    if ruling.wins:
+        closest = min(leads, key=lambda other: (leads[other].estimate, other))
         headline = (
-            f"Ship {best}: it beats every other arm, the closest ({closest.second}) by "
-            f"{_points(closest.interval.estimate)} points of {rule.metric} "
-            f"[{_points(closest.interval.low)}, {_points(closest.interval.high)}]."
+            f"Ship {best}: it beats every other arm, the closest ({closest}) by {amount.with_unit(leads[closest])}."
         )
         return Recommendation(
             Verdict.WINNER, best, headline, tuple(notes), rule.metric, rule.margin, rule.coverage, weights,
-            joint.probability_best(), detectable, None,
+            probability_best, amount.in_score_units(detectable), None,
         )  # fmt: skip
-    equals = [
-        arm
-        for arm in fit
-        if all(field.at_floor(rival, arm).high < rule.margin for rival in fit if standing[rival] > standing[arm])
-    ]
-    cheapest = min(equals, key=lambda arm: (usd_per_query[arm], -standing[arm], arm))
-    widest = max(undecided, key=lambda o: (against[o].interval.high - against[o].interval.low, o))
-    needed = questions_needed(max(against[widest].interval.estimate, rule.margin), standard_error, n_questions)
+    widest = max(ruling.undecided, key=lambda o: (leads[o].high - leads[o].low, o))
+    needed = questions_needed(max(leads[widest].estimate, rule.margin), standard_error, n_questions)
     return Recommendation(
         Verdict.NO_CLEAR_WINNER,
-        cheapest,
-        _undecided_headline(best, cheapest, undecided, rule),
-        (*notes, *_undecided_reasons(best, undecided, against, rule, detectable, needed)),
-        rule.metric, rule.margin, rule.coverage, weights, joint.probability_best(), detectable, needed,
+        ruling.arm,
+        _undecided_headline(best, ruling.arm, ruling.undecided, rule, amount),
+        (*notes, *_undecided_reasons(best, ruling.undecided, leads, rule, detectable, needed, amount)),
+        rule.metric, rule.margin, rule.coverage, weights, probability_best, amount.in_score_units(detectable), needed,
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Field:
-    """Arms fit for a verdict, by name in alphabetical order, and how two of them compare where answers are unscored."""
+def unscored_shares(evidence: Evidence) -> dict[str, float]:
+    """Share of each arm's answers that could not be scored."""
+    return dict(zip(evidence.arms, np.isnan(evidence.scores).mean(axis=1).tolist(), strict=True))
 
-    values: Mapping[str, Floats]
-    questions: Sequence[QuestionRecord]
-    differences: Sequence[PairedDifference]
-    rule: DecisionRule
-    weights: Mapping[str, float]
 
-    def joint_bootstrap(self) -> ArmBootstrap:
-        """All arms, unscored answers at the bottom of the scale."""
-        table = ScoreTable(
-            tuple(self.values),
-            np.array([np.nan_to_num(scores, nan=0.0) for scores in self.values.values()]),
-            tuple(str(record.slice) for record in self.questions),
-            tuple(record.cluster for record in self.questions),
-            self.weights,
-        )
-        return bootstrap_arms(table, seed=self.rule.seed)
+def scored_arms(evidence: Evidence) -> list[str]:
+    """The arms of which enough was scored for a verdict."""
+    return [arm for arm, share in unscored_shares(evidence).items() if share <= MAX_UNSCORED_SHARE]
 
-    def reported(self, first: str, second: str) -> PairedDifference:
-        """First minus second as it was computed; else with unscored answers at the bottom of the scale."""
-        return _oriented(self.differences, first, second) or self._difference(first, second, rival_unscored=0.0)
 
-    def to_win(self, arm: str) -> dict[str, PairedDifference]:
-        """`arm` minus each rival, rivals' unscored answers at the top; p-values adjusted by Holm over all pairs."""
-        pairs: list[PairedDifference] = []
-        for first, second in combinations(self.values, 2):
-            if arm in (first, second):
-                pairs.append(self._difference(arm, second if first == arm else first, rival_unscored=1.0))
-            else:
-                pairs.append(self.reported(first, second))
-        adjusted = holm([pair.p_value for pair in pairs])
-        return {
-            pair.second: replace(pair, p_adjusted=p)
-            for pair, p in zip(pairs, adjusted, strict=True)
-            if pair.first == arm
-        }
+@dataclass(frozen=True, slots=True)
+class _Amounts:
+    """How differences are told: points of score, or US dollars a month where answers have a declared worth."""
 
-    def at_floor(self, first: str, second: str) -> Interval:
-        """First minus second, unscored answers of both at the bottom of the scale."""
-        return self._difference(first, second, rival_unscored=0.0).interval
+    metric: str
+    usd_per_unit: float | None
 
-    def _difference(self, first: str, second: str, *, rival_unscored: float) -> PairedDifference:
-        ours, theirs = self.values[first], self.values[second]
-        given = _oriented(self.differences, first, second)
-        if given is not None and not np.isnan(ours).any() and not np.isnan(theirs).any():
-            return given
-        return paired_difference(
-            self.rule.metric,
-            first,
-            second,
-            np.nan_to_num(ours, nan=0.0),
-            np.nan_to_num(theirs, nan=rival_unscored),
-            self.questions,
-            weights=self.weights,
-            seed=self.rule.seed,
-        )
+    def plain(self, difference: float) -> str:
+        if self.usd_per_unit is None:
+            return _points(difference)
+        return f"{difference * self.usd_per_unit:,.2f}"
+
+    def interval(self, interval: Interval) -> str:
+        unit = "points" if self.usd_per_unit is None else "USD a month"
+        return f"{self.plain(interval.estimate)} {unit} [{self.plain(interval.low)}, {self.plain(interval.high)}]"
+
+    def with_unit(self, interval: Interval) -> str:
+        unit = f"points of {self.metric}" if self.usd_per_unit is None else "USD of net value a month"
+        return f"{self.plain(interval.estimate)} {unit} [{self.plain(interval.low)}, {self.plain(interval.high)}]"
+
+    def in_score_units(self, difference: float) -> float | None:
+        return difference if self.usd_per_unit is None else None
 
 
 def _unscored_note(arm: str, share: float, *, out: bool) -> str:
@@ -225,14 +198,15 @@ def _oriented(differences: Sequence[PairedDifference], first: str, second: str) 
     return None
 
 
-def _superior(difference: PairedDifference, rule: DecisionRule) -> bool:
-    interval = difference.interval
-    return interval.low > 0 and difference.p_adjusted < ALPHA and interval.estimate >= rule.margin
+def _reported_lead(differences: Sequence[PairedDifference], first: str, second: str, lead: Interval) -> Interval:
+    """The lead as the table of differences shows it, without unscored pairs; the rule's own where it is not there."""
+    reported = _oriented(differences, first, second)
+    return reported.interval if reported is not None else lead
 
 
-def _largest_standard_error(joint: ArmBootstrap, best: str) -> float:
-    i = joint.arms.index(best)
-    differences = joint.resampled[:, [i]] - np.delete(joint.resampled, i, axis=1)
+def _largest_standard_error(ruling: Ruling) -> float:
+    i = ruling.joint.arms.index(ruling.best)
+    differences = ruling.joint.resampled[:, [i]] - np.delete(ruling.joint.resampled, i, axis=1)
     return float(differences.std(axis=0).max())
 
 
@@ -240,33 +214,49 @@ def _points(difference: float) -> str:
     return f"{100 * difference:.1f}"
 
 
-def _undecided_headline(best: str, cheapest: str, undecided: Sequence[str], rule: DecisionRule) -> str:
+def _nothing_to_choose(fit: Sequence[str], scored: Sequence[str], admissible: Sequence[str]) -> str:
+    if fit:
+        return f"{fit[0]} is the only arm that was measured, so there is nothing to choose between."
+    if not scored:
+        return "No verdict: no arm could be scored well enough."
+    if not admissible:
+        return "No verdict: no arm meets the declared constraints."
+    return "No verdict: no arm has a price, so no net value is known; add prices or leave the worth of answers out."
+
+
+def _undecided_headline(
+    best: str, cheapest: str, undecided: Sequence[str], rule: DecisionRule, amount: _Amounts
+) -> str:
     rivals = " and ".join(undecided)
-    text = (
-        f"No clear winner: {best} has the highest score, but its lead over {rivals} is not shown to be real and "
-        f"{_points(rule.margin)} points or more."
-    )
+    if amount.usd_per_unit is not None:
+        text = (
+            f"No clear winner: {best} has the highest net value, but its lead over {rivals} is not shown to be real "
+            f"and {amount.plain(rule.margin)} USD a month or more."
+        )
+    else:
+        text = (
+            f"No clear winner: {best} has the highest score, but its lead over {rivals} is not shown to be real and "
+            f"{_points(rule.margin)} points or more."
+        )
     if cheapest != best:
-        return f"{text} {cheapest} is as good within the margin and cheaper to serve."
+        return f"{text} {cheapest} is as good within the margin and cheaper to serve and keep fresh."
     return f"{text} No cheaper arm is shown to be as good within the margin; {best} is the best guess."
 
 
 def _undecided_reasons(
     best: str,
     undecided: Sequence[str],
-    against: Mapping[str, PairedDifference],
+    leads: Mapping[str, Interval],
     rule: DecisionRule,
     detectable: float,
     needed: int | None,
+    amount: _Amounts,
 ) -> list[str]:
-    reasons = [
-        f"{best} minus {other}: {_points(against[other].interval.estimate)} points "
-        f"[{_points(against[other].interval.low)}, {_points(against[other].interval.high)}]."
-        for other in undecided
-    ]
+    reasons = [f"{best} minus {other}: {amount.interval(leads[other])}." for other in undecided]
+    unit = "points" if amount.usd_per_unit is None else "USD a month"
     reasons.append(
-        f"This test set can show differences of about {_points(detectable)} points; "
-        f"the margin is {_points(rule.margin)}."
+        f"This test set can show differences of about {amount.plain(detectable)} {unit}; "
+        f"the margin is {amount.plain(rule.margin)}."
     )
     if needed is not None:
         reasons.append(f"About {needed:,} test questions like these would settle it.")

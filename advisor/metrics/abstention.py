@@ -1,6 +1,6 @@
 """Whether an arm knows when to say nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from advisor.answer import Answer
 from advisor.dataset import Example
@@ -8,12 +8,17 @@ from advisor.normalisation import is_abstention, normalise
 from advisor.score import Score, ScoreFunction, per_example
 
 
-def abstained(example: Example, answer: Answer) -> bool:
-    """Whether the answer declines, unless those very words are an accepted reference (a label "unknown")."""
-    if not is_abstention(answer.text):
+def declines(text: str, references: Sequence[str]) -> bool:
+    """Whether an answer declines, unless those very words are an accepted reference (a label "unknown")."""
+    if not is_abstention(text):
         return False
-    plain = normalise(answer.text)
-    return all(normalise(reference) != plain for reference in example.answers)
+    plain = normalise(text)
+    return all(normalise(reference) != plain for reference in references)
+
+
+def abstained(example: Example, answer: Answer) -> bool:
+    """Whether the answer to an example declines."""
+    return declines(answer.text, example.answers)
 
 
 def abstention(example: Example, answer: Answer) -> Score:
