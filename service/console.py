@@ -34,6 +34,7 @@ _SLICE_HEADINGS = {
     Slice.NEW_CASE: "new\ncase",
 }
 _LOG_STEPS = 4
+_TIME = Column(no_wrap=True, min_width=7)
 
 
 @contextmanager
@@ -45,10 +46,10 @@ def progress_bars(console: Console) -> Iterator[OnProgress]:
     columns = (
         TextColumn("{task.description}", table_column=Column(no_wrap=True, min_width=24)),
         BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=9)),
+        TimeElapsedColumn(table_column=_TIME),
         TextColumn("left"),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(table_column=_TIME),
         TextColumn("{task.fields[detail]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
     )
     tasks: dict[str, TaskID] = {}

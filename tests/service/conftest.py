@@ -130,3 +130,9 @@ def answer_well(prompt: Messages) -> str:
 @pytest.fixture
 def workplace(tmp_path: Path) -> Workplace:
     return Workplace(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    """A finished comparison, not to be changed."""
+    return Workplace(tmp_path_factory.mktemp("finished")).run()
