@@ -9,11 +9,13 @@ from lm.pocket import vocabulary as words_of
 from lm.pocket.values import KINDS_OF_VALUE, Values
 
 LINES = Path(__file__).with_name("attributes.txt")
+PAIRS = Path(__file__).with_name("pairs.txt")
 INSTRUCTIONS = Path(__file__).with_name("instructions.txt")
 _IRREGULAR = {
     "take": "taken", "shut": "shut", "undo": "undone", "keep": "kept", "send": "sent", "buy": "bought", "set": "set",
     "let": "let", "bring": "brought", "show": "shown", "cut": "cut", "throw": "thrown", "lend": "lent", "fit": "fitted",
     "swap": "swapped", "plug": "plugged", "unplug": "unplugged", "dry": "dried", "try": "tried", "submit": "submitted",
+    "reset": "reset",
     "stop": "stopped", "top": "topped", "wrap": "wrapped", "trim": "trimmed",
 }  # fmt: skip
 
@@ -51,6 +53,32 @@ def read_attributes(path: Path = LINES) -> list[Attribute]:
     return attributes
 
 
+@dataclass(frozen=True)
+class Pair:
+    """A sentence that states two values of `{e}`, `{a}` and `{b}`.
+
+    Attributes:
+        kinds: kinds of the two values.
+        statement: the sentence without the full stop.
+        questions: wordings that ask for the first value, and for the second.
+    """
+
+    kinds: tuple[str, str]
+    statement: str
+    questions: tuple[tuple[str, ...], tuple[str, ...]]
+
+
+def read_pairs(path: Path = PAIRS) -> list[Pair]:
+    """Read `kind,kind|statement|questions|questions` lines; lines beginning with # are comments."""
+    pairs = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            kinds, statement, first, second = line.split("|")
+            one, two = kinds.split(",")
+            pairs.append(Pair((one, two), statement, (tuple(first.split(";")), tuple(second.split(";")))))
+    return pairs
+
+
 def participle(verb: str) -> str:
     """Past participle of a base form that may carry a particle: `take out` -> `taken out`."""
     first, _, particle = verb.partition(" ")
@@ -73,6 +101,7 @@ class AttributeSource:
         self.of_things = [a for a in written if a.nouns]
         self.rules = [a for a in written if not a.nouns]
         self.instructions = read_attributes(INSTRUCTIONS)
+        self.pairs = read_pairs()
         self._verbs = [entry.split(",") for entry in words_of.VERB_SYNONYMS.split("|")]
         self._nouns = [entry.split(",") for entry in words_of.NOUN_SYNONYMS.split("|")]
 

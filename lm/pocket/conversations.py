@@ -4,7 +4,8 @@ import random
 
 from lm.pocket import vocabulary as words_of
 from lm.pocket.attributes import AttributeSource, read_attributes
-from lm.pocket.documents import ABSTENTION, DocumentSource, Fact, Passage, question_about
+from lm.pocket.documents import DocumentSource
+from lm.pocket.passages import ABSTENTION, Fact, Passage, question_about
 from lm.pocket.real_text import RealText, contexts_by_title, questions_from
 from lm.pocket.tasks import TaskSource, Turn, open_participles
 from lm.pocket.values import Values

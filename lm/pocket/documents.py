@@ -4,13 +4,12 @@
 import random
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from lm.pocket import vocabulary as words_of
-from lm.pocket.attributes import Attribute, AttributeSource
+from lm.pocket.attributes import Attribute, AttributeSource, Pair
+from lm.pocket.passages import ABSTENTION, Fact, Passage, capitalised, question_about, question_worded
+from lm.pocket.reference_pages import ReferencePages
 from lm.pocket.values import Values
-
-ABSTENTION = "I don't know."
 
 _GENERIC_STATEMENTS = (
     "The {n} of {e} is {v}|The {n} for {e} is {v}|{e} has {v} as its {n}|For {e}, the {n} is {v}|{v} is the {n} of {e}|"
@@ -20,58 +19,8 @@ _GENERIC_STATEMENTS = (
 _GENERIC_WITHOUT_NAME = (
     "Its {n} is {v}|The {n} is {v}|It has a {n} of {v}|As for the {n}, it is {v}|{N}: {v}|We give {v} as the {n}"
 ).split("|")
-_GENERIC_QUESTIONS = (
-    "What is the {n} of {e}?|What is the {n} for {e}?|What's the {n} of {e}?|Which {n} does {e} have?|"
-    "Can you tell me the {n} of {e}?|{E}: what is the {n}?|I need to know the {n} of {e}.|Tell me the {n} for {e}.|"
-    "Do you know the {n} of {e}?|What {n} is given for {e}?|{E} {n}?|{E}, {n}?|What do you have as the {n} of {e}?"
-).split("|")
-_QUESTIONS_BY_KIND = {
-    "duration": ("How long is the {n} of {e}?",),
-    "money": ("How much is the {n} for {e}?",),
-    "person": ("Who is the {n} of {e}?",) * 3,
-    "organisation": ("Who is the {n} of {e}?",),
-    "place": ("Where is the {n} of {e}?",) * 2,
-    "date": ("When is the {n} of {e}?",) * 2,
-    "time": ("When is the {n} of {e}?", "At what time is the {n} for {e}?"),
-    "day": ("On which day is the {n} of {e}?",),
-    "number": ("What number is the {n} of {e}?",),
-}
 _JOINTS = ("{a}, and {b}", "{a}; {b}", "{a}, while {b}", "{a}, but {b}", "{a}, whereas {b}", "Although {b}, {a}")
-_PREAMBLES = (
-    "Hi, |Quick question: |Hello! |Sorry to ask, but |Just checking: |A customer asks: |We are about to order. |"
-    "I have read the leaflet twice. |My neighbour wants to know: |I am at the door right now. |It is my first one. |"
-    "The old label is worn off. |For my records: |We have moved recently. |Before I decide: |I forgot again. "
-).split("|")
 _POINTERS = ("It", "It", "It", "This one", "The same", "The unit")
-
-
-@dataclass(frozen=True)
-class Fact:
-    """A question, worded anew at every call of `ask`, its answer, and what it is about (thing, property)."""
-
-    ask: Callable[[], str]
-    answer: str
-    about: tuple[str, str] = ("", "")
-
-
-@dataclass
-class Passage:
-    """A text with what it answers and what it looks as if it answered."""
-
-    title: str
-    text: str
-    facts: list[Fact] = field(default_factory=list)
-    absent: list[Fact] = field(default_factory=list)
-
-    @property
-    def titled_text(self) -> str:
-        """Title and text as a prompt shows them."""
-        return f"{self.title}: {self.text}" if self.title else self.text
-
-
-def capitalised(text: str) -> str:
-    """First letter in upper case, the rest as it is."""
-    return text[:1].upper() + text[1:]
 
 
 def _lowered(sentence: str) -> str:
@@ -83,37 +32,6 @@ _OPENERS = set(
     "The It Its For This You We As In To A An At Every Only Never Do Use Those If Before Wait Look After".split()
 )
 _OPENERS |= {capitalised(verb.split()[0]) for entry in words_of.VERB_SYNONYMS.split("|") for verb in entry.split(",")}
-
-
-def question_about(attribute: Attribute, entity: str, rng: random.Random) -> str:
-    """One wording of the question for an attribute of `entity` (ignored by rules)."""
-    if attribute.questions and (not attribute.nouns or rng.random() < 0.65):
-        pattern = rng.choice(attribute.questions)
-    else:
-        pattern = rng.choice((*_GENERIC_QUESTIONS, *_QUESTIONS_BY_KIND.get(attribute.kind, ())))
-    named = _named_by_asker(entity, rng)
-    noun = rng.choice(attribute.nouns) if attribute.nouns else ""
-    question = pattern.replace("{e}", named).replace("{E}", capitalised(named)).replace("{n}", noun)
-    return _as_typed(capitalised(question), rng)
-
-
-def _named_by_asker(entity: str, rng: random.Random) -> str:
-    if entity.startswith("the ") and rng.random() < 0.35:
-        return rng.choice(("my ", "our ", "", "a ", "your ")) + entity.removeprefix("the ")
-    return entity
-
-
-def _as_typed(question: str, rng: random.Random) -> str:
-    draw = rng.random()
-    if draw < 0.05:
-        return question.lower()
-    if draw < 0.14:
-        return rng.choice(_PREAMBLES) + question
-    if draw < 0.17:
-        return question.rstrip("?.")
-    if draw < 0.20:
-        return question.rstrip("?") + rng.choice((" please?", ", please?", ", roughly?", " exactly?"))
-    return question
 
 
 class DocumentSource:
@@ -130,6 +48,7 @@ class DocumentSource:
 
     def __init__(self, rng: random.Random, values: Values, attributes: AttributeSource, sentences: Sequence[str]):
         self.rng, self.values, self.attributes, self.sentences = rng, values, attributes, sentences
+        self.pages = ReferencePages(rng, values)
 
     def family(self, size: int, n_words: int) -> list[Passage]:
         """Passages about `size` things, often siblings that share attributes and differ in values."""
@@ -138,10 +57,12 @@ class DocumentSource:
         related = rng.random() < 0.7
         entities: list[str] = []
         rules: set[str] = set()
+        codes = [self.values.code() for _ in range(8)]
         passages: list[Passage] = []
         for _ in range(size):
             length = max(12, int(rng.gauss(n_words, n_words * 0.3)))
-            if rng.random() < 0.22:
+            genre = rng.random()
+            if genre < 0.2:
                 passages.append(self.rules(length, rules))
                 continue
             entity = (
@@ -150,6 +71,16 @@ class DocumentSource:
             if entity in entities:
                 entity = f"the {self.values.name()} {rng.choice(words_of.KINDS)}"
             entities.append(entity)
+            if genre < 0.28:
+                passages.append(self._padded(self.pages.codes(entity, codes, length), entity, length))
+                continue
+            if genre < 0.42:
+                other = self._new_sibling(entity, entities)
+                entities.append(other)
+                compared = _distinct([*shared, *(self.attributes.of_thing() for _ in range(length // 25))])
+                page = self.pages.comparison(entity, other, compared, length)
+                passages.append(self._padded(page, entity, length))
+                continue
             own = [a for a in (self._attribute() for _ in range(1 + length // 22)) if self._is_new(a, rules)]
             passages.append(self._about(entity, [*(shared if related else ()), *own], shared, length, entities))
         return passages
@@ -172,6 +103,25 @@ class DocumentSource:
         new = attribute.key not in rules
         rules.add(attribute.key)
         return new
+
+    def _new_sibling(self, entity: str, entities: Sequence[str]) -> str:
+        while (other := self.values.sibling(entity)) in entities:
+            pass
+        return other
+
+    def _padded(self, passage: Passage, entity: str, n_words: int) -> Passage:
+        """The page between sentences of filler, up to about `n_words` words."""
+        before, after, n_present = "", "", len(passage.text.split())
+        while n_present < n_words:
+            filler = self._filler(entity)
+            n_present += len(filler.split())
+            if self.rng.random() < 0.6:
+                before += f"{filler} "
+            else:
+                after += f" {filler}"
+        gap = self.rng.choice(("\n\n", "\n", " "))
+        passage.text = gap.join(part.strip() for part in (before, passage.text, after) if part)
+        return passage
 
     def _attribute(self) -> Attribute:
         return self.attributes.of_thing() if self.rng.random() < 0.8 else self.attributes.instruction()
@@ -224,9 +174,12 @@ class DocumentSource:
                 items.append(f"{asked} {clause}.")
             else:
                 clauses.append(self._clause(attribute, entity, value, named=not clauses or rng.random() < 0.45))
+        if entity:
+            for pair in rng.sample(self.attributes.pairs, rng.randint(0, 1 + n_words // 45)):
+                clauses.insert(rng.randint(min(1, len(clauses)), len(clauses)), self._paired(passage, pair, entity))
         sentences = self._joined(clauses)
         for attribute in compared[:1]:
-            other = next(e for e in iter(lambda: self.values.sibling(entity), None) if e not in entities)
+            other = self._new_sibling(entity, entities)
             noun = rng.choice(attribute.nouns)
             pattern = rng.choice(
                 ("Unlike this, {e} has a {n} of {v}.", "The {n} of {e} differs: it is {v}.", "For {e} the {n} is {v}.")
@@ -239,6 +192,22 @@ class DocumentSource:
             sentences.insert(rng.randint(min(len(sentences), 1 if entity else 0), len(sentences)), filler)
             n_present += len(filler.split())
         passage.text = self._laid_out(sentences, items)
+
+    def _paired(self, passage: Passage, pair: Pair, entity: str) -> str:
+        """The clause of a pair; its two facts are added to the passage."""
+        values = [self.values.value(kind) for kind in pair.kinds]
+        while values[0] == values[1]:
+            values[1] = self.values.value(pair.kinds[1])
+        for patterns, value in zip(pair.questions, values, strict=True):
+            passage.facts.append(Fact(self._asking(patterns, entity), value, (entity, patterns[0])))
+        statement = pair.statement
+        if self.rng.random() < 0.4:
+            statement = re.sub(r"^\{e\}(?=\s)", self.rng.choice(_POINTERS), statement)
+        filled = statement.replace("{e}", entity).replace("{a}", values[0]).replace("{b}", values[1])
+        return capitalised(filled)
+
+    def _asking(self, patterns: Sequence[str], entity: str) -> Callable[[], str]:
+        return lambda: question_worded(patterns, entity, self.rng)
 
     def _clause(self, attribute: Attribute, entity: str, value: str, *, named: bool) -> str:
         rng = self.rng

@@ -20,7 +20,6 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lm.errors import LanguageModelError
-from lm.pocket.documents import ABSTENTION
 from lm.pocket.held_out import (
     HeldOutSource,
     Item,
@@ -30,6 +29,7 @@ from lm.pocket.held_out import (
     written_items,
     written_unanswerable_items,
 )
+from lm.pocket.passages import ABSTENTION
 from lm.pocket.real_text import read_contexts
 
 CHECKPOINT = Path(__file__).with_name("checkpoint")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lm.pocket.attributes import Attribute, read_attributes
-from lm.pocket.documents import ABSTENTION, capitalised
+from lm.pocket.passages import ABSTENTION, capitalised
 from lm.pocket.values import Values
 
 LINES = Path(__file__).with_name("held_out.txt")

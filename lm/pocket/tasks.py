@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from lm.pocket import vocabulary as words_of
 from lm.pocket.attributes import AttributeSource
-from lm.pocket.documents import ABSTENTION, DocumentSource, capitalised, question_about
+from lm.pocket.documents import DocumentSource
+from lm.pocket.passages import ABSTENTION, capitalised, question_about
 from lm.pocket.values import KINDS_OF_VALUE, Values
 
 Turn = tuple[str, str]

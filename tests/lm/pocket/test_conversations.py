@@ -5,8 +5,9 @@ import pytest
 
 from lm.pocket.attributes import AttributeSource, participle, read_attributes
 from lm.pocket.conversations import ConversationSource
-from lm.pocket.documents import ABSTENTION, DocumentSource, capitalised
+from lm.pocket.documents import DocumentSource
 from lm.pocket.held_out import HeldOutSource
+from lm.pocket.passages import ABSTENTION, capitalised
 from lm.pocket.real_text import RealText, read_real_text
 from lm.pocket.tasks import Turn
 from lm.pocket.values import KINDS_OF_VALUE, Values

@@ -3,7 +3,6 @@ import json
 import pytest
 
 from lm.pocket import vocabulary
-from lm.pocket.documents import ABSTENTION, capitalised
 from lm.pocket.held_out import (
     KINDS,
     WRITTEN,
@@ -13,6 +12,7 @@ from lm.pocket.held_out import (
     written_items,
     written_unanswerable_items,
 )
+from lm.pocket.passages import ABSTENTION, capitalised
 
 
 def test_kinds_of_things_and_themes_are_not_those_of_training() -> None:
