@@ -16,6 +16,7 @@ from advisor.cost import Traffic
 from advisor.dataset import Task
 from lm.errors import ConfigError, TuningForkError
 from service.cli_advise import advise
+from service.cli_catalogue import catalogue
 from service.data_directory import DataDirectory
 from service.settings import CANDIDATES, ComparisonSettings, bundled_datasets
 from service.terminal import plain_console, printable
@@ -399,6 +400,7 @@ def _comparison_table(directory: DataDirectory, ids: list[str]) -> Table:
 
 
 app.command()(advise)
+app.command()(catalogue)
 
 
 def _show(text: str) -> None:
