@@ -215,6 +215,110 @@ class Recommendation:
 
 
 @dataclass(frozen=True, slots=True)
+class BreakEven:
+    """The monthly volume at which two arms cost the same.
+
+    Attributes:
+        queries_per_month: None where the totals never cross at a volume above 0.
+        low: Earliest volume within the spread of the serving costs; None where no spread was measured or, within it,
+            the totals never cross. high: Latest one; None with `low` given means that they may never cross.
+        cheaper_below: The cheaper arm below that volume; cheaper_above: above it. Where the totals never cross both are
+            the arm that is always cheaper, and None where the arms cost the same at every volume.
+    """
+
+    first: str
+    second: str
+    queries_per_month: float | None
+    low: float | None
+    high: float | None
+    cheaper_below: str | None
+    cheaper_above: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NetValue:
+    """What an arm brings, in US dollars, at the declared worth of answers.
+
+    Attributes:
+        usd_per_question: Worth of an answer, before costs.
+        usd_per_month: Worth of a month's answers minus the arm's monthly total.
+    """
+
+    arm: str
+    usd_per_question: Interval
+    usd_per_month: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class ConstraintOutcome:
+    """Whether one arm meets one declared constraint.
+
+    Attributes:
+        met: None where it could not be measured; such an arm is out as well, since nothing shows that it fulfils it.
+        limit: What was declared. measured: what the arm has; both None where the constraint is no quantity.
+        message: In a sentence, by how much.
+    """
+
+    arm: str
+    constraint: str
+    met: bool | None
+    limit: float | None
+    measured: float | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class FlipPoint:
+    """A value of one input at which another arm is recommended.
+
+    Attributes:
+        arm: The arm recommended there; None where none can be.
+    """
+
+    value: float
+    arm: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """Where the recommended arm changes along one input, all others staying as they are.
+
+    Attributes:
+        axis: Name of the input, unit included.
+        current: Its value now; None where it was not declared.
+        below: The nearest flip below the current value. above: above it. None: none was found in what was searched.
+        searched_low: Smallest value tried; searched_high: largest.
+        note: Why nothing was searched, "" otherwise.
+    """
+
+    axis: str
+    current: float | None
+    below: FlipPoint | None
+    above: FlipPoint | None
+    searched_low: float
+    searched_high: float
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FlipMap:
+    """The recommended arm over two inputs, all others staying as they are.
+
+    Attributes:
+        x_values: In rising order, the current value among them; y_values likewise.
+        arms: A row for each of `y_values`, a cell for each of `x_values`; None where no arm can be recommended.
+    """
+
+    x_axis: str
+    x_values: tuple[float, ...]
+    x_current: float
+    y_axis: str
+    y_values: tuple[float, ...]
+    y_current: float
+    arms: tuple[tuple[str | None, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """A finished comparison, ready to be reported.
 
@@ -223,6 +327,10 @@ class Comparison:
         hashes: Content hashes: dataset, model, prices, each stage.
         versions: Library versions.
         wall_s: Seconds of the run that computed it, cached stages not counted again.
+        break_evens: Of every pair of candidates that have a price.
+        net_values: Of every candidate, where the worth of answers was declared.
+        constraints: Of every candidate and every declared constraint.
+        flips: One for each input of the decision; empty without a recommended arm, and so is `flip_map`.
         prior_check: What was recommended before the run, beside the evidence; None where nothing was asked.
     """
 
@@ -245,6 +353,11 @@ class Comparison:
     prices_source: str
     wall_s: float
     prior_check: PriorCheck | None = None
+    break_evens: tuple[BreakEven, ...] = ()
+    net_values: tuple[NetValue, ...] = ()
+    constraints: tuple[ConstraintOutcome, ...] = ()
+    flips: tuple[Flip, ...] = ()
+    flip_map: FlipMap | None = None
 
     def arm(self, kind: str) -> ArmSummary:
         """The arm of that name.

@@ -36,23 +36,40 @@ class Stakes:
 
 
 @dataclass(frozen=True)
-class Ruling:
-    """What the rule says.
+class Outcome:
+    """How the arms stand to each other, before cost chooses among equals.
 
     Attributes:
-        arm: The winner; without one the cheapest arm that is non-inferior to all that stand higher.
-        wins: Whether `best` beats every other arm.
         best: The arm that stands highest.
-        undecided: Arms that `best` does not beat.
-        leads: `best` minus each other arm, rivals' unscored answers at the top of the scale.
+        undecided: Arms that `best` does not beat; empty where it wins.
+        equals: Arms that are non-inferior to all that stand higher; `best` among them.
+        standing: Score or net value of each arm.
+    """
+
+    best: str
+    undecided: tuple[str, ...]
+    equals: tuple[str, ...]
+    standing: Mapping[str, float]
+
+    def shipped(self, usd_per_month: Mapping[str, float]) -> str:
+        """The winner; without one the cheapest of the equals, of equally cheap ones the higher."""
+        if not self.undecided:
+            return self.best
+        return min(self.equals, key=lambda arm: (usd_per_month[arm], -self.standing[arm], arm))
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What the rule says, and the figures behind it.
+
+    Attributes:
+        leads: The best arm minus each other arm, rivals' unscored answers at the top of the scale.
         joint: All arms by score or net value, unscored answers at the bottom of the scale.
         usd_per_unit: US dollars a month of one unit of `leads` and `joint`; None where the unit is the score.
     """
 
     arm: str
-    wins: bool
-    best: str
-    undecided: tuple[str, ...]
+    outcome: Outcome
     leads: Mapping[str, Interval]
     joint: ArmBootstrap
     usd_per_unit: float | None
@@ -84,20 +101,18 @@ def decide(evidence: Evidence, stakes: Stakes, arms: Sequence[str]) -> Ruling:
         for other, lead in leads.items()
         if not (lead.low > 0 and adjusted[other] < ALPHA and lead.estimate >= margin)
     )
-    joint = ArmBootstrap(quality.arms, quality.floor, quality.floor_resampled)
-    if not undecided:
-        return Ruling(best, True, best, (), leads, joint, usd_per_unit)
-    equals = [
+    equals = tuple(
         arm
-        for arm in arms
+        for arm in (arms if undecided else [best])
         if all(
             _difference(quality, rival, arm, top=False).high < margin
             for rival in arms
             if standing[rival] > standing[arm]
         )
-    ]
-    cheapest = min(equals, key=lambda arm: (stakes.usd_per_month[arm], -standing[arm], arm))
-    return Ruling(cheapest, False, best, undecided, leads, joint, usd_per_unit)
+    )
+    outcome = Outcome(best, undecided, equals, standing)
+    joint = ArmBootstrap(quality.arms, quality.floor, quality.floor_resampled)
+    return Ruling(outcome.shipped(stakes.usd_per_month), outcome, leads, joint, usd_per_unit)
 
 
 def priced_arms(stakes: Stakes, arms: Sequence[str]) -> list[str]:

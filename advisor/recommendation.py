@@ -120,14 +120,14 @@ def recommend(
         )  # fmt: skip
     standard_error = _largest_standard_error(ruling)
     detectable = minimum_detectable_effect(standard_error)
-    best = ruling.best
+    best, undecided = ruling.outcome.best, ruling.outcome.undecided
     leads = {
         other: _reported_lead(differences, best, other, lead) if values is None else lead
         for other, lead in ruling.leads.items()
     }
     amount = _Amounts(rule.metric, ruling.usd_per_unit)
     probability_best = ruling.joint.probability_best()
-    if ruling.wins:
+    if not undecided:
         closest = min(leads, key=lambda other: (leads[other].estimate, other))
         headline = (
             f"Ship {best}: it beats every other arm, the closest ({closest}) by {amount.with_unit(leads[closest])}."
@@ -136,13 +136,13 @@ def recommend(
             Verdict.WINNER, best, headline, tuple(notes), rule.metric, rule.margin, rule.coverage, weights,
             probability_best, amount.in_score_units(detectable), None,
         )  # fmt: skip
-    widest = max(ruling.undecided, key=lambda o: (leads[o].high - leads[o].low, o))
+    widest = max(undecided, key=lambda o: (leads[o].high - leads[o].low, o))
     needed = questions_needed(max(leads[widest].estimate, rule.margin), standard_error, n_questions)
     return Recommendation(
         Verdict.NO_CLEAR_WINNER,
         ruling.arm,
-        _undecided_headline(best, ruling.arm, ruling.undecided, rule, amount),
-        (*notes, *_undecided_reasons(best, ruling.undecided, leads, rule, detectable, needed, amount)),
+        _undecided_headline(best, ruling.arm, undecided, rule, amount),
+        (*notes, *_undecided_reasons(best, undecided, leads, rule, detectable, needed, amount)),
         rule.metric, rule.margin, rule.coverage, weights, probability_best, amount.in_score_units(detectable), needed,
     )  # fmt: skip
 
@@ -205,7 +205,7 @@ def _reported_lead(differences: Sequence[PairedDifference], first: str, second: 
 
 
 def _largest_standard_error(ruling: Ruling) -> float:
-    i = ruling.joint.arms.index(ruling.best)
+    i = ruling.joint.arms.index(ruling.outcome.best)
     differences = ruling.joint.resampled[:, [i]] - np.delete(ruling.joint.resampled, i, axis=1)
     return float(differences.std(axis=0).max())
 
