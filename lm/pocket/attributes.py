@@ -37,6 +37,11 @@ class Attribute:
     questions: tuple[str, ...]
 
     @property
+    def about(self) -> str:
+        """Names and questions together, in lower case: what tells the unit of a value."""
+        return " ".join((*self.nouns, *self.questions)).lower()
+
+    @property
     def key(self) -> str:
         """What tells two attributes apart inside one text."""
         return self.nouns[0] if self.nouns else self.questions[0]

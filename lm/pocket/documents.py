@@ -57,7 +57,9 @@ class DocumentSource:
         related = rng.random() < 0.7
         entities: list[str] = []
         rules: set[str] = set()
-        codes = [self.values.code() for _ in range(8)]
+        draw_code = self.values.fault_code if rng.random() < 0.7 else self.values.code
+        codes = sorted({draw_code() for _ in range(9)})
+        rng.shuffle(codes)
         passages: list[Passage] = []
         for _ in range(size):
             length = max(12, int(rng.gauss(n_words, n_words * 0.3)))
@@ -161,7 +163,7 @@ class DocumentSource:
         clauses: list[str] = []
         items: list[str] = []
         for attribute in stated:
-            value = self.values.value(attribute.kind)
+            value = self.values.value(attribute.kind, attribute.about)
             passage.facts.append(self._fact(attribute, entity, value))
             if style in ("bullets", "table") and attribute.nouns and rng.random() < 0.7:
                 noun = rng.choice(attribute.nouns)
@@ -184,7 +186,11 @@ class DocumentSource:
             pattern = rng.choice(
                 ("Unlike this, {e} has a {n} of {v}.", "The {n} of {e} differs: it is {v}.", "For {e} the {n} is {v}.")
             )
-            said = pattern.replace("{e}", other).replace("{n}", noun).replace("{v}", self.values.value(attribute.kind))
+            said = (
+                pattern.replace("{e}", other)
+                .replace("{n}", noun)
+                .replace("{v}", self.values.value(attribute.kind, attribute.about))
+            )
             sentences.append(capitalised(said))
         n_present = sum(len(s.split()) for s in [*sentences, *items])
         while n_present < n_words:
@@ -195,9 +201,10 @@ class DocumentSource:
 
     def _paired(self, passage: Passage, pair: Pair, entity: str) -> str:
         """The clause of a pair; its two facts are added to the passage."""
-        values = [self.values.value(kind) for kind in pair.kinds]
+        abouts = [" ".join(patterns).lower() for patterns in pair.questions]
+        values = [self.values.value(kind, about) for kind, about in zip(pair.kinds, abouts, strict=True)]
         while values[0] == values[1]:
-            values[1] = self.values.value(pair.kinds[1])
+            values[1] = self.values.value(pair.kinds[1], abouts[1])
         for patterns, value in zip(pair.questions, values, strict=True):
             passage.facts.append(Fact(self._asking(patterns, entity), value, (entity, patterns[0])))
         statement = pair.statement

@@ -12,7 +12,8 @@ ABSTENTION = "I don't know."
 _GENERIC_QUESTIONS = (
     "What is the {n} of {e}?|What is the {n} for {e}?|What's the {n} of {e}?|Which {n} does {e} have?|"
     "Can you tell me the {n} of {e}?|{E}: what is the {n}?|I need to know the {n} of {e}.|Tell me the {n} for {e}.|"
-    "Do you know the {n} of {e}?|What {n} is given for {e}?|{E} {n}?|{E}, {n}?|What do you have as the {n} of {e}?"
+    "Do you know the {n} of {e}?|What {n} is given for {e}?|{E} {n}?|{E}, {n}?|{n}, {e}?|{n} {e}|"
+    "Which {n} should I note for {e}?|I am looking for the {n} of {e}.|What do you have as the {n} of {e}?"
 ).split("|")
 _QUESTIONS_BY_KIND = {
     "duration": ("How long is the {n} of {e}?",),
@@ -25,6 +26,10 @@ _QUESTIONS_BY_KIND = {
     "day": ("On which day is the {n} of {e}?",),
     "number": ("What number is the {n} of {e}?",),
 }
+_INTRODUCTIONS = (
+    "I have {e}.|This is about {e}.|We are thinking of {e}.|A friend has told me of {e}.|I need help with {e}.|"
+    "We were sent {e} last week.|Someone is asking for {e}.|It concerns {e}."
+).split("|")
 _PREAMBLES = (
     "Hi, |Quick question: |Hello! |Sorry to ask, but |Just checking: |A customer asks: |We are about to order. |"
     "I have read the leaflet twice. |My neighbour wants to know: |I am at the door right now. |It is my first one. |"
@@ -67,24 +72,28 @@ def question_about(attribute: Attribute, entity: str, rng: random.Random) -> str
         pattern = rng.choice(attribute.questions)
     else:
         pattern = rng.choice((*_GENERIC_QUESTIONS, *_QUESTIONS_BY_KIND.get(attribute.kind, ())))
-    named = _named_by_asker(entity, rng)
+    introduction, named = _named_by_asker(entity, rng)
     noun = rng.choice(attribute.nouns) if attribute.nouns else ""
-    return _as_typed(capitalised(_filled(pattern, named).replace("{n}", noun)), rng)
+    return _as_typed(introduction + capitalised(_filled(pattern, named).replace("{n}", noun)), rng)
 
 
 def question_worded(patterns: Sequence[str], entity: str, rng: random.Random) -> str:
     """One of the wordings, about `entity`."""
-    return _as_typed(capitalised(_filled(rng.choice(patterns), _named_by_asker(entity, rng))), rng)
+    introduction, named = _named_by_asker(entity, rng)
+    return _as_typed(introduction + capitalised(_filled(rng.choice(patterns), named)), rng)
 
 
 def _filled(pattern: str, entity: str) -> str:
     return pattern.replace("{e}", entity).replace("{E}", capitalised(entity))
 
 
-def _named_by_asker(entity: str, rng: random.Random) -> str:
+def _named_by_asker(entity: str, rng: random.Random) -> tuple[str, str]:
+    """A sentence that introduces the thing, mostly empty, and how the question itself names it."""
+    if entity and rng.random() < 0.1:
+        return rng.choice(_INTRODUCTIONS).replace("{e}", entity) + " ", "it"
     if entity.startswith("the ") and rng.random() < 0.35:
-        return rng.choice(("my ", "our ", "", "a ", "your ")) + entity.removeprefix("the ")
-    return entity
+        return "", rng.choice(("my ", "our ", "", "a ", "your ")) + entity.removeprefix("the ")
+    return "", entity
 
 
 def _as_typed(question: str, rng: random.Random) -> str:

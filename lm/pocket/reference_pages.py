@@ -50,9 +50,10 @@ class ReferencePages:
         names = capitalised(entity.removeprefix("the ")), capitalised(other.removeprefix("the "))
         title = " and ".join(names) + rng.choice(("", f": {rng.choice(words_of.SECTIONS)}"))
         passage = Passage(title, "")
-        as_table, lines = rng.random() < 0.35, []
+        as_table = rng.random() < 0.35
+        lines: list[tuple[str, ...]] = []
         for attribute in stated:
-            first, second = self.values.value(attribute.kind), self.values.value(attribute.kind)
+            first, second = (self.values.value(attribute.kind, attribute.about) for _ in range(2))
             noun = rng.choice(attribute.nouns)
             if as_table:
                 lines.append((capitalised(noun), first, second))
@@ -64,7 +65,7 @@ class ReferencePages:
             gap = rng.choice(("   ", " | ", "\t", "        "))
             passage.text = "\n".join(gap.join(cells) for cells in [("", *names), *lines])
         else:
-            passage.text = rng.choice((" ", " ", "\n", "\n\n")).join(sentence for (sentence,) in lines)
+            passage.text = rng.choice((" ", " ", "\n", "\n\n")).join(cells[0] for cells in lines)
         return passage
 
     def codes(self, entity: str, codes: Sequence[str], n_words: int) -> Passage:
@@ -74,7 +75,7 @@ class ReferencePages:
             f"{capitalised(entity.removeprefix('the '))}: {rng.choice(('codes', 'fault codes', 'messages', 'signals'))}"
         )
         passage = Passage(title, "")
-        listed = rng.sample(list(codes), min(len(codes) - 1, max(2, n_words // 14)))
+        listed = rng.sample(list(codes), max(1, min(len(codes) - 1, n_words // 14)))
         line, lines = rng.choice(_CODE_LINES), []
         used: set[str] = set()
         for code in listed:

@@ -1,11 +1,19 @@
 """Invented names, codes and values of every kind, and invented things to speak about."""
 
 import random
+import re
 from collections.abc import Sequence
 
 from lm.pocket import vocabulary as words_of
 
 KINDS_OF_VALUE = tuple(words_of.NOUNS)
+
+
+def _compiled(table: dict[str, str]) -> list[tuple[re.Pattern[str], list[str]]]:
+    return [(re.compile(pattern), units.split("|")) for pattern, units in table.items()]
+
+
+_UNITS = {"quantity": _compiled(words_of.QUANTITY_UNITS), "duration": _compiled(words_of.DURATION_UNITS)}
 
 
 class Values:
@@ -53,9 +61,37 @@ class Values:
         letters = {"A": "ABCDEFGHJKLMNPQRSTUVWXYZ", "0": "0123456789"}
         return "".join(self.rng.choice(letters[c]) if c in letters else c for c in shape)
 
-    def value(self, kind: str) -> str:
-        """A value of one of `KINDS_OF_VALUE`, as it would stand in a text."""
+    def fault_code(self) -> str:
+        """A short code as displays show it."""
+        return f"{self.rng.choice('ABCEFHLPU')}{self.rng.choice(('', '0', '0', '1', '2', '-'))}{self.rng.randint(1, 9)}"
+
+    def value(self, kind: str, about: str = "") -> str:
+        """A value of one of `KINDS_OF_VALUE`, as it would stand in a text.
+
+        Args:
+            kind: the kind of value.
+            about: the property's names and questions; where they tell the unit, it is mostly used.
+        """
+        if kind == "code" and re.search("fault|error|display", about) and self.rng.random() < 0.7:
+            return self.fault_code()
+        units = _UNITS.get(kind, ())
+        if about and units and self.rng.random() < 0.85:
+            fitting = [listed for pattern, listed in units if pattern.search(about)]
+            if fitting:
+                return self._measured(kind, self.rng.choice(fitting[0]))
         return str(getattr(self, f"_{kind}")())
+
+    def _measured(self, kind: str, unit: str) -> str:
+        rng = self.rng
+        if kind == "duration":
+            if unit == "minutes" and rng.random() < 0.25:
+                return f"{rng.randint(1, 9)} hours {rng.choice((5, 10, 15, 20, 30, 40, 45, 50))} minutes"
+            return f"{rng.choice((str(rng.randint(2, 90)), rng.choice(words_of.NUMBER_WORDS[1:])))} {unit}"
+        amounts = (str(rng.randint(1, 99)), str(rng.randint(100, 999)), f"{rng.randint(0, 20)}.{rng.randint(1, 9)}")
+        amount = rng.choice((*amounts, f"{rng.randint(1, 9)},{rng.randint(0, 9)}00"))
+        if rng.random() < 0.06:
+            amount = f"between {rng.randint(1, 40)} and {rng.randint(41, 90)}"
+        return f"{amount} {unit}"
 
     def entity(self) -> str:
         """Something that has attributes: a product, place, team or document, as it would be named in a sentence."""

@@ -65,6 +65,36 @@ UNITS = (
     "square metres|inches|tons|lumens|Hz|"
     "decibels|dB|pounds|rpm|amps|watts|metres|grams|kilometres|mm deep|litres per minute|kWh per year|newton metres"
 ).split("|")
+# What the name of a property, or a question for it, says of its unit: pattern and units.
+QUANTITY_UNITS = {
+    "weigh|heav|payload|maximum load|scale": "kg|kg|g|tons|pounds|grams|kilos",
+    "noise|loud|quiet|sound": "dB|dB(A)|decibels",
+    "temperature|warm|how hot|heats? to|operates at": "°C|°C|degrees",
+    "deep|depth|wide|width|tall|high|height|long|length|thick|clearance|gap|diameter|reach|measure": (
+        "cm|mm|m|cm|inches|metres"
+    ),
+    "range|distance|how far": "m|km|miles|metres|kilometres",
+    "tank|hold|volume|capacity|fill|dose|measured out|water": "litres|ml|l|litres|cups|g",
+    "electric|energy|consum|power|rated|output|draw": "kWh|W|kW|watts|kWh per year|kWh per 100 cycles",
+    "pressure|pump": "bar|kPa|psi",
+    "speed|fast|go as": "km/h|mph|rpm|metres per second",
+    "area|large|space|occup": "square metres|m²|hectares|square feet",
+    "frequenc|tune|transmit": "Hz|kHz|MHz",
+    "file|storage|memory|upload|bandwidth": "GB|MB|TB|Mbit/s",
+    "bright|light|lamp": "lumens|lux|watts",
+    "fuse|current|volt": "A|amps|V|volts|mA",
+    "flow|throughput|handle": "m³/h|litres per minute|l/min|kg per hour",
+    "age|old": "years",
+    "torque|tighten": "Nm|newton metres",
+}
+DURATION_UNITS = {
+    "warrant|guarant|cover|stocked|parts|contract|sign up|lease|loan|records|support": "years|months|years",
+    "deliver|return|refund|money back|notice|cancel|withdraw|change my mind|trial": "days|weeks|working days|business days",
+    "repl[iy]|answer|decision|complain|repair|arrive": "days|weeks|working days|business days|hours",
+    "clean|filter|replace|inspect|lift|service|descale|every|often": "weeks|months|days|years|uses",
+    "charge|charging|dry|cook|bake|heat|hot|cool|run|cycle|programme|full|half": "minutes|hours|minutes",
+    "reset|press|hold|button|key|stand|wait|switch": "seconds|minutes|hours",
+}
 NUMBERED = "spoons|drops|tablets|turns|grams|steps|minutes|cups|pieces|layers|people|litres|sheets|days".split("|")
 KINDS = (
     "kettle;pump;camera;router;scooter;heater;drone;lamp;printer;tractor;sensor;"
