@@ -12,6 +12,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from advisor.answer_values import AnswerValues
+from advisor.constraints import Constraints
 from advisor.cost import Traffic
 from advisor.dataset import Task
 from lm.errors import ConfigError, TuningForkError
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="tuningfork",
     help="Measure prompting, RAG and fine-tuning on your own documents and questions, and decide what to ship.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -140,6 +141,40 @@ def compare(
     adapter_slowdown: Annotated[
         float, typer.Option(help="How many times longer a tuned arm takes unmerged than merged, if you measured it.")
     ] = 1.0,
+    must_cite_sources: Annotated[
+        bool, typer.Option("--must-cite-sources", help="Only arms whose answers come with passages may be shipped.")
+    ] = False,
+    max_p95_latency_s: Annotated[
+        float | None,
+        typer.Option(help="Longest wait of 19 in 20 callers, in seconds. [default: any]", show_default=False),
+    ] = None,
+    monthly_budget_usd: Annotated[
+        float | None,
+        typer.Option(help="Most that an arm may cost a month, in US dollars. [default: any]", show_default=False),
+    ] = None,
+    no_gpu_in_serving: Annotated[
+        bool, typer.Option("--no-gpu-in-serving", help="Only arms that answer without a GPU may be shipped.")
+    ] = False,
+    facts_must_be_deletable: Annotated[
+        bool, typer.Option("--facts-must-be-deletable", help="Only arms that hold no facts in weights may be shipped.")
+    ] = False,
+    min_abstention_recall: Annotated[
+        float | None,
+        typer.Option(
+            help="Least share of unanswerable questions an arm must decline. [default: any]", show_default=False
+        ),
+    ] = None,
+    right_answer_usd: Annotated[
+        float | None,
+        typer.Option(
+            help="What a right answer brings you; arms are then compared by net value. [default: by score]",
+            show_default=False,
+        ),
+    ] = None,
+    wrong_answer_usd: Annotated[float, typer.Option(help="What a wrong answer costs you.")] = 0.0,
+    abstention_usd: Annotated[
+        float, typer.Option(help='What an "I don\'t know" costs you where an answer exists.')
+    ] = 0.0,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run Python code that comes with a model.")
     ] = False,
@@ -176,6 +211,15 @@ def compare(
             merge_adapter=merge_adapter,
         ),
         adapter_slowdown=adapter_slowdown,
+        constraints=Constraints(
+            must_cite_sources,
+            max_p95_latency_s,
+            monthly_budget_usd,
+            no_gpu_in_serving,
+            facts_must_be_deletable,
+            min_abstention_recall,
+        ),
+        values=_answer_values(right_answer_usd, wrong_answer_usd, abstention_usd),
         trust_remote_code=trust_remote_code,
     )
     directory = DataDirectory.from_environment(home)
@@ -199,6 +243,14 @@ def compare(
     _out.print()
     _out.print(f"Report: {(out or folder) / REPORT_FILES['html']}", soft_wrap=True)
     _out.print(f'Ask:    tuningfork ask {comparison.id} --pipeline {arm} "your question"', soft_wrap=True)
+
+
+def _answer_values(right_usd: float | None, wrong_usd: float, abstention_usd: float) -> AnswerValues | None:
+    if right_usd is not None:
+        return AnswerValues(right_usd, wrong_usd, abstention_usd)
+    if wrong_usd or abstention_usd:
+        raise ConfigError("the worth of a right answer is missing; add --right-answer-usd (0 is allowed)")
+    return None
 
 
 def _make_folder(out: Path) -> None:
@@ -418,7 +470,8 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _replace_unreadable(sys.stdout)
     try:
-        code: Any = app(arguments, standalone_mode=False)
+        typed = sys.argv[1:] if arguments is None else arguments
+        code: Any = app(typed or ["--help"], prog_name="tuningfork", standalone_mode=False)
     except TuningForkError as error:
         _fail(str(error))
     except KeyboardInterrupt:

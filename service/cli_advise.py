@@ -46,9 +46,10 @@ def advise(
         typer.Option(help="New file for the answers, as `compare --prior` reads them.", show_default=False),
     ] = None,
 ) -> None:
-    """Answer what a team should know before it tunes anything; see what that speaks for.
+    """Answer questions about your case; see which arms they favour.
 
-    Nothing is run. Every question may be skipped. A measured comparison confirms or overrules the result.
+    They are what a team should know before it tunes anything. Nothing is run, and every question may be skipped. A
+    measured comparison confirms or overrules the result.
     """
     given = read_answers(answers) if answers is not None else {}
     if as_template:

@@ -11,6 +11,7 @@ from advisor.answer import BuildUsage, Pipeline
 from advisor.comparison import ArmRole, AuditFinding, Severity
 from advisor.dataset import Dataset, Split, Task
 from advisor.prompt import FewShot, OracleContext, QuestionOnly, reference_text
+from advisor.report.quantities import clip
 from finetune.adapter import AdapterRecord
 from finetune.progress import TrainingEvent
 from finetune.recipe import TuningRecipe
@@ -168,9 +169,19 @@ class LocalComposition:
         tuned, record = self._tuned(dataset)
         builder, build = self._retrieved(dataset)
         pipeline = self._pipeline("hybrid", tuned, builder, dataset, record.build_usage + build)
-        label = f"{self.model.name} tuned as above, with {self._settings.top_k} retrieved passages"
+        label = f"{self.model.name} tuned by {record.recipe.method}, with {self._settings.top_k} retrieved passages"
+        # The two tuned arms share their training, which is told once.
+        is_told = "fine-tuned" in self._settings.pipelines
         return Arm(
-            pipeline, ArmRole.CANDIDATE, label, retrieves=True, tuned=True, device=self._device, index_usage=build
+            pipeline,
+            ArmRole.CANDIDATE,
+            label,
+            retrieves=True,
+            tuned=True,
+            device=self._device,
+            index_usage=build,
+            training_curve=() if is_told else _curve(record),
+            findings=() if is_told else tuple(_training_findings(record)),
         )
 
     def _majority(self, dataset: Dataset) -> Arm:
@@ -179,7 +190,9 @@ class LocalComposition:
         answer = min(answers, key=lambda text: (-answers[text], text)) if answers else ""
         constant = FakeLM(lambda _: answer, name=f"always {answer!r}", context_tokens=1_000_000)
         pipeline = self._pipeline("majority", constant, QuestionOnly(""), dataset, BuildUsage())
-        return Arm(pipeline, ArmRole.REFERENCE, f"always answers {answer!r}, the most frequent training answer")
+        return Arm(
+            pipeline, ArmRole.REFERENCE, f"always answers {clip(answer, 60)!r}, the most frequent training answer"
+        )
 
     def _oracle_context(self, dataset: Dataset) -> Arm:
         builder = OracleContext.from_examples(dataset.card.instruction, dataset.split(Split.TEST), dataset.documents)

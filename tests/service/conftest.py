@@ -136,3 +136,8 @@ def workplace(tmp_path: Path) -> Workplace:
 def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     """A finished comparison, not to be changed."""
     return Workplace(tmp_path_factory.mktemp("finished")).run()
+
+
+@pytest.fixture(scope="session")
+def workplace_class() -> type[Workplace]:
+    return Workplace

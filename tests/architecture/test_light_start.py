@@ -1,0 +1,48 @@
+"""What must not be imported before it is needed: each of these costs a user half a second to five."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("torch", "transformers", "pandas", "chromadb", "streamlit", "ragas", "evaluate", "matplotlib", "peft")
+LIST_HEAVY = f"""
+import sys
+try:
+    {{statement}}
+except SystemExit:
+    pass
+print("HEAVY", *[name for name in {HEAVY!r} if name in sys.modules])
+"""
+
+
+def heavy_after(statement: str, *arguments: str) -> str:
+    """Which heavy modules a fresh process has loaded after a statement."""
+    program = LIST_HEAVY.format(statement=statement)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True, encoding="utf-8"
+    )
+    return done.stdout.splitlines()[-1]
+
+
+def test_importing_the_advisor_is_light() -> None:
+    assert heavy_after("import advisor") == "HEAVY"
+
+
+@pytest.mark.parametrize("arguments", ["--help", "models", "datasets", "validate appliance-support", "report latest"])
+def test_commands_that_run_no_model_import_none(arguments: str, tmp_path: Path) -> None:
+    folder = tmp_path / "comparisons" / "x"
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text("{}")
+    (folder / "report.md").write_text("# Report\n")
+    home = ["--home", str(tmp_path)] if arguments.split()[0] in ("datasets", "report") else []
+    statement = "from service.cli import main; main(sys.argv[1:])"
+    assert heavy_after(statement, *arguments.split(), *home) == "HEAVY"
+
+
+def test_asking_what_a_finished_comparison_found_imports_no_model() -> None:
+    statement = "import service.composition, service.console, service.workflow, service.asking"
+    assert heavy_after(statement) == "HEAVY"
+    identity = "from service.composition import model_identity; model_identity('pocket')"
+    assert heavy_after(identity) == "HEAVY"

@@ -1,0 +1,151 @@
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from advisor.comparison import ArmRole
+from advisor.dataset import Dataset, Split
+from advisor.dataset_files import load_dataset
+from lm.errors import ConfigError, LanguageModelError
+from lm.fake import FakeLM
+from service.composition import LocalComposition, model_identity
+from service.data_directory import DataDirectory
+from service.progress import Progress
+from service.settings import ComparisonSettings
+
+
+class HostedComposition(LocalComposition):
+    """The real composition over a scripted model, which like a hosted one takes no adapter."""
+
+    @cached_property
+    def model(self) -> FakeLM:
+        return FakeLM(lambda _: "c1", name="hosted")
+
+
+@pytest.fixture
+def dataset(workplace: Any) -> Dataset:
+    return load_dataset(workplace.folder)
+
+
+def compose(workplace: Any, **changes: Any) -> HostedComposition:
+    settings = replace(workplace.settings, **changes)
+    return HostedComposition(settings, workplace.directory, lambda progress: None)
+
+
+def test_arms_come_in_the_order_of_the_settings_then_the_references(workplace: Any, dataset: Dataset) -> None:
+    arms = list(compose(workplace, pipelines=("few-shot", "base")).arms(dataset))
+    assert [arm.pipeline.kind for arm in arms] == ["few-shot", "base", "majority", "oracle-context"]
+    assert [arm.role for arm in arms] == [ArmRole.CANDIDATE] * 2 + [ArmRole.REFERENCE] * 2
+
+
+def test_all_arms_decode_alike(workplace: Any, dataset: Dataset) -> None:
+    arms = list(compose(workplace, pipelines=("base", "few-shot"), seed=3, batch_size=5).arms(dataset))
+    assert len({arm.pipeline.generation for arm in arms}) == 1
+    assert (arms[0].pipeline.generation.seed, arms[0].pipeline.generation.batch_size) == (3, 5)
+
+
+def test_the_majority_answers_what_training_questions_want_most_ties_by_alphabet(
+    workplace: Any, dataset: Dataset
+) -> None:
+    arm = compose(workplace).arm("majority", dataset)
+    assert arm.pipeline.answer(["Anything?"])[0].text == min(e.answers[0] for e in dataset.split(Split.TRAIN))
+
+
+@pytest.mark.parametrize("kind", ["fine-tuned", "hybrid"])
+def test_a_hosted_model_refuses_tuned_arms_before_anything_is_built(
+    workplace: Any, dataset: Dataset, kind: str
+) -> None:
+    composition = compose(workplace, pipelines=("base", kind))
+    with pytest.raises(ConfigError, match="hosted is a hosted model.*`--pipelines base,few-shot,rag`"):
+        next(composition.arms(dataset))
+    assert composition.model.calls == []
+    with pytest.raises(ConfigError, match="cannot be tuned here"):
+        composition.arm(kind, dataset)
+
+
+def test_no_training_questions_refuse_arms_that_need_them_and_leave_the_majority_out(
+    workplace: Any, dataset: Dataset
+) -> None:
+    bare = replace(dataset, examples=dataset.split(Split.TEST))
+    with pytest.raises(ConfigError, match="tiny has no training questions.*`--pipelines base,rag`"):
+        next(compose(workplace).arms(bare))
+    kinds = [arm.pipeline.kind for arm in compose(workplace, pipelines=("base",)).arms(bare)]
+    assert kinds == ["base", "oracle-context"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"embedder": "word2vec"}, "unknown embedder 'word2vec'"),
+        ({"judge": "chatty"}, "unknown model 'chatty'"),
+        ({"method": "qora"}, "method is 'qora' and must be one of lora"),
+        ({"chunk_tokens": 8, "overlap_tokens": 0}, "chunks of 8 tokens are too small"),
+        ({"chunk_tokens": 100, "overlap_tokens": 60}, "an overlap of 60 tokens does not suit"),
+    ],
+)
+def test_bad_settings_are_told_before_the_first_arm(
+    workplace: Any, dataset: Dataset, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        next(compose(workplace, **changes).arms(dataset))
+
+
+def test_an_unknown_kind_of_model_has_no_identity() -> None:
+    with pytest.raises(ConfigError, match="unknown model 'chatty'"):
+        model_identity("chatty")
+
+
+def test_identity_follows_the_files_of_a_model_and_not_its_place(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "config.json").write_text("{}")
+        (folder / "model.safetensors").write_bytes(b"weights")
+    assert model_identity(f"hf:{folders[0]}") == model_identity(str(folders[1]))
+    (folders[1] / "chat_template.jinja").write_text("{{ x }}")
+    assert model_identity(f"hf:{folders[0]}") != model_identity(f"hf:{folders[1]}")
+
+
+def test_identity_of_a_hosted_model_is_its_name_and_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    before = model_identity("openai:x")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://localhost:1/v1")
+    assert model_identity("openai:x") != before
+
+
+def test_a_folder_with_pickled_weights_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(LanguageModelError, match="only pickled weights"):
+        model_identity(f"hf:{tmp_path}")
+
+
+@pytest.mark.slow
+def test_arms_share_one_index_and_one_adapter(
+    workplace: Any, dataset: Dataset, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    settings = ComparisonSettings("unused", model=f"hf:{tiny_model_folder}", max_epochs=1)
+    seen: list[Progress] = []
+    composition = LocalComposition(settings, DataDirectory(tmp_path / "home"), seen.append)
+    try:
+        arms = {arm.pipeline.kind: arm for arm in composition.arms(dataset)}
+        assert list(arms) == [*settings.pipelines, "majority", "oracle-context"]
+        assert arms["hybrid"].pipeline.model is arms["fine-tuned"].pipeline.model
+        assert arms["hybrid"].pipeline.prompt_builder == arms["rag"].pipeline.prompt_builder
+        assert {kind for kind, arm in arms.items() if arm.retrieves} == {"rag", "hybrid", "oracle-context"}
+        assert {kind for kind, arm in arms.items() if arm.training_curve} == {"fine-tuned"}
+        assert len({arm.pipeline.fingerprint for arm in arms.values()}) == len(arms)
+        rag = arms["rag"].pipeline.answer(["Colour of thing 7?"])[0]
+        assert rag.retrieved[0].document_id == "d7"
+    finally:
+        composition.close()
+        composition.close()
+    assert {progress.stage for progress in seen} == {"index", "tune"}
+    again = LocalComposition(replace(settings, pipelines=("hybrid",)), DataDirectory(tmp_path / "home"), seen.append)
+    n_seen = sum(progress.stage == "tune" for progress in seen)
+    assert again.arm("fine-tuned", dataset).pipeline.fingerprint == arms["fine-tuned"].pipeline.fingerprint
+    assert again.arm("hybrid", dataset).training_curve == arms["fine-tuned"].training_curve
+    again.close()
+    assert sum(progress.stage == "tune" for progress in seen) == n_seen
