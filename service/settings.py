@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from advisor.answer_values import AnswerValues
+from advisor.constraints import Constraints
 from advisor.cost import Traffic
 from advisor.dataset import Task
 from lm.errors import ConfigError
@@ -37,6 +39,8 @@ class ComparisonSettings:
         prices: A price file, or None for the one that ships.
         adapter_slowdown: How many times longer a tuned arm takes, as measured here with its adapter beside the
             weights, than with the adapter merged into them.
+        constraints: What an arm must fulfil to be shipped at all.
+        values: What answers are worth, or None to compare arms by score.
     """
 
     dataset: str
@@ -60,6 +64,8 @@ class ComparisonSettings:
     prices: Path | None = None
     traffic: Traffic = Traffic()
     adapter_slowdown: float = 1.0
+    constraints: Constraints = Constraints()
+    values: AnswerValues | None = None
     trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
@@ -127,6 +133,8 @@ class ComparisonSettings:
         known["task"] = Task(known["task"]) if known.get("task") else None
         known["prices"] = Path(known["prices"]) if known.get("prices") else None
         known["traffic"] = Traffic(**known["traffic"])
+        known["constraints"] = Constraints(**known.get("constraints", {}))
+        known["values"] = AnswerValues(**known["values"]) if known.get("values") else None
         return cls(**known)
 
 

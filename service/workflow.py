@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from advisor.answer import Answer, BuildUsage, Pipeline
-from advisor.arm_use import JudgeUse, measure_use
+from advisor.arm_use import ArmUse, JudgeUse, measure_use
 from advisor.audit import audit_arms, audit_dataset
 from advisor.comparison import (
     ArmRole,
@@ -24,10 +24,13 @@ from advisor.comparison import (
     PairedDifference,
     QuestionRecord,
 )
+from advisor.conclusion import conclude
+from advisor.constraints import ArmTraits, abstention_recall
 from advisor.corpus_scorecard import summarise_corpus_metric
 from advisor.cost import estimate_cost
 from advisor.dataset import Dataset, Example, Split, Task
 from advisor.dataset_files import load_dataset
+from advisor.decision_inputs import DecisionInputs, MeasuredArms
 from advisor.errors import EvaluationError
 from advisor.failure import ArmNature, classify_failure
 from advisor.metrics.corpus import CORPUS_METRICS
@@ -35,7 +38,7 @@ from advisor.metrics.registry import JUDGE_METRICS, RETRIEVAL_METRICS, metrics_f
 from advisor.normalisation import normalise
 from advisor.prices import PriceList, load_prices
 from advisor.prompt import question_turn, reference_text
-from advisor.recommendation import DecisionRule, recommend
+from advisor.recommendation import DecisionRule
 from advisor.report.failures import is_wrong
 from advisor.report.formats import REPORT_FILES, REPORT_FORMATS
 from advisor.report.json_report import read_comparison
@@ -384,15 +387,20 @@ def _conclude(
     slices = [dataset.slice_of(example) for example in test]
     weights = slice_weights(slices, [example.group for example in test], coverage=settings.coverage)
     rule = DecisionRule(metrics[0].name, settings.margin, settings.coverage, settings.seed)
-    arms = [_summarise(one, dataset, settings, metrics, weights, latencies, prices) for one in measured]
+    uses = {m.arm.pipeline.kind: _use(m, settings) for m in measured if m.arm.role is ArmRole.CANDIDATE}
+    arms = [_summarise(one, dataset, settings, metrics, weights, latencies, prices, uses) for one in measured]
     findings = findings + audit_arms(arms, dataset, rule.metric)
     candidates = {m.arm.pipeline.kind: m.records for m in measured if m.arm.role is ArmRole.CANDIDATE}
     differences: tuple[PairedDifference, ...] = ()
     # Where too little was scored for any difference, the recommendation says so in its own words.
     with suppress(EvaluationError):
         differences = paired_differences(candidates, rule.metric, weights=weights, seed=settings.seed)
-    usd = {arm.kind: arm.cost.serve_usd_per_query if arm.cost else float("inf") for arm in arms}
-    recommendation = recommend(candidates, differences, findings, usd, rule, weights)
+    traits = {kind: _traits(m, latencies) for m in measured if (kind := m.arm.pipeline.kind) in candidates}
+    arms_measured = MeasuredArms.from_records(
+        candidates, rule.metric, uses, traits, settings.constraints, seed=settings.seed
+    )
+    inputs = DecisionInputs(prices, settings.traffic, settings.coverage, settings.margin, settings.values)
+    conclusion = conclude(candidates, differences, findings, arms_measured, inputs, rule)
     return Comparison(
         id=run_id,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -404,7 +412,7 @@ def _conclude(
         model=model.name,
         arms=tuple(arms),
         differences=differences,
-        recommendation=recommendation,
+        recommendation=conclusion.recommendation,
         findings=tuple(findings),
         settings=settings.to_json()
         | {
@@ -418,7 +426,38 @@ def _conclude(
         prices_as_of=prices.as_of,
         prices_source=prices.source,
         wall_s=0.0,
+        break_evens=conclusion.break_evens,
+        net_values=conclusion.net_values,
+        constraints=conclusion.constraints,
+        flips=conclusion.flips,
+        flip_map=conclusion.flip_map,
     )
+
+
+def _use(one: _Measured, settings: ComparisonSettings) -> ArmUse:
+    index, training = _built(one.arm)
+    return measure_use(
+        one.records,
+        model=one.arm.pipeline.model.name.removeprefix("openai:"),
+        embedder=settings.embedder.removeprefix("openai:"),
+        device=one.arm.device,
+        throughput_per_s=_throughput_per_s(one),
+        index=index,
+        training=training,
+        adapter_slowdown=settings.adapter_slowdown if one.arm.tuned and one.arm.device is not None else None,
+        judge=one.judge,
+        seed=settings.seed,
+    )
+
+
+def _traits(one: _Measured, latencies: Mapping[str, LatencySummary]) -> ArmTraits:
+    latency = latencies.get(one.arm.pipeline.kind)
+    p95_s = latency.p95_s if latency else None
+    return ArmTraits(one.arm.retrieves, one.arm.tuned, one.arm.device, p95_s, abstention_recall(one.records))
+
+
+def _throughput_per_s(one: _Measured) -> float:
+    return len(one.records) / one.wall_s if one.wall_s > 0 else 0.0
 
 
 def _summarise(
@@ -429,6 +468,7 @@ def _summarise(
     weights: Mapping[str, float],
     latencies: Mapping[str, LatencySummary],
     prices: PriceList,
+    uses: Mapping[str, ArmUse],
 ) -> ArmSummary:
     pipeline = one.arm.pipeline
     test = dataset.split(Split.TEST)
@@ -444,34 +484,18 @@ def _summarise(
         if name in CORPUS_METRICS
     )
     overall = summaries[0].interval
-    usage = mean_usage(one.records)
-    throughput_per_s = len(one.records) / one.wall_s if one.wall_s > 0 else 0.0
-    cost = None
-    if one.arm.role is ArmRole.CANDIDATE:
-        index, training = _built(one.arm)
-        use = measure_use(
-            one.records,
-            model=pipeline.model.name.removeprefix("openai:"),
-            embedder=settings.embedder.removeprefix("openai:"),
-            device=one.arm.device,
-            throughput_per_s=throughput_per_s,
-            index=index,
-            training=training,
-            adapter_slowdown=settings.adapter_slowdown if one.arm.tuned and one.arm.device is not None else None,
-            judge=one.judge,
-            seed=settings.seed,
-        )
-        cost = estimate_cost(use, prices, settings.traffic, accuracy=overall.estimate if overall else None)
+    use = uses.get(pipeline.kind)
+    accuracy = overall.estimate if overall else None
     return ArmSummary(
         kind=pipeline.kind,
         role=one.arm.role,
         label=one.arm.label,
         metrics=summaries,
-        usage_per_question=usage,
-        throughput_per_s=throughput_per_s,
+        usage_per_question=mean_usage(one.records),
+        throughput_per_s=_throughput_per_s(one),
         build_usage=pipeline.build_usage,
         latency=latencies.get(pipeline.kind),
-        cost=cost,
+        cost=estimate_cost(use, prices, settings.traffic, accuracy=accuracy) if use else None,
         n_questions=len(one.records),
         n_length_stopped=sum(record.answer.finish_reason == "length" for record in one.records),
     )

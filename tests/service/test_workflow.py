@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 N_TEST = 99
 N_BLOCKS = 2
-TIMES = frozenset({"created_at", "wall_s", "throughput_per_s", "latency", "latency_s", "cost", "usd"})
+MONEY = frozenset({"cost", "break_evens", "flips", "flip_map"})
+TIMES = MONEY | {"created_at", "wall_s", "throughput_per_s", "latency", "latency_s", "usd"}
 
 
 def timeless(value: Any) -> Any:

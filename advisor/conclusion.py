@@ -1,0 +1,107 @@
+"""What a comparison comes to: the verdict, and all that a team needs to defend it when something changes."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from advisor.break_even import break_evens
+from advisor.comparison import (
+    AuditFinding,
+    BreakEven,
+    ConstraintOutcome,
+    CostEstimate,
+    Flip,
+    FlipMap,
+    NetValue,
+    PairedDifference,
+    QuestionRecord,
+    Recommendation,
+)
+from advisor.constraints import check_constraints
+from advisor.cost import estimate_cost
+from advisor.decision_inputs import DecisionInputs, MeasuredArms
+from advisor.errors import EvaluationError
+from advisor.flip import find_flips, map_decision
+from advisor.net_value import net_value
+from advisor.recommendation import DecisionRule, recommend
+from advisor.slices import slice_weights
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """The fields of a comparison that follow from measurements and declared inputs alone."""
+
+    recommendation: Recommendation
+    break_evens: tuple[BreakEven, ...]
+    net_values: tuple[NetValue, ...]
+    constraints: tuple[ConstraintOutcome, ...]
+    flips: tuple[Flip, ...]
+    flip_map: FlipMap | None
+
+
+def conclude(
+    candidates: Mapping[str, Sequence[QuestionRecord]],
+    differences: Sequence[PairedDifference],
+    findings: Sequence[AuditFinding],
+    measured: MeasuredArms,
+    inputs: DecisionInputs,
+    rule: DecisionRule,
+) -> Conclusion:
+    """Verdict, break-even volumes, net values, constraints and flips.
+
+    Args:
+        candidates: Records of each candidate arm, those that `measured` was made from.
+        rule: With the margin and coverage of `inputs`.
+    Raises:
+        EvaluationError: coverage puts all the weight on slices without questions.
+    """
+    weights = slice_weights(measured.slices, measured.groups, coverage=inputs.coverage)
+    usd_per_month = measured.monthly_usd(inputs)
+    volume = inputs.traffic.queries_per_month
+    recommendation = recommend(
+        candidates,
+        differences,
+        findings,
+        usd_per_month,
+        rule,
+        weights,
+        out=measured.broken(usd_per_month),
+        values=inputs.values,
+        queries_per_month=volume,
+    )
+    estimates = {arm: estimate_cost(use, inputs.prices, inputs.traffic) for arm, use in measured.uses.items()}
+    costs = {arm: cost for arm, cost in estimates.items() if cost is not None}
+    constraints = tuple(
+        outcome
+        for arm, traits in measured.traits.items()
+        for outcome in check_constraints(
+            measured.constraints, arm, traits, costs[arm].monthly_usd if arm in costs else None
+        )
+    )
+    flips: tuple[Flip, ...] = ()
+    flip_map = None
+    if recommendation.arm is not None:
+        flips, flip_map = find_flips(measured, inputs), map_decision(measured, inputs)
+    return Conclusion(
+        recommendation,
+        break_evens(costs),
+        _net_values(measured, inputs, costs, weights),
+        constraints,
+        flips,
+        flip_map,
+    )
+
+
+def _net_values(
+    measured: MeasuredArms, inputs: DecisionInputs, costs: Mapping[str, CostEstimate], weights: Mapping[str, float]
+) -> tuple[NetValue, ...]:
+    if inputs.values is None:
+        return ()
+    volume = inputs.traffic.queries_per_month
+    # Where the questions bear no interval the recommendation has said so.
+    with suppress(EvaluationError):
+        return tuple(
+            net_value(measured.evidence, arm, cost, inputs.values, weights, queries_per_month=volume)
+            for arm, cost in costs.items()
+        )
+    return ()
