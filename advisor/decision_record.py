@@ -170,6 +170,7 @@ def record_decision(
     measured: MeasuredArms,
     inputs: DecisionInputs,
     *,
+    settings: Mapping[str, Any],
     model: str,
     results: str,
     valid_days: int = VALID_DAYS,
@@ -178,6 +179,7 @@ def record_decision(
 
     Args:
         measured: The candidates it was decided on.
+        settings: Those of the comparison, with absolute paths.
         model: Identity of the model; results: content of `results.jsonl`.
     Raises:
         ConfigError: impossible `valid_days`.
@@ -202,7 +204,7 @@ def record_decision(
         data=data_hashes(dataset),
         model=model,
         results_hash=text_hash(results),
-        settings={key: value for key, value in comparison.settings.items() if key != "training_curves"},
+        settings=dict(settings),
         versions=dict(comparison.versions),
         break_evens=comparison.break_evens,
         net_values=comparison.net_values,

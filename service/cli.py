@@ -19,6 +19,7 @@ from advisor.dataset import Task
 from lm.errors import ConfigError, TuningForkError
 from service.cli_advise import advise
 from service.cli_catalogue import catalogue
+from service.cli_recheck import recheck
 from service.data_directory import DataDirectory
 from service.settings import CANDIDATES, ComparisonSettings, bundled_datasets
 from service.terminal import plain_console, printable
@@ -175,6 +176,13 @@ def compare(
     abstention_usd: Annotated[
         float, typer.Option(help='What an "I don\'t know" costs you where an answer exists.')
     ] = 0.0,
+    prior: Annotated[
+        Path | None,
+        typer.Option(help="Answers to `tuningfork advise`, to set beside the evidence.", show_default=False),
+    ] = None,
+    valid_days: Annotated[
+        int, typer.Option(help="Days until the decision on file wants a new look; see `tuningfork recheck`.")
+    ] = 90,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run Python code that comes with a model.")
     ] = False,
@@ -220,6 +228,8 @@ def compare(
             min_abstention_recall,
         ),
         values=_answer_values(right_answer_usd, wrong_answer_usd, abstention_usd),
+        prior=prior,
+        valid_days=valid_days,
         trust_remote_code=trust_remote_code,
     )
     directory = DataDirectory.from_environment(home)
@@ -453,6 +463,7 @@ def _comparison_table(directory: DataDirectory, ids: list[str]) -> Table:
 
 app.command()(advise)
 app.command()(catalogue)
+app.command()(recheck)
 
 
 def _show(text: str) -> None:

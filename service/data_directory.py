@@ -12,6 +12,7 @@ from lm.errors import ConfigError
 REPORT_FILE = "report.json"
 RECORDS_FILE = "results.jsonl"
 SETTINGS_FILE = "settings.json"
+DECISION_FILE = "decision.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,8 @@ class ComparisonSettings:
             weights, than with the adapter merged into them.
         constraints: What an arm must fulfil to be shipped at all.
         values: What answers are worth, or None to compare arms by score.
+        prior: A file of answers to the questionnaire, to set beside the evidence, or None.
+        valid_days: How long the decision may be relied on unchecked.
     """
 
     dataset: str
@@ -66,6 +68,8 @@ class ComparisonSettings:
     adapter_slowdown: float = 1.0
     constraints: Constraints = Constraints()
     values: AnswerValues | None = None
+    prior: Path | None = None
+    valid_days: int = 90
     trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
@@ -93,6 +97,8 @@ class ComparisonSettings:
             raise ConfigError(f"seed is {self.seed}; give a whole number from 0 to {2**32 - 1}")
         if not 0 <= self.margin < 1:
             raise ConfigError(f"margin is {self.margin}; give a difference in score units, at least 0 and below 1")
+        if not 1 <= self.valid_days <= 3650:
+            raise ConfigError(f"valid_days is {self.valid_days}; give a whole number of days from 1 to 3650")
         if not 0 <= self.coverage <= 1:
             raise ConfigError(f"coverage is {self.coverage}; give a share between 0 and 1")
         if not 1 <= self.adapter_slowdown < float("inf"):
@@ -116,6 +122,7 @@ class ComparisonSettings:
             embedder=_resolved_spec(self.embedder),
             judge=_resolved_spec(self.judge) if self.judge else None,
             prices=self.prices.expanduser().resolve() if self.prices else None,
+            prior=self.prior.expanduser().resolve() if self.prior else None,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -123,6 +130,7 @@ class ComparisonSettings:
         raw = asdict(self)
         raw["pipelines"] = list(self.pipelines)
         raw["prices"] = str(self.prices) if self.prices else None
+        raw["prior"] = str(self.prior) if self.prior else None
         return raw
 
     @classmethod
@@ -132,6 +140,7 @@ class ComparisonSettings:
         known["pipelines"] = tuple(known["pipelines"])
         known["task"] = Task(known["task"]) if known.get("task") else None
         known["prices"] = Path(known["prices"]) if known.get("prices") else None
+        known["prior"] = Path(known["prior"]) if known.get("prior") else None
         known["traffic"] = Traffic(**known["traffic"])
         known["constraints"] = Constraints(**known.get("constraints", {}))
         known["values"] = AnswerValues(**known["values"]) if known.get("values") else None

@@ -31,13 +31,17 @@ from advisor.cost import estimate_cost
 from advisor.dataset import Dataset, Example, Split, Task
 from advisor.dataset_files import load_dataset
 from advisor.decision_inputs import DecisionInputs, MeasuredArms
+from advisor.decision_record import record_decision, write_record
 from advisor.errors import EvaluationError
 from advisor.failure import ArmNature, classify_failure
 from advisor.metrics.corpus import CORPUS_METRICS
 from advisor.metrics.registry import JUDGE_METRICS, RETRIEVAL_METRICS, metrics_for
 from advisor.normalisation import normalise
 from advisor.prices import PriceList, load_prices
+from advisor.prior_check import confront
 from advisor.prompt import question_turn, reference_text
+from advisor.questionnaire import Answer as GivenAnswer
+from advisor.questionnaire import prior, read_answers
 from advisor.recommendation import DecisionRule
 from advisor.report.failures import is_wrong
 from advisor.report.formats import REPORT_FILES, REPORT_FORMATS
@@ -51,7 +55,14 @@ from lm.errors import LanguageModelError
 from lm.language_model import LanguageModel
 from lm.metered_model import MeteredModel
 from service.answer_log import AnswerLog
-from service.data_directory import RECORDS_FILE, REPORT_FILE, SETTINGS_FILE, DataDirectory, write_whole
+from service.data_directory import (
+    DECISION_FILE,
+    RECORDS_FILE,
+    REPORT_FILE,
+    SETTINGS_FILE,
+    DataDirectory,
+    write_whole,
+)
 from service.progress import OnProgress, Progress, silent
 from service.sampling import limit_dataset
 from service.settings import ComparisonSettings
@@ -136,10 +147,16 @@ def load_limited_dataset(settings: ComparisonSettings) -> Dataset:
     )
 
 
-def comparison_id(settings: ComparisonSettings, dataset: Dataset, model_identity: str, prices: PriceList) -> str:
+def comparison_id(
+    settings: ComparisonSettings,
+    dataset: Dataset,
+    model_identity: str,
+    prices: PriceList,
+    answers: Mapping[str, GivenAnswer] | None = None,
+) -> str:
     """Data set's name and a hash of all that decides the report: the same command gives the same id."""
     digest = code_digest("lm", "rag", "finetune", "advisor", "advisor.metrics", "advisor.report", "service")
-    raw = settings.to_json() | {"dataset": "", "prices": asdict(prices)}
+    raw = settings.to_json() | {"dataset": "", "prices": asdict(prices), "prior": answers}
     return (
         f"{dataset.card.name}-{stage_key(raw, dataset.content_hash, model_identity, library_versions(), digest)[:10]}"
     )
@@ -160,8 +177,9 @@ def run_comparison(
     """
     started = time.perf_counter()
     prices = load_prices(settings.prices)
+    answers = read_answers(settings.prior) if settings.prior is not None else None
     dataset = load_limited_dataset(settings)
-    run_id = comparison_id(settings, dataset, model_identity, prices)
+    run_id = comparison_id(settings, dataset, model_identity, prices, answers)
     folder = directory.comparison(run_id)
     if finished := _read_finished(folder):
         return finished
@@ -174,15 +192,36 @@ def run_comparison(
     finally:
         composition.close()
     findings += [finding for one in measured for finding in one.arm.findings]
-    comparison = _conclude(settings, dataset, model, measured, latencies, metrics, findings, prices, run_id)
+    arms_measured = _measured_arms(measured, latencies, metrics[0].name, settings)
+    inputs = DecisionInputs(prices, settings.traffic, settings.coverage, settings.margin, settings.values)
+    comparison = _conclude(
+        settings, dataset, model, measured, latencies, metrics, findings, arms_measured, inputs, run_id
+    )
+    if answers is not None:
+        comparison = replace(comparison, prior_check=confront(prior(answers), comparison))
     comparison = replace(comparison, wall_s=time.perf_counter() - started)
-    _write_reports(folder, settings, comparison, [record for one in measured for record in one.records], on_progress)
+    records = [record for one in measured for record in one.records]
+    results = "".join(record_line(record) + "\n" for record in records)
+    decision = record_decision(
+        comparison,
+        dataset,
+        arms_measured,
+        inputs,
+        settings=settings.resolved().to_json(),
+        model=model_identity,
+        results=results,
+        valid_days=settings.valid_days,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / RECORDS_FILE, results)
+    write_whole(folder / DECISION_FILE, write_record(decision))
+    _write_reports(folder, settings, comparison, records, on_progress)
     return comparison
 
 
 def _read_finished(folder: Path) -> Comparison | None:
     """The comparison in a folder, if all its files are there and the report can be read; otherwise it is made anew."""
-    needed = (RECORDS_FILE, SETTINGS_FILE, *REPORT_FILES.values())
+    needed = (RECORDS_FILE, SETTINGS_FILE, DECISION_FILE, *REPORT_FILES.values())
     if not all((folder / name).is_file() for name in needed):
         return None
     with suppress(EvaluationError, UnicodeDecodeError):
@@ -197,8 +236,6 @@ def _write_reports(
     records: Sequence[QuestionRecord],
     on_progress: OnProgress,
 ) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / RECORDS_FILE, "".join(record_line(record) + "\n" for record in records))
     write_whole(folder / SETTINGS_FILE, json.dumps(settings.resolved().to_json(), indent=2))
     # The JSON report marks the comparison as finished, so it comes last.
     names = sorted(REPORT_FORMATS, key=lambda name: name == "json")
@@ -380,14 +417,15 @@ def _conclude(
     latencies: Mapping[str, LatencySummary],
     metrics: Sequence[Metric],
     findings: list[AuditFinding],
-    prices: PriceList,
+    arms_measured: MeasuredArms,
+    inputs: DecisionInputs,
     run_id: str,
 ) -> Comparison:
     test = dataset.split(Split.TEST)
     slices = [dataset.slice_of(example) for example in test]
     weights = slice_weights(slices, [example.group for example in test], coverage=settings.coverage)
     rule = DecisionRule(metrics[0].name, settings.margin, settings.coverage, settings.seed)
-    uses = {m.arm.pipeline.kind: _use(m, settings) for m in measured if m.arm.role is ArmRole.CANDIDATE}
+    prices, uses = inputs.prices, arms_measured.uses
     arms = [_summarise(one, dataset, settings, metrics, weights, latencies, prices, uses) for one in measured]
     findings = findings + audit_arms(arms, dataset, rule.metric)
     candidates = {m.arm.pipeline.kind: m.records for m in measured if m.arm.role is ArmRole.CANDIDATE}
@@ -395,11 +433,6 @@ def _conclude(
     # Where too little was scored for any difference, the recommendation says so in its own words.
     with suppress(EvaluationError):
         differences = paired_differences(candidates, rule.metric, weights=weights, seed=settings.seed)
-    traits = {kind: _traits(m, latencies) for m in measured if (kind := m.arm.pipeline.kind) in candidates}
-    arms_measured = MeasuredArms.from_records(
-        candidates, rule.metric, uses, traits, settings.constraints, seed=settings.seed
-    )
-    inputs = DecisionInputs(prices, settings.traffic, settings.coverage, settings.margin, settings.values)
     conclusion = conclude(candidates, differences, findings, arms_measured, inputs, rule)
     return Comparison(
         id=run_id,
@@ -431,6 +464,21 @@ def _conclude(
         constraints=conclusion.constraints,
         flips=conclusion.flips,
         flip_map=conclusion.flip_map,
+    )
+
+
+def _measured_arms(
+    measured: Sequence[_Measured], latencies: Mapping[str, LatencySummary], metric: str, settings: ComparisonSettings
+) -> MeasuredArms:
+    """What the decision is made from: the candidates' scores, and what each takes."""
+    candidates = {one.arm.pipeline.kind: one for one in measured if one.arm.role is ArmRole.CANDIDATE}
+    return MeasuredArms.from_records(
+        {kind: one.records for kind, one in candidates.items()},
+        metric,
+        {kind: _use(one, settings) for kind, one in candidates.items()},
+        {kind: _traits(one, latencies) for kind, one in candidates.items()},
+        settings.constraints,
+        seed=settings.seed,
     )
 
 

@@ -109,8 +109,8 @@ def decided(
         flips=(Flip("queries_per_month", 1000, None, FlipPoint(12_000.0, "fine-tuned"), 0, 1e9),),
     )  # fmt: skip
     return record_decision(
-        comparison, DATASET, measured(candidates, constraints), INPUTS, model="m-1", results="rows",
-        valid_days=valid_days,
+        comparison, DATASET, measured(candidates, constraints), INPUTS,
+        settings={"dataset": "/x"}, model="m-1", results="rows", valid_days=valid_days,
     )  # fmt: skip
 
 
@@ -134,7 +134,7 @@ def test_a_record_holds_all_it_was_decided_on_and_is_read_back_equal() -> None:
     assert record.expires_on == "2026-05-30"
     assert set(record.data) == {DOCUMENTS, TRAINING, TEST, CARD}
     assert record.flips[0].above == FlipPoint(12_000.0, "fine-tuned")
-    assert "training_curves" not in record.settings
+    assert record.settings == {"dataset": "/x"}
     assert record.monthly_usd["rag"] == pytest.approx(1.0)
 
 

@@ -50,7 +50,7 @@ def test_a_run_writes_all_reports_records_and_settings(workplace: "Workplace") -
     comparison = workplace.run()
     folder = workplace.directory.comparison(comparison.id)
     assert {path.name for path in folder.iterdir()} == {
-        "report.json", "report.md", "report.html", "junit.xml", "results.jsonl", "settings.json",
+        "report.json", "report.md", "report.html", "junit.xml", "results.jsonl", "settings.json", "decision.json",
     }  # fmt: skip
     assert len((folder / "results.jsonl").read_text().splitlines()) == 3 * N_TEST
     assert [arm.kind for arm in comparison.arms] == ["base", "few-shot", "majority"]
