@@ -64,8 +64,8 @@ def advise(
         typer.echo(to_json(to_plain(recommendation), indent=2))
         return
     _print(_OUT, recommendation)
-    file = save or answers or "ANSWERS"
-    _OUT.print(f"Measure it: tuningfork compare DATASET --prior {file}", soft_wrap=True)
+    file = save or answers
+    _OUT.print(f"Measure it: tuningfork compare DATASET{f' --prior {file}' if file else ''}", soft_wrap=True)
 
 
 def _ask_all() -> dict[str, Answer]:

@@ -108,10 +108,11 @@ def test_a_record_is_found_by_path_folder_and_comparison(decided: Path, workplac
         find_record(DataDirectory(workplace.directory.root / "none"), "latest")
 
 
-@pytest.mark.parametrize("option", [{"coverage": 1.5}, {"margin": -1.0}])
-def test_impossible_values_are_refused_by_name(decided: Path, option: dict[str, float]) -> None:
-    with pytest.raises(TuningForkError, match=next(iter(option))):
-        check(decided, **option)
+def test_impossible_values_are_refused_by_name(decided: Path) -> None:
+    with pytest.raises(TuningForkError, match="coverage"):
+        check(decided, coverage=1.5)
+    with pytest.raises(TuningForkError, match="margin"):
+        check(decided, margin=-1.0)
 
 
 def test_a_run_that_lost_its_record_writes_it_anew_without_asking(decided: Path, workplace: "Workplace") -> None:
