@@ -71,7 +71,7 @@ class HeldOutSource:
         asked = shared[0]
         entities: list[str] = []
         while len(entities) < n_passages:
-            entity = self._entity()
+            entity = self.entity()
             if entity not in entities:
                 entities.append(entity)
         target = self.rng.randrange(n_passages)
@@ -85,7 +85,8 @@ class HeldOutSource:
         question = self.rng.choice(asked.questions).replace("{e}", entities[target])
         return Item((reading_turn(passages, capitalised(question)),), (answer,))
 
-    def _entity(self) -> str:
+    def entity(self) -> str:
+        """A thing of a kind and a name that training has not."""
         name = self.rng.choice(_NAME_STARTS) + self.rng.choice(_NAME_ENDS)
         kind = self.rng.choice(KINDS)
         return self.rng.choice((f"the {name} {kind}", f"{name}", f"the {kind} of {name}"))
@@ -135,7 +136,7 @@ def closed_book_items(n: int, seed: int = 0) -> list[Item]:
     source = HeldOutSource(seed)
     items = []
     for _ in range(n):
-        question = source.rng.choice(source.rng.choice(source.attributes).questions).replace("{e}", source._entity())
+        question = source.rng.choice(source.rng.choice(source.attributes).questions).replace("{e}", source.entity())
         items.append(Item((reading_turn((), capitalised(question)),), (ABSTENTION,)))
     return items
 

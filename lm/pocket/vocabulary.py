@@ -89,7 +89,7 @@ QUANTITY_UNITS = {
 }
 DURATION_UNITS = {
     "warrant|guarant|cover|stocked|parts|contract|sign up|lease|loan|records|support": "years|months|years",
-    "deliver|return|refund|money back|notice|cancel|withdraw|change my mind|trial": "days|weeks|working days|business days",
+    "deliver|return|refund|money back|notice|cancel|withdraw|trial": "days|weeks|working days|business days",
     "repl[iy]|answer|decision|complain|repair|arrive": "days|weeks|working days|business days|hours",
     "clean|filter|replace|inspect|lift|service|descale|every|often": "weeks|months|days|years|uses",
     "charge|charging|dry|cook|bake|heat|hot|cool|run|cycle|programme|full|half": "minutes|hours|minutes",
