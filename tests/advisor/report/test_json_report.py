@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.comparison import Comparison, Interval
+from advisor.comparison import (
+    BreakEven,
+    Comparison,
+    ConstraintOutcome,
+    Flip,
+    FlipMap,
+    FlipPoint,
+    Interval,
+    NetValue,
+)
 from advisor.errors import EvaluationError
 from advisor.report.json_report import SCHEMA_VERSION, json_report, read_comparison
 
@@ -20,6 +29,30 @@ def test_hostile_text_comes_back_equal(hostile_comparison):
 
     assert read_comparison(text) == hostile_comparison
     text.encode("utf-8")
+
+
+def test_what_would_change_the_verdict_comes_back_equal(comparison):
+    interval = Interval(1.0, 0.5, 1.5)
+    full = replace(
+        comparison,
+        break_evens=(BreakEven("rag", "base", None, 10.0, None, "base", "base"),),
+        net_values=(NetValue("rag", interval, interval),),
+        constraints=(ConstraintOutcome("rag", "max_p95_latency_s", None, 1.0, None, "unknown"),),
+        flips=(Flip("coverage", None, FlipPoint(0.2, None), None, 0.0, 1.0, "note"),),
+        flip_map=FlipMap("x", (1.0, 2.0), 1.0, "y", (0.5,), 0.5, (("rag", None),)),
+    )
+    assert read_comparison(json_report(full)) == full
+
+
+def test_a_report_from_before_these_fields_loads(comparison):
+    content = json.loads(json_report(comparison))
+    for name in ("break_evens", "net_values", "constraints", "flips", "flip_map"):
+        del content[name]
+    cost_fields = ("serve_interval", "monthly_interval", "fixed_usd_per_month", "index_usd", "training_usd")
+    for arm in content["arms"]:
+        for name in cost_fields if arm["cost"] else ():
+            del arm["cost"][name]
+    assert read_comparison(json.dumps(content)) == comparison
 
 
 @given(
