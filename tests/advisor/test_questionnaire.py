@@ -167,6 +167,18 @@ def test_products_of_answers_count_and_need_both() -> None:
     assert points(recommended(alone)) == points(recommended(NARROW_LABELS))
 
 
+def test_ranges_of_numbers_meet_without_overlap() -> None:
+    few, some, enough = (
+        [reason.text for one in recommended(NARROW_LABELS | {"labelled_examples": n}).ranking for reason in one.reasons]
+        for n in (49, 50, 200)
+    )
+    lottery = "With fewer than 50 examples tuning is a lottery; show them in the prompt."
+    little = "Fewer than 200 examples are little for tuning."
+    assert (lottery in few, little in few) == (True, False)
+    assert (lottery in some, little in some) == (False, True)
+    assert (lottery in enough, little in enough) == (False, False)
+
+
 def test_a_caution_moves_no_points() -> None:
     cautious = recommended(LONG_TAIL | {"languages": "less-common"})
     assert points(cautious) == points(recommended(LONG_TAIL))
