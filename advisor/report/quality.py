@@ -14,6 +14,7 @@ SLICE_MEANING = {
     Slice.SEEN_FACT: "The fact was asked in training, in other words: tuning can have learnt it.",
     Slice.UNSEEN_FACT: "Only the documents hold the fact: tuning on questions cannot know it, retrieval can find it.",
     Slice.UNANSWERABLE: "No document answers the question: the right answer is to say so.",
+    Slice.NEW_CASE: "A case that training did not show: tuning and examples can have learnt the form of its answer.",
 }
 
 
