@@ -1,0 +1,176 @@
+"""The installed command as a user has it: real model, real embedder, real processes, real signals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+TUNINGFORK = Path(sys.executable).with_name("tuningfork")
+BUNDLED = Path(__file__).resolve().parents[2] / "datasets" / "appliance-support"
+ARMS = ("base", "few-shot", "rag", "fine-tuned", "hybrid")
+N_DOCUMENTS = 12
+N_QUESTIONS = {"train": 12, "validation": 4, "test": 24}
+DEADLINE_S = 300
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """A data set of a dozen real documents and a data directory."""
+
+    dataset: Path
+    home: Path
+
+    @property
+    def compare(self) -> tuple[str, ...]:
+        return ("compare", str(self.dataset), "--max-epochs", "2")
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [TUNINGFORK, *arguments],
+            env=os.environ | {"TUNING_FORK_HOME": str(self.home), "COLUMNS": "80"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+
+    def run(self, *arguments: str, typed: str = "") -> str:
+        """Standard output of a command that succeeds."""
+        with self.start(*arguments) as process:
+            out, err = process.communicate(typed, timeout=DEADLINE_S)
+        assert process.returncode == 0, err
+        assert "Traceback" not in err
+        return out
+
+    def run_until(self, is_reached: Callable[[], bool], end: signal.Signals) -> tuple[int, str]:
+        """Start comparing, send a signal as soon as something is reached; exit code and standard error."""
+        with self.start(*self.compare) as process:
+            deadline = time.monotonic() + DEADLINE_S
+            while not is_reached():
+                assert process.poll() is None, "the run ended before it could be stopped"
+                assert time.monotonic() < deadline
+                try:
+                    process.wait(timeout=0.02)
+                except subprocess.TimeoutExpired:
+                    continue
+            process.send_signal(end)
+            _, err = process.communicate(timeout=DEADLINE_S)
+        return process.returncode, err
+
+    def answer_logs(self) -> dict[str, int]:
+        """Name and modification time of each file with answers in it."""
+        folder = self.home / "stages" / "answers"
+        return {path.name: path.stat().st_mtime_ns for path in folder.glob("*.jsonl") if path.stat().st_size}
+
+    def report(self) -> Any:
+        (path,) = self.home.glob("comparisons/*/report.json")
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    def scored_answers(self) -> list[Any]:
+        """Every answer with its scores, without seconds."""
+        (path,) = self.home.glob("comparisons/*/results.jsonl")
+        rows = map(json.loads, path.read_text(encoding="utf-8").split("\n")[:-1])
+        return [(row["arm"], row["example_id"], row["answer"]["text"], row["scores"]) for row in rows]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "kettles"
+    folder.mkdir()
+    documents = (BUNDLED / "documents.jsonl").read_text(encoding="utf-8").splitlines()[:N_DOCUMENTS]
+    kept = {json.loads(line)["id"] for line in documents}
+    questions = []
+    left = dict(N_QUESTIONS)
+    for line in (BUNDLED / "questions.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        if set(row.get("document_ids", ())) <= kept and left[row["split"]]:
+            left[row["split"]] -= 1
+            questions.append(line)
+    assert not any(left.values())
+    (folder / "documents.jsonl").write_text("\n".join(documents) + "\n", encoding="utf-8")
+    (folder / "questions.jsonl").write_text("\n".join(questions) + "\n", encoding="utf-8")
+    (folder / "dataset.toml").write_text((BUNDLED / "dataset.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workplace, str]:
+    """A whole comparison and what it printed."""
+    workplace = Workplace(dataset, tmp_path_factory.mktemp("home"))
+    return workplace, workplace.run(*workplace.compare)
+
+
+def verdict(out: str) -> str:
+    """What is printed after the progress lines."""
+    return out[out.index("appliance-support: ") :]
+
+
+def test_all_arms_are_measured_and_the_tables_fit(finished: tuple[Workplace, str]) -> None:
+    workplace, out = finished
+    report = workplace.report()
+    assert [arm["kind"] for arm in report["arms"]] == [*ARMS, "majority", "oracle-context"]
+    assert {arm["n_questions"] for arm in report["arms"]} == {N_QUESTIONS["test"]}
+    tables = verdict(out).split("Report: ")[0]
+    assert max(map(len, tables.splitlines())) <= 80
+    assert all(f"  {arm} " in tables for arm in ARMS)
+
+
+def test_the_same_command_again_shows_the_same_and_asks_nothing(finished: tuple[Workplace, str]) -> None:
+    workplace, out = finished
+    before = workplace.answer_logs()
+    again = workplace.run(*workplace.compare)
+    assert again.strip() == verdict(out).strip()
+    assert workplace.answer_logs() == before
+
+
+def test_reports_come_in_every_format(finished: tuple[Workplace, str]) -> None:
+    workplace, _ = finished
+    starts = {"json": "{", "md": "#", "html": "<!doctype html>", "xml": "<?xml"}
+    for name, start in starts.items():
+        assert workplace.run("report", "latest", "--format", name).lower().startswith(start)
+
+
+def test_a_question_is_answered_with_its_passages(finished: tuple[Workplace, str]) -> None:
+    workplace, _ = finished
+    out = workplace.run("ask", "latest", "How long is the warranty?", "--pipeline", "rag")
+    assert "[1] " in out
+    assert "tokens in" in out
+
+
+def test_questions_typed_one_a_line_are_all_answered_by_the_tuned_model(finished: tuple[Workplace, str]) -> None:
+    workplace, _ = finished
+    out = workplace.run("ask", "latest", "--pipeline", "fine-tuned", typed="Why?\n\nHow long?\nexit\n")
+    assert out.count("tokens in") == 2
+
+
+def test_a_run_stopped_and_then_killed_goes_on_and_ends_like_one_that_was_not(
+    finished: tuple[Workplace, str], tmp_path: Path
+) -> None:
+    whole, _ = finished
+    workplace = Workplace(whole.dataset, tmp_path)
+    code, err = workplace.run_until(lambda: len(workplace.answer_logs()) >= 1, signal.SIGINT)
+    assert code == 130
+    assert "the same command goes on from there" in err
+    assert "Traceback" not in err
+    first = workplace.answer_logs()
+    assert workplace.run_until(lambda: len(workplace.answer_logs()) > len(first), signal.SIGKILL)[0] == -signal.SIGKILL
+    assert not list(workplace.home.glob("comparisons/*/report.json"))
+    workplace.run(*workplace.compare)
+    logs = workplace.answer_logs()
+    assert {name: logs[name] for name in first} == first
+    assert workplace.scored_answers() == whole.scored_answers()
+    mine, theirs = workplace.report(), whole.report()
+    for key in ("hashes", "differences", "dataset_hash"):
+        assert mine[key] == theirs[key], key
+    assert [arm["metrics"] for arm in mine["arms"]] == [arm["metrics"] for arm in theirs["arms"]]
