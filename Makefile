@@ -9,7 +9,7 @@ DATASET ?= appliance-support
 export OMP_WAIT_POLICY ?= PASSIVE
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: setup run test lint types contracts unit help-docs clean
+.PHONY: setup run test lint types contracts unit simulate help-docs clean
 setup: $(VENV)/.ok
 $(VENV)/.ok: pyproject.toml constraints.txt
 	$(PY) -m venv $(VENV)
@@ -34,6 +34,9 @@ contracts: setup
 	$(BIN)/lint-imports
 unit: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q
+
+simulate: setup
+	$(BIN)/python -m benchmarks.simulate
 
 help-docs: setup
 	$(BIN)/python -m service.cli_help > docs/cli.md

@@ -110,6 +110,11 @@ class Race:
         """Blocks added so far."""
         return max(len(scores) for scores in self._scores)
 
+    @property
+    def n_evaluations(self) -> int:
+        """Answers asked for so far, over all arms."""
+        return sum(self._n_asked(i) for i in range(len(self._names)))
+
     def next_block(self) -> RaceBlock | None:
         """What to ask `arms` now; None when nothing is left to decide or to ask."""
         if is_too_small(self._plan) or self.n_blocks == len(self._plan.blocks) or not self._active:
@@ -147,8 +152,9 @@ class Race:
         )
         by_floor = Payoffs(np.array([floor[a] - floor[b] for a, b in pairs]), block.worths)
         by_top = Payoffs(np.array([floor[a] - top[b] for a, b in pairs]), block.worths)
-        self._ahead[first, second] += log_wealth(by_floor, 0.0)
-        self._better[first, second] += log_wealth(by_top, 0.0)
+        ahead = log_wealth(by_floor, 0.0)
+        self._ahead[first, second] += ahead
+        self._better[first, second] += log_wealth(by_top, 0.0) if (by_top.values != by_floor.values).any() else ahead
         self._not_worse[first, second] += log_wealth(by_floor, -self._rule.margin)
         self._within |= log_evidence(self._not_worse) >= self._threshold
 
@@ -231,7 +237,7 @@ class Race:
             behind=frozenset(self._names[i] for i in self._behind if i in self._active),
             n_unscored={self._names[i]: self._n_unscored(i) for i in self._active},
             n_questions=sum(len(block.questions) for block in self._plan.blocks[: self.n_blocks]),
-            n_evaluations=sum(self._n_asked(i) for i in range(len(self._names))),
+            n_evaluations=self.n_evaluations,
             n_evaluations_in_full=len(self._names) * self._plan.n_questions,
         )
         return RaceResult(recommend_from_race(outcome, usd_per_month, findings, self._rule), outcome)

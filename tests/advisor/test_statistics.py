@@ -2,13 +2,13 @@
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from advisor.comparison import Interval
 from advisor.errors import EvaluationError
 from advisor.statistics import (
     ScoreTable,
@@ -22,6 +22,7 @@ from advisor.statistics import (
     questions_needed,
     wilson_interval,
 )
+from benchmarks.simulations import COVERAGE, clustered_scores, holds, names, replayed, share_of_claims_among_equal_arms
 
 N_REPLAYS = 2_000
 
@@ -86,17 +87,6 @@ def test_questions_needed_grow_with_the_square_of_the_effect() -> None:
     assert questions_needed(0.014008, 0.01, 100) in (400, 401)
     assert questions_needed(0.0, 0.01, 100) is None
     assert questions_needed(0.1, 0.0, 100) is None
-
-
-def clustered_scores(rng: np.random.Generator, n_clusters: int, size: int, mean: float) -> np.ndarray:
-    """Binary scores whose probability varies by cluster (beta, intra-cluster correlation .35)."""
-    concentration = 1 / 0.35 - 1
-    probability = rng.beta(mean * concentration, (1 - mean) * concentration, n_clusters)
-    return (rng.random((n_clusters, size)) < probability[:, None]).astype(float).ravel()
-
-
-def names(n_clusters: int, size: int = 1) -> list[str]:
-    return [f"c{i}" for i in range(n_clusters) for _ in range(size)]
 
 
 def test_the_bootstrap_is_seeded() -> None:
@@ -207,83 +197,20 @@ def test_a_slice_that_most_resamples_miss_is_refused() -> None:
         mean_interval(np.ones(32), names(32), slices=slices, weights={"s": 0.4, "rare": 0.3, "rarer": 0.3})
 
 
-def iid_binary_mean(rng: np.random.Generator) -> Interval:
-    return mean_interval((rng.random(150) < 0.7).astype(float), names(150))
-
-
-def iid_graded_mean(rng: np.random.Generator) -> Interval:
-    return mean_interval(rng.beta(2, 1, 100), names(100), n_resamples=1_000)
-
-
-def iid_binary_difference(rng: np.random.Generator) -> Interval:
-    shared, own = rng.random(100), rng.random(100)
-    first = shared < 0.7
-    second = np.where(own < 0.5, shared < 0.6, rng.random(100) < 0.6)
-    return paired_bootstrap(first.astype(float), second.astype(float), names(100), n_resamples=1_000)[0]
-
-
-def clustered_mean(rng: np.random.Generator) -> Interval:
-    return mean_interval(clustered_scores(rng, 60, 8, 0.6), names(60, 8), n_resamples=1_000)
-
-
-def clustered_mean_near_one(rng: np.random.Generator) -> Interval:
-    return mean_interval(clustered_scores(rng, 60, 8, 0.92), names(60, 8), n_resamples=1_000)
-
-
-def clustered_difference(rng: np.random.Generator) -> Interval:
-    first, second = clustered_scores(rng, 60, 8, 0.7), clustered_scores(rng, 60, 8, 0.6)
-    return paired_bootstrap(first, second, names(60, 8), n_resamples=1_000)[0]
-
-
 def test_the_simulated_clusters_have_a_design_effect_of_three() -> None:
     rng = np.random.default_rng(0)
     means = np.array([clustered_scores(rng, 60, 8, 0.6).mean() for _ in range(N_REPLAYS)])
     assert means.var() / (0.6 * 0.4 / 480) > 3
 
 
-@pytest.mark.parametrize(
-    ("replay", "truth"),
-    [
-        (iid_binary_mean, 0.7),
-        (iid_graded_mean, 2 / 3),
-        (iid_binary_difference, 0.1),
-        (clustered_mean, 0.6),
-        (clustered_mean_near_one, 0.92),
-        (clustered_difference, 0.1),
-    ],
-)
-def test_95_percent_intervals_hold_the_truth_93_to_97_times_in_100(
-    replay: Callable[[np.random.Generator], Interval], truth: float
-) -> None:
-    intervals = [replay(np.random.default_rng([11, i])) for i in range(N_REPLAYS)]
-    share = float(np.mean([interval.low <= truth <= interval.high for interval in intervals]))
-    assert 0.93 <= share <= 0.97
+@pytest.mark.parametrize("name", COVERAGE)
+def test_95_percent_intervals_hold_the_truth_93_to_97_times_in_100(name: str) -> None:
+    replay, truth = COVERAGE[name]
+    assert 0.93 <= replayed(partial(holds, replay, truth), n_replays=N_REPLAYS, seed=11) <= 0.97
 
 
 def test_of_five_equal_arms_a_difference_is_claimed_in_at_most_5_percent_of_runs() -> None:
-    rng = np.random.default_rng(12)
-    n_arms, n_clusters, size = 5, 60, 4
-    arms = [f"{replay}-{arm}" for replay in range(N_REPLAYS) for arm in range(n_arms)]
-    values = np.empty((len(arms), n_clusters * size))
-    for replay in range(N_REPLAYS):
-        difficulty = rng.normal(0.3, 0.6, n_clusters)[:, None]
-        for arm in range(n_arms):  # arms share what makes a document hard, as real ones do
-            right = difficulty + rng.normal(0, 0.5, (n_clusters, 1)) + rng.normal(0, 1, (n_clusters, size)) > 0
-            values[replay * n_arms + arm] = right.ravel()
-    # All replays are columns of one bootstrap, each with its own data: what 2,000 calls would give, in seconds.
-    clusters = tuple(names(n_clusters, size))
-    joint = bootstrap_arms(
-        ScoreTable(tuple(arms), values, ("s",) * len(clusters), clusters, {"s": 1}), n_resamples=2_000
-    )
-    n_false = 0
-    for replay in range(N_REPLAYS):
-        own = joint.resampled[:, replay * n_arms : (replay + 1) * n_arms]
-        p_values = [
-            bootstrap_p_value(own[:, first] - own[:, second], n_clusters)
-            for first, second in itertools.combinations(range(n_arms), 2)
-        ]
-        n_false += min(holm(p_values)) < 0.05
-    assert n_false / N_REPLAYS <= 0.05
+    assert share_of_claims_among_equal_arms(N_REPLAYS, seed=12) <= 0.05
 
 
 def test_the_false_winner_simulation_uses_the_p_value_that_is_reported() -> None:

@@ -1,0 +1,254 @@
+"""Run every simulation in full and write docs/simulations.md.
+
+python -m benchmarks.simulate --n-workers 2
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from benchmarks import simulations as sim
+
+INTRODUCTION = """# Simulations
+
+Comparisons whose truth is known, replayed with fresh data: how often the statistics are wrong, and what a race saves.
+Written by
+
+    make simulate        # python -m benchmarks.simulate
+
+The functions are in `benchmarks/simulations.py`; `make test` runs the same ones with fewer replays. Every replay has a
+generator of its own, seeded with (seed, number), so that the figures come out the same on any number of processes. The
+standard error of a share p after n replays is sqrt(p (1 - p) / n): .5 points for 5 % of 2,000.
+
+Unless a row says otherwise there are five binary arms on 300 questions in blocks of 20, latent normal with correlation
+.5 between arms, a margin of 2 points and alpha .05 over all pairs of arms.
+"""
+
+AFTER_EQUAL = """
+A t-test repeated until it is significant finds a winner between equals in about 30 % of runs, and in more the longer it
+goes on; [ADR 6](adr/0006-anytime-valid-race.md) says what is done instead. A race errs more rarely than alpha allows,
+since neither the union bound over pairs nor Ville's inequality is exact in 300 questions.
+"""
+
+AFTER_SAVING = """
+"A true gap of .2" between five arms is read as each arm that much below the next. Where all four rivals are
+that close to the best none can be let go early, and the bound is missed. At a gap of .1 it is out of reach: a
+bet that knew beforehand how two such arms are distributed (correlation .5) needs about {narrow:.0f} questions on
+average for the evidence that alpha shared over ten pairs asks for, and there are 300. At .2 it needs {wide:.0f}, and a
+race has to learn the distribution on the way. Sharing alpha over the rivals of one arm only would save some 5 points,
+but then only the winner would be safe and not every statement of a race; see the log.
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One simulation.
+
+    Attributes:
+        figure: From replays, seed and processes to the figure; shares in [0, 1].
+        low, high: The required range; None where there is no requirement.
+    """
+
+    what: str
+    function: str
+    figure: Callable[[int, int, int], float]
+    n_replays: int
+    seed: int
+    low: float | None = None
+    high: float | None = None
+
+
+def row(
+    what: str,
+    replay: Callable[[sim.Rng], float],
+    n_replays: int,
+    seed: int,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+) -> Row:
+    inner = replay.func if isinstance(replay, partial) else replay
+
+    def figure(n: int, start: int, n_workers: int) -> float:
+        return sim.replayed(replay, n_replays=n, seed=start, n_workers=n_workers)
+
+    return Row(what, inner.__name__, figure, n_replays, seed, low, high)
+
+
+def coverage_rows() -> list[Row]:
+    return [
+        row(what, partial(sim.holds, replay, truth), 4_000, 21, low=0.93, high=0.97)
+        for what, (replay, truth) in sim.COVERAGE.items()
+    ]
+
+
+def equal_rows() -> list[Row]:
+    plan, often, documents = sim.one_slice(), sim.one_slice(block_questions=10), sim.one_slice(60, 8)
+    return [
+        Row(
+            "whole sample, 60 documents: any two arms called different",
+            "share_of_claims_among_equal_arms",
+            lambda n, seed, _: sim.share_of_claims_among_equal_arms(n, seed),
+            2_000,
+            22,
+            high=0.05,
+        ),
+        row("whole sample: verdict names a winner", partial(sim.fixed_claims_winner, sim.EQUAL), 300, 23, high=0.05),
+        row(
+            "whole sample, 60 documents of 8, two arms: verdict names a winner",
+            partial(sim.clustered_fixed_claims_winner, 2),
+            500,
+            24,
+            high=0.05,
+        ),
+        row("race: ends with a winner", partial(sim.race_claims_winner, plan, sim.EQUAL), 2_000, 25, high=0.05),
+        row(
+            "race, two arms: ends with a winner",
+            partial(sim.race_claims_winner, plan, sim.EQUAL[:2]),
+            2_000,
+            26,
+            high=0.05,
+        ),
+        row(
+            "race, looked at every 10 questions, margin 0: any arm ever called worse",
+            partial(sim.race_ever_drops, often, sim.EQUAL),
+            2_000,
+            27,
+            high=0.05,
+        ),
+        row(
+            "race, 60 documents of 8, margin 0: any arm ever called worse",
+            partial(sim.clustered_race_ever_drops, documents, 5),
+            2_000,
+            28,
+            high=0.05,
+        ),
+        row(
+            "race, two arms with opposite slices, margin 0: either ever called worse",
+            partial(sim.opposed_slices_race_ever_drops, sim.two_slices(60, 8, coverage=0.5)),
+            2_000,
+            29,
+            high=0.05,
+        ),
+        row(
+            "race, stopped: any confidence sequence misses its difference",
+            partial(sim.race_misstates, plan, sim.LADDER[0.1]),
+            500,
+            30,
+            high=0.05,
+        ),
+        row(
+            "race, two arms 10 points apart, margin 10 points, 1,500 questions: called within the margin",
+            partial(sim.race_falsely_calls_equal, sim.one_slice(1_500, block_questions=50), 0.1),
+            1_000,
+            31,
+            high=0.05,
+        ),
+        row(
+            "t-test of two arms every 10 questions up to 300: ever below .05 (why we do not)",
+            partial(sim.peeking_t_test_claims, 300, 10),
+            2_000,
+            32,
+        ),
+        row(
+            "the same up to 1,000 questions",
+            partial(sim.peeking_t_test_claims, 1_000, 10),
+            1_000,
+            33,
+        ),
+    ]
+
+
+def saving_rows() -> list[Row]:
+    plan, rows = sim.one_slice(), []
+    for gap, bound in ((0.2, 0.35), (0.1, 0.6)):
+        rows += [
+            row(
+                f"each arm {gap:.1f} below the next ({', '.join(f'{p:.1f}' for p in sim.LADDER[gap])}), "
+                f"correlation {correlation}",
+                partial(sim.race_share, plan, sim.LADDER[gap], correlation),
+                500,
+                34,
+                high=bound,
+            )
+            for correlation in (0.3, 0.5, 0.7)
+        ]
+        rows += [
+            row(
+                f"all four rivals {gap:.1f} below the best (.7), correlation {correlation}",
+                partial(sim.race_share, plan, sim.LEVEL[gap], correlation),
+                300,
+                35,
+                high=bound,
+            )
+            for correlation in (0.3, 0.5, 0.7)
+        ]
+    return rows
+
+
+def regret_rows() -> list[Row]:
+    return [
+        row("race", partial(sim.race_regret, sim.one_slice()), 1_000, 36, high=0.01),
+        row("whole sample", sim.fixed_regret, 300, 36, high=0.01),
+    ]
+
+
+def table(rows: list[Row], *, n_workers: int) -> list[str]:
+    lines = ["| what | function | seed | replays | figure | required | |", "|---|---|---|---|---|---|---|"]
+    for one in rows:
+        figure = one.figure(one.n_replays, one.seed, n_workers)
+        met = (one.low is None or figure >= one.low) and (one.high is None or figure <= one.high)
+        mark = "" if one.high is None else ("met" if met else "**missed**")
+        lines.append(
+            f"| {one.what} | `{one.function}` | {one.seed} | {one.n_replays:,} | {100 * figure:.2f} % "
+            f"| {required(one)} | {mark} |"
+        )
+        print(lines[-1], flush=True)
+    return lines
+
+
+def required(one: Row) -> str:
+    if one.high is None:
+        return "–"
+    return f"{100 * one.low:.0f}–{100 * one.high:.0f} %" if one.low is not None else f"≤ {100 * one.high:.0f} %"
+
+
+def document(*, n_workers: int) -> str:
+    needed = {gap: sim.known_truth_questions(accuracies, 5) for gap, accuracies in sim.LEVEL.items()}
+    parts = [
+        INTRODUCTION,
+        "## 95 % intervals hold the truth",
+        "",
+        *table(coverage_rows(), n_workers=n_workers),
+        "",
+        "## All arms equal: every claim is wrong",
+        "",
+        *table(equal_rows(), n_workers=n_workers),
+        AFTER_EQUAL,
+        "## Share of the evaluations that a race uses",
+        "",
+        *table(saving_rows(), n_workers=n_workers),
+        AFTER_SAVING.format(wide=needed[0.2], narrow=needed[0.1]),
+        "## Regret: accuracy on fresh questions of the best arm minus that of the arm named",
+        "",
+        "Five arms with true accuracies drawn evenly from .4 to .8, all at the same cost, so that a wrong arm is never",
+        "named for its price. Mean over replays, in points of accuracy.",
+        "",
+        *table(regret_rows(), n_workers=n_workers),
+        "",
+    ]
+    return "\n".join(parts)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--n-workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("docs/simulations.md"))
+    arguments = parser.parse_args()
+    arguments.out.write_text(document(n_workers=arguments.n_workers), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,294 @@
+"""Simulated comparisons whose truth is known: how often the statistics are wrong, and what a race saves.
+
+Run with `make simulate`, which writes docs/simulations.md. The tests run the same functions with fewer replays.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm, t
+
+from advisor.answer import Answer
+from advisor.comparison import Interval, QuestionRecord, Verdict
+from advisor.dataset import Slice
+from advisor.decision import ALPHA
+from advisor.race import Race
+from advisor.race_plan import RacePlan, plan_race
+from advisor.recommendation import DecisionRule, recommend
+from advisor.score import Score
+from advisor.statistics import ScoreTable, bootstrap_arms, bootstrap_p_value, holm, mean_interval, paired_bootstrap
+from lm.completion import FinishReason, Usage
+
+Floats = NDArray[np.float64]
+Rng = np.random.Generator
+
+N_QUESTIONS = 300
+CORRELATION = 0.5
+RULE = DecisionRule("exact_match")
+EQUAL = (0.7,) * 5
+LADDER = {0.2: (0.9, 0.7, 0.5, 0.3, 0.1), 0.1: (0.7, 0.6, 0.5, 0.4, 0.3)}
+LEVEL = {0.2: (0.7,) + (0.5,) * 4, 0.1: (0.7,) + (0.6,) * 4}
+
+
+def names(n_clusters: int, size: int = 1) -> list[str]:
+    """Cluster of each question, `size` questions a cluster."""
+    return [f"c{i}" for i in range(n_clusters) for _ in range(size)]
+
+
+def clustered_scores(rng: Rng, n_clusters: int, size: int, mean: float) -> Floats:
+    """Binary scores whose probability varies by cluster (beta, intra-cluster correlation .35)."""
+    concentration = 1 / 0.35 - 1
+    probability = rng.beta(mean * concentration, (1 - mean) * concentration, n_clusters)
+    return (rng.random((n_clusters, size)) < probability[:, None]).astype(float).ravel()
+
+
+def correlated_arms(
+    rng: Rng, accuracies: Sequence[float], *, n: int = N_QUESTIONS, correlation: float = CORRELATION
+) -> Floats:
+    """Binary scores, shape (n_arms, n), of arms that find the same questions hard: latent normal, equal correlation."""
+    latent = np.sqrt(correlation) * rng.normal(size=n) + np.sqrt(1 - correlation) * rng.normal(
+        size=(len(accuracies), n)
+    )
+    return np.asarray((latent < norm.ppf(accuracies)[:, None]).astype(float))
+
+
+def clustered_arms(rng: Rng, n_arms: int, n_clusters: int, size: int, shift: Floats) -> Floats:
+    """Binary scores of equal arms, shape (n_arms, n_clusters * size); each arm has its own good and bad documents.
+
+    The paired differences have a design effect above 3, which a test asserts.
+
+    Args:
+        shift: Latent ease of each arm in each slice, shape (n_arms, n_slices); questions take the slices in turn.
+    """
+    easy = rng.normal(0, 0.6, (1, n_clusters, 1)) + rng.normal(0, 1.2, (n_arms, n_clusters, 1))
+    part = shift[:, np.arange(size) % shift.shape[1]][:, None, :]
+    return np.asarray(
+        (easy + part + rng.normal(0, 1, (n_arms, n_clusters, size)) > 0).astype(float).reshape(n_arms, -1)
+    )
+
+
+def iid_binary_mean(rng: Rng) -> Interval:
+    return mean_interval((rng.random(150) < 0.7).astype(float), names(150))
+
+
+def iid_graded_mean(rng: Rng) -> Interval:
+    return mean_interval(rng.beta(2, 1, 100), names(100), n_resamples=1_000)
+
+
+def iid_binary_difference(rng: Rng) -> Interval:
+    shared, own = rng.random(100), rng.random(100)
+    first = shared < 0.7
+    second = np.where(own < 0.5, shared < 0.6, rng.random(100) < 0.6)
+    return paired_bootstrap(first.astype(float), second.astype(float), names(100), n_resamples=1_000)[0]
+
+
+def clustered_mean(rng: Rng) -> Interval:
+    return mean_interval(clustered_scores(rng, 60, 8, 0.6), names(60, 8), n_resamples=1_000)
+
+
+def clustered_mean_near_one(rng: Rng) -> Interval:
+    return mean_interval(clustered_scores(rng, 60, 8, 0.92), names(60, 8), n_resamples=1_000)
+
+
+def clustered_difference(rng: Rng) -> Interval:
+    first, second = clustered_scores(rng, 60, 8, 0.7), clustered_scores(rng, 60, 8, 0.6)
+    return paired_bootstrap(first, second, names(60, 8), n_resamples=1_000)[0]
+
+
+COVERAGE: dict[str, tuple[Callable[[Rng], Interval], float]] = {
+    "mean_interval, 150 binary scores, mean .7 (Wilson)": (iid_binary_mean, 0.7),
+    "mean_interval, 100 graded scores, mean 2/3": (iid_graded_mean, 2 / 3),
+    "paired_bootstrap, 100 correlated binary scores, difference .1": (iid_binary_difference, 0.1),
+    "mean_interval, 60 documents of 8 questions, mean .6, design effect above 3": (clustered_mean, 0.6),
+    "mean_interval, the same at mean .92": (clustered_mean_near_one, 0.92),
+    "paired_bootstrap, 60 documents of 8 questions, difference .1, design effect above 3": (clustered_difference, 0.1),
+}
+
+
+def holds(replay: Callable[[Rng], Interval], truth: float, rng: Rng) -> float:
+    """1 where the interval holds the truth."""
+    interval = replay(rng)
+    return float(interval.low <= truth <= interval.high)
+
+
+def run_blocks(race: Race, scores: Floats) -> None:
+    """Drive a race of arms "0", "1", … to its end on known scores."""
+    while (block := race.next_block()) is not None:
+        race.add({arm: scores[int(arm), list(block.questions)].tolist() for arm in race.arms})
+
+
+def raced(scores: Floats, plan: RacePlan, *, rule: DecisionRule = RULE) -> Race:
+    """A finished race."""
+    race = Race([str(i) for i in range(len(scores))], plan, rule)
+    run_blocks(race, scores)
+    return race
+
+
+def one_slice(n_clusters: int = N_QUESTIONS, size: int = 1, *, block_questions: int = 20) -> RacePlan:
+    """A plan without slices."""
+    clusters = names(n_clusters, size)
+    return plan_race(["s"] * len(clusters), clusters, {"s": 1.0}, block_questions=block_questions)
+
+
+def two_slices(n_clusters: int, size: int, *, coverage: float) -> RacePlan:
+    """A plan whose documents hold questions of both slices in turn."""
+    clusters = names(n_clusters, size)
+    slices = ["seen" if i % 2 == 0 else "unseen" for i in range(len(clusters))]
+    return plan_race(slices, clusters, {"seen": coverage, "unseen": 1 - coverage})
+
+
+def race_claims_winner(plan: RacePlan, accuracies: Sequence[float], rng: Rng) -> float:
+    """1 where a race of equal, correlated arms ends with a winner, which is always wrong."""
+    return float(len(raced(correlated_arms(rng, accuracies), plan).arms) == 1)
+
+
+def race_ever_drops(plan: RacePlan, accuracies: Sequence[float], rng: Rng) -> float:
+    """1 where any arm of equal ones is called worse after any block: wrong for one who stops whenever he likes."""
+    race = raced(correlated_arms(rng, accuracies), plan, rule=DecisionRule("exact_match", margin=0.0))
+    return float(len(race.arms) < len(accuracies))
+
+
+def clustered_race_ever_drops(plan: RacePlan, n_arms: int, rng: Rng) -> float:
+    """The same where each arm has its own good and bad documents."""
+    scores = clustered_arms(rng, n_arms, 60, 8, np.full((n_arms, 1), 0.7))
+    return float(len(raced(scores, plan, rule=DecisionRule("exact_match", margin=0.0)).arms) < n_arms)
+
+
+def opposed_slices_race_ever_drops(plan: RacePlan, rng: Rng) -> float:
+    """The same where one arm is good on one slice, the other on the other, and the weighted difference is 0."""
+    scores = clustered_arms(rng, 2, 60, 8, np.array([[1.2, -1.2], [-1.2, 1.2]]))
+    return float(len(raced(scores, plan, rule=DecisionRule("exact_match", margin=0.0)).arms) < 2)
+
+
+def race_misstates(plan: RacePlan, accuracies: Sequence[float], rng: Rng) -> float:
+    """1 where, at the end of a race, any confidence sequence misses its true difference."""
+    outcome = raced(correlated_arms(rng, accuracies), plan).result({str(i): 1.0 for i in range(20)}).outcome
+    return float(
+        any(
+            not d.interval.low <= accuracies[int(d.first)] - accuracies[int(d.second)] <= d.interval.high
+            for d in outcome.differences
+        )
+    )
+
+
+def race_falsely_calls_equal(plan: RacePlan, margin: float, rng: Rng) -> float:
+    """1 where two arms exactly the margin apart are called within the margin."""
+    scores = correlated_arms(rng, (0.7, 0.7 - margin), n=plan.n_questions, correlation=0.8)
+    race = raced(scores, plan, rule=DecisionRule("exact_match", margin=margin))
+    return float(len(race.arms) == 2 and race.result({"0": 1.0, "1": 1.0}).outcome.settled)
+
+
+def race_share(plan: RacePlan, accuracies: Sequence[float], correlation: float, rng: Rng) -> float:
+    """Share of the evaluations that a race of these arms uses."""
+    race = raced(correlated_arms(rng, accuracies, correlation=correlation), plan)
+    return race.n_evaluations / (len(accuracies) * plan.n_questions)
+
+
+def known_truth_questions(accuracies: Sequence[float], n_arms: int) -> float:
+    """Questions that the best constant bet needs on average for one pair of arms, knowing their joint distribution."""
+    scores = correlated_arms(np.random.default_rng(0), accuracies, n=1_000_000)
+    difference = scores[0] - scores[1]
+    won, lost = float((difference > 0).mean()), float((difference < 0).mean())
+    stake = (won - lost) / (won + lost)
+    growth = won * np.log1p(stake) + lost * np.log1p(-stake)
+    return float(np.log(n_arms * (n_arms - 1) / ALPHA) / growth)
+
+
+def fixed_verdict(scores: Floats, clusters: Sequence[str]) -> tuple[Verdict, str | None]:
+    """The verdict of the whole sample, arms "0", "1", … at equal cost."""
+    answer = Answer("text", Usage(), FinishReason.STOP, (), "hash")
+    records = {
+        str(arm): [
+            QuestionRecord(
+                str(arm), f"q{i}", "", (), (), Slice.NEW_CASE, f"g{i}", clusters[i], answer, {RULE.metric: Score(score)}
+            )
+            for i, score in enumerate(row)
+        ]
+        for arm, row in enumerate(scores.tolist())
+    }
+    result = recommend(records, (), (), dict.fromkeys(records, 1.0), RULE, {str(Slice.NEW_CASE): 1.0})
+    return result.verdict, result.arm
+
+
+def fixed_claims_winner(accuracies: Sequence[float], rng: Rng) -> float:
+    """1 where the verdict on a whole sample of equal arms names a winner."""
+    return float(fixed_verdict(correlated_arms(rng, accuracies), names(N_QUESTIONS))[0] is Verdict.WINNER)
+
+
+def clustered_fixed_claims_winner(n_arms: int, rng: Rng) -> float:
+    """The same on 60 documents of 8 questions."""
+    scores = clustered_arms(rng, n_arms, 60, 8, np.full((n_arms, 1), 0.7))
+    return float(fixed_verdict(scores, names(60, 8))[0] is Verdict.WINNER)
+
+
+def share_of_claims_among_equal_arms(n_replays: int, seed: int) -> float:
+    """Share of runs in which any two of five equal arms are called different after Holm, on 60 documents.
+
+    All replays are columns of one bootstrap, each with its own data: what as many calls would give, in seconds.
+    """
+    rng = np.random.default_rng(seed)
+    n_arms, n_clusters, size = 5, 60, 4
+    arms = tuple(f"{replay}-{arm}" for replay in range(n_replays) for arm in range(n_arms))
+    values = np.empty((len(arms), n_clusters * size))
+    for replay in range(n_replays):
+        difficulty = rng.normal(0.3, 0.6, n_clusters)[:, None]
+        for arm in range(n_arms):  # arms share what makes a document hard, as real ones do
+            right = difficulty + rng.normal(0, 0.5, (n_clusters, 1)) + rng.normal(0, 1, (n_clusters, size)) > 0
+            values[replay * n_arms + arm] = right.ravel()
+    clusters = tuple(names(n_clusters, size))
+    joint = bootstrap_arms(ScoreTable(arms, values, ("s",) * len(clusters), clusters, {"s": 1}), n_resamples=2_000)
+    n_false = 0
+    for replay in range(n_replays):
+        own = joint.resampled[:, replay * n_arms : (replay + 1) * n_arms]
+        p_values = [
+            bootstrap_p_value(own[:, first] - own[:, second], n_clusters)
+            for first, second in combinations(range(n_arms), 2)
+        ]
+        n_false += min(holm(p_values)) < ALPHA
+    return n_false / n_replays
+
+
+def peeking_t_test_claims(n: int, every: int, rng: Rng) -> float:
+    """1 where a t-test of two equal arms, repeated after every few questions, is ever below .05."""
+    first, second = correlated_arms(rng, (0.7, 0.7), n=n)
+    looks = np.arange(every, n + 1, every)
+    mean, square = (np.cumsum(values)[looks - 1] / looks for values in (first - second, (first - second) ** 2))
+    error = np.sqrt((square - mean**2) / (looks - 1))
+    return float((np.abs(mean) > t.ppf(0.975, looks - 1) * error).any())
+
+
+def drawn_accuracies(rng: Rng) -> Floats:
+    """Five arms somewhere between .4 and .8, as a team that compares pipelines might have them."""
+    return rng.uniform(0.4, 0.8, 5)
+
+
+def race_regret(plan: RacePlan, rng: Rng) -> float:
+    """Accuracy on fresh questions of the best arm minus that of the arm a race names; all cost the same."""
+    accuracies = drawn_accuracies(rng)
+    scores = correlated_arms(rng, accuracies.tolist())
+    arm = raced(scores, plan).result({str(i): 1.0 for i in range(5)}).recommendation.arm
+    return float(accuracies.max() - accuracies[int(arm or 0)])
+
+
+def fixed_regret(rng: Rng) -> float:
+    """The same of the verdict on the whole sample."""
+    accuracies = drawn_accuracies(rng)
+    _, arm = fixed_verdict(correlated_arms(rng, accuracies.tolist()), names(N_QUESTIONS))
+    return float(accuracies.max() - accuracies[int(arm or 0)])
+
+
+def replayed(replay: Callable[[Rng], float], *, n_replays: int, seed: int, n_workers: int = 1) -> float:
+    """Mean over replays, each with a generator of its own, so that the number of workers changes nothing."""
+    one = partial(_replay, replay, seed)
+    if n_workers == 1:
+        return float(np.mean([one(i) for i in range(n_replays)]))
+    with ProcessPoolExecutor(n_workers) as pool:
+        return float(np.mean(list(pool.map(one, range(n_replays), chunksize=50))))
+
+
+def _replay(replay: Callable[[Rng], float], seed: int, number: int) -> float:
+    return replay(np.random.default_rng([seed, number]))
