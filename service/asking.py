@@ -10,11 +10,12 @@ from advisor.comparison import Comparison
 from advisor.errors import EvaluationError
 from advisor.report.json_report import read_comparison
 from lm.errors import ConfigError
+from service.arm import Compose
 from service.composition import LocalComposition
 from service.data_directory import REPORT_FILE, SETTINGS_FILE, DataDirectory
 from service.progress import OnProgress, silent
 from service.settings import ComparisonSettings
-from service.workflow import Compose, load_limited_dataset
+from service.workflow import load_limited_dataset
 
 
 @dataclass(frozen=True)

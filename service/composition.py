@@ -26,11 +26,11 @@ from rag.chunk import Chunking
 from rag.embedder import load_embedder
 from rag.index import Index, build_index, open_index
 from rag.prompt import RetrievedPrompt
+from service.arm import Arm
 from service.data_directory import DataDirectory
 from service.progress import OnProgress, Progress
 from service.settings import TUNED, ComparisonSettings
 from service.stage_key import code_digest, library_versions, stage_key
-from service.workflow import Arm
 
 
 def model_identity(spec: str) -> str:

@@ -9,8 +9,8 @@ import pytest
 from lm.completion import Messages
 from lm.errors import LanguageModelError, TuningForkError
 from service.data_directory import DataDirectory
+from service.measuring import BLOCK_QUESTIONS, LATENCY_QUESTIONS, LATENCY_WARM_UP
 from service.progress import Progress
-from service.workflow import BLOCK_QUESTIONS, LATENCY_QUESTIONS, LATENCY_WARM_UP
 
 if TYPE_CHECKING:
     from conftest import Workplace

@@ -1,0 +1,192 @@
+"""From measurements to the comparison that is reported."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from advisor.answer import BuildUsage
+from advisor.arm_use import ArmUse, measure_use
+from advisor.audit import audit_arms
+from advisor.comparison import (
+    ArmRole,
+    ArmSummary,
+    AuditFinding,
+    Comparison,
+    LatencySummary,
+    PairedDifference,
+)
+from advisor.conclusion import conclude
+from advisor.constraints import ArmTraits, abstention_recall
+from advisor.corpus_scorecard import summarise_corpus_metric
+from advisor.cost import estimate_cost
+from advisor.dataset import Dataset, Split
+from advisor.decision_inputs import DecisionInputs, MeasuredArms
+from advisor.errors import EvaluationError
+from advisor.metrics.corpus import CORPUS_METRICS
+from advisor.metrics.registry import RETRIEVAL_METRICS
+from advisor.prices import PriceList
+from advisor.recommendation import DecisionRule
+from advisor.score import Metric
+from advisor.scorecard import mean_usage, paired_differences, summarise_metric
+from advisor.slices import slice_weights
+from lm.language_model import LanguageModel
+from service.arm import Arm
+from service.measuring import ArmMeasurement
+from service.settings import ComparisonSettings
+from service.stage_key import library_versions
+
+
+def conclude_comparison(
+    settings: ComparisonSettings,
+    dataset: Dataset,
+    model: LanguageModel,
+    measured: Sequence[ArmMeasurement],
+    latencies: Mapping[str, LatencySummary],
+    metrics: Sequence[Metric],
+    findings: list[AuditFinding],
+    arms_measured: MeasuredArms,
+    inputs: DecisionInputs,
+    run_id: str,
+) -> Comparison:
+    """The comparison as it is reported, but for the seconds the whole run took."""
+    test = dataset.split(Split.TEST)
+    slices = [dataset.slice_of(example) for example in test]
+    weights = slice_weights(slices, [example.group for example in test], coverage=settings.coverage)
+    rule = DecisionRule(metrics[0].name, settings.margin, settings.coverage, settings.seed)
+    prices, uses = inputs.prices, arms_measured.uses
+    arms = [_summarise(one, dataset, settings, metrics, weights, latencies, prices, uses) for one in measured]
+    findings = findings + audit_arms(arms, dataset, rule.metric)
+    candidates = {m.arm.pipeline.kind: m.records for m in measured if m.arm.role is ArmRole.CANDIDATE}
+    differences: tuple[PairedDifference, ...] = ()
+    # Where too little was scored for any difference, the recommendation says so in its own words.
+    with suppress(EvaluationError):
+        differences = paired_differences(candidates, rule.metric, weights=weights, seed=settings.seed)
+    conclusion = conclude(candidates, differences, findings, arms_measured, inputs, rule)
+    return Comparison(
+        id=run_id,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        card=dataset.card,
+        dataset_hash=dataset.content_hash,
+        n_documents=len(dataset.documents),
+        split_sizes={str(split): len(dataset.split(split)) for split in Split},
+        slice_sizes={str(part): slices.count(part) for part in dict.fromkeys(slices)},
+        model=model.name,
+        arms=tuple(arms),
+        differences=differences,
+        recommendation=conclusion.recommendation,
+        findings=tuple(findings),
+        settings=settings.to_json()
+        | {
+            "training_curves": {
+                m.arm.pipeline.kind: list(m.arm.training_curve) for m in measured if m.arm.training_curve
+            }
+        },
+        hashes={"dataset": dataset.content_hash, "model": model.fingerprint}
+        | {f"pipeline {m.arm.pipeline.kind}": m.arm.pipeline.fingerprint for m in measured},
+        versions=library_versions(),
+        prices_as_of=prices.as_of,
+        prices_source=prices.source,
+        wall_s=0.0,
+        break_evens=conclusion.break_evens,
+        net_values=conclusion.net_values,
+        constraints=conclusion.constraints,
+        flips=conclusion.flips,
+        flip_map=conclusion.flip_map,
+    )
+
+
+def decision_evidence(
+    measured: Sequence[ArmMeasurement],
+    latencies: Mapping[str, LatencySummary],
+    metric: str,
+    settings: ComparisonSettings,
+) -> MeasuredArms:
+    """What the decision is made from: the candidates' scores, and what each takes."""
+    candidates = {one.arm.pipeline.kind: one for one in measured if one.arm.role is ArmRole.CANDIDATE}
+    return MeasuredArms.from_records(
+        {kind: one.records for kind, one in candidates.items()},
+        metric,
+        {kind: _use(one, settings) for kind, one in candidates.items()},
+        {kind: _traits(one, latencies) for kind, one in candidates.items()},
+        settings.constraints,
+        seed=settings.seed,
+    )
+
+
+def _use(one: ArmMeasurement, settings: ComparisonSettings) -> ArmUse:
+    index, training = _built(one.arm)
+    return measure_use(
+        one.records,
+        model=one.arm.pipeline.model.name.removeprefix("openai:"),
+        embedder=settings.embedder.removeprefix("openai:"),
+        device=one.arm.device,
+        throughput_per_s=one.throughput_per_s,
+        index=index,
+        training=training,
+        adapter_slowdown=settings.adapter_slowdown if one.arm.tuned and one.arm.device is not None else None,
+        judge=one.judge,
+        seed=settings.seed,
+    )
+
+
+def _traits(one: ArmMeasurement, latencies: Mapping[str, LatencySummary]) -> ArmTraits:
+    latency = latencies.get(one.arm.pipeline.kind)
+    p95_s = latency.p95_s if latency else None
+    return ArmTraits(one.arm.retrieves, one.arm.tuned, one.arm.device, p95_s, abstention_recall(one.records))
+
+
+def _summarise(
+    one: ArmMeasurement,
+    dataset: Dataset,
+    settings: ComparisonSettings,
+    metrics: Sequence[Metric],
+    weights: Mapping[str, float],
+    latencies: Mapping[str, LatencySummary],
+    prices: PriceList,
+    uses: Mapping[str, ArmUse],
+) -> ArmSummary:
+    pipeline = one.arm.pipeline
+    test = dataset.split(Split.TEST)
+    summaries = tuple(
+        summary
+        for metric in metrics
+        if metric.name not in RETRIEVAL_METRICS or one.arm.retrieves
+        for summary in summarise_metric(one.records, metric.name, weights=weights, seed=settings.seed)
+    )
+    summaries += tuple(
+        summarise_corpus_metric(name, CORPUS_METRICS[name], test, one.records, seed=settings.seed)
+        for name in dataset.card.metrics
+        if name in CORPUS_METRICS
+    )
+    overall = summaries[0].interval
+    use = uses.get(pipeline.kind)
+    accuracy = overall.estimate if overall else None
+    return ArmSummary(
+        kind=pipeline.kind,
+        role=one.arm.role,
+        label=one.arm.label,
+        metrics=summaries,
+        usage_per_question=mean_usage(one.records),
+        throughput_per_s=one.throughput_per_s,
+        build_usage=pipeline.build_usage,
+        latency=latencies.get(pipeline.kind),
+        cost=estimate_cost(use, prices, settings.traffic, accuracy=accuracy) if use else None,
+        n_questions=len(one.records),
+        n_length_stopped=sum(record.answer.finish_reason == "length" for record in one.records),
+    )
+
+
+def _built(arm: Arm) -> tuple[BuildUsage, BuildUsage]:
+    """What building an arm took: index and training apart, since documents change at another pace than adapters."""
+    whole = arm.pipeline.build_usage
+    if not arm.tuned:
+        return whole, BuildUsage()
+    index = arm.index_usage
+    return index, replace(
+        whole,
+        wall_s=whole.wall_s - index.wall_s,
+        device_s=whole.device_s - index.device_s,
+        input_tokens=whole.input_tokens - index.input_tokens,
+        embedding_tokens=whole.embedding_tokens - index.embedding_tokens,
+    )

@@ -1,0 +1,208 @@
+"""Asking the arms, timing them and scoring what they said: all of a comparison that needs models."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from advisor.answer import Answer
+from advisor.arm_use import JudgeUse
+from advisor.comparison import ArmRole, LatencySummary, QuestionRecord
+from advisor.dataset import Dataset, Example, Split
+from advisor.failure import ArmNature, classify_failure
+from advisor.metrics.registry import RETRIEVAL_METRICS
+from advisor.normalisation import normalise
+from advisor.prompt import question_turn, reference_text
+from advisor.report.failures import is_wrong
+from advisor.score import Metric, Score, ScoringResources
+from lm.errors import LanguageModelError
+from lm.metered_model import MeteredModel
+from service.answer_log import AnswerLog
+from service.arm import Arm, Composition
+from service.data_directory import DataDirectory, write_whole
+from service.progress import OnProgress, Progress
+from service.stage_key import code_digest, stage_key
+
+BLOCK_QUESTIONS = 64
+LATENCY_QUESTIONS = 16
+LATENCY_WARM_UP = 2
+FREQUENT_ANSWERS = 5
+
+
+@dataclass
+class ArmMeasurement:
+    """One arm's answers and their scores.
+
+    Attributes:
+        wall_s: Seconds in which all answers were given, in batches.
+        records: One a question, once they are scored.
+        judge: What grading took.
+    """
+
+    arm: Arm
+    answers: list[Answer]
+    wall_s: float
+    records: list[QuestionRecord]
+    judge: JudgeUse | None = None
+
+    @property
+    def throughput_per_s(self) -> float:
+        """Questions a second in batches."""
+        return len(self.answers) / self.wall_s if self.wall_s > 0 else 0.0
+
+
+def measure_arms(
+    composition: Composition,
+    dataset: Dataset,
+    directory: DataDirectory,
+    metrics: Sequence[Metric],
+    on_progress: OnProgress,
+) -> tuple[list[ArmMeasurement], dict[str, LatencySummary]]:
+    """All that needs models: answers, waits, scores."""
+    test = dataset.split(Split.TEST)
+    measured: list[ArmMeasurement] = []
+    for arm in composition.arms(dataset):
+        if not measured:
+            _check_questions_fit(arm, dataset)
+        measured.append(_answer_all(arm, test, directory, on_progress))
+    latencies = _measure_latencies(measured, test, directory, on_progress)
+    for i, one in enumerate(measured):
+        on_progress(Progress("score", one.arm.pipeline.kind, i, len(measured)))
+        judge = MeteredModel(composition.judge) if composition.judge is not None else None
+        resources = ScoringResources(dataset.card, composition.embedder, judge)
+        one.records = _attribute(_score(one, test, dataset, metrics, resources), one.arm, dataset, metrics[0].name)
+        if judge is not None:
+            device = getattr(composition.judge, "device", None)
+            one.judge = JudgeUse(judge.name.removeprefix("openai:"), device and device.type, judge.usage)
+    on_progress(Progress("score", "", len(measured), len(measured)))
+    return measured, latencies
+
+
+def _check_questions_fit(arm: Arm, dataset: Dataset) -> None:
+    """Refuse a question that leaves no room for an answer before hours are spent on the others.
+
+    Passages and worked examples give way to a long question, so that its bare prompt decides for every arm. Hosted
+    models only estimate their tokens and are left to refuse it themselves.
+    """
+    model, output_tokens = arm.pipeline.model, arm.pipeline.generation.max_output_tokens
+    if arm.device is None:
+        return
+    room = model.context_tokens - output_tokens
+    lengths = {
+        e.id: model.count_tokens((question_turn(dataset.card.instruction, e.question),))
+        for e in dataset.split(Split.TEST)
+    }
+    too_long = [example_id for example_id, n_tokens in lengths.items() if n_tokens > room]
+    if too_long:
+        others = f"; {len(too_long) - 1} more are too long: {', '.join(too_long[1:6])}" if len(too_long) > 1 else ""
+        raise LanguageModelError(
+            f"the question {too_long[0]} has {lengths[too_long[0]]} tokens with the instruction, and the context of "
+            f"{model.name} ({model.context_tokens} tokens) has room for {room} beside an answer of {output_tokens}; "
+            f"shorten or remove it, lower max_output_tokens in dataset.toml, or choose another model{others}"
+        )
+
+
+def _answer_all(arm: Arm, test: Sequence[Example], directory: DataDirectory, on_progress: OnProgress) -> ArmMeasurement:
+    """Answers of one arm to all test questions; blocks that are on disk are not asked again.
+
+    Blocks are cut by position among the questions, so that an interrupted run forms the same batches when it goes on.
+    """
+    kind = arm.pipeline.kind
+    code = code_digest("lm", "rag", "advisor") if arm.role is ArmRole.CANDIDATE else code_digest("lm", "advisor")
+    key = stage_key(arm.pipeline.fingerprint, code, [(e.id, e.question) for e in test])
+    log = AnswerLog(directory.stage("answers", f"{key}.jsonl"))
+    for start in range(0, len(test), BLOCK_QUESTIONS):
+        block = test[start : start + BLOCK_QUESTIONS]
+        on_progress(Progress("answer", kind, start, len(test)))
+        if all(example.id in log.answers for example in block):
+            continue
+        block_started = time.perf_counter()
+        try:
+            answers = arm.pipeline.answer([example.question for example in block])
+        except LanguageModelError as error:
+            asked = f"{block[0].id} to {block[-1].id}" if len(block) > 1 else block[0].id
+            raise LanguageModelError(f"{error} (arm {kind}, questions {asked})") from error
+        log.append([example.id for example in block], answers, time.perf_counter() - block_started)
+    on_progress(Progress("answer", kind, len(test), len(test)))
+    return ArmMeasurement(arm, [log.answers[example.id] for example in test], log.wall_s, [])
+
+
+def _measure_latencies(
+    measured: Sequence[ArmMeasurement], test: Sequence[Example], directory: DataDirectory, on_progress: OnProgress
+) -> dict[str, LatencySummary]:
+    """What one caller waits, one question at a time, the arms in turn so that a busy moment hits all of them.
+
+    Also counts answers that differ from those given in batches.
+    """
+    candidates = [m for m in measured if m.arm.role is ArmRole.CANDIDATE]
+    step = max(1, len(test) // (LATENCY_QUESTIONS + LATENCY_WARM_UP))
+    chosen = list(range(0, len(test), step))[: LATENCY_QUESTIONS + LATENCY_WARM_UP]
+    fingerprints = [m.arm.pipeline.fingerprint for m in candidates]
+    key = stage_key(fingerprints, code_digest("lm", "rag", "advisor", "service"), [test[i].question for i in chosen])
+    path = directory.stage("latency", f"{key}.json")
+    with suppress(OSError, ValueError, TypeError, AttributeError):
+        return {kind: LatencySummary(**raw) for kind, raw in json.loads(path.read_text(encoding="utf-8")).items()}
+    waits: dict[str, list[float]] = {m.arm.pipeline.kind: [] for m in candidates}
+    changed = dict.fromkeys(waits, 0)
+    for turn, i in enumerate(chosen):
+        on_progress(Progress("latency", "", turn, len(chosen)))
+        for one in candidates:
+            started = time.perf_counter()
+            answer = one.arm.pipeline.answer([test[i].question])[0]
+            if turn >= LATENCY_WARM_UP or len(chosen) <= LATENCY_WARM_UP:
+                waits[one.arm.pipeline.kind].append(time.perf_counter() - started)
+                changed[one.arm.pipeline.kind] += answer.text != one.answers[i].text
+    on_progress(Progress("latency", "", len(chosen), len(chosen)))
+    summaries = {
+        kind: LatencySummary(float(np.quantile(w, 0.5)), float(np.quantile(w, 0.95)), len(w), changed[kind])
+        for kind, w in waits.items()
+    }
+    write_whole(path, json.dumps({kind: asdict(summary) for kind, summary in summaries.items()}))
+    return summaries
+
+
+def _score(
+    one: ArmMeasurement,
+    test: Sequence[Example],
+    dataset: Dataset,
+    metrics: Sequence[Metric],
+    resources: ScoringResources,
+) -> list[QuestionRecord]:
+    scores: list[dict[str, Score]] = [{} for _ in test]
+    for metric in metrics:
+        if metric.name in RETRIEVAL_METRICS and not one.arm.retrieves:
+            continue
+        applicable = [i for i, example in enumerate(test) if metric.applies(example)]
+        values = metric.score([test[i] for i in applicable], [one.answers[i] for i in applicable], resources)
+        for i, value in zip(applicable, values, strict=True):
+            scores[i][metric.name] = value
+    return [
+        QuestionRecord(
+            arm=one.arm.pipeline.kind,
+            example_id=example.id,
+            question=example.question,
+            references=example.answers,
+            gold_document_ids=example.document_ids,
+            slice=dataset.slice_of(example),
+            group=example.group,
+            cluster=dataset.cluster_of(example),
+            answer=answer,
+            scores=row,
+        )
+        for example, answer, row in zip(test, one.answers, scores, strict=True)
+    ]
+
+
+def _attribute(records: Sequence[QuestionRecord], arm: Arm, dataset: Dataset, metric: str) -> list[QuestionRecord]:
+    """The records with each wrong answer's kind of failure."""
+    answers = Counter(normalise(reference_text(example)) for example in dataset.split(Split.TRAIN))
+    frequent = frozenset(text for text, n in answers.most_common(FREQUENT_ANSWERS) if n > 1)
+    nature = ArmNature(arm.retrieves, arm.tuned, frequent)
+    return [
+        replace(record, failure=classify_failure(record, nature)) if is_wrong(record, metric) else record
+        for record in records
+    ]
