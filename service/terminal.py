@@ -1,6 +1,7 @@
 """Text on a terminal: names, messages and answers come from data sets and models, and are never instructions to it."""
 
 import re
+from typing import TextIO
 
 from rich.console import Console
 
@@ -18,3 +19,19 @@ def printable(text: str) -> str:
     Line feeds and tabs stay.
     """
     return _UNSAFE.sub("\ufffd", text.replace("\r\n", "\n"))
+
+
+def show(text: str) -> None:
+    """Print text that holds names of the user's, unwrapped."""
+    plain_console().print(printable(text), soft_wrap=True)
+
+
+def show_error(text: str) -> None:
+    """Print what the user must mend, on standard error."""
+    plain_console(stderr=True).print(f"error: {printable(text)}", soft_wrap=True)
+
+
+def replace_unreadable(stream: TextIO) -> None:
+    """Let bytes that are no text, and text that has no bytes, pass as replacement marks."""
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="replace")
