@@ -8,6 +8,7 @@ from math import ceil
 from advisor.comparison import AuditFinding, PairedDifference, Recommendation, Severity, Verdict
 from advisor.race_plan import RacePlan
 from advisor.recommendation import MIN_CLUSTERS, MIN_QUESTIONS, DecisionRule
+from advisor.wording import listed, points
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def recommend_from_race(
         return _recommendation(outcome, rule, Verdict.WINNER, outcome.remaining[0], _won(outcome, rule), notes)
     best, arm = _named(outcome, usd_per_month)
     reasons = [
-        f"{d.first} minus {d.second}: between {_points(d.interval.low)} and {_points(d.interval.high)} points."
+        f"{d.first} minus {d.second}: between {points(d.interval.low)} and {points(d.interval.high)} points."
         for d in outcome.differences
         if d.second in outcome.standing
     ]
@@ -145,22 +146,22 @@ def _won(outcome: RaceOutcome, rule: DecisionRule) -> str:
     closest = min((d for d in outcome.differences if d.first == winner), key=lambda d: (d.interval.low, d.second))
     return (
         f"Ship {winner}: every other arm is surely worse, the closest ({closest.second}) by "
-        f"{_points(closest.interval.low)} to {_points(closest.interval.high)} points of {rule.metric}."
+        f"{points(closest.interval.low)} to {points(closest.interval.high)} points of {rule.metric}."
     )
 
 
 def _settled(outcome: RaceOutcome, arm: str, rule: DecisionRule) -> str:
     return (
-        f"No clear winner: {' and '.join(outcome.remaining)} are surely within {_points(rule.margin)} points of each "
+        f"No clear winner: {listed(outcome.remaining)} are surely within {points(rule.margin)} points of each "
         f"other; {arm} is the cheapest of them."
     )
 
 
 def _open(outcome: RaceOutcome, best: str, arm: str, rule: DecisionRule) -> str:
-    rivals = " and ".join(other for other in outcome.remaining if other != best)
+    rivals = listed([other for other in outcome.remaining if other != best])
     text = (
         f"No clear winner: {best} has the highest score, but its lead over {rivals} is not shown to be real and "
-        f"{_points(rule.margin)} points or more."
+        f"{points(rule.margin)} points or more."
     )
     if arm != best:
         return f"{text} {arm} is as good within the margin and cheaper."
@@ -202,7 +203,3 @@ def _recommendation(
         verdict, arm, headline, tuple(reasons), rule.metric, rule.margin, rule.coverage, outcome.plan.weights,
         {}, None, needed,
     )  # fmt: skip
-
-
-def _points(difference: float) -> str:
-    return f"{100 * difference:.1f}"

@@ -20,6 +20,7 @@ from advisor.errors import EvaluationError
 from advisor.evidence import Evidence, gather_evidence
 from advisor.scorecard import applicable
 from advisor.statistics import minimum_detectable_effect, questions_needed
+from advisor.wording import listed, points
 
 MAX_UNSCORED_SHARE = 0.05
 MIN_QUESTIONS = 30
@@ -166,7 +167,7 @@ class _Amounts:
 
     def plain(self, difference: float) -> str:
         if self.usd_per_unit is None:
-            return _points(difference)
+            return points(difference)
         return f"{difference * self.usd_per_unit:,.2f}"
 
     def interval(self, interval: Interval) -> str:
@@ -210,10 +211,6 @@ def _largest_standard_error(ruling: Ruling) -> float:
     return float(differences.std(axis=0).max())
 
 
-def _points(difference: float) -> str:
-    return f"{100 * difference:.1f}"
-
-
 def _nothing_to_choose(fit: Sequence[str], scored: Sequence[str], admissible: Sequence[str]) -> str:
     if fit:
         return f"{fit[0]} is the only arm that was measured, so there is nothing to choose between."
@@ -227,7 +224,7 @@ def _nothing_to_choose(fit: Sequence[str], scored: Sequence[str], admissible: Se
 def _undecided_headline(
     best: str, cheapest: str, undecided: Sequence[str], rule: DecisionRule, amount: _Amounts
 ) -> str:
-    rivals = " and ".join(undecided)
+    rivals = listed(undecided)
     if amount.usd_per_unit is not None:
         text = (
             f"No clear winner: {best} has the highest net value, but its lead over {rivals} is not shown to be real "
@@ -236,7 +233,7 @@ def _undecided_headline(
     else:
         text = (
             f"No clear winner: {best} has the highest score, but its lead over {rivals} is not shown to be real and "
-            f"{_points(rule.margin)} points or more."
+            f"{points(rule.margin)} points or more."
         )
     if cheapest != best:
         return f"{text} {cheapest} is as good within the margin and cheaper to serve and keep fresh."
