@@ -11,6 +11,11 @@ def candidates(comparison: Comparison) -> list[ArmSummary]:
     return sorted((arm for arm in comparison.arms if arm.role is ArmRole.CANDIDATE), key=_by_quality(comparison))
 
 
+def candidates_as_run(comparison: Comparison) -> list[ArmSummary]:
+    """The arms that can win in the order of the run, so that letters and colours are the same in every report of it."""
+    return [arm for arm in comparison.arms if arm.role is ArmRole.CANDIDATE]
+
+
 def references(comparison: Comparison) -> list[ArmSummary]:
     """The arms that only give scale, best first."""
     return sorted((arm for arm in comparison.arms if arm.role is ArmRole.REFERENCE), key=_by_quality(comparison))
@@ -44,6 +49,8 @@ def arm_name(comparison: Comparison, arm: ArmSummary) -> str:
     if arm.kind == comparison.recommendation.arm:
         winner = comparison.recommendation.verdict is Verdict.WINNER
         return f"{arm.kind} ({'recommended' if winner else 'cheapest non-inferior'})"
+    if any(outcome.arm == arm.kind and not outcome.met for outcome in comparison.constraints):
+        return f"{arm.kind} (out)"
     return arm.kind
 
 

@@ -1,45 +1,113 @@
 """Cost, waiting time and tokens as tables."""
 
-from advisor.comparison import Comparison
-from advisor.report.arms import arm_name, row_kind, shown_arms
-from advisor.report.quantities import MISSING, count, seconds, significant, usd
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from os.path import commonprefix
+
+from advisor.comparison import Comparison, CostEstimate, Interval
+from advisor.report.arms import arm_name, candidates, row_kind, shown_arms
+from advisor.report.quantities import MISSING, count, seconds, significant, usd, usd_range
 from advisor.report.table import Cell, Row, Table
 
 
 def cost_table(comparison: Comparison) -> Table:
     """Money per arm, per 1,000 queries rather than per query so that the digits can be read."""
-    bases = dict.fromkeys(arm.cost.basis for arm in comparison.arms if arm.cost is not None)
+    costs = [arm.cost for arm in comparison.arms if arm.cost is not None]
+    columns = [column for column in _COLUMNS if column.always or any(column.cell(cost) != _NOTHING for cost in costs)]
+    shared, own = _bases(costs)
     rows = []
     for arm in shown_arms(comparison):
-        cost = arm.cost
-        if cost is None:
-            cells = tuple(Cell(MISSING) for _ in range(5))
-        else:
-            per_correct = cost.usd_per_correct_answer
-            cells = (
-                Cell(usd(cost.build_usd)),
-                Cell(usd(cost.serve_usd_per_query * 1000), cost.basis if len(bases) > 1 else ""),
-                Cell(usd(None if per_correct is None else per_correct * 1000)),
-                Cell(usd(cost.refresh_usd_per_month)),
-                Cell(usd(cost.monthly_usd)),
-            )
-        rows.append(Row((Cell(arm_name(comparison, arm)), *cells), row_kind(comparison, arm)))
-    basis = f" Basis: {next(iter(bases))}." if len(bases) == 1 else ""
+        cells = [_NOTHING if arm.cost is None else column.cell(arm.cost) for column in columns]
+        name = Cell(arm_name(comparison, arm), own.get(arm.cost.basis, "") if arm.cost is not None else "")
+        rows.append(Row((name, *cells), row_kind(comparison, arm)))
     return Table(
         caption="Cost, in US dollars",
-        columns=(
-            "Arm",
-            "Build, once",
-            "Serve 1,000 queries",
-            "1,000 correct answers",
-            "Keep fresh, a month",
-            "Total, a month",
-        ),
+        columns=("Arm", *(column.name for column in columns)),
         rows=tuple(rows),
         note="Computed from measured tokens and seconds and a dated price list. The monthly total spreads the build "
-        "over its life and adds refreshing and serving at the declared volume. A dash means not computed, or that no "
-        f"answer was right.{basis}",
+        "over its life and adds refreshing and serving at the declared volume. Ranges in brackets come from the spread "
+        "of tokens and seconds between questions; what is built is measured once and has none. "
+        f"{_EVALUATION_NOTE if any(cost.evaluation_usd is not None for cost in costs) else ''}"
+        f"A dash means not computed, or that no answer was right.{f' Basis: {shared}.' if shared else ''}",
     )
+
+
+def net_value_table(comparison: Comparison) -> Table | None:
+    """What each candidate brings at the declared worth of answers; None where none was declared."""
+    if not comparison.net_values:
+        return None
+    values = {value.arm: value for value in comparison.net_values}
+    rows = []
+    for arm in candidates(comparison):
+        value = values.get(arm.kind)
+        cells = (_NOTHING, _NOTHING, _NOTHING)
+        if value is not None:
+            cells = (
+                Cell(usd(value.usd_per_question.estimate), usd_range(value.usd_per_question)),
+                Cell(usd(arm.cost.monthly_usd if arm.cost else None)),
+                Cell(usd(value.usd_per_month.estimate), usd_range(value.usd_per_month)),
+            )
+        rows.append(Row((Cell(arm_name(comparison, arm)), *cells), row_kind(comparison, arm)))
+    return Table(
+        caption="Net value, in US dollars",
+        columns=("Arm", "Worth of an answer", "Costs a month", "Brings a month, costs taken off"),
+        rows=tuple(rows),
+        note="The declared worth of right answers, minus what wrong ones and refusals do harm, over all that users "
+        "ask. Answers that could not be scored count as the worst there is. Below zero the arm costs more than it "
+        "brings.",
+    )
+
+
+def _build(cost: CostEstimate) -> Cell:
+    parts = [(cost.index_usd, "index"), (cost.training_usd, "training")]
+    spent = [(amount, name) for amount, name in parts if amount]
+    if len(spent) == 1:
+        return Cell(usd(cost.build_usd), f"all {spent[0][1]}")
+    return Cell(usd(cost.build_usd), " + ".join(f"{name} {usd(amount)}" for amount, name in spent))
+
+
+def _per_thousand(usd_per_query: float | None, interval: Interval | None = None) -> Cell:
+    return Cell(usd(None if usd_per_query is None else usd_per_query * 1000), usd_range(interval, 1000))
+
+
+def _merged(cost: CostEstimate) -> Cell:
+    """Nothing where merging was not seen to change the price."""
+    same = cost.merged_serve_usd_per_query == cost.serve_usd_per_query
+    return _NOTHING if same else _per_thousand(cost.merged_serve_usd_per_query)
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """One figure of an arm's cost; `always`: shown even where no arm has it."""
+
+    name: str
+    cell: Callable[[CostEstimate], Cell]
+    always: bool = True
+
+
+_NOTHING = Cell(MISSING)
+_EVALUATION_NOTE = "What this comparison itself spent on asking and judging is in no other figure. "
+_COLUMNS = (
+    _Column("Build, once", _build),
+    _Column("Serve 1,000 queries", lambda cost: _per_thousand(cost.serve_usd_per_query, cost.serve_interval)),
+    _Column("Serve 1,000, adapter merged", _merged, always=False),
+    _Column("1,000 correct answers", lambda cost: _per_thousand(cost.usd_per_correct_answer)),
+    _Column("Keep fresh, a month", lambda cost: Cell(usd(cost.refresh_usd_per_month))),
+    _Column("Total, a month", lambda cost: Cell(usd(cost.monthly_usd), usd_range(cost.monthly_interval))),
+    _Column("This evaluation, once", lambda cost: Cell(usd(cost.evaluation_usd)), always=False),
+)
+
+
+def _bases(costs: Sequence[CostEstimate]) -> tuple[str, dict[str, str]]:
+    """How costs were computed: what all arms share, and by whole basis what remains of it for one arm."""
+    bases = list(dict.fromkeys(cost.basis for cost in costs))
+    if len(bases) < 2:
+        return "".join(bases), {}
+    parts = [basis.split(", ") for basis in bases]
+    n_shared = len(commonprefix(parts))
+    return ", ".join(parts[0][:n_shared]), {
+        basis: ", ".join(own[n_shared:]) for basis, own in zip(bases, parts, strict=True)
+    }
 
 
 def speed_table(comparison: Comparison) -> Table:

@@ -1,11 +1,13 @@
 """The pictures of a comparison as SVG, each with the table behind it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from advisor.comparison import ArmRole, ArmSummary, Comparison, Interval, MetricSummary
 from advisor.report.arms import arm_name, references, row_kind, shown_arms
+from advisor.report.break_evens import cost_curve_figure
+from advisor.report.figure import Figure
+from advisor.report.flip_map import flip_map_figure
 from advisor.report.provenance import CURVES_SETTING
 from advisor.report.quality import (
     OVERALL,
@@ -37,24 +39,6 @@ _OVERALL_MEANING = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A picture.
-
-    Attributes:
-        name: Stable, fit for a file name or an element id.
-        title: What is shown; description: what to look for.
-        svg: A complete `svg` element without scripts, links or outside fonts.
-        table: The numbers drawn.
-    """
-
-    name: str
-    title: str
-    description: str
-    svg: str
-    table: Table
-
-
 def figures(comparison: Comparison) -> tuple[Figure, ...]:
     """Every picture that the comparison has numbers for."""
     drawn = [
@@ -63,6 +47,8 @@ def figures(comparison: Comparison) -> tuple[Figure, ...]:
         frontier_figure(comparison),
         latency_figure(comparison),
         token_figure(comparison),
+        cost_curve_figure(comparison),
+        flip_map_figure(comparison),
         *training_figures(comparison),
     ]
     return tuple(figure for figure in drawn if figure is not None)

@@ -8,7 +8,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from advisor.comparison import Comparison, QuestionRecord
-from advisor.report.economics import cost_table, speed_table
+from advisor.report.break_evens import break_even_table, cost_curve_figure
+from advisor.report.constraints import CONSTRAINT_HEADING, constraint_sentences, constraint_table
+from advisor.report.economics import cost_table, net_value_table, speed_table
 from advisor.report.failures import (
     FailedQuestion,
     failed_questions,
@@ -24,6 +26,7 @@ from advisor.report.figures import (
     token_figure,
     training_figures,
 )
+from advisor.report.flip_map import flip_map_figure, flip_map_sentence
 from advisor.report.prior import PRIOR_HEADING, prior_sentences, prior_table
 from advisor.report.provenance import provenance_tables
 from advisor.report.quality import (
@@ -36,6 +39,7 @@ from advisor.report.quality import (
     quality_table,
 )
 from advisor.report.quantities import clip, scale_of
+from advisor.report.sensitivity import CHANGE_HEADING, change_summary, flip_table
 from advisor.report.verdict import best_chance_table, severity_text, standing, unknowns, urgent_findings
 from advisor.report.xml_text import shown_text
 
@@ -54,6 +58,11 @@ def html_report(comparison: Comparison, records: Sequence[QuestionRecord] = ()) 
         comparison=comparison,
         recommendation=comparison.recommendation,
         standing=standing(comparison),
+        change_heading=CHANGE_HEADING,
+        changes=change_summary(comparison),
+        constraint_heading=CONSTRAINT_HEADING,
+        constraint_sentences=constraint_sentences(comparison),
+        constraints=constraint_table(comparison),
         prior_heading=PRIOR_HEADING,
         prior_sentences=prior_sentences(comparison),
         prior_table=prior_table(comparison),
@@ -71,12 +80,22 @@ def html_report(comparison: Comparison, records: Sequence[QuestionRecord] = ()) 
         other_differences=difference_table(comparison, rest, "All other pairs") if rest else None,
         chances=best_chance_table(comparison),
         cost=cost_table(comparison),
+        net_values=net_value_table(comparison),
+        break_evens=break_even_table(comparison),
         speed=speed_table(comparison),
         economy_figures=[
             figure
-            for figure in (frontier_figure(comparison), latency_figure(comparison), token_figure(comparison))
+            for figure in (
+                cost_curve_figure(comparison),
+                frontier_figure(comparison),
+                latency_figure(comparison),
+                token_figure(comparison),
+            )
             if figure is not None
         ],
+        flips=flip_table(comparison),
+        flip_map=flip_map_figure(comparison),
+        flip_map_sentence=flip_map_sentence(comparison),
         training_figures=training_figures(comparison),
         n_records=len(records),
         n_failed=len(failed),

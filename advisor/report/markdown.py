@@ -1,10 +1,14 @@
 """`report.md`: short enough to be posted whole as a comment on a pull request."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from advisor.comparison import AuditFinding, Comparison, QuestionRecord
-from advisor.report.economics import cost_table, speed_table
+from advisor.report.break_evens import break_even_table
+from advisor.report.constraints import CONSTRAINT_HEADING, constraint_sentences, constraint_table
+from advisor.report.economics import cost_table, net_value_table, speed_table
 from advisor.report.failures import FailedQuestion, failed_questions, failure_class_table, is_unscored, main_score
+from advisor.report.flip_map import flip_map_sentence, flip_map_table
 from advisor.report.markdown_text import code, inline
 from advisor.report.prior import PRIOR_HEADING, prior_sentences, prior_table
 from advisor.report.provenance import provenance_tables
@@ -17,6 +21,7 @@ from advisor.report.quality import (
     quality_table,
 )
 from advisor.report.quantities import MISSING, clip, count, scale_of
+from advisor.report.sensitivity import CHANGE_HEADING, change_summary, flip_table
 from advisor.report.table import Cell, Table
 from advisor.report.verdict import best_chance_table, severity_text, standing, unknowns, urgent_findings
 
@@ -48,6 +53,13 @@ def _verdict(comparison: Comparison) -> Iterable[str]:
     if recommendation.reasons:
         yield "## Why"
         yield _bullets(recommendation.reasons)
+    if changes := change_summary(comparison):
+        yield f"## {CHANGE_HEADING}"
+        yield _bullets(changes)
+    if (constraints := constraint_table(comparison)) is not None:
+        yield f"## {CONSTRAINT_HEADING}"
+        yield _bullets(constraint_sentences(comparison))
+        yield _table(constraints)
     if (expected := prior_table(comparison)) is not None:
         yield f"## {PRIOR_HEADING}"
         yield _bullets(prior_sentences(comparison))
@@ -76,7 +88,18 @@ def _measured(comparison: Comparison) -> Iterable[str]:
         yield _table(chances)
     yield "## Cost, waiting time and tokens"
     yield _table(cost_table(comparison))
+    if (worth := net_value_table(comparison)) is not None:
+        yield _table(worth)
+    if (crossings := break_even_table(comparison)) is not None:
+        yield _table(replace(crossings, rows=crossings.rows[:_PAIRS_SHOWN]))
     yield _table(speed_table(comparison))
+    if (flips := flip_table(comparison)) is not None:
+        yield "## Sensitivity"
+        yield _table(flips)
+        if uniform := flip_map_sentence(comparison):
+            yield _text(uniform)
+        elif (grid := flip_map_table(comparison)) is not None:
+            yield _table(grid)
 
 
 def _audit(comparison: Comparison) -> Iterable[str]:

@@ -119,6 +119,18 @@ def significant(number: float | None) -> str:
     return _minus(f"{number:,.{decimals}f}")
 
 
+def rounded(number: float | None) -> str:
+    """Three significant digits and no more, for figures that are no more exact: `3,100`, `12.5`, `0.05`."""
+    if number is None or not math.isfinite(number):
+        return MISSING
+    if number >= 1e10:
+        return "over 10 billion"
+    if 0 < number < 0.001:
+        return "<0.001"
+    kept = float(f"{number:.3g}")
+    return _minus(f"{kept:,.0f}" if abs(kept) >= 1000 else f"{kept:g}")
+
+
 def p_value(probability: float | None) -> str:
     """Three decimals; `<0.001` below them."""
     if probability is None or not math.isfinite(probability):
@@ -135,6 +147,20 @@ def percent(share: float | None) -> str:
     if 0.995 <= share < 1:
         return ">99 %"
     return f"{share * 100:.0f} %"
+
+
+def percent_in_digits(share: float | None) -> str:
+    """A share of 1 as percents with at most three digits: `32.5 %`."""
+    if share is None or not math.isfinite(share):
+        return MISSING
+    return f"{rounded(share * 100)} %"
+
+
+def usd_range(interval: Interval | None, factor: float = 1.0) -> str:
+    """`[$0.90, $1.10]`, or nothing where no spread was measured."""
+    if interval is None or not (math.isfinite(interval.low) and math.isfinite(interval.high)):
+        return ""
+    return f"[{usd(interval.low * factor)}, {usd(interval.high * factor)}]"
 
 
 def unscored(number: int) -> str:

@@ -7,7 +7,8 @@ on its own still has colours.
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import cycle
 from math import isfinite
 from threading import Lock
 from typing import Any, Literal
@@ -23,9 +24,12 @@ LINE = "#d5dae1"
 ACCENT = "#1f5fbf"
 CHOSEN = "#0f7a4d"
 SECOND = "#a8540c"
+THIRD = "#7a3fa0"
 REFERENCE = "#7b8593"
 BAND = "#e6ebf2"
 SERIES = (ACCENT, SECOND)
+DASHES: tuple[Any, ...] = ("--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (7, 3)), (0, (1, 3)))
+"""So that lines differ without their colours; solid is left to the arm named in the verdict."""
 
 VARIABLES = {
     INK: "ink",
@@ -34,14 +38,16 @@ VARIABLES = {
     ACCENT: "accent",
     CHOSEN: "chosen",
     SECOND: "second",
+    THIRD: "third",
     REFERENCE: "reference",
     BAND: "band",
 }
 
-Grid = Literal["x", "y", "both"]
+Grid = Literal["x", "y", "both"] | None
 
 _WIDTH_INCHES = 4.8
 _LABEL_LIMIT = 36
+_LABEL_GAP_POINTS = 10.5
 # matplotlib's settings and Python's warning filters belong to the process, and a server draws in several threads.
 _ONE_AT_A_TIME = Lock()
 _FONTS = (
@@ -84,7 +90,7 @@ def picture(name: str, title: str, draw: Callable[[Any], None], *, height: float
         title: Read out in place of the picture.
         draw: Receives matplotlib axes.
         height: In inches; the width is that of a phone.
-        grid: Axis whose ticks get lines: "x", "y" or "both".
+        grid: Axis whose ticks get lines: "x", "y" or "both"; None for no lines.
     """
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -100,7 +106,8 @@ def picture(name: str, title: str, draw: Callable[[Any], None], *, height: float
         figure = Figure(figsize=(_WIDTH_INCHES, height), layout="constrained")
         FigureCanvasSVG(figure)
         plot = figure.add_subplot()
-        plot.grid(axis=grid)
+        if grid is not None:
+            plot.grid(axis=grid)
         plot.tick_params(length=0)
         draw(plot)
         written = io.StringIO()
@@ -124,6 +131,40 @@ def error_bar(
         plot.plot(*line, color=style["color"], linewidth=style["linewidth"], solid_capstyle="butt")
     point = (position, interval.estimate * factor) if vertical else (interval.estimate * factor, position)
     plot.plot(*point, **{**style, "linestyle": "none"})
+
+
+def arm_colours(kinds: Iterable[str], chosen: str | None) -> dict[str, str]:
+    """A colour for each arm; the chosen one has its own. With many arms they recur, so that text must tell them too."""
+    others = cycle((ACCENT, SECOND, THIRD, MUTED))
+    return {kind: CHOSEN if kind == chosen else next(others) for kind in kinds}
+
+
+def label_line_ends(plot: Any, ends: Sequence[tuple[str, float, str]]) -> None:
+    """Name lines right of where they end, moved apart where they would overlap.
+
+    Args:
+        plot: Axes whose limits are final.
+        ends: (text, y in data units, colour).
+    """
+    plot.figure.canvas.draw()
+    box = plot.get_window_extent()
+    gap = _LABEL_GAP_POINTS * plot.figure.dpi / 72 / box.height
+    heights = [(plot.transData.transform((1, y))[1] - box.y0) / box.height for _, y, _ in ends]
+    placed = -1.0
+    for index in sorted(range(len(ends)), key=lambda i: (heights[i], i)):
+        text, y, colour = ends[index]
+        placed = max(heights[index], placed + gap)
+        plot.annotate(
+            text,
+            (1, y),
+            xycoords=("axes fraction", "data"),
+            xytext=(1.02, placed),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=8.5,
+            color=colour,
+            annotation_clip=False,
+        )
 
 
 def has_points(intervals: Iterable[Interval]) -> bool:

@@ -11,7 +11,7 @@ _STANDING = {
         "No arm is surely better than all others. The arm named is the cheapest that is not worse than the best by "
         "more than the margin."
     ),
-    Verdict.INSUFFICIENT_DATA: "There are too few scored questions for a verdict. The figures below are a first look.",
+    Verdict.INSUFFICIENT_DATA: "What was measured does not bear a verdict. The figures below are a first look.",
     Verdict.INVALID_COMPARISON: (
         "The audit found a fault that makes the figures misleading. They are shown so that it can be mended, not for "
         "a decision."
@@ -19,8 +19,16 @@ _STANDING = {
 }
 
 
+_ONLY_ONE_LEFT = (
+    "All other arms break a declared constraint or could not be judged. This says nothing of how well the arm answers: "
+    "look at its quality below before you ship it."
+)
+
+
 def standing(comparison: Comparison) -> str:
     """What kind of verdict this is, in a sentence or two."""
+    if comparison.recommendation.verdict is Verdict.WINNER and _is_only_one_left(comparison):
+        return _ONLY_ONE_LEFT
     return _STANDING[comparison.recommendation.verdict]
 
 
@@ -30,7 +38,9 @@ def unknowns(comparison: Comparison) -> tuple[str, ...]:
     scale = scale_of(comparison, recommendation.metric)
     sentences = []
     effect = recommendation.minimum_detectable_effect
-    if effect is None:
+    if effect is None and _is_only_one_left(comparison):
+        sentences.append("No difference was put to the test, because only one arm was left to choose.")
+    elif effect is None:
         sentences.append("The smallest difference this test set could detect was not computed.")
     else:
         sentences.append(
@@ -77,7 +87,7 @@ def severity_text(severity: Severity) -> str:
 def best_chance_table(comparison: Comparison) -> Table | None:
     """How often each candidate came out on top when the questions were drawn again."""
     shares = comparison.recommendation.probability_best
-    if not shares:
+    if not shares or _is_only_one_left(comparison):
         return None
     ordered = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
     return Table(
@@ -87,6 +97,11 @@ def best_chance_table(comparison: Comparison) -> Table | None:
         note="The test questions are drawn again many times; this is the share of draws in which the arm scores "
         "highest. It says nothing of how large the lead is.",
     )
+
+
+def _is_only_one_left(comparison: Comparison) -> bool:
+    """Whether there was nothing left to compare the arm with; chances are shared out among the arms compared."""
+    return len(comparison.recommendation.probability_best) == 1
 
 
 def _weights(comparison: Comparison) -> str:

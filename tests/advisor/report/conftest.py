@@ -1,20 +1,26 @@
 """A realistic comparison: five candidates, two references, three slices, unscored answers and hostile text."""
 
 import random
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
 from advisor.answer import Answer, BuildUsage, RetrievedChunk
+from advisor.break_even import break_evens
 from advisor.comparison import (
     ArmRole,
     ArmSummary,
     AuditFinding,
     Comparison,
+    ConstraintOutcome,
     CostEstimate,
+    Flip,
+    FlipMap,
+    FlipPoint,
     Interval,
     LatencySummary,
     MetricSummary,
+    NetValue,
     PairedDifference,
     QuestionRecord,
     Recommendation,
@@ -87,13 +93,97 @@ def _metrics(kind: str) -> tuple[MetricSummary, ...]:
     return tuple(summaries)
 
 
-def _arm(position: int, kind: str) -> ArmSummary:
+SERVE_USD = {"base": 2.1e-6, "few-shot": 4.5e-6, "rag": 9e-6, "fine-tuned": 3e-6, "hybrid": 9.6e-6}
+VOLUME = 100_000.0
+
+
+def _cost(kind: str) -> CostEstimate:
+    """The spread of base was not measured."""
+    serve = SERVE_USD[kind]
+    index, training = 0.0003 * (kind in ("rag", "hybrid")), 0.0092 * (kind in ("fine-tuned", "hybrid"))
+    refresh = index + 4 * training
+    fixed = (index + training) / 12 + refresh
+    spread = 0.1 * serve
+    return CostEstimate(
+        build_usd=index + training,
+        serve_usd_per_query=serve,
+        usd_per_correct_answer=serve / QUALITY[kind][0],
+        refresh_usd_per_month=refresh,
+        monthly_usd=fixed + serve * VOLUME,
+        basis=f"own machine at 0.08 USD/h, fully used at {0.08 / 3600 / serve:.1f} questions/s",
+        serve_interval=None if kind == "base" else Interval(serve, serve - spread, serve + spread),
+        monthly_interval=None
+        if kind == "base"
+        else Interval(fixed + serve * VOLUME, fixed + 0.9 * serve * VOLUME, fixed + 1.1 * serve * VOLUME),
+        fixed_usd_per_month=fixed,
+        index_usd=index,
+        training_usd=training,
+        evaluation_usd=260 * serve,
+        merged_serve_usd_per_query=0.8 * serve if training else None,
+    )
+
+
+def _flips() -> tuple[Flip, ...]:
+    token_note = "No arm is paid by the token, or the price list has no price for it."
+    return (
+        Flip("queries_per_month", VOLUME, FlipPoint(3104.2, "few-shot"), FlipPoint(4.2e7, None), 0.0, 1e8),
+        Flip("coverage", 0.5, None, FlipPoint(0.8126, "fine-tuned"), 0.0, 1.0),
+        Flip("usd_per_million_input_tokens", None, None, None, 1e-4, 1e3, token_note),
+        Flip("usd_per_million_output_tokens", None, None, None, 1e-4, 1e3, token_note),
+        Flip("machine_usd_per_hour", 0.08, FlipPoint(0.0, "hybrid"), None, 0.0, 1e3),
+        Flip("refreshes_per_month", 1.0, None, None, 0.0, 1e4),
+        Flip("margin", 0.02, FlipPoint(0.0117, "hybrid"), FlipPoint(0.31, "base"), 0.0, 0.5),
+        Flip("right_answer_usd", None, FlipPoint(0.00002, "base"), None, 0.0, 1e3),
+    )
+
+
+def _flip_map() -> FlipMap:
+    volumes = tuple(VOLUME * 10 ** (step / 2) for step in range(-6, 7))
+    shares = tuple(step / 10 for step in range(11))
+
+    def named(volume: float, share: float) -> str | None:
+        if share > 0.81:
+            return "fine-tuned"
+        return None if volume > 4.2e7 else "few-shot" if volume < 3104 else "rag"
+
+    rows = tuple(tuple(named(volume, share) for volume in volumes) for share in shares)
+    return FlipMap("queries_per_month", volumes, VOLUME, "coverage", shares, 0.5, rows)
+
+
+def _constraints() -> tuple[ConstraintOutcome, ...]:
+    """Met by all but base, whose wait is unknown, and fine-tuned, which hardly ever declines."""
+    outcomes = []
+    for kind in SERVE_USD:
+        wait = 0.42 if kind in ("rag", "hybrid") else 0.21
+        message = f"the p95 wait is {wait} s, at most 0.5 s is allowed"
+        if kind == "base":
+            message = "the p95 wait must be at most 0.5 s and is unknown"
+        unknown = kind == "base"
+        outcomes.append(
+            ConstraintOutcome(
+                kind, "max_p95_latency_s", None if unknown else True, 0.5, None if unknown else wait, message
+            )
+        )
+        recall = QUALITY[kind][2]
+        message = f"it declines {recall:.1%} of unanswerable questions, at least 10.0% is asked"
+        if recall < 0.1:
+            message += f": {100 * (0.1 - recall):.1f} points too few"
+        outcomes.append(ConstraintOutcome(kind, "min_abstention_recall", recall >= 0.1, 0.1, recall, message))
+    return tuple(outcomes)
+
+
+def _net_value(kind: str) -> NetValue:
+    worth = QUALITY[kind][0] * 0.00005
+    spent = _cost(kind).monthly_usd
+    monthly = Interval(worth * VOLUME - spent, 0.8 * worth * VOLUME - spent, 1.2 * worth * VOLUME - spent)
+    return NetValue(kind, Interval(worth, 0.8 * worth, 1.2 * worth), monthly)
+
+
+def _arm(kind: str) -> ArmSummary:
     reference = kind in REFERENCES
     retrieves = kind in ("rag", "hybrid", "oracle-context")
     tuned = kind in ("fine-tuned", "hybrid")
     tokens_in = 410 if retrieves else 190 if kind == "few-shot" else 38
-    correct = QUALITY[kind][0]
-    per_query = 0.0000021 * (4 if retrieves else 1) + 0.0000003 * position
     return ArmSummary(
         kind=kind,
         role=ArmRole.REFERENCE if reference else ArmRole.CANDIDATE,
@@ -104,17 +194,10 @@ def _arm(position: int, kind: str) -> ArmSummary:
         build_usage=BuildUsage(
             412.5 * tuned + 14.2 * retrieves, 400.0 * tuned, 91_000 * tuned, 50_000 * retrieves, "cpu"
         ),
-        latency=None if kind == "majority" else LatencySummary(0.084 * (1 + retrieves), 0.21 * (1 + retrieves), 50, 1),
-        cost=None
-        if reference
-        else CostEstimate(
-            build_usd=0.0092 * tuned + 0.0003 * retrieves,
-            serve_usd_per_query=per_query,
-            usd_per_correct_answer=per_query / correct,
-            refresh_usd_per_month=0.0011 * retrieves + 0.04 * tuned,
-            monthly_usd=per_query * 100_000 + 0.05 * tuned,
-            basis="own machine at 0.08 USD/h, 31 questions/s",
-        ),
+        latency=None
+        if kind in ("base", "majority")
+        else LatencySummary(0.084 * (1 + retrieves), 0.21 * (1 + retrieves), 50, 1),
+        cost=None if reference else _cost(kind),
         n_questions=260,
         n_length_stopped=4 if kind == "base" else 0,
     )
@@ -178,8 +261,19 @@ def comparison() -> Comparison:
 
 
 @pytest.fixture(scope="session")
+def old_comparison(comparison: Comparison) -> Comparison:
+    """As it was written before anything said what would change the verdict."""
+    later = ("serve_interval", "monthly_interval", "fixed_usd_per_month", "index_usd", "training_usd")
+    later += ("evaluation_usd", "merged_serve_usd_per_query")
+    unset = {field.name: field.default for field in fields(CostEstimate) if field.name in later}
+    arms = tuple(replace(arm, cost=replace(arm.cost, **unset) if arm.cost else None) for arm in comparison.arms)
+    return replace(comparison, arms=arms, break_evens=(), net_values=(), constraints=(), flips=(), flip_map=None)
+
+
+@pytest.fixture(scope="session")
 def hostile_comparison(comparison: Comparison) -> Comparison:
     """Every free text of a comparison holds hostile strings, the names of arms included."""
+    assert comparison.flip_map is not None
     text = " ".join(HOSTILE)
     arms = tuple(
         replace(arm, kind=HOSTILE[index % len(HOSTILE)] + arm.kind, label=text)
@@ -210,6 +304,36 @@ def hostile_comparison(comparison: Comparison) -> Comparison:
         versions={text: text},
         prices_as_of=text,
         prices_source=text,
+        break_evens=tuple(
+            replace(
+                pair,
+                first=renamed[pair.first],
+                second=renamed[pair.second],
+                cheaper_below=renamed[pair.cheaper_below],
+                cheaper_above=renamed[pair.cheaper_above],
+            )
+            for pair in comparison.break_evens
+        ),
+        net_values=tuple(replace(value, arm=renamed[value.arm]) for value in comparison.net_values),
+        constraints=tuple(
+            replace(outcome, arm=renamed[outcome.arm], constraint=HOSTILE[index % 2] + outcome.constraint, message=text)
+            for index, outcome in enumerate(comparison.constraints)
+        ),
+        flips=tuple(
+            replace(
+                flip,
+                axis=flip.axis if index % 2 else HOSTILE[index] + flip.axis,
+                note=flip.note and text,
+                below=flip.below and replace(flip.below, arm=renamed.get(flip.below.arm or "")),
+                above=flip.above and replace(flip.above, arm=renamed.get(flip.above.arm or "")),
+            )
+            for index, flip in enumerate(comparison.flips)
+        ),
+        flip_map=replace(
+            comparison.flip_map,
+            x_axis=text,
+            arms=tuple(tuple(renamed.get(arm or "") for arm in row) for row in comparison.flip_map.arms),
+        ),
     )
 
 
@@ -245,7 +369,7 @@ def make_comparison() -> Comparison:
         split_sizes={"train": 480, "validation": 96, "test": 260},
         slice_sizes={part.value: n for part, n in SLICES.items()},
         model="pocket-7m",
-        arms=tuple(_arm(position, kind) for position, kind in enumerate(QUALITY)),
+        arms=tuple(_arm(kind) for kind in QUALITY),
         differences=(
             _difference("rag", "base", 0.49, 0.07, 0.0002),
             _difference("rag", "few-shot", 0.44, 0.07, 0.0002),
@@ -288,7 +412,7 @@ def make_comparison() -> Comparison:
             AuditFinding("judge", Severity.NOTE, "No judge was used.", ""),
         ),
         settings={
-            "queries_per_month": 100_000,
+            "traffic": {"queries_per_month": VOLUME, "refreshes_per_month": 1.0},
             "decoding": {"temperature": 0.0, "max_output_tokens": 32, "stop": ["\n"]},
             "retrieval": {"top_k": 4, "chunk_tokens": 128},
             "tune_on": "questions",
@@ -307,4 +431,9 @@ def make_comparison() -> Comparison:
         prices_as_of="2026-02-15",
         prices_source="https://prices.example/list",
         wall_s=1834.2,
+        break_evens=break_evens({kind: _cost(kind) for kind in SERVE_USD}),
+        net_values=tuple(_net_value(kind) for kind in SERVE_USD),
+        constraints=_constraints(),
+        flips=_flips(),
+        flip_map=_flip_map(),
     )

@@ -40,6 +40,8 @@ def test_every_kind_of_picture_is_drawn(drawn):
         "frontier",
         "latency",
         "tokens",
+        "cost-curves",
+        "flip-map",
         "training-0",
         "training-1",
     ]
@@ -74,7 +76,7 @@ def test_a_hostile_name_is_drawn_as_it_is(comparison, name):
     expected = " ".join(name.replace("\x00", "").replace("\ud800", "").split())
     drawn = figures(changed)
 
-    assert len(drawn) == 9
+    assert len(drawn) == 11
     for figure in drawn:
         assert {element.tag.rpartition("}")[2] for element in ET.fromstring(figure.svg).iter()} <= {
             *("svg", "defs", "g", "path", "text", "tspan", "use", "clipPath", "rect", "pattern")

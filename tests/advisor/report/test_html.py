@@ -59,6 +59,8 @@ def test_sections_stand_in_the_order_of_a_decision(page, comparison):
     order = [
         comparison.recommendation.headline,
         comparison.recommendation.reasons[0],
+        "users asked fewer than 3,100 questions a month",
+        "Declared constraints",
         "What is not known",
         "6.2 points",
         "4,100",
@@ -66,6 +68,11 @@ def test_sections_stand_in_the_order_of_a_decision(page, comparison):
         "Quality: exact_match",
         "Paired differences",
         "Cost, in US dollars",
+        "Net value, in US dollars",
+        "Break-even, in questions a month",
+        "What a month costs, by volume",
+        "What another value of one input would change",
+        "Which arm to ship, if two things were different",
         "Audit and limits",
         "Failures, question by question",
         "Prices as of",
@@ -73,6 +80,14 @@ def test_sections_stand_in_the_order_of_a_decision(page, comparison):
     places = [page.text.index(part) for part in order]
 
     assert places == sorted(places)
+
+
+def test_a_comparison_without_the_later_fields_says_nothing_of_them(old_comparison):
+    page = Page(html_report(old_comparison))
+
+    for absent in ("would change", "must fulfil", "Break-even", "Net value", "Sensitivity", "What a month costs"):
+        assert absent not in page.text
+    assert {attrs["href"][1:] for attrs in page.all("a")} <= {attrs["id"] for _, attrs in page.tags if "id" in attrs}
 
 
 def test_the_page_needs_nothing_else(page):
@@ -126,9 +141,9 @@ def test_tables_have_captions_and_scoped_headers(page):
 def test_pictures_are_named_for_screen_readers(page):
     pictures = page.all("svg")
 
-    assert len(pictures) == 10
+    assert len(pictures) == 12
     assert all(attrs["role"] == "img" and attrs["aria-label"] for attrs in pictures)
-    assert page.text.count("The numbers behind this picture") == 10
+    assert page.text.count("The numbers behind this picture") == 12
 
 
 def test_element_ids_are_unique(page):

@@ -17,12 +17,18 @@ def test_sections_stand_in_the_order_of_a_decision(comparison, records):
     order = [
         comparison.recommendation.headline,
         comparison.recommendation.reasons[0],
+        "## What would change this",
+        "users asked fewer than 3,100 questions a month",
+        "## What an arm must fulfil",
         "What is not known",
         "6.2 points",
         "4,100",
         "## Quality",
         "## Differences",
         "## Cost",
+        "Break-even, in questions a month",
+        "## Sensitivity",
+        "Arm to ship, by share covered by training",
         "## Audit",
         "## Failures",
         "## Configuration",
@@ -34,7 +40,7 @@ def test_sections_stand_in_the_order_of_a_decision(comparison, records):
 
 
 def test_quality_shows_interval_n_and_unscored_per_slice(comparison):
-    hybrid = _rows(markdown_report(comparison), "hybrid")[0]
+    hybrid = next(row for row in _rows(markdown_report(comparison), "hybrid") if "retrieved passages" in row)
     overall, seen, unseen, unanswerable = hybrid.split(" | ")[1:]
 
     assert re.match(r"64\.0 \\\[58\.2, 69\.8\]<br>n 257, unscored 3", overall)
@@ -47,7 +53,7 @@ def test_a_missing_value_is_a_dash_and_never_zero(comparison):
     text = markdown_report(comparison)
     majority_cost = next(row for row in _rows(text, "majority") if "$" not in row and row.count("–") >= 5)
 
-    assert majority_cost.split(" | ")[1:] == ["–"] * 4 + ["– |"]
+    assert majority_cost.split(" | ")[1:] == ["–"] * 6 + ["– |"]
 
 
 def test_references_are_marked_wherever_they_appear(comparison, records):
@@ -82,6 +88,22 @@ def test_perplexity_is_not_multiplied_by_a_hundred(comparison):
 
     assert "12.3 \\[11, 14]" in text
     assert "1234" not in text
+
+
+def test_a_comparison_without_the_later_fields_says_nothing_of_them(old_comparison):
+    text = markdown_report(old_comparison)
+
+    for absent in (
+        "would change",
+        "must fulfil",
+        "Break-even",
+        "Net value",
+        "Sensitivity",
+        "This evaluation",
+        "merged",
+    ):
+        assert absent not in text
+    assert "Keep fresh, a month" in text
 
 
 def test_without_any_score_there_is_still_a_report(comparison):

@@ -11,10 +11,13 @@ from advisor.report.quantities import (
     count,
     p_value,
     percent,
+    percent_in_digits,
+    rounded,
     seconds,
     significant,
     unscored,
     usd,
+    usd_range,
 )
 
 
@@ -87,3 +90,36 @@ def test_clipping_keeps_signs_with_their_letter():
         assert clipped[-1] == "…"
         rest = text[len(clipped) - 1 :]
         assert clipped == "…" or rest[0] not in "\u103a\u103c\u102c"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (3104.2, "3,100"),
+        (999.6, "1,000"),
+        (12.54, "12.5"),
+        (0.05, "0.05"),
+        (0, "0"),
+        (0.0004, "<0.001"),
+        (1e8, "100,000,000"),
+        (4e12, "over 10 billion"),
+    ],
+)
+def test_rough_figures_show_no_more_digits_than_they_have(number, text):
+    assert rounded(number) == text
+
+
+def test_a_range_of_money_is_left_out_where_there_is_none():
+    assert usd_range(Interval(1.0, 0.9, 1.1), 1000) == "[$900.00, $1,100]"
+    assert usd_range(None) == ""
+    assert usd_range(Interval(1.0, math.nan, 1.1)) == ""
+
+
+def test_shares_in_digits_keep_three():
+    assert [percent_in_digits(share) for share in (0, 0.0117, 0.8126, 1, None)] == [
+        "0 %",
+        "1.17 %",
+        "81.3 %",
+        "100 %",
+        MISSING,
+    ]

@@ -1,0 +1,142 @@
+"""What would change the verdict, in sentences and as a table."""
+
+from dataclasses import dataclass
+from math import inf
+
+from advisor.comparison import Comparison, Flip, FlipPoint
+from advisor.report.axes import NOT_DECLARED, axis_value, axis_words
+from advisor.report.quantities import MISSING
+from advisor.report.table import Cell, Table, row
+
+CHANGE_HEADING = "What would change this"
+_SENTENCES = 5
+_NO_CHANGE = "no change"
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """One flip on one side of the current value.
+
+    Attributes:
+        factor: By how much the input has to change, always at least 1; infinite where it starts or ends at 0.
+    """
+
+    flip: Flip
+    point: FlipPoint
+    falls: bool
+
+    @property
+    def factor(self) -> float:
+        current, value = self.flip.current, self.point.value
+        if current is None or min(current, value) <= 0:
+            return inf
+        return max(current / value, value / current)
+
+
+def change_sentences(comparison: Comparison, limit: int | None = None) -> tuple[str, ...]:
+    """The nearest flips, each in a sentence: those first for which an input has to change by the smallest factor.
+
+    Empty where nothing would change the verdict in what was searched, or nothing was searched.
+    """
+    changes = [_Change(flip, point, falls) for flip in _flips(comparison) for point, falls in _sides(flip)]
+    # Inputs that nobody declared come last: nothing says how far away they are.
+    nearest = sorted(changes, key=lambda change: (change.flip.current is None, change.factor))
+    return tuple(_sentence(comparison, change) for change in nearest[:limit])
+
+
+def change_summary(comparison: Comparison) -> tuple[str, ...]:
+    """The nearest flips, how many more there are, and the inputs that change nothing; empty where none was searched."""
+    if not _flips(comparison):
+        return ()
+    sentences = change_sentences(comparison)
+    shown = list(sentences[:_SENTENCES])
+    if n_more := len(sentences) - len(shown):
+        shown.append(f"{n_more} more, further away, {'is' if n_more == 1 else 'are'} listed under Sensitivity.")
+    firm = [
+        f"{_lower(axis_words(flip.axis).name)} ({_searched(comparison, flip)})"
+        for flip in _flips(comparison)
+        if not flip.note and not _sides(flip)
+    ]
+    if firm:
+        shown.append(f"No change within the range tried: {'; '.join(firm)}.")
+    return tuple(shown)
+
+
+def flip_table(comparison: Comparison) -> Table | None:
+    """Every input with the nearest flips on both sides; None where none was searched."""
+    if not _flips(comparison):
+        return None
+    rows = []
+    cells: list[Cell | str]
+    for flip in _flips(comparison):
+        cells = ["plays no part", "plays no part", MISSING]
+        if not flip.note:
+            sides = (_side(comparison, flip, flip.below), _side(comparison, flip, flip.above))
+            cells = [*sides, _searched(comparison, flip)]
+        name = Cell(axis_words(flip.axis).name, flip.note)
+        rows.append(row(name, axis_value(comparison, flip.axis, flip.current), *cells))
+    return Table(
+        caption="What another value of one input would change",
+        columns=("Input", "Now", "If it falls", "If it rises", "Tried"),
+        rows=tuple(rows),
+        note=f"Each input is moved on its own while all others stay, and the verdict is asked again of the same "
+        f"answers. '{_NO_CHANGE.capitalize()}' means that {comparison.recommendation.arm} is named throughout the "
+        "range tried; a change and back again within a small step is not seen.",
+    )
+
+
+def _flips(comparison: Comparison) -> tuple[Flip, ...]:
+    """Without an arm to change from there is nothing to change."""
+    return comparison.flips if comparison.recommendation.arm is not None else ()
+
+
+def _sides(flip: Flip) -> list[tuple[FlipPoint, bool]]:
+    return [(point, falls) for point, falls in ((flip.below, True), (flip.above, False)) if point is not None]
+
+
+def _sentence(comparison: Comparison, change: _Change) -> str:
+    flip, value = change.flip, change.point.value
+    chosen = comparison.recommendation.arm
+    arm = f"{change.point.arm} would be the choice instead of {chosen}"
+    return (
+        f"If {_condition(comparison, change)} ({_now(comparison, flip, value)}), "
+        f"{arm if change.point.arm is not None else 'no arm could be chosen'}."
+    )
+
+
+def _condition(comparison: Comparison, change: _Change) -> str:
+    words, value = axis_words(change.flip.axis), change.point.value
+    if value == 0:
+        return words.at_zero
+    text = axis_value(comparison, change.flip.axis, value)
+    if words.at_one and text == axis_value(comparison, change.flip.axis, 1.0):
+        return words.at_one
+    return (words.below if change.falls else words.above).format(text)
+
+
+def _now(comparison: Comparison, flip: Flip, value: float) -> str:
+    """The current value; where it reads like the flip itself, that it is hardly another."""
+    current = axis_value(comparison, flip.axis, flip.current)
+    if flip.current is not None and current == axis_value(comparison, flip.axis, value) and flip.current != value:
+        return "now barely more" if flip.current > value else "now barely less"
+    return f"now {current}" if current != NOT_DECLARED else f"now {NOT_DECLARED}, so that quality comes first"
+
+
+def _side(comparison: Comparison, flip: Flip, point: FlipPoint | None) -> Cell:
+    if point is None:
+        return Cell(_NO_CHANGE)
+    side = "below" if point is flip.below else "above"
+    if point.value in (flip.searched_low, flip.searched_high):
+        side = "at"
+    return Cell(
+        point.arm if point.arm is not None else "no arm", f"{side} {axis_value(comparison, flip.axis, point.value)}"
+    )
+
+
+def _searched(comparison: Comparison, flip: Flip) -> str:
+    low, high = (axis_value(comparison, flip.axis, end) for end in (flip.searched_low, flip.searched_high))
+    return f"{low} to {high}"
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
