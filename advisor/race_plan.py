@@ -99,14 +99,13 @@ def _deal(
     """Clusters of each block: shuffled, then dealt round kind by kind, so that blocks have the same mixture."""
     kinds = {name: tuple(sorted({slices[i] for i in questions})) for name, questions in members.items()}
     sizes = Counter(kinds.values())
-    names = sorted(members)
-    np.random.default_rng(seed).shuffle(names)
+    names, rng = sorted(members), np.random.default_rng(seed)
+    rng.shuffle(names)
     names.sort(key=lambda name: (sizes[kinds[name]], kinds[name]))
     for n in range(min(n_blocks, len(names)), 1, -1):
         hands = [names[start::n] for start in range(n)]
         if all({part for name in hand for part in kinds[name]} == set(weights) for hand in hands):
-            order = np.random.default_rng(seed).permutation(n)
-            return [hands[i] for i in order]
+            return [hands[i] for i in rng.permutation(n)]
     return [names]
 
 

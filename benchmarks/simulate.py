@@ -33,12 +33,13 @@ since neither the union bound over pairs nor Ville's inequality is exact in 300 
 """
 
 AFTER_SAVING = """
-"A true gap of .2" between five arms is read as each arm that much below the next. Where all four rivals are
-that close to the best none can be let go early, and the bound is missed. At a gap of .1 it is out of reach: a
-bet that knew beforehand how two such arms are distributed (correlation .5) needs about {narrow:.0f} questions on
-average for the evidence that alpha shared over ten pairs asks for, and there are 300. At .2 it needs {wide:.0f}, and a
-race has to learn the distribution on the way. Sharing alpha over the rivals of one arm only would save some 5 points,
-but then only the winner would be safe and not every statement of a race; see the log.
+The requirement, "a true gap of .2" among five arms, does not say how the others lie. Read as each arm that much below
+the next, it is met. Where all four rivals are that close to the best none can be let go early, and it is missed. At a
+gap of .1 it is out of reach: a bet that knew beforehand how two such arms are distributed (correlation .5) needs
+about {narrow:.0f} questions on average for the evidence that alpha shared over ten pairs asks for, and there are 300.
+At .2 it needs {wide:.0f}, and a race has to learn the distribution on the way. Sharing alpha over the rivals of one
+arm only would save some 5 points, but then only the winner would be safe and not every statement of a race; see the
+log.
 """
 
 

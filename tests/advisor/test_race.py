@@ -93,13 +93,14 @@ def test_arms_surely_within_the_margin_end_the_race_and_the_cheapest_is_named() 
     assert -0.05 < difference.interval.low < difference.interval.high < 0.05
 
 
-def test_a_lead_below_the_margin_drops_nobody() -> None:
+def test_a_lead_that_is_sure_but_below_the_margin_drops_nobody() -> None:
     base = [1.0, 0.0] * 1_000
-    rag = [1.0 if i % 50 == 1 else score for i, score in enumerate(base)]
-    result = race({"base": base, "rag": rag}, rule=DecisionRule("exact_match", margin=0.03))
-    assert result.outcome.drops == ()
-    assert result.outcome.settled
-    narrow = race({"base": base, "rag": rag}, rule=DecisionRule("exact_match", margin=0.01))
+    rag = [1.0 if i % 10 == 1 else score for i, score in enumerate(base)]
+    wide = race({"base": base, "rag": rag}, rule=DecisionRule("exact_match", margin=0.15))
+    assert wide.outcome.drops == ()
+    assert wide.outcome.settled
+    assert wide.outcome.differences[0].interval.high < 0  # base minus rag: rag is surely better
+    narrow = race({"base": base, "rag": rag}, rule=DecisionRule("exact_match", margin=0.05))
     assert (narrow.recommendation.verdict, narrow.recommendation.arm) == (Verdict.WINNER, "rag")
 
 
