@@ -16,6 +16,7 @@ from advisor.dataset import Slice
 from advisor.metrics.registry import METRICS
 from advisor.report.arms import shown_arms
 from advisor.report.quantities import MISSING, count, scale_of, seconds, unscored, usd
+from advisor.report.sensitivity import change_sentences
 from service.progress import OnProgress, Progress
 from service.terminal import printable
 
@@ -34,6 +35,7 @@ _SLICE_HEADINGS = {
     Slice.NEW_CASE: "new\ncase",
 }
 _LOG_STEPS = 4
+_CHANGES_SHOWN = 3
 _TIME = Column(no_wrap=True, min_width=7)
 
 
@@ -85,7 +87,7 @@ def _plain_lines(console: Console) -> OnProgress:
 
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
-    """The arms side by side, quality first and then what they cost; what the audit found; the verdict."""
+    """The arms side by side, quality first and then what they cost; the audit; the verdict and its nearest changes."""
     console.print()
     console.print(_quality_table(comparison))
     if any(arm.role is ArmRole.REFERENCE for arm in comparison.arms):
@@ -105,6 +107,10 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     console.print(printable(comparison.recommendation.headline), style="bold")
     for reason in comparison.recommendation.reasons:
         console.print(Padding(Text(printable(reason)), (0, 0, 0, 2), expand=False))
+    if changes := change_sentences(comparison, _CHANGES_SHOWN):
+        console.print("What would change it:", style="bold")
+    for sentence in changes:
+        console.print(Padding(Text(printable(sentence)), (0, 0, 0, 2), expand=False))
 
 
 def _quality_table(comparison: Comparison) -> Table:

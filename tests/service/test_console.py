@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from advisor.answer import Answer, RetrievedChunk
-from advisor.comparison import ArmSummary, AuditFinding, Comparison, Interval, MetricSummary, Severity
+from advisor.comparison import ArmSummary, AuditFinding, Comparison, Flip, FlipPoint, Interval, MetricSummary, Severity
 from lm.completion import FinishReason, Usage
 from service.console import print_comparison, progress_bars
 from service.console_answer import print_answer
@@ -52,6 +52,22 @@ def test_an_arm_without_price_or_latency_says_so(comparison: Comparison) -> None
     text = shown(lambda console: print_comparison(console, replace(comparison, arms=arms)))
     assert text.count("no price") == 2
     assert "–" in text
+
+
+def test_the_three_nearest_changes_follow_the_verdict_safely(comparison: Comparison) -> None:
+    flips = tuple(
+        Flip("queries_per_month", 1000.0, FlipPoint(value, f"arm{n}\x1b[2J"), None, 0.0, 1e8)
+        for n, value in enumerate((100.0, 800.0, 500.0, 0.0))
+    )
+    recommendation = replace(comparison.recommendation, arm="base")
+    changed = replace(comparison, flips=flips, recommendation=recommendation)
+    text = shown(lambda console: print_comparison(console, changed))
+    tail = text[text.index("What would change it:") :]
+    assert [tail.index(f"arm{n}\ufffd[2J") for n in (1, 2, 0)] == sorted(tail.index(f"arm{n}\ufffd") for n in (0, 1, 2))
+    assert "arm3" not in tail
+    assert max(map(len, text.splitlines())) <= 80
+    unsearched = replace(changed, flips=())
+    assert "What would change it" not in shown(lambda console: print_comparison(console, unsearched))
 
 
 def run_progress(console: Console) -> None:
