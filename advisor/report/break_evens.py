@@ -14,6 +14,7 @@ from advisor.report.table import Cell, Table, row
 
 _DECADES_SHOWN = 1e3
 _POINTS = 61
+_NOTE_ROWS = 4
 
 
 def break_even_table(comparison: Comparison) -> Table | None:
@@ -24,15 +25,15 @@ def break_even_table(comparison: Comparison) -> Table | None:
     rows = [
         row(
             f"{pair.first} and {pair.second}",
+            _cheaper(pair, volume),
             _crossing(pair),
             _spread(pair),
-            _cheaper(pair, volume),
         )
         for pair in _ordered(comparison)
     ]
     return Table(
         caption="Break-even, in questions a month",
-        columns=("Arms", "Cost the same at", "Within the spread", "Cheaper"),
+        columns=("Arms", "Cheaper", "Cost the same at", "Within the spread"),
         rows=tuple(rows),
         note="Monthly totals are compared: builds spread over their life, keeping fresh, and serving. The spread "
         "lets the serving costs of both arms err as far as was measured, in opposite directions, so that it is rather "
@@ -62,32 +63,20 @@ def cost_curve_figure(comparison: Comparison) -> Figure | None:
             style = "-" if chosen else DASHES[position % len(DASHES)]
             plot.plot(volumes, totals, color=colours[arm], linestyle=style, linewidth=2.2 if chosen else 1.4)
             ends.append((label_text(arm), totals[-1], colours[arm]))
+        plot.set_xlim(low, high)
+        plot.set_ylim(*plot.get_ylim())
+        n_named = 0
         for at, pair in crossings:
             total = _total(costs[pair.first], at)
             named = pivot in (pair.first, pair.second)
             plot.plot(at, total, "o", markersize=6 if named else 3.5, color=INK if named else MUTED)
             if named:
-                plot.annotate(
-                    rounded(at),
-                    (at, total),
-                    xytext=(0, 7),
-                    textcoords="offset points",
-                    ha="right",
-                    fontsize=8,
-                    color=INK,
-                )
+                plot.plot([at, at], [plot.get_ylim()[0], total], color=INK, linewidth=0.8)
+                _note(plot, rounded(at), at, 0.04 + 0.08 * (n_named % _NOTE_ROWS), INK, side="left")
+                n_named += 1
         if volume is not None and volume > 0:
             plot.axvline(volume, color=MUTED, linewidth=1, linestyle=":")
-            plot.annotate(
-                f"now: {rounded(volume)}",
-                (volume, 0),
-                xycoords=("data", "axes fraction"),
-                xytext=(3, 4),
-                textcoords="offset points",
-                fontsize=8,
-                color=MUTED,
-            )
-        plot.set_xlim(low, high)
+            _note(plot, f"now: {rounded(volume)}", volume, 0.96, MUTED, side="right")
         plot.xaxis.set_major_formatter(lambda value, _: rounded(value))
         plot.yaxis.set_major_formatter(lambda value, _: usd(value))
         plot.minorticks_off()
@@ -132,6 +121,26 @@ def _curve_table(comparison: Comparison, costs: Mapping[str, CostEstimate], low:
             )
             for arm, cost in costs.items()
         ),
+    )
+
+
+def _note(plot: Any, text: str, at: float, height: float, colour: str, *, side: str) -> None:
+    """Text at the foot or head of a vertical line, where lines that rise to the right seldom pass.
+
+    Args:
+        height: Share of the height of the axes.
+        side: Which end of the text is at the line.
+    """
+    plot.annotate(
+        text,
+        (at, height),
+        xycoords=("data", "axes fraction"),
+        xytext=(4 if side == "left" else -4, 0),
+        textcoords="offset points",
+        ha=side,
+        va="center",
+        fontsize=8,
+        color=colour,
     )
 
 

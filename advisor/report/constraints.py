@@ -17,6 +17,11 @@ _NAMES: Mapping[str, str] = {
     "monthly_budget_usd": "monthly budget",
     "min_abstention_recall": "declines what nobody can answer",
 }
+_BOUNDS: Mapping[str, str] = {
+    "max_p95_latency_s": "at most",
+    "monthly_budget_usd": "at most",
+    "min_abstention_recall": "at least",
+}
 
 
 def constraint_sentences(comparison: Comparison) -> tuple[str, ...]:
@@ -76,19 +81,27 @@ def _upper(text: str) -> str:
 def _limit(constraint: str, limit: float | None) -> str:
     if limit is None:
         return ""
+    bound = _BOUNDS.get(constraint, "")
+    return f": {f'{bound} ' if bound else ''}{_quantity(constraint, limit)}"
+
+
+def _quantity(constraint: str, value: float) -> str:
     match constraint:
         case "max_p95_latency_s":
-            return f": at most {rounded(limit)} s"
+            return f"{rounded(value)} s"
         case "monthly_budget_usd":
-            return f": at most {usd(limit)}"
+            return usd(value)
         case "min_abstention_recall":
-            return f": at least {percent_in_digits(limit)}"
+            return percent_in_digits(value)
         case _:
-            return f": {rounded(limit)}"
+            return rounded(value)
 
 
 def _outcome(outcome: ConstraintOutcome | None) -> Cell:
+    """Whole sentences are for what is broken; of what is met the figure is enough."""
     if outcome is None:
         return Cell(MISSING)
-    word = {True: "met", False: "broken", None: "cannot be shown"}[outcome.met]
-    return Cell(word, outcome.message)
+    if outcome.met:
+        measured = outcome.measured
+        return Cell("met", outcome.message if measured is None else _quantity(outcome.constraint, measured))
+    return Cell("cannot be shown" if outcome.met is None else "broken", outcome.message)

@@ -25,7 +25,10 @@ def test_the_table_says_by_how_much(comparison):
     assert rows["fine-tuned (out)"][1].text == "broken"
     assert rows["fine-tuned (out)"][1].detail.endswith("3.0 points too few")
     assert rows["base (out)"][0].text == "cannot be shown"
-    assert [cell.text for cell in rows["rag (cheapest non-inferior)"]] == ["met", "met"]
+    assert [(cell.text, cell.detail) for cell in rows["rag (cheapest non-inferior)"]] == [
+        ("met", "0.42 s"),
+        ("met", "53 %"),
+    ]
 
 
 def test_an_arm_that_is_out_is_marked_in_the_other_tables_too(comparison):
