@@ -55,6 +55,23 @@ def optimiser_steps(
     return [_chunks(step, batch_size // gradient_accumulation) for step in steps]
 
 
+def drop_prompt_tokens(
+    rows: Sequence[TrainingRow], share: float, special_ids: frozenset[int], *, seed: int, epoch: int
+) -> list[TrainingRow]:
+    """The rows with a random share of their prompt tokens left out; answers and special tokens stay.
+
+    Source:
+        Word dropout as in Iyyer et al. 2015, "Deep Unordered Composition Rivals Syntactic Methods", section 3.
+    """
+    generator = random.Random(f"prompt/{seed}/{epoch}")
+    thinned = []
+    for row in rows:
+        prompt, answer = row.token_ids[: row.n_prompt_tokens], row.token_ids[row.n_prompt_tokens :]
+        kept = tuple(token for token in prompt if token in special_ids or generator.random() >= share) or prompt[-1:]
+        thinned.append(TrainingRow(row.example_id, kept + answer, len(kept)))
+    return thinned
+
+
 def collate(rows: Sequence[TrainingRow], pad_token_id: int, device: torch.device) -> Batch:
     """Pad rows to one length, a multiple of 8."""
     longest = max(len(row.token_ids) for row in rows)

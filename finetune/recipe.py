@@ -22,6 +22,9 @@ class TuningRecipe:
         r: Rank of the adapter.
         lora_alpha: The update is scaled by lora_alpha / r (rslora: by lora_alpha / sqrt(r)).
         lora_dropout: Share of the adapter's inputs dropped in training.
+        prompt_dropout: Share of each prompt's words (tokens but the special ones) left out, others in every epoch, so
+            that an answer hangs on no single wording. Only for questions answered from memory: where the answer is
+            copied from the prompt it would teach making things up.
         target_modules: "all-linear" (all but the output layer) or names of modules.
         learning_rate: Peak rate of AdamW; None takes `scaled_learning_rate` of the model's width.
         schedule: What follows the warm-up: "cosine" or "linear" decay to zero at `max_epochs`, or "constant".
@@ -42,6 +45,7 @@ class TuningRecipe:
     r: int = 16
     lora_alpha: int = 32
     lora_dropout: float = 0.0
+    prompt_dropout: float = 0.0
     target_modules: str | tuple[str, ...] = "all-linear"
     learning_rate: float | None = None
     schedule: str = "cosine"
@@ -73,6 +77,7 @@ class TuningRecipe:
         rate = self.learning_rate
         _require("learning_rate", rate, "above 0 and below 1, or none", rate is None or _is_within(rate, 0, 1) and rate)
         _require("lora_dropout", self.lora_dropout, "from 0 to below 1", _is_within(self.lora_dropout, 0, 1))
+        _require("prompt_dropout", self.prompt_dropout, "from 0 to below 1", _is_within(self.prompt_dropout, 0, 1))
         _require("warmup_fraction", self.warmup_fraction, "from 0 to below 1", _is_within(self.warmup_fraction, 0, 1))
         _require("weight_decay", self.weight_decay, "from 0 to below 1", _is_within(self.weight_decay, 0, 1))
         norm = self.max_grad_norm

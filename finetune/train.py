@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 
 from finetune.answer_logits import AnswerLogits
-from finetune.batches import collate, optimiser_steps
+from finetune.batches import collate, drop_prompt_tokens, optimiser_steps
 from finetune.checkpoint import TrainingState, restore_checkpoint, save_checkpoint
 from finetune.errors import TrainingError
 from finetune.progress import EpochResult, TrainingEvent
@@ -29,6 +29,7 @@ def train(
     *,
     learning_rate: float,
     pad_token_id: int,
+    special_ids: frozenset[int] = frozenset(),
     key: str,
     checkpoint_dir: Path,
     on_event: OnEvent | None = None,
@@ -42,6 +43,7 @@ def train(
     Args:
         model: A causal language model with an adapter whose weights alone require a gradient.
         learning_rate: Peak rate.
+        special_ids: Tokens that prompt dropout never leaves out.
         on_event: Called after each step and each epoch; what it raises ends training.
     Raises:
         TrainingError: there are no rows, or the loss is no longer finite.
@@ -63,7 +65,12 @@ def train(
             break
         model.train()
         epoch_loss, epoch_answer_tokens = 0.0, 0
-        batches = optimiser_steps(rows, recipe.batch_size, recipe.gradient_accumulation, seed=recipe.seed, epoch=epoch)
+        epoch_rows = rows
+        if recipe.prompt_dropout:
+            epoch_rows = drop_prompt_tokens(rows, recipe.prompt_dropout, special_ids, seed=recipe.seed, epoch=epoch)
+        batches = optimiser_steps(
+            epoch_rows, recipe.batch_size, recipe.gradient_accumulation, seed=recipe.seed, epoch=epoch
+        )
         for step, parts in enumerate(batches, 1 + (epoch - 1) * steps_an_epoch):
             n_answer_tokens = sum(row.n_answer_tokens for part in parts for row in part)
             rate = learning_rate * schedule_factor(step, n_steps, recipe)

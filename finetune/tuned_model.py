@@ -79,6 +79,7 @@ def train_adapter(
             recipe,
             learning_rate=learning_rate,
             pad_token_id=model.tokenizer.pad_token_id or 0,
+            special_ids=frozenset(model.tokenizer.all_special_ids),
             key=key,
             checkpoint_dir=partial,
             on_event=on_event,

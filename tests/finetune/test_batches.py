@@ -2,7 +2,7 @@ import random
 
 import torch
 
-from finetune.batches import IGNORED, collate, optimiser_steps
+from finetune.batches import IGNORED, collate, drop_prompt_tokens, optimiser_steps
 from finetune.rows import TrainingRow
 
 ROWS = [TrainingRow(str(i), tuple(range(10, 10 + random.Random(i).randint(4, 60))), 3) for i in range(203)]
@@ -38,6 +38,25 @@ def test_rows_of_like_length_share_a_batch() -> None:
 
     grouped = [parts[0] for parts in optimiser_steps(ROWS, 16, 1, seed=0, epoch=1)]
     assert padding(grouped) < 0.3 * padding([ROWS[i : i + 16] for i in range(0, len(ROWS), 16)])
+
+
+def test_prompt_dropout_leaves_out_other_ordinary_prompt_tokens_each_epoch() -> None:
+    row = TrainingRow("a", (1, *range(10, 110), 2, 7, 8, 2), 102)
+    first, again, other = (
+        drop_prompt_tokens([row], 0.3, frozenset({1, 2}), seed=0, epoch=epoch)[0] for epoch in (1, 1, 2)
+    )
+    assert first == again != other
+    assert first.token_ids[first.n_prompt_tokens :] == (7, 8, 2)
+    prompt = first.token_ids[: first.n_prompt_tokens]
+    assert (prompt[0], prompt[-1]) == (1, 2)
+    assert 55 < len(prompt) < 87
+    assert list(prompt[1:-1]) == sorted(prompt[1:-1])
+
+
+def test_prompt_dropout_never_empties_a_prompt() -> None:
+    thinned = drop_prompt_tokens(ROWS, 0.99, frozenset(), seed=0, epoch=1)
+    assert min(row.n_prompt_tokens for row in thinned) >= 1
+    assert [row.n_answer_tokens for row in thinned] == [row.n_answer_tokens for row in ROWS]
 
 
 def test_collate_pads_right_to_a_multiple_of_8_and_scores_answers_only() -> None:

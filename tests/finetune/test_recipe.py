@@ -11,6 +11,7 @@ from lm.errors import ConfigError
         ("r", 0, "at least 1"),
         ("r", True, "at least 1"),
         ("lora_dropout", 1.0, "below 1"),
+        ("prompt_dropout", 1, "below 1"),
         ("learning_rate", 0.0, "above 0"),
         ("learning_rate", float("nan"), "above 0"),
         ("schedule", "step", "cosine"),

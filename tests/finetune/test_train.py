@@ -125,7 +125,7 @@ def test_accumulated_passes_equal_the_big_batch(
 def test_resumed_training_ends_as_an_uninterrupted_one(
     base_folder: Path, rows: Rows, other_wordings: Rows, recipe: TuningRecipe, tmp_path: Path, epoch: int
 ) -> None:
-    recipe = replace(recipe, lora_dropout=0.2)
+    recipe = replace(recipe, lora_dropout=0.2, prompt_dropout=0.2)
     whole, cut, resumed = (adapted_model(base_folder, recipe) for _ in range(3))
     expected = run(whole, rows, other_wordings, recipe, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
