@@ -70,6 +70,8 @@ def test_each_method_learns_and_loads_in_plain_peft(
             scores = loaded(input_ids=ids).logits[0, len(prompt) - 1 : -1]  # (2, vocabulary)
         losses.append(torch.nn.functional.cross_entropy(scores, ids[0, len(prompt) :]).item())
     assert sum(losses) / len(losses) == pytest.approx(best.validation_loss, abs=1e-4)
+    with loaded.disable_adapter():
+        torch.testing.assert_close(logits(loaded), logits(model.module), rtol=0, atol=0)
 
 
 def test_merged_adapter_equals_the_attached_one(
