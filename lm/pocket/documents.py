@@ -44,8 +44,6 @@ class DocumentSource:
         sentences: sentences of real prose, used as filler.
     """
 
-    kinds_fillers: Sequence[str] = words_of.FILLERS
-
     def __init__(self, rng: random.Random, values: Values, attributes: AttributeSource, sentences: Sequence[str]):
         self.rng, self.values, self.attributes, self.sentences = rng, values, attributes, sentences
         self.pages = ReferencePages(rng, values)
@@ -254,7 +252,7 @@ class DocumentSource:
     def _filler(self, entity: str) -> str:
         if self.sentences and self.rng.random() < 0.5:
             return self.rng.choice(self.sentences)
-        filler = self.rng.choice(self.kinds_fillers)
+        filler = self.rng.choice(words_of.FILLERS)
         return filler.replace("{E}", capitalised(entity or "the service")).replace("{e}", entity or "the service")
 
     def _laid_out(self, sentences: list[str], items: list[str]) -> str:

@@ -21,18 +21,16 @@ def _exchange(question: str, answer: str) -> list[Turn]:
 class TaskSource:
     """Draws conversations; every method returns turns that begin with the user and end with the assistant."""
 
-    themes = words_of.THEMES
-
     def __init__(self, rng: random.Random, values: Values, attributes: AttributeSource, documents: DocumentSource):
         self.rng, self.values, self.attributes, self.documents = rng, values, attributes, documents
 
     def labels(self, n_messages: int) -> list[Turn]:
         """Messages sorted into labels, by the labels' meaning or by the worked examples that come first."""
         rng = self.rng
-        chosen = rng.sample(sorted(self.themes), rng.randint(2, min(8, len(self.themes))))
+        chosen = rng.sample(sorted(words_of.THEMES), rng.randint(2, min(8, len(words_of.THEMES))))
         arbitrary = rng.random() < 0.35
         names = {theme: self._label_name(theme, arbitrary) for theme in chosen}
-        phrases = {theme: list(self.themes[theme]) for theme in chosen}
+        phrases = {theme: list(words_of.THEMES[theme]) for theme in chosen}
         if rng.random() < 0.3:
             names = {self._label_name("", True): "" for _ in range(rng.randint(2, 6))}
             names = {name: name for name in names}

@@ -95,7 +95,6 @@ DURATION_UNITS = {
     "charge|charging|dry|cook|bake|heat|hot|cool|run|cycle|programme|full|half": "minutes|hours|minutes",
     "reset|press|hold|button|key|stand|wait|switch": "seconds|minutes|hours",
 }
-NUMBERED = "spoons|drops|tablets|turns|grams|steps|minutes|cups|pieces|layers|people|litres|sheets|days".split("|")
 KINDS = (
     "kettle;pump;camera;router;scooter;heater;drone;lamp;printer;tractor;sensor;"
     "backpack;freezer;app;plan;package;policy;"
