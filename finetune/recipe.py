@@ -51,7 +51,7 @@ class TuningRecipe:
     schedule: str = "cosine"
     warmup_fraction: float = 0.1
     weight_decay: float = 0.0
-    batch_size: int = 32
+    batch_size: int = 8
     gradient_accumulation: int = 1
     max_epochs: int = 20
     patience: int = 5

@@ -17,7 +17,7 @@ from lm.errors import ConfigError
         ("schedule", "step", "cosine"),
         ("warmup_fraction", -0.1, "from 0"),
         ("batch_size", 0, "at least 1"),
-        ("gradient_accumulation", 3, "divisor of batch_size 32"),
+        ("gradient_accumulation", 3, "divisor of batch_size 8"),
         ("patience", 0, "at least 1"),
         ("max_grad_norm", 0, "above 0"),
         ("seed", -1, "from 0"),
