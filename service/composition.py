@@ -49,7 +49,7 @@ def model_identity(spec: str) -> str:
 
 
 QUESTION_DROPOUT = 0.3
-"""Facts are asked in few wordings: without it the embedded model learnt the wordings and not the facts (docs/LOG.md)."""
+"""Facts are asked in few wordings: without it the embedded model learnt the wordings, not the facts (docs/LOG.md)."""
 
 
 class LocalComposition:
