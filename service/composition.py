@@ -86,6 +86,10 @@ class LocalComposition:
             recipe = replace(recipe, max_epochs=self._settings.max_epochs)
         return recipe
 
+    @property
+    def _passages(self) -> str:
+        return f"{self._settings.top_k} retrieved passage{'s' if self._settings.top_k != 1 else ''}"
+
     def arms(self, dataset: Dataset) -> Iterator[Arm]:
         """Each arm as it is built, candidates first, in the order of the settings."""
         self._refuse_impossible(dataset)
@@ -151,7 +155,7 @@ class LocalComposition:
     def _rag(self, dataset: Dataset) -> Arm:
         builder, build = self._retrieved(dataset)
         pipeline = self._pipeline("rag", self.model, builder, dataset, build)
-        label = f"{self.model.name} with {self._settings.top_k} retrieved passages"
+        label = f"{self.model.name} with {self._passages}"
         return Arm(pipeline, ArmRole.CANDIDATE, label, retrieves=True, device=self._device)
 
     def _fine_tuned(self, dataset: Dataset) -> Arm:
@@ -173,7 +177,7 @@ class LocalComposition:
         tuned, record = self._tuned(dataset)
         builder, build = self._retrieved(dataset)
         pipeline = self._pipeline("hybrid", tuned, builder, dataset, record.build_usage + build)
-        label = f"{self.model.name} tuned by {record.recipe.method}, with {self._settings.top_k} retrieved passages"
+        label = f"{self.model.name} tuned by {record.recipe.method}, with {self._passages}"
         # The two tuned arms share their training, which is told once.
         is_told = "fine-tuned" in self._settings.pipelines
         return Arm(
