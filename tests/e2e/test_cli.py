@@ -43,6 +43,8 @@ class Workplace:
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
+            # Whoever starts the tests in the background hands down an ignored interrupt.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
 
     def run(self, *arguments: str, typed: str = "") -> str:

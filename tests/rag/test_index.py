@@ -1,5 +1,7 @@
 import json
+import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -197,15 +199,22 @@ def test_closing_lets_go_of_every_file_once_the_last_index_is_closed(tmp_path, d
     def held_files() -> list[str]:
         return [file.path for file in psutil.Process().open_files() if file.path.startswith(str(tmp_path))]
 
+    def left_open() -> list[str]:
+        # Chroma's own threads let go of its database a moment after they are told to.
+        deadline = time.monotonic() + 30
+        while held_files() and time.monotonic() < deadline:
+            os.sched_yield()
+        return held_files()
+
     build_index(documents, embedder, tmp_path / "index")
-    assert held_files() == []
+    assert left_open() == []
     first, second = open_index(tmp_path / "index", embedder), open_index(tmp_path / "index", embedder)
     first.close()
     first.close()
     assert second.query(embedder.embed(["spin"]), 1)
     assert held_files()
     second.close()
-    assert held_files() == []
+    assert left_open() == []
 
 
 def test_an_index_opens_many_times_and_where_it_was_moved(tmp_path, documents, embedder) -> None:
