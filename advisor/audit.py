@@ -1,14 +1,18 @@
 """Looks for what would make a comparison unfair or its figures misleading, before a verdict is given."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from advisor.comparison import ArmSummary, AuditFinding, Severity
+from advisor.comparison import ArmSummary, AuditFinding, QuestionRecord, Severity
 from advisor.dataset import Dataset, Slice, Split, Task
+from advisor.normalisation import is_abstention, normalise
 from advisor.splitting import find_duplicates, find_leaks
+from advisor.wording import listed
 
 RETRIEVAL_FLOOR = 0.6
 KNOWN_ALREADY = 0.2
 CUT_ANSWERS = 0.05
+ONE_ANSWER_SHARE = 0.5
 MAX_ITEMS = 10
 
 
@@ -51,6 +55,43 @@ def audit_dataset(dataset: Dataset) -> list[AuditFinding]:
                 )
             )
     return findings
+
+
+def audit_answers(candidates: Mapping[str, Sequence[QuestionRecord]]) -> list[AuditFinding]:
+    """Arms that give one answer to most questions, more than twice as often as it is right.
+
+    Tuned models fall onto frequent answers when they learn the base rate and no facts (Pletenev et al. 2025,
+    arXiv:2502.14502); weak models fall onto abstaining.
+    """
+    collapsed: dict[str, str] = {}
+    for arm, records in candidates.items():
+        if not records:
+            continue
+        ((answer, n_given),) = Counter(normalise(record.answer.text) for record in records).most_common(1)
+        n_right = sum(_is_right(answer, record) for record in records)
+        if n_given > ONE_ANSWER_SHARE * len(records) and n_given > 2 * n_right:
+            shown = (
+                f"“{answer}” to {n_given / len(records):.0%} of the questions, right for {n_right / len(records):.0%}"
+            )
+            collapsed[arm] = f"{arm}: {shown}"
+    if not collapsed:
+        return []
+    return [
+        AuditFinding(
+            "one answer to most questions",
+            Severity.WARN,
+            f"One and the same answer to most questions is given by {listed(list(collapsed))}.",
+            "Their score is that answer's share of the test set and shows no skill: compare it with the reference "
+            "majority. Tuned: balance the training answers. Untuned: give it passages, or take a stronger model.",
+            tuple(collapsed.values()),
+        )
+    ]
+
+
+def _is_right(answer: str, record: QuestionRecord) -> bool:
+    if not record.references:
+        return is_abstention(answer)
+    return any(normalise(reference) == answer for reference in record.references)
 
 
 def audit_arms(arms: Sequence[ArmSummary], dataset: Dataset, metric: str) -> list[AuditFinding]:

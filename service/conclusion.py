@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from advisor.answer import BuildUsage
 from advisor.arm_use import ArmUse, measure_use
-from advisor.audit import audit_arms
+from advisor.audit import audit_answers, audit_arms
 from advisor.comparison import (
     ArmRole,
     ArmSummary,
@@ -56,8 +56,8 @@ def conclude_comparison(
     rule = DecisionRule(metrics[0].name, settings.margin, settings.coverage, settings.seed)
     prices, uses = inputs.prices, arms_measured.uses
     arms = [_summarise(one, dataset, settings, metrics, weights, latencies, prices, uses) for one in measured]
-    findings = findings + audit_arms(arms, dataset, rule.metric)
     candidates = {m.arm.pipeline.kind: m.records for m in measured if m.arm.role is ArmRole.CANDIDATE}
+    findings = findings + audit_arms(arms, dataset, rule.metric) + audit_answers(candidates)
     differences: tuple[PairedDifference, ...] = ()
     # Where too little was scored for any difference, the recommendation says so in its own words.
     with suppress(EvaluationError):

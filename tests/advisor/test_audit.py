@@ -1,10 +1,18 @@
 from dataclasses import replace
 
-from advisor.answer import BuildUsage
-from advisor.audit import MAX_ITEMS, audit_arms, audit_dataset
-from advisor.comparison import ArmRole, ArmSummary, AuditFinding, Interval, MetricSummary, Severity
+from advisor.answer import Answer, BuildUsage
+from advisor.audit import MAX_ITEMS, audit_answers, audit_arms, audit_dataset
+from advisor.comparison import (
+    ArmRole,
+    ArmSummary,
+    AuditFinding,
+    Interval,
+    MetricSummary,
+    QuestionRecord,
+    Severity,
+)
 from advisor.dataset import Dataset, DatasetCard, Document, Example, Slice, Split, Task
-from lm.completion import Usage
+from lm.completion import FinishReason, Usage
 
 CARD = DatasetCard("x", Task.QUESTION_ANSWERING, "en", "CC0-1.0", ("exact_match",), "", "")
 DATASET = Dataset(
@@ -117,3 +125,25 @@ def test_a_base_model_that_knows_the_facts_is_told_unless_guessing_explains_it()
     assert "60% of unseen-fact questions" in finding.message
     guess = arm("majority", summary("exact_match", 0.5, Slice.UNSEEN_FACT))
     assert audit_arms([base, guess], DATASET, "exact_match") == []
+
+
+def said(text: str, *references: str) -> QuestionRecord:
+    part = Slice.UNSEEN_FACT if references else Slice.UNANSWERABLE
+    answer = Answer(text, Usage(), FinishReason.STOP, (), "")
+    return QuestionRecord("arm", "q", "Who?", references, (), part, "g", "c", answer, {})
+
+
+def test_an_arm_that_says_the_frequent_answer_to_everything_is_named_with_both_shares() -> None:
+    records = [said("Politician.", "politician" if i < 2 else "painter") for i in range(10)]
+    finding = only(audit_answers({"fine-tuned": records, "rag": [said(f"answer {i}", "x") for i in range(10)]}))
+    assert finding.severity is Severity.WARN
+    assert finding.items == ("fine-tuned: “politician” to 100% of the questions, right for 20%",)
+
+
+def test_abstaining_from_answerable_questions_is_a_collapse_and_from_unanswerable_ones_is_not() -> None:
+    assert audit_answers({"base": [said("I don't know.", "x") for _ in range(10)]})
+    assert audit_answers({"base": [said("I don't know.") for _ in range(10)]}) == []
+
+
+def test_a_label_that_most_cases_have_is_no_collapse() -> None:
+    assert audit_answers({"rag": [said("yes", "yes" if i < 6 else "no") for i in range(10)]}) == []
