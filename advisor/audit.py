@@ -81,8 +81,8 @@ def audit_answers(candidates: Mapping[str, Sequence[QuestionRecord]]) -> list[Au
             "one answer to most questions",
             Severity.WARN,
             f"One and the same answer to most questions is given by {listed(list(collapsed))}.",
-            "Their score is that answer's share of the test set and shows no skill: compare it with the reference "
-            "majority. Tuned: balance the training answers. Untuned: give it passages, or take a stronger model.",
+            "Such a score is that answer's share of the test set and shows no skill; compare it with the reference "
+            "majority. Tuned arms: balance the training answers. Others: give passages, or take a stronger model.",
             tuple(collapsed.values()),
         )
     ]
