@@ -8,6 +8,7 @@ number is never deleted (3.5 is not 35), and an answer made of symbols alone is 
 import re
 import unicodedata
 from collections.abc import Callable
+from functools import lru_cache
 
 ABSTENTION_OPENINGS = (
     "i dont know",
@@ -62,6 +63,7 @@ _UNSPACED_RANGES = (
 )  # fmt: skip
 
 
+@lru_cache(maxsize=16_384)
 def fold(text: str) -> str:
     """One spelling for what Unicode spells in many ways: NFKC, case folded, ASCII digits, single spaces.
 
