@@ -8,6 +8,7 @@ from pathlib import Path
 from advisor.answer import Answer
 from advisor.errors import EvaluationError
 from advisor.report.plain_data import from_plain, to_json, to_plain
+from service.data_directory import write_whole
 
 
 class AnswerLog:
@@ -25,12 +26,7 @@ class AnswerLog:
         data = path.read_bytes()
         whole = b"".join(line + b"\n" for line in data.split(b"\n")[:-1] if self._read(line))
         if whole != data:
-            staged = path.with_name(f".{path.name}.staged")
-            with staged.open("wb") as file:
-                file.write(whole)
-                file.flush()
-                os.fsync(file.fileno())
-            staged.replace(path)
+            write_whole(path, whole.decode("utf-8", "surrogatepass"))
 
     def _read(self, line: bytes) -> bool:
         """Take in one block; False where it is not one."""
