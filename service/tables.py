@@ -1,0 +1,150 @@
+"""The tables of the service: everything acknowledged to a caller is in one of them.
+
+Files under the data directory (indexes, adapters, unpacked data sets) are made of what stands here and can be made
+again. Times are seconds since 1970 in UTC; JSON is stored as text, so that SQLite and Postgres keep the same bytes.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("secret_sha256", String(64), nullable=False, unique=True),
+    Column("scopes", Text, nullable=False),  # "read", "read run" or "read run admin"
+    Column("requests_per_minute", Integer),  # None: no limit of its own
+    Column("created_at", Double, nullable=False),
+    Column("revoked_at", Double),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    # The content hash over all files: the same files are the same version, whoever uploads them.
+    Column("version", String(64), primary_key=True),
+    Column("name", Text, nullable=False, index=True),
+    Column("card", Text, nullable=False),  # JSON
+    Column("findings", Text, nullable=False),  # JSON, of the audit at upload
+    Column("n_documents", Integer, nullable=False),
+    Column("split_sizes", Text, nullable=False),  # JSON
+    Column("frozen", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+dataset_files = Table(
+    "dataset_files",
+    metadata,
+    Column("version", ForeignKey("datasets.version", ondelete="CASCADE"), primary_key=True),
+    Column("path", String(512), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
+comparisons = Table(
+    "comparisons",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("dataset", Text, nullable=False),  # name of a bundled data set, or a version of `datasets`
+    Column("settings", Text, nullable=False),  # JSON of ComparisonSettings
+    Column("state", String(16), nullable=False),  # ComparisonState
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("error", Text),  # what to tell the user, where it failed
+    Column("idempotency_key", Text, unique=True),
+    Column("request_sha256", String(64)),  # a key used again for another request is refused
+    Column("estimate", Text),  # JSON
+    Column("created_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("finished_at", Double),
+    Index("comparisons_by_age", "created_at"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("comparison_id", ForeignKey("comparisons.id", ondelete="CASCADE"), primary_key=True),
+    # 1, 2, 3 … without a gap within a comparison: the id a stream is resumed at.
+    Column("sequence", Integer, primary_key=True),
+    Column("type", String(32), nullable=False),  # "state", "progress", "block", "training", "finding"
+    Column("data", Text, nullable=False),  # JSON
+    Column("created_at", Double, nullable=False),
+)
+
+answer_blocks = Table(
+    "answer_blocks",
+    metadata,
+    # Names arm and questions by the hash of all that decided the answers: comparisons share blocks.
+    Column("stage", String(64), primary_key=True),
+    Column("first_question", String(256), primary_key=True),
+    Column("answers", Text, nullable=False),  # JSON: {question id: answer}
+    Column("wall_s", Double, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    # A unit of work that one process at a time may do: a block, an adapter, an index, a report.
+    Column("unit", String(256), primary_key=True),
+    Column("owner", String(128), nullable=False),
+    # Grows with each new owner; who holds an old one can no longer write (fencing).
+    Column("token", BigInteger, nullable=False),
+    Column("expires_at", Double, nullable=False),
+)
+
+report_files = Table(
+    "report_files",
+    metadata,
+    Column("comparison_id", ForeignKey("comparisons.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", String(64), primary_key=True),  # report.json, report.md, report.html, junit.xml, results.jsonl, …
+    Column("content", LargeBinary, nullable=False),
+)
+
+baselines = Table(
+    "baselines",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("comparison_id", ForeignKey("comparisons.id"), nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+deployments = Table(
+    "deployments",
+    metadata,
+    # The alias serves its highest revision; rolling back adds a revision that names the earlier target.
+    Column("alias", String(64), primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("comparison_id", ForeignKey("comparisons.id"), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+votes = Table(
+    "votes",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("comparison_id", ForeignKey("comparisons.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("question", Text, nullable=False),
+    Column("first", String(32), nullable=False),
+    Column("second", String(32), nullable=False),
+    Column("preferred", String(32)),  # None: neither
+    Column("voter", String(64), nullable=False),
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("comparison_id", "question", "first", "second", "voter"),
+)
