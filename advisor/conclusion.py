@@ -51,7 +51,7 @@ def conclude(
 
     Args:
         candidates: Records of each candidate arm, those that `measured` was made from.
-        rule: With the margin and coverage of `inputs`.
+        rule: With the margin and coverage of `inputs`, and the seed of `measured`.
     Raises:
         EvaluationError: coverage puts all the weight on slices without questions.
     """
@@ -68,6 +68,7 @@ def conclude(
         out=measured.broken(usd_per_month),
         values=inputs.values,
         queries_per_month=volume,
+        evidence=measured.evidence,
     )
     estimates = {arm: estimate_cost(use, inputs.prices, inputs.traffic) for arm, use in measured.uses.items()}
     costs = {arm: cost for arm, cost in estimates.items() if cost is not None}

@@ -63,6 +63,7 @@ def recommend(
     out: Mapping[str, str] | None = None,
     values: AnswerValues | None = None,
     queries_per_month: float = 0.0,
+    evidence: Evidence | None = None,
 ) -> Recommendation:
     """The verdict in words, by the rule of `advisor.decision.decide`; the order of arms and questions changes nothing.
 
@@ -80,6 +81,7 @@ def recommend(
         usd_per_month: Total of each arm, for choosing among arms that are as good; infinite where it has no price.
         out: Arms that break a declared constraint, each with the sentence that says which and by how much.
         values: What answers are worth, if declared: then arms are compared by net value at `queries_per_month`.
+        evidence: Of these candidates by the rule's metric and seed, if it was gathered before.
     Source:
         Horowitz & Manski 2000, "Nonparametric analysis of randomized experiments with missing covariate and outcome
         data", JASA 95, for the bounds.
@@ -97,7 +99,7 @@ def recommend(
             f"at least {MIN_QUESTIONS} on {MIN_CLUSTERS} are needed."
         )
         return _without_verdict(Verdict.INSUFFICIENT_DATA, headline, [], rule, weights)
-    evidence = gather_evidence(candidates, rule.metric, seed=rule.seed)
+    evidence = evidence or gather_evidence(candidates, rule.metric, seed=rule.seed)
     stakes = Stakes(weights, rule.margin, usd_per_month, queries_per_month, values)
     shares = unscored_shares(evidence)
     scored = scored_arms(evidence)
