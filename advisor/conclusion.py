@@ -1,6 +1,6 @@
 """What a comparison comes to: the verdict, and all that a team needs to defend it when something changes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -46,12 +46,15 @@ def conclude(
     measured: MeasuredArms,
     inputs: DecisionInputs,
     rule: DecisionRule,
+    *,
+    parts: Collection[str] = ("flips", "flip_map"),
 ) -> Conclusion:
     """Verdict, break-even volumes, net values, constraints and flips.
 
     Args:
         candidates: Records of each candidate arm, those that `measured` was made from.
         rule: With the margin and coverage of `inputs`, and the seed of `measured`.
+        parts: Of the two that take longest, those wanted; the other fields are always there.
     Raises:
         EvaluationError: coverage puts all the weight on slices without questions.
     """
@@ -82,7 +85,8 @@ def conclude(
     flips: tuple[Flip, ...] = ()
     flip_map = None
     if recommendation.arm is not None:
-        flips, flip_map = find_flips(measured, inputs), map_decision(measured, inputs)
+        flips = find_flips(measured, inputs) if "flips" in parts else ()
+        flip_map = map_decision(measured, inputs) if "flip_map" in parts else None
     return Conclusion(
         recommendation,
         break_evens(costs),

@@ -1,0 +1,129 @@
+"""The decision made anew from stored scores when something declared changes; no model is asked anything."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from advisor.comparison import Comparison, CostEstimate, QuestionRecord
+from advisor.conclusion import Conclusion, conclude
+from advisor.constraints import Constraints
+from advisor.cost import estimate_cost
+from advisor.decision_inputs import Axis, DecisionInputs, MeasuredArms
+from advisor.decision_record import DecisionRecord, read_record, text_hash
+from advisor.errors import EvaluationError
+from advisor.flip import BRACKETS
+from advisor.recommendation import DecisionRule
+from advisor.report.json_report import read_comparison
+from advisor.report.records import read_records
+
+
+@dataclass(frozen=True)
+class StoredDecision:
+    """A finished comparison with the scores it was decided on, ready to be decided again.
+
+    Attributes:
+        candidates: Records of each candidate, same questions in the same order.
+    """
+
+    comparison: Comparison
+    record: DecisionRecord
+    candidates: Mapping[str, Sequence[QuestionRecord]]
+    measured: MeasuredArms
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """What the decision would be.
+
+    Attributes:
+        costs: Of each candidate; None without a price.
+    """
+
+    inputs: DecisionInputs
+    constraints: Constraints
+    conclusion: Conclusion
+    costs: Mapping[str, CostEstimate | None] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AxisRange:
+    """What an input can be set to.
+
+    Attributes:
+        current: Its value in the decision on record; None where it was not declared or plays no part.
+        by_decades: Whether it is best moved by factors and not by steps.
+    """
+
+    axis: Axis
+    current: float | None
+    low: float
+    high: float
+    by_decades: bool
+
+
+def read_stored_decision(report: str, decision: str, results: str) -> StoredDecision:
+    """From the texts of `report.json`, `decision.json` and `results.jsonl`.
+
+    Raises:
+        EvaluationError: one of them is damaged, or they are not of one comparison.
+    """
+    comparison, record = read_comparison(report), read_record(decision)
+    if text_hash(results) != record.results_hash or comparison.id != record.comparison_id:
+        raise EvaluationError("the report, the decision and the results are not of one comparison; compare again")
+    rows: dict[str, list[QuestionRecord]] = {}
+    for row in read_records(results.split("\n"), "results.jsonl"):
+        rows.setdefault(row.arm, []).append(row)
+    candidates = {arm: rows[arm] for arm in record.uses}
+    measured = MeasuredArms.from_records(
+        candidates, record.metric, record.uses, record.traits, record.constraints, seed=record.seed
+    )
+    return StoredDecision(comparison, record, candidates, measured)
+
+
+def axis_ranges(stored: StoredDecision) -> tuple[AxisRange, ...]:
+    """Every input that can be moved, with where it stands."""
+    current = {axis: stored.measured.value(stored.record.inputs, axis) for axis in Axis}
+    return tuple(
+        AxisRange(axis, current[axis], bracket.low, bracket.high, bracket.by_decades)
+        for axis, bracket in BRACKETS.items()
+    )
+
+
+def reconsider(
+    stored: StoredDecision,
+    inputs: DecisionInputs,
+    constraints: Constraints,
+    *,
+    parts: Collection[str] = (),
+) -> WhatIf:
+    """The decision for other inputs and constraints.
+
+    Args:
+        parts: Of "flips" and "flip_map", which take longer: those wanted.
+    Raises:
+        EvaluationError: the inputs put all the weight on questions that were not asked.
+    """
+    record = stored.record
+    # With other weights the differences of the report no longer are those that decide.
+    same_weights = inputs.coverage == record.inputs.coverage
+    measured = replace(stored.measured, constraints=constraints)
+    conclusion = conclude(
+        stored.candidates,
+        stored.comparison.differences if same_weights else (),
+        stored.comparison.findings,
+        measured,
+        inputs,
+        DecisionRule(record.metric, inputs.margin, inputs.coverage, record.seed),
+        parts=parts,
+    )
+    costs = {
+        arm: estimate_cost(
+            use, inputs.prices, inputs.traffic, accuracy=_accuracy(stored, arm) if same_weights else None
+        )
+        for arm, use in measured.uses.items()
+    }
+    return WhatIf(inputs, constraints, conclusion, costs)
+
+
+def _accuracy(stored: StoredDecision, arm: str) -> float | None:
+    summary = stored.comparison.arm(arm).metric(stored.record.metric)
+    return summary.interval.estimate if summary is not None and summary.interval is not None else None
