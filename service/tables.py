@@ -108,6 +108,15 @@ leases = Table(
     Column("expires_at", Double, nullable=False),
 )
 
+stage_files = Table(
+    "stage_files",
+    metadata,
+    # Indexes and adapters, for workers that do not share a data directory.
+    Column("unit", String(256), primary_key=True),
+    Column("path", String(512), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
 report_files = Table(
     "report_files",
     metadata,

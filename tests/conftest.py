@@ -1,10 +1,17 @@
-"""What every test may use: a tiny random model in the shape of a real one, built once a session."""
+"""What every test may use: a tiny random model in the shape of a real one, built once a session; empty databases."""
 
 import os
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.postgres import PostgresMissingError, PostgresServer, postgres_server
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -15,6 +22,42 @@ TINY_TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
 TINY_WORDS = "The quick brown fox reads the manual: how long is the warranty? Two years. I don't know. "
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A Postgres server of our own."""
+    try:
+        with postgres_server() as server:
+            yield server
+    except PostgresMissingError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> str:
+    """The address of an empty Postgres database."""
+    return postgres.create_database(f"test_{secrets.token_hex(6)}")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database, of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'test.db'}"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator["Engine"]:
+    """An empty database with all tables, of either kind."""
+    from service.database import open_database
+    from service.migrations.upgrade import migrate
+
+    engine = open_database(database_url)
+    migrate(engine)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture(scope="session")

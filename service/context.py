@@ -1,0 +1,23 @@
+"""What every part of the running service is given."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from service.data_directory import DataDirectory
+from service.service_settings import ServiceSettings
+
+
+@dataclass(frozen=True)
+class ServiceContext:
+    """Shared by routes and workers.
+
+    Attributes:
+        submit: Puts a comparison, whose row is committed, into the queue; called twice, it is queued once.
+    """
+
+    engine: Engine
+    directory: DataDirectory
+    submit: Callable[[str], None]
+    settings: ServiceSettings

@@ -1,0 +1,1 @@
+"""Named by their order; each knows the one before it."""

@@ -1,0 +1,52 @@
+import threading
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, inspect, text
+
+from lm.errors import ConfigError
+from service.database import open_database, writing
+from service.migrations.upgrade import migrate
+from service.tables import metadata
+
+
+def test_the_steps_lead_to_the_tables_as_they_are_declared(engine: Engine) -> None:
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_migrating_twice_changes_nothing(engine: Engine) -> None:
+    with writing(engine) as connection:
+        connection.execute(text("INSERT INTO leases VALUES ('unit', 'owner', 1, 0)"))
+    migrate(engine)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT owner FROM leases")).scalars().all() == ["owner"]
+
+
+def test_several_processes_may_migrate_at_once(database_url: str) -> None:
+    engines = [open_database(database_url) for _ in range(4)]
+    errors: list[Exception] = []
+
+    def run(engine: Engine) -> None:
+        try:
+            migrate(engine)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(engine,)) for engine in engines]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert set(metadata.tables) < set(inspect(engines[0]).get_table_names())
+    for engine in engines:
+        engine.dispose()
+
+
+def test_tables_of_a_later_version_are_left_alone(engine: Engine) -> None:
+    with writing(engine) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(ConfigError, match="another version of this program"):
+        migrate(engine)
