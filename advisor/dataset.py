@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -47,6 +47,14 @@ class Document:
     title: str
     text: str
     metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+def hash_documents(documents: Sequence[Document]) -> str:
+    """SHA-256 over id, title and text of every document, order included."""
+    digest = hashlib.sha256()
+    for document in documents:
+        digest.update(json.dumps([document.id, document.title, document.text]).encode() + b"\n")
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,7 @@ def find_leaks(train: Sequence[Example], test: Sequence[Example]) -> list[Leak]:
             similarity = n_shared / (len(grams) + len(train_grams[i]) - n_shared)
             if similarity < NEAR_DUPLICATE_JACCARD or (best and similarity <= best.similarity):
                 continue
-            if _distinguished(example, train[i]):
+            if asks_of_another(example, train[i]):
                 continue
             best = Leak(example.id, train[i].id, similarity)
         if best:
@@ -175,7 +175,7 @@ def _grams(text: str) -> frozenset[str]:
     return frozenset(padded[i : i + 4] for i in range(len(padded) - 3))
 
 
-def _distinguished(first: Example, second: Example) -> bool:
+def asks_of_another(first: Example, second: Example) -> bool:
     """Whether the words that differ name different things: then the questions are about twins and not a leak."""
     if first.group == second.group:
         return False

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advisor.answer import BuildUsage, RetrievedChunk
-from advisor.dataset import Document
+from advisor.dataset import Document, hash_documents
 from lm.embedding import Embedder
 from lm.errors import ConfigError
 from rag import vector_search
@@ -172,7 +172,7 @@ def build_index(
     _check_embedder_reads(embedder, chunking)
     directory.parent.mkdir(parents=True, exist_ok=True)
     with _lock(directory):
-        documents_hash = _hash_documents(documents)
+        documents_hash = hash_documents(documents)
         key = _content_key(documents_hash, chunking, embedder.fingerprint)
         known = _read_whole(directory, key)
         if known and _is_search_whole(directory, known[0]):
@@ -257,6 +257,18 @@ def open_index(directory: Path, embedder: Embedder) -> Index:
     return index
 
 
+def copy_index(directory: Path, target: Path) -> None:
+    """Copy a whole index to a folder that does not exist yet, for another process to open: Chroma's belongs to one.
+
+    Raises:
+        IndexingError: there is no whole index.
+    """
+    read_record(directory)
+    with _lock(directory):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(directory, target)
+
+
 def read_record(directory: Path) -> IndexRecord:
     """The marker of an index.
 
@@ -314,13 +326,6 @@ def _embed(embedder: Embedder, chunks: Sequence[Chunk]) -> NDArray[np.float32]:
     if bad.size:
         raise IndexingError(f"{embedder.name} gave no unit vector for chunk {chunks[int(bad[0])].id}")
     return np.ascontiguousarray(vectors, dtype=np.float32)
-
-
-def _hash_documents(documents: Sequence[Document]) -> str:
-    digest = hashlib.sha256()
-    for document in documents:
-        digest.update(json.dumps([document.id, document.title, document.text]).encode() + b"\n")
-    return digest.hexdigest()
 
 
 def _content_key(documents_hash: str, chunking: Chunking, embedder_fingerprint: str) -> str:

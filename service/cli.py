@@ -62,7 +62,7 @@ app.command()(compare)
 @app.command()
 def validate(dataset: DatasetArgument, task: TaskOption = None) -> None:
     """List everything wrong with a data set, by file and line."""
-    from advisor.audit import audit_dataset
+    from advisor.audit.data import audit_dataset
     from advisor.dataset import Split
     from advisor.dataset_files import Problem, read_dataset
     from advisor.errors import DatasetError

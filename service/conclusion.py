@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 from advisor.answer import BuildUsage
 from advisor.arm_use import ArmUse, measure_use
-from advisor.audit import audit_answers, audit_arms
+from advisor.audit.answers import audit_answers
+from advisor.audit.arms import audit_arms
 from advisor.comparison import (
     ArmRole,
     ArmSummary,

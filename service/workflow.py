@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from advisor.audit import audit_dataset
+from advisor.audit.data import audit_dataset
 from advisor.comparison import Comparison, QuestionRecord
 from advisor.dataset import Dataset, Task
 from advisor.dataset_files import load_dataset

@@ -1,0 +1,45 @@
+"""The table of all checks. To add one: a name here, a function, an entry in docs/audit.md, a planted fault."""
+
+from enum import StrEnum
+
+MAX_ITEMS = 10
+"""A finding counts everything and lists this much of it."""
+
+
+class Check(StrEnum):
+    """What a finding is called: `AuditFinding.check`."""
+
+    # The data, before anything is built.
+    LEAKAGE = "leakage"
+    LEAKED_PARAPHRASE = "leaked paraphrase"
+    LEAKED_GROUP = "leaked group"
+    DUPLICATES = "duplicate questions"
+    SLICES = "slices"
+    TOO_FEW_QUESTIONS = "too few questions"
+    SWAPPED_GOLD = "swapped gold"
+    MALFORMED_ROWS = "malformed rows"
+    UNSHOWN_LABELS = "labels never shown"
+    LANGUAGES = "mixed languages"
+    # How the arms were built.
+    UNEQUAL_PROMPT = "unequal prompt"
+    UNEQUAL_DECODING = "unequal decoding"
+    UNEQUAL_BASE = "unequal base"
+    OTHER_DOCUMENTS = "index of other documents"
+    TRUNCATED_ROWS = "training rows left out"
+    TOO_FEW_ROWS = "too few training examples"
+    DIVERGED = "diverged loss"
+    NOT_CONVERGED = "loss not converged"
+    OVER_FITTED = "over-fitted adapter"
+    JUDGE_FAMILY = "judge of the same family"
+    JUDGE_UNCALIBRATED = "uncalibrated judge"
+    # What they answered.
+    NO_PASSAGES = "no passages"
+    RETRIEVAL_FLOOR = "retrieval floor"
+    KNOWN_ALREADY = "known already"
+    UNSCORED = "unscored answers"
+    EMPTY = "empty answers"
+    CUT = "cut answers"
+    COLLAPSE = "one answer to most questions"
+    LOST_ABSTENTION = "lost abstention"
+    OFF_DOMAIN = "off-domain regression"
+    POWER = "power"
