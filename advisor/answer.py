@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from lm.completion import FinishReason, GenerationConfig, Messages, Usage
+from lm.completion import Completion, FinishReason, GenerationConfig, Messages, Usage
 from lm.language_model import LanguageModel
 
 
@@ -107,13 +107,20 @@ class Pipeline:
         """One answer a question, in order."""
         prompts = self.prompt_builder.build(questions, self.model, self.generation.max_output_tokens)
         completions = self.model.generate([prompt.messages for prompt in prompts], self.generation)
-        return [
-            Answer(
-                text=completion.text,
-                usage=completion.usage + Usage(embedding_tokens=prompt.embedding_tokens, latency_s=prompt.latency_s),
-                finish_reason=completion.finish_reason,
-                retrieved=prompt.retrieved,
-                prompt_hash=prompt.hash,
-            )
-            for prompt, completion in zip(prompts, completions, strict=True)
-        ]
+        return [_answer(prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
+
+    def stream(self, question: str) -> Generator[str, None, Answer]:
+        """Pieces of the answer to one question as they are generated; the generator returns the whole answer."""
+        prompt = self.prompt_builder.build([question], self.model, self.generation.max_output_tokens)[0]
+        completion = yield from self.model.stream(prompt.messages, self.generation)
+        return _answer(prompt, completion)
+
+
+def _answer(prompt: Prompt, completion: Completion) -> Answer:
+    return Answer(
+        text=completion.text,
+        usage=completion.usage + Usage(embedding_tokens=prompt.embedding_tokens, latency_s=prompt.latency_s),
+        finish_reason=completion.finish_reason,
+        retrieved=prompt.retrieved,
+        prompt_hash=prompt.hash,
+    )

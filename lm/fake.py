@@ -1,7 +1,7 @@
 """A scripted language model: answers are given in advance, tokens are words. A product, also for tests."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from lm.answer_text import cut_at_stop
 from lm.completion import Completion, FinishReason, GenerationConfig, Messages, Usage
@@ -52,11 +52,12 @@ class FakeLM:
         self.calls.append(list(prompts))
         return [self._complete(prompt, config) for prompt in prompts]
 
-    def stream(self, prompt: Messages, config: GenerationConfig) -> Iterator[str]:
+    def stream(self, prompt: Messages, config: GenerationConfig) -> Generator[str, None, Completion]:
         """The scripted answer, word by word."""
-        words = self._complete(prompt, config).text.split(" ")
-        for i, word in enumerate(words):
+        completion = self._complete(prompt, config)
+        for i, word in enumerate(completion.text.split(" ")):
             yield word if i == 0 else " " + word
+        return completion
 
     def _complete(self, prompt: Messages, config: GenerationConfig) -> Completion:
         if isinstance(self._answer, dict):

@@ -7,7 +7,8 @@ import queue
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,7 @@ class HuggingFaceModel:
         self._tokenizer_lock = threading.Lock()
         self._peft: Any = None
         self._active: str | None = None
+        self._n_handles: Counter[str] = Counter()
         self._fingerprint: str | None = None
 
     @property
@@ -210,7 +212,7 @@ class HuggingFaceModel:
         """
         return self._generate(prompts, config, None)
 
-    def stream(self, prompt: Messages, config: GenerationConfig) -> Iterator[str]:
+    def stream(self, prompt: Messages, config: GenerationConfig) -> Generator[str, None, Completion]:
         """Pieces of one answer as they are generated; joined they equal `generate`'s text for a batch of one."""
         return self._stream(prompt, config, None)
 
@@ -224,7 +226,9 @@ class HuggingFaceModel:
         files = read_adapter(adapter_dir)
         check_fits_base(files, self.module, self.source, self.weights_sha256)
         with self._lock:
-            return AdaptedModel(self, files, self._attach(files), name)
+            key = self._attach(files)
+            self._n_handles[key] += 1
+            return AdaptedModel(self, files, key, name)
 
     def _attach(self, files: AdapterFiles) -> str:
         """Attach an adapter unless its files already are; its key in the peft model."""
@@ -265,6 +269,18 @@ class HuggingFaceModel:
     def _detach(self, key: str) -> None:
         if self._peft is not None and key in self._peft.peft_config:
             self._peft.delete_adapter(key)
+
+    def _release(self, key: str) -> None:
+        """One handle of an adapter less; with the last one its weights leave the memory."""
+        with self._lock:
+            self._n_handles[key] -= 1
+            if self._n_handles[key]:
+                return
+            self._turn_adapters_off()
+            with warnings.catch_warnings():
+                # peft warns that no adapter is left to be active, which is what is wanted.
+                warnings.simplefilter("ignore")
+                self._detach(key)
 
     def _turn_adapters_off(self) -> None:
         self.module.eval()
@@ -377,10 +393,15 @@ class HuggingFaceModel:
             torch.manual_seed(config.seed)
             yield
 
-    def _stream(self, prompt: Messages, config: GenerationConfig, adapter: str | None) -> Iterator[str]:
+    def _stream(
+        self, prompt: Messages, config: GenerationConfig, adapter: str | None
+    ) -> Generator[str, None, Completion]:
         return self._pieces(self._encode_with_room(prompt, config, 0, 1), config, adapter)
 
-    def _pieces(self, ids: list[int], config: GenerationConfig, adapter: str | None) -> Iterator[str]:
+    def _pieces(
+        self, ids: list[int], config: GenerationConfig, adapter: str | None
+    ) -> Generator[str, None, Completion]:
+        started = time.perf_counter()
         stop = (*config.stop, *self._template.stop)
         tokens = _TokenQueue()
         ends = _StopTexts(self.tokenizer, stop, len(ids), 1)
@@ -403,16 +424,17 @@ class HuggingFaceModel:
         sent = 0
         try:
             for token in tokens:
+                output.append(token)
                 if token in self._end_ids:
                     break
-                output.append(token)
                 text = certain_part(self._decode(output), stop)
                 if len(text) > sent:
                     yield text[sent:]
                     sent = len(text)
-            text = cut_at_stop(self._decode(output), stop)[0].strip()
-            if len(text) > sent:
-                yield text[sent:]
+            completion = self._complete(ids, output, stop, time.perf_counter() - started)
+            if len(completion.text) > sent:
+                yield completion.text[sent:]
+            return completion
         finally:
             tokens.abandon()
             thread.join()
@@ -432,6 +454,7 @@ class AdaptedModel:
         self._files = files
         self._key = key
         self._name = name
+        self._closed = False
 
     @property
     def name(self) -> str:
@@ -456,9 +479,15 @@ class AdaptedModel:
         """One completion a prompt, in order, with the adapter active; see `HuggingFaceModel.generate`."""
         return self.base._generate(prompts, config, self._key)
 
-    def stream(self, prompt: Messages, config: GenerationConfig) -> Iterator[str]:
+    def stream(self, prompt: Messages, config: GenerationConfig) -> Generator[str, None, Completion]:
         """Pieces of one answer with the adapter active; see `HuggingFaceModel.stream`."""
         return self.base._stream(prompt, config, self._key)
+
+    def close(self) -> None:
+        """Give the adapter's memory back, unless the same files are attached for somebody else. It answers no more."""
+        if not self._closed:
+            self._closed = True
+            self.base._release(self._key)
 
 
 class _StopTexts(StoppingCriteria):  # type: ignore[misc]

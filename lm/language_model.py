@@ -1,6 +1,6 @@
 """The one protocol every language model speaks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Protocol, runtime_checkable
 
 from lm.completion import Completion, GenerationConfig, Messages
@@ -40,6 +40,10 @@ class LanguageModel(Protocol):
         """
         ...
 
-    def stream(self, prompt: Messages, config: GenerationConfig) -> Iterator[str]:
-        """Pieces of one answer as they are generated; joined they equal `generate`'s text for a batch of one."""
+    def stream(self, prompt: Messages, config: GenerationConfig) -> Generator[str, None, Completion]:
+        """Pieces of one answer as they are generated; joined they equal `generate`'s text for a batch of one.
+
+        The generator returns the whole completion (`completion = yield from model.stream(...)`). Closing it early ends
+        generation.
+        """
         ...

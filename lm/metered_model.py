@@ -1,6 +1,6 @@
 """A language model that keeps count of what it was asked."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from threading import Lock
 
 from lm.completion import Completion, GenerationConfig, Messages, Usage
@@ -17,7 +17,7 @@ class MeteredModel:
 
     @property
     def usage(self) -> Usage:
-        """All that `generate` took so far. Streamed answers carry no usage and are not in it."""
+        """All that was taken so far; a stream counts once it has ended."""
         return self._usage
 
     @property
@@ -42,11 +42,16 @@ class MeteredModel:
     def generate(self, prompts: Sequence[Messages], config: GenerationConfig) -> list[Completion]:
         """One completion a prompt, in order."""
         completions = self._model.generate(prompts, config)
+        self._count(completions)
+        return completions
+
+    def stream(self, prompt: Messages, config: GenerationConfig) -> Generator[str, None, Completion]:
+        """Pieces of one answer as they are generated."""
+        completion = yield from self._model.stream(prompt, config)
+        self._count([completion])
+        return completion
+
+    def _count(self, completions: Sequence[Completion]) -> None:
         with self._lock:
             for completion in completions:
                 self._usage = self._usage + completion.usage
-        return completions
-
-    def stream(self, prompt: Messages, config: GenerationConfig) -> Iterator[str]:
-        """Pieces of one answer as they are generated."""
-        return self._model.stream(prompt, config)

@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -129,12 +129,19 @@ class OpenAICompatibleModel:
         latency_s = (time.perf_counter() - started) / len(prompts)
         return [replace(completion, usage=replace(completion.usage, latency_s=latency_s)) for completion in completions]
 
-    def stream(self, prompt: Messages, config: GenerationConfig) -> Iterator[str]:
-        """Pieces of one answer as the endpoint sends them."""
-        text, sent = "", 0
+    def stream(self, prompt: Messages, config: GenerationConfig) -> Generator[str, None, Completion]:
+        """Pieces of one answer as the endpoint sends them.
+
+        Usage is what the endpoint says at the end, if it does without being asked; else counted by `count_tokens`.
+        """
+        started = time.perf_counter()
+        text, sent, ended, told = "", 0, "", None
         chunks = self._request(prompt, config, stream=True)
         try:
             for chunk in chunks:
+                told = chunk.usage or told
+                if chunk.choices:
+                    ended = chunk.choices[0].finish_reason or ended
                 if chunk.choices and chunk.choices[0].delta.content:
                     text += chunk.choices[0].delta.content
                     certain = certain_part(text, config.stop)
@@ -145,9 +152,21 @@ class OpenAICompatibleModel:
             raise self._explained(error) from error
         finally:
             chunks.close()
-        answer = cut_at_stop(text, config.stop)[0].strip()
+        answer, stopped = cut_at_stop(text, config.stop)
+        answer = answer.strip()
         if len(answer) > sent:
             yield answer[sent:]
+        return Completion(
+            answer,
+            replace(self._usage(prompt, text, told), latency_s=time.perf_counter() - started),
+            FinishReason.STOP if stopped else _FINISH_REASONS.get(ended, FinishReason.STOP),
+        )
+
+    def _usage(self, prompt: Messages, text: str, told: Any) -> Usage:
+        """As the endpoint tells it; where it does not, over-estimated."""
+        if told is None:
+            return Usage(self.count_tokens(prompt), _estimate_tokens(text))
+        return Usage(told.prompt_tokens, told.completion_tokens)
 
     def _complete(self, prompt: Messages, config: GenerationConfig) -> Completion:
         reply = self._request(prompt, config, stream=False)
@@ -158,9 +177,7 @@ class OpenAICompatibleModel:
         choice = reply.choices[0]
         content = choice.message.content or ""
         text, stopped = cut_at_stop(content, config.stop)
-        usage = Usage(self.count_tokens(prompt), _estimate_tokens(content))
-        if reply.usage is not None:
-            usage = Usage(reply.usage.prompt_tokens, reply.usage.completion_tokens)
+        usage = self._usage(prompt, content, reply.usage)
         reason = FinishReason.STOP if stopped else _FINISH_REASONS.get(choice.finish_reason or "", FinishReason.STOP)
         return Completion(text.strip(), usage, reason)
 

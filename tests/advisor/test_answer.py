@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+import pytest
+
 from advisor.answer import BuildUsage, Pipeline, Prompt, RetrievedChunk
 from advisor.prompt import QuestionOnly, question_turn
 from lm.completion import FinishReason, GenerationConfig, Usage
@@ -48,6 +50,16 @@ def test_an_answer_cut_for_length_says_so() -> None:
 
 def test_no_question_makes_no_answer() -> None:
     assert pipeline().answer([]) == []
+
+
+def test_a_stream_gives_the_same_answer_in_pieces() -> None:
+    retrieving = pipeline(prompt_builder=Retrieving())
+    pieces, stream = [], retrieving.stream("One?")
+    with pytest.raises(StopIteration) as ended:
+        while True:
+            pieces.append(next(stream))
+    assert pieces == ["To", " One?"]
+    assert ended.value.value == retrieving.answer(["One?"])[0]
 
 
 def test_the_fingerprint_changes_with_model_builder_and_decoding_but_not_with_the_name() -> None:

@@ -33,6 +33,7 @@ def _serve(request: httpx2.Request) -> httpx2.Response:
     if sent["stream"]:
         pieces = [words[0], *(f" {word}" for word in words[1:])]
         choices = [{"index": 0, "delta": {"content": piece}, "finish_reason": None} for piece in pieces]
+        choices[-1]["finish_reason"] = "length"
         rows = [json.dumps({**head, "object": "chat.completion.chunk", "choices": [choice]}) for choice in choices]
         text = "".join(f"data: {row}\n\n" for row in rows) + "data: [DONE]\n\n"
         return httpx2.Response(200, text=text, headers={"content-type": "text/event-stream"})
@@ -97,6 +98,19 @@ def test_greedy_answers_repeat(model: LanguageModel) -> None:
 def test_stream_joins_to_the_answer_of_a_batch_of_one(model: LanguageModel) -> None:
     for prompt in PROMPTS:
         assert "".join(model.stream(prompt, CONFIG)) == model.generate([prompt], CONFIG)[0].text
+
+
+def test_stream_returns_the_completion_it_was_of(model: LanguageModel) -> None:
+    for prompt in PROMPTS:
+        pieces = model.stream(prompt, CONFIG)
+        with pytest.raises(StopIteration) as ended:
+            while True:
+                next(pieces)
+        streamed, whole = ended.value.value, model.generate([prompt], CONFIG)[0]
+        assert (streamed.text, streamed.finish_reason) == (whole.text, whole.finish_reason)
+        if model.name != "openai:m@http://localhost:8000/v1":  # that one streams without telling its usage
+            assert streamed.usage.output_tokens == whole.usage.output_tokens
+        assert 0 < streamed.usage.input_tokens <= model.count_tokens(prompt)
 
 
 def test_usage_is_counted_within_its_limits(model: LanguageModel) -> None:

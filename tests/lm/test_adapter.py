@@ -176,3 +176,25 @@ def test_other_kinds_of_adapter_are_refused(base: HuggingFaceModel, adapter: Pat
     _edit_config(adapter, peft_type="PROMPT_TUNING")
     with pytest.raises(LanguageModelError, match="only LoRA"):
         base.with_adapter(adapter, "tuned")
+
+
+def test_a_closed_adapter_leaves_the_base_and_the_others_as_they_were(
+    tiny_model_folder: Path, tiny_adapter_folders: tuple[Path, Path]
+) -> None:
+    base = load_huggingface_model(tiny_model_folder, device="cpu")
+    plain = _answers(base)
+    first, second = (base.with_adapter(folder, "tuned") for folder in tiny_adapter_folders)
+    again = base.with_adapter(tiny_adapter_folders[0], "again")
+    answers = {model: _answers(model) for model in (first, second)}
+
+    first.close()
+    first.close()
+    assert _answers(again) == answers[first]
+    again.close()
+    assert _answers(second) == answers[second]
+    second.close()
+    assert not [name for name, _ in base.module.named_parameters() if ".lora_" in name]
+    assert _answers(base) == plain
+
+    once_more = base.with_adapter(tiny_adapter_folders[1], "tuned")
+    assert _answers(once_more) == answers[second]

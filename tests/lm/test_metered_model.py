@@ -19,4 +19,7 @@ def test_a_metered_model_answers_as_its_model_and_counts_all_it_took() -> None:
     assert [answer.text for answer in answers] == ["one two three", "four", "one two three"]
     assert metered.usage.input_tokens == sum(answer.usage.input_tokens for answer in answers) > 0
     assert metered.usage.output_tokens == sum(answer.usage.output_tokens for answer in answers) > 0
+
+    counted = metered.usage
     assert "".join(metered.stream(PROMPTS[0], CONFIG)) == "one two three"
+    assert metered.usage == counted + answers[0].usage

@@ -13,7 +13,7 @@ from lm.errors import ConfigError
 from rag import vector_search
 from rag.chunk import Chunking
 from rag.errors import IndexingError
-from rag.index import build_index, open_index, read_record
+from rag.index import build_index, copy_index, open_index, read_record
 
 BURMESE = "ရေပိုက်ကို မှန်ကန်စွာ တပ်ဆင်ပြီး ဓာတ်အားကြိုးကို ခြောက်သွေ့သော နေရာတွင် ထားပါ။ သတ္တဝါများကို စက်အနီးတွင် မထားပါနှင့်။"
 CHINESE = "洗衣机应放在平坦坚固的地面上。使用前请仔细阅读说明书，并检查水管是否连接牢固。"
@@ -40,6 +40,20 @@ def test_the_nearest_chunk_comes_first_with_its_cosine(tmp_path, documents, embe
     assert by_spin[0].score == pytest.approx(expected, abs=1e-5)
     assert by_spin[0].score >= by_spin[1].score
     assert (record.n_documents, record.n_chunks, record.n_dimensions) == (3, 3, 64)
+
+
+def test_a_copy_answers_while_the_first_is_open_and_after_it_is_gone(tmp_path, documents, embedder) -> None:
+    build_index(documents, embedder, tmp_path / "index")
+    question = embedder.embed(["top spin of the Tide 9"])
+    with open_index(tmp_path / "index", embedder) as first:
+        copy_index(tmp_path / "index", tmp_path / "copies" / "one")
+        with open_index(tmp_path / "copies" / "one", embedder) as second:
+            assert second.query(question, 2) == first.query(question, 2)
+    shutil.rmtree(tmp_path / "index")
+    with open_index(tmp_path / "copies" / "one", embedder) as second:
+        assert second.query(question, 1)[0][0].document_id == "tide-9"
+    with pytest.raises(IndexingError, match="holds no finished index"):
+        copy_index(tmp_path / "index", tmp_path / "copies" / "two")
 
 
 def test_the_record_says_what_was_built_and_what_it_cost(tmp_path, documents, embedder) -> None:
