@@ -1,7 +1,8 @@
 """Text of documents, questions, answers and file names, for places of the page that read Markdown.
 
-Widgets that show plain text (tables, `st.text`, `st.code`, text areas) need none of this. Labels, messages, captions and
-headings are Markdown to Streamlit, and there no link, picture, HTML, formula, colour or symbol of such a text may live.
+Widgets that show plain text (tables, `st.text`, `st.code`, text areas) need none of this. Labels, messages, captions
+and headings are Markdown to Streamlit, and there no link, picture, HTML, formula, colour or symbol of such a text may
+live.
 """
 
 import re

@@ -1,0 +1,270 @@
+"""Interactive pictures of a decision, each with the table behind it.
+
+Colours are those of Okabe and Ito (2008), which people with a colour vision deficiency can tell apart, and every series
+also has a shape or a letter of its own.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from advisor.comparison import ArmSummary, CostEstimate, FlipMap, PairedDifference
+from advisor.report.arm_letters import NO_ARM, arm_letters
+from advisor.report.quantities import ScoreScale
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
+SHAPES = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "stroke")
+_CURVE_POINTS = 60
+_HEIGHT = 340
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture, what it shows in words, and its table."""
+
+    chart: alt.Chart | alt.LayerChart
+    caption: str
+    table: pd.DataFrame
+
+
+def show_figure(figure: Figure, key: str) -> None:
+    """The picture with its caption, and the table a click away."""
+    st.altair_chart(figure.chart, width="stretch", key=key)
+    st.caption(figure.caption)
+    with st.expander("The table behind this picture"):
+        st.dataframe(figure.table, hide_index=True, width="stretch")
+
+
+def frontier(
+    arms: Sequence[ArmSummary], costs: Mapping[str, CostEstimate | None], metric: str, scale: ScoreScale
+) -> Figure | None:
+    """Quality against monthly cost, both with their intervals; None where no arm has both."""
+    rows = []
+    for arm in arms:
+        summary, cost = arm.metric(metric), costs.get(arm.kind)
+        if summary is None or summary.interval is None or cost is None:
+            continue
+        monthly = cost.monthly_interval
+        rows.append(
+            {
+                "arm": arm.kind,
+                "monthly cost (USD)": cost.monthly_usd,
+                "cost, low": monthly.low if monthly else cost.monthly_usd,
+                "cost, high": monthly.high if monthly else cost.monthly_usd,
+                f"{metric} ({scale.unit})": summary.interval.estimate * scale.factor,
+                "quality, low": summary.interval.low * scale.factor,
+                "quality, high": summary.interval.high * scale.factor,
+                "questions": summary.n,
+                "unscored": summary.n_unscored,
+            }
+        )
+    if not rows:
+        return None
+    frame = pd.DataFrame(rows)
+    quality = f"{metric} ({scale.unit})"
+    base = alt.Chart(frame)
+    x = alt.X("monthly cost (USD):Q", scale=alt.Scale(zero=False, type=_money_scale(frame["cost, low"])))
+    y = alt.Y(f"{_field(quality)}:Q", title=quality)
+    colour = _colour([str(name) for name in frame["arm"]])
+    bars = base.mark_rule(strokeWidth=2).encode(
+        x=x, y=alt.Y("quality, low:Q", title=quality), y2="quality, high:Q", color=colour
+    )
+    widths = base.mark_rule(strokeWidth=2).encode(
+        x=alt.X("cost, low:Q", title="monthly cost (USD)"), x2="cost, high:Q", y=y, color=colour
+    )
+    points = base.mark_point(filled=True, size=120).encode(
+        x=x, y=y, color=colour, shape=_shape([str(name) for name in frame["arm"]]), tooltip=list(frame.columns)
+    )
+    names = base.mark_text(align="left", dx=10, dy=-8, color=_ink()).encode(x=x, y=y, text="arm:N")
+    return Figure(
+        (bars + widths + points + names).properties(height=_HEIGHT),
+        "Up is better, left is cheaper. Lines are 95 % intervals; arms whose lines overlap widely may be equally good.",
+        frame,
+    )
+
+
+def cost_curves(costs: Mapping[str, CostEstimate | None], queries_per_month: float) -> Figure | None:
+    """Monthly total of each arm over the volume; where two lines cross, their order changes."""
+    priced = {arm: cost for arm, cost in costs.items() if cost is not None}
+    if not priced:
+        return None
+    centre = max(queries_per_month, 1.0)
+    volumes = np.geomspace(max(1.0, centre / 1000), centre * 1000, _CURVE_POINTS)
+    frame = pd.DataFrame(
+        [
+            {
+                "arm": arm,
+                "questions a month": volume,
+                "monthly cost (USD)": cost.fixed_usd_per_month + cost.serve_usd_per_query * volume,
+            }
+            for arm, cost in priced.items()
+            for volume in volumes
+        ]
+    )
+    names = list(priced)
+    lines = (
+        alt.Chart(frame)
+        .mark_line(strokeWidth=2)
+        .encode(
+            x=alt.X("questions a month:Q", scale=alt.Scale(type="log"), axis=alt.Axis(format="~s")),
+            y=alt.Y(
+                "monthly cost (USD):Q",
+                scale=alt.Scale(type="log" if (frame["monthly cost (USD)"] > 0).all() else "symlog"),
+            ),
+            color=_colour(names),
+            strokeDash=alt.StrokeDash("arm:N", scale=alt.Scale(domain=names), legend=alt.Legend(title="arm")),
+            tooltip=[
+                "arm",
+                alt.Tooltip("questions a month:Q", format=",.0f"),
+                alt.Tooltip("monthly cost (USD):Q", format=",.4f"),
+            ],
+        )
+    )
+    now = (
+        alt.Chart(pd.DataFrame({"questions a month": [centre]}))
+        .mark_rule(strokeDash=[2, 2], color=_ink())
+        .encode(x="questions a month:Q")
+    )
+    return Figure(
+        (lines + now).properties(height=_HEIGHT),
+        "Both axes grow by factors. The dashed line is your volume; where two arms cross, the cheaper one changes.",
+        frame,
+    )
+
+
+def decision_map(flip_map: FlipMap, names: Mapping[str, str]) -> Figure:
+    """The recommended arm over two inputs.
+
+    Args:
+        names: What each axis is called, by its name in the map.
+    """
+    x_name, y_name = names.get(flip_map.x_axis, flip_map.x_axis), names.get(flip_map.y_axis, flip_map.y_axis)
+    kinds = [kind for kind in dict.fromkeys(kind for row in flip_map.arms for kind in row) if kind]
+    letters = arm_letters(kinds)
+    frame = pd.DataFrame(
+        [
+            {
+                x_name: _written(x),
+                y_name: _written(y),
+                "arm": arm or "no verdict",
+                "letter": letters[arm] if arm else NO_ARM,
+                "now": x == flip_map.x_current and y == flip_map.y_current,
+            }
+            for y, row in zip(flip_map.y_values, flip_map.arms, strict=True)
+            for x, arm in zip(flip_map.x_values, row, strict=True)
+        ]
+    )
+    x = alt.X(f"{_field(x_name)}:O", title=x_name, sort=[_written(value) for value in flip_map.x_values])
+    y = alt.Y(f"{_field(y_name)}:O", title=y_name, sort=[_written(value) for value in reversed(flip_map.y_values)])
+    base = alt.Chart(frame).encode(x=x, y=y)
+    cells = base.mark_rect(opacity=0.55).encode(
+        color=_colour([*kinds, *(["no verdict"] if (frame["letter"] == NO_ARM).any() else [])]),
+        tooltip=[x_name, y_name, "arm"],
+    )
+    text = base.mark_text(fontWeight="bold", color=_ink()).encode(text="letter:N")
+    here = base.transform_filter("datum.now").mark_rect(fillOpacity=0, stroke=_ink(), strokeWidth=3)
+    told = ", ".join(f"{letter} {arm}" for arm, letter in letters.items())
+    return Figure(
+        (cells + text + here).properties(height=_HEIGHT),
+        f"What would be recommended ({told}); the frame marks where you are now.",
+        frame.drop(columns=["letter"]).rename(columns={"now": "you are here"}),
+    )
+
+
+def differences(pairs: Sequence[PairedDifference], scale: ScoreScale, margin: float) -> Figure | None:
+    """Paired differences with intervals, between the lines that mark the margin."""
+    if not pairs:
+        return None
+    frame = pd.DataFrame(
+        [
+            {
+                "pair": f"{pair.first} minus {pair.second}",
+                f"difference ({scale.unit})": pair.interval.estimate * scale.factor,
+                "low": pair.interval.low * scale.factor,
+                "high": pair.interval.high * scale.factor,
+                "p, adjusted": pair.p_adjusted,
+                "questions": pair.n,
+                "unscored": pair.n_unscored,
+                "test": pair.test,
+            }
+            for pair in pairs
+        ]
+    )
+    name = f"difference ({scale.unit})"
+    base = alt.Chart(frame).encode(y=alt.Y("pair:N", sort=None, title=None, axis=alt.Axis(labelLimit=260)))
+    bars = base.mark_rule(strokeWidth=2, color=COLOURS[0]).encode(x=alt.X("low:Q", title=name), x2="high:Q")
+    points = base.mark_point(filled=True, size=90).encode(
+        x=alt.X(f"{_field(name)}:Q", title=name), tooltip=list(frame.columns)
+    )
+    lines = alt.Chart(pd.DataFrame({"at": [-margin * scale.factor, 0.0, margin * scale.factor]}))
+    marks = lines.mark_rule(strokeDash=[3, 3], opacity=0.7, color=_ink()).encode(x="at:Q")
+    return Figure(
+        (marks + bars + points).properties(height=max(120, 34 * len(frame) + 40)),
+        "A line that stays right of 0 shows the first arm ahead by more than chance. Dashed: 0 and your margin.",
+        frame,
+    )
+
+
+def training_curves(curves: Mapping[str, Sequence[Mapping[str, float | int | None]]]) -> Figure | None:
+    """Losses by epoch of each tuned arm."""
+    frame = pd.DataFrame(
+        [
+            {"arm": arm, "epoch": point["epoch"], "loss": point[name], "of": said}
+            for arm, points in curves.items()
+            for point in points
+            for name, said in (("train_loss", "training"), ("validation_loss", "validation"))
+            if point.get(name) is not None
+        ]
+    )
+    if frame.empty:
+        return None
+    chart = (
+        alt.Chart(frame)
+        .mark_line(point=True)
+        .encode(
+            x=alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1)),
+            y=alt.Y("loss:Q", scale=alt.Scale(zero=False), title="loss (nats a token)"),
+            color=_colour(["training", "validation"], field="of"),
+            strokeDash="arm:N",
+            shape=alt.Shape("of:N"),
+            tooltip=["arm", "epoch", "loss", "of"],
+        )
+    )
+    return Figure(
+        chart.properties(height=_HEIGHT),
+        "Falling lines: training still learns. A validation line that turns upwards: it learns by heart.",
+        frame,
+    )
+
+
+def _ink() -> str:
+    """Text and guide lines that can be read on the page's background."""
+    return "#FAFAFA" if st.context.theme.type == "dark" else "#31333F"
+
+
+def _colour(names: Sequence[str], field: str = "arm") -> alt.Color:
+    colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
+    return alt.Color(f"{field}:N", scale=alt.Scale(domain=list(names), range=colours), legend=alt.Legend(title=field))
+
+
+def _shape(names: Sequence[str]) -> alt.Shape:
+    shapes = [SHAPES[i % len(SHAPES)] for i in range(len(names))]
+    return alt.Shape("arm:N", scale=alt.Scale(domain=list(names), range=shapes), legend=None)
+
+
+def _field(name: str) -> str:
+    """A column's name as Vega reads it: brackets and dots would be taken for a path."""
+    return name.replace(".", "\\.").replace("[", "\\[").replace("]", "\\]")
+
+
+def _money_scale(low_ends: "pd.Series[float]") -> Literal["log", "linear"]:
+    return "log" if bool((low_ends > 0).all()) else "linear"
+
+
+def _written(value: float) -> str:
+    return f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}"
