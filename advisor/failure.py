@@ -52,12 +52,14 @@ class ArmNature:
     Attributes:
         retrieves: It reads passages.
         tuned: Its weights saw the training questions.
+        read_documents: Tuning read the documents, so that no fact was out of its sight.
         frequent_answers: Normal forms of the most frequent training answers; a collapsed model says nothing else.
     """
 
     retrieves: bool
     tuned: bool
     frequent_answers: frozenset[str] = frozenset()
+    read_documents: bool = False
 
 
 def classify_failure(record: QuestionRecord, nature: ArmNature) -> Failure:
@@ -74,7 +76,7 @@ def classify_failure(record: QuestionRecord, nature: ArmNature) -> Failure:
         return _of_retrieval(record, said, abstained)
     if not nature.tuned:
         return Failure.UNAIDED
-    if record.slice is Slice.UNSEEN_FACT:
+    if record.slice is Slice.UNSEEN_FACT and not nature.read_documents:
         return Failure.NOT_TRAINED
     return Failure.COLLAPSED if said in nature.frequent_answers else Failure.NOT_LEARNED
 

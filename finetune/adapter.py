@@ -27,6 +27,8 @@ class AdapterRecord:
         base_weights_sha256: Of the base model's weight files.
         learning_rate: Peak rate, also where the recipe left it to the model's width.
         dataset_hash: Content hash of the training view: card, documents, train and validation split.
+        train_rows_hash: Of all rows trained on, those of `text_rows` included.
+        text_rows: Texts that were read beside the questions; None where there were none.
         best_epoch: The epoch whose weights were kept.
         stopped_early: Whether patience ran out before `max_epochs`.
         build_usage: `input_tokens` are those of the training rows times epochs; validation is not counted, as hosted
@@ -52,6 +54,7 @@ class AdapterRecord:
     build_usage: BuildUsage
     library_versions: Mapping[str, str]
     file_sha256: Mapping[str, str]
+    text_rows: RowReport | None = None
 
 
 def save_adapter(
@@ -108,6 +111,7 @@ def _record(data: dict[str, Any]) -> AdapterRecord:
             ),
             "train_rows": _row_report(data["train_rows"]),
             "validation_rows": _row_report(data["validation_rows"]),
+            "text_rows": _row_report(data["text_rows"]) if data.get("text_rows") else None,
             "epochs": tuple(EpochResult(**epoch) for epoch in data["epochs"]),
             "build_usage": BuildUsage(**data["build_usage"]),
         }

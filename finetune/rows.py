@@ -31,10 +31,11 @@ class TrainingRow:
 
 @dataclass(frozen=True, slots=True)
 class RowReport:
-    """What became of the examples.
+    """What became of the examples, or of the texts.
 
     Attributes:
-        too_long_ids: Examples left out because the row exceeds `max_length`; nothing is ever truncated.
+        n_examples: Examples or texts that rows were to be made of.
+        too_long_ids: Those left out because the row exceeds `max_length`; nothing is ever truncated.
         n_tokens: Of all rows together, prompts included.
         n_answer_tokens: Tokens the loss is taken over.
     """
@@ -76,17 +77,20 @@ def build_rows(
         TrainingError: the template does not continue its own generation prompt, or ends no turn.
     """
     rows = [_row(example, messages_of(example), model) for example in examples]
-    kept = tuple(row for row in rows if len(row.token_ids) <= max_length)
-    report = RowReport(
-        n_examples=len(rows),
-        n_rows=len(kept),
-        too_long_ids=tuple(row.example_id for row in rows if len(row.token_ids) > max_length),
-        n_tokens=sum(len(row.token_ids) for row in kept),
-        n_answer_tokens=sum(row.n_answer_tokens for row in kept),
-        longest_row_tokens=max((len(row.token_ids) for row in rows), default=0),
-        max_length=max_length,
-    )
-    return kept, report
+    return _kept(rows, max_length, n_examples=len(rows))
+
+
+def build_text_rows(
+    texts: Sequence[str], model: "HuggingFaceModel", max_length: int
+) -> tuple[tuple[TrainingRow, ...], RowReport]:
+    """Rows for reading: each text as the tokenizer gives it, without a chat template, every token but the first scored.
+
+    Args:
+        max_length: Longest row in tokens; longer ones are left out and counted, as are texts of a single token.
+    """
+    tokenised = [tuple(model.tokenizer(text, verbose=False)["input_ids"]) for text in texts]
+    rows = [TrainingRow(f"text {i}", ids, 1) for i, ids in enumerate(tokenised, 1) if len(ids) > 1]
+    return _kept(rows, max_length, n_examples=len(texts))
 
 
 def rows_hash(rows: Sequence[TrainingRow]) -> str:
@@ -95,6 +99,22 @@ def rows_hash(rows: Sequence[TrainingRow]) -> str:
     for row in rows:
         digest.update(json.dumps([row.token_ids, row.n_prompt_tokens]).encode())
     return digest.hexdigest()
+
+
+def _kept(
+    rows: Sequence[TrainingRow], max_length: int, *, n_examples: int
+) -> tuple[tuple[TrainingRow, ...], RowReport]:
+    kept = tuple(row for row in rows if len(row.token_ids) <= max_length)
+    report = RowReport(
+        n_examples=n_examples,
+        n_rows=len(kept),
+        too_long_ids=tuple(row.example_id for row in rows if len(row.token_ids) > max_length),
+        n_tokens=sum(len(row.token_ids) for row in kept),
+        n_answer_tokens=sum(row.n_answer_tokens for row in kept),
+        longest_row_tokens=max((len(row.token_ids) for row in rows), default=0),
+        max_length=max_length,
+    )
+    return kept, report
 
 
 def _row(example: Example, prompt: Messages, model: "HuggingFaceModel") -> TrainingRow:

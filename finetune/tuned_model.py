@@ -6,7 +6,7 @@ import platform
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from finetune.adapter import AdapterRecord, load_adapter_record, save_adapter
 from finetune.errors import TrainingError
 from finetune.methods import METHODS
 from finetune.recipe import TuningRecipe, scaled_learning_rate
-from finetune.rows import build_rows, question_messages, rows_hash
+from finetune.rows import build_rows, build_text_rows, question_messages, rows_hash
 from finetune.train import OnEvent, autocast_dtype, train
 from lm.completion import Messages
 from lm.huggingface import HuggingFaceModel
@@ -32,6 +32,7 @@ def train_adapter(
     out_dir: Path,
     *,
     messages_of: Callable[[Example], Messages] | None = None,
+    texts: Sequence[str] = (),
     on_event: OnEvent | None = None,
 ) -> AdapterRecord:
     """Train an adapter on the training split, watched on the validation split, and save it in `out_dir`.
@@ -42,7 +43,9 @@ def train_adapter(
 
     Args:
         model: The base.
-        messages_of: The prompt of an example; that of the question-only arms if not given.
+        messages_of: The prompt of an example; that of the question-only arms if not given. Other prompts may hold the
+            answer to a fact that was never trained, so with them all validation questions are watched.
+        texts: Read beside the questions, as plain text: what the facts stand in.
         on_event: Called after each step and epoch. KeyboardInterrupt, from here or elsewhere, leaves what is needed to
             resume from the last whole epoch in a sibling directory, `<out_dir>.partial`.
     Returns:
@@ -51,15 +54,18 @@ def train_adapter(
         TrainingError: no row can be trained on, the loss diverged, or `out_dir` holds something else.
     """
     started = time.perf_counter()
+    watched = view.validation if messages_of else _watched(view)
     messages_of = messages_of or question_messages(view.card.instruction)
     max_length = min(recipe.max_length, model.context_tokens)
     train_rows, train_report = build_rows(view.train, messages_of, model, max_length)
-    validation_rows, validation_report = build_rows(_watched(view), messages_of, model, max_length)
+    validation_rows, validation_report = build_rows(watched, messages_of, model, max_length)
     if not train_rows:
         raise TrainingError(
             f"none of the {len(view.train)} training questions of {view.card.name!r} gives a row of at most "
             f"{max_length} tokens; add training questions, or raise max_length"
         )
+    text_rows, text_report = build_text_rows(texts, model, max_length)
+    train_rows += text_rows
     versions = _library_versions()
     hashes = rows_hash(train_rows), rows_hash(validation_rows)
     key = _key(model.fingerprint, recipe.hash, *hashes, json.dumps(versions, sort_keys=True))
@@ -111,6 +117,7 @@ def train_adapter(
         ),
         library_versions=versions,
         file_sha256={},
+        text_rows=text_report if texts else None,
     )
     record = save_adapter(out_dir, weights, config, record)
     shutil.rmtree(partial, ignore_errors=True)

@@ -37,21 +37,16 @@ class RetrievedPrompt:
         nearest = self.index.query(self.embedder.embed(questions), self.top_k)
         latency_s = (time.perf_counter() - started) / len(questions)
         return [
-            self._prompt(question, chunks, n, latency_s, model, max_output_tokens)
+            replace(self.prompt_of(question, chunks, model, max_output_tokens), embedding_tokens=n, latency_s=latency_s)
             for question, chunks, n in zip(questions, nearest, n_tokens, strict=True)
         ]
 
-    def _prompt(
-        self,
-        question: str,
-        chunks: Sequence[RetrievedChunk],
-        embedding_tokens: int,
-        latency_s: float,
-        model: LanguageModel,
-        max_output_tokens: int,
+    def prompt_of(
+        self, question: str, chunks: Sequence[RetrievedChunk], model: LanguageModel, max_output_tokens: int
     ) -> Prompt:
+        """The prompt with these chunks for passages, as many of the first as fit."""
         passages = [passage_text(chunk.title, chunk.text) for chunk in chunks]
         n_used = fit_passages(self.instruction, question, passages, model, max_output_tokens)
         retrieved = tuple(replace(chunk, used=i < n_used) for i, chunk in enumerate(chunks))
         turn = question_turn(self.instruction, question, passages[:n_used])
-        return Prompt((turn,), retrieved, embedding_tokens, latency_s)
+        return Prompt((turn,), retrieved)

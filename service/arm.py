@@ -21,6 +21,7 @@ class Arm:
     Attributes:
         label: How it is made, for people.
         retrieves: Whether retrieval metrics are defined for it. tuned: Whether its weights saw training questions.
+        read_documents: Whether tuning read the documents as well.
         device: "cpu" or "cuda" where we run its model, None for a hosted one.
         index_usage: The part of the build that indexing took, for arms that both retrieve and are tuned.
         training_curve: Losses by epoch, for tuned arms.
@@ -32,6 +33,7 @@ class Arm:
     label: str
     retrieves: bool = False
     tuned: bool = False
+    read_documents: bool = False
     device: str | None = None
     index_usage: BuildUsage = BuildUsage()
     training_curve: tuple[Mapping[str, float | int | None], ...] = ()

@@ -11,7 +11,7 @@ from advisor.cost import Traffic
 from lm.errors import ConfigError
 from service.cli_options import DatasetArgument, Home, TaskOption
 from service.data_directory import DataDirectory
-from service.settings import CANDIDATES, ComparisonSettings
+from service.settings import CANDIDATES, DEFAULT_PIPELINES, ComparisonSettings, TuneOn
 from service.terminal import plain_console
 
 _OUT = plain_console()
@@ -22,7 +22,9 @@ def compare(
     model: Annotated[
         str, typer.Option(help="Model that all arms start from: pocket, hf:ID_OR_PATH, or openai:MODEL[@URL].")
     ] = "pocket",
-    pipelines: Annotated[str, typer.Option(help="Arms to compare, separated by commas.")] = ",".join(CANDIDATES),
+    pipelines: Annotated[
+        str, typer.Option(help=f"Arms to compare, separated by commas, of: {', '.join(CANDIDATES)}.")
+    ] = ",".join(DEFAULT_PIPELINES),
     limit: Annotated[
         int | None, typer.Option(help="Most test questions to ask. [default: all]", show_default=False)
     ] = None,
@@ -48,6 +50,12 @@ def compare(
         int | None,
         typer.Option(help="Most passes of tuning over the training questions. [default: 20]", show_default=False),
     ] = None,
+    tune_on: Annotated[
+        TuneOn, typer.Option(metavar="WHAT", help=f"What tuned arms are trained on: {' or '.join(TuneOn)}.")
+    ] = TuneOn.QUESTIONS,
+    raft_gold_share: Annotated[
+        float, typer.Option(help="Share of raft's training questions that get the passage which answers them.")
+    ] = 0.8,
     batch_size: Annotated[int, typer.Option(help="Questions answered at a time, the same for all arms.")] = 16,
     margin: Annotated[float, typer.Option(help="Smallest difference that matters to you; 0.02 is two points.")] = 0.02,
     coverage: Annotated[
@@ -144,6 +152,8 @@ def compare(
         n_shots=shots,
         method=method,
         max_epochs=max_epochs,
+        tune_on=tune_on,
+        raft_gold_share=raft_gold_share,
         batch_size=batch_size,
         margin=margin,
         coverage=coverage,

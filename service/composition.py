@@ -10,26 +10,27 @@ from functools import cached_property
 from advisor.answer import BuildUsage, Pipeline
 from advisor.comparison import ArmRole, AuditFinding, Severity
 from advisor.dataset import Dataset, Split, Task
-from advisor.prompt import FewShot, OracleContext, QuestionOnly, reference_text
+from advisor.prompt import FewShot, OracleContext, QuestionOnly, passage_text, reference_text
 from advisor.report.quantities import clip
 from finetune.adapter import AdapterRecord
 from finetune.progress import TrainingEvent
 from finetune.recipe import TuningRecipe
-from lm.completion import GenerationConfig
+from lm.completion import GenerationConfig, Messages
 from lm.embedding import Embedder
 from lm.errors import ConfigError
 from lm.fake import FakeLM
 from lm.language_model import LanguageModel
 from lm.model_files import find_weight_files, hash_files, locate_model
 from lm.registry import POCKET_CHECKPOINT, load_language_model, parse_spec
-from rag.chunk import Chunking
+from rag.chunk import Chunking, chunk_document
 from rag.embedder import load_embedder
 from rag.index import Index, build_index, open_index
 from rag.prompt import RetrievedPrompt
+from rag.raft import raft_prompts
 from service.arm import Arm
 from service.data_directory import DataDirectory
 from service.progress import OnProgress, Progress
-from service.settings import TUNED, ComparisonSettings
+from service.settings import TUNED, ComparisonSettings, TuneOn
 from service.stage_key import code_digest, library_versions, stage_key
 
 
@@ -59,6 +60,8 @@ class LocalComposition:
         self._settings = settings
         self._directory = directory
         self._on_progress = on_progress
+        self._indexes: dict[str, tuple[Index, BuildUsage]] = {}
+        self._adapted: dict[str, tuple[LanguageModel, AdapterRecord]] = {}
 
     @cached_property
     def model(self) -> LanguageModel:
@@ -87,6 +90,15 @@ class LocalComposition:
         return recipe
 
     @property
+    def _reads_documents(self) -> bool:
+        return self._settings.tune_on is TuneOn.QUESTIONS_AND_DOCUMENTS
+
+    @property
+    def _tuning(self) -> str:
+        """How the tuned arms are, for people."""
+        return f"{self.model.name} tuned by {self._settings.method} on {self._settings.tune_on.replace('+', ' and ')}"
+
+    @property
     def _passages(self) -> str:
         return f"{self._settings.top_k} retrieved passage{'s' if self._settings.top_k != 1 else ''}"
 
@@ -105,9 +117,9 @@ class LocalComposition:
         return _BUILDERS[kind](self, dataset)
 
     def close(self) -> None:
-        """Release the index."""
-        if "_index" in self.__dict__:
-            self.__dict__.pop("_index")[0].close()
+        """Release the indexes."""
+        while self._indexes:
+            self._indexes.popitem()[1][0].close()
 
     def _refuse_impossible(self, dataset: Dataset) -> None:
         """Say what is wrong with the settings before the first question is asked, not after hours of answers."""
@@ -115,8 +127,9 @@ class LocalComposition:
         wanted = set(self._settings.pipelines)
         local = hasattr(self.model, "with_adapter")
         if wanted & TUNED and not local:
+            tuned = " and ".join(kind for kind in self._settings.pipelines if kind in TUNED)
             raise ConfigError(
-                f"{self.model.name} is a hosted model and cannot be tuned here; leave fine-tuned and hybrid out with "
+                f"{self.model.name} is a hosted model and cannot be tuned here; leave {tuned} out with "
                 "`--pipelines base,few-shot,rag`, or choose a local model"
             )
         if wanted & (TUNED | {"few-shot"}) and not dataset.split(Split.TRAIN):
@@ -162,12 +175,13 @@ class LocalComposition:
         tuned, record = self._tuned(dataset)
         builder = QuestionOnly(dataset.card.instruction)
         pipeline = self._pipeline("fine-tuned", tuned, builder, dataset, record.build_usage)
-        label = f"{self.model.name} tuned by {record.recipe.method} (r {record.recipe.r}), question only"
+        label = f"{self._tuning} (r {record.recipe.r}), question only"
         return Arm(
             pipeline,
             ArmRole.CANDIDATE,
             label,
             tuned=True,
+            read_documents=self._reads_documents,
             device=self._device,
             training_curve=_curve(record),
             findings=tuple(_training_findings(record)),
@@ -177,7 +191,7 @@ class LocalComposition:
         tuned, record = self._tuned(dataset)
         builder, build = self._retrieved(dataset)
         pipeline = self._pipeline("hybrid", tuned, builder, dataset, record.build_usage + build)
-        label = f"{self.model.name} tuned by {record.recipe.method}, with {self._passages}"
+        label = f"{self._tuning}, with {self._passages}"
         # The two tuned arms share their training, which is told once.
         is_told = "fine-tuned" in self._settings.pipelines
         return Arm(
@@ -186,10 +200,50 @@ class LocalComposition:
             label,
             retrieves=True,
             tuned=True,
+            read_documents=self._reads_documents,
             device=self._device,
             index_usage=build,
             training_curve=() if is_told else _curve(record),
             findings=() if is_told else tuple(_training_findings(record)),
+        )
+
+    def _raft(self, dataset: Dataset) -> Arm:
+        builder, build = self._retrieved(dataset)
+        view = dataset.training_view()
+        prompts = raft_prompts(
+            builder,
+            view.train,
+            self.model,
+            dataset.card.max_output_tokens,
+            gold_share=self._settings.raft_gold_share,
+            seed=self._settings.seed,
+        )
+        # Watched as it is served: a planted passage would flatter it.
+        served = builder.build([e.question for e in view.validation], self.model, dataset.card.max_output_tokens)
+        prompts |= {example.id: prompt for example, prompt in zip(view.validation, served, strict=True)}
+        retrieving = BuildUsage(
+            wall_s=sum(prompt.latency_s for prompt in prompts.values()),
+            embedding_tokens=sum(prompt.embedding_tokens for prompt in prompts.values()),
+        )
+        tuned, record = self._tuned(dataset, {i: prompt.messages for i, prompt in prompts.items()})
+        training = replace(
+            record.build_usage,
+            wall_s=record.build_usage.wall_s + retrieving.wall_s,
+            embedding_tokens=retrieving.embedding_tokens,
+        )
+        pipeline = self._pipeline("raft", tuned, builder, dataset, training + build)
+        label = f"{self._tuning} with retrieved passages before them, with {self._passages}"
+        return Arm(
+            pipeline,
+            ArmRole.CANDIDATE,
+            label,
+            retrieves=True,
+            tuned=True,
+            read_documents=self._reads_documents,
+            device=self._device,
+            index_usage=build,
+            training_curve=_curve(record),
+            findings=tuple(_training_findings(record)),
         )
 
     def _majority(self, dataset: Dataset) -> Arm:
@@ -213,40 +267,60 @@ class LocalComposition:
         return RetrievedPrompt(index, self.embedder, dataset.card.instruction, self._settings.top_k), build
 
     def _index_of(self, dataset: Dataset) -> tuple[Index, BuildUsage]:
-        if "_index" not in self.__dict__:
-            chunking = self._chunking
+        chunking = self._chunking
+        documents = hashlib.sha256(repr([(d.id, d.title, d.text) for d in dataset.documents]).encode()).hexdigest()
+        key = stage_key(documents, chunking, self.embedder.fingerprint, code_digest("rag"))
+        if key not in self._indexes:
             n_documents = len(dataset.documents)
             self._on_progress(Progress("index", "", 0, n_documents))
             # Loading the embedder is a cost of starting a process, not of building an index.
             self.embedder.embed(["warm-up"])
-            documents = hashlib.sha256(repr([(d.id, d.title, d.text) for d in dataset.documents]).encode()).hexdigest()
-            key = stage_key(documents, chunking, self.embedder.fingerprint, code_digest("rag"))
             directory = self._directory.stage("indexes", key)
             record = build_index(dataset.documents, self.embedder, directory, chunking=chunking)
-            self._index = open_index(directory, self.embedder), record.build_usage
+            self._indexes[key] = open_index(directory, self.embedder), record.build_usage
             self._on_progress(Progress("index", "", n_documents, n_documents))
-        return self._index
+        return self._indexes[key]
 
-    def _tuned(self, dataset: Dataset) -> tuple[LanguageModel, AdapterRecord]:
-        if "_adapted" not in self.__dict__:
-            from finetune.tuned_model import train_adapter
-            from lm.huggingface import HuggingFaceModel
+    def _tuned(
+        self, dataset: Dataset, prompts: Mapping[str, Messages] | None = None
+    ) -> tuple[LanguageModel, AdapterRecord]:
+        """The model tuned on the bare questions or, with `prompts` (by example id), on what stands in these."""
+        from finetune.tuned_model import train_adapter
+        from lm.huggingface import HuggingFaceModel
 
-            base = self.model
-            if not isinstance(base, HuggingFaceModel):
-                raise ConfigError(f"{base.name} cannot be tuned here; choose a local model")
-            recipe = self._recipe
-            if dataset.card.task is Task.QUESTION_ANSWERING:
-                recipe = replace(recipe, prompt_dropout=QUESTION_DROPOUT)
-            view = dataset.training_view()
-            rows = [(e.question, reference_text(e), e.group, e.split) for e in view.train + view.validation]
-            # Training refuses a folder whose adapter came of other libraries or prompts, so they name the folder too.
-            code = code_digest("finetune", "advisor", "lm")
-            key = stage_key(base.fingerprint, recipe.hash, dataset.card.instruction, rows, code, library_versions())
+        base = self.model
+        if not isinstance(base, HuggingFaceModel):
+            raise ConfigError(f"{base.name} cannot be tuned here; choose a local model")
+        recipe = self._recipe
+        if dataset.card.task is Task.QUESTION_ANSWERING and prompts is None:
+            recipe = replace(recipe, prompt_dropout=QUESTION_DROPOUT)
+        view = dataset.training_view()
+        texts = self._texts(dataset)
+        rows = [(e.question, reference_text(e), e.group, e.split) for e in view.train + view.validation]
+        # Training refuses a folder whose adapter came of other libraries or prompts, so they name the folder too.
+        code = code_digest("finetune", "advisor", "lm")
+        asked = {i: [(turn.role, turn.content) for turn in messages] for i, messages in (prompts or {}).items()}
+        key = stage_key(
+            base.fingerprint, recipe.hash, dataset.card.instruction, rows, asked, texts, code, library_versions()
+        )
+        if key not in self._adapted:
             directory = self._directory.stage("adapters", key)
-            record = train_adapter(base, view, recipe, directory, on_event=self._on_training)
-            self._adapted = base.with_adapter(directory, f"{base.name}+{recipe.method}"), record
-        return self._adapted
+            messages_of = (lambda example: prompts[example.id]) if prompts is not None else None
+            record = train_adapter(
+                base, view, recipe, directory, messages_of=messages_of, texts=texts, on_event=self._on_training
+            )
+            self._adapted[key] = base.with_adapter(directory, f"{base.name}+{recipe.method}"), record
+        return self._adapted[key]
+
+    def _texts(self, dataset: Dataset) -> list[str]:
+        """What tuning reads besides the questions: the documents, cut into the passages that retrieval would give."""
+        if not self._reads_documents:
+            return []
+        return [
+            passage_text(chunk.passage_title, chunk.text)
+            for document in dataset.documents
+            for chunk in chunk_document(document, chunking=self._chunking, count_tokens=self.embedder.count_tokens)
+        ]
 
     def _on_training(self, event: TrainingEvent) -> None:
         loss = event.train_loss if event.validation_loss is None else event.validation_loss
@@ -263,6 +337,7 @@ _BUILDERS: Mapping[str, Callable[[LocalComposition, Dataset], Arm]] = {
     "rag": LocalComposition._rag,
     "fine-tuned": LocalComposition._fine_tuned,
     "hybrid": LocalComposition._hybrid,
+    "raft": LocalComposition._raft,
     "majority": LocalComposition._majority,
     "oracle-context": LocalComposition._oracle_context,
 }
@@ -283,11 +358,11 @@ def _curve(record: AdapterRecord) -> tuple[dict[str, float | int | None], ...]:
 
 
 def _training_findings(record: AdapterRecord) -> Iterator[AuditFinding]:
-    report = record.train_rows
-    if report.n_too_long:
-        yield AuditFinding(
-            "training rows",
-            Severity.WARN,
-            f"{report.n_too_long} training rows were too long and left out; {report.n_rows} remained.",
-            "Shorten these questions or answers, or take a model with a longer context.",
-        )
+    for report, what in ((record.train_rows, "training rows"), (record.text_rows, "passages for tuning")):
+        if report is not None and report.n_too_long:
+            yield AuditFinding(
+                "training rows",
+                Severity.WARN,
+                f"{report.n_too_long} {what} were too long and left out; {report.n_rows} remained.",
+                "Shorten these questions, answers or passages, or take a model with a longer context.",
+            )

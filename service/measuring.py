@@ -24,6 +24,7 @@ from lm.metered_model import MeteredModel
 from service.answer_log import AnswerLog
 from service.arm import Arm, Composition
 from service.data_directory import DataDirectory, write_whole
+from service.lease import Leases
 from service.progress import OnProgress, Progress
 from service.stage_key import code_digest, stage_key
 
@@ -55,20 +56,38 @@ class ArmMeasurement:
         return len(self.answers) / self.wall_s if self.wall_s > 0 else 0.0
 
 
-def measure_arms(
+def ask_arms(
+    composition: Composition, dataset: Dataset, leases: Leases, metric: Metric, on_progress: OnProgress
+) -> list[ArmMeasurement]:
+    """Answers of all arms to all test questions.
+
+    What other processes are at is left to them until nothing else remains, and waited for then.
+
+    Args:
+        metric: Watched while answers come in, where it needs no model.
+    """
+    test = dataset.split(Split.TEST)
+    asked: list[tuple[Arm, AnswerLog]] = []
+    for arm in composition.arms(dataset):
+        if not asked:
+            _check_questions_fit(arm, dataset)
+        asked.append((arm, _answer_free_blocks(arm, None, dataset, leases, metric, on_progress)))
+    for arm, log in asked:
+        _answer_free_blocks(arm, log, dataset, leases, metric, on_progress)
+        on_progress(Progress("answer", arm.pipeline.kind, len(test), len(test)))
+    return [ArmMeasurement(arm, [log.answers[example.id] for example in test], log.wall_s, []) for arm, log in asked]
+
+
+def score_arms(
+    measured: Sequence[ArmMeasurement],
     composition: Composition,
     dataset: Dataset,
     directory: DataDirectory,
     metrics: Sequence[Metric],
     on_progress: OnProgress,
-) -> tuple[list[ArmMeasurement], dict[str, LatencySummary]]:
-    """All that needs models: answers, waits, scores."""
+) -> dict[str, LatencySummary]:
+    """Give each arm its records; what one caller waits for each candidate."""
     test = dataset.split(Split.TEST)
-    measured: list[ArmMeasurement] = []
-    for arm in composition.arms(dataset):
-        if not measured:
-            _check_questions_fit(arm, dataset)
-        measured.append(_answer_all(arm, test, directory, on_progress))
     latencies = _measure_latencies(measured, test, directory, on_progress)
     for i, one in enumerate(measured):
         on_progress(Progress("score", one.arm.pipeline.kind, i, len(measured)))
@@ -79,7 +98,7 @@ def measure_arms(
             device = getattr(composition.judge, "device", None)
             one.judge = JudgeUse(judge.name.removeprefix("openai:"), device and device.type, judge.usage)
     on_progress(Progress("score", "", len(measured), len(measured)))
-    return measured, latencies
+    return latencies
 
 
 def _check_questions_fit(arm: Arm, dataset: Dataset) -> None:
@@ -106,29 +125,40 @@ def _check_questions_fit(arm: Arm, dataset: Dataset) -> None:
         )
 
 
-def _answer_all(arm: Arm, test: Sequence[Example], directory: DataDirectory, on_progress: OnProgress) -> ArmMeasurement:
-    """Answers of one arm to all test questions; blocks that are on disk are not asked again.
+def _answer_free_blocks(
+    arm: Arm, log: AnswerLog | None, dataset: Dataset, leases: Leases, metric: Metric, on_progress: OnProgress
+) -> AnswerLog:
+    """Answer the blocks that nobody has answered; with the `log` of an earlier round, wait for those of others too.
 
     Blocks are cut by position among the questions, so that an interrupted run forms the same batches when it goes on.
     """
-    kind = arm.pipeline.kind
+    kind, test = arm.pipeline.kind, dataset.split(Split.TEST)
     code = code_digest("lm", "rag", "advisor") if arm.role is ArmRole.CANDIDATE else code_digest("lm", "advisor")
     key = stage_key(arm.pipeline.fingerprint, code, [(e.id, e.question) for e in test])
-    log = AnswerLog(directory.stage("answers", f"{key}.jsonl"))
-    for start in range(0, len(test), BLOCK_QUESTIONS):
-        block = test[start : start + BLOCK_QUESTIONS]
-        on_progress(Progress("answer", kind, start, len(test)))
-        if all(example.id in log.answers for example in block):
-            continue
+    is_last_round = log is not None
+    log = log or AnswerLog(leases, key)
+    examples = {example.id: example for example in test}
+    ids = [example.id for example in test]
+    blocks = [ids[start : start + BLOCK_QUESTIONS] for start in range(0, len(ids), BLOCK_QUESTIONS)]
+    on_progress(Progress("answer", kind, len(log.answers), len(test), key=key))
+    for block in log.unanswered(blocks, wait=is_last_round):
         block_started = time.perf_counter()
         try:
-            answers = arm.pipeline.answer([example.question for example in block])
+            answers = arm.pipeline.answer([examples[i].question for i in block])
         except LanguageModelError as error:
-            asked = f"{block[0].id} to {block[-1].id}" if len(block) > 1 else block[0].id
+            asked = f"{block[0]} to {block[-1]}" if len(block) > 1 else block[0]
             raise LanguageModelError(f"{error} (arm {kind}, questions {asked})") from error
-        log.append([example.id for example in block], answers, time.perf_counter() - block_started)
-    on_progress(Progress("answer", kind, len(test), len(test)))
-    return ArmMeasurement(arm, [log.answers[example.id] for example in test], log.wall_s, [])
+        log.append(block, answers, time.perf_counter() - block_started)
+        score = None if metric.needs else _mean_so_far(log, test, metric, dataset)
+        on_progress(Progress("answer", kind, len(log.answers), len(test), score=score, key=key))
+    return log
+
+
+def _mean_so_far(log: AnswerLog, test: Sequence[Example], metric: Metric, dataset: Dataset) -> float | None:
+    answered = [example for example in test if example.id in log.answers and metric.applies(example)]
+    scores = metric.score(answered, [log.answers[e.id] for e in answered], ScoringResources(dataset.card))
+    values = [score.value for score in scores if score.value is not None]
+    return sum(values) / len(values) if values else None
 
 
 def _measure_latencies(
@@ -201,7 +231,7 @@ def _attribute(records: Sequence[QuestionRecord], arm: Arm, dataset: Dataset, me
     """The records with each wrong answer's kind of failure."""
     answers = Counter(normalise(reference_text(example)) for example in dataset.split(Split.TRAIN))
     frequent = frozenset(text for text, n in answers.most_common(FREQUENT_ANSWERS) if n > 1)
-    nature = ArmNature(arm.retrieves, arm.tuned, frequent)
+    nature = ArmNature(arm.retrieves, arm.tuned, frequent, arm.read_documents)
     return [
         replace(record, failure=classify_failure(record, nature)) if is_wrong(record, metric) else record
         for record in records

@@ -1,6 +1,7 @@
 """What a comparison was asked to be: everything a user can set, validated once."""
 
 from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,20 @@ from advisor.cost import Traffic
 from advisor.dataset import Task
 from lm.errors import ConfigError
 
-CANDIDATES = ("base", "few-shot", "rag", "fine-tuned", "hybrid")
+CANDIDATES = ("base", "few-shot", "rag", "fine-tuned", "hybrid", "raft")
+DEFAULT_PIPELINES = CANDIDATES[:-1]
+"""All but raft, which trains a second adapter: about as long again as all the others take (docs/fine-tuning.md)."""
 REFERENCES = ("majority", "oracle-context")
-TUNED = frozenset({"fine-tuned", "hybrid"})
-RETRIEVING = frozenset({"rag", "hybrid"})
+TUNED = frozenset({"fine-tuned", "hybrid", "raft"})
+RETRIEVING = frozenset({"rag", "hybrid", "raft"})
 BUNDLED_DATASETS = Path(__file__).resolve().parent.parent / "datasets"
+
+
+class TuneOn(StrEnum):
+    """What tuning reads."""
+
+    QUESTIONS = "questions"
+    QUESTIONS_AND_DOCUMENTS = "questions+documents"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,8 @@ class ComparisonSettings:
         chunk_tokens: Longest chunk, in the embedder's tokens; overlap_tokens: shared by neighbours.
         n_shots: Worked examples of the few-shot arm.
         max_epochs: Of tuning; None takes the recipe's default.
+        tune_on: Whether tuned arms also read the documents, as plain text.
+        raft_gold_share: Share of the training questions of the raft arm whose prompt holds the passage that answers.
         batch_size: Questions a forward pass, the same for all arms.
         margin: Smallest difference that matters, in score units.
         coverage: Share of production questions whose fact training covers.
@@ -48,7 +60,7 @@ class ComparisonSettings:
     dataset: str
     task: Task | None = None
     model: str = "pocket"
-    pipelines: tuple[str, ...] = CANDIDATES
+    pipelines: tuple[str, ...] = DEFAULT_PIPELINES
     seed: int = 0
     limit: int | None = None
     train_limit: int | None = None
@@ -59,6 +71,8 @@ class ComparisonSettings:
     n_shots: int = 6
     method: str = "lora"
     max_epochs: int | None = None
+    tune_on: TuneOn = TuneOn.QUESTIONS
+    raft_gold_share: float = 0.8
     batch_size: int = 16
     margin: float = 0.02
     coverage: float = 0.5
@@ -101,6 +115,8 @@ class ComparisonSettings:
             raise ConfigError(f"valid_days is {self.valid_days}; give a whole number of days from 1 to 3650")
         if not 0 <= self.coverage <= 1:
             raise ConfigError(f"coverage is {self.coverage}; give a share between 0 and 1")
+        if not 0 <= self.raft_gold_share <= 1:
+            raise ConfigError(f"raft_gold_share is {self.raft_gold_share}; give a share between 0 and 1")
         if not 1 <= self.adapter_slowdown < float("inf"):
             raise ConfigError(f"adapter_slowdown is {self.adapter_slowdown}; give a factor of at least 1")
 
@@ -139,6 +155,7 @@ class ComparisonSettings:
         known = {name: raw[name] for name in cls.__dataclass_fields__ if name in raw}
         known["pipelines"] = tuple(known["pipelines"])
         known["task"] = Task(known["task"]) if known.get("task") else None
+        known["tune_on"] = TuneOn(known.get("tune_on", TuneOn.QUESTIONS))
         known["prices"] = Path(known["prices"]) if known.get("prices") else None
         known["prior"] = Path(known["prior"]) if known.get("prior") else None
         known["traffic"] = Traffic(**known["traffic"])

@@ -9,6 +9,7 @@ from lm.completion import FinishReason, Usage
 
 RAG = ArmNature(retrieves=True, tuned=False)
 TUNED = ArmNature(retrieves=False, tuned=True, frequent_answers=frozenset({normalise("24 months")}))
+READER = ArmNature(retrieves=False, tuned=True, read_documents=True)
 BASE = ArmNature(retrieves=False, tuned=False)
 GOLD = RetrievedChunk("d1#0", "d1", "Kettle", "The Kettle S is covered for 36 months and holds 1.7 litres.", 0.9)
 SIBLING = RetrievedChunk("d2#0", "d2", "Toaster", "The Toaster S is covered for 12 months.", 0.8)
@@ -36,6 +37,7 @@ def _record(
         (_record("five weeks", retrieved=(SIBLING, GOLD)), RAG, Failure.FABRICATED),
         (_record("", retrieved=(GOLD,)), RAG, Failure.FABRICATED),
         (_record("five weeks"), TUNED, Failure.NOT_TRAINED),
+        (_record("five weeks"), READER, Failure.NOT_LEARNED),
         (_record("five weeks", part=Slice.SEEN_FACT), TUNED, Failure.NOT_LEARNED),
         (_record("24 months.", part=Slice.SEEN_FACT, gold="red"), TUNED, Failure.COLLAPSED),
         (_record("five weeks"), BASE, Failure.UNAIDED),

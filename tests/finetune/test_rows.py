@@ -5,7 +5,7 @@ import pytest
 
 from advisor.prompt import ABSTENTION, question_turn
 from finetune.errors import TrainingError
-from finetune.rows import build_rows, question_messages, rows_hash
+from finetune.rows import build_rows, build_text_rows, question_messages, rows_hash
 from lm.completion import Message, Role
 from lm.huggingface import HuggingFaceModel, load_huggingface_model
 from tests.finetune.conftest import TEMPLATE, WORDS, example, write_base
@@ -78,3 +78,16 @@ def test_hash_follows_tokens_and_order(model: HuggingFaceModel) -> None:
     assert rows_hash(rows) == rows_hash(list(rows))
     assert rows_hash(rows) != rows_hash(rows[::-1])
     assert rows_hash(rows) != rows_hash([replace(rows[0], n_prompt_tokens=3), rows[1]])
+
+
+def test_a_text_is_read_whole_and_without_a_template(model: HuggingFaceModel) -> None:
+    rows, report = build_text_rows(["the colour of oak is red", "oak"], model, 64)
+    assert [words(row.token_ids) for row in rows] == ["the colour of oak is red"]
+    assert (rows[0].n_prompt_tokens, rows[0].n_answer_tokens) == (1, 5)
+    assert (report.n_examples, report.n_rows, report.n_too_long) == (2, 1, 0)
+
+
+def test_too_long_texts_are_left_out_and_counted(model: HuggingFaceModel) -> None:
+    rows, report = build_text_rows(["the " * 30, "the oak"], model, 20)
+    assert [row.example_id for row in rows] == ["text 2"]
+    assert report.too_long_ids == ("text 1",)

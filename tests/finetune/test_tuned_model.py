@@ -188,3 +188,28 @@ def test_gradient_checkpointing_trains_the_same_adapter(
     plain = train_adapter(model, view, recipe, tmp_path / "plain")
     saving = train_adapter(model, view, replace(recipe, gradient_checkpointing=True), tmp_path / "saving")
     assert saving.epochs[-1].train_loss == pytest.approx(plain.epochs[-1].train_loss, abs=1e-4)
+
+
+def test_texts_are_trained_on_beside_the_questions_and_recorded(
+    model: HuggingFaceModel, view: TrainingView, recipe: TuningRecipe, tmp_path: Path
+) -> None:
+    plain = train_adapter(model, view, recipe, tmp_path / "plain")
+    read = train_adapter(model, view, recipe, tmp_path / "read", texts=["the colour of oak is pink"] * 8)
+    assert plain.text_rows is None
+    assert read.text_rows is not None
+    assert (read.text_rows.n_rows, read.train_rows) == (8, plain.train_rows)
+    assert read.build_usage.input_tokens > plain.build_usage.input_tokens
+    assert read.key != plain.key
+    assert load_adapter_record(tmp_path / "read") == read
+
+
+def test_prompts_that_may_hold_the_answer_are_watched_on_all_validation_questions(
+    model: HuggingFaceModel, view: TrainingView, recipe: TuningRecipe, tmp_path: Path
+) -> None:
+    unseen = replace(view.validation[0], id="new", group="new")
+    view = replace(view, validation=(*view.validation, unseen))
+    bare = train_adapter(model, view, recipe, tmp_path / "bare")
+    passages = train_adapter(
+        model, view, recipe, tmp_path / "passages", messages_of=lambda e: (Message(Role.USER, "oak is red"),)
+    )
+    assert (bare.validation_rows.n_rows, passages.validation_rows.n_rows) == (4, 5)

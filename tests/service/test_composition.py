@@ -13,7 +13,7 @@ from lm.fake import FakeLM
 from service.composition import LocalComposition, model_identity
 from service.data_directory import DataDirectory
 from service.progress import Progress
-from service.settings import ComparisonSettings
+from service.settings import ComparisonSettings, TuneOn
 
 
 class HostedComposition(LocalComposition):
@@ -53,12 +53,14 @@ def test_the_majority_answers_what_training_questions_want_most_ties_by_alphabet
     assert arm.pipeline.answer(["Anything?"])[0].text == min(e.answers[0] for e in dataset.split(Split.TRAIN))
 
 
-@pytest.mark.parametrize("kind", ["fine-tuned", "hybrid"])
+@pytest.mark.parametrize("kind", ["fine-tuned", "hybrid", "raft"])
 def test_a_hosted_model_refuses_tuned_arms_before_anything_is_built(
     workplace: Any, dataset: Dataset, kind: str
 ) -> None:
     composition = compose(workplace, pipelines=("base", kind))
-    with pytest.raises(ConfigError, match="hosted is a hosted model.*`--pipelines base,few-shot,rag`"):
+    with pytest.raises(
+        ConfigError, match=f"hosted is a hosted model.*leave {kind} out with `--pipelines base,few-shot,rag`"
+    ):
         next(composition.arms(dataset))
     assert composition.model.calls == []
     with pytest.raises(ConfigError, match="cannot be tuned here"):
@@ -149,3 +151,51 @@ def test_arms_share_one_index_and_one_adapter(
     assert again.arm("hybrid", dataset).training_curve == arms["fine-tuned"].training_curve
     again.close()
     assert sum(progress.stage == "tune" for progress in seen) == n_seen
+
+
+@pytest.mark.slow
+def test_raft_is_tuned_on_passages_and_served_with_them(
+    workplace: Any, dataset: Dataset, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    settings = ComparisonSettings("unused", model=f"hf:{tiny_model_folder}", pipelines=("hybrid", "raft"), max_epochs=1)
+    directory = DataDirectory(tmp_path / "home")
+    composition = LocalComposition(settings, directory, lambda _: None)
+    hybrid, raft = (composition.arm(kind, dataset) for kind in ("hybrid", "raft"))
+    assert raft.pipeline.prompt_builder == hybrid.pipeline.prompt_builder
+    assert raft.pipeline.model.fingerprint != hybrid.pipeline.model.fingerprint
+    assert raft.pipeline.build_usage.input_tokens > hybrid.pipeline.build_usage.input_tokens
+    assert raft.pipeline.build_usage.embedding_tokens > raft.index_usage.embedding_tokens > 0
+    assert (raft.retrieves, raft.tuned, bool(raft.training_curve)) == (True, True, True)
+    composition.close()
+    other = LocalComposition(replace(settings, raft_gold_share=0.0), directory, lambda _: None)
+    assert other.arm("raft", dataset).pipeline.fingerprint != raft.pipeline.fingerprint
+    other.close()
+
+
+@pytest.mark.slow
+def test_tuning_on_documents_reads_them_and_says_so(
+    workplace: Any, dataset: Dataset, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    arms = []
+    for tune_on in TuneOn:
+        settings = ComparisonSettings("unused", model=f"hf:{tiny_model_folder}", max_epochs=1, tune_on=tune_on)
+        composition = LocalComposition(settings, DataDirectory(tmp_path / "home"), lambda _: None)
+        arms.append(composition.arm("fine-tuned", dataset))
+        composition.close()
+    bare, read = arms
+    assert (bare.read_documents, read.read_documents) == (False, True)
+    assert read.pipeline.build_usage.input_tokens > bare.pipeline.build_usage.input_tokens
+    assert "on questions and documents" in read.label
+
+
+@pytest.mark.slow
+def test_changed_documents_get_an_index_of_their_own_beside_the_first(
+    workplace: Any, dataset: Dataset, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    settings = ComparisonSettings("unused", model=f"hf:{tiny_model_folder}", pipelines=("rag",))
+    composition = LocalComposition(settings, DataDirectory(tmp_path / "home"), lambda _: None)
+    changed = tuple(replace(d, text=d.text.replace("coloured", "painted")) for d in dataset.documents)
+    before, after = (composition.arm("rag", d) for d in (dataset, replace(dataset, documents=changed)))
+    texts = [arm.pipeline.answer(["Colour of thing 7?"])[0].retrieved[0].text for arm in (before, after)]
+    assert texts == ["Thing 7 is coloured c7.", "Thing 7 is painted c7."]
+    composition.close()

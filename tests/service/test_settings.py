@@ -53,6 +53,7 @@ def test_keys_of_later_versions_are_passed_over() -> None:
         ({"margin": 2.0}, "margin is 2.0"),
         ({"margin": float("nan")}, "margin is nan"),
         ({"coverage": 1.1}, "coverage is 1.1"),
+        ({"raft_gold_share": 1.1}, "raft_gold_share is 1.1"),
     ],
 )
 def test_impossible_settings_are_refused_by_name_and_value(change: dict[str, Any], message: str) -> None:
@@ -87,3 +88,9 @@ def test_resolved_settings_open_from_any_folder(tmp_path: Path, monkeypatch: pyt
 def test_names_stay_names_when_resolved() -> None:
     settings = ComparisonSettings("appliance-support", model="openai:x@http://localhost:1/v1", judge="hf:org/name")
     assert settings.resolved() == settings
+
+
+def test_settings_of_before_tuning_could_read_documents_are_still_read() -> None:
+    raw = ComparisonSettings("tiny").to_json()
+    del raw["tune_on"], raw["raft_gold_share"]
+    assert ComparisonSettings.from_json(raw) == ComparisonSettings("tiny")

@@ -1,0 +1,81 @@
+"""Prompts to tune a reader on: the passage that answers among near misses, as retrieval-augmented fine-tuning does.
+
+Source: Zhang et al. 2024, "RAFT: Adapting Language Model to Domain Specific RAG", arXiv:2403.10131.
+"""
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from advisor.answer import Prompt, RetrievedChunk
+from advisor.dataset import Example
+from advisor.normalisation import normalise
+from advisor.prompt import passage_text
+from lm.language_model import LanguageModel
+from rag.prompt import RetrievedPrompt
+
+CANDIDATES = 50
+"""Nearest chunks among which the right one and the near misses are looked for."""
+
+
+def raft_prompts(
+    serving: RetrievedPrompt,
+    examples: Sequence[Example],
+    model: LanguageModel,
+    max_output_tokens: int,
+    *,
+    gold_share: float,
+    seed: int,
+) -> dict[str, Prompt]:
+    """A prompt an example, by its id, with as many passages as serving gives and in the same order, best first.
+
+    Of the examples whose documents are known, a share of `gold_share` gets the right passage and near misses, the
+    others near misses alone. Examples without documents (those nothing answers among them) get what serving would give.
+
+    Args:
+        serving: The prompt builder that the tuned reader will be served with.
+        gold_share: P of the paper, from 0 to 1. Lots are drawn by `seed` and id, whatever the other examples are.
+    """
+    if not examples:
+        return {}
+    questions = [example.question for example in examples]
+    started = time.perf_counter()
+    n_tokens = serving.embedder.count_tokens(questions)
+    ranked = serving.index.query(serving.embedder.embed(questions), max(CANDIDATES, 2 * serving.top_k))
+    latency_s = (time.perf_counter() - started) / len(questions)
+    prompts = {}
+    for example, chunks, n in zip(examples, ranked, n_tokens, strict=True):
+        with_gold = random.Random(f"raft/{seed}/{example.id}").random() < gold_share
+        chosen = choose_passages(example, chunks, serving.top_k, with_gold=with_gold)
+        prompt = serving.prompt_of(example.question, chosen, model, max_output_tokens)
+        prompts[example.id] = replace(prompt, embedding_tokens=n, latency_s=latency_s)
+    return prompts
+
+
+def choose_passages(
+    example: Example, ranked: Sequence[RetrievedChunk], top_k: int, *, with_gold: bool
+) -> list[RetrievedChunk]:
+    """`top_k` of the chunks, best first: the right one and the nearest others, or the nearest others alone.
+
+    The right one is the nearest chunk of the example's documents that holds a reference word for word or, where none
+    does, the nearest of these documents. Other chunks of theirs that hold a reference are no near misses and left out.
+    Where the right one is not among the chunks, there are near misses alone.
+
+    Args:
+        ranked: Nearest chunks of the question, best first.
+    """
+    if not example.document_ids or not example.answerable:
+        return list(ranked[:top_k])
+    own = [chunk for chunk in ranked if chunk.document_id in example.document_ids]
+    holding = [chunk for chunk in own if _holds(chunk, example)]
+    gold = (holding or own)[:1]
+    misses = [chunk for chunk in ranked if chunk not in holding and chunk not in gold]
+    planted = gold if with_gold else []
+    chosen = planted + misses[: top_k - len(planted)]
+    return sorted(chosen, key=ranked.index)
+
+
+def _holds(chunk: RetrievedChunk, example: Example) -> bool:
+    text = f" {normalise(passage_text(chunk.title, chunk.text))} "
+    return any(f" {normalise(answer)} " in text for answer in example.answers)
