@@ -41,10 +41,11 @@ class ArmUse:
         input_tokens: Mean of a question, as are `output_tokens` and `embedding_tokens`.
         seconds: Of the machine, a question, answered in batches; None where no time was measured.
         index: Building the index once. training: All of tuning, every trial and seed.
+        n_trainings: How many trainings that was; training anew takes one of them.
         index_bytes: What the index takes on disk.
         adapter_slowdown: How many times longer a question takes with the adapter beside the weights, as measured here,
             than merged into them; None without an adapter.
-        n_questions: Test questions it answered.
+        n_questions: Test questions it answered, those to adapters of other training seeds counted again.
     """
 
     model: str
@@ -60,6 +61,7 @@ class ArmUse:
     adapter_slowdown: float | None = None
     n_questions: int = 0
     judge: JudgeUse | None = None
+    n_trainings: int = 1
 
     def __post_init__(self) -> None:
         if self.adapter_slowdown is not None and not 1 <= self.adapter_slowdown < float("inf"):
@@ -83,7 +85,7 @@ def measure_use(
     judge: JudgeUse | None = None,
     seed: int = 0,
 ) -> ArmUse:
-    """Means over an arm's answers, with intervals: tokens by document or fact, seconds by batch.
+    """Means over the answers of the arm that is deployed, with intervals: tokens by document or fact, seconds by batch.
 
     Args:
         throughput_per_s: Questions a second over the whole run; gives the seconds, whose spread comes from the batches.
@@ -112,8 +114,9 @@ def measure_use(
         training=training,
         index_bytes=index_bytes,
         adapter_slowdown=adapter_slowdown,
-        n_questions=len(records),
+        n_questions=sum(1 + len(record.other_seeds) for record in records),
         judge=judge,
+        n_trainings=1 + len(records[0].other_seeds),
     )
 
 

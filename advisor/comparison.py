@@ -31,12 +31,23 @@ class ArmRole(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class SeedAnswer:
+    """What an arm answers to a test question when it is trained with another seed, with every score of it."""
+
+    training_seed: int
+    answer: Answer
+    scores: Mapping[str, Score] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True)
 class QuestionRecord:
     """One arm's answer to one test question, with every score of it. A row of `results.jsonl`.
 
     Attributes:
         cluster: Questions of a cluster (one document or one fact) are resampled together.
         failure: Class of failure for a wrong answer, "" where it is right or was not classified.
+        training_seed: Seed of the adapter that is deployed and gave `answer`; None where the arm is not tuned.
+        other_seeds: The same question to adapters of other training seeds.
     """
 
     arm: str
@@ -50,6 +61,8 @@ class QuestionRecord:
     answer: Answer
     scores: Mapping[str, Score] = field(hash=False)
     failure: str = ""
+    training_seed: int | None = None
+    other_seeds: tuple[SeedAnswer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +126,22 @@ class CostEstimate:
 
 
 @dataclass(frozen=True, slots=True)
+class SeedSummary:
+    """One of several trainings of an arm.
+
+    Attributes:
+        score: Traffic-weighted mean of the deciding metric; None where nothing was scored.
+        validation_loss: At the epoch that was kept; None without validation questions.
+        deployed: Whether this is the adapter that answers when the arm is asked: the best on validation.
+    """
+
+    training_seed: int
+    score: float | None
+    validation_loss: float | None
+    deployed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ArmSummary:
     """One arm of a comparison, aggregated.
 
@@ -120,7 +149,8 @@ class ArmSummary:
         label: How the arm is built, for people ("pocket + 4 retrieved passages").
         usage_per_question: Means over the test questions.
         throughput_per_s: Questions a second in batches, the figure behind own-machine cost.
-        build_usage: None for references, which are not built.
+        build_usage: Of all trainings together; nothing for references, which are not built.
+        seeds: One a training seed, where there are several.
     """
 
     kind: str
@@ -134,6 +164,7 @@ class ArmSummary:
     cost: CostEstimate | None
     n_questions: int
     n_length_stopped: int
+    seeds: tuple[SeedSummary, ...] = ()
 
     def metric(self, name: str, part: Slice | None = None) -> MetricSummary | None:
         """The summary of one metric over one slice (None: traffic-weighted), if it was measured."""

@@ -2,12 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from advisor.comparison import Interval, MetricSummary, QuestionRecord
 from advisor.dataset import Example
 from advisor.metrics.corpus import CorpusMetric
+from advisor.scorecard import answer_of_seed, training_seeds
+from advisor.statistics import expanded_percentile_interval, resample_seeds
 
 N_RESAMPLES = 500
 """Fewer than for means, since each resample is scored from its texts."""
@@ -29,8 +32,8 @@ def summarise_corpus_metric(
     Returns:
         Without an interval where the metric is undefined for the set; resamples it is undefined for are left out.
     """
-    answers = [record.answer for record in records]
-    observed = metric(examples, answers).value
+    by_seed = [[answer_of_seed(record, seed)[0] for record in records] for seed in training_seeds(records)]
+    observed = _mean([metric(examples, answers).value for answers in by_seed])
     members: Mapping[str, list[int]] = defaultdict(list)
     for i, record in enumerate(records):
         members[record.cluster].append(i)
@@ -43,11 +46,23 @@ def summarise_corpus_metric(
     drawn: list[float] = []
     for _ in range(n_resamples):
         chosen = [i for c in rng.integers(len(clusters), size=len(clusters)) for i in members[clusters[c]]]
-        value = metric([examples[i] for i in chosen], [answers[i] for i in chosen]).value
+        some = [examples[i] for i in chosen]
+        value = _mean([metric(some, [answers[i] for i in chosen]).value for answers in by_seed])
         if value is not None:
             drawn.append(value)
-    low, high = np.quantile(drawn, [0.025, 0.975]) if drawn else (observed, observed)
-    interval = Interval(
-        observed, min(float(low), observed), max(float(high), observed), 0.95, "clustered percentile bootstrap"
-    )
+    interval = Interval(observed, observed, observed, 0.95, "clustered percentile bootstrap")
+    if drawn:
+        seeds = np.array([metric(examples, answers).value for answers in by_seed], dtype=np.float64)
+        resampled = resample_seeds(np.array(drawn), seeds, seed=seed)
+        if len(seeds) > 1:
+            interval = expanded_percentile_interval(observed, resampled, len(clusters), by_seed=seeds)
+        else:
+            low, high = np.quantile(resampled, [0.025, 0.975])
+            interval = replace(interval, low=min(float(low), observed), high=max(float(high), observed))
     return MetricSummary(name, None, interval, len(records), len(clusters), 0)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Over training seeds; None where the metric is undefined for any of them."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if len(known) == len(values) else None

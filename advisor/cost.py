@@ -6,6 +6,7 @@ from advisor.answer import BuildUsage
 from advisor.arm_use import NO_SPREAD, ArmUse, JudgeUse
 from advisor.comparison import CostEstimate, Interval
 from advisor.prices import PriceList
+from lm.completion import Usage
 from lm.errors import ConfigError
 
 SECONDS_PER_HOUR = 3600.0
@@ -58,7 +59,8 @@ def estimate_cost(
     retrainings = traffic.refreshes_per_month
     if traffic.retrainings_per_month is not None:
         retrainings = traffic.retrainings_per_month
-    refresh_usd = index_usd * traffic.refreshes_per_month + training_usd * retrainings
+    # Choosing among seeds was part of the search; whoever trains anew later trains once.
+    refresh_usd = index_usd * traffic.refreshes_per_month + training_usd / use.n_trainings * retrainings
     storage_usd = use.index_bytes / BYTES_PER_GB * prices.storage_usd_per_gb_month
     fixed_usd = (index_usd + training_usd) / traffic.amortisation_months + refresh_usd + storage_usd
     monthly = _linear([(per_query, traffic.queries_per_month)], fixed_usd)
@@ -78,6 +80,33 @@ def estimate_cost(
         evaluation_usd=_evaluation(use, prices),
         merged_serve_usd_per_query=merged.estimate if merged else None,
     )
+
+
+def estimate_answer_cost(
+    usage: Usage, prices: PriceList, *, model: str, embedder: str, device: str | None
+) -> float | None:
+    """USD of one answer by the same rule as an arm's `serve_usd_per_query`, or None without a price.
+
+    Args:
+        usage: What the answer took; `latency_s` is its share of the machine's time.
+        model: The name the endpoint knows, and the same for `embedder`.
+        device: "cpu" or "cuda" where we run the model, None for a hosted one.
+    """
+    use = ArmUse(
+        model=model,
+        embedder=embedder,
+        device=device,
+        input_tokens=_known(usage.input_tokens),
+        output_tokens=_known(usage.output_tokens),
+        embedding_tokens=_known(usage.embedding_tokens),
+        seconds=_known(usage.latency_s),
+    )
+    cost = _serve(use, prices, merged=False)
+    return cost.estimate if cost else None
+
+
+def _known(value: float) -> Interval:
+    return Interval(value, value, value)
 
 
 def _serve(use: ArmUse, prices: PriceList, *, merged: bool) -> Interval | None:

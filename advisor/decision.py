@@ -65,6 +65,7 @@ class Ruling:
     Attributes:
         leads: The best arm minus each other arm, rivals' unscored answers at the top of the scale.
         joint: All arms by score or net value, unscored answers at the bottom of the scale.
+        by_seed: The same of each training seed, shape (n_seeds, n_arms).
         usd_per_unit: US dollars a month of one unit of `leads` and `joint`; None where the unit is the score.
     """
 
@@ -72,6 +73,7 @@ class Ruling:
     outcome: Outcome
     leads: Mapping[str, Interval]
     joint: ArmBootstrap
+    by_seed: Floats
     usd_per_unit: float | None
 
 
@@ -112,7 +114,7 @@ def decide(evidence: Evidence, stakes: Stakes, arms: Sequence[str]) -> Ruling:
     )
     outcome = Outcome(best, undecided, equals, standing)
     joint = ArmBootstrap(quality.arms, quality.floor, quality.floor_resampled)
-    return Ruling(outcome.shipped(stakes.usd_per_month), outcome, leads, joint, usd_per_unit)
+    return Ruling(outcome.shipped(stakes.usd_per_month), outcome, leads, joint, quality.floor_by_seed, usd_per_unit)
 
 
 def priced_arms(stakes: Stakes, arms: Sequence[str]) -> list[str]:
@@ -130,20 +132,29 @@ def _net(quality: Quality, stakes: Stakes, values: AnswerValues) -> tuple[Qualit
     def net(worth: Floats) -> Floats:
         return np.asarray(np.round((stakes.queries_per_month * worth - cost) / unit, _DECIMALS))
 
-    ends = (quality.floor, quality.floor_resampled, quality.ceiling, quality.ceiling_resampled)
+    ends = (
+        quality.floor, quality.floor_resampled, quality.floor_by_seed,
+        quality.ceiling, quality.ceiling_resampled, quality.ceiling_by_seed,
+    )  # fmt: skip
     return Quality(quality.arms, quality.n_clusters, *map(net, ends)), unit, margin
 
 
-def _resampled_difference(quality: Quality, first: str, second: str, *, top: bool) -> tuple[float, Floats]:
+def _resampled_difference(quality: Quality, first: str, second: str, *, top: bool) -> tuple[float, Floats, Floats]:
+    """Observed, resampled and of each training seed."""
     i, j = quality.arms.index(first), quality.arms.index(second)
-    theirs = (quality.ceiling, quality.ceiling_resampled) if top else (quality.floor, quality.floor_resampled)
+    theirs = (
+        (quality.ceiling, quality.ceiling_resampled, quality.ceiling_by_seed)
+        if top
+        else (quality.floor, quality.floor_resampled, quality.floor_by_seed)
+    )
     observed = round(float(quality.floor[i] - theirs[0][j]), _DECIMALS)
-    return observed, np.round(quality.floor_resampled[:, i] - theirs[1][:, j], _DECIMALS)
+    resampled = np.round(quality.floor_resampled[:, i] - theirs[1][:, j], _DECIMALS)
+    return observed, resampled, np.round(quality.floor_by_seed[:, i] - theirs[2][:, j], _DECIMALS)
 
 
 def _difference(quality: Quality, first: str, second: str, *, top: bool) -> Interval:
-    observed, resampled = _resampled_difference(quality, first, second, top=top)
-    return expanded_percentile_interval(observed, resampled, quality.n_clusters)
+    observed, resampled, by_seed = _resampled_difference(quality, first, second, top=top)
+    return expanded_percentile_interval(observed, resampled, quality.n_clusters, by_seed=by_seed)
 
 
 def _adjusted(evidence: Evidence, quality: Quality, best: str, *, by_score: bool) -> dict[str, float]:
@@ -155,6 +166,6 @@ def _adjusted(evidence: Evidence, quality: Quality, best: str, *, by_score: bool
         if by_score and evidence.exact:
             p_values.append(evidence.exact_p_values[first, second, float(top)])
         else:
-            _, resampled = _resampled_difference(quality, first, second, top=top)
-            p_values.append(bootstrap_p_value(resampled, quality.n_clusters))
+            _, resampled, by_seed = _resampled_difference(quality, first, second, top=top)
+            p_values.append(bootstrap_p_value(resampled, quality.n_clusters, by_seed=by_seed))
     return {second: p for (first, second), p in zip(pairs, holm(p_values), strict=True) if first == best}

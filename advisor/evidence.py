@@ -9,8 +9,8 @@ import numpy as np
 from advisor.answer_values import AnswerValues
 from advisor.comparison import QuestionRecord
 from advisor.metrics.abstention import declines
-from advisor.scorecard import score_values
-from advisor.statistics import Floats, SliceBootstrap, bootstrap_slices, mcnemar_exact
+from advisor.scorecard import answer_of_seed, seed_values, training_seeds
+from advisor.statistics import Floats, SliceBootstrap, bootstrap_slices, mcnemar_exact, resample_seeds, slice_means
 
 
 @dataclass(frozen=True)
@@ -21,15 +21,18 @@ class Quality:
         arms: Names, length n_arms.
         n_clusters: Documents or facts that were resampled.
         floor: Unscored answers at the bottom of the scale, shape (n_arms,); floor_resampled: (n_resamples, n_arms).
-        ceiling: Unscored answers at the top; ceiling_resampled likewise.
+        floor_by_seed: The floor of each training seed, shape (n_seeds, n_arms); arms of one training repeat it.
+        ceiling: Unscored answers at the top; ceiling_resampled, ceiling_by_seed likewise.
     """
 
     arms: tuple[str, ...]
     n_clusters: int
     floor: Floats
     floor_resampled: Floats
+    floor_by_seed: Floats
     ceiling: Floats
     ceiling_resampled: Floats
+    ceiling_by_seed: Floats
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,9 @@ class Evidence:
 
     Attributes:
         arms: Names in alphabetical order, so that their order decides nothing.
-        scores: Shape (n_arms, n_questions), NaN where unscored.
-        declined: Whether an answer abstains, shape (n_arms, n_questions).
+        scores: Shape (n_arms, n_seeds, n_questions), NaN where unscored. Arms of one training repeat its scores, where
+            others were trained with several seeds.
+        declined: Whether an answer abstains, same shape.
         slices: Slice of each question. clusters: Cluster of each question.
         seed: Of the resampling.
     """
@@ -51,28 +55,46 @@ class Evidence:
     clusters: tuple[str, ...]
     seed: int = 0
 
-    @cached_property
-    def bootstrap(self) -> SliceBootstrap:
-        """For each arm in turn: mean score with unscored answers at 0, what abstaining lost, share of unscored."""
+    @property
+    def _columns(self) -> Floats:
+        """For each arm in turn: score with unscored answers at 0, what abstaining lost, whether it is unscored.
+
+        Shape (n_seeds, 3 * n_arms, n_questions).
+        """
         unscored = np.isnan(self.scores)
         known = np.nan_to_num(self.scores, nan=0.0)
         abstaining = np.where(unscored, 0.0, (1 - known) * self.declined)
-        columns = np.concatenate([known, abstaining, unscored.astype(np.float64)])
-        return bootstrap_slices(columns, self.slices, self.clusters, seed=self.seed)
+        return np.concatenate([known, abstaining, unscored.astype(np.float64)]).swapaxes(0, 1)
+
+    @cached_property
+    def bootstrap(self) -> SliceBootstrap:
+        """For each arm in turn: mean score with unscored answers at 0, what abstaining lost, share of unscored.
+
+        Means over the training seeds; how these differ is in `by_seed`.
+        """
+        columns = self._columns
+        mean = columns[0] if len(columns) == 1 else columns.mean(axis=0)
+        return bootstrap_slices(mean, self.slices, self.clusters, seed=self.seed)
+
+    @cached_property
+    def by_seed(self) -> Floats:
+        """The same means of each training seed and slice, shape (n_seeds, 3 * n_arms, n_slices)."""
+        return np.stack([slice_means(columns, self.slices) for columns in self._columns])
 
     @cached_property
     def exact(self) -> bool:
-        """Whether McNemar's exact test applies: binary scores on independent questions of one slice."""
+        """Whether McNemar's exact test applies: binary scores on independent questions of one slice, one training."""
         known = self.scores[~np.isnan(self.scores)]
         independent = len(set(self.clusters)) == len(self.clusters)
-        return independent and len(set(self.slices)) == 1 and bool(np.isin(known, (0.0, 1.0)).all())
+        one_seed = self.scores.shape[1] == 1
+        return one_seed and independent and len(set(self.slices)) == 1 and bool(np.isin(known, (0.0, 1.0)).all())
 
     @cached_property
     def exact_p_values(self) -> Mapping[tuple[str, str, float], float]:
         """McNemar's p of each ordered pair, the second arm's unscored answers taken as 0 or as 1."""
-        ours = np.nan_to_num(self.scores, nan=0.0)
+        ours = np.nan_to_num(self.scores[:, 0], nan=0.0)
         return {
-            (first, second, end): mcnemar_exact(ours[i], np.nan_to_num(self.scores[j], nan=end))
+            (first, second, end): mcnemar_exact(ours[i], np.nan_to_num(self.scores[j, 0], nan=end))
             for i, first in enumerate(self.arms)
             for j, second in enumerate(self.arms)
             for end in (0.0, 1.0)
@@ -86,29 +108,45 @@ class Evidence:
             EvaluationError: no weight on any slice that has questions, a slice on too few documents, or one cluster.
         """
         observed, resampled = self.bootstrap.weighted(weights)
+        by_seed = self.by_seed @ self.bootstrap.shares(weights)
         chosen = [self.arms.index(arm) for arm in arms]
-        ends = [
-            _worth(values, _columns(means, chosen, len(self.arms)), top=top)
-            for top in (False, True)
-            for means in (observed, resampled)
-        ]
+        ends: list[Floats] = []
+        for top in (False, True):
+            mean, drawn, seeds = (
+                _worth(values, _columns(means, chosen, len(self.arms)), top=top)
+                for means in (observed, resampled, by_seed)
+            )
+            ends += [mean, resample_seeds(drawn, seeds, seed=self.seed), seeds]
         return Quality(tuple(arms), self.bootstrap.n_clusters, *ends)
 
 
 def gather_evidence(candidates: Mapping[str, Sequence[QuestionRecord]], metric: str, *, seed: int = 0) -> Evidence:
-    """Evidence of arms that answered the same questions in the same order, all of which the metric applies to."""
+    """Evidence of arms that answered the same questions in the same order, all of which the metric applies to.
+
+    Arms that were trained several times have as many seeds as each other.
+    """
     arms = tuple(sorted(candidates))
     questions = next(iter(candidates.values()), [])
+    n_seeds = max((len(training_seeds(candidates[arm])) for arm in arms), default=1)
+    shape = (n_seeds, len(questions))
     return Evidence(
         arms,
-        np.array([score_values(candidates[arm], metric) for arm in arms]).reshape(len(arms), len(questions)),
-        np.array(
-            [[declines(record.answer.text, record.references) for record in candidates[arm]] for arm in arms],
-            dtype=np.float64,
-        ).reshape(len(arms), len(questions)),
+        np.array([np.broadcast_to(seed_values(candidates[arm], metric), shape) for arm in arms]).reshape(-1, *shape),
+        np.array([np.broadcast_to(_declined(candidates[arm]), shape) for arm in arms]).reshape(-1, *shape),
         tuple(str(record.slice) for record in questions),
         tuple(record.cluster for record in questions),
         seed,
+    )
+
+
+def _declined(records: Sequence[QuestionRecord]) -> Floats:
+    """Whether each answer of each training seed abstains, shape (n_seeds, n_questions)."""
+    return np.array(
+        [
+            [declines(answer_of_seed(record, seed)[0].text, record.references) for record in records]
+            for seed in training_seeds(records)
+        ],
+        dtype=np.float64,
     )
 
 

@@ -31,7 +31,12 @@ def net_value(
     if not 0 <= queries_per_month < float("inf"):
         raise EvaluationError(f"queries_per_month is {queries_per_month}; give a number of at least 0")
     quality = evidence.quality(weights, [arm], values)
-    worth = expanded_percentile_interval(float(quality.floor[0]), quality.floor_resampled[:, 0], quality.n_clusters)
+    worth = expanded_percentile_interval(
+        float(quality.floor[0]),
+        quality.floor_resampled[:, 0],
+        quality.n_clusters,
+        by_seed=quality.floor_by_seed[:, 0],
+    )
     spent = cost.monthly_interval
     dearest, cheapest = (spent.high, spent.low) if spent else (cost.monthly_usd, cost.monthly_usd)
     monthly = Interval(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import sqrt
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from advisor.decision import Ruling, Stakes, decide, priced_arms
 from advisor.errors import EvaluationError
 from advisor.evidence import Evidence, gather_evidence
 from advisor.scorecard import applicable
-from advisor.statistics import minimum_detectable_effect, questions_needed
+from advisor.statistics import minimum_detectable_effect, questions_needed, seed_variance
 from advisor.wording import listed, points
 
 MAX_UNSCORED_SHARE = 0.05
@@ -121,7 +122,7 @@ def recommend(
             Verdict.WINNER, ruling.arm, headline, tuple(notes), rule.metric, rule.margin, rule.coverage, weights,
             ruling.joint.probability_best(), None, None,
         )  # fmt: skip
-    standard_error = _largest_standard_error(ruling)
+    standard_error, seed_error = _largest_standard_error(ruling)
     detectable = minimum_detectable_effect(standard_error)
     best, undecided = ruling.outcome.best, ruling.outcome.undecided
     leads = {
@@ -140,19 +141,26 @@ def recommend(
             probability_best, amount.in_score_units(detectable), None,
         )  # fmt: skip
     widest = max(undecided, key=lambda o: (leads[o].high - leads[o].low, o))
-    needed = questions_needed(max(leads[widest].estimate, rule.margin), standard_error, n_questions)
+    lead = max(leads[widest].estimate, rule.margin)
+    needed = questions_needed(lead, standard_error, n_questions, seed_error=seed_error)
+    reasons = _undecided_reasons(best, undecided, leads, rule, detectable, needed, amount)
+    if needed is None and seed_error > 0:
+        reasons.append(
+            f"No number of questions would settle it with {len(ruling.by_seed)} training seeds, whose scores differ "
+            "too much: train with more."
+        )
     return Recommendation(
         Verdict.NO_CLEAR_WINNER,
         ruling.arm,
         _undecided_headline(best, ruling.arm, undecided, rule, amount),
-        (*notes, *_undecided_reasons(best, undecided, leads, rule, detectable, needed, amount)),
+        (*notes, *reasons),
         rule.metric, rule.margin, rule.coverage, weights, probability_best, amount.in_score_units(detectable), needed,
     )  # fmt: skip
 
 
 def unscored_shares(evidence: Evidence) -> dict[str, float]:
-    """Share of each arm's answers that could not be scored."""
-    return dict(zip(evidence.arms, np.isnan(evidence.scores).mean(axis=1).tolist(), strict=True))
+    """Share of each arm's answers that could not be scored, over all training seeds."""
+    return dict(zip(evidence.arms, np.isnan(evidence.scores).mean(axis=(1, 2)).tolist(), strict=True))
 
 
 def scored_arms(evidence: Evidence) -> list[str]:
@@ -207,10 +215,13 @@ def _reported_lead(differences: Sequence[PairedDifference], first: str, second: 
     return reported.interval if reported is not None else lead
 
 
-def _largest_standard_error(ruling: Ruling) -> float:
+def _largest_standard_error(ruling: Ruling) -> tuple[float, float]:
+    """Of the best arm minus another, the largest there is; and the part of it that comes of the training seeds."""
     i = ruling.joint.arms.index(ruling.outcome.best)
-    differences = ruling.joint.resampled[:, [i]] - np.delete(ruling.joint.resampled, i, axis=1)
-    return float(differences.std(axis=0).max())
+    errors = np.delete(ruling.joint.resampled[:, [i]] - ruling.joint.resampled, i, axis=1).std(axis=0)
+    widest = int(errors.argmax())
+    by_seed = np.delete(ruling.by_seed[:, [i]] - ruling.by_seed, i, axis=1)[:, widest]
+    return float(errors[widest]), sqrt(seed_variance(by_seed))
 
 
 def _nothing_to_choose(fit: Sequence[str], scored: Sequence[str], admissible: Sequence[str]) -> str:

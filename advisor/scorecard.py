@@ -5,9 +5,13 @@ from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
+from advisor.answer import Answer
 from advisor.comparison import MetricSummary, PairedDifference, QuestionRecord
 from advisor.dataset import Slice
+from advisor.errors import EvaluationError
+from advisor.score import Score
 from advisor.statistics import Floats, holm, mcnemar_exact, mean_interval, paired_bootstrap
 from lm.completion import Usage
 
@@ -16,6 +20,38 @@ def score_values(records: Sequence[QuestionRecord], metric: str) -> Floats:
     """Scores of one arm by one metric, shape (n_questions,); NaN where unscored or not applicable."""
     values = [record.scores[metric].value if metric in record.scores else None for record in records]
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def training_seeds(records: Sequence[QuestionRecord]) -> Sequence[int | None]:
+    """Training seeds of an arm in rising order; [None] where it is not tuned."""
+    if not records or records[0].training_seed is None:
+        return [None]
+    return sorted([records[0].training_seed, *(other.training_seed for other in records[0].other_seeds)])
+
+
+def answer_of_seed(record: QuestionRecord, seed: int | None) -> tuple[Answer, Mapping[str, Score]]:
+    """Answer and scores of the adapter of one training seed.
+
+    Raises:
+        EvaluationError: the record has none of that seed.
+    """
+    if seed == record.training_seed:
+        return record.answer, record.scores
+    for other in record.other_seeds:
+        if other.training_seed == seed:
+            return other.answer, other.scores
+    raise EvaluationError(
+        f"{record.arm} has no answer of training seed {seed} to {record.example_id}; compare again, which asks for it"
+    )
+
+
+def seed_values(records: Sequence[QuestionRecord], metric: str) -> Floats:
+    """Scores of one arm by one metric and training seed, shape (n_seeds, n_questions); NaN as in `score_values`."""
+    rows = [
+        [scores[metric].value if metric in scores else None for _, scores in answers]
+        for answers in ([answer_of_seed(record, seed) for record in records] for seed in training_seeds(records))
+    ]
+    return np.array([[np.nan if value is None else value for value in row] for row in rows], dtype=np.float64)
 
 
 def applicable(records: Mapping[str, Sequence[QuestionRecord]], metric: str) -> Mapping[str, Sequence[QuestionRecord]]:
@@ -43,8 +79,8 @@ def summarise_metric(
 def _summary(
     records: Sequence[QuestionRecord], metric: str, part: Slice | None, weights: Mapping[str, float], seed: int
 ) -> MetricSummary:
-    values = score_values(records, metric)
-    scored = ~np.isnan(values)
+    values = seed_values(records, metric)
+    scored = np.asarray(~np.isnan(values).any(axis=0))
     clusters = [record.cluster for record in records]
     n_clusters = len({cluster for cluster, kept in zip(clusters, scored, strict=True) if kept})
     interval = None
@@ -58,7 +94,7 @@ def _summary(
 
 
 def mean_usage(records: Sequence[QuestionRecord]) -> Usage:
-    """Mean tokens (rounded) and seconds of a question."""
+    """Mean tokens (rounded) and seconds of a question to the arm that is deployed."""
     total = Usage()
     for record in records:
         total = total + record.answer.usage
@@ -84,7 +120,7 @@ def paired_differences(
     Questions the metric does not apply to count nowhere, nor do slices made of such questions only.
     """
     records = applicable(records, metric)
-    values = {arm: score_values(rows, metric) for arm, rows in records.items()}
+    values = {arm: seed_values(rows, metric) for arm, rows in records.items()}
     drafts = [
         paired_difference(
             metric, first, second, values[first], values[second], records[first], weights=weights, seed=seed
@@ -99,9 +135,14 @@ def paired_differences(
 def _comparable(
     first: Floats, second: Floats, questions: Sequence[QuestionRecord], weights: Mapping[str, float]
 ) -> bool:
-    paired = ~np.isnan(first) & ~np.isnan(second)
+    paired = _paired(first, second)
     asked = {str(record.slice) for record in questions if weights.get(str(record.slice), 0) > 0}
     return asked <= {str(record.slice) for record, both in zip(questions, paired, strict=True) if both}
+
+
+def _paired(first: Floats, second: Floats) -> NDArray[np.bool_]:
+    """Questions with a score of every seed of both arms."""
+    return np.asarray(~(np.isnan(np.atleast_2d(first)).any(axis=0) | np.isnan(np.atleast_2d(second)).any(axis=0)))
 
 
 def paired_difference(
@@ -118,10 +159,11 @@ def paired_difference(
     """One pair of arms, its p-value not adjusted.
 
     With binary scores on independent, equally weighted questions p is McNemar's exact one; otherwise it comes from the
-    clustered bootstrap that also gives the interval.
+    clustered bootstrap that also gives the interval. Where an arm was trained several times, seeds are resampled too.
 
     Args:
-        first_values: Scores by `metric`, shape (n_questions,), NaN where unscored; second_values likewise.
+        first_values: Scores by `metric`, shape (n_questions,) or (n_seeds, n_questions), NaN where unscored;
+            second_values likewise.
         questions: Records of either arm, same order: they give slice and cluster.
     """
     slices = [str(record.slice) for record in questions]
@@ -129,13 +171,15 @@ def paired_difference(
     interval, p_value = paired_bootstrap(
         first_values, second_values, clusters, slices=slices, weights=weights, seed=seed
     )
-    pairs = ~np.isnan(first_values) & ~np.isnan(second_values)
+    pairs = _paired(first_values, second_values)
     n_pairs = int(pairs.sum())
     n_clusters = len({cluster for cluster, kept in zip(clusters, pairs, strict=True) if kept})
-    test = "clustered bootstrap"
-    binary = np.isin(np.concatenate([first_values[pairs], second_values[pairs]]), (0.0, 1.0)).all()
-    if binary and n_clusters == n_pairs and len(set(slices)) == 1:
-        p_value, test = mcnemar_exact(first_values, second_values), "McNemar exact"
+    first_rows, second_rows = np.atleast_2d(first_values), np.atleast_2d(second_values)
+    one_seed = len(first_rows) == len(second_rows) == 1
+    test = "clustered bootstrap" if one_seed else "hierarchical bootstrap"
+    binary = np.isin(np.concatenate([first_rows[:, pairs], second_rows[:, pairs]]), (0.0, 1.0)).all()
+    if one_seed and binary and n_clusters == n_pairs and len(set(slices)) == 1:
+        p_value, test = mcnemar_exact(first_rows[0], second_rows[0]), "McNemar exact"
     return PairedDifference(
         metric, first, second, interval, p_value, p_value, test, n_pairs, n_clusters, int((~pairs).sum())
     )

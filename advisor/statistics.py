@@ -144,6 +144,52 @@ def _resampled(sums: _Sums, *, n_resamples: int, seed: int) -> Floats:
     return np.asarray(means[usable])
 
 
+@lru_cache(maxsize=4)
+def _seed_draws(n_seeds: int, n_resamples: int, seed: int) -> Floats:
+    """Standard normal draws, shape (n_resamples, n_seeds), the same for all arms, so that they are paired by seed."""
+    return np.random.default_rng([seed, n_seeds]).normal(size=(n_resamples, n_seeds))
+
+
+def resample_seeds(resampled: Floats, by_seed: Floats, *, seed: int = 0) -> Floats:
+    """Resamples of clusters, with the training seeds drawn as well.
+
+    A handful of seeds cannot be drawn again with any use (three give ten mixtures, and a third too little variance), so
+    the mean over seeds is drawn from a normal distribution with the variance that the seeds show. One seed shows none
+    and changes nothing.
+
+    Args:
+        resampled: Bootstrap distribution over clusters of means over all seeds, shape (n_resamples, ...).
+        by_seed: The same means of each seed on all clusters, shape (n_seeds, ...).
+    Source:
+        Davison & Hinkley 1997, "Bootstrap methods and their application", section 3.8 (hierarchical data), for drawing
+        few units of the upper level with their variance corrected.
+    """
+    n_seeds = len(by_seed)
+    if n_seeds == 1:
+        return resampled
+    deviations = (by_seed - by_seed.mean(axis=0)) / sqrt(n_seeds * (n_seeds - 1))
+    return resampled + np.tensordot(_seed_draws(n_seeds, len(resampled), seed), deviations, axes=1)
+
+
+def seed_variance(by_seed: Floats | None) -> float:
+    """Variance of a mean over training seeds, shape (n_seeds,); 0 where there is one seed."""
+    return 0.0 if by_seed is None or len(by_seed) < 2 else float(by_seed.var(ddof=1)) / len(by_seed)
+
+
+def _degrees_of_freedom(resampled: Floats, n_clusters: int, by_seed: Floats | None) -> float:
+    """Of the spread over clusters and seeds together.
+
+    Source:
+        Satterthwaite 1946, "An approximate distribution of estimates of variance components", Biometrics Bulletin 2.
+    """
+    of_seeds = seed_variance(by_seed)
+    if by_seed is None or of_seeds == 0:
+        return n_clusters - 1
+    total = float(resampled.var())
+    of_clusters = max(0.0, total - of_seeds)
+    return (of_clusters + of_seeds) ** 2 / (of_clusters**2 / (n_clusters - 1) + of_seeds**2 / (len(by_seed) - 1))
+
+
 def _require_clusters(sums: _Sums) -> int:
     n_clusters: int = sums.totals.shape[0]
     if n_clusters < 2:
@@ -162,12 +208,14 @@ def _require_usable(usable: NDArray[np.bool_]) -> None:
 
 
 def expanded_percentile_interval(
-    observed: float, resampled: Floats, n_clusters: int, *, level: float = 0.95
+    observed: float, resampled: Floats, n_clusters: int, *, by_seed: Floats | None = None, level: float = 0.95
 ) -> Interval:
     """Percentile interval with tails moved out as a t interval's are: plain percentiles are short for few clusters.
 
     Args:
-        resampled: Bootstrap distribution of the estimate, shape (n_resamples,).
+        resampled: Bootstrap distribution of the estimate, shape (n_resamples,), of clusters and seeds.
+        by_seed: The estimate of each training seed, shape (n_seeds,); the fewer seeds and the more they differ, the
+            further the interval is stretched.
     Source:
         Hesterberg 2015, "What teachers should know about the bootstrap", The American Statistician 69: expanded
         percentile interval.
@@ -176,10 +224,17 @@ def expanded_percentile_interval(
 
     tail = float(norm.cdf(sqrt(n_clusters / (n_clusters - 1)) * t.ppf((1 - level) / 2, n_clusters - 1)))
     low, high = np.quantile(resampled, [tail, 1 - tail])
-    return Interval(observed, float(low), float(high), level, "clustered bootstrap")
+    if seed_variance(by_seed) == 0:
+        return Interval(observed, float(low), float(high), level, "clustered bootstrap")
+    freedom = _degrees_of_freedom(resampled, n_clusters, by_seed)
+    stretch = float(t.ppf(0.5 + level / 2, freedom) / t.ppf(0.5 + level / 2, n_clusters - 1))
+    low, high = (observed + stretch * (float(end) - observed) for end in (low, high))
+    return Interval(observed, low, high, level, "hierarchical bootstrap")
 
 
-def _effective_wilson_interval(observed: float, resampled: Floats, n_clusters: int, level: float) -> Interval:
+def _effective_wilson_interval(
+    observed: float, resampled: Floats, n_clusters: int, by_seed: Floats, level: float
+) -> Interval:
     """Wilson's interval at the number of independent questions that would vary as much as these clusters do.
 
     Percentile intervals of a mean near 0 or 1 are too short on the far side: of 20 documents on which an arm is right
@@ -193,8 +248,10 @@ def _effective_wilson_interval(observed: float, resampled: Floats, n_clusters: i
 
     variance = float(resampled.var()) * n_clusters / (n_clusters - 1)
     effective = observed * (1 - observed) / variance if variance > 0 else float(n_clusters)
-    low, high = _wilson_bounds(observed, effective, float(t.ppf(0.5 + level / 2, n_clusters - 1)))
-    return Interval(observed, min(low, observed), max(high, observed), level, "Wilson, clustered bootstrap variance")
+    freedom = _degrees_of_freedom(resampled, n_clusters, by_seed)
+    low, high = _wilson_bounds(observed, effective, float(t.ppf(0.5 + level / 2, freedom)))
+    method = "clustered" if len(by_seed) == 1 else "hierarchical"
+    return Interval(observed, min(low, observed), max(high, observed), level, f"Wilson, {method} bootstrap variance")
 
 
 def mean_interval(
@@ -210,7 +267,8 @@ def mean_interval(
     """Interval of one arm's mean score, by whole clusters; weighted over slices if they are given.
 
     Args:
-        values: Scores, shape (n_questions,), NaN where unscored.
+        values: Scores, shape (n_questions,), NaN where unscored; of an arm that was trained several times shape
+            (n_seeds, n_questions). A question that is unscored for any seed is left out.
         clusters: Cluster of each question.
     Returns:
         A Wilson interval when every question is its own cluster, scores are 0 or 1 and nothing is weighted; Wilson's
@@ -218,21 +276,33 @@ def mean_interval(
     Raises:
         EvaluationError: nothing scored, or a single cluster.
     """
-    scored = ~np.isnan(values)
+    rows, mean = _seed_rows(values)
+    scored = ~np.isnan(mean)
     if not scored.any():
         raise EvaluationError("no question could be scored, so there is no mean; see the reasons of the unscored ones")
-    kept = values[scored]
+    kept = mean[scored]
     independent = len(set(np.array(clusters)[scored])) == len(kept)
-    if slices is None and independent and np.isin(kept, (0.0, 1.0)).all():
+    if len(rows) == 1 and slices is None and independent and np.isin(kept, (0.0, 1.0)).all():
         return wilson_interval(int(kept.sum()), len(kept), level=level)
-    names = list(slices) if slices is not None else ["all"] * len(values)
-    sums = _sums(values[None, :], names, clusters, weights if weights is not None else {"all": 1.0})
-    observed = float(sums.means(np.ones((1, sums.totals.shape[0])))[0, 0])
-    resampled = _resampled(sums, n_resamples=n_resamples, seed=seed)[:, 0]
+    names = list(slices) if slices is not None else ["all"] * len(mean)
+    sums = _sums(mean[None, :], names, clusters, weights if weights is not None else {"all": 1.0})
+    every = np.ones((1, sums.totals.shape[0]))
+    observed = float(sums.means(every)[0, 0])
+    by_seed = np.array([observed])
+    if len(rows) > 1:
+        by_seed = _sums(rows, names, clusters, weights if weights is not None else {"all": 1.0}).means(every)[0]
+    resampled = resample_seeds(_resampled(sums, n_resamples=n_resamples, seed=seed)[:, 0], by_seed, seed=seed)
     n_clusters = len(set(np.array(clusters)[scored]))
     if n_clusters > 1 and ((kept >= 0) & (kept <= 1)).all():
-        return _effective_wilson_interval(observed, resampled, n_clusters, level)
-    return expanded_percentile_interval(observed, resampled, sums.totals.shape[0], level=level)
+        return _effective_wilson_interval(observed, resampled, n_clusters, by_seed, level)
+    return expanded_percentile_interval(observed, resampled, sums.totals.shape[0], by_seed=by_seed, level=level)
+
+
+def _seed_rows(values: Floats) -> tuple[Floats, Floats]:
+    """Scores by seed, shape (n_seeds, n_questions), and their mean (n_questions,); NaN where any seed has none."""
+    rows = np.atleast_2d(values)
+    mean = rows[0] if len(rows) == 1 else rows.mean(axis=0)
+    return np.where(np.isnan(mean), np.nan, rows), mean
 
 
 @dataclass(frozen=True)
@@ -281,19 +351,28 @@ class SliceBootstrap:
     observed: Floats
     resampled: Floats
 
+    def shares(self, weights: Mapping[str, float]) -> Floats:
+        """Weight of each slice, shape (n_slices,), adding to 1.
+
+        Raises:
+            EvaluationError: no weight on any slice that has questions.
+        """
+        shares = np.array([weights.get(name, 0.0) for name in self.slices])
+        if (shares < 0).any() or shares.sum() <= 0:
+            raise EvaluationError(f"slice weights {dict(weights)} leave no weight on any slice that has questions")
+        return np.asarray(shares / shares.sum())
+
     def weighted(self, weights: Mapping[str, float]) -> tuple[Floats, Floats]:
         """Weighted means, shape (n_columns,), and their bootstrap distribution, shape (n_usable_resamples, n_columns).
 
         Raises:
             EvaluationError: no weight on any slice that has questions, or most resamples miss a slice with weight.
         """
-        shares = np.array([weights.get(name, 0.0) for name in self.slices])
-        if (shares < 0).any() or shares.sum() <= 0:
-            raise EvaluationError(f"slice weights {dict(weights)} leave no weight on any slice that has questions")
+        shares = self.shares(weights)
         kept = shares > 0
-        shares = shares[kept] / shares[kept].sum()
+        shares = shares[kept]
         means = self.resampled[:, :, kept] @ shares
-        usable = ~np.isnan(means).any(axis=1)
+        usable = np.asarray(~np.isnan(means).any(axis=1))
         _require_usable(usable)
         return np.round(self.observed[:, kept] @ shares, _DECIMALS), np.round(means[usable], _DECIMALS)
 
@@ -326,6 +405,16 @@ def bootstrap_slices(
     return SliceBootstrap(names, n_clusters, sums.slice_means(np.ones((1, n_clusters)))[0], resampled)
 
 
+def slice_means(columns: Floats, slices: Sequence[str]) -> Floats:
+    """Means of each slice in alphabetical order, shape (n_columns, n_slices).
+
+    Args:
+        columns: Shape (n_columns, n_questions), without NaN.
+    """
+    members = np.array(slices)
+    return np.stack([columns[:, members == name].mean(axis=1) for name in sorted(set(slices))], axis=1)
+
+
 def paired_bootstrap(
     first: Floats,
     second: Floats,
@@ -340,8 +429,9 @@ def paired_bootstrap(
     """Interval of mean(first) - mean(second) over the same questions by whole clusters, and a two-sided p-value.
 
     Args:
-        first: Scores, shape (n_questions,), NaN where unscored; pairs with a NaN are left out.
-        second: Same shape and order.
+        first: Scores, shape (n_questions,), NaN where unscored; pairs with a NaN are left out. Of an arm that was
+            trained several times shape (n_seeds, n_questions), in the order of the seeds.
+        second: Same order of questions; two arms of several seeds have the same ones and are paired by seed.
         clusters: Cluster of each question.
         slices: Slice of each question, with `weights` for the traffic-weighted difference.
     Returns:
@@ -352,25 +442,32 @@ def paired_bootstrap(
     Source:
         Miller 2024, arXiv:2411.00640, section 3.
     """
-    if first.shape != second.shape or len(clusters) != len(first):
+    shapes = np.atleast_2d(first).shape, np.atleast_2d(second).shape
+    n_seeds = {n for n, _ in shapes} - {1}
+    if len({n for _, n in shapes} | {len(clusters)}) > 1 or len(n_seeds) > 1:
         raise EvaluationError(f"paired scores differ in shape: {first.shape}, {second.shape}, {len(clusters)} clusters")
-    difference = first - second
+    rows, difference = _seed_rows(np.atleast_2d(first) - np.atleast_2d(second))
     if np.isnan(difference).all():
         raise EvaluationError("no question is scored for both arms; see the reasons of the unscored ones")
-    names = list(slices) if slices is not None else ["all"] * len(first)
+    names = list(slices) if slices is not None else ["all"] * len(difference)
     sums = _sums(difference[None, :], names, clusters, weights if weights is not None else {"all": 1.0})
-    observed = float(sums.means(np.ones((1, sums.totals.shape[0])))[0, 0])
-    resampled = _resampled(sums, n_resamples=n_resamples, seed=seed)[:, 0]
+    every = np.ones((1, sums.totals.shape[0]))
+    observed = float(sums.means(every)[0, 0])
+    by_seed = np.array([observed])
+    if len(rows) > 1:
+        by_seed = _sums(rows, names, clusters, weights if weights is not None else {"all": 1.0}).means(every)[0]
+    resampled = resample_seeds(_resampled(sums, n_resamples=n_resamples, seed=seed)[:, 0], by_seed, seed=seed)
     n_clusters = sums.totals.shape[0]
-    interval = expanded_percentile_interval(observed, resampled, n_clusters, level=level)
-    return interval, bootstrap_p_value(resampled, n_clusters)
+    interval = expanded_percentile_interval(observed, resampled, n_clusters, by_seed=by_seed, level=level)
+    return interval, bootstrap_p_value(resampled, n_clusters, by_seed=by_seed)
 
 
-def bootstrap_p_value(resampled: Floats, n_clusters: int) -> float:
+def bootstrap_p_value(resampled: Floats, n_clusters: int, *, by_seed: Floats | None = None) -> float:
     """Two-sided p-value of a difference of 0: one minus the level at which the interval of these resamples touches 0.
 
     Args:
-        resampled: Bootstrap distribution of the difference, shape (n_resamples,).
+        resampled: Bootstrap distribution of the difference, shape (n_resamples,), of clusters and seeds.
+        by_seed: The difference of each training seed, shape (n_seeds,).
     Source:
         Davison & Hinkley 1997, "Bootstrap methods and their application", chapter 4, for counting the observed one too.
     """
@@ -378,7 +475,8 @@ def bootstrap_p_value(resampled: Floats, n_clusters: int) -> float:
 
     tail = (int(min((resampled <= 0).sum(), (resampled >= 0).sum())) + 1) / (len(resampled) + 1)
     # The interval's tails are those of a t distribution; tails taken as they are claim too much for few clusters.
-    return min(1.0, 2 * float(t.cdf(sqrt((n_clusters - 1) / n_clusters) * norm.ppf(tail), n_clusters - 1)))
+    freedom = _degrees_of_freedom(resampled, n_clusters, by_seed)
+    return min(1.0, 2 * float(t.cdf(sqrt((n_clusters - 1) / n_clusters) * norm.ppf(tail), freedom)))
 
 
 def mcnemar_exact(first: Floats, second: Floats) -> float:
@@ -430,10 +528,24 @@ def minimum_detectable_effect(standard_error: float, *, alpha: float = 0.05, pow
 
 
 def questions_needed(
-    difference: float, standard_error: float, n_questions: int, *, alpha: float = 0.05, power: float = 0.8
+    difference: float,
+    standard_error: float,
+    n_questions: int,
+    *,
+    seed_error: float = 0.0,
+    alpha: float = 0.05,
+    power: float = 0.8,
 ) -> int | None:
-    """Test questions, drawn like these, that would show a true difference of this size; None for a difference of 0."""
+    """Test questions, drawn like these, that would show a true difference of this size; None where no number would.
+
+    Args:
+        standard_error: Of the difference, training seeds included.
+        seed_error: The part of it that comes of the training seeds, which more questions do not make smaller.
+    """
     if difference == 0 or standard_error == 0:
         return None
-    ratio = minimum_detectable_effect(standard_error, alpha=alpha, power=power) / abs(difference)
-    return ceil(n_questions * ratio * ratio)
+    wanted = abs(difference) / minimum_detectable_effect(1.0, alpha=alpha, power=power)
+    if seed_error >= wanted:
+        return None
+    of_questions = max(0.0, standard_error**2 - seed_error**2)
+    return ceil(n_questions * of_questions / (wanted**2 - seed_error**2))
