@@ -132,7 +132,9 @@ class AttributeSource:
         if self.rng.random() < 0.6:
             said_noun, asked_noun = self._two(self._nouns)
         else:
-            said_noun = asked_noun = self.values.rng.choice(self.values.open_words)
+            said_noun = asked_noun = self.rng.choice(self.values.open_words)
+            if self.rng.random() < 0.5:
+                asked_noun = self.values.related(said_noun)
         if self.rng.random() < 0.3:
             modifier = self.rng.choice(words_of.ADJECTIVES)
             said_noun, asked_noun = f"{modifier} {said_noun}", f"{modifier} {asked_noun}"
@@ -149,11 +151,20 @@ class AttributeSource:
         return self.rng.choice(self.values.open_words) if self.rng.random() < 0.85 else self.values.name().lower()
 
     def _open_noun(self) -> Attribute:
-        noun = " ".join(self._word() for _ in range(self.rng.choice((1, 1, 2, 2, 3))))
-        return Attribute(self.rng.choice(KINDS_OF_VALUE), (noun,), (), ())
+        """Any words as a name; mostly with other names, made of neighbours of these words."""
+        words = [self._word() for _ in range(self.rng.choice((1, 1, 2, 2, 3)))]
+        names = {" ".join(words): None}
+        if self.rng.random() < 0.7:
+            for _ in range(3):
+                names[" ".join(self.values.related(w) if self.rng.random() < 0.7 else w for w in words)] = None
+        return Attribute(self.rng.choice(KINDS_OF_VALUE), tuple(names), (), ())
 
     def _open_verb(self) -> Attribute:
         verb, noun = self.rng.choice(self.participles), self._word()
+        asked_verb, asked_noun = verb, noun
+        if self.rng.random() < 0.5:
+            close = [word for word in self.values.neighbours.get(verb, ()) if word.endswith("ed")]
+            asked_verb, asked_noun = self.rng.choice(close or [verb]), self.values.related(noun)
         statements, questions = self.rng.choice(
             (
                 (
@@ -170,12 +181,13 @@ class AttributeSource:
                 ),
                 (
                     (f"The {noun} of {{e}} %s {{v}}", f"For its {noun}, {{e}} %s {{v}}"),
-                    (f"What %s the {noun} of {{e}}?", f"For its {noun}, what has {{e}} %s?"),
+                    (f"What %s the {asked_noun} of {{e}}?", f"For its {asked_noun}, what has {{e}} %s?"),
                 ),
             )
         )
         kind = self.rng.choice(KINDS_OF_VALUE)
-        return Attribute(kind, (f"{verb} {noun}",), _replace_all(statements, verb), _replace_all(questions, verb))
+        said, asked = _replace_all(statements, verb), _replace_all(questions, asked_verb)
+        return Attribute(kind, (f"{verb} {noun}",), said, asked)
 
 
 def _replace_all(patterns: Sequence[str], verb: str) -> tuple[str, ...]:

@@ -8,10 +8,13 @@ from lm.pocket.documents import DocumentSource
 from lm.pocket.passages import ABSTENTION, Fact, Passage, question_about
 from lm.pocket.real_text import RealText, contexts_by_title, questions_from
 from lm.pocket.tasks import TaskSource, Turn, open_participles
+from lm.pocket.twins import withheld_from
 from lm.pocket.values import Values
 
-ABSTENTION_SHARE = 0.14
+ABSTENTION_SHARE = 0.22
 """Part of the reading questions whose answer is the abstention."""
+TWIN_SHARE = 0.4
+"""Part of the reading conversations less some answers, whose unshortened twin follows some conversations later."""
 _LAYOUTS = ("[{i}] {p}", "[{i}] {p}", "Passage {i}: {p}", "- {p}", "{p}", "Document {i}:\n{p}", "({i}) {p}")
 _HEADS = ("", "", "Context:\n", "Passages:\n", "Read this:\n", "Here is what we know.\n\n")
 
@@ -28,11 +31,12 @@ class ConversationSource:
         self.rng = random.Random(seed)
         self.real = real
         open_words = real.open_words
-        self.values = Values(self.rng, open_words)
+        self.values = Values(self.rng, open_words, real.neighbours)
         self.attributes = AttributeSource(self.rng, self.values, open_participles(open_words), read_attributes())
         self.documents = DocumentSource(self.rng, self.values, self.attributes, real.sentences)
         self.tasks = TaskSource(self.rng, self.values, self.attributes, self.documents)
         self._by_title = contexts_by_title(real.contexts)
+        self._twins: list[list[Turn]] = []
 
     def conversation(self, stage: int, max_words: int) -> list[Turn]:
         """One conversation.
@@ -42,21 +46,23 @@ class ConversationSource:
             max_words: about how many words the passages of one prompt may have together.
         """
         rng = self.rng
+        if len(self._twins) > 3 and rng.random() < 0.35:
+            return self._twins.pop(rng.randrange(len(self._twins)))
         draw = rng.random()
-        if rng.random() < (0.30, 0.06, 0.03)[stage]:
+        if rng.random() < (0.30, 0.06, 0.02)[stage]:
             return self.tasks.lookups(rng.randint(3, (8, 12, 16)[stage]))
-        if draw < 0.07:
+        if draw < 0.11:
             return self.tasks.labels(rng.randint(6, max(7, min(24, max_words // 12))))
-        if draw < 0.10:
+        if draw < 0.15:
             return self.tasks.records(rng.randint(1, max(1, min(5, max_words // 60))))
-        if draw < 0.14:
+        if draw < 0.18:
             return self.tasks.closed_book(rng.randint(2, 7))
-        if draw < 0.16:
+        if draw < 0.21:
             return self.tasks.patterns(rng.randint(3, 8))
         reading = rng.random()
-        if reading < (0.85, 0.56, 0.50)[stage]:
+        if reading < (0.85, 0.60, 0.57)[stage]:
             return self.invented_reading(*self._shape(stage, max_words))
-        if reading < (0.92, 0.78, 0.75)[stage] and self.real.contexts:
+        if reading < (0.92, 0.81, 0.81)[stage] and self.real.contexts:
             return self.context_reading(max(1, min(4, max_words // 130)))
         return self.paragraph_reading(max(1, min(rng.randint(1, 6), max_words // 60)))
 
@@ -69,8 +75,7 @@ class ConversationSource:
 
     def invented_reading(self, n_passages: int, n_words: int) -> list[Turn]:
         """Invented documents with real sentences between the facts."""
-        passages = self.documents.family(n_passages, n_words)
-        return self._reading(passages, self._balanced(passages, self._foreign()))
+        return self._twinned(self.documents.family(n_passages, n_words), self._foreign())
 
     def context_reading(self, n_passages: int) -> list[Turn]:
         """Encyclopaedia paragraphs with people's questions; other paragraphs of the article as distractors."""
@@ -90,7 +95,7 @@ class ConversationSource:
             passages.append(Passage(context.title, context.text, facts, absent if len(chosen) == 1 else []))
         elsewhere = contexts[rng.randrange(len(contexts))]
         foreign = [Fact(lambda q=q: q, ABSTENTION) for q, _ in elsewhere.questions[:2] if elsewhere not in chosen]  # type: ignore[misc]
-        return self._reading(passages, self._balanced(passages, foreign))
+        return self._twinned(passages, foreign)
 
     def paragraph_reading(self, n_passages: int) -> list[Turn]:
         """General paragraphs, several joined into one passage, with questions made from their sentences."""
@@ -105,8 +110,17 @@ class ConversationSource:
         for _ in range(3):
             title, text = rng.choice(self.real.paragraphs)
             foreign += [Fact(lambda q=q: q, ABSTENTION) for q, _ in questions_from(title, text, rng)[:1]]  # type: ignore[misc]
-        facts = self._balanced(passages, foreign)
-        return self._reading(passages, facts) if facts else self.tasks.closed_book(3)
+        return self._twinned(passages, foreign)
+
+    def _twinned(self, passages: list[Passage], foreign: list[Fact]) -> list[Turn]:
+        """Questions on the passages, or on their twins; then those on the passages themselves are kept for later."""
+        rng = self.rng
+        if rng.random() < TWIN_SHARE:
+            shortened = withheld_from(passages, rng, rng.randint(1, len(passages) + 1))
+            if any(passage.withheld for passage in shortened):
+                self._twins.append(self._reading(passages, self._balanced(passages, foreign)))
+                passages = shortened
+        return self._reading(passages, self._balanced(passages, foreign))
 
     def _foreign(self) -> list[Fact]:
         """A question about something that is in no passage."""
@@ -117,12 +131,15 @@ class ConversationSource:
         """Facts in random order with the due share of unanswerable questions among them."""
         rng = self.rng
         facts = [fact for p in passages for fact in p.facts]
+        withheld = [fact for p in passages for fact in p.withheld]
         near = [fact for p in passages for fact in p.absent]
         far = [Fact(fact.ask, ABSTENTION) for fact in foreign]
+        rng.shuffle(withheld)
         rng.shuffle(near)
         pool = [*near[:6], *far] if rng.random() < 0.75 else [*far, *near]
+        pool = [*withheld, *pool] if rng.random() < 0.8 else [*pool, *withheld]
         wanted = len(facts) * ABSTENTION_SHARE / (1 - ABSTENTION_SHARE)
-        n_unanswerable = int(wanted) + (rng.random() < wanted % 1)
+        n_unanswerable = max(int(wanted) + (rng.random() < wanted % 1), not facts)
         chosen = [*facts, *pool[:n_unanswerable]]
         rng.shuffle(chosen)
         return chosen

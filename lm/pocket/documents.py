@@ -19,6 +19,7 @@ _GENERIC_STATEMENTS = (
 _GENERIC_WITHOUT_NAME = (
     "Its {n} is {v}|The {n} is {v}|It has a {n} of {v}|As for the {n}, it is {v}|{N}: {v}|We give {v} as the {n}"
 ).split("|")
+_CHAINS = ("{a}, {b}, and {c}", "{a}; {b}; {c}", "{a}, and since {b}, {c}", "While {b}, {a}; {c}", "{a} - {b} - {c}")
 _JOINTS = ("{a}, and {b}", "{a}; {b}", "{a}, while {b}", "{a}, but {b}", "{a}, whereas {b}", "Although {b}, {a}")
 _POINTERS = ("It", "It", "It", "This one", "The same", "The unit")
 
@@ -74,7 +75,15 @@ class DocumentSource:
             if genre < 0.28:
                 passages.append(self._padded(self.pages.codes(entity, codes, length), entity, length))
                 continue
-            if genre < 0.42:
+            if genre < 0.36 and length > 30:
+                lined_up = [entity]
+                for _ in range(rng.randint(1, 4)):
+                    lined_up.append(self._new_sibling(entity, [*entities, *lined_up]))
+                entities += lined_up[1:]
+                columns = _distinct([*shared, *(self.attributes.of_thing() for _ in range(3))])
+                passages.append(self._padded(self.pages.lineup(lined_up, columns, length), entity, length))
+                continue
+            if genre < 0.46:
                 other = self._new_sibling(entity, entities)
                 entities.append(other)
                 compared = _distinct([*shared, *(self.attributes.of_thing() for _ in range(length // 25))])
@@ -177,7 +186,7 @@ class DocumentSource:
         if entity:
             for pair in rng.sample(self.attributes.pairs, rng.randint(0, 1 + n_words // 45)):
                 clauses.insert(rng.randint(min(1, len(clauses)), len(clauses)), self._paired(passage, pair, entity))
-        sentences = self._joined(clauses)
+        sentences = self._joined(self._related(clauses, entity) if entity else clauses)
         for attribute in compared[:1]:
             other = self._new_sibling(entity, entities)
             noun = rng.choice(attribute.nouns)
@@ -230,11 +239,33 @@ class DocumentSource:
         )
         return capitalised(clause)
 
+    def _related(self, clauses: list[str], entity: str) -> list[str]:
+        """Some neighbouring clauses about the thing as one, the first of them as a relative clause."""
+        opening = f"{capitalised(entity)} "
+        merged: list[str] = []
+        for clause in clauses:
+            before = merged[-1] if merged else ""
+            both = before.startswith(opening) and clause.startswith(opening) and ", which " not in before
+            if both and clause[len(opening)].isalpha() and before[len(opening)].isalpha() and self.rng.random() < 0.5:
+                merged[-1] = f"{opening[:-1]}, which {before[len(opening) :]}, {clause[len(opening) :]}"
+            else:
+                merged.append(clause)
+        return merged
+
     def _joined(self, clauses: list[str]) -> list[str]:
         rng = self.rng
         sentences, i = [], 0
         while i < len(clauses):
-            if i + 1 < len(clauses) and rng.random() < 0.3:
+            if i + 2 < len(clauses) and rng.random() < 0.12:
+                chain = rng.choice(_CHAINS)
+                first, *others = clauses[i : i + 3]
+                parts = {"b": _lowered(others[0]), "c": _lowered(others[1])}
+                parts["a"] = first if chain.startswith("{a}") else _lowered(first)
+                for mark in "cba":
+                    chain = chain.replace("{" + mark + "}", parts[mark])
+                sentence = chain
+                i += 3
+            elif i + 1 < len(clauses) and rng.random() < 0.3:
                 sentence = rng.choice(_JOINTS).format(a="\0", b=_lowered(clauses[i + 1]))
                 first = clauses[i] if sentence.startswith("\0") else _lowered(clauses[i])
                 sentence = sentence.replace("\0", first)

@@ -11,9 +11,11 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from lm.pocket.conversations import ConversationSource
+from lm.pocket.neighbours import word_neighbours
 from lm.pocket.real_text import read_real_text
 
 N_WORDS = 8
@@ -63,6 +65,7 @@ def main() -> None:
     parser.add_argument("--conversations", type=int, default=20_000, help="generated conversations to compare with")
     arguments = parser.parse_args()
     real = read_real_text(arguments.text)
+    real = replace(real, neighbours=word_neighbours(real.open_words))
     trained: set[tuple[str, ...]] = set()
     for _, text in real.paragraphs:
         trained |= runs(text)
@@ -71,8 +74,8 @@ def main() -> None:
         for question, _ in context.questions:
             trained |= runs(question)
     source = ConversationSource(4711, real)
-    for _ in range(arguments.conversations):
-        for _, text in source.conversation(1, 250):
+    for i in range(arguments.conversations):
+        for _, text in source.conversation(1 + i % 2, 250):
             trained |= runs(text)
     for folder in sorted(path for path in arguments.datasets.iterdir() if path.is_dir()):
         n_compared, hits = shared(dataset_texts(folder), trained)

@@ -48,12 +48,18 @@ class Fact:
 
 @dataclass
 class Passage:
-    """A text with what it answers and what it looks as if it answered."""
+    """A text with what it answers (`facts`) and what it looks as if it answered.
+
+    Attributes:
+        absent: questions about its thing that it never answered.
+        withheld: questions it answered before a sentence was taken out, see `twins.py`.
+    """
 
     title: str
     text: str
     facts: list[Fact] = field(default_factory=list)
     absent: list[Fact] = field(default_factory=list)
+    withheld: list[Fact] = field(default_factory=list)
 
     @property
     def titled_text(self) -> str:

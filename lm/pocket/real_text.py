@@ -6,9 +6,11 @@ import random
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from lm.pocket.neighbours import Neighbours
 
 SOURCES = ("squadshifts_new_wiki", "squad_dev_v1.1", "squad_dev_v2.0_unanswerable")
 """The question-answering rows that may be used: text of Wikipedia, CC BY-SA."""
@@ -53,6 +55,7 @@ class RealText:
     paragraphs: tuple[tuple[str, str], ...]
     """(title, text)"""
     contexts: tuple[Context, ...]
+    neighbours: Neighbours = field(default_factory=dict)
 
     @property
     def sentences(self) -> list[str]:

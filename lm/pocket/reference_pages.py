@@ -16,6 +16,9 @@ _CONTRASTS = (
     "While {o} has {b} as its {n}, {e} has {a}.|The {n} differs: {a} for {e}, {b} for {o}."
 ).split("|")
 _SECOND_HALVES = ("; for {o} it is {b}", ", while {o} has {b}", " ({o}: {b})", ", but {o} {b}", "; {o}, {b}")
+_LINEUP_TITLES = (
+    "The range at a glance|Technical data|Which one is which|Overview|Data sheet|All versions|Comparison|Sizes"
+).split("|")
 _STATES = (
     "blocked|jammed|worn|missing|too hot|loose|not closed|not seated|open|full|empty|cracked|wet|dirty|disconnected|"
     "frozen|overloaded|out of balance|misaligned|not found|expired|locked|low|faulty"
@@ -67,6 +70,48 @@ class ReferencePages:
         else:
             passage.text = rng.choice((" ", " ", "\n", "\n\n")).join(cells[0] for cells in lines)
         return passage
+
+    def lineup(self, entities: Sequence[str], attributes: Sequence[Attribute], n_words: int) -> Passage:
+        """Several siblings in one table or list; a cell may be empty, and then the question has no answer."""
+        rng = self.rng
+        stated = attributes[: max(1, n_words // (5 * len(entities)))]
+        nouns = [rng.choice(attribute.nouns) for attribute in stated]
+        passage = Passage(rng.choice(_LINEUP_TITLES), "")
+        rows: list[list[str]] = []
+        empty = rng.choice(("-", "–", "n/a", "not given", ""))
+        for entity in entities:
+            cells = [capitalised(entity.removeprefix("the "))]
+            for attribute in stated:
+                asking = self._asking(attribute, entity)
+                if rng.random() < 0.1:
+                    cells.append(empty)
+                    passage.withheld.append(Fact(asking, ABSTENTION, (entity, attribute.key)))
+                else:
+                    cells.append(self.values.value(attribute.kind, attribute.about))
+                    passage.facts.append(Fact(asking, cells[-1], (entity, attribute.key)))
+            rows.append(cells)
+        passage.text = self._laid_out([["", *map(capitalised, nouns)], *rows], nouns)
+        return passage
+
+    def _laid_out(self, table: list[list[str]], nouns: Sequence[str]) -> str:
+        """Rows by thing or by property, with a rule below the head or without; or one line of named values a thing."""
+        rng = self.rng
+        layout = rng.random()
+        if layout < 0.35:
+            named = rng.choice(("{n} {v}", "{n}: {v}", "{v} ({n})", "{n} = {v}"))
+            told = ([named.format(n=n, v=v) for n, v in zip(nouns, row[1:], strict=True) if v] for row in table[1:])
+            sign = rng.choice(("", "- ", "* "))
+            joint = rng.choice((", ", "; "))
+            return "\n".join(
+                f"{sign}{row[0]}: {joint.join(cells)}." for row, cells in zip(table[1:], told, strict=True)
+            )
+        if layout < 0.6:
+            table = [list(column) for column in zip(*table, strict=True)]
+        if rng.random() < 0.5:
+            lines = ["| " + " | ".join(row) + " |" for row in table]
+            return "\n".join([lines[0], "|" + " --- |" * len(table[0]), *lines[1:]])
+        gap = rng.choice((" | ", "\t", "   "))
+        return "\n".join(gap.join(row) for row in table)
 
     def codes(self, entity: str, codes: Sequence[str], n_words: int) -> Passage:
         """A list of codes and what they mean; sibling things use the same codes for other matters."""

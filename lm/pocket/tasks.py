@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 
 from lm.pocket import vocabulary as words_of
-from lm.pocket.attributes import AttributeSource
+from lm.pocket.attributes import Attribute, AttributeSource
 from lm.pocket.documents import DocumentSource
 from lm.pocket.passages import ABSTENTION, capitalised, question_about
 from lm.pocket.values import KINDS_OF_VALUE, Values
@@ -25,18 +25,40 @@ class TaskSource:
         self.rng, self.values, self.attributes, self.documents = rng, values, attributes, documents
 
     def labels(self, n_messages: int) -> list[Turn]:
-        """Messages sorted into labels, by the labels' meaning or by the worked examples that come first."""
+        """Messages sorted into labels, by the labels' meaning or by the worked examples that come first.
+
+        The labels are listed at the start, or only shown: then the first messages have each of them once.
+        """
         rng = self.rng
         chosen = rng.sample(sorted(words_of.THEMES), rng.randint(2, min(8, len(words_of.THEMES))))
         arbitrary = rng.random() < 0.35
         names = {theme: self._label_name(theme, arbitrary) for theme in chosen}
         phrases = {theme: list(words_of.THEMES[theme]) for theme in chosen}
-        if rng.random() < 0.3:
+        draw = rng.random()
+        if draw < 0.15:
             names = {self._label_name("", True): "" for _ in range(rng.randint(2, 6))}
             names = {name: name for name in names}
             phrases = {name: [*rng.sample(list(self.values.open_words), 3), name.replace("_", " ")] for name in names}
+        elif draw < 0.65 and self.values.neighbours:
+            phrases = self._open_themes(rng.randint(2, 9))
+            names = {theme: self._label_name(theme, arbitrary) for theme in phrases}
+        if len(set(names.values())) < len(names):
+            names = {theme: self.values.code() for theme in names}
         head = self._label_instruction(names, phrases)
         return self._sorted(head, names, phrases, n_messages)
+
+    def _open_themes(self, n: int) -> dict[str, list[str]]:
+        """Up to `n` words, each with words of related meaning; no word belongs to two of them."""
+        themes: dict[str, list[str]] = {}
+        used: set[str] = set()
+        for theme in self.rng.sample(self.values.words_with_neighbours, min(n, len(self.values.neighbours))):
+            close = [word for word in self.values.neighbours[theme] if word not in used]
+            if len(close) > 2 and theme not in used:
+                themes[theme] = close
+                used |= {theme, *close}
+        if len(themes) < 2:
+            return {theme: list(words_of.THEMES[theme]) for theme in self.rng.sample(sorted(words_of.THEMES), 2)}
+        return themes
 
     def _label_name(self, theme: str, arbitrary: bool) -> str:
         rng = self.rng
@@ -76,10 +98,16 @@ class TaskSource:
         rng = self.rng
         key = rng.choice(("Message: ", "Question: ", "Question: ", "Text: ", ""))
         turns: list[Turn] = []
+        themes = rng.sample(sorted(names), len(names))
+        only_shown = n_messages >= 2 * len(names) and rng.random() < 0.3
+        if only_shown:
+            head = rng.choice(("Do as in the examples.", "Which label belongs to each text?", "Sort these."))
+        bare = rng.random() < 0.3
         for i in range(n_messages):
-            theme = rng.choice(sorted(names))
+            theme = themes[i] if only_shown and i < len(themes) else rng.choice(themes)
             said, also = rng.choice(phrases[theme]), rng.choice(phrases[theme])
-            message = capitalised(rng.choice(words_of.MESSAGES).replace("{w}", said).replace("{x}", also))
+            pattern = rng.choice(("{w}", "{w}, {x}", "{x} {w}")) if bare else rng.choice(words_of.MESSAGES)
+            message = capitalised(pattern.replace("{w}", said).replace("{x}", also))
             turns += _exchange((f"{head}\n\n" if i == 0 else "") + key + message, names[theme])
         return turns
 
@@ -95,24 +123,34 @@ class TaskSource:
                 "Read the text and fill these fields in JSON: {0}.\n\n{1}",
             )
         )
-        for _ in range(n_records):
+        fields = [self.attributes.of_thing() for _ in range(rng.randint(2, 7))]
+        same_fields = rng.random() < 0.5
+        for i in range(n_records):
             passage = self.documents.family(1, rng.randint(12, 40))[0]
-            stated = self.record_of(rng.randint(2, 4))
-            keys = [key for key, _, _ in stated]
-            answer = json.dumps({key: value for key, value, _ in stated}, ensure_ascii=False)
+            if not same_fields:
+                fields = [self.attributes.of_thing() for _ in range(rng.randint(2, 7))]
+            stated = self.record_of(fields)
+            record: dict[str, str | None] = {key: value for key, value, _ in stated}
             sentences = [sentence for _, _, sentence in stated]
+            if rng.random() < 0.3:
+                missing = rng.randrange(len(stated))
+                record[stated[missing][0]] = None
+                del sentences[missing]
             rng.shuffle(sentences)
             text = " ".join([*sentences[:1], *passage.text.split("\n")[:1], *sentences[1:]])
-            turns += _exchange(pattern.format(", ".join(keys), text), answer)
+            if same_fields and i:
+                asked = text if "{1}" in pattern[-4:] else f"Text: {text}"
+            else:
+                asked = pattern.format(", ".join(record), text)
+            turns += _exchange(asked, json.dumps(record, ensure_ascii=False))
         return turns
 
-    def record_of(self, n_fields: int) -> list[tuple[str, str, str]]:
-        """(key, value, sentence that states it) of one invented thing."""
+    def record_of(self, attributes: Sequence[Attribute]) -> list[tuple[str, str, str]]:
+        """(key, value, sentence that states it) of one invented thing; attributes of one name give one key."""
         entity = self.values.entity()
         fields: dict[str, tuple[str, str, str]] = {}
-        while len(fields) < n_fields:
-            attribute = self.attributes.of_thing()
-            value = self.values.value(attribute.kind)
+        for attribute in attributes:
+            value = self.values.value(attribute.kind, attribute.about)
             key = attribute.nouns[0].replace(" ", "_")
             patterns = attribute.statements or (f"The {attribute.nouns[0]} of {{e}} is {{v}}",)
             said = self.rng.choice(patterns).replace("{e}", entity).replace("{v}", value)

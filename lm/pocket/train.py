@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from transformers import Lfm2Config, Lfm2ForCausalLM, PreTrainedTokenizerFast
 
 from lm.pocket.conversations import ConversationSource
+from lm.pocket.neighbours import word_neighbours
 from lm.pocket.optimizer import MuonAdamW
 from lm.pocket.packing import ANSWER, CONTEXT, BatchStream, Packer
 from lm.pocket.real_text import RealText, read_contexts, read_real_text
@@ -152,7 +153,7 @@ def validation_rows(packer: Packer, validation: RealText, n: int = 48) -> dict[s
 
 
 def rate_at(step: int, done: float, recipe: Recipe) -> float:
-    """Factor on all rates: linear warm-up, plateau, linear fall to zero at `done` = 1."""
+    """Factor on all rates: linear warm-up, plateau, linear fall to zero at `done` = 1; `step` from the (re)start on."""
     return min(1.0, (step + 1) / recipe.warmup_steps) * min(1.0, max(0.01, (1 - done) / recipe.decay))
 
 
@@ -172,7 +173,7 @@ def train(
     recipe: Recipe,
     minutes: float,
     seed: int = 0,
-    save_every_s: float = 300.0,
+    save_every_s: float = 480.0,
     resume: bool = False,
     max_steps: int | None = None,
 ) -> Path:
@@ -191,6 +192,8 @@ def train(
     torch.manual_seed(seed)
     out.mkdir(parents=True, exist_ok=True)
     real = read_real_text(text)
+    if recipe.semantic:
+        real = replace(real, neighbours=word_neighbours(real.open_words))
     tokenizer = _tokenizer(out / "tokenizer", real, recipe)
     tokenizer_file = out / "tokenizer" / "tokenizer.json"
     model: Any = build_model(recipe)
@@ -208,7 +211,7 @@ def train(
     body = torch.compile(model.model, dynamic=False) if recipe.compiled else model.model
     # A resumed run draws new conversations instead of those it has seen.
     stream = BatchStream(tokenizer_file, seed * 1_000_003 + step + 1, real, recipe.row_tokens, recipe.batch_tokens)
-    validation = RealText(real.paragraphs, tuple(read_contexts(text / "validation.jsonl.gz")))
+    validation = replace(real, contexts=tuple(read_contexts(text / "validation.jsonl.gz")))
     questions = validation_rows(Packer(tokenizer_file, seed + 987_654, real), validation)
 
     def say(line: str) -> None:
@@ -231,7 +234,7 @@ def train(
         say(f"saved {name} step {step} tokens {n_tokens / 1e6:.2f}M {spent():.0f}s {scores}")
         return out / name
 
-    started = time.monotonic() - spent_s
+    started, first_step = time.monotonic() - spent_s, step
 
     def spent() -> float:
         return time.monotonic() - started
@@ -244,7 +247,7 @@ def train(
             ids, classes = (torch.from_numpy(rows).long() for rows in stream.next(stage))
             loss, answer_loss = loss_of(model, body, ids, classes, recipe.context_weight)
             loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step(rate_at(step, done, recipe))
+            optimizer.step(rate_at(step - first_step, done, recipe))
             step += 1
             n_tokens += classes[:, 1:].numel()
             recent.append(answer_loss)

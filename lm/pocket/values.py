@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 
 from lm.pocket import vocabulary as words_of
+from lm.pocket.neighbours import Neighbours
 
 KINDS_OF_VALUE = tuple(words_of.NOUNS)
 
@@ -22,11 +23,18 @@ class Values:
     Args:
         rng: source of all randomness.
         open_words: plain nouns and other words of real text, so that no value list is closed.
+        neighbours: words of nearly the same meaning for some of them.
     """
 
-    def __init__(self, rng: random.Random, open_words: Sequence[str]) -> None:
+    def __init__(self, rng: random.Random, open_words: Sequence[str], neighbours: Neighbours | None = None) -> None:
         self.rng = rng
         self.open_words = open_words
+        self.neighbours = neighbours or {}
+        self.words_with_neighbours = sorted(self.neighbours)
+
+    def related(self, word: str) -> str:
+        """One of the word's neighbours, or the word itself if it has none."""
+        return self.rng.choice(self.neighbours.get(word, (word,)))
 
     def name(self) -> str:
         """A pronounceable capitalised name of one to three syllables."""
