@@ -11,11 +11,24 @@ class ServiceSettings:
     Attributes:
         host: Address the API listens at.
         n_jobs: Comparisons that this process works on at the same time.
+        max_queued: Comparisons that may wait; another one is refused with 429.
+        max_body_bytes: Of a request that is no upload. max_upload_bytes: of an upload, as sent.
+        max_dataset_bytes: Of an upload, unpacked. max_dataset_files: files in it.
+        request_timeout_s: Longest that handling a request may take; streams have their own.
+        longest_wait_s: Most that `wait_s` can be. event_stream_s: after so long a stream ends, to be resumed.
     """
 
     host: str = "127.0.0.1"
     port: int = 8000
     n_jobs: int = 1
+    max_queued: int = 100
+    max_body_bytes: int = 2 * 2**20
+    max_upload_bytes: int = 256 * 2**20
+    max_dataset_bytes: int = 512 * 2**20
+    max_dataset_files: int = 10_000
+    request_timeout_s: float = 300.0
+    longest_wait_s: float = 60.0
+    event_stream_s: float = 3600.0
 
     @property
     def is_local(self) -> bool:

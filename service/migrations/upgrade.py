@@ -1,9 +1,10 @@
 """Bringing a database to the form that this version reads and writes."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, inspect, text
 
 from lm.errors import ConfigError
 from service.database import writing
@@ -40,3 +41,18 @@ def migrate(engine: Engine) -> None:
                 f"the tables in {engine.url.render_as_string(hide_password=True)} were made by another version of this "
                 f"program ({error}); install that version, or name another database or data directory"
             ) from error
+
+
+def is_current(engine: Engine) -> bool:
+    """Whether the database has the tables of this version."""
+    if not inspect(engine).has_table("alembic_version"):
+        return False
+    with engine.connect() as connection:
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == _newest_step()
+
+
+@cache
+def _newest_step() -> str | None:
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory(str(FOLDER)).get_current_head()

@@ -1,0 +1,111 @@
+"""The API: every route under one roof, with the same limits, errors and logs."""
+
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.telemetry import TelemetryConfig
+from starlette.types import Scope
+
+from service.api.auth import RateLimits
+from service.api.errors import DOCUMENTED, PROBLEM_MEDIA_TYPE, add_error_handlers
+from service.api.limits import BodyLimits, Deadline
+from service.api.metrics import Metrics
+from service.api.request_log import RequestLog
+from service.api.routes import ROUTERS
+from service.api.schemas import ProblemDetails
+from service.context import ServiceContext
+
+_UPLOADS = frozenset({"/v1/datasets", "/v1/datasets/validate"})
+_SILENT: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+
+
+def create_app(context: ServiceContext) -> FastAPI:
+    """The application of one process."""
+    metrics = Metrics(context.engine)
+    settings = context.settings
+    app = FastAPI(
+        title="Tuning Fork",
+        version=version("tuning-fork"),
+        description="Measures prompting, RAG and fine-tuning on your own data, and says what to ship and why.",
+        # The pages of both load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry=_SILENT,
+    )
+    app.state.context = context
+    app.state.metrics = metrics
+    app.state.rate_limits = RateLimits()
+    add_error_handlers(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    # The last one added is the first one asked.
+    app.add_middleware(Deadline, seconds=settings.request_timeout_s, is_unlimited=_is_stream)
+    app.add_middleware(
+        BodyLimits,
+        max_body_bytes=settings.max_body_bytes,
+        max_upload_bytes=settings.max_upload_bytes,
+        is_upload=_is_upload,
+    )
+    app.add_middleware(RequestLog, metrics=metrics)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _is_upload(scope: Scope) -> bool:
+    return scope["method"] == "POST" and scope["path"] in _UPLOADS
+
+
+def _is_stream(scope: Scope) -> bool:
+    """Event streams end by themselves, uploads are as slow as their line; answers may stream for long, too."""
+    path = scope["path"]
+    return _is_upload(scope) or path.endswith(("/events", "/answers", "/chat/completions"))
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """The description of the API, with every failure in it."""
+    if app.openapi_schema:
+        return app.openapi_schema
+    description = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        separate_input_output_schemas=True,
+    )
+    schemas = description.setdefault("components", {}).setdefault("schemas", {})
+    problem = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+    schemas |= problem.pop("$defs", {}) | {"ProblemDetails": problem}
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    content = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
+    for path in description["paths"].values():
+        for operation in path.values():
+            for status in DOCUMENTED:
+                operation["responses"][str(status)] = {"description": _MEANINGS[status], "content": content}
+    app.openapi_schema = description
+    return description
+
+
+_MEANINGS = {
+    400: "The request cannot be read.",
+    401: "A key is needed, or the one given is unknown or revoked.",
+    403: "The key's scope is too narrow, or the caller is a page of another site.",
+    404: "There is no such thing.",
+    409: "Its state does not allow this.",
+    411: "The length of the body is needed.",
+    413: "The body is too large.",
+    415: "The body is of a type that is not taken here.",
+    422: "A value is wrong; the body says which, and what to do.",
+    429: "Too many requests, or too many comparisons wait; Retry-After says when to try again.",
+    500: "A defect of the service; the request id leads to it in the logs.",
+    503: "It took too long, or the service is not ready.",
+}

@@ -1,0 +1,148 @@
+"""Who calls, and what they may do."""
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from service.api.errors import Problem
+from service.api_keys import ApiKey, any_key, find_key
+from service.context import ServiceContext
+from service.scope import Scope
+
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_bearer = HTTPBearer(auto_error=False, description="A key made by `tuningfork keys create`.")
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who calls.
+
+    Attributes:
+        id: Of the key, or "local" for who sits at the machine of a service without keys.
+    """
+
+    id: str
+    scope: Scope
+
+
+class RateLimits:
+    """One bucket of tokens a key: a minute's worth at most, refilled steadily. Counts in this process alone."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._buckets: dict[str, tuple[float, float]] = {}
+
+    def wait_s(self, key: ApiKey) -> int:
+        """Takes one request off a key's allowance; 0, or seconds to wait where nothing is left."""
+        if key.requests_per_minute is None:
+            return 0
+        per_second = key.requests_per_minute / 60
+        with self._lock:
+            now = self._clock()
+            tokens, at = self._buckets.get(key.id, (float(key.requests_per_minute), now))
+            tokens = min(float(key.requests_per_minute), tokens + (now - at) * per_second)
+            if tokens >= 1:
+                self._buckets[key.id] = (tokens - 1, now)
+                return 0
+            self._buckets[key.id] = (tokens, now)
+        return math.ceil((1 - tokens) / per_second)
+
+
+def get_context(request: Request) -> ServiceContext:
+    """What `create_app` was given."""
+    context: ServiceContext = request.app.state.context
+    return context
+
+
+Context = Annotated[ServiceContext, Depends(get_context)]
+
+
+def require(scope: Scope) -> Callable[..., Principal]:
+    """A dependency that lets through who may do that much.
+
+    Without any key ever made, a service on loopback belongs to who sits at its machine: direct calls from there are let
+    through, those that a web page of elsewhere could have caused are not.
+    """
+
+    def authorise(
+        request: Request,
+        context: Context,
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    ) -> Principal:
+        with context.engine.connect() as connection:
+            key = find_key(connection, credentials.credentials) if credentials else None
+            is_local = key is None and context.settings.is_local and not any_key(connection)
+        if key is not None:
+            principal = Principal(key.id, key.scope)
+            if wait_s := request.app.state.rate_limits.wait_s(key):
+                raise Problem(
+                    429,
+                    "Too many requests",
+                    f"the key {key.name!r} may ask {key.requests_per_minute} times a minute; wait {wait_s} s",
+                    retry_after_s=wait_s,
+                )
+        elif is_local and _is_direct_local(request):
+            _refuse_foreign_page(request)
+            principal = Principal("local", Scope.ADMIN)
+        else:
+            raise _unauthorised(credentials is not None)
+        if not principal.scope.includes(scope):
+            raise Problem(
+                403,
+                "Scope too narrow",
+                f"this takes a key with the scope {scope}; yours has {principal.scope}. Ask for one, or make one with "
+                "`tuningfork keys create`",
+            )
+        request.scope.setdefault("state", {})["principal"] = principal.id
+        return principal
+
+    return authorise
+
+
+def _unauthorised(was_given: bool) -> Problem:
+    what = "the key is unknown or revoked" if was_given else "no key was given"
+    problem = Problem(
+        401,
+        "Key needed",
+        f"{what}; send `Authorization: Bearer tf_...` with one made by `tuningfork keys create`",
+    )
+    problem.headers["WWW-Authenticate"] = "Bearer"
+    return problem
+
+
+def _is_direct_local(request: Request) -> bool:
+    """Whether the caller is a process of this machine, not somebody behind a proxy on it."""
+    if any(name in request.headers for name in _FORWARDED) or request.client is None:
+        return False
+    try:
+        return ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False
+
+
+def _refuse_foreign_page(request: Request) -> None:
+    """A browser on this machine may be made to call us by any page it shows: by a rebound name, or a plain form."""
+    host = request.headers.get("host", "").lower()
+    if _without_port(host) not in _LOCAL_NAMES:
+        raise Problem(
+            403,
+            "Host not allowed",
+            "without keys only http://localhost and http://127.0.0.1 are served; use one of them",
+        )
+    origin = request.headers.get("origin")
+    if request.headers.get("sec-fetch-site") == "cross-site" or (origin and urlsplit(origin).netloc.lower() != host):
+        raise Problem(403, "Origin not allowed", "pages of other sites may not call a service without keys; make a key")
+
+
+def _without_port(host: str) -> str:
+    return host[: host.index("]") + 1] if host.startswith("[") and "]" in host else host.partition(":")[0]

@@ -1,0 +1,143 @@
+"""Every failure as problem details (RFC 9457): what failed and what to do, never a traceback."""
+
+import http
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from advisor.dataset_files import Problem as FileProblem
+from advisor.errors import DatasetError
+from lm.errors import ConfigError, TuningForkError
+from service.api.schemas import DatasetProblem, FieldError, ProblemDetails
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+DOCUMENTED = (400, 401, 403, 404, 409, 411, 413, 415, 422, 429, 500, 503)
+MAX_ERRORS = 50
+
+
+class Problem(Exception):  # noqa: N818 - what RFC 9457 calls it
+    """A request that cannot be served.
+
+    Args:
+        title: The kind of problem, the same for all of a kind.
+        detail: What failed and what to do.
+        retry_after_s: When to try again, for 429 and 503.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        detail: str,
+        *,
+        retry_after_s: int | None = None,
+        problems: Sequence[FileProblem] = (),
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.headers = {} if retry_after_s is None else {"Retry-After": str(max(1, retry_after_s))}
+        self.problems = tuple(problems)
+
+
+def not_found(what: str, name: str) -> Problem:
+    """404: there is no such thing."""
+    return Problem(404, f"No such {what}", f"there is no {what} {name!r}; list what there is and mend the name")
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Turn every exception of a handler into problem details."""
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(TuningForkError, _tuning_fork_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+
+
+def problem_response(
+    request_id: str,
+    status: int,
+    title: str,
+    detail: str,
+    *,
+    headers: dict[str, str] | None = None,
+    errors: Sequence[FieldError] = (),
+    problems: Sequence[FileProblem] = (),
+) -> Response:
+    """The response that carries a problem."""
+    body = ProblemDetails(
+        type=f"urn:tuning-fork:problem:{re.sub('[^a-z0-9]+', '-', title.lower()).strip('-')}",
+        title=title,
+        status=status,
+        detail=writable(detail),
+        request_id=request_id,
+        errors=list(errors),
+        problems=[DatasetProblem(file=writable(p.file), line=p.line, message=writable(p.message)) for p in problems],
+    )
+    return Response(body.model_dump_json(), status, headers=headers, media_type=PROBLEM_MEDIA_TYPE)
+
+
+def writable(text: str) -> str:
+    """Text that UTF-8 can hold: half characters a caller sent are written out."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def request_id_of(request: Request) -> str:
+    """The id under which a request is logged."""
+    return str(request.scope.get("state", {}).get("request_id", ""))
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return problem_response(
+        request_id_of(request),
+        error.status,
+        error.title,
+        error.detail,
+        headers=error.headers,
+        problems=error.problems,
+    )
+
+
+async def _tuning_fork_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, DatasetError):
+        title = "Unfit data set"
+    else:
+        title = "Unfit settings" if isinstance(error, ConfigError) else "Cannot be done"
+    return problem_response(request_id_of(request), 422, title, str(error))
+
+
+async def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    found = [_field_error(one) for one in error.errors()[:MAX_ERRORS]]
+    detail = "; ".join(f"{one.where}: {one.message}" for one in found[:3])
+    more = len(error.errors()) - 3
+    detail = f"{detail}; and {more} more, see errors" if more > 0 else detail
+    return problem_response(request_id_of(request), 422, "Invalid request", detail, errors=found)
+
+
+def _field_error(error: dict[str, Any]) -> FieldError:
+    where = ".".join(str(part) for part in error["loc"])
+    message = "is unknown; remove it" if error["type"] == "extra_forbidden" else error["msg"]
+    if error["loc"][-1:] == ("trust_remote_code",):
+        message = "code that comes with a model is never run for a caller of the API; remove it"
+    return FieldError(where=writable(where)[:300], message=writable(message)[:500])
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    title = http.HTTPStatus(error.status_code).phrase
+    detail = error.detail if error.detail != title else _REMEDIES.get(error.status_code, title)
+    headers = dict(error.headers) if error.headers else None
+    return problem_response(request_id_of(request), error.status_code, title, detail, headers=headers)
+
+
+_REMEDIES = {
+    404: "there is no such address; GET /openapi.json lists all of them",
+    405: "this address does not take that method; the header Allow lists those it takes",
+}

@@ -1,0 +1,157 @@
+"""What is refused before a request is read: bodies too large or nested too deeply, requests that take too long."""
+
+import asyncio
+import re
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.errors import problem_response, request_id_of
+
+MAX_JSON_DEPTH = 64
+_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', flags=re.DOTALL)
+
+
+class BodyTooLargeError(Exception):
+    """More came than is taken."""
+
+
+class BodyLimits:
+    """Counts what comes in. Uploads pass on as a stream; other bodies are read whole, since JSON must be anyway."""
+
+    def __init__(
+        self, app: ASGIApp, *, max_body_bytes: int, max_upload_bytes: int, is_upload: Callable[[Scope], bool]
+    ) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+        self._max_upload_bytes = max_upload_bytes
+        self._is_upload = is_upload
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        is_upload = self._is_upload(scope)
+        limit = self._max_upload_bytes if is_upload else self._max_body_bytes
+        announced = request.headers.get("content-length", "0")
+        if not re.fullmatch(r"[0-9]{1,15}", announced) or int(announced) > limit:
+            await self._refuse(request, receive, send, limit)
+            return
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            counted = _counted(receive, limit)
+            if not is_upload:
+                body = await _read_whole(counted)
+                if _is_too_deep(body):
+                    detail = f"the body is nested more than {MAX_JSON_DEPTH} deep; flatten it"
+                    response = problem_response(request_id_of(request), 400, "Nested too deeply", detail)
+                    await response(scope, receive, send)
+                    return
+                counted = _replayed(body, receive)
+            await self._app(scope, counted, watch)
+        except BodyTooLargeError:
+            if started:
+                raise
+            await self._refuse(request, receive, send, limit)
+
+    async def _refuse(self, request: Request, receive: Receive, send: Send, limit: int) -> None:
+        detail = f"the body may have {limit} bytes at most here; send less, or a data set in parts of its own"
+        # The rest of the body is not read, so that the connection cannot be used again.
+        headers = {"Connection": "close"}
+        response = problem_response(request_id_of(request), 413, "Body too large", detail, headers=headers)
+        await response(request.scope, receive, send)
+
+
+class Deadline:
+    """Answers 503 where a handler takes too long. Handlers in threads run on to their end, which cannot be helped."""
+
+    def __init__(self, app: ASGIApp, *, seconds: float, is_unlimited: Callable[[Scope], bool]) -> None:
+        self._app = app
+        self._seconds = seconds
+        self._is_unlimited = is_unlimited
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request in time, or give up on it."""
+        if scope["type"] != "http" or self._is_unlimited(scope):
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._app(scope, receive, watch)
+        except TimeoutError:
+            if started:
+                raise
+            request = Request(scope)
+            detail = f"this took longer than {self._seconds:g} s and was given up; try again, or ask for less at a time"
+            headers = {"Retry-After": "10"}
+            response = problem_response(request_id_of(request), 503, "Took too long", detail, headers=headers)
+            await response(scope, receive, send)
+
+
+def _counted(receive: Receive, limit: int) -> Receive:
+    n_bytes = 0
+
+    async def receive_counted() -> Message:
+        nonlocal n_bytes
+        message = await receive()
+        n_bytes += len(message.get("body", b""))
+        if n_bytes > limit:
+            raise BodyTooLargeError
+        return message
+
+    return receive_counted
+
+
+async def _read_whole(receive: Receive) -> bytes:
+    parts = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            break
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            break
+    return b"".join(parts)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    was_given = False
+
+    async def receive_replayed() -> Message:
+        nonlocal was_given
+        if was_given:
+            return await receive()
+        was_given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive_replayed
+
+
+def _is_too_deep(body: bytes) -> bool:
+    if body.count(b"[") + body.count(b"{") <= MAX_JSON_DEPTH:
+        return False
+    depth = 0
+    for found in _STRUCTURE.finditer(body):
+        if found.group() in b"[{":
+            depth += 1
+            if depth > MAX_JSON_DEPTH:
+                return True
+        elif found.group() in b"]}":
+            depth -= 1
+    return False

@@ -1,0 +1,8 @@
+"""Every router of the API, in the order in which OpenAPI lists them."""
+
+from fastapi import APIRouter
+
+from service.api.routes.health import router as health
+from service.api.routes.keys import router as keys
+
+ROUTERS: tuple[APIRouter, ...] = (keys, health)

@@ -1,0 +1,47 @@
+"""Making, listing and revoking keys."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+
+from service.api.auth import Context, require
+from service.api.errors import not_found
+from service.api.schemas import ID_PATTERN, KeyCreated, KeyList, KeyRequest, KeyView
+from service.api_keys import ApiKey, create_key, list_keys, revoke_key
+from service.scope import Scope
+
+router = APIRouter(prefix="/v1/keys", tags=["keys"], dependencies=[Depends(require(Scope.ADMIN))])
+
+
+@router.post("", status_code=201)
+def create(body: KeyRequest, context: Context) -> KeyCreated:
+    """Make a key. Its secret is in this answer and nowhere else. From the first key on, every call needs one."""
+    key, secret = create_key(context.engine, body.name, body.scopes, requests_per_minute=body.requests_per_minute)
+    return KeyCreated(secret=secret, **view_key(key).model_dump())
+
+
+@router.get("")
+def list_all(context: Context) -> KeyList:
+    """All keys, revoked ones too."""
+    return KeyList(items=[view_key(key) for key in list_keys(context.engine)])
+
+
+@router.delete("/{key_id}")
+def revoke(key_id: Annotated[str, Path(pattern=ID_PATTERN)], context: Context) -> KeyView:
+    """Make a key open nothing from now on. Doing so twice changes nothing."""
+    key = revoke_key(context.engine, key_id)
+    if key is None:
+        raise not_found("key", key_id)
+    return view_key(key)
+
+
+def view_key(key: ApiKey) -> KeyView:
+    """A key without its secret."""
+    return KeyView(
+        id=key.id,
+        name=key.name,
+        scopes=list(key.scopes),
+        requests_per_minute=key.requests_per_minute,
+        created_at=key.created_at,
+        revoked_at=key.revoked_at,
+    )
