@@ -114,8 +114,9 @@ def test_weak_retrieval_is_told_with_what_the_right_documents_would_give() -> No
     ]
     finding = only(audit_arms(arms, DATASET, "exact_match"))
     assert finding.check == "retrieval floor"
-    assert "only 45% of questions (recall@5). With the right documents in the prompt it would score 50.0 points more" in (
-        finding.message
+    assert (
+        "only 45% of questions (recall@5). With the right documents in the prompt it would score 50.0 points more"
+        in (finding.message)
     )
 
 
