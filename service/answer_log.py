@@ -1,44 +1,33 @@
-"""Answers as they come, kept on disk block by block: what was acknowledged survives a kill."""
+"""Answers as they come, kept in the database block by block: what was acknowledged survives a kill."""
 
 import json
-import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+from sqlalchemy import Connection, delete, insert, select
 
 from advisor.answer import Answer
 from advisor.errors import EvaluationError
 from advisor.report.plain_data import from_plain, to_json, to_plain
-from service.data_directory import write_whole
+from service.database import patiently, writing
+from service.lease import Lease, Leases, pauses
+from service.stage_key import stage_key
+from service.tables import answer_blocks
 
 
 class AnswerLog:
-    """One arm's answers by question id, appended to a JSONL file.
+    """One arm's answers by question id, shared by all processes that work on them.
 
-    A line that cannot be read (torn by a kill, damaged later) is taken out: its questions count as not yet asked.
+    A block that cannot be read (damaged later) is taken out: its questions count as not yet asked.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, leases: Leases, stage: str) -> None:
+        self._leases = leases
+        self._stage = stage
         self._answers: dict[str, Answer] = {}
-        self._wall_s = 0.0
-        if not path.is_file():
-            return
-        data = path.read_bytes()
-        whole = b"".join(line + b"\n" for line in data.split(b"\n")[:-1] if self._read(line))
-        if whole != data:
-            write_whole(path, whole.decode("utf-8", "surrogatepass"))
-
-    def _read(self, line: bytes) -> bool:
-        """Take in one block; False where it is not one."""
-        try:
-            row = json.loads(line)
-            answers = {i: from_plain(Answer, raw) for i, raw in row["answers"].items()}
-            wall_s = float(row["wall_s"])
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, EvaluationError):
-            return False
-        self._answers |= answers
-        self._wall_s += wall_s
-        return True
+        self._wall_s: dict[str, float] = {}
+        self._claimed: dict[str, Lease] = {}
+        self._read()
 
     @property
     def answers(self) -> Mapping[str, Answer]:
@@ -47,16 +36,101 @@ class AnswerLog:
 
     @property
     def wall_s(self) -> float:
-        """Seconds spent answering, over all runs."""
-        return self._wall_s
+        """Seconds spent answering, over all runs and processes."""
+        return sum(self._wall_s.values())
+
+    def unanswered(self, blocks: Sequence[Sequence[str]], *, wait: bool = True) -> Iterator[Sequence[str]]:
+        """The blocks of question ids that are for this process to answer, each to be appended before the next is drawn.
+
+        Blocks that another process is at are left to it. With `wait` the iteration ends when every block has its
+        answers, its own or those of others; without, when no block is free.
+        """
+        waits = pauses()
+        while open_blocks := [ids for ids in blocks if not self._has(ids)]:
+            n_claimed = 0
+            for ids in open_blocks:
+                lease = self._leases.claim(self._unit(ids))
+                if lease is None:
+                    continue
+                # Whoever held it until now may have answered it.
+                self._read()
+                if self._has(ids):
+                    self._leases.give_up(lease)
+                    continue
+                self._claimed[lease.unit] = lease
+                n_claimed += 1
+                try:
+                    yield ids
+                finally:
+                    if unused := self._claimed.pop(lease.unit, None):
+                        self._leases.give_up(unused)
+            if not wait:
+                return
+            if n_claimed:
+                waits = pauses()
+            else:
+                self._leases.wait(next(waits))
+            self._read()
 
     def append(self, ids: Sequence[str], answers: Sequence[Answer], wall_s: float) -> None:
-        """Add a block; on return it is on disk."""
+        """Add a block; on return it is committed.
+
+        Raises:
+            LostLeaseError: another process took the block over, and nothing was written.
+        """
         block = dict(zip(ids, answers, strict=True))
-        row = {"wall_s": wall_s, "answers": {i: to_plain(answer) for i, answer in block.items()}}
-        with self._path.open("ab") as file:
-            file.write(to_json(row).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        row = {
+            "stage": self._stage,
+            "block": _name(ids),
+            "answers": to_json({i: to_plain(answer) for i, answer in block.items()}),
+            "wall_s": wall_s,
+            "created_at": time.time(),
+        }
+        unit = self._unit(ids)
+        lease = self._claimed.get(unit) or self._leases.wait_for(unit)
+
+        def write(connection: Connection) -> None:
+            connection.execute(insert(answer_blocks).values(row))
+
+        self._leases.write(lease, write, ends=True)
+        self._claimed.pop(unit, None)
         self._answers |= block
-        self._wall_s += wall_s
+        self._wall_s[_name(ids)] = wall_s
+
+    def _has(self, ids: Sequence[str]) -> bool:
+        return all(i in self._answers for i in ids)
+
+    def _unit(self, ids: Sequence[str]) -> str:
+        return f"block/{self._stage}/{_name(ids)}"
+
+    def _read(self) -> None:
+        """Take in the blocks that are new."""
+        known = select(answer_blocks.c.block, answer_blocks.c.answers, answer_blocks.c.wall_s).where(
+            answer_blocks.c.stage == self._stage, answer_blocks.c.block.not_in(list(self._wall_s))
+        )
+
+        def rows() -> list[tuple[str, str, float]]:
+            with self._leases.engine.connect() as connection:
+                return [(name, text, wall_s) for name, text, wall_s in connection.execute(known)]
+
+        for name, text, wall_s in patiently(rows):
+            try:
+                answers = {i: from_plain(Answer, raw) for i, raw in json.loads(text).items()}
+            except (ValueError, TypeError, AttributeError, RecursionError, EvaluationError):
+                self._take_out(name, text)
+                continue
+            self._answers |= answers
+            self._wall_s[name] = wall_s
+
+    def _take_out(self, name: str, text: str) -> None:
+        damaged = delete(answer_blocks).where(
+            answer_blocks.c.stage == self._stage,
+            answer_blocks.c.block == name,
+            answer_blocks.c.answers == text,
+        )
+        with writing(self._leases.engine) as connection:
+            connection.execute(damaged)
+
+
+def _name(ids: Sequence[str]) -> str:
+    return stage_key(list(ids))

@@ -1,18 +1,23 @@
 """Opening the database: SQLite in the data directory, or Postgres where `TUNING_FORK_DATABASE_URL` says so."""
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
 from lm.errors import ConfigError
 
 DATABASE_FILE = "tuning_fork.db"
 BUSY_TIMEOUT_S = 30
+OUTAGE_S = 120.0
+"""How long a restart of the database server may take before work is given up."""
+
+T = TypeVar("T")
 
 
 def database_url(root: Path) -> str:
@@ -68,3 +73,29 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """One transaction that will write: commits at the end, rolls back on an error, waits for other writers first."""
     with engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection, connection.begin():
         yield connection
+
+
+def patiently(
+    transaction: Callable[[], T], *, outage_s: float = OUTAGE_S, pause: Callable[[float], object] = time.sleep
+) -> T:
+    """Run a transaction again while the database server is away; it must bear being committed twice.
+
+    Raises:
+        OperationalError: the server did not come back in time, or something else is wrong with it.
+    """
+    gives_up_at = time.monotonic() + outage_s
+    pause_s = 0.1
+    while True:
+        try:
+            return transaction()
+        except DBAPIError as error:
+            if not is_outage(error) or time.monotonic() > gives_up_at:
+                raise
+        pause(pause_s)
+        pause_s = min(pause_s * 2, 5.0)
+
+
+def is_outage(error: DBAPIError) -> bool:
+    """Whether a server went away, which passes; a file that cannot be written does not."""
+    is_file = type(error.orig).__module__.startswith("sqlite3")
+    return error.connection_invalidated or (isinstance(error, OperationalError) and not is_file)

@@ -13,6 +13,8 @@ class Progress:
         arm: The arm it is for, "" where it serves all.
         done: Of `total` units (questions, training steps, documents).
         detail: A figure worth watching, e.g. the loss.
+        score: Mean of the first metric over the answers so far, where it needs no model.
+        key: Name of the stage whose results are in the database.
     """
 
     stage: str
@@ -20,6 +22,8 @@ class Progress:
     done: int
     total: int
     detail: str = ""
+    score: float | None = None
+    key: str = ""
 
 
 OnProgress = Callable[[Progress], None]

@@ -91,7 +91,7 @@ answer_blocks = Table(
     metadata,
     # Names arm and questions by the hash of all that decided the answers: comparisons share blocks.
     Column("stage", String(64), primary_key=True),
-    Column("first_question", String(256), primary_key=True),
+    Column("block", String(32), primary_key=True),  # hash of the question ids
     Column("answers", Text, nullable=False),  # JSON: {question id: answer}
     Column("wall_s", Double, nullable=False),
     Column("created_at", Double, nullable=False),

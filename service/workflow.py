@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -32,7 +32,9 @@ from service.data_directory import (
     DataDirectory,
     write_whole,
 )
-from service.measuring import measure_arms
+from service.lease import Leases
+from service.local_database import local_leases
+from service.measuring import ask_arms, score_arms
 from service.progress import OnProgress, Progress, silent
 from service.sampling import limit_dataset
 from service.settings import ComparisonSettings
@@ -76,9 +78,15 @@ def run_comparison(
     model_identity: str,
     *,
     on_progress: OnProgress = silent,
+    leases: Leases | None = None,
+    on_finished: Callable[[Path], None] = lambda folder: None,
 ) -> Comparison:
-    """Build, measure, decide, report. What is already on disk is not done again.
+    """Build, measure, decide, report. What was already measured is not done again.
 
+    Args:
+        leases: Of the database that holds the answers; left out, it is a file in the data directory, of which the
+            caller holds the lock.
+        on_finished: Given the folder with all reports, before another process may take up the same comparison.
     Raises:
         TuningForkError: with what to mend; answers given so far stay on disk, the same call goes on from them.
     """
@@ -89,40 +97,49 @@ def run_comparison(
     run_id = comparison_id(settings, dataset, model_identity, prices, answers)
     folder = directory.comparison(run_id)
     if finished := _read_finished(folder):
+        on_finished(folder)
         return finished
     metrics = metrics_for(dataset.card, has_embedder=True, has_judge=settings.judge is not None)
     findings = audit_dataset(dataset)
-    composition = compose(settings, directory, on_progress)
-    try:
-        measured, latencies = measure_arms(composition, dataset, directory, metrics, on_progress)
-        model = composition.model
-    finally:
-        composition.close()
-    findings += [finding for one in measured for finding in one.arm.findings]
-    arms_measured = decision_evidence(measured, latencies, metrics[0].name, settings)
-    inputs = DecisionInputs(prices, settings.traffic, settings.coverage, settings.margin, settings.values)
-    comparison = conclude_comparison(
-        settings, dataset, model, measured, latencies, metrics, findings, arms_measured, inputs, run_id
-    )
-    if answers is not None:
-        comparison = replace(comparison, prior_check=confront(prior(answers), comparison))
-    comparison = replace(comparison, wall_s=time.perf_counter() - started)
-    records = [record for one in measured for record in one.records]
-    results = "".join(record_line(record) + "\n" for record in records)
-    decision = record_decision(
-        comparison,
-        dataset,
-        arms_measured,
-        inputs,
-        settings=settings.resolved().to_json(),
-        model=model_identity,
-        results=results,
-        valid_days=settings.valid_days,
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / RECORDS_FILE, results)
-    write_whole(folder / DECISION_FILE, write_record(decision))
-    _write_reports(folder, settings, comparison, records, on_progress)
+    with ExitStack() as stack:
+        held = leases or stack.enter_context(local_leases(directory))
+        composition = compose(settings, directory, on_progress)
+        try:
+            measured = ask_arms(composition, dataset, held, metrics[0], on_progress)
+            # Whoever comes first measures the waits and writes the report; the others then find it.
+            stack.enter_context(held.hold(f"report/{run_id}"))
+            if finished := _read_finished(folder):
+                return finished
+            latencies = score_arms(measured, composition, dataset, directory, metrics, on_progress)
+            model = composition.model
+        finally:
+            composition.close()
+        findings += [finding for one in measured for finding in one.arm.findings]
+        arms_measured = decision_evidence(measured, latencies, metrics[0].name, settings)
+        inputs = DecisionInputs(prices, settings.traffic, settings.coverage, settings.margin, settings.values)
+        comparison = conclude_comparison(
+            settings, dataset, model, measured, latencies, metrics, findings, arms_measured, inputs, run_id
+        )
+        if answers is not None:
+            comparison = replace(comparison, prior_check=confront(prior(answers), comparison))
+        comparison = replace(comparison, wall_s=time.perf_counter() - started)
+        records = [record for one in measured for record in one.records]
+        results = "".join(record_line(record) + "\n" for record in records)
+        decision = record_decision(
+            comparison,
+            dataset,
+            arms_measured,
+            inputs,
+            settings=settings.resolved().to_json(),
+            model=model_identity,
+            results=results,
+            valid_days=settings.valid_days,
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / RECORDS_FILE, results)
+        write_whole(folder / DECISION_FILE, write_record(decision))
+        _write_reports(folder, settings, comparison, records, on_progress)
+        on_finished(folder)
     return comparison
 
 

@@ -1,5 +1,6 @@
 """Bringing a database to the form that this version reads and writes."""
 
+import threading
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from service.database import writing
 
 FOLDER = Path(__file__).parent
 _ADVISORY_LOCK = 0x74756E65
+_ONE_THREAD = threading.Lock()
 
 
 def migrate(engine: Engine) -> None:
@@ -30,7 +32,12 @@ def migrate(engine: Engine) -> None:
     def missing_steps(revision: Any, _: Any) -> Any:
         return script._upgrade_revs("head", revision)
 
-    with writing(engine) as connection, EnvironmentContext(Config(), script, fn=missing_steps) as environment:
+    with (
+        # The steps reach their connection through a variable of Alembic's module.
+        _ONE_THREAD,
+        writing(engine) as connection,
+        EnvironmentContext(Config(), script, fn=missing_steps) as environment,
+    ):
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
         environment.configure(connection=connection, transactional_ddl=True)

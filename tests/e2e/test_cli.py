@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ pytestmark = pytest.mark.slow
 TUNINGFORK = Path(sys.executable).with_name("tuningfork")
 BUNDLED = Path(__file__).resolve().parents[2] / "datasets" / "appliance-support"
 ARMS = ("base", "few-shot", "rag", "fine-tuned", "hybrid")
+N_ARMS = len(ARMS) + 2
 N_DOCUMENTS = 12
 N_QUESTIONS = {"train": 12, "validation": 4, "test": 24}
 DEADLINE_S = 300
@@ -70,10 +73,16 @@ class Workplace:
             _, err = process.communicate(timeout=DEADLINE_S)
         return process.returncode, err
 
-    def answer_logs(self) -> dict[str, int]:
-        """Name and modification time of each file with answers in it."""
-        folder = self.home / "stages" / "answers"
-        return {path.name: path.stat().st_mtime_ns for path in folder.glob("*.jsonl") if path.stat().st_size}
+    def answer_blocks(self) -> dict[tuple[str, str], tuple[float, str]]:
+        """When each block of answers was committed, and the answers, by stage and block."""
+        path = self.home / "tuning_fork.db"
+        if not path.exists():
+            return {}
+        with closing(sqlite3.connect(path, timeout=30)) as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'answer_blocks'").fetchall():
+                return {}
+            rows = connection.execute("SELECT stage, block, created_at, answers FROM answer_blocks").fetchall()
+        return {(stage, block): (created_at, answers) for stage, block, created_at, answers in rows}
 
     def report(self) -> Any:
         (path,) = self.home.glob("comparisons/*/report.json")
@@ -130,10 +139,11 @@ def test_all_arms_are_measured_and_the_tables_fit(finished: tuple[Workplace, str
 
 def test_the_same_command_again_shows_the_same_and_asks_nothing(finished: tuple[Workplace, str]) -> None:
     workplace, out = finished
-    before = workplace.answer_logs()
+    before = workplace.answer_blocks()
+    assert len(before) == N_ARMS
     again = workplace.run(*workplace.compare)
     assert again.strip() == verdict(out).strip()
-    assert workplace.answer_logs() == before
+    assert workplace.answer_blocks() == before
 
 
 def test_reports_come_in_every_format(finished: tuple[Workplace, str]) -> None:
@@ -161,16 +171,18 @@ def test_a_run_stopped_and_then_killed_goes_on_and_ends_like_one_that_was_not(
 ) -> None:
     whole, _ = finished
     workplace = Workplace(whole.dataset, tmp_path)
-    code, err = workplace.run_until(lambda: len(workplace.answer_logs()) >= 1, signal.SIGINT)
+    code, err = workplace.run_until(lambda: len(workplace.answer_blocks()) >= 1, signal.SIGINT)
     assert code == 130
     assert "the same command goes on from there" in err
     assert "Traceback" not in err
-    first = workplace.answer_logs()
-    assert workplace.run_until(lambda: len(workplace.answer_logs()) > len(first), signal.SIGKILL)[0] == -signal.SIGKILL
+    first = workplace.answer_blocks()
+    killed = workplace.run_until(lambda: len(workplace.answer_blocks()) > len(first), signal.SIGKILL)
+    assert killed[0] == -signal.SIGKILL
     assert not list(workplace.home.glob("comparisons/*/report.json"))
     workplace.run(*workplace.compare)
-    logs = workplace.answer_logs()
-    assert {name: logs[name] for name in first} == first
+    blocks = workplace.answer_blocks()
+    assert len(blocks) == N_ARMS
+    assert {name: blocks[name] for name in first} == first
     assert workplace.scored_answers() == whole.scored_answers()
     mine, theirs = workplace.report(), whole.report()
     for key in ("hashes", "differences", "dataset_hash"):

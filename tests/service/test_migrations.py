@@ -1,4 +1,6 @@
-import threading
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -9,6 +11,8 @@ from lm.errors import ConfigError
 from service.database import open_database, writing
 from service.migrations.upgrade import migrate
 from service.tables import metadata
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_steps_lead_to_the_tables_as_they_are_declared(engine: Engine) -> None:
@@ -25,24 +29,15 @@ def test_migrating_twice_changes_nothing(engine: Engine) -> None:
 
 
 def test_several_processes_may_migrate_at_once(database_url: str) -> None:
-    engines = [open_database(database_url) for _ in range(4)]
-    errors: list[Exception] = []
-
-    def run(engine: Engine) -> None:
-        try:
-            migrate(engine)
-        except Exception as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=run, args=(engine,)) for engine in engines]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
-    assert set(metadata.tables) < set(inspect(engines[0]).get_table_names())
-    for engine in engines:
-        engine.dispose()
+    program = (
+        "import sys; from service.database import open_database; from service.migrations.upgrade import migrate; "
+        "migrate(open_database(sys.argv[1]))"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", program, database_url], cwd=ROOT) for _ in range(3)]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
+    engine = open_database(database_url)
+    assert set(metadata.tables) < set(inspect(engine).get_table_names())
+    engine.dispose()
 
 
 def test_tables_of_a_later_version_are_left_alone(engine: Engine) -> None:

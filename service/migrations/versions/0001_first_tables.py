@@ -12,11 +12,11 @@ def upgrade() -> None:
     op.create_table(
         "answer_blocks",
         sa.Column("stage", sa.String(length=64), nullable=False),
-        sa.Column("first_question", sa.String(length=256), nullable=False),
+        sa.Column("block", sa.String(length=32), nullable=False),
         sa.Column("answers", sa.Text(), nullable=False),
         sa.Column("wall_s", sa.Double(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
-        sa.PrimaryKeyConstraint("stage", "first_question"),
+        sa.PrimaryKeyConstraint("stage", "block"),
     )
     op.create_table(
         "api_keys",
