@@ -7,6 +7,7 @@ the project lays them out. Rows on SQuAD-style validation contexts need `--text`
 import argparse
 import json
 import re
+import statistics
 import string
 import sys
 import time
@@ -33,16 +34,23 @@ from lm.pocket.passages import ABSTENTION
 from lm.pocket.real_text import read_contexts
 
 CHECKPOINT = Path(__file__).with_name("checkpoint")
+FEW_SHOT_ROW = "labels of unseen themes, gain of 12 worked examples over none, paired"
 
 
 @dataclass(frozen=True)
 class Skill:
-    """A measured row: `n_right` of `n` items, and the mean token F1 where answers are free text."""
+    """A measured row: `n_right` of `n` items.
+
+    Attributes:
+        f1: mean token F1 over answerable items; None if there are none.
+        answered: share of the answerable items with another reply than the abstention; None if there are none.
+    """
 
     name: str
     n_right: int
     n: int
     f1: float | None = None
+    answered: float | None = None
 
     @property
     def share(self) -> float:
@@ -119,18 +127,28 @@ def answers_to(
 
 
 def measure(name: str, items: Sequence[Item], model: Any, tokenizer: Any) -> Skill:
-    """Exact match, and token F1 over the answerable items."""
+    """Exact match, and over the answerable items token F1 and the share answered at all."""
     replies = answers_to(items, model, tokenizer)
-    right = [
-        any(normalised(reply) == normalised(answer) for answer in item.answers)
-        for reply, item in zip(replies, items, strict=True)
-    ]
-    scores = [
-        max(token_f1(reply, answer) for answer in item.answers)
-        for reply, item in zip(replies, items, strict=True)
-        if ABSTENTION not in item.answers
-    ]
-    return Skill(name, sum(right), len(items), sum(scores) / len(scores) if scores else None)
+    n_right = sum(is_right(reply, item) for reply, item in zip(replies, items, strict=True))
+    answerable = [(r, item) for r, item in zip(replies, items, strict=True) if ABSTENTION not in item.answers]
+    if not answerable:
+        return Skill(name, n_right, len(items))
+    f1 = sum(max(token_f1(reply, answer) for answer in item.answers) for reply, item in answerable)
+    n_answered = sum(normalised(reply) != normalised(ABSTENTION) for reply, _ in answerable)
+    return Skill(name, n_right, len(items), f1 / len(answerable), n_answered / len(answerable))
+
+
+def is_right(reply: str, item: Item) -> bool:
+    """Whether the reply equals one of the item's answers after normalisation."""
+    return any(normalised(reply) == normalised(answer) for answer in item.answers)
+
+
+def gain(fewer: Sequence[bool], more: Sequence[bool]) -> tuple[float, float, float]:
+    """Mean difference of paired outcomes, `more` less `fewer`, with its 95 % normal interval."""
+    differences = [float(b) - float(a) for a, b in zip(fewer, more, strict=True)]
+    mean = statistics.fmean(differences)
+    half = 1.959964 * statistics.stdev(differences) / len(differences) ** 0.5
+    return mean, mean - half, mean + half
 
 
 def skill_items(n: int, text: Path | None) -> dict[str, list[Item]]:
@@ -190,14 +208,22 @@ def main() -> None:
     n_parameters = sum(p.numel() for p in model.parameters())
     size = (arguments.checkpoint / "model.safetensors").stat().st_size
     write(f"{json.dumps({'checkpoint': str(arguments.checkpoint), 'parameters': n_parameters, 'bytes': size})}\n")
-    write("| skill | right | 95 % interval | token F1 | n |\n| --- | --- | --- | --- | --- |\n")
+    write("| skill | right | 95 % interval | token F1 | answered | n |\n| --- | --- | --- | --- | --- | --- |\n")
     for name, items in skill_items(arguments.n, arguments.text).items():
         if re.search(arguments.only, name):
             skill = measure(name, items, model, tokenizer)
             low, high = skill.interval
-            f1 = "" if skill.f1 is None else f"{skill.f1:.2f}"
-            write(f"| {name} | {skill.share:.2f} | {low:.2f}-{high:.2f} | {f1} | {skill.n} |\n")
+            f1, answered = ("" if share is None else f"{share:.2f}" for share in (skill.f1, skill.answered))
+            write(f"| {name} | {skill.share:.2f} | {low:.2f}-{high:.2f} | {f1} | {answered} | {skill.n} |\n")
             sys.stdout.flush()
+    if re.search(arguments.only, FEW_SHOT_ROW):
+        outcomes = []
+        for shots in (0, 12):
+            items = label_items(2 * arguments.n, shots)
+            replies = answers_to(items, model, tokenizer)
+            outcomes.append([is_right(reply, item) for reply, item in zip(replies, items, strict=True)])
+        mean, low, high = gain(*outcomes)
+        write(f"| {FEW_SHOT_ROW} | {mean:+.2f} | {low:+.2f} to {high:+.2f} | | | {2 * arguments.n} |\n")
     if arguments.speed:
         for batch_size in (1, 16):
             write(f"batch {batch_size}: {tokens_per_second(model, tokenizer, batch_size):.0f} new tokens/s\n")

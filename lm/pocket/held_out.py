@@ -3,7 +3,7 @@
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,7 +81,7 @@ class HeldOutSource:
             values = {a: self.values.value(a.kind) for a in stated}
             if i == target and answerable:
                 answer = values[asked]
-            passages.append(self._passage(entity, values, n_words))
+            passages.append(self.passage(entity, values, n_words))
         question = self.rng.choice(asked.questions).replace("{e}", entities[target])
         return Item((reading_turn(passages, capitalised(question)),), (answer,))
 
@@ -91,7 +91,8 @@ class HeldOutSource:
         kind = self.rng.choice(KINDS)
         return self.rng.choice((f"the {name} {kind}", f"{name}", f"the {kind} of {name}"))
 
-    def _passage(self, entity: str, values: dict[Attribute, str], n_words: int) -> str:
+    def passage(self, entity: str, values: Mapping[Attribute, str], n_words: int) -> str:
+        """A titled text of about `n_words` words that states each value in a sentence."""
         rng = self.rng
         sentences = []
         for attribute, value in values.items():
@@ -142,22 +143,31 @@ def closed_book_items(n: int, seed: int = 0) -> list[Item]:
 
 
 def label_items(n: int, n_examples: int, seed: int = 0) -> list[Item]:
-    """Messages to sort into four themes, after `n_examples` worked examples that use other phrases."""
+    """Messages to sort into four themes, after `n_examples` worked examples that use other phrases.
+
+    Item i asks for the same message whatever `n_examples` is, so that numbers of examples can be compared pairwise.
+    """
     themes = json.loads(WRITTEN.read_text(encoding="utf-8"))["themes"]
-    rng = random.Random(seed)
     items = []
-    for _ in range(n):
+    for i in range(n):
+        rng = random.Random(f"{seed} {i}")
         chosen = rng.sample(sorted(themes), 4)
         phrases = {label: rng.sample(themes[label], len(themes[label])) for label in chosen}
+        asked = rng.choice(chosen)
+        asked_message = _message(phrases[asked].pop(), rng)
         head = f"Sort each message into one of these labels: {', '.join(chosen)}.\n\n"
-        labels = [chosen[i % len(chosen)] for i in range(n_examples)]
+        labels = [chosen[k % len(chosen)] for k in range(n_examples)]
         rng.shuffle(labels)
+        shown = [(_message(phrases[label].pop(), rng), label) for label in labels]
         turns: list[tuple[str, str]] = []
-        for label in [*labels, rng.choice(chosen)]:
-            message = capitalised(rng.choice(_MESSAGES).replace("{w}", phrases[label].pop()))
+        for message, label in [*shown, (asked_message, asked)]:
             turns += [("user", f"{head if not turns else ''}Question: {message}"), ("assistant", label)]
         items.append(Item(tuple(turns[:-1]), (turns[-1][1],)))
     return items
+
+
+def _message(phrase: str, rng: random.Random) -> str:
+    return capitalised(rng.choice(_MESSAGES).replace("{w}", phrase))
 
 
 def _titled(document: dict[str, str]) -> str:

@@ -1,38 +1,119 @@
-"""Can the model be tuned? `python -m lm.pocket.tunability [--checkpoint FOLDER]`: LoRA on facts it cannot know.
+"""Can the model be tuned? `python -m lm.pocket.tunability [--checkpoint FOLDER] [--only REGEX] [--labels FILE]`.
 
-Facts about invented things (held-out attributes) are taught as question and answer in two wordings, then asked
-closed-book in a third. The base model must abstain; the tuned one should answer.
+LoRA (rank 16, all linear layers) on tasks that the base model cannot do:
+
+- facts about invented things (held-out attributes), taught as questions and answers without passages in two or four
+  wordings, then asked in another one;
+- messages sorted into labels, rows of a bundled data set: tuned on its train split, asked on its test split;
+- five values of a text as JSON, texts of held-out attributes.
 """
 
 import argparse
+import json
 import random
+import re
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from lm.pocket.evaluate import CHECKPOINT, answers_to, load, normalised
+from lm.pocket.evaluate import CHECKPOINT, answers_to, load, normalised, wilson
 from lm.pocket.held_out import HeldOutSource, Item, reading_turn
 from lm.pocket.passages import capitalised
 
+LABELS = Path("datasets/ticket-triage/questions.jsonl")
+_TAUGHT_WORDINGS = (0, 2, 3, 4)
+_ASKED_WORDING = 1
+
+Row = tuple[str, str]
+"""(user turn, answer)"""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Rows to tune on, and rows to ask afterwards.
+
+    Attributes:
+        max_new_tokens: length of the longest answers.
+        is_json: whether answers are objects, of which the share that is valid counts too.
+    """
+
+    name: str
+    taught: tuple[Row, ...]
+    asked: tuple[Row, ...]
+    epochs: int
+    rate: float = 3e-3
+    max_new_tokens: int = 24
+    is_json: bool = False
+
 
 def facts(n: int, seed: int = 0) -> list[tuple[list[str], str]]:
-    """(three wordings of a question, answer) about things with different names."""
+    """(five wordings of a question, answer) about things with different names."""
     source = HeldOutSource(seed)
     drawn: dict[tuple[str, str], tuple[list[str], str]] = {}
     while len(drawn) < n:
         attribute, entity = source.rng.choice(source.attributes), source.entity()
+        noun = attribute.nouns[0]
         wordings = [question.replace("{e}", entity) for question in attribute.questions[:2]]
-        wordings.append(f"Please tell me the {attribute.nouns[0]} of {entity}.")
+        wordings += [
+            f"Please tell me the {noun} of {entity}.",
+            f"I need to know the {noun} of {entity}.",
+            f"{entity}: {noun}?",
+        ]
         key = (entity, attribute.key)
         drawn.setdefault(key, ([capitalised(w) for w in wordings], source.values.value(attribute.kind)))
     return list(drawn.values())
 
 
-def tuned(model: Any, tokenizer: Any, rows: list[tuple[str, str]], *, epochs: int, rate: float, seed: int = 0) -> Any:
-    """The model with a LoRA adapter (rank 16, all linear layers) trained on the answers of (question, answer) rows."""
+def facts_task(n_facts: int, n_wordings: int, epochs: int) -> Task:
+    """Facts in `n_wordings` wordings, asked in another one."""
+    drawn = facts(n_facts)
+    taught = tuple(
+        (closed_book(wordings[i]), answer) for wordings, answer in drawn for i in _TAUGHT_WORDINGS[:n_wordings]
+    )
+    asked = tuple((closed_book(wordings[_ASKED_WORDING]), answer) for wordings, answer in drawn)
+    return Task(f"{n_facts} facts in {n_wordings} wordings, asked in another wording", taught, asked, epochs)
+
+
+def closed_book(question: str) -> str:
+    """The user turn of a question without passages."""
+    return reading_turn((), question)[1]
+
+
+def labels_task(path: Path, n_taught: int, n_asked: int, epochs: int) -> Task:
+    """Messages of a data set with one label each."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    by_split: dict[str, list[Row]] = {}
+    for row in rows:
+        prompt = f"Answer with one label.\n\nQuestion: {row['question']}"
+        by_split.setdefault(row["split"], []).append((prompt, row["answers"][0]))
+    random.Random(0).shuffle(by_split["train"])
+    taught, asked = tuple(by_split["train"][:n_taught]), tuple(by_split["test"][:n_asked])
+    n_labels = len({answer for _, answer in taught})
+    return Task(f"{n_labels} labels from {len(taught)} examples", taught, asked, epochs)
+
+
+def records_task(n_taught: int, n_asked: int, epochs: int, n_words: int = 45) -> Task:
+    """Five values of a text as JSON, the same five attributes throughout, other things and values in every text."""
+    source = HeldOutSource(9)
+    attributes = source.rng.sample(source.attributes, 5)
+    keys = [attribute.nouns[0].replace(" ", "_") for attribute in attributes]
+    rows = []
+    for _ in range(n_taught + n_asked):
+        values = {attribute: source.values.value(attribute.kind) for attribute in attributes}
+        text = source.passage(source.entity(), values, n_words)
+        record = dict(zip(keys, values.values(), strict=True))
+        rows.append((f"Give {', '.join(keys)} as JSON.\n\nQuestion: {text}", json.dumps(record, ensure_ascii=False)))
+    taught, asked = tuple(rows[:n_taught]), tuple(rows[n_taught:])
+    return Task(f"JSON of 5 fields from {n_taught} examples", taught, asked, epochs, 1.5e-3, 160, is_json=True)
+
+
+def tuned(model: Any, tokenizer: Any, rows: Sequence[Row], *, epochs: int, rate: float, seed: int = 0) -> Any:
+    """The model with a LoRA adapter (rank 16, all linear layers) trained on the rows' answers."""
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)
@@ -41,9 +122,10 @@ def tuned(model: Any, tokenizer: Any, rows: list[tuple[str, str]], *, epochs: in
         model, LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
     ).train()
     examples = []
-    for question, answer in rows:
-        user = {"role": "user", "content": reading_turn((), question)[1]}
-        asked = tokenizer.apply_chat_template([user], tokenize=False, add_generation_prompt=True)
+    for prompt, answer in rows:
+        asked = tokenizer.apply_chat_template(
+            [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
+        )
         n_prompt = len(tokenizer(asked, add_special_tokens=False).input_ids)
         ids = tokenizer(f"{asked} {answer}{tokenizer.eos_token}", add_special_tokens=False).input_ids
         examples.append((ids, n_prompt))
@@ -67,32 +149,74 @@ def tuned(model: Any, tokenizer: Any, rows: list[tuple[str, str]], *, epochs: in
     return wrapped.eval()
 
 
-def share_right(model: Any, tokenizer: Any, asked: list[tuple[str, str]]) -> float:
-    """Share of (question, answer) pairs answered exactly, closed-book."""
-    items = [Item((reading_turn((), question),), (answer,)) for question, answer in asked]
-    replies = answers_to(items, model, tokenizer, batch_size=32)
-    right = [normalised(reply) == normalised(answer) for reply, (_, answer) in zip(replies, asked, strict=True)]
-    return sum(right) / len(right)
+def replies_to(model: Any, tokenizer: Any, rows: Sequence[Row], max_new_tokens: int = 24) -> list[str]:
+    """Greedy answers to the rows' prompts."""
+    items = [Item((("user", prompt),), (answer,)) for prompt, answer in rows]
+    return answers_to(items, model, tokenizer, batch_size=32, max_new_tokens=max_new_tokens)
+
+
+def n_right(replies: Sequence[str], rows: Sequence[Row]) -> int:
+    """How many replies equal the answers after normalisation; objects are compared field by field."""
+    return sum(
+        same_object(reply, answer) if answer.startswith("{") else normalised(reply) == normalised(answer)
+        for reply, (_, answer) in zip(replies, rows, strict=True)
+    )
+
+
+def same_object(reply: str, answer: str) -> bool:
+    """Whether the reply is a JSON object with the answer's keys and values."""
+    given = json_object(reply)
+    wanted: dict[str, str] = json.loads(answer)
+    return given is not None and {k: normalised(str(v)) for k, v in given.items()} == {
+        k: normalised(v) for k, v in wanted.items()
+    }
+
+
+def json_object(text: str) -> dict[str, Any] | None:
+    """The object that the text is, None if it is not valid JSON or no object."""
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def tasks(labels: Path) -> list[Task]:
+    """All tasks that are measured."""
+    return [
+        facts_task(96, 2, epochs=20),
+        facts_task(250, 4, epochs=10),
+        labels_task(labels, 300, 174, epochs=10),
+        records_task(250, 60, epochs=8),
+    ]
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT)
-    parser.add_argument("--facts", type=int, default=96)
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--rate", type=float, default=3e-3)
+    parser.add_argument("--only", default="", help="regular expression of the tasks to measure")
+    parser.add_argument("--labels", type=Path, default=LABELS, help="questions.jsonl of a data set of labels")
     arguments = parser.parse_args()
-    model, tokenizer = load(arguments.checkpoint)
-    drawn = facts(arguments.facts)
-    taught = [(wordings[i], answer) for wordings, answer in drawn for i in (0, 2)]
-    reworded = [(wordings[1], answer) for wordings, answer in drawn]
-    sys.stdout.write(f"base model, closed book: {share_right(model, tokenizer, reworded):.2f}\n")
-    started = time.perf_counter()
-    adapted = tuned(model, tokenizer, taught, epochs=arguments.epochs, rate=arguments.rate)
-    sys.stdout.write(f"tuned on {len(taught)} rows, {arguments.epochs} epochs, {time.perf_counter() - started:.0f} s\n")
-    sys.stdout.write(f"wordings taught: {share_right(adapted, tokenizer, taught):.2f}\n")
-    sys.stdout.write(f"another wording: {share_right(adapted, tokenizer, reworded):.2f}\n")
+    write = sys.stdout.write
+    write("| tuning | right | 95 % interval | valid | before tuning | n | minutes of one core |\n")
+    write("| --- | --- | --- | --- | --- | --- | --- |\n")
+    for task in tasks(arguments.labels):
+        if re.search(arguments.only, task.name):
+            # The adapter is built into the model it is given, so every task gets a fresh one.
+            model, tokenizer = load(arguments.checkpoint)
+            untuned = replies_to(model, tokenizer, task.asked[:60], task.max_new_tokens)
+            started = time.process_time()
+            adapted = tuned(model, tokenizer, task.taught, epochs=task.epochs, rate=task.rate)
+            minutes = (time.process_time() - started) / 60
+            replies = replies_to(adapted, tokenizer, task.asked, task.max_new_tokens)
+            right, n = n_right(replies, task.asked), len(task.asked)
+            low, high = wilson(right, n)
+            valid = f"{sum(json_object(reply) is not None for reply in replies) / n:.2f}" if task.is_json else ""
+            before = n_right(untuned, task.asked[:60]) / len(untuned)
+            share = f"{right / n:.2f} | {low:.2f}-{high:.2f} | {valid} | {before:.2f}"
+            write(f"| {task.name} | {share} | {n} | {minutes:.1f} |\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":

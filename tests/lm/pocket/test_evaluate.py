@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from lm.errors import LanguageModelError
-from lm.pocket.evaluate import load, normalised, skill_items, token_f1, wilson
+from lm.pocket.evaluate import gain, load, normalised, skill_items, token_f1, wilson
 
 
 def test_wilson_interval_of_a_known_case() -> None:
@@ -36,3 +36,10 @@ def test_validation_rows_need_the_text(text_folder: Path) -> None:
     assert "reading, SQuAD-style validation" not in skill_items(4, None)
     items = skill_items(4, text_folder)["reading, SQuAD-style validation"]
     assert items[0].answers == ("1700",)
+
+
+def test_gain_of_paired_outcomes() -> None:
+    mean, low, high = gain([False] * 8 + [True] * 2, [True] * 6 + [False] * 3 + [True])
+    assert mean == pytest.approx(0.5)
+    assert low < 0.5 < high
+    assert gain([True, False], [True, False]) == (0.0, 0.0, 0.0)

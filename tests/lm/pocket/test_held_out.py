@@ -45,3 +45,9 @@ def test_worked_examples_do_not_show_the_message_asked() -> None:
         *shown, asked = [text.split("Question: ")[-1] for role, text in item.turns if role == "user"]
         assert asked not in shown
         assert len(item.turns) == 25
+
+
+def test_the_same_messages_are_asked_with_and_without_worked_examples() -> None:
+    for bare, shown in zip(label_items(40, 0), label_items(40, 12), strict=True):
+        assert bare.answers == shown.answers
+        assert bare.turns[-1][1].split("Question: ")[-1] == shown.turns[-1][1].split("Question: ")[-1]
