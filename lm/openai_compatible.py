@@ -16,13 +16,11 @@ import openai
 
 from lm.answer_text import certain_part, cut_at_stop
 from lm.completion import Completion, FinishReason, GenerationConfig, Messages, Usage
+from lm.endpoint_key import OPENAI_BASE_URL, endpoint_key, how_to_give_key, is_azure, is_openai
 from lm.errors import ConfigError, LanguageModelError
-
-OPENAI_BASE_URL = "https://api.openai.com/v1"
 
 _OPENAI_CONTEXT_TOKENS = 128_000
 _UNKNOWN_CONTEXT_TOKENS = 8_192
-_AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com")
 _AZURE_API_VERSION = "2024-10-21"
 _MAX_STOP_TEXTS = 4
 _TOKENS_PER_MESSAGE = 8
@@ -36,9 +34,7 @@ _log = logging.getLogger(__name__)
 class OpenAICompatibleModel:
     """A chat model asked over HTTP.
 
-    Keys come from the environment alone. TUNING_FORK_API_KEY goes to whatever endpoint is named; OPENAI_API_KEY only to
-    OpenAI, to Azure and to the endpoint OPENAI_BASE_URL names, so that no other endpoint learns it. Local servers need
-    none.
+    Keys come from the environment alone and go where `lm.endpoint_key` lets them. Local servers need none.
 
     Rate limits, timeouts, lost connections and server errors are tried again with growing pauses, `max_retries` times.
     Endpoints differ in the settings they take: one that is refused by name (`max_tokens`, `temperature`, `seed` or
@@ -72,12 +68,12 @@ class OpenAICompatibleModel:
         """
         self._model = model
         self._base_url = _checked_url(base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_BASE_URL)
-        self._is_azure = _is_azure(self._base_url)
-        is_hosted = self._is_azure or _origin(self._base_url) == _origin(OPENAI_BASE_URL)
+        self._is_azure = is_azure(self._base_url)
+        is_hosted = self._is_azure or is_openai(self._base_url)
         self._context_tokens = context_tokens or (_OPENAI_CONTEXT_TOKENS if is_hosted else _UNKNOWN_CONTEXT_TOKENS)
-        key = _api_key(self._base_url)
+        key = endpoint_key(self._base_url)
         if is_hosted and not key:
-            raise LanguageModelError(f"{self._base_url} needs a key; set {self._key_variable()} in the environment")
+            raise LanguageModelError(f"{self._base_url} needs a key; {how_to_give_key(self._base_url)}")
         options: dict[str, Any] = {"max_retries": max_retries, "timeout": timeout_s, "http_client": http_client}
         self._client: openai.OpenAI
         if self._is_azure and not urlsplit(self._base_url).path.rstrip("/").endswith("/openai/v1"):
@@ -220,7 +216,7 @@ class OpenAICompatibleModel:
             )
         if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
             return LanguageModelError(
-                f"{where} refused the key (HTTP {error.status_code}); set {self._key_variable()} in the environment"
+                f"{where} refused the key (HTTP {error.status_code}); {how_to_give_key(self._base_url)}"
             )
         if isinstance(error, openai.NotFoundError):
             return LanguageModelError(
@@ -241,42 +237,14 @@ class OpenAICompatibleModel:
             return LanguageModelError(f"{where} failed (HTTP {error.status_code}): {error.message}")
         return LanguageModelError(f"{where} sent an answer that cannot be read: {error}")
 
-    def _key_variable(self) -> str:
-        if self._is_azure:
-            return "AZURE_OPENAI_API_KEY"
-        return "OPENAI_API_KEY" if _takes_openai_key(self._base_url) else "TUNING_FORK_API_KEY"
-
 
 def _checked_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"the base URL {url!r} is no http(s) URL; give one like http://localhost:8000/v1")
     if parts.username or parts.password:
-        raise ConfigError("the base URL holds a user name or password; give the key by TUNING_FORK_API_KEY instead")
+        raise ConfigError("the base URL holds a user name or password; give keys by the environment instead")
     return url.rstrip("/")
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}".lower()
-
-
-def _is_azure(base_url: str) -> bool:
-    parts = urlsplit(base_url)
-    return parts.scheme == "https" and (parts.hostname or "").endswith(_AZURE_HOSTS)
-
-
-def _takes_openai_key(base_url: str) -> bool:
-    return _origin(base_url) in {_origin(OPENAI_BASE_URL), _origin(os.environ.get("OPENAI_BASE_URL", ""))}
-
-
-def _api_key(base_url: str) -> str | None:
-    names = ["TUNING_FORK_API_KEY"]
-    if _is_azure(base_url):
-        names += ["AZURE_OPENAI_API_KEY", "OPENAI_API_KEY"]
-    elif _takes_openai_key(base_url):
-        names.append("OPENAI_API_KEY")
-    return next((key for name in names if (key := os.environ.get(name))), None)
 
 
 def _estimate_tokens(text: str) -> int:

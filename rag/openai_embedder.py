@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from lm.endpoint_key import OPENAI_BASE_URL, endpoint_key, how_to_give_key, is_openai
 from lm.errors import ConfigError
 from rag.errors import IndexingError
 
 if TYPE_CHECKING:
     import httpx2
     from openai import OpenAI
-
-OPENAI_URL = "https://api.openai.com/v1"
 
 _BATCH_SIZE = 128
 _MAX_RETRIES = 4
@@ -29,8 +28,7 @@ _TIMEOUT_S = 60.0
 class OpenAIEmbedder:
     """A remote embedding model.
 
-    Keys come from the environment only: TUNING_FORK_API_KEY for whatever server is named, OPENAI_API_KEY for OpenAI and
-    the server OPENAI_BASE_URL names. A server of one's own may need none.
+    Keys come from the environment alone and go where `lm.endpoint_key` lets them. A server of one's own may need none.
 
     Rate limits, time-outs and server errors are tried again four times with growing pauses, nothing else is.
     """
@@ -41,10 +39,10 @@ class OpenAIEmbedder:
         if not model:
             raise ConfigError("the name of the embedding model is missing; give openai:MODEL or openai:MODEL@URL")
         self._model = model
-        self._url = (base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
+        self._url = (base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_BASE_URL).rstrip("/")
         if not self._url.startswith(("http://", "https://")):
             raise ConfigError(f"{self._url!r} is no web address; give openai:MODEL@https://HOST/v1")
-        self.name = f"openai:{model}" + ("" if self._url == OPENAI_URL else f"@{self._url}")
+        self.name = f"openai:{model}" + ("" if self._url == OPENAI_BASE_URL else f"@{self._url}")
         self._http_client = http_client
 
     @property
@@ -96,9 +94,9 @@ class OpenAIEmbedder:
     def _client(self) -> OpenAI:
         from openai import OpenAI
 
-        key = _api_key(self._url)
-        if not key and self._url == OPENAI_URL:
-            raise ConfigError(f"{self.name} needs a key; put it into the environment variable OPENAI_API_KEY")
+        key = endpoint_key(self._url)
+        if not key and is_openai(self._url):
+            raise ConfigError(f"{self.name} needs a key; {how_to_give_key(self._url)}")
         return OpenAI(
             api_key=key or "none",
             base_url=self._url,
@@ -106,13 +104,6 @@ class OpenAIEmbedder:
             timeout=_TIMEOUT_S,
             http_client=self._http_client,
         )
-
-
-def _api_key(url: str) -> str | None:
-    """The key for an address: OpenAI's goes to OpenAI and to the address OPENAI_BASE_URL names, and nowhere else."""
-    key = os.environ.get("TUNING_FORK_API_KEY")
-    trusted = {OPENAI_URL, os.environ.get("OPENAI_BASE_URL", "").rstrip("/")}
-    return key or (os.environ.get("OPENAI_API_KEY") if url in trusted else None)
 
 
 def _estimate_tokens(text: str) -> int:

@@ -20,7 +20,8 @@ Handler = Callable[[httpx2.Request], httpx2.Response]
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
         "OPENAI_API_KEY",
-        "TUNING_FORK_API_KEY",
+        "TUNING_FORK_MODEL_API_KEY",
+        "TUNING_FORK_MODEL_URL",
         "AZURE_OPENAI_API_KEY",
         "OPENAI_BASE_URL",
         "OPENAI_API_VERSION",
@@ -171,7 +172,7 @@ def test_retries_are_bounded_and_a_rate_limit_says_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
-        (_error(401), r"refused the key \(HTTP 401\); set TUNING_FORK_API_KEY"),
+        (_error(401), r"refused the key \(HTTP 401\); set TUNING_FORK_MODEL_API_KEY"),
         (_error(403), r"refused the key \(HTTP 403\)"),
         (_error(404), r"the model 'small' at http://localhost:8000/v1 does not exist .*ends in /v1"),
         (_error(400, "This model's maximum context length is 4096 tokens"), r"no room for an answer .*4096 tokens"),
@@ -307,7 +308,8 @@ def test_keys_go_only_where_they_belong(monkeypatch: pytest.MonkeyPatch) -> None
         assert _key_sent({"base_url": unencrypted}) == "Bearer none"
     monkeypatch.setenv("OPENAI_BASE_URL", URL)
     assert _key_sent({"base_url": None}) == _key_sent({"base_url": URL}) == "Bearer sk-openai"
-    monkeypatch.setenv("TUNING_FORK_API_KEY", "tf")
+    monkeypatch.setenv("TUNING_FORK_MODEL_API_KEY", "tf")
+    monkeypatch.setenv("TUNING_FORK_MODEL_URL", "http://other:1/v1")
     assert _key_sent({"base_url": "http://other:1/v1"}) == "Bearer tf"
 
 

@@ -5,17 +5,18 @@ import httpx2
 import numpy as np
 import pytest
 
+from lm.endpoint_key import OPENAI_BASE_URL
 from lm.errors import ConfigError
 from rag.embedder import load_embedder
 from rag.errors import IndexingError
-from rag.openai_embedder import OPENAI_URL, OpenAIEmbedder
+from rag.openai_embedder import OpenAIEmbedder
 
 URL = "http://localhost:9/v1"
 
 
 @pytest.fixture(autouse=True)
 def no_keys(monkeypatch) -> None:
-    for name in ("OPENAI_API_KEY", "TUNING_FORK_API_KEY", "OPENAI_BASE_URL"):
+    for name in ("OPENAI_API_KEY", "TUNING_FORK_MODEL_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -90,7 +91,7 @@ def test_a_missing_vector_is_refused() -> None:
 
 def test_openai_itself_needs_a_key() -> None:
     with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
-        make(vectors, OPENAI_URL).embed(["x"])
+        make(vectors, OPENAI_BASE_URL).embed(["x"])
 
 
 def test_openais_key_goes_to_no_other_server(monkeypatch) -> None:
@@ -102,7 +103,7 @@ def test_openais_key_goes_to_no_other_server(monkeypatch) -> None:
         return vectors(request)
 
     make(reply).embed(["x"])
-    make(reply, OPENAI_URL).embed(["x"])
+    make(reply, OPENAI_BASE_URL).embed(["x"])
     monkeypatch.setenv("OPENAI_BASE_URL", URL + "/")
     make(reply).embed(["x"])
     assert ["secret" in header for header in seen] == [False, True, True]

@@ -187,7 +187,7 @@ def test_an_unreachable_endpoint_is_named_with_the_remedy(
 def test_a_hosted_model_without_a_key_is_refused(
     refused: Refused, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("OPENAI_API_KEY", "TUNING_FORK_API_KEY", "OPENAI_BASE_URL"):
+    for name in ("OPENAI_API_KEY", "TUNING_FORK_MODEL_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
     assert "OPENAI_API_KEY" in refused("compare", str(folder), "--model", "openai:gpt-5-mini", "--pipelines", "base")
 
