@@ -8,11 +8,11 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from advisor.dataset import Split, Task
-from advisor.dataset_files import CARD_FILE, DOCUMENTS_FILE, QUESTIONS_FILE, Problem, default_card
+from advisor.dataset_files import CARD_FILE, DOCUMENTS_FILE, QUESTIONS_FILE, Problem
 from advisor.errors import DatasetError
 
 DOCUMENT_ENDINGS = frozenset({".md", ".txt"})
@@ -42,31 +42,37 @@ def import_folder(source: Path, destination: Path, *, task: Task = Task.QUESTION
         )
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise DatasetError(f"{destination} exists and is not empty; choose another folder, nothing was written")
-    documents = _read_texts(source, problems)
-    questions = _read_table(source, {row["id"] for row in documents}, problems)
+    documents, questions = read_folder(source, problems)
     if problems:
         listed = "\n".join(f"  {problem}" for problem in problems)
         raise DatasetError(f"the folder {source} cannot be imported:\n{listed}")
     destination.mkdir(parents=True, exist_ok=True)
-    _write_rows(destination / DOCUMENTS_FILE, documents)
-    _write_rows(destination / QUESTIONS_FILE, questions)
-    card = default_card(source.resolve().name, task)
-    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in _card_values(card.name, task).items()]
-    (destination / CARD_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_rows(destination / DOCUMENTS_FILE, documents)
+    write_rows(destination / QUESTIONS_FILE, questions)
+    (destination / CARD_FILE).write_text(card_text(source.resolve().name, task), encoding="utf-8")
     return destination
 
 
-def _card_values(name: str, task: Task) -> Mapping[str, str]:
-    return {
+def read_folder(source: Path, problems: list[Problem]) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+    """Rows of documents and of questions, adding everything wrong to `problems`."""
+    documents = _read_texts(source, problems)
+    return documents, _read_table(source, {row["id"] for row in documents}, problems)
+
+
+def card_text(name: str, task: Task) -> str:
+    """A card that says what is known of imported files, for the user to complete."""
+    values = {
         "name": name,
         "task": str(task),
         "language": "und",
         "licence": "not stated",
         "description": f"Imported from the folder {name}.",
     }
+    return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items())
 
 
-def _write_rows(path: Path, rows: list[dict[str, object]]) -> None:
+def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write one JSON object a line."""
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 

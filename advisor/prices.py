@@ -1,5 +1,6 @@
 """The dated price list that money is computed from."""
 
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -66,21 +67,36 @@ class PriceList:
 
 
 def load_prices(path: Path | None = None) -> PriceList:
-    """The price list of a file, or the one that ships.
+    """The price list of a TOML or (by its ending) JSON file, or the one that ships.
 
     Raises:
         ConfigError: unreadable file, missing entry, negative price; names file and key.
     """
     name = str(path) if path else "prices.toml"
+    kind = "JSON" if path and path.suffix.lower() == ".json" else "TOML"
     try:
         text = path.read_text(encoding="utf-8-sig") if path else _SHIPPED.read_text(encoding="utf-8")
-        raw = tomllib.loads(text)
+        raw = json.loads(text) if kind == "JSON" else tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigError(
             f"{name}: there is no such price file; leave --prices out to use the one that ships"
         ) from None
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{name}: not a readable TOML price file: {error}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{name}: not a readable {kind} price file: {error}") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{name}: a price list is an object of tables, not a {type(raw).__name__}")
+    return read_prices(raw, name)
+
+
+def read_prices(raw: Mapping[str, Any], name: str) -> PriceList:
+    """A price list from its plain values.
+
+    Args:
+        name: Of where they are from, for messages.
+
+    Raises:
+        ConfigError: missing entry, negative price; names file and key.
+    """
     return PriceList(
         as_of=_text(raw, "as_of", name, ""),
         source=_text(raw, "source", name, ""),

@@ -45,8 +45,8 @@ class StoredComparison:
 
     Attributes:
         dataset: Name of a bundled data set, or version of an uploaded one.
-        settings: As `ComparisonSettings.to_json` gives them, and `price_list` and `prior_answers`: what a caller sent in
-            place of files, or None.
+        settings: As `ComparisonSettings.to_json` gives them, and `price_list` and `prior_answers`: what a caller sent
+            in place of files, or None.
     """
 
     id: str

@@ -23,8 +23,8 @@ class ServiceSettings:
     n_jobs: int = 1
     max_queued: int = 100
     max_body_bytes: int = 2 * 2**20
-    max_upload_bytes: int = 256 * 2**20
-    max_dataset_bytes: int = 512 * 2**20
+    max_upload_bytes: int = 128 * 2**20
+    max_dataset_bytes: int = 256 * 2**20
     max_dataset_files: int = 10_000
     request_timeout_s: float = 300.0
     longest_wait_s: float = 60.0

@@ -108,4 +108,5 @@ _MEANINGS = {
     429: "Too many requests, or too many comparisons wait; Retry-After says when to try again.",
     500: "A defect of the service; the request id leads to it in the logs.",
     503: "It took too long, or the service is not ready.",
+    507: "No room is left on the disk of the service.",
 }

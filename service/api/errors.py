@@ -1,5 +1,6 @@
 """Every failure as problem details (RFC 9457): what failed and what to do, never a traceback."""
 
+import errno
 import http
 import re
 from collections.abc import Sequence
@@ -8,15 +9,23 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from advisor.dataset_files import Problem as FileProblem
 from advisor.errors import DatasetError
 from lm.errors import ConfigError, TuningForkError
 from service.api.schemas import DatasetProblem, FieldError, ProblemDetails
+from service.comparison_store import (
+    ComparisonConflictError,
+    ComparisonNotFoundError,
+    IdempotencyKeyReusedError,
+    QueueFullError,
+)
+from service.dataset_store import DatasetConflictError, DatasetNotFoundError
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
-DOCUMENTED = (400, 401, 403, 404, 409, 411, 413, 415, 422, 429, 500, 503)
+DOCUMENTED = (400, 401, 403, 404, 409, 411, 413, 415, 422, 429, 500, 503, 507)
 MAX_ERRORS = 50
 
 
@@ -55,6 +64,8 @@ def add_error_handlers(app: FastAPI) -> None:
     """Turn every exception of a handler into problem details."""
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(TuningForkError, _tuning_fork_error)
+    app.add_exception_handler(OSError, _storage_error)
+    app.add_exception_handler(SQLAlchemyError, _storage_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
 
@@ -105,11 +116,23 @@ async def _problem(request: Request, error: Exception) -> Response:
 
 
 async def _tuning_fork_error(request: Request, error: Exception) -> Response:
-    if isinstance(error, DatasetError):
-        title = "Unfit data set"
-    else:
-        title = "Unfit settings" if isinstance(error, ConfigError) else "Cannot be done"
-    return problem_response(request_id_of(request), 422, title, str(error))
+    assert isinstance(error, TuningForkError)
+    status, title = next((meaning for kind, meaning in _MEANINGS.items() if isinstance(error, kind)))
+    headers = {"Retry-After": "30"} if status == 429 else None
+    return problem_response(request_id_of(request), status, title, str(error), headers=headers)
+
+
+async def _storage_error(request: Request, error: Exception) -> Response:
+    """Full disks and busy databases are nobody's defect; anything else is."""
+    text = str(error)
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "disk is full" in text:
+        detail = "no room is left on the disk of the service; make some, then try again"
+        return problem_response(request_id_of(request), 507, "No room left", detail)
+    if isinstance(error, OperationalError):
+        detail = "the database is busy or does not answer; try again"
+        headers = {"Retry-After": "5"}
+        return problem_response(request_id_of(request), 503, "Database not available", detail, headers=headers)
+    raise error
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:
@@ -136,6 +159,19 @@ async def _http_error(request: Request, error: Exception) -> Response:
     headers = dict(error.headers) if error.headers else None
     return problem_response(request_id_of(request), error.status_code, title, detail, headers=headers)
 
+
+_MEANINGS: dict[type[TuningForkError], tuple[int, str]] = {
+    ComparisonNotFoundError: (404, "No such comparison"),
+    DatasetNotFoundError: (404, "No such data set"),
+    ComparisonConflictError: (409, "Not possible in this state"),
+    DatasetConflictError: (409, "Data set in use"),
+    QueueFullError: (429, "Queue full"),
+    IdempotencyKeyReusedError: (422, "Idempotency key reused"),
+    DatasetError: (422, "Unfit data set"),
+    ConfigError: (422, "Unfit settings"),
+    TuningForkError: (422, "Cannot be done"),
+}
+"""The first that fits counts."""
 
 _REMEDIES = {
     404: "there is no such address; GET /openapi.json lists all of them",

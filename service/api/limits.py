@@ -8,9 +8,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.errors import problem_response, request_id_of
-
-MAX_JSON_DEPTH = 64
-_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', flags=re.DOTALL)
+from service.upload.json_depth import MAX_JSON_DEPTH, is_too_deep
 
 
 class BodyTooLargeError(Exception):
@@ -51,7 +49,7 @@ class BodyLimits:
             counted = _counted(receive, limit)
             if not is_upload:
                 body = await _read_whole(counted)
-                if _is_too_deep(body):
+                if is_too_deep(body):
                     detail = f"the body is nested more than {MAX_JSON_DEPTH} deep; flatten it"
                     response = problem_response(request_id_of(request), 400, "Nested too deeply", detail)
                     await response(scope, receive, send)
@@ -141,17 +139,3 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return receive_replayed
-
-
-def _is_too_deep(body: bytes) -> bool:
-    if body.count(b"[") + body.count(b"{") <= MAX_JSON_DEPTH:
-        return False
-    depth = 0
-    for found in _STRUCTURE.finditer(body):
-        if found.group() in b"[{":
-            depth += 1
-            if depth > MAX_JSON_DEPTH:
-                return True
-        elif found.group() in b"]}":
-            depth -= 1
-    return False

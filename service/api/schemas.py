@@ -5,7 +5,7 @@ Times are seconds since 1970 in UTC unless a name ends in `_s`, which are second
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from advisor.comparison import Severity
 from advisor.dataset import Slice, Split, Task
@@ -24,9 +24,29 @@ Candidate = Literal["base", "few-shot", "rag", "fine-tuned", "hybrid"]
 TuningMethod = Literal["lora", "rslora", "dora", "pissa", "olora"]
 
 
+def _plain(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Refuse what JSON can say and neither arithmetic nor a database can hold."""
+    rest: list[Any] = [value]
+    while rest:
+        part = rest.pop()
+        if isinstance(part, dict):
+            rest += [*part.keys(), *part.values()]
+        elif isinstance(part, list):
+            rest += part
+        elif isinstance(part, str):
+            if "\0" in part or any("\ud800" <= character <= "\udfff" for character in part):
+                raise ValueError("a text holds a NUL or half a character; write it anew")
+        elif isinstance(part, int | float) and not abs(part) < 1e300:
+            raise ValueError("a number is out of range; give one below 1e300")
+    return value
+
+
+PlainObject = Annotated[dict[str, JsonValue], AfterValidator(_plain)]
+
+
 class _Request(BaseModel):
-    # A misspelt field would otherwise silently leave a default in force. Numbers in quotes are refused likewise.
-    model_config = ConfigDict(extra="forbid", strict=False)
+    # A misspelt field would otherwise silently leave a default in force.
+    model_config = ConfigDict(extra="forbid")
 
 
 class FieldError(BaseModel):
@@ -211,14 +231,14 @@ class ComparisonRequest(_Request):
     margin: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.02
     coverage: Share = 0.5
     judge: Spec | None = Field(default=None, description="Model that grades answers, named as `model`.")
-    prices: dict[str, JsonValue] | None = Field(
+    prices: PlainObject | None = Field(
         default=None, description="A price list with the keys of prices.toml; the one that ships if left out."
     )
     traffic: TrafficRequest = TrafficRequest()
     adapter_slowdown: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)] = 1.0
     constraints: ConstraintsRequest = ConstraintsRequest()
     values: AnswerValuesRequest | None = None
-    prior: dict[str, JsonValue] | None = Field(default=None, description="Answers to GET /v1/questionnaire, by id.")
+    prior: PlainObject | None = Field(default=None, description="Answers to GET /v1/questionnaire, by id.")
     valid_days: Annotated[int, Field(ge=1, le=3650)] = 90
 
 
@@ -443,7 +463,7 @@ class QuestionnaireView(BaseModel):
 class AdviceRequest(_Request):
     """Answers by question id; any may be missing."""
 
-    answers: dict[str, JsonValue]
+    answers: PlainObject
 
 
 class PriorReasonView(BaseModel):

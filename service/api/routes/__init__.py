@@ -2,7 +2,8 @@
 
 from fastapi import APIRouter
 
+from service.api.routes.datasets import router as datasets
 from service.api.routes.health import router as health
 from service.api.routes.keys import router as keys
 
-ROUTERS: tuple[APIRouter, ...] = (keys, health)
+ROUTERS: tuple[APIRouter, ...] = (datasets, keys, health)

@@ -1,0 +1,299 @@
+"""Uploading, validating, listing, reading, freezing and deleting data sets."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path as FilePath
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import TypeAdapter, ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
+
+from advisor.comparison import AuditFinding
+from advisor.dataset import Dataset, Split, Task
+from advisor.report.plain_data import to_plain
+from service.api.auth import Context, get_context, require
+from service.api.errors import Problem
+from service.api.schemas import (
+    ID_PATTERN,
+    DatasetDetail,
+    DatasetList,
+    DatasetProblem,
+    DatasetSummary,
+    DocumentItem,
+    DocumentPage,
+    ExampleItem,
+    ExamplePage,
+    Finding,
+    Name,
+    ValidationReport,
+)
+from service.context import ServiceContext
+from service.dataset_store import (
+    StoredDataset,
+    delete_dataset,
+    find_dataset,
+    freeze_dataset,
+    list_datasets,
+    read_version,
+    split_sizes,
+    store_dataset,
+)
+from service.scope import Scope
+from service.upload.limits import UploadLimits
+from service.upload.prepare import PreparedDataset, UnfitUploadError, UploadedFile, prepare_upload
+
+router = APIRouter(prefix="/v1/datasets", tags=["data sets"])
+Version = Annotated[str, Path(pattern=ID_PATTERN, description="A version, or the name of a bundled data set.")]
+Limit = Annotated[int, Query(ge=1, le=500)]
+Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
+_READ = [Depends(require(Scope.READ))]
+_RUN = [Depends(require(Scope.RUN))]
+T = TypeVar("T")
+
+# Unpacked files and what is parsed of them are in memory while they are checked.
+_preparing = threading.BoundedSemaphore(2)
+
+_UPLOAD = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {
+                        "files": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                            "minItems": 1,
+                            "description": "One .zip, or the files; a file's name may hold folders (handbook/a.md).",
+                        },
+                        "name": {
+                            "type": "string",
+                            "minLength": 1,
+                            "maxLength": 120,
+                            "description": "Of the data set, where no dataset.toml names it.",
+                        },
+                        "task": {
+                            "type": "string",
+                            "enum": [task.value for task in Task],
+                            "description": "Where no dataset.toml says it; question-answering if left out.",
+                        },
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@router.post("", status_code=201, dependencies=_RUN, openapi_extra=_UPLOAD, responses={200: {"model": DatasetDetail}})
+async def upload(request: Request, response: Response) -> DatasetDetail:
+    """Check files and store them as a version; 200 instead of 201 where the same files were stored before.
+
+    Files are those of docs/data-format.md, or .md and .txt documents with one .csv of questions.
+    """
+    context = get_context(request)
+
+    def store(prepared: PreparedDataset) -> tuple[StoredDataset, bool]:
+        return store_dataset(context.engine, prepared)
+
+    try:
+        stored, is_new = await _with_upload(request, store)
+    except UnfitUploadError as error:
+        raise Problem(422, "Unfit data set", str(error), problems=error.problems) from error
+    response.status_code = 201 if is_new else 200
+    response.headers["Location"] = f"/v1/datasets/{stored.version}"
+    return await run_in_threadpool(_detail, context, stored)
+
+
+@router.post("/validate", dependencies=_READ, openapi_extra=_UPLOAD)
+async def validate(request: Request) -> ValidationReport:
+    """Say what is wrong with files, by file and line, and store nothing."""
+    try:
+        prepared = await _with_upload(request, lambda prepared: prepared)
+    except UnfitUploadError as error:
+        problems = [DatasetProblem(file=p.file, line=p.line, message=p.message) for p in error.problems]
+        return ValidationReport(usable=False, problems=problems)
+    return ValidationReport(
+        usable=True,
+        name=prepared.dataset.card.name,
+        task=prepared.dataset.card.task,
+        n_documents=len(prepared.dataset.documents),
+        split_sizes=split_sizes(prepared.dataset),
+        findings=[finding_view(finding) for finding in prepared.findings],
+    )
+
+
+@router.get("", dependencies=_READ)
+def list_all(context: Context, limit: Limit = 100, offset: Offset = 0) -> DatasetList:
+    """Uploaded versions, the newest first, then the bundled data sets."""
+    stored, total = list_datasets(context.engine, limit=limit, offset=offset)
+    return DatasetList(items=[_summary(one) for one in stored], total=total)
+
+
+@router.get("/{version}", dependencies=_READ)
+def get(version: Version, context: Context) -> DatasetDetail:
+    """A version with its card, sizes and what the audit found."""
+    return _detail(context, find_dataset(context.engine, version))
+
+
+@router.get("/{version}/examples", dependencies=_READ)
+def examples(
+    version: Version,
+    context: Context,
+    split: Annotated[Split | None, Query(description="Only this split.")] = None,
+    contains: Annotated[str | None, Query(max_length=200, description="Only questions that hold this text.")] = None,
+    limit: Limit = 100,
+    offset: Offset = 0,
+) -> ExamplePage:
+    """Questions in file order. A split that the files leave open is shown as seed 0 makes it."""
+    dataset = read_version(context.engine, context.directory, version)
+    wanted = (contains or "").casefold()
+    chosen = [
+        example
+        for example in dataset.examples
+        if (split is None or example.split is split) and wanted in example.question.casefold()
+    ]
+    items = [
+        ExampleItem(
+            id=example.id,
+            question=example.question,
+            answers=list(example.answers),
+            answerable=example.answerable,
+            document_ids=list(example.document_ids),
+            group=example.group,
+            split=example.split,
+            slice=dataset.slice_of(example),
+        )
+        for example in chosen[offset : offset + limit]
+    ]
+    return ExamplePage(items=items, total=len(chosen))
+
+
+@router.get("/{version}/documents", dependencies=_READ)
+def documents(
+    version: Version,
+    context: Context,
+    contains: Annotated[str | None, Query(max_length=200, description="Only documents that hold this text.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    offset: Offset = 0,
+) -> DocumentPage:
+    """Documents in file order."""
+    dataset = read_version(context.engine, context.directory, version)
+    wanted = (contains or "").casefold()
+    chosen = [one for one in dataset.documents if wanted in one.title.casefold() or wanted in one.text.casefold()]
+    items = [
+        DocumentItem(id=one.id, title=one.title, text=one.text, metadata=dict(one.metadata))
+        for one in chosen[offset : offset + limit]
+    ]
+    return DocumentPage(items=items, total=len(chosen))
+
+
+@router.post("/{version}/freeze", dependencies=_RUN)
+def freeze(version: Version, context: Context) -> DatasetDetail:
+    """Make a version undeletable. Its content never changes anyway. This cannot be taken back."""
+    return _detail(context, freeze_dataset(context.engine, version))
+
+
+@router.delete("/{version}", status_code=204, dependencies=_RUN)
+def delete(version: Version, context: Context) -> None:
+    """Delete a version that is neither frozen nor used by a comparison."""
+    delete_dataset(context.engine, version)
+
+
+async def _with_upload(request: Request, use: Callable[[PreparedDataset], T]) -> T:
+    """What `use` makes of the data set in a request, once it is checked."""
+    context = get_context(request)
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise Problem(415, "Not multipart", "send the files as multipart/form-data, e.g. `curl -F files=@data.zip`")
+    limits = UploadLimits(context.settings.max_dataset_files, context.settings.max_dataset_bytes)
+    async with request.form(max_files=limits.max_files + 1, max_fields=20) as form:
+        name, task = _fields(form)
+        parts = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
+        if not parts:
+            detail = "no file was sent; send one or more as form fields called `files`"
+            raise Problem(422, "No file", detail)
+        uploads = [UploadedFile(part.filename or "", part.file) for part in parts]
+        return await run_in_threadpool(_prepare, context.directory.root / "incoming", uploads, name, task, limits, use)
+
+
+def _prepare(
+    workplace: FilePath,
+    uploads: list[UploadedFile],
+    name: str | None,
+    task: Task | None,
+    limits: UploadLimits,
+    use: Callable[[PreparedDataset], T],
+) -> T:
+    with _preparing:
+        return use(prepare_upload(uploads, workplace, name=name, task=task, limits=limits))
+
+
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
+
+
+def _fields(form: FormData) -> tuple[str | None, Task | None]:
+    known = {"files", "name", "task"}
+    if unknown := sorted(set(form.keys()) - known):
+        raise Problem(
+            422, "Invalid request", f"the form field {ascii(unknown[0])} is unknown; use files, name and task"
+        )
+    name, task = form.get("name"), form.get("task")
+    if isinstance(name, UploadFile) or isinstance(task, UploadFile):
+        raise Problem(422, "Invalid request", "name and task are texts, not files")
+    try:
+        return (_NAME.validate_python(name) if name else None), (Task(task) if task else None)
+    except ValidationError:
+        detail = "the name must have 1 to 120 characters, none of them a control character"
+        raise Problem(422, "Invalid request", detail) from None
+    except ValueError:
+        raise Problem(422, "Invalid request", f"task is {ascii(task)}; give one of {', '.join(Task)}") from None
+
+
+def finding_view(finding: AuditFinding) -> Finding:
+    """A finding as the API shows it."""
+    return Finding.model_validate(to_plain(finding))
+
+
+def _summary(stored: StoredDataset) -> DatasetSummary:
+    return DatasetSummary(**_summary_fields(stored))
+
+
+def _summary_fields(stored: StoredDataset) -> dict[str, Any]:
+    return {
+        "version": stored.version,
+        "name": stored.card.name,
+        "task": stored.card.task,
+        "language": stored.card.language,
+        "licence": stored.card.licence,
+        "description": stored.card.description,
+        "n_documents": stored.n_documents,
+        "split_sizes": dict(stored.split_sizes),
+        "bundled": stored.bundled,
+        "frozen": stored.frozen,
+        "created_at": stored.created_at,
+    }
+
+
+def _detail(context: ServiceContext, stored: StoredDataset) -> DatasetDetail:
+    dataset = read_version(context.engine, context.directory, stored.version)
+    return DatasetDetail(
+        **_summary_fields(stored),
+        metrics=list(stored.card.metrics),
+        instruction=stored.card.instruction,
+        max_output_tokens=stored.card.max_output_tokens,
+        slice_sizes=slice_sizes(dataset),
+        findings=[finding_view(finding) for finding in stored.findings],
+    )
+
+
+def slice_sizes(dataset: Dataset) -> dict[str, int]:
+    """Test questions by slice."""
+    sizes: dict[str, int] = {}
+    for example in dataset.split(Split.TEST):
+        part = dataset.slice_of(example).value
+        sizes[part] = sizes.get(part, 0) + 1
+    return sizes
