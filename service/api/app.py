@@ -14,6 +14,7 @@ from service.api.limits import BodyLimits, Deadline
 from service.api.metrics import Metrics
 from service.api.request_log import RequestLog
 from service.api.routes import ROUTERS
+from service.api.routes.decisions import StoredDecisions
 from service.api.schemas import ProblemDetails
 from service.context import ServiceContext
 
@@ -44,6 +45,7 @@ def create_app(context: ServiceContext) -> FastAPI:
     app.state.context = context
     app.state.metrics = metrics
     app.state.rate_limits = RateLimits()
+    app.state.decisions = StoredDecisions()
     add_error_handlers(app)
     for router in ROUTERS:
         app.include_router(router)

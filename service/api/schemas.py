@@ -7,7 +7,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
-from advisor.comparison import Severity
+from advisor.comparison import (
+    BreakEven,
+    ConstraintOutcome,
+    CostEstimate,
+    Flip,
+    FlipMap,
+    NetValue,
+    Recommendation,
+    Severity,
+)
 from advisor.dataset import Slice, Split, Task
 from service.comparison_state import ComparisonState
 from service.scope import Scope
@@ -554,3 +563,48 @@ class Health(BaseModel):
     status: str
     version: str
     checks: dict[str, str] = {}
+
+
+# ---- what would change the decision
+
+
+class WhatIfRequest(_Request):
+    """A decision to be made again from stored scores. What is left out stays as it was recorded."""
+
+    queries_per_month: Amount | None = None
+    refreshes_per_month: Amount | None = None
+    retrainings_per_month: Amount | None = None
+    merge_adapter: bool | None = None
+    coverage: Share | None = None
+    margin: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
+    usd_per_million_input_tokens: Amount | None = None
+    usd_per_million_output_tokens: Amount | None = None
+    machine_usd_per_hour: Amount | None = None
+    values: AnswerValuesRequest | None = None
+    constraints: ConstraintsRequest | None = None
+    parts: Annotated[list[Literal["flips", "flip_map"]], Field(max_length=2)] = Field(
+        default=[], description="What takes longer and is wanted all the same."
+    )
+
+
+class AxisView(BaseModel):
+    """An input that can be moved."""
+
+    axis: str
+    current: float | None = Field(description="As recorded; nothing where it was not declared or plays no part.")
+    low: float
+    high: float
+    by_decades: bool = Field(description="Whether it is best moved by factors.")
+
+
+class WhatIfReply(BaseModel):
+    """What the decision would be. The shapes are those of report.json."""
+
+    recommendation: Recommendation
+    costs: dict[str, CostEstimate | None] = Field(description="Of each candidate; nothing without a price.")
+    break_evens: list[BreakEven]
+    net_values: list[NetValue]
+    constraints: list[ConstraintOutcome]
+    flips: list[Flip]
+    flip_map: FlipMap | None
+    axes: list[AxisView]

@@ -1,0 +1,116 @@
+"""Deciding again from stored scores: what sliders and switches of a page ask."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Request
+from sqlalchemy import Engine, select
+
+from advisor.answer_values import AnswerValues
+from advisor.constraints import Constraints
+from advisor.decision_inputs import Axis, DecisionInputs
+from advisor.what_if import StoredDecision, WhatIf, axis_ranges, read_stored_decision, reconsider
+from service.api.auth import Context, require
+from service.api.errors import Problem
+from service.api.schemas import ID_PATTERN, AxisView, WhatIfReply, WhatIfRequest
+from service.comparison_store import find_comparison
+from service.data_directory import DECISION_FILE, RECORDS_FILE, REPORT_FILE
+from service.scope import Scope
+from service.tables import report_files
+
+MAX_DECISIONS = 8
+
+router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"], dependencies=[Depends(require(Scope.READ))])
+
+
+class StoredDecisions:
+    """The decisions asked for last, read and resampled once; a finished comparison never changes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._decisions: OrderedDict[str, StoredDecision] = OrderedDict()
+
+    def find(self, engine: Engine, comparison_id: str) -> StoredDecision:
+        """The decision of a finished comparison.
+
+        Raises:
+            ComparisonNotFoundError: there is no such comparison.
+            Problem: it has no report yet.
+        """
+        found = find_comparison(engine, comparison_id)
+        # One at a time, so that a page that opens does not have the same scores resampled by each of its requests.
+        with self._lock:
+            if comparison_id not in self._decisions:
+                self._decisions[comparison_id] = _read(engine, comparison_id, found.state)
+            self._decisions.move_to_end(comparison_id)
+            while len(self._decisions) > MAX_DECISIONS:
+                self._decisions.popitem(last=False)
+            return self._decisions[comparison_id]
+
+
+@router.post("/{comparison_id}/decision")
+def decide_again(
+    comparison_id: Annotated[str, Path(pattern=ID_PATTERN)], body: WhatIfRequest, context: Context, request: Request
+) -> WhatIfReply:
+    """What the decision would be at another volume, other prices, with other constraints. Nothing is run or stored."""
+    decisions: StoredDecisions = request.app.state.decisions
+    stored = decisions.find(context.engine, comparison_id)
+    constraints = stored.record.constraints
+    if body.constraints is not None:
+        constraints = Constraints(**body.constraints.model_dump())
+    return _reply(stored, reconsider(stored, _inputs(stored, body), constraints, parts=body.parts))
+
+
+def _inputs(stored: StoredDecision, body: WhatIfRequest) -> DecisionInputs:
+    inputs = stored.record.inputs
+    declared = body.model_dump(
+        include={"queries_per_month", "refreshes_per_month", "retrainings_per_month", "merge_adapter"},
+        exclude_none=True,
+    )
+    inputs = replace(
+        inputs,
+        traffic=replace(inputs.traffic, **declared),
+        coverage=inputs.coverage if body.coverage is None else body.coverage,
+        margin=inputs.margin if body.margin is None else body.margin,
+        values=inputs.values if body.values is None else AnswerValues(**body.values.model_dump()),
+    )
+    for axis in (Axis.INPUT_PRICE, Axis.OUTPUT_PRICE, Axis.MACHINE_PRICE):
+        value = getattr(body, axis.value)
+        if value is not None:
+            inputs = stored.measured.moved(inputs, axis, value)
+    return inputs
+
+
+def _reply(stored: StoredDecision, what_if: WhatIf) -> WhatIfReply:
+    conclusion = what_if.conclusion
+    return WhatIfReply(
+        recommendation=conclusion.recommendation,
+        costs=dict(what_if.costs),
+        break_evens=list(conclusion.break_evens),
+        net_values=list(conclusion.net_values),
+        constraints=list(conclusion.constraints),
+        flips=list(conclusion.flips),
+        flip_map=conclusion.flip_map,
+        axes=[
+            AxisView(axis=r.axis, current=r.current, low=r.low, high=r.high, by_decades=r.by_decades)
+            for r in axis_ranges(stored)
+        ],
+    )
+
+
+def _read(engine: Engine, comparison_id: str, state: str) -> StoredDecision:
+    names = (REPORT_FILE, DECISION_FILE, RECORDS_FILE)
+    query = select(report_files.c.name, report_files.c.content).where(
+        report_files.c.comparison_id == comparison_id, report_files.c.name.in_(names)
+    )
+    with engine.connect() as connection:
+        content = {name: bytes(data).decode("utf-8") for name, data in connection.execute(query)}
+    if set(content) != set(names):
+        raise Problem(
+            409,
+            "No report yet",
+            f"{comparison_id} is {state}, and its decision is made last; wait until it has succeeded",
+        )
+    return read_stored_decision(*(content[name] for name in names))
