@@ -47,6 +47,11 @@ class PromptBuilder(Protocol):
     """The second axis: how a question becomes a prompt."""
 
     @property
+    def instruction(self) -> str:
+        """The answer instruction in every prompt."""
+        ...
+
+    @property
     def fingerprint(self) -> str:
         """A hash of all that decides the prompts: instruction, examples, index, top_k, context budget."""
         ...

@@ -1,5 +1,6 @@
 """People's verdicts on answers, which a judge must agree with before its scores may decide anything."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,12 @@ class HumanLabel:
         """The answer as an arm would have given it, for the judge."""
         chunks = tuple(RetrievedChunk(f"label#{i}", "", "", text, 1.0) for i, text in enumerate(self.passages))
         return Answer(self.answer, Usage(), FinishReason.STOP, chunks, "")
+
+
+def hash_human_labels(folder: Path) -> str:
+    """SHA-256 of the labels of a data set folder; "" where it has none."""
+    path = folder / HUMAN_LABELS_FILE
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def load_human_labels(folder: Path, examples: Sequence[Example]) -> tuple[HumanLabel, ...]:

@@ -14,6 +14,19 @@ from service.progress import OnProgress
 from service.settings import ComparisonSettings
 
 
+@dataclass(frozen=True, slots=True)
+class IndexFacts:
+    """An index as far as audit and cost go.
+
+    Attributes:
+        documents_hash: `advisor.dataset.hash_documents` of what it was built from.
+        n_bytes: On disk.
+    """
+
+    documents_hash: str
+    n_bytes: int
+
+
 @dataclass(frozen=True)
 class Arm:
     """A built arm.
@@ -24,6 +37,7 @@ class Arm:
         read_documents: Whether tuning read the documents as well.
         device: "cpu" or "cuda" where we run its model, None for a hosted one.
         index_usage: The part of the build that indexing took, for arms that both retrieve and are tuned.
+        index: What is read, for arms that search an index.
         training_curve: Losses by epoch, for tuned arms.
         findings: What building it brought to light.
     """
@@ -36,6 +50,7 @@ class Arm:
     read_documents: bool = False
     device: str | None = None
     index_usage: BuildUsage = BuildUsage()
+    index: IndexFacts | None = None
     training_curve: tuple[Mapping[str, float | int | None], ...] = ()
     findings: tuple[AuditFinding, ...] = ()
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from functools import cached_property
 
 from advisor.answer import BuildUsage, Pipeline
-from advisor.comparison import ArmRole, AuditFinding, Severity
+from advisor.audit.training import EpochLoss, TrainingLog, audit_training
+from advisor.comparison import ArmRole, AuditFinding
 from advisor.dataset import Dataset, Split, Task
 from advisor.prompt import FewShot, OracleContext, QuestionOnly, passage_text, reference_text
 from advisor.report.quantities import clip
@@ -27,7 +28,7 @@ from rag.embedder import load_embedder
 from rag.index import Index, build_index, open_index
 from rag.prompt import RetrievedPrompt
 from rag.raft import raft_prompts
-from service.arm import Arm
+from service.arm import Arm, IndexFacts
 from service.data_directory import DataDirectory
 from service.progress import OnProgress, Progress
 from service.settings import TUNED, ComparisonSettings, TuneOn
@@ -169,7 +170,8 @@ class LocalComposition:
         builder, build = self._retrieved(dataset)
         pipeline = self._pipeline("rag", self.model, builder, dataset, build)
         label = f"{self.model.name} with {self._passages}"
-        return Arm(pipeline, ArmRole.CANDIDATE, label, retrieves=True, device=self._device)
+        index = _index_facts(builder.index)
+        return Arm(pipeline, ArmRole.CANDIDATE, label, retrieves=True, device=self._device, index=index)
 
     def _fine_tuned(self, dataset: Dataset) -> Arm:
         tuned, record = self._tuned(dataset)
@@ -203,6 +205,7 @@ class LocalComposition:
             read_documents=self._reads_documents,
             device=self._device,
             index_usage=build,
+            index=_index_facts(builder.index),
             training_curve=() if is_told else _curve(record),
             findings=() if is_told else tuple(_training_findings(record)),
         )
@@ -242,6 +245,7 @@ class LocalComposition:
             read_documents=self._reads_documents,
             device=self._device,
             index_usage=build,
+            index=_index_facts(builder.index),
             training_curve=_curve(record),
             findings=tuple(_training_findings(record)),
         )
@@ -357,12 +361,20 @@ def _curve(record: AdapterRecord) -> tuple[dict[str, float | int | None], ...]:
     )
 
 
-def _training_findings(record: AdapterRecord) -> Iterator[AuditFinding]:
-    for report, what in ((record.train_rows, "training rows"), (record.text_rows, "passages for tuning")):
-        if report is not None and report.n_too_long:
-            yield AuditFinding(
-                "training rows",
-                Severity.WARN,
-                f"{report.n_too_long} {what} were too long and left out; {report.n_rows} remained.",
-                "Shorten these questions, answers or passages, or take a model with a longer context.",
-            )
+def _training_findings(record: AdapterRecord) -> list[AuditFinding]:
+    passages_left_out = record.text_rows.too_long_ids if record.text_rows is not None else ()
+    return audit_training(
+        TrainingLog(
+            name=f"adapter {record.key[:8]} (seed {record.recipe.seed})",
+            n_rows=record.train_rows.n_rows,
+            left_out=record.train_rows.too_long_ids + passages_left_out,
+            epochs=[EpochLoss(epoch.train_loss, epoch.validation_loss) for epoch in record.epochs],
+            kept_epoch=record.best_epoch,
+            max_epochs=record.recipe.max_epochs,
+        )
+    )
+
+
+def _index_facts(index: Index) -> IndexFacts:
+    n_bytes = sum(path.stat().st_size for path in index.directory.rglob("*") if path.is_file())
+    return IndexFacts(index.record.documents_hash, n_bytes)

@@ -9,6 +9,7 @@ from advisor.answer import BuildUsage
 from advisor.arm_use import ArmUse, measure_use
 from advisor.audit.answers import audit_answers
 from advisor.audit.arms import audit_arms
+from advisor.audit.power import audit_power
 from advisor.comparison import (
     ArmRole,
     ArmSummary,
@@ -33,6 +34,7 @@ from advisor.scorecard import mean_usage, paired_differences, summarise_metric
 from advisor.slices import slice_weights
 from lm.language_model import LanguageModel
 from service.arm import Arm
+from service.auditing import arm_setup
 from service.measuring import ArmMeasurement
 from service.settings import ComparisonSettings
 from service.stage_key import library_versions
@@ -76,7 +78,7 @@ def conclude_comparison(
         arms=tuple(arms),
         differences=differences,
         recommendation=conclusion.recommendation,
-        findings=tuple(findings),
+        findings=(*findings, *audit_power(conclusion.recommendation)),
         settings=settings.to_json()
         | {
             "training_curves": {
@@ -84,7 +86,13 @@ def conclude_comparison(
             }
         },
         hashes={"dataset": dataset.content_hash, "model": model.fingerprint}
-        | {f"pipeline {m.arm.pipeline.kind}": m.arm.pipeline.fingerprint for m in measured},
+        | {f"pipeline {m.arm.pipeline.kind}": m.arm.pipeline.fingerprint for m in measured}
+        | {
+            name: digest
+            for m in measured
+            if m.arm.role is ArmRole.CANDIDATE
+            for name, digest in arm_setup(m.arm).hashes.items()
+        },
         versions=library_versions(),
         prices_as_of=prices.as_of,
         prices_source=prices.source,
@@ -124,6 +132,7 @@ def _use(one: ArmMeasurement, settings: ComparisonSettings) -> ArmUse:
         device=one.arm.device,
         throughput_per_s=one.throughput_per_s,
         index=index,
+        index_bytes=one.arm.index.n_bytes if one.arm.index is not None else 0,
         training=training,
         adapter_slowdown=settings.adapter_slowdown if one.arm.tuned and one.arm.device is not None else None,
         judge=one.judge,

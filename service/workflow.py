@@ -14,6 +14,7 @@ from advisor.dataset_files import load_dataset
 from advisor.decision_inputs import DecisionInputs
 from advisor.decision_record import record_decision, write_record
 from advisor.errors import EvaluationError
+from advisor.human_labels import hash_human_labels
 from advisor.metrics.registry import JUDGE_METRICS, metrics_for
 from advisor.prices import PriceList, load_prices
 from advisor.prior_check import confront
@@ -23,6 +24,7 @@ from advisor.report.formats import REPORT_FILES, REPORT_FORMATS
 from advisor.report.json_report import read_comparison
 from advisor.report.records import record_line
 from service.arm import Compose
+from service.auditing import audit_run
 from service.conclusion import conclude_comparison, decision_evidence
 from service.data_directory import (
     DECISION_FILE,
@@ -64,8 +66,12 @@ def comparison_id(
     answers: Mapping[str, GivenAnswer] | None = None,
 ) -> str:
     """Data set's name and a hash of all that decides the report: the same command gives the same id."""
-    digest = code_digest("lm", "rag", "finetune", "advisor", "advisor.metrics", "advisor.report", "service")
+    digest = code_digest(
+        "lm", "rag", "finetune", "advisor", "advisor.audit", "advisor.metrics", "advisor.report", "service"
+    )
     raw = settings.to_json() | {"dataset": "", "prices": asdict(prices), "prior": answers}
+    if settings.judge is not None:
+        raw["human_labels"] = hash_human_labels(settings.dataset_folder)
     return (
         f"{dataset.card.name}-{stage_key(raw, dataset.content_hash, model_identity, library_versions(), digest)[:10]}"
     )
@@ -111,10 +117,10 @@ def run_comparison(
             if finished := _read_finished(folder):
                 return finished
             latencies = score_arms(measured, composition, dataset, directory, metrics, on_progress)
+            findings += audit_run(measured, composition, dataset, settings, metrics)
             model = composition.model
         finally:
             composition.close()
-        findings += [finding for one in measured for finding in one.arm.findings]
         arms_measured = decision_evidence(measured, latencies, metrics[0].name, settings)
         inputs = DecisionInputs(prices, settings.traffic, settings.coverage, settings.margin, settings.values)
         comparison = conclude_comparison(
