@@ -294,6 +294,8 @@ class HuggingFaceModel:
             return
         if key is None:
             self._peft.base_model.disable_adapter_layers()
+        elif key not in self._peft.peft_config:
+            raise LanguageModelError(f"an adapter of {self._name!r} was closed and answers no more; attach it again")
         else:
             self._peft.base_model.enable_adapter_layers()
             self._peft.set_adapter(key, inference_mode=True)

@@ -195,6 +195,9 @@ def test_a_closed_adapter_leaves_the_base_and_the_others_as_they_were(
     second.close()
     assert not [name for name, _ in base.module.named_parameters() if ".lora_" in name]
     assert _answers(base) == plain
+    with pytest.raises(LanguageModelError, match="was closed and answers no more"):
+        _answers(first)
+    assert _answers(base) == plain
 
     once_more = base.with_adapter(tiny_adapter_folders[1], "tuned")
     assert _answers(once_more) == answers[second]

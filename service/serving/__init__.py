@@ -1,0 +1,1 @@
+"""Answering questions with the arms of finished comparisons: loaded once, batched across callers."""

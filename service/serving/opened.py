@@ -1,0 +1,136 @@
+"""One finished comparison, opened: its arms as they are asked for the first time."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from advisor.answer import Pipeline
+from advisor.comparison import Comparison
+from advisor.dataset import Dataset
+from advisor.prices import PriceList
+from lm.errors import TuningForkError
+from service.arm import Arm
+from service.serving.batcher import Batcher
+from service.serving.errors import NoSuchPipelineError, NotServableError
+from service.settings import ComparisonSettings
+from service.workflow import load_limited_dataset
+
+
+@dataclass(frozen=True)
+class Servable:
+    """A finished comparison as the database tells it, nothing loaded.
+
+    Attributes:
+        id: In the database; the report's own id names its content.
+        settings: With the data set as a folder on this machine.
+        report: What was measured, whose fingerprints say what may be served.
+    """
+
+    id: str
+    settings: ComparisonSettings
+    prices: PriceList
+    report: Comparison
+
+
+@dataclass(frozen=True)
+class ServedArm:
+    """One arm, ready to be asked.
+
+    Attributes:
+        batcher: The queue of its base model.
+        device: Where its model runs, None for a hosted one.
+    """
+
+    pipeline: Pipeline
+    batcher: Batcher
+    device: str | None
+    embedder: str
+    prices: PriceList
+
+
+class Opens(Protocol):
+    """What makes arms and releases them; `service.serving.composition` in earnest."""
+
+    def arm(self, kind: str, dataset: Dataset) -> Arm:
+        """One arm by its name."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what the arms hold open."""
+        ...
+
+
+class OpenedComparison:
+    """The arms of one comparison. One thread at a time opens arms; any may ask them.
+
+    Args:
+        batcher: Of the base model.
+        private: A folder for this comparison's copies, removed at the end.
+        release: Gives back the shared model and embedder.
+    """
+
+    def __init__(
+        self,
+        servable: Servable,
+        composition: Opens,
+        batcher: Callable[[], Batcher],
+        private: Path,
+        release: Callable[[], None],
+    ) -> None:
+        self._servable = servable
+        self._composition = composition
+        self._batcher = batcher
+        self._private = private
+        self._release = release
+        self._dataset: Dataset | None = None
+
+    def open_arm(self, kind: str) -> ServedArm:
+        """The arm of that kind, as it was measured.
+
+        Raises:
+            NoSuchPipelineError: the comparison has none.
+            NotServableError: what it is built of is gone or has changed.
+        """
+        servable = self._servable
+        settings = servable.settings
+        if kind not in settings.pipelines:
+            raise NoSuchPipelineError(
+                f"the comparison {servable.id} has no pipeline {kind!r}; it has {', '.join(settings.pipelines)}"
+            )
+        try:
+            arm = self._composition.arm(kind, self._read_dataset())
+        except NotServableError:
+            raise
+        except TuningForkError as error:
+            raise NotServableError(f"{kind} of {servable.id} cannot be opened: {error}") from error
+        if arm.pipeline.fingerprint != servable.report.hashes.get(f"pipeline {kind}"):
+            raise self._changed(f"the model {settings.model} or what {kind} is built of has changed")
+        return ServedArm(
+            arm.pipeline,
+            self._batcher(),
+            arm.device,
+            settings.embedder.removeprefix("openai:"),
+            servable.prices,
+        )
+
+    def close(self) -> None:
+        """Release everything; nobody asks any more."""
+        self._composition.close()
+        self._release()
+        shutil.rmtree(self._private, ignore_errors=True)
+
+    def _read_dataset(self) -> Dataset:
+        if self._dataset is None:
+            dataset = load_limited_dataset(self._servable.settings)
+            if dataset.content_hash != self._servable.report.dataset_hash:
+                raise self._changed("the data set has changed")
+            self._dataset = dataset
+        return self._dataset
+
+    def _changed(self, what: str) -> NotServableError:
+        return NotServableError(
+            f"{what} since the comparison {self._servable.id} was measured, so its answers would be others; compare "
+            "again, and ask that comparison"
+        )

@@ -1,0 +1,93 @@
+"""The models and embedders that open comparisons share."""
+
+from collections.abc import Callable
+
+from lm.embedding import Embedder
+from lm.language_model import LanguageModel
+from lm.registry import load_language_model, parse_spec
+from service.serving.batcher import Batcher
+from service.serving.limits import ServingLimits
+from service.serving.shared import Shared
+from service.settings import ComparisonSettings
+
+LoadModel = Callable[[ComparisonSettings], LanguageModel]
+LoadEmbedder = Callable[[ComparisonSettings], Embedder]
+
+
+class SharedParts:
+    """Each base model, with its queue, and each embedder: once, for as long as a comparison in memory uses it."""
+
+    def __init__(
+        self, limits: ServingLimits, *, load_model: LoadModel | None = None, load_embedder: LoadEmbedder | None = None
+    ) -> None:
+        self._limits = limits
+        self.load_model = load_model or _registered_model
+        self.load_embedder = load_embedder or _registered_embedder
+        self.models: Shared[tuple[LanguageModel, Batcher]] = Shared(lambda shared: shared[1].close())
+        self.embedders: Shared[Embedder] = Shared()
+
+    def loaded(self, settings: ComparisonSettings) -> tuple[LanguageModel, Batcher]:
+        """A base model, newly loaded, and the queue to it."""
+        model = self.load_model(settings)
+        is_remote = parse_spec(settings.model)[0] == "openai"
+        batcher = Batcher(
+            settings.model,
+            batch_questions=self._limits.batch_questions,
+            queued_questions=self._limits.queued_questions,
+            window_s=self._limits.window_s,
+            n_threads=self._limits.n_remote_threads if is_remote else 1,
+        )
+        return model, batcher
+
+
+class TakenParts:
+    """What one comparison takes of them, to be given back at its end."""
+
+    def __init__(self, shared: SharedParts, settings: ComparisonSettings) -> None:
+        self._shared = shared
+        self._settings = settings
+        self._model: tuple[LanguageModel, Batcher] | None = None
+        self._embedder: Embedder | None = None
+
+    @property
+    def _model_key(self) -> tuple[str, bool]:
+        return self._settings.model, self._settings.trust_remote_code
+
+    def model(self) -> LanguageModel:
+        """The base model."""
+        return self._take_model()[0]
+
+    def batcher(self) -> Batcher:
+        """The queue to it."""
+        return self._take_model()[1]
+
+    def embedder(self) -> Embedder:
+        """The embedder."""
+        if self._embedder is None:
+            key = self._settings.embedder
+            self._embedder = self._shared.embedders.take(key, lambda: self._shared.load_embedder(self._settings))
+        return self._embedder
+
+    def give_back(self) -> None:
+        """The comparison is closed."""
+        if self._model is not None:
+            self._model = None
+            self._shared.models.give_back(self._model_key)
+        if self._embedder is not None:
+            self._embedder = None
+            self._shared.embedders.give_back(self._settings.embedder)
+
+    def _take_model(self) -> tuple[LanguageModel, Batcher]:
+        if self._model is None:
+            self._model = self._shared.models.take(self._model_key, lambda: self._shared.loaded(self._settings))
+        return self._model
+
+
+def _registered_model(settings: ComparisonSettings) -> LanguageModel:
+    return load_language_model(settings.model, trust_remote_code=settings.trust_remote_code)
+
+
+def _registered_embedder(settings: ComparisonSettings) -> Embedder:
+    from rag.embedder import load_embedder
+
+    return load_embedder(settings.embedder)

@@ -1,0 +1,160 @@
+"""The way in: questions to the arms of finished comparisons, from any number of callers."""
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from advisor.cost import estimate_answer_cost
+from lm.errors import LanguageModelError
+from service.data_directory import DataDirectory
+from service.serving.asked import AS_MEASURED, Decoding, ServedAnswer
+from service.serving.batcher import Batched
+from service.serving.comparisons import Lease, OpenComparisons
+from service.serving.errors import AnswerTimeoutError
+from service.serving.limits import ServingLimits
+from service.serving.opened import OpenedComparison, Servable, ServedArm
+from service.serving.parts import LoadEmbedder, LoadModel, SharedParts, TakenParts
+
+
+class ServedPipelines:
+    """Loads arms when they are first asked, batches questions, and lets go of what was not asked for long.
+
+    Nothing heavy is imported before the first question.
+
+    Args:
+        read: A finished comparison by its id in the database; raises NotServableError where there is none.
+        load_model: The registered models if not given, as with `load_embedder`.
+    """
+
+    def __init__(
+        self,
+        directory: DataDirectory,
+        read: Callable[[str], Servable],
+        *,
+        limits: ServingLimits | None = None,
+        load_model: LoadModel | None = None,
+        load_embedder: LoadEmbedder | None = None,
+    ) -> None:
+        self.limits = limits or ServingLimits()
+        self._directory = directory
+        self._read = read
+        self._parts = SharedParts(self.limits, load_model=load_model, load_embedder=load_embedder)
+        self._private = directory.root / "serving"
+        # What a killed process left; the data directory belongs to this one.
+        shutil.rmtree(self._private, ignore_errors=True)
+        self._comparisons = OpenComparisons(self.limits.n_comparisons, self._open)
+
+    @property
+    def open_ids(self) -> list[str]:
+        """Comparisons in memory, the one asked longest ago first."""
+        return self._comparisons.ids
+
+    async def answer(
+        self, comparison_id: str, kind: str, questions: Sequence[str], decoding: Decoding = AS_MEASURED
+    ) -> list[ServedAnswer]:
+        """One answer a question, in order. Cancelling the task gives up what has not begun.
+
+        Raises:
+            NotServableError: the comparison cannot be asked; NoSuchPipelineError: it can, but has no such arm.
+            TooBusyError, ClosingError, AnswerTimeoutError: not now.
+            LanguageModelError: a question cannot be answered, for example one that is too long.
+        """
+        started = time.monotonic()
+        deadline = asyncio.get_running_loop().time() + self.limits.timeout_s
+        with self._comparisons.lease(comparison_id) as lease:
+            async with self._until(deadline):
+                arm = await self._arm(lease, kind)
+                pipeline = decoding.applied(arm.pipeline)
+                call = arm.batcher.submit((comparison_id, kind, pipeline.generation), pipeline, questions)
+                try:
+                    batched = []
+                    for number, future in enumerate(call.futures, 1):
+                        try:
+                            batched.append(await asyncio.wrap_future(future))
+                        except LanguageModelError as error:
+                            where = f"question {number} of {len(questions)}: " if len(questions) > 1 else ""
+                            raise LanguageModelError(f"{where}{error}") from error
+                finally:
+                    call.abandon()
+        latency_s = time.monotonic() - started
+        return [_served(arm, question, one, latency_s) for question, one in zip(questions, batched, strict=True)]
+
+    async def stream(
+        self, comparison_id: str, kind: str, question: str, decoding: Decoding = AS_MEASURED
+    ) -> AsyncIterator[str | ServedAnswer]:
+        """Pieces of the answer as they are generated, then the whole. Closing it early ends generation.
+
+        Raises:
+            As `answer`; all but a failing model before the first piece.
+        """
+        started = time.monotonic()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.limits.timeout_s
+        pieces: asyncio.Queue[str | None] = asyncio.Queue()
+
+        def tell(piece: str | None) -> None:
+            loop.call_soon_threadsafe(pieces.put_nowait, piece)
+
+        with self._comparisons.lease(comparison_id) as lease:
+            async with self._until(deadline):
+                arm = await self._arm(lease, kind)
+            pipeline = decoding.applied(arm.pipeline)
+            call = arm.batcher.submit((comparison_id, kind, pipeline.generation, "stream"), pipeline, [question], tell)
+            call.futures[0].add_done_callback(lambda _: tell(None))
+            try:
+                while True:
+                    async with self._until(deadline):
+                        piece = await pieces.get()
+                    if piece is None:
+                        break
+                    yield piece
+                yield _served(arm, question, call.futures[0].result(), time.monotonic() - started)
+            finally:
+                call.abandon()
+
+    def close(self) -> None:
+        """Stop answering and let go of everything."""
+        self._comparisons.close()
+        shutil.rmtree(self._private, ignore_errors=True)
+
+    async def _arm(self, lease: Lease, kind: str) -> ServedArm:
+        loading = self._comparisons.arm(lease, kind)
+        # Others may wait for the same arm, so that one caller's end must not cancel it.
+        return loading.result() if loading.done() else await asyncio.shield(asyncio.wrap_future(loading))
+
+    @asynccontextmanager
+    async def _until(self, deadline: float) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout_at(deadline):
+                yield
+        except TimeoutError as error:
+            raise AnswerTimeoutError(
+                f"no answer within {self.limits.timeout_s:g} s; ask fewer questions at a time, or try again later"
+            ) from error
+
+    def _open(self, comparison_id: str) -> OpenedComparison:
+        from service.serving.composition import ServedComposition
+
+        servable = self._read(comparison_id)
+        self._private.mkdir(parents=True, exist_ok=True)
+        private = Path(tempfile.mkdtemp(prefix="comparison-", dir=self._private))
+        parts = TakenParts(self._parts, servable.settings)
+        composition = ServedComposition(
+            servable.settings, self._directory, model=parts.model, embedder=parts.embedder, private=private
+        )
+        return OpenedComparison(servable, composition, parts.batcher, private, parts.give_back)
+
+
+def _served(arm: ServedArm, question: str, one: Batched, latency_s: float) -> ServedAnswer:
+    cost_usd = estimate_answer_cost(
+        one.answer.usage,
+        arm.prices,
+        model=arm.pipeline.model.name.removeprefix("openai:"),
+        embedder=arm.embedder,
+        device=arm.device,
+    )
+    return ServedAnswer(question, one.answer, latency_s, one.model_s, one.batch_size, cost_usd)

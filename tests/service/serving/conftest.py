@@ -1,0 +1,171 @@
+"""A finished comparison of scripted arms, retrieval among them, and what serves it."""
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from advisor.prices import load_prices
+from lm.completion import Completion, GenerationConfig, Messages
+from lm.fake import FakeLM
+from service.composition import LocalComposition
+from service.data_directory import DataDirectory
+from service.serving.errors import NotServableError
+from service.serving.limits import ServingLimits
+from service.serving.opened import Servable
+from service.serving.pipelines import ServedPipelines
+from service.settings import ComparisonSettings
+from service.workflow import run_comparison
+
+T = TypeVar("T")
+
+
+class WordEmbedder:
+    """Texts that share words are near."""
+
+    name = "words"
+    fingerprint = "words"
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        vectors = np.zeros((len(texts), 64), dtype=np.float32)
+        for row, text in enumerate(texts):
+            vectors[row, 0] = 0.01
+            for word in text.lower().split():
+                digest = hashlib.sha256(word.strip(".,:?").encode()).digest()
+                vectors[row, 1 + int.from_bytes(digest[:4], "big") % 63] += 1
+        return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(text.split()) for text in texts]
+
+
+class Gate(FakeLM):
+    """A scripted model that can be held at its next question, and tells the size of each batch it was given."""
+
+    def __init__(self, answer: Callable[[Messages], str] | dict[str, str], **options: Any) -> None:
+        super().__init__(answer, **options)
+        self.opened = threading.Event()
+        self.opened.set()
+        self.entered = threading.Semaphore(0)
+
+    @property
+    def batches(self) -> list[list[str]]:
+        return [[prompt[-1].content.rpartition("Question: ")[2] for prompt in prompts] for prompts in self.calls]
+
+    def hold(self) -> None:
+        """Let nothing through until `opened` is set."""
+        self.opened.clear()
+
+    def generate(self, prompts: Sequence[Messages], config: GenerationConfig) -> list[Completion]:
+        self.entered.release()
+        assert self.opened.wait(30)
+        return super().generate(prompts, config)
+
+
+def say(prompt: Messages) -> str:
+    return f"you asked {prompt[-1].content.split()[-1]} with {len(prompt)} turns"
+
+
+@dataclass
+class Desk:
+    """A finished comparison and what serves it.
+
+    Attributes:
+        models: All models loaded so far.
+    """
+
+    directory: DataDirectory
+    settings: ComparisonSettings
+    servables: dict[str, Servable]
+    models: list[Gate] = field(default_factory=list)
+    made: list[ServedPipelines] = field(default_factory=list)
+
+    def load_model(self, settings: ComparisonSettings) -> Gate:
+        self.models.append(Gate(say, name=settings.model))
+        return self.models[-1]
+
+    def read(self, comparison_id: str) -> Servable:
+        if comparison_id not in self.servables:
+            raise NotServableError(f"no {comparison_id}")
+        return self.servables[comparison_id]
+
+    def serve(self, **limits: Any) -> ServedPipelines:
+        served = ServedPipelines(
+            self.directory,
+            self.read,
+            limits=ServingLimits(**limits),
+            load_model=self.load_model,
+            load_embedder=lambda _: WordEmbedder(),
+        )
+        self.made.append(served)
+        return served
+
+    def again_as(self, comparison_id: str, **changes: Any) -> None:
+        """Another comparison, of the same report."""
+        servable = self.servables["one"]
+        settings = replace(servable.settings, **changes)
+        self.servables[comparison_id] = replace(servable, id=comparison_id, settings=settings)
+
+
+class ScriptedLocal(LocalComposition):
+    """The real composition over a scripted model and embedder."""
+
+    @cached_property
+    def model(self) -> FakeLM:
+        return FakeLM(say, name=self._settings.model)
+
+    @cached_property
+    def embedder(self) -> WordEmbedder:
+        return WordEmbedder()
+
+
+@pytest.fixture(scope="session")
+def compared(workplace_class: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Servable]:
+    workplace = workplace_class(tmp_path_factory.mktemp("compared"))
+    settings = replace(workplace.settings, model="hf:scripted", pipelines=("base", "few-shot", "rag"))
+    report = run_comparison(settings, workplace.directory, ScriptedLocal, "scripted")
+    return workplace, Servable("one", settings, load_prices(), report)
+
+
+@pytest.fixture
+def desk(compared: tuple[Any, Servable]) -> Iterator[Desk]:
+    workplace, servable = compared
+    desk = Desk(workplace.directory, servable.settings, {"one": servable})
+    yield desk
+    for model in desk.models:
+        model.opened.set()
+    for served in desk.made:
+        served.close()
+
+
+@pytest.fixture
+def dataset_folder(compared: tuple[Any, Servable]) -> Path:
+    folder: Path = compared[0].folder
+    return folder
+
+
+def wait_for(awaitable: Awaitable[T]) -> T:
+    async def limited() -> T:
+        async with asyncio.timeout(60):
+            return await awaitable
+
+    return asyncio.run(limited())
+
+
+@pytest.fixture
+def ask() -> Callable[[Awaitable[Any]], Any]:
+    """Runs what is awaited, for a minute at most."""
+    return wait_for
+
+
+@pytest.fixture
+def gate_class() -> type[Gate]:
+    return Gate
