@@ -1,0 +1,96 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine, insert
+
+from advisor.comparison import Comparison
+from service.api.app import create_app
+from service.comparison_store import create_comparison
+from service.context import ServiceContext
+from service.data_directory import DECISION_FILE, RECORDS_FILE, REPORT_FILE, DataDirectory
+from service.database import open_database, writing
+from service.service_settings import ServiceSettings
+from service.tables import metadata, report_files
+
+LOCAL = "http://127.0.0.1:8000"
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    engine = open_database(f"sqlite:///{tmp_path / 'test.db'}")
+    metadata.create_all(engine)
+    return engine
+
+
+@pytest.fixture
+def client(engine: Engine, tmp_path: Path) -> Iterator[TestClient]:
+    context = ServiceContext(engine, DataDirectory(tmp_path), lambda _: None, ServiceSettings())
+    with TestClient(create_app(context), base_url=LOCAL, client=("127.0.0.1", 50_000)) as client:
+        yield client
+
+
+def stored(engine: Engine, comparison_id: str) -> str:
+    create_comparison(engine, comparison_id=comparison_id, name="n", dataset="tiny", settings={})
+    return comparison_id
+
+
+@pytest.fixture
+def finished(engine: Engine, workplace: Any) -> tuple[str, Comparison]:
+    """A comparison whose reports are on file."""
+    comparison: Comparison = workplace.run()
+    folder = workplace.directory.comparison(comparison.id)
+    stored(engine, "tiny-1")
+    with writing(engine) as connection:
+        for name in (REPORT_FILE, DECISION_FILE, RECORDS_FILE):
+            content = (folder / name).read_bytes()
+            connection.execute(insert(report_files).values(comparison_id="tiny-1", name=name, content=content))
+    return "tiny-1", comparison
+
+
+def test_unchanged_inputs_give_the_decision_on_record(client: TestClient, finished: tuple[str, Comparison]) -> None:
+    comparison_id, comparison = finished
+    reply = client.post(f"/v1/comparisons/{comparison_id}/decision", json={"parts": ["flips", "flip_map"]})
+    assert reply.status_code == 200, reply.text
+    body = reply.json()
+    assert body["recommendation"]["headline"] == comparison.recommendation.headline
+    assert len(body["flips"]) == len(comparison.flips)
+    assert body["flip_map"]["x_current"] == 10_000
+    assert {axis["axis"]: axis["current"] for axis in body["axes"]}["margin"] == 0.02
+
+
+def test_declared_inputs_change_costs_and_verdict(client: TestClient, finished: tuple[str, Comparison]) -> None:
+    comparison_id, comparison = finished
+    address = f"/v1/comparisons/{comparison_id}/decision"
+    as_recorded = client.post(address, json={}).json()
+    dear = client.post(address, json={"machine_usd_per_hour": 100.0, "queries_per_month": 1e6}).json()
+    assert dear["costs"]["base"]["monthly_usd"] > as_recorded["costs"]["base"]["monthly_usd"]
+    cited = client.post(address, json={"constraints": {"must_cite_sources": True}}).json()
+    assert cited["recommendation"]["arm"] is None
+    assert not any(outcome["met"] for outcome in cited["constraints"])
+    assert comparison.recommendation.arm is not None
+
+
+def test_a_margin_wider_than_the_lead_leaves_no_winner(client: TestClient, finished: tuple[str, Comparison]) -> None:
+    comparison_id, comparison = finished
+    assert comparison.recommendation.verdict == "winner"
+    reply = client.post(f"/v1/comparisons/{comparison_id}/decision", json={"margin": 0.9})
+    assert reply.json()["recommendation"]["verdict"] == "no clear winner"
+
+
+def test_impossible_values_are_refused_by_name(client: TestClient, finished: tuple[str, Comparison]) -> None:
+    reply = client.post(f"/v1/comparisons/{finished[0]}/decision", json={"coverage": 1.5})
+    assert reply.status_code == 422
+    assert reply.json()["errors"][0]["where"] == "body.coverage"
+
+
+def test_a_comparison_that_still_waits_has_no_decision(client: TestClient, engine: Engine) -> None:
+    reply = client.post(f"/v1/comparisons/{stored(engine, 'tiny-2')}/decision", json={})
+    assert reply.status_code == 409
+    assert "queued" in reply.json()["detail"]
+
+
+def test_an_unknown_comparison_is_not_found(client: TestClient) -> None:
+    assert client.post("/v1/comparisons/none/decision", json={}).status_code == 404
