@@ -16,6 +16,7 @@ import openai
 
 from lm.answer_text import certain_part, cut_at_stop
 from lm.completion import Completion, FinishReason, GenerationConfig, Messages, Usage
+from lm.connection import connection_to
 from lm.endpoint_key import OPENAI_BASE_URL, endpoint_key, how_to_give_key, is_azure, is_openai
 from lm.errors import ConfigError, LanguageModelError
 
@@ -74,7 +75,11 @@ class OpenAICompatibleModel:
         key = endpoint_key(self._base_url)
         if is_hosted and not key:
             raise LanguageModelError(f"{self._base_url} needs a key; {how_to_give_key(self._base_url)}")
-        options: dict[str, Any] = {"max_retries": max_retries, "timeout": timeout_s, "http_client": http_client}
+        options: dict[str, Any] = {
+            "max_retries": max_retries,
+            "timeout": timeout_s,
+            "http_client": http_client or connection_to(self._base_url),
+        }
         self._client: openai.OpenAI
         if self._is_azure and not urlsplit(self._base_url).path.rstrip("/").endswith("/openai/v1"):
             self._client = openai.AzureOpenAI(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from lm.connection import connection_to
 from lm.endpoint_key import OPENAI_BASE_URL, endpoint_key, how_to_give_key, is_openai
 from lm.errors import ConfigError
 from rag.errors import IndexingError
@@ -102,7 +103,7 @@ class OpenAIEmbedder:
             base_url=self._url,
             max_retries=_MAX_RETRIES,
             timeout=_TIMEOUT_S,
-            http_client=self._http_client,
+            http_client=self._http_client or connection_to(self._url),
         )
 
 
