@@ -29,7 +29,7 @@ Spec = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"
 Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
-Candidate = Literal["base", "few-shot", "rag", "fine-tuned", "hybrid"]
+Candidate = Literal["base", "few-shot", "rag", "fine-tuned", "hybrid", "raft"]
 TuningMethod = Literal["lora", "rslora", "dora", "pissa", "olora"]
 
 
@@ -219,7 +219,7 @@ class ComparisonRequest(_Request):
     )
     name: Name | None = Field(default=None, description="For people; the data set's name if left out.")
     model: Spec = Field(default="pocket", description="pocket, hf:NAME of the hub, or openai:MODEL[@URL].")
-    pipelines: Annotated[list[Candidate], Field(min_length=1, max_length=5)] = [
+    pipelines: Annotated[list[Candidate], Field(min_length=1, max_length=6)] = [
         "base",
         "few-shot",
         "rag",
@@ -236,6 +236,10 @@ class ComparisonRequest(_Request):
     n_shots: Annotated[int, Field(ge=1, le=1000)] = 6
     method: TuningMethod = "lora"
     max_epochs: Annotated[int, Field(ge=1, le=1000)] | None = None
+    tune_on: Literal["questions", "questions+documents"] = "questions"
+    raft_gold_share: Share = 0.8
+    training_seeds: Annotated[int, Field(ge=1, le=20)] = 1
+    race: bool = False
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 16
     margin: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.02
     coverage: Share = 0.5

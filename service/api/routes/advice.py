@@ -1,0 +1,85 @@
+"""What needs no comparison: the questionnaire, what its answers speak for, and the catalogue of models."""
+
+import math
+
+from fastapi import APIRouter, Depends
+
+from advisor.catalogue import load_catalogue, price_quality
+from advisor.errors import EvaluationError
+from advisor.prices import load_prices
+from advisor.questionnaire import check_answers, load_questionnaire, prior
+from advisor.report.json_report import read_comparison
+from advisor.report.plain_data import to_plain
+from service.api.auth import Context, require
+from service.api.schemas import (
+    AdviceRequest,
+    AdviceView,
+    CatalogueModelView,
+    CatalogueView,
+    PricedQualityView,
+    QuestionnaireView,
+    QuestionView,
+)
+from service.comparison_state import ComparisonState
+from service.comparison_store import list_comparisons
+from service.data_directory import REPORT_FILE
+from service.results import read_report_file
+from service.scope import Scope
+
+router = APIRouter(prefix="/v1", tags=["advice"], dependencies=[Depends(require(Scope.READ))])
+_COMPARISONS_SHOWN = 50
+
+
+@router.get("/questionnaire")
+def questionnaire() -> QuestionnaireView:
+    """The questions to answer before tuning anything. None is compulsory."""
+    questions = [
+        QuestionView(
+            **to_plain(question)
+            | {"maximum": question.maximum if math.isfinite(question.maximum) else None, "expects": question.expects()}
+        )
+        for question in load_questionnaire().questions
+    ]
+    return QuestionnaireView(questions=questions)
+
+
+@router.post("/advise")
+def advise(body: AdviceRequest) -> AdviceView:
+    """What the answers speak for. Nothing is run; a measured comparison confirms or overrules it."""
+    return AdviceView.model_validate(to_plain(prior(check_answers(body.answers))))
+
+
+@router.get("/catalogue")
+def catalogue(context: Context) -> CatalogueView:
+    """Models worth comparing, and what the last comparisons of this service measured of any model."""
+    models = load_catalogue(load_prices())
+    stored, _ = list_comparisons(context.engine, state=ComparisonState.SUCCEEDED, limit=_COMPARISONS_SHOWN)
+    finished = []
+    for one in stored:
+        content = read_report_file(context.engine, one.id, REPORT_FILE)
+        if content is None:
+            continue
+        try:
+            finished.append((one.id, read_comparison(content.decode("utf-8"))))
+        except (EvaluationError, UnicodeDecodeError):
+            continue
+    measured = [
+        PricedQualityView(
+            comparison_id=comparison_id,
+            dataset=point.dataset,
+            metric=point.metric,
+            model=point.model,
+            catalogue_name=point.catalogue_name,
+            arm=point.arm,
+            score=point.score.estimate,
+            score_low=point.score.low,
+            score_high=point.score.high,
+            usd_per_1000_queries=point.usd_per_1000_queries,
+            is_recommended=point.is_recommended,
+        )
+        for comparison_id, comparison in finished
+        for point in price_quality([comparison], models)
+    ]
+    return CatalogueView(
+        models=[CatalogueModelView.model_validate(to_plain(model)) for model in models], measured=measured
+    )

@@ -1,0 +1,228 @@
+"""Starting, watching, stopping and deleting comparisons."""
+
+import asyncio
+import json
+import logging
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from starlette.concurrency import run_in_threadpool
+
+from advisor.errors import EvaluationError
+from advisor.report.json_report import read_comparison
+from service.api.auth import Context, Principal, require
+from service.api.errors import Problem
+from service.api.schemas import (
+    ID_PATTERN,
+    ComparisonDetail,
+    ComparisonList,
+    ComparisonRequest,
+    ComparisonSummary,
+    Estimate,
+)
+from service.comparison_progress import read_progress, read_running_scores
+from service.comparison_state import ComparisonState
+from service.comparison_store import (
+    StoredComparison,
+    create_comparison,
+    delete_comparison,
+    find_by_idempotency_key,
+    find_comparison,
+    list_comparisons,
+    new_comparison_id,
+    queue_position,
+    request_cancel,
+    request_hash,
+    resume_comparison,
+)
+from service.context import ServiceContext
+from service.data_directory import REPORT_FILE
+from service.dataset_store import DatasetNotFoundError, find_dataset, read_version
+from service.endpoint_guard import EndpointGuard
+from service.estimate import estimate_comparison, remaining_s
+from service.events import read_events
+from service.remote_settings import check_request
+from service.results import read_report_file
+from service.scope import Scope
+
+router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"])
+ComparisonId = Annotated[str, Path(pattern=ID_PATTERN)]
+Reader = Annotated[Principal, Depends(require(Scope.READ))]
+Runner = Annotated[Principal, Depends(require(Scope.RUN))]
+LOGGER = logging.getLogger("tuning_fork.api.comparisons")
+_ALL_EVENTS = 1_000_000
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
+
+
+@router.post("", status_code=202)
+def create(
+    body: ComparisonRequest,
+    context: Context,
+    caller: Runner,
+    response: Response,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            pattern=r"^[\x21-\x7e]{1,200}$",
+            description="Any text of yours. The same key and body always give the same comparison.",
+        ),
+    ] = None,
+) -> ComparisonDetail:
+    """Queue a comparison. Where it can be watched is in Location."""
+    digest = request_hash(body.model_dump(mode="json"))
+    key = f"{caller.id}:{idempotency_key}" if idempotency_key is not None else None
+    stored = find_by_idempotency_key(context.engine, key, digest) if key else None
+    if stored is None:
+        settings, estimate, name = _checked(body, context)
+        stored, is_new = create_comparison(
+            context.engine,
+            comparison_id=new_comparison_id(name),
+            name=body.name or name,
+            dataset=body.dataset,
+            settings=settings,
+            estimate=estimate.model_dump(mode="json"),
+            idempotency_key=key,
+            request_sha256=digest,
+            max_queued=context.settings.max_queued,
+        )
+        if is_new:
+            _submit(context, stored.id)
+    response.headers["Location"] = f"/v1/comparisons/{stored.id}"
+    return _detail(context, stored)
+
+
+@router.post("/estimate")
+def estimate(body: ComparisonRequest, context: Context, caller: Reader) -> Estimate:
+    """What a comparison would take, in time, tokens and money. Nothing is run or stored."""
+    return _checked(body, context)[1]
+
+
+@router.get("")
+def list_all(
+    context: Context,
+    caller: Reader,
+    state: Annotated[ComparisonState | None, Query(description="Only those in this state.")] = None,
+    dataset: Annotated[str | None, Query(pattern=ID_PATTERN, description="Only those on this version.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
+) -> ComparisonList:
+    """Comparisons, the newest first."""
+    stored, total = list_comparisons(context.engine, state=state, dataset=dataset, limit=limit, offset=offset)
+    return ComparisonList(items=[ComparisonSummary(**_summary(one)) for one in stored], total=total)
+
+
+@router.get("/{comparison_id}")
+async def get(
+    comparison_id: ComparisonId,
+    context: Context,
+    caller: Reader,
+    wait_s: Annotated[float, Query(ge=0, le=60, description="Answer as soon as it is over, at latest after this.")] = 0,
+) -> ComparisonDetail:
+    """One comparison: state, progress by stage, time that remains, scores so far; its verdict once there is one."""
+    deadline = time.monotonic() + min(wait_s, context.settings.longest_wait_s)
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        stored = await run_in_threadpool(find_comparison, context.engine, comparison_id)
+        remaining = deadline - time.monotonic()
+        if stored.state.is_final or remaining <= 0:
+            return await run_in_threadpool(_detail, context, stored)
+        await asyncio.sleep(min(pause_s, remaining))
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
+@router.post("/{comparison_id}/cancel", status_code=202)
+def cancel(comparison_id: ComparisonId, context: Context, caller: Runner) -> ComparisonDetail:
+    """Stop a comparison: what waits at once, what runs within seconds. Results so far stay readable."""
+    return _detail(context, request_cancel(context.engine, comparison_id))
+
+
+@router.post("/{comparison_id}/resume", status_code=202)
+def resume(comparison_id: ComparisonId, context: Context, caller: Runner) -> ComparisonDetail:
+    """Queue a failed or cancelled comparison again. It goes on from what it has."""
+    stored = resume_comparison(context.engine, comparison_id, max_queued=context.settings.max_queued)
+    _submit(context, comparison_id)
+    return _detail(context, stored)
+
+
+@router.delete("/{comparison_id}", status_code=204)
+def delete(comparison_id: ComparisonId, context: Context, caller: Runner) -> None:
+    """Delete a comparison that is over, with its events, reports and votes."""
+    delete_comparison(context.engine, comparison_id)
+
+
+def _checked(body: ComparisonRequest, context: ServiceContext) -> tuple[dict[str, Any], Estimate, str]:
+    """Settings, estimate and the data set's name of a request that can be run."""
+    try:
+        dataset = find_dataset(context.engine, body.dataset)
+    except DatasetNotFoundError as error:
+        raise Problem(422, "No such data set", str(error)) from error
+    settings = check_request(body, EndpointGuard())
+    data = read_version(context.engine, context.directory, body.dataset)
+    return settings, estimate_comparison(context.engine, settings, data), dataset.card.name
+
+
+def _submit(context: ServiceContext, comparison_id: str) -> None:
+    try:
+        context.submit(comparison_id)
+    except Exception:
+        # The row is committed and says queued: workers take up such rows when they start.
+        fields = {"comparison_id": comparison_id}
+        LOGGER.exception("the comparison could not be put into the queue", extra={"fields": fields})
+
+
+def _summary(stored: StoredComparison) -> dict[str, Any]:
+    return {
+        "id": stored.id,
+        "name": stored.name,
+        "dataset": stored.dataset,
+        "model": str(stored.settings.get("model", "")),
+        "pipelines": list(stored.settings.get("pipelines", [])),
+        "state": stored.state,
+        "cancel_requested": stored.cancel_requested,
+        "error": stored.error,
+        "created_at": stored.created_at,
+        "started_at": stored.started_at,
+        "finished_at": stored.finished_at,
+    }
+
+
+def _detail(context: ServiceContext, stored: StoredComparison) -> ComparisonDetail:
+    events = read_events(context.engine, stored.id, limit=_ALL_EVENTS)
+    progress = read_progress(events)
+    estimate = Estimate.model_validate(stored.estimate) if stored.estimate else None
+    eta_s = None
+    if stored.state is ComparisonState.RUNNING and stored.started_at is not None and estimate is not None:
+        eta_s = remaining_s(estimate, progress, time.time() - stored.started_at)
+    queued = stored.state is ComparisonState.QUEUED
+    detail = ComparisonDetail(
+        **_summary(stored),
+        settings=dict(stored.settings),
+        estimate=estimate,
+        progress=progress,
+        eta_s=eta_s,
+        running_scores=read_running_scores(events, _first_metric(context, stored)),
+        last_event=events[-1].sequence if events else 0,
+        queue_position=queue_position(context.engine, stored) if queued else None,
+    )
+    if stored.state is not ComparisonState.SUCCEEDED:
+        return detail
+    return detail.model_copy(update=_verdict(context, stored))
+
+
+def _first_metric(context: ServiceContext, stored: StoredComparison) -> str:
+    try:
+        return find_dataset(context.engine, stored.dataset).card.metrics[0]
+    except DatasetNotFoundError:
+        return ""
+
+
+def _verdict(context: ServiceContext, stored: StoredComparison) -> dict[str, str | None]:
+    content = read_report_file(context.engine, stored.id, REPORT_FILE)
+    if content is None:
+        return {}
+    try:
+        found = read_comparison(content.decode("utf-8")).recommendation
+    except (EvaluationError, UnicodeDecodeError, json.JSONDecodeError):
+        return {}
+    return {"verdict": found.verdict, "recommended_arm": found.arm, "headline": found.headline}
