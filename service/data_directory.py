@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,10 +68,23 @@ class DataDirectory:
             raise ConfigError(f"{what} {name!r}; choose one of: {', '.join(matching or ids)}")
         return self.comparison(matching[0])
 
+    @property
+    def identity(self) -> str:
+        """A name that no other data directory has, the same at every start."""
+        path = self.root / "identity"
+        try:
+            return path.read_text(encoding="ascii")
+        except OSError:
+            self.root.mkdir(parents=True, exist_ok=True)
+            write_whole(path, secrets.token_hex(8))
+            return path.read_text(encoding="ascii")
+
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> Iterator[int]:
         """Hold the directory; the index store inside it belongs to one process.
 
+        Yields:
+            A file descriptor; the directory stays locked until every process that inherited it has ended.
         Raises:
             ConfigError: another process holds it; names that process.
         """
@@ -89,7 +103,7 @@ class DataDirectory:
                 ) from None
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"process {os.getpid()}".encode(), 0)
-            yield
+            yield handle
         finally:
             os.close(handle)
 

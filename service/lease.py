@@ -27,7 +27,7 @@ LEASE_S = 30.0
 SHORTEST_POLL_S = 0.05
 LONGEST_POLL_S = 1.0
 
-_LOG = logging.getLogger(__name__)
+_LOG = logging.getLogger("tuning_fork.jobs")
 
 
 class LostLeaseError(Exception):

@@ -1,7 +1,7 @@
 """What a running comparison tells those who watch it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,7 @@ class Progress:
         detail: A figure worth watching, e.g. the loss.
         score: Mean of the first metric over the answers so far, where it needs no model.
         key: Name of the stage whose results are in the database.
+        values: Of training: "epoch", "train_loss" and, at the end of an epoch, "validation_loss".
     """
 
     stage: str
@@ -24,6 +25,12 @@ class Progress:
     detail: str = ""
     score: float | None = None
     key: str = ""
+    values: Mapping[str, float | None] = field(default_factory=dict)
+
+    @property
+    def is_milestone(self) -> bool:
+        """Whether an epoch of training ended with this."""
+        return self.values.get("validation_loss") is not None
 
 
 OnProgress = Callable[[Progress], None]

@@ -1,0 +1,44 @@
+"""`tuningfork serve` and `tuningfork worker`."""
+
+from typing import Annotated
+
+import typer
+
+from service.cli_options import Home
+from service.data_directory import DataDirectory
+from service.service_settings import ServiceSettings
+from service.terminal import show
+
+Jobs = Annotated[int, typer.Option("--workers", min=1, help="Comparisons worked on at the same time.")]
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen at. Others than this machine's own need an API key.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")] = 8000,
+    workers: Jobs = 1,
+    home: Home = None,
+) -> None:
+    """Serve the REST API and work on the comparisons that are asked for, all on this machine.
+
+    The data is in a file of the data directory, or in Postgres where TUNING_FORK_DATABASE_URL names one.
+    """
+    from service.api.request_log import log_as_json
+    from service.serve import serve as serve_until_stopped
+
+    log_as_json()
+    settings = ServiceSettings(host=host, port=port, n_jobs=workers)
+    serve_until_stopped(settings, DataDirectory.from_environment(home), show)
+
+
+def worker(workers: Jobs = 1, home: Home = None) -> None:
+    """Work on comparisons of the service whose Postgres TUNING_FORK_DATABASE_URL names, without serving requests.
+
+    Workers on several machines share the questions of a comparison. Each needs a data directory of its own.
+    """
+    from service.api.request_log import log_as_json
+    from service.serve import work
+
+    log_as_json()
+    work(ServiceSettings(n_jobs=workers), DataDirectory.from_environment(home), show)

@@ -1,0 +1,196 @@
+"""One comparison in a process of its own, which can be killed at any moment: `python -m service.job COMPARISON_ID`.
+
+Started by `service.supervisor` and never by hand. What it measured is committed block by block; a second start goes on
+from there, and several processes may work on one comparison at the same time.
+"""
+
+import argparse
+import ctypes
+import errno
+import logging
+import os
+import secrets
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, delete, insert
+from sqlalchemy.exc import DBAPIError
+
+from lm.errors import TuningForkError
+from service.arm import Compose
+from service.comparison_state import ComparisonState
+from service.comparison_store import StoredComparison, find_comparison, set_state
+from service.data_directory import DataDirectory
+from service.database import database_url, is_outage, open_database, patiently, writing
+from service.job_watch import CancelledError, JobWatch, ParkedError, SupersededError
+from service.lease import LEASE_S, Leases, LostLeaseError
+from service.remote_settings import job_settings
+from service.stage_sharing import SharedStages
+from service.tables import report_files
+from service.workflow import run_comparison
+
+_PR_SET_PDEATHSIG = 1
+_LOG = logging.getLogger("tuning_fork.jobs")
+
+MakeCompose = Callable[[SharedStages], Compose]
+
+
+class JobEnd(IntEnum):
+    """How a job ended, as its exit code."""
+
+    OVER = 0
+    """The comparison is in a final state."""
+    PARKED = 10
+    """It was asked to stop; another start goes on."""
+    INTERRUPTED = 11
+    """Something passing was in the way: another start goes on."""
+
+
+def run_job(
+    engine: Engine,
+    directory: DataDirectory,
+    comparison_id: str,
+    make_compose: MakeCompose,
+    identify_model: Callable[[str], str],
+    *,
+    owner: str,
+    watch: JobWatch | None = None,
+    lease_s: float = LEASE_S,
+) -> JobEnd:
+    """Work on a comparison until it is over, or until this process should stop."""
+    watch = watch or JobWatch(engine, comparison_id)
+    try:
+        stored = _begin(engine, comparison_id)
+        if stored is None:
+            return JobEnd.OVER
+        settings = job_settings(engine, directory, stored)
+        with Leases(engine, owner, lease_s=lease_s, pause=watch.pause) as leases:
+            leases.claim(f"job/{comparison_id}/{owner}")
+            stages = SharedStages(leases, hands_on=engine.dialect.name != "sqlite")
+            run_comparison(
+                settings,
+                directory,
+                make_compose(stages),
+                identify_model(settings.model),
+                on_progress=watch,
+                leases=leases,
+                on_finished=lambda folder: _publish(engine, comparison_id, folder),
+            )
+        return JobEnd.OVER
+    except SupersededError:
+        return JobEnd.OVER
+    except CancelledError:
+        _end(engine, comparison_id, ComparisonState.CANCELLED)
+        return JobEnd.OVER
+    except ParkedError:
+        return JobEnd.PARKED
+    except LostLeaseError as error:
+        _LOG.warning("%s; another process goes on", error)
+        return JobEnd.INTERRUPTED
+    except TuningForkError as error:
+        _end(engine, comparison_id, ComparisonState.FAILED, str(error))
+        return JobEnd.OVER
+    except Exception as error:
+        if _passes(error):
+            _LOG.warning("interrupted: %s", error)
+            return JobEnd.INTERRUPTED
+        raise
+
+
+def _begin(engine: Engine, comparison_id: str) -> StoredComparison | None:
+    """The comparison, now running; None where nothing is to be done."""
+
+    def begin() -> StoredComparison | None:
+        with writing(engine) as connection:
+            set_state(connection, comparison_id, ComparisonState.RUNNING, expected=[ComparisonState.QUEUED])
+        stored = find_comparison(engine, comparison_id)
+        return stored if stored.state is ComparisonState.RUNNING else None
+
+    return patiently(begin)
+
+
+def _publish(engine: Engine, comparison_id: str, folder: Path) -> None:
+    """The report files as rows, and with them the end of the comparison, whoever finished it first."""
+    files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
+
+    def publish() -> None:
+        with writing(engine) as connection:
+            is_first = set_state(
+                connection, comparison_id, ComparisonState.SUCCEEDED, expected=[ComparisonState.RUNNING]
+            )
+            if is_first:
+                _replace_files(connection, comparison_id, files)
+
+    patiently(publish)
+
+
+def _replace_files(connection: Connection, comparison_id: str, files: dict[str, bytes]) -> None:
+    connection.execute(delete(report_files).where(report_files.c.comparison_id == comparison_id))
+    rows = [{"comparison_id": comparison_id, "name": name, "content": content} for name, content in files.items()]
+    connection.execute(insert(report_files), rows)
+
+
+def _end(engine: Engine, comparison_id: str, state: ComparisonState, error: str | None = None) -> None:
+    def end() -> None:
+        with writing(engine) as connection:
+            set_state(connection, comparison_id, state, expected=[ComparisonState.RUNNING], error=error)
+
+    patiently(end)
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether what went wrong lies outside and may be over at the next start: no room, no database."""
+    if isinstance(error, DBAPIError):
+        return is_outage(error) or isinstance(error.orig, sqlite3.OperationalError)
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """End this process when the one that started it ends, however it ends."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def job_process(
+    make_compose: MakeCompose, identify_model: Callable[[str], str], arguments: list[str], **options: Any
+) -> int:
+    """The life of such a process; its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m service.job")
+    parser.add_argument("comparison_id")
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--parent", type=int, required=True)
+    given = parser.parse_args(arguments)
+    die_with_parent(given.parent)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    directory = DataDirectory(given.home)
+    engine = open_database(database_url(directory.root))
+    watch = JobWatch(engine, given.comparison_id)
+    signal.signal(signal.SIGTERM, lambda *_: watch.park())
+    # Ctrl-C in a terminal reaches the whole group; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    owner = f"{directory.identity}/{os.getpid()}/{secrets.token_hex(4)}"
+    return run_job(
+        engine, directory, given.comparison_id, make_compose, identify_model, owner=owner, watch=watch, **options
+    )
+
+
+def main() -> None:
+    """Run the comparison that was named, with real models."""
+    from service.composition import LocalComposition, model_identity
+
+    def make_compose(stages: SharedStages) -> Compose:
+        return lambda settings, directory, on_progress: LocalComposition(
+            settings, directory, on_progress, build_stage=stages
+        )
+
+    sys.exit(job_process(make_compose, model_identity, sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""The queue of comparisons: DBOS decides which process takes which, and a look at the rows mends what it missed.
+
+The rows of `comparisons` are the truth. A workflow of DBOS says only who is at it: it is made after the row, may be
+lost with a dead machine, and is then made again (docs/adr/0008-blocks-are-rows.md).
+"""
+
+import logging
+import threading
+from typing import Any
+
+from sqlalchemy import Engine, select
+from sqlalchemy.engine import make_url
+
+from service.comparison_state import ComparisonState
+from service.data_directory import DataDirectory
+from service.lease import Leases, held_units
+from service.supervisor import Supervisor
+from service.tables import comparisons
+
+QUEUE = "comparisons"
+APPLICATION = "tuning-fork"
+APPLICATION_VERSION = "1"
+"""Fixed: DBOS passes over workflows of another version, and ours only name a comparison."""
+
+DATABASE_FILE = "dbos.db"
+SCHEMA = "dbos"
+POLL_S = 0.5
+LOOK_INTERVAL_S = 5.0
+
+_LIVE = ["ENQUEUED", "DELAYED", "PENDING"]
+_LOG = logging.getLogger("tuning_fork.jobs")
+
+
+class ComparisonQueue:
+    """DBOS in this process, of which there can be one."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        directory: DataDirectory,
+        supervisor: Supervisor,
+        *,
+        n_jobs: int = 1,
+        look_interval_s: float = LOOK_INTERVAL_S,
+    ) -> None:
+        self._engine = engine
+        self._directory = directory
+        self._supervisor = supervisor
+        self._n_jobs = n_jobs
+        self._look_interval_s = look_interval_s
+        self._executor = directory.identity
+        self._leases = Leases(engine, f"{self._executor}/executor")
+        self._ended = threading.Event()
+        self._look_now = threading.Event()
+        self._orphans: frozenset[str] = frozenset()
+        self._looking = threading.Thread(target=self._look_until_ended, name="comparisons", daemon=True)
+        self._helping: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Take up what waits or was interrupted, and from now on what is submitted."""
+        from dbos import DBOS
+
+        self._leases.__enter__()
+        self._leases.claim(self._executor_unit)
+        DBOS(
+            config={
+                "name": APPLICATION,
+                "application_version": APPLICATION_VERSION,
+                "executor_id": self._executor,
+                "system_database_url": self._system_database_url,
+                "dbos_system_schema": SCHEMA,
+                "run_admin_server": False,
+                "enable_otlp": False,
+                "log_level": "WARNING",
+            }  # type: ignore[typeddict-unknown-key]
+        )
+        supervisor = self._supervisor
+
+        @DBOS.workflow(name="comparison")
+        def work_on(comparison_id: str) -> None:
+            supervisor.run(comparison_id)
+
+        self._workflow = work_on
+        DBOS.launch()
+        DBOS.register_queue(
+            QUEUE, worker_concurrency=self._n_jobs, polling_interval_sec=POLL_S, on_conflict="always_update"
+        )
+        self._looking.start()
+
+    def stop(self, grace_s: float) -> None:
+        """Park the jobs and let go of the queue."""
+        from dbos import DBOS
+
+        self._ended.set()
+        self._look_now.set()
+        self._supervisor.park(grace_s)
+        self._looking.join()
+        for thread in self._helping:
+            thread.join()
+        # The workflows of parked jobs end as done; the rows say that something is left to do.
+        DBOS.destroy(workflow_completion_timeout_sec=2)
+        self._leases.__exit__(None, None, None)
+
+    def submit(self, comparison_id: str) -> None:
+        """Put a comparison whose row is committed into the queue; what cannot be queued now is found later."""
+        try:
+            self._enqueue_if_orphaned(comparison_id)
+        except Exception:
+            _LOG.exception("%s was not queued now and will be at the next look", comparison_id)
+
+    @property
+    def _executor_unit(self) -> str:
+        return f"executor/{self._executor}"
+
+    @property
+    def _system_database_url(self) -> str:
+        if self._engine.dialect.name == "sqlite":
+            return f"sqlite:///{self._directory.root / DATABASE_FILE}"
+        return make_url(self._engine.url).render_as_string(hide_password=False)
+
+    def _look_until_ended(self) -> None:
+        while not self._ended.is_set():
+            try:
+                self._look()
+            except Exception:
+                # The next look may do better: a database that restarts must not end the looking.
+                _LOG.exception("the queue could not be looked through")
+            self._look_now.wait(self._look_interval_s)
+
+    def _look(self) -> None:
+        unfinished = select(comparisons.c.id, comparisons.c.state).where(
+            comparisons.c.state.in_([ComparisonState.QUEUED, ComparisonState.RUNNING])
+        )
+        with self._engine.connect() as connection:
+            rows = list(connection.execute(unfinished.order_by(comparisons.c.created_at)))
+        for comparison_id, _ in rows:
+            self._enqueue_if_orphaned(comparison_id)
+        if self._engine.dialect.name != "sqlite":
+            self._help([comparison_id for comparison_id, state in rows if state == ComparisonState.RUNNING])
+
+    def _help(self, running: list[str]) -> None:
+        """Join others in the oldest comparison that runs, while there is nothing of one's own to do."""
+        self._helping = [thread for thread in self._helping if thread.is_alive()]
+        mine = self._supervisor.running
+        free = [comparison_id for comparison_id in running if comparison_id not in mine]
+        if free and len(mine) < self._n_jobs and not self._ended.is_set():
+            thread = threading.Thread(target=self._supervisor.run, args=(free[0],), name="helper")
+            self._helping.append(thread)
+            thread.start()
+
+    def _enqueue_if_orphaned(self, comparison_id: str) -> None:
+        """Queue a comparison that nobody works on or waits for."""
+        from dbos import DBOS, SetWorkflowID
+
+        workflows = DBOS.list_workflows(workflow_id_prefix=f"{comparison_id}/", load_input=False, load_output=False)
+        live = [workflow for workflow in workflows if workflow.status in _LIVE]
+        executors = {unit.removeprefix("executor/") for unit in held_units(self._engine, "executor/")}
+        if any(self._is_cared_for(workflow, comparison_id, executors) for workflow in live):
+            return
+        if held_units(self._engine, f"job/{comparison_id}/"):
+            return
+        for workflow in live:
+            DBOS.cancel_workflow(workflow.workflow_id)
+        with SetWorkflowID(f"{comparison_id}/{len(workflows) + 1}"):
+            DBOS.enqueue_workflow(QUEUE, self._workflow, comparison_id)
+
+    def _is_cared_for(self, workflow: Any, comparison_id: str, executors: set[str]) -> bool:
+        """Whether a process that lives has the workflow, or will get it."""
+        if workflow.status != "PENDING":
+            return True
+        if workflow.executor_id != self._executor:
+            return workflow.executor_id in executors
+        if comparison_id in self._supervisor.running:
+            self._orphans -= {workflow.workflow_id}
+            return True
+        # Just taken, or lost by a recovery that failed: the next look knows.
+        is_lost = workflow.workflow_id in self._orphans
+        self._orphans |= {workflow.workflow_id}
+        return not is_lost

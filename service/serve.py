@@ -1,0 +1,146 @@
+"""The processes of the service: `serve` answers and works, `work` only works. Neither loads a model itself at start."""
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
+
+from lm.errors import ConfigError
+from service.api_keys import any_key
+from service.context import ServiceContext
+from service.data_directory import DataDirectory
+from service.database import database_url, open_database
+from service.lease import release_all
+from service.migrations.upgrade import migrate
+from service.service_settings import ServiceSettings
+from service.telemetry import switch_off_telemetry
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+REQUEST_GRACE_S = 5
+"""For requests in progress when the service is told to stop."""
+
+JOB_GRACE_S = 20.0
+"""For jobs to reach the end of a block; what they lose is that block."""
+
+
+def serve(settings: ServiceSettings, directory: DataDirectory, tell: Callable[[str], None]) -> None:
+    """Answer requests and work on comparisons until told to stop (SIGTERM or Ctrl-C).
+
+    Args:
+        tell: Shows the operator a line.
+    Raises:
+        ConfigError: another process holds the data directory, the address is taken, or others could reach the service
+            and there is no key to tell friend from foe.
+    """
+    from service.api.app import create_app
+
+    with _opened(directory) as (engine, lock):
+        _refuse_without_keys(engine, settings)
+        listener = _listen(settings)
+        with _working(engine, directory, settings, lock) as context:
+            app = create_app(context)
+            port = listener.getsockname()[1]
+            host = f"[{settings.host}]" if ":" in settings.host else settings.host
+            tell(f"Tuning Fork answers at http://{host}:{port} and works in {directory.root}. Ctrl-C stops it.")
+            _answer_requests(app, listener)
+            tell("Stopping: jobs are parked at the end of what they are at.")
+
+
+def work(settings: ServiceSettings, directory: DataDirectory, tell: Callable[[str], None]) -> None:
+    """Work on comparisons of a shared database until told to stop.
+
+    Raises:
+        ConfigError: the database is a file, which belongs to one process.
+    """
+    if database_url(directory.root).startswith("sqlite"):
+        raise ConfigError(
+            "a worker shares its database with others, so it needs Postgres: set TUNING_FORK_DATABASE_URL to "
+            "postgresql://…; on one machine `tuningfork serve` alone does the work too"
+        )
+    stopped = threading.Event()
+    with _opened(directory) as (engine, lock), _working(engine, directory, settings, lock):
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: stopped.set())
+        tell(f"Working in {directory.root}. Ctrl-C stops it.")
+        stopped.wait()
+        tell("Stopping: jobs are parked at the end of what they are at.")
+
+
+@contextmanager
+def _opened(directory: DataDirectory) -> Iterator[tuple[Engine, int]]:
+    """The database with all its tables, and the lock of a data directory that is ours alone."""
+    switch_off_telemetry()
+    with directory.lock() as lock:
+        engine = open_database(database_url(directory.root))
+        try:
+            migrate(engine)
+            # Whoever worked here before is dead, or the lock would not be ours.
+            release_all(engine, f"{directory.identity}/")
+            yield engine, lock
+        finally:
+            engine.dispose()
+
+
+@contextmanager
+def _working(
+    engine: Engine, directory: DataDirectory, settings: ServiceSettings, lock: int
+) -> Iterator[ServiceContext]:
+    """A queue whose comparisons are worked on."""
+    from service.queue import ComparisonQueue
+    from service.supervisor import Supervisor
+
+    queue = ComparisonQueue(engine, directory, Supervisor(engine, directory, inherited=[lock]), n_jobs=settings.n_jobs)
+    queue.start()
+    try:
+        yield ServiceContext(engine, directory, queue.submit, settings)
+    finally:
+        queue.stop(JOB_GRACE_S)
+
+
+def _refuse_without_keys(engine: Engine, settings: ServiceSettings) -> None:
+    if settings.is_local:
+        return
+    with engine.connect() as connection:
+        if not any_key(connection):
+            raise ConfigError(
+                f"others could reach {settings.host}, and there is no key yet: make one with "
+                "`tuningfork keys create NAME --scope admin`, or leave --host out to serve this machine alone"
+            )
+
+
+def _listen(settings: ServiceSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"the service cannot listen at {settings.host}, port {settings.port}: {os.strerror(error.errno or 0)}; "
+            "choose another --port, or stop what is there"
+        ) from error
+    return listener
+
+
+def _answer_requests(app: "FastAPI", listener: socket.socket) -> None:
+    import uvicorn
+
+    def already_stopping(number: int, frame: FrameType | None) -> None:
+        """The server raises the signal that ended it once more."""
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, already_stopping)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=REQUEST_GRACE_S
+    )
+    with listener:
+        uvicorn.Server(config).run(sockets=[listener])
