@@ -1,0 +1,86 @@
+"""Naming the comparisons that others are held against."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Response
+from pydantic import BaseModel, StringConstraints
+from sqlalchemy import Engine
+
+from service.api.auth import Context, require
+from service.api.errors import Problem
+from service.api.schemas import ID_PATTERN
+from service.baseline_store import (
+    Baseline,
+    BaselineNotFoundError,
+    delete_baseline,
+    find_baseline,
+    list_baselines,
+    set_baseline,
+)
+from service.scope import Scope
+
+router = APIRouter(prefix="/v1/baselines", tags=["gate"], dependencies=[Depends(require(Scope.READ))])
+
+BaselineName = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
+NamePath = Annotated[str, Path(pattern=ID_PATTERN)]
+
+
+class BaselineTarget(BaseModel, extra="forbid"):
+    """The comparison a name is to stand for."""
+
+    comparison_id: Annotated[str, StringConstraints(pattern=ID_PATTERN)]
+
+
+class BaselineView(BaseModel):
+    """A name for a finished comparison."""
+
+    name: str
+    comparison_id: str
+    created_at: float
+
+
+class BaselineList(BaseModel):
+    """All baselines by name."""
+
+    items: list[BaselineView]
+
+
+@router.put("/{name}", dependencies=[Depends(require(Scope.RUN))])
+def put_baseline(name: NamePath, body: BaselineTarget, context: Context, response: Response) -> BaselineView:
+    """Let a name stand for a comparison that has succeeded. Only this changes a baseline; no result ever does."""
+    baseline, is_new = set_baseline(context.engine, name, body.comparison_id)
+    response.status_code = 201 if is_new else 200
+    return _view(baseline)
+
+
+@router.get("")
+def list_all(context: Context) -> BaselineList:
+    """All baselines."""
+    return BaselineList(items=[_view(baseline) for baseline in list_baselines(context.engine)])
+
+
+@router.get("/{name}")
+def get_baseline(name: NamePath, context: Context) -> BaselineView:
+    """The comparison a name stands for."""
+    return _view(required_baseline(context.engine, name))
+
+
+@router.delete("/{name}", status_code=204, dependencies=[Depends(require(Scope.RUN))])
+def remove_baseline(name: NamePath, context: Context) -> None:
+    """Forget a name. The comparison stays."""
+    try:
+        delete_baseline(context.engine, name)
+    except BaselineNotFoundError as error:
+        raise Problem(404, "No such baseline", str(error)) from None
+
+
+def required_baseline(engine: Engine, name: str) -> Baseline:
+    """The baseline of that name, or 404."""
+    try:
+        return find_baseline(engine, name)
+    except BaselineNotFoundError as error:
+        raise Problem(404, "No such baseline", str(error)) from None
+
+
+def _view(baseline: Baseline) -> BaselineView:
+    return BaselineView(name=baseline.name, comparison_id=baseline.comparison_id, created_at=baseline.created_at)

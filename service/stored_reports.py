@@ -1,0 +1,40 @@
+"""Reports of finished comparisons as they stand in the database."""
+
+from sqlalchemy import Engine, select
+
+from advisor.gate_baseline import StoredComparison
+from advisor.report.json_report import read_comparison
+from advisor.report.records import read_records
+from lm.errors import TuningForkError
+from service.comparison_store import find_comparison
+from service.data_directory import RECORDS_FILE, REPORT_FILE
+from service.tables import report_files
+
+
+class NotFinishedError(TuningForkError):
+    """A comparison has no report, since it has not finished."""
+
+
+def read_stored_comparison(engine: Engine, comparison_id: str) -> StoredComparison:
+    """Report and question records of a finished comparison.
+
+    Raises:
+        ComparisonNotFoundError: there is none of that id.
+        NotFinishedError: it has no report.
+        EvaluationError: a file is damaged.
+    """
+    state = find_comparison(engine, comparison_id).state
+    names = (REPORT_FILE, RECORDS_FILE)
+    query = select(report_files.c.name, report_files.c.content).where(
+        report_files.c.comparison_id == comparison_id, report_files.c.name.in_(names)
+    )
+    with engine.connect() as connection:
+        files = {name: bytes(content).decode("utf-8") for name, content in connection.execute(query)}
+    if len(files) < len(names):
+        raise NotFinishedError(
+            f"the comparison {comparison_id} is {state} and has no report; wait until it has succeeded"
+        )
+    return StoredComparison(
+        read_comparison(files[REPORT_FILE], f"{REPORT_FILE} of {comparison_id}"),
+        read_records(files[RECORDS_FILE].split("\n"), f"{RECORDS_FILE} of {comparison_id}"),
+    )
