@@ -43,15 +43,18 @@ def audit_known_already(by_kind: Mapping[str, ArmSummary], dataset: Dataset, met
 def audit_lost_abstention(candidates: Mapping[str, Sequence[QuestionRecord]]) -> list[AuditFinding]:
     """Tuned arms that no longer decline what nothing answers, beside the same arm untuned.
 
-    Lost is what falls by `LOST_SHARE` or more with p below `SIGNIFICANCE` (McNemar, Holm is not needed: no arm wins by
-    it). Gekhman et al. 2024 (arXiv:2405.05904) and Pletenev et al. 2025 (arXiv:2502.14502) saw refusals vanish.
+    Lost is what falls by `LOST_SHARE` or more with p below `SIGNIFICANCE` (McNemar). An arm that declines answerable
+    questions as readily had no such ability to lose.
+
+    Source:
+        Gekhman et al. 2024, arXiv:2405.05904, and Pletenev et al. 2025, arXiv:2502.14502, who saw refusals vanish.
     """
     lost = []
     for tuned, untuned in UNTUNED.items():
         before, after = _declined(candidates.get(untuned, ())), _declined(candidates.get(tuned, ()))
         shared = sorted(before.keys() & after.keys())
         told = _fall([before[i] for i in shared], [after[i] for i in shared])
-        if told:
+        if told and told[0] >= _declined_share_of_answerable(candidates[untuned]) + LOST_SHARE:
             lost.append(
                 f"{tuned} declines {told[1]:.0%} of {len(shared)} unanswerable questions, {untuned} {told[0]:.0%}"
             )
@@ -93,6 +96,11 @@ def audit_off_domain(base: Sequence[bool], tuned: Mapping[str, Sequence[bool]]) 
 
 def _declined(records: Sequence[QuestionRecord]) -> dict[str, bool]:
     return {r.example_id: is_abstention(r.answer.text) for r in records if r.slice is Slice.UNANSWERABLE}
+
+
+def _declined_share_of_answerable(records: Sequence[QuestionRecord]) -> float:
+    declined = [is_abstention(record.answer.text) for record in records if record.slice is not Slice.UNANSWERABLE]
+    return sum(declined) / len(declined) if declined else 0.0
 
 
 def _fall(before: Sequence[bool], after: Sequence[bool]) -> tuple[float, float] | None:

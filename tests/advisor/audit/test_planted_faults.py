@@ -702,6 +702,12 @@ def test_an_arm_that_a_nan_judge_could_not_score_gets_no_verdict_and_no_gain() -
     assert any("rag is out: 20% of its answers could not be scored" in reason for reason in recommendation.reasons)
 
 
+def test_an_arm_that_declines_everything_has_no_ability_to_lose() -> None:
+    declines_all = [*DECLINED, *(said("I don't know.", example) for example in TEST)]
+    assert audit_lost_abstention({"base": declines_all, "fine-tuned": [*MADE_UP, *RIGHT]}) == []
+    assert audit_lost_abstention({"base": [*DECLINED, *RIGHT], "fine-tuned": [*MADE_UP, *RIGHT]})
+
+
 def test_too_few_questions_bear_no_verdict() -> None:
     arms = {"base": RIGHT[:20], "rag": RIGHT[:20]}
     recommendation = recommend(arms, (), (), dict.fromkeys(arms, 1.0), DecisionRule("exact_match"), {"seen-fact": 1.0})
