@@ -27,6 +27,7 @@ from service.comparison_state import ComparisonState
 from service.comparison_store import StoredComparison, find_comparison, set_state
 from service.data_directory import DataDirectory
 from service.database import database_url, is_outage, open_database, patiently, writing
+from service.endpoint_guard import guard_process
 from service.job_watch import CancelledError, JobWatch, ParkedError, SupersededError
 from service.lease import LEASE_S, Leases, LostLeaseError
 from service.remote_settings import job_settings
@@ -183,6 +184,9 @@ def job_process(
 def main() -> None:
     """Run the comparison that was named, with real models."""
     from service.composition import LocalComposition, model_identity
+
+    # Callers of the service named the models.
+    guard_process()
 
     def make_compose(stages: SharedStages) -> Compose:
         return lambda settings, directory, on_progress: LocalComposition(

@@ -16,6 +16,7 @@ from service.api_keys import any_key
 from service.context import ServiceContext
 from service.data_directory import DataDirectory
 from service.database import database_url, open_database
+from service.endpoint_guard import guard_process
 from service.lease import release_all
 from service.migrations.upgrade import migrate
 from service.service_settings import ServiceSettings
@@ -42,7 +43,9 @@ def serve(settings: ServiceSettings, directory: DataDirectory, tell: Callable[[s
     """
     from service.api.app import create_app
 
-    with _opened(directory) as (engine, lock):
+    # Questions of callers are answered here, by models that callers named.
+    guard_process()
+    with opened(directory) as (engine, lock):
         _refuse_without_keys(engine, settings)
         listener = _listen(settings)
         with _working(engine, directory, settings, lock) as context:
@@ -66,7 +69,7 @@ def work(settings: ServiceSettings, directory: DataDirectory, tell: Callable[[st
             "postgresql://…; on one machine `tuningfork serve` alone does the work too"
         )
     stopped = threading.Event()
-    with _opened(directory) as (engine, lock), _working(engine, directory, settings, lock):
+    with opened(directory) as (engine, lock), _working(engine, directory, settings, lock):
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: stopped.set())
         tell(f"Working in {directory.root}. Ctrl-C stops it.")
@@ -75,7 +78,7 @@ def work(settings: ServiceSettings, directory: DataDirectory, tell: Callable[[st
 
 
 @contextmanager
-def _opened(directory: DataDirectory) -> Iterator[tuple[Engine, int]]:
+def opened(directory: DataDirectory) -> Iterator[tuple[Engine, int]]:
     """The database with all its tables, and the lock of a data directory that is ours alone."""
     switch_off_telemetry()
     with directory.lock() as lock:
