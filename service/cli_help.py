@@ -18,9 +18,15 @@ def help_page() -> str:
         "Written by `make help-docs` from the program itself; a test compares the two.",
         _section("tuningfork", command),
     ]
-    commands = getattr(command, "commands", {})
-    parts += [_section(f"tuningfork {name}", sub) for name, sub in commands.items()]
+    parts += _sections("tuningfork", command)
     return "\n\n".join(parts) + "\n"
+
+
+def _sections(path: str, group: Any) -> list[str]:
+    sections = []
+    for name, command in getattr(group, "commands", {}).items():
+        sections += [_section(f"{path} {name}", command), *_sections(f"{path} {name}", command)]
+    return sections
 
 
 def _section(path: str, command: Any) -> str:

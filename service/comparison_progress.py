@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from service.api.schemas import RunningScore, StageProgress
 from service.events import Event
 
+# Each of them tells how far a stage is.
+_STEPS = frozenset({"progress", "block", "training"})
+
 
 def read_progress(events: Sequence[Event]) -> list[StageProgress]:
     """The last word of every stage, in the order in which the stages began, since the comparison was last queued."""
@@ -12,7 +15,7 @@ def read_progress(events: Sequence[Event]) -> list[StageProgress]:
     for event in events:
         if event.type == "state" and event.data.get("state") == "queued":
             stages.clear()
-        if event.type != "progress":
+        if event.type not in _STEPS:
             continue
         one = StageProgress(
             stage=str(event.data.get("stage", "")),
@@ -30,7 +33,7 @@ def read_running_scores(events: Sequence[Event], metric: str) -> list[RunningSco
     scores: dict[str, RunningScore] = {}
     for event in events:
         score = event.data.get("score")
-        if event.type != "progress" or event.data.get("stage") != "answer" or score is None:
+        if event.type != "block" or score is None:
             continue
         arm = str(event.data.get("arm", ""))
         done, total = int(event.data.get("done", 0)), int(event.data.get("total", 0))
@@ -40,8 +43,4 @@ def read_running_scores(events: Sequence[Event], metric: str) -> list[RunningSco
 
 def answer_stages(events: Sequence[Event]) -> dict[str, str]:
     """The stage in which each arm's answers are stored, by arm."""
-    return {
-        str(event.data["arm"]): str(event.data["key"])
-        for event in events
-        if event.type == "progress" and event.data.get("stage") == "answer" and event.data.get("key")
-    }
+    return {str(event.data["arm"]): str(event.data["key"]) for event in events if event.type == "block"}

@@ -20,7 +20,7 @@ from service.comparison_store import StoredComparison
 from service.data_directory import DataDirectory, write_whole
 from service.dataset_store import dataset_folder
 from service.endpoint_guard import EndpointGuard
-from service.settings import ComparisonSettings, TuneOn
+from service.settings import ComparisonSettings, TuneOn, bundled_datasets
 
 PRICE_LIST = "price_list"
 PRIOR_ANSWERS = "prior_answers"
@@ -66,7 +66,8 @@ def job_settings(engine: Engine, directory: DataDirectory, comparison: StoredCom
         DatasetNotFoundError: the data set is gone.
     """
     raw = dict(comparison.settings)
-    raw["dataset"] = str(dataset_folder(engine, directory, comparison.dataset))
+    if comparison.dataset not in bundled_datasets():
+        raw["dataset"] = str(dataset_folder(engine, directory, comparison.dataset))
     raw["prices"] = _written(directory, raw.get(PRICE_LIST))
     raw["prior"] = _written(directory, raw.get(PRIOR_ANSWERS))
     return ComparisonSettings.from_json(raw)

@@ -40,8 +40,9 @@ async def stream(
 ) -> StreamingResponse:
     """Events from the first or from Last-Event-ID on. The stream ends when the comparison is over.
 
-    Types: `state` (state, error), `progress` (stage, arm, done, total, detail, score), `training`, `block`, `finding`.
-    Lines that begin with a colon are heartbeats.
+    Types: `state` (state, error); `progress` (stage, arm, done, total, detail); `block`, the same for answers that are
+    now stored, with the arm's score so far; `training`, the same for steps of tuning, with losses. Each has `at`. Lines
+    that begin with a colon are heartbeats.
     """
     await run_in_threadpool(find_comparison, context.engine, comparison_id)
     start = int(last_event_id) if last_event_id is not None else after
