@@ -1,5 +1,6 @@
-"""`tuningfork catalogue`: models worth comparing, how open they are and what they cost."""
+"""`tuningfork catalogue`: models worth comparing, how open they are and what they cost, also for what was measured."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -7,12 +8,17 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from advisor.catalogue import CatalogueModel, Openness, load_catalogue
-from advisor.prices import load_prices
+from advisor.catalogue import CatalogueModel, Openness, load_catalogue, price_quality
+from advisor.comparison import Comparison
+from advisor.hosted_price import hosted_prices
+from advisor.prices import PriceList, load_prices
 from advisor.report.plain_data import to_json, to_plain
+from advisor.report.price_picture import price_figure, price_table
 from advisor.report.quantities import MISSING, usd
 from lm.errors import ConfigError
-from service.terminal import plain_console
+from service.cli_options import Home
+from service.data_directory import DataDirectory, write_whole
+from service.terminal import plain_console, printable
 
 _OUT = plain_console()
 
@@ -24,19 +30,42 @@ def catalogue(
     prices: Annotated[
         Path | None, typer.Option(help="Price file. [default: the one that ships]", show_default=False)
     ] = None,
+    comparison: Annotated[
+        str | None,
+        typer.Option(
+            help="Show what this comparison's tokens would cost at each priced model: its id, the beginning of it, "
+            "or latest.",
+            show_default=False,
+        ),
+    ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw quality and price of that comparison (of the latest, if none is named) as SVG.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write all facts with their sources as JSON.")] = False,
+    home: Home = None,
 ) -> None:
     """List models worth comparing, with licence, size and price.
 
     Open is weights/data/code: are they published without restriction (yes), partly, or not (no)? A dash means that no
     source says. Any model of the hub can be compared as hf:ID, listed here or not.
     """
-    models = load_catalogue(load_prices(prices))
+    price_list = load_prices(prices)
+    models = load_catalogue(price_list)
     if family is not None:
         families = sorted({model.family for model in models})
         models = tuple(model for model in models if model.family.lower() == family.lower())
         if not models:
             raise ConfigError(f"the catalogue has no family {family!r}; it has {', '.join(families)}")
+    if comparison is not None or picture is not None:
+        from service.asking import read_finished
+
+        measured = read_finished(DataDirectory.from_environment(home), comparison or "latest").comparison
+        _show_prices(measured, models, price_list, picture, as_json=as_json)
+        return
     if as_json:
         typer.echo(to_json(to_plain(models), indent=2))
         return
@@ -50,6 +79,35 @@ def catalogue(
     _OUT.print(table)
     read = sorted({model.as_of for model in models})
     _OUT.print(f"Read {' to '.join(dict.fromkeys((read[0], read[-1])))}; sources and hub ids: --json", soft_wrap=True)
+
+
+def _show_prices(
+    measured: Comparison, models: Sequence[CatalogueModel], prices: PriceList, picture: Path | None, *, as_json: bool
+) -> None:
+    """What a comparison measured between price and quality, and its tokens at the models of the price list."""
+    quoted = hosted_prices(measured, models, prices)
+    if picture is not None:
+        figure = price_figure(measured, quoted)
+        if figure is None:
+            raise ConfigError(f"{measured.id} has no arm with both a score and a cost, so there is nothing to draw")
+        if not picture.expanduser().absolute().parent.is_dir():
+            raise ConfigError(f"the folder of {picture} does not exist; make it, or give another file")
+        write_whole(picture.expanduser(), figure.svg)
+    if as_json:
+        points = {"measured": price_quality([measured], models), "hosted_prices": quoted}
+        typer.echo(to_json(to_plain(points), indent=2))
+        return
+    shown = price_table(measured, quoted)
+    table = Table(*shown.columns[:2], box=SIMPLE_HEAD)
+    for heading in shown.columns[2:]:
+        table.add_column(heading, justify="right")
+    for line in shown.rows:
+        table.add_row(*(printable(cell.text) for cell in line.cells))
+    _OUT.print(shown.caption)
+    _OUT.print(table)
+    _OUT.print(printable(shown.note))
+    if picture is not None:
+        _OUT.print(f"Written: {picture}", soft_wrap=True)
 
 
 def _openness(model: CatalogueModel) -> str:
