@@ -35,6 +35,7 @@ def test_the_list_that_ships_is_dated_and_sourced() -> None:
     entries = [*prices.machines.values(), *prices.models.values(), *prices.embedders.values()]
     assert {"cpu", "cuda"} <= set(prices.machines)
     assert all(entry.as_of and entry.source for entry in entries)
+    assert prices.storage_usd_per_gb_month > 0
 
 
 def test_a_price_file_is_read_whole(tmp_path: Path) -> None:
