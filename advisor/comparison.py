@@ -350,6 +350,68 @@ class FlipMap:
 
 
 @dataclass(frozen=True, slots=True)
+class Drop:
+    """An arm that left a race and was asked no more.
+
+    Attributes:
+        by: The arm that is surely better; None where too many answers could not be scored.
+        n_blocks: That it was asked until then. n_questions: likewise.
+    """
+
+    arm: str
+    by: str | None
+    n_blocks: int
+    n_questions: int
+
+
+@dataclass(frozen=True, slots=True)
+class RaceOutcome:
+    """How a race stands after some block.
+
+    Attributes:
+        drops: In the order they happened.
+        standing: Of each remaining arm: the higher, the better it scored, unscored answers counted as wrong.
+        not_worse: Pairs (a, b) of remaining arms of which a is surely not worse than b by the margin or more.
+        behind: Remaining arms that are surely worse than another, if unscored answers count as wrong.
+        n_unscored: Of each remaining arm.
+        n_blocks: Asked. n_questions: in them, which is what the remaining arms were asked.
+        n_blocks_planned, n_questions_planned, n_clusters_planned: What there was to ask at most.
+        n_evaluations: Answers asked for. n_evaluations_in_full: what all arms on all questions would have been.
+        slice_weights: Share of production traffic of each slice that was raced on.
+        margin, coverage: What was declared before the race, which speaks for no other.
+        kept_out: Arms that break a declared constraint whatever they answer. They were asked the first block, for their
+            figures, and raced against no one.
+    """
+
+    drops: tuple[Drop, ...]
+    standing: Mapping[str, float] = field(hash=False)
+    not_worse: tuple[tuple[str, str], ...]
+    behind: tuple[str, ...]
+    n_unscored: Mapping[str, int] = field(hash=False)
+    n_blocks: int
+    n_questions: int
+    n_blocks_planned: int
+    n_questions_planned: int
+    n_clusters_planned: int
+    n_evaluations: int
+    n_evaluations_in_full: int
+    slice_weights: Mapping[str, float] = field(hash=False)
+    margin: float
+    coverage: float
+    kept_out: tuple[str, ...] = ()
+
+    @property
+    def remaining(self) -> tuple[str, ...]:
+        """Arms that were not dropped, in alphabetical order."""
+        return tuple(sorted(self.standing))
+
+    @property
+    def share_saved(self) -> float:
+        """Share of the evaluations that were not needed, in [0, 1]."""
+        return 1 - self.n_evaluations / self.n_evaluations_in_full
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """A finished comparison, ready to be reported.
 
@@ -363,6 +425,7 @@ class Comparison:
         constraints: Of every candidate and every declared constraint.
         flips: One for each input of the decision; empty without a recommended arm, and so is `flip_map`.
         prior_check: What was recommended before the run, beside the evidence; None where nothing was asked.
+        race: How the race went; None where every arm was asked every question.
     """
 
     id: str
@@ -389,6 +452,7 @@ class Comparison:
     constraints: tuple[ConstraintOutcome, ...] = ()
     flips: tuple[Flip, ...] = ()
     flip_map: FlipMap | None = None
+    race: RaceOutcome | None = None
 
     def arm(self, kind: str) -> ArmSummary:
         """The arm of that name.

@@ -19,10 +19,11 @@ from advisor.comparison import (
 )
 from advisor.constraints import check_constraints
 from advisor.cost import estimate_cost
-from advisor.decision_inputs import DecisionInputs, MeasuredArms
+from advisor.decision_inputs import Axis, DecisionInputs, MeasuredArms
 from advisor.errors import EvaluationError
 from advisor.flip import find_flips, map_decision
 from advisor.net_value import net_value
+from advisor.race_recommendation import recommend_from_race, require_declared
 from advisor.recommendation import DecisionRule, recommend
 from advisor.slices import slice_weights
 
@@ -53,26 +54,32 @@ def conclude(
 
     Args:
         candidates: Records of each candidate arm, those that `measured` was made from.
+        differences: Of every pair of them; after a race their confidence sequences.
         rule: With the margin and coverage of `inputs`, and the seed of `measured`.
         parts: Of the two that take longest, those wanted; the other fields are always there.
     Raises:
-        EvaluationError: coverage puts all the weight on slices without questions.
+        EvaluationError: coverage puts all the weight on slices without questions, or a race was run for other inputs.
     """
-    weights = slice_weights(measured.slices, measured.groups, coverage=inputs.coverage)
     usd_per_month = measured.monthly_usd(inputs)
-    volume = inputs.traffic.queries_per_month
-    recommendation = recommend(
-        candidates,
-        differences,
-        findings,
-        usd_per_month,
-        rule,
-        weights,
-        out=measured.broken(usd_per_month),
-        values=inputs.values,
-        queries_per_month=volume,
-        evidence=measured.evidence,
-    )
+    out = measured.broken(usd_per_month)
+    if measured.race is not None:
+        require_declared(measured.race, inputs.margin, inputs.coverage, by_score=inputs.values is None)
+        weights = measured.race.slice_weights
+        recommendation = recommend_from_race(measured.race, differences, usd_per_month, findings, rule, out=out)
+    else:
+        weights = slice_weights(measured.slices, measured.groups, coverage=inputs.coverage)
+        recommendation = recommend(
+            candidates,
+            differences,
+            findings,
+            usd_per_month,
+            rule,
+            weights,
+            out=out,
+            values=inputs.values,
+            queries_per_month=inputs.traffic.queries_per_month,
+            evidence=measured.evidence,
+        )
     estimates = {arm: estimate_cost(use, inputs.prices, inputs.traffic) for arm, use in measured.uses.items()}
     costs = {arm: cost for arm, cost in estimates.items() if cost is not None}
     constraints = tuple(
@@ -86,7 +93,9 @@ def conclude(
     flip_map = None
     if recommendation.arm is not None:
         flips = find_flips(measured, inputs) if "flips" in parts else ()
-        flip_map = map_decision(measured, inputs) if "flip_map" in parts else None
+        # A race speaks for the coverage it was run for and no other.
+        y_axis = Axis.COVERAGE if measured.race is None else Axis.REFRESHES_PER_MONTH
+        flip_map = map_decision(measured, inputs, y_axis=y_axis) if "flip_map" in parts else None
     return Conclusion(
         recommendation,
         break_evens(costs),

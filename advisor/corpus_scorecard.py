@@ -10,7 +10,7 @@ from advisor.comparison import Interval, MetricSummary, QuestionRecord
 from advisor.dataset import Example
 from advisor.metrics.corpus import CorpusMetric
 from advisor.scorecard import answer_of_seed, training_seeds
-from advisor.statistics import expanded_percentile_interval, resample_seeds
+from advisor.statistics import draw_seeds, expanded_percentile_interval
 
 N_RESAMPLES = 500
 """Fewer than for means, since each resample is scored from its texts."""
@@ -43,21 +43,21 @@ def summarise_corpus_metric(
     if len(clusters) < 2:
         return MetricSummary(name, None, None, len(records), len(clusters), 0)
     rng = np.random.default_rng(seed)
-    drawn: list[float] = []
+    drawn: list[list[float | None]] = []
     for _ in range(n_resamples):
         chosen = [i for c in rng.integers(len(clusters), size=len(clusters)) for i in members[clusters[c]]]
         some = [examples[i] for i in chosen]
-        value = _mean([metric(some, [answers[i] for i in chosen]).value for answers in by_seed])
-        if value is not None:
-            drawn.append(value)
+        values = [metric(some, [answers[i] for i in chosen]).value for answers in by_seed]
+        if _mean(values) is not None:
+            drawn.append(values)
     interval = Interval(observed, observed, observed, 0.95, "clustered percentile bootstrap")
     if drawn:
-        seeds = np.array([metric(examples, answers).value for answers in by_seed], dtype=np.float64)
-        resampled = resample_seeds(np.array(drawn), seeds, seed=seed)
-        if len(seeds) > 1:
-            interval = expanded_percentile_interval(observed, resampled, len(clusters), by_seed=seeds)
+        means = np.array([metric(examples, answers).value for answers in by_seed], dtype=np.float64)
+        draws = draw_seeds(means, np.array(drawn, dtype=np.float64), seed=seed)
+        if len(means) > 1:
+            interval = expanded_percentile_interval(observed, draws.resampled, len(clusters), by_seed=draws.by_seed)
         else:
-            low, high = np.quantile(resampled, [0.025, 0.975])
+            low, high = np.quantile(draws.resampled, [0.025, 0.975])
             interval = replace(interval, low=min(float(low), observed), high=max(float(high), observed))
     return MetricSummary(name, None, interval, len(records), len(clusters), 0)
 

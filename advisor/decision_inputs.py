@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from advisor.answer_values import AnswerValues
 from advisor.arm_use import ArmUse
-from advisor.comparison import QuestionRecord
+from advisor.comparison import QuestionRecord, RaceOutcome
 from advisor.constraints import ArmTraits, Constraints, breach, check_constraints
 from advisor.cost import Traffic, estimate_cost
 from advisor.dataset import Slice
@@ -14,6 +14,7 @@ from advisor.decision import Outcome, Stakes, decide, priced_arms
 from advisor.errors import EvaluationError
 from advisor.evidence import Evidence, gather_evidence
 from advisor.prices import PriceList
+from advisor.race_recommendation import raced_arm, require_declared
 from advisor.recommendation import DecisionRule, scored_arms
 from advisor.scorecard import applicable
 from advisor.slices import slice_weights
@@ -60,6 +61,8 @@ class MeasuredArms:
         evidence: Their scores on the questions that the metric applies to.
         slices: Slice of every test question. groups: Group of every one, in the same order.
         uses: What each arm takes. traits: what constraints look at.
+        race: Outcome of the race in which they were asked, which then decides instead of the evidence; None where every
+            arm was asked every question.
     """
 
     evidence: Evidence
@@ -68,6 +71,7 @@ class MeasuredArms:
     uses: Mapping[str, ArmUse]
     traits: Mapping[str, ArmTraits]
     constraints: Constraints = Constraints()
+    race: RaceOutcome | None = None
     _outcomes: dict[tuple[object, ...], Outcome] = field(default_factory=dict, compare=False)
 
     @classmethod
@@ -80,8 +84,12 @@ class MeasuredArms:
         constraints: Constraints,
         *,
         seed: int = 0,
+        race: RaceOutcome | None = None,
     ) -> "MeasuredArms":
-        """Of records of each candidate, same questions in the same order."""
+        """Of records of each candidate, same questions in the same order; after a race some have fewer."""
+        n_common = min((len(rows) for rows in candidates.values()), default=0)
+        if race is not None:
+            candidates = {arm: rows[:n_common] for arm, rows in candidates.items()}
         questions = next(iter(candidates.values()), [])
         return cls(
             gather_evidence(applicable(candidates, metric), metric, seed=seed),
@@ -90,6 +98,7 @@ class MeasuredArms:
             uses,
             traits,
             constraints,
+            race,
         )
 
     def monthly_usd(self, inputs: DecisionInputs) -> dict[str, float]:
@@ -110,8 +119,11 @@ class MeasuredArms:
     def recommended(self, inputs: DecisionInputs) -> str | None:
         """The arm that the verdict would name for these inputs; None where it would name none."""
         try:
-            weights = slice_weights(self.slices, self.groups, coverage=inputs.coverage)
             usd = self.monthly_usd(inputs)
+            if self.race is not None:
+                require_declared(self.race, inputs.margin, inputs.coverage, by_score=inputs.values is None)
+                return raced_arm(self.race, usd, self.broken(usd))
+            weights = slice_weights(self.slices, self.groups, coverage=inputs.coverage)
             stakes = Stakes(weights, inputs.margin, usd, inputs.traffic.queries_per_month, inputs.values)
             broken = self.broken(usd)
             arms = priced_arms(stakes, [arm for arm in scored_arms(self.evidence) if arm not in broken])

@@ -21,12 +21,14 @@ from advisor.comparison import (
     FlipMap,
     NetValue,
     QuestionRecord,
+    RaceOutcome,
     Verdict,
 )
 from advisor.constraints import ArmTraits, Constraints
 from advisor.dataset import Dataset, Split
 from advisor.decision_inputs import DecisionInputs, MeasuredArms
 from advisor.errors import EvaluationError
+from advisor.race_recommendation import require_declared
 from advisor.report.plain_data import from_plain, to_json, to_plain
 from lm.errors import ConfigError
 
@@ -47,6 +49,7 @@ class DecisionRecord:
         uses: What each candidate takes; traits: what constraints look at.
         monthly_usd: Total of each candidate; None without a price.
         data: Hash of each part of the data (`data_hashes`); model: of the model (`service.composition.model_identity`).
+        race: How the race went; None where every arm was asked every question.
         results_hash: SHA-256 of `results.jsonl`, which holds the scores.
     """
 
@@ -74,6 +77,7 @@ class DecisionRecord:
     constraint_outcomes: tuple[ConstraintOutcome, ...] = ()
     flips: tuple[Flip, ...] = ()
     flip_map: FlipMap | None = None
+    race: RaceOutcome | None = None
 
 
 class RecheckOutcome(StrEnum):
@@ -211,6 +215,7 @@ def record_decision(
         constraint_outcomes=comparison.constraints,
         flips=comparison.flips,
         flip_map=comparison.flip_map,
+        race=comparison.race,
     )
 
 
@@ -259,6 +264,7 @@ def recheck(record: DecisionRecord, candidates: Mapping[str, Sequence[QuestionRe
         record.traits,
         record.constraints,
         seed=record.seed,
+        race=record.race,
     )
     data_changes, reruns = _data_changes(record, present)
     changes = (*data_changes, *_input_changes(record.inputs, present.inputs))
@@ -279,6 +285,13 @@ def _judgement(
         return unknown, " ".join(present.unreadable), None
     if is_stale:
         return unknown, "The stored scores are of other data or another model; compare again.", None
+    if record.race is not None:
+        try:
+            require_declared(
+                record.race, present.inputs.margin, present.inputs.coverage, by_score=present.inputs.values is None
+            )
+        except EvaluationError as error:
+            return unknown, f"{_sentence(str(error))}.", None
     if measured.recommended(record.inputs) != record.arm:
         return unknown, "From its own inputs this version does not come to the decision on record; compare again.", None
     now = measured.recommended(present.inputs)
@@ -289,6 +302,10 @@ def _judgement(
     if expired:
         return unknown, f"It would still be {now}, but the record expired on {record.expires_on}: compare again.", now
     return RecheckOutcome.HOLDS, f"It is still {now}.", now
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _data_changes(record: DecisionRecord, present: Present) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -10,7 +10,7 @@ from advisor.answer_values import AnswerValues
 from advisor.comparison import QuestionRecord
 from advisor.metrics.abstention import declines
 from advisor.scorecard import answer_of_seed, seed_values, training_seeds
-from advisor.statistics import Floats, SliceBootstrap, bootstrap_slices, mcnemar_exact, resample_seeds, slice_means
+from advisor.statistics import Floats, SliceBootstrap, bootstrap_slices, draw_seeds, mcnemar_exact
 
 
 @dataclass(frozen=True)
@@ -55,31 +55,17 @@ class Evidence:
     clusters: tuple[str, ...]
     seed: int = 0
 
-    @property
-    def _columns(self) -> Floats:
-        """For each arm in turn: score with unscored answers at 0, what abstaining lost, whether it is unscored.
+    @cached_property
+    def bootstrap(self) -> SliceBootstrap:
+        """By training seed of each arm in turn: score with unscored answers at 0, loss by abstaining, the unscored.
 
-        Shape (n_seeds, 3 * n_arms, n_questions).
+        That makes n_seeds * 3 * n_arms columns.
         """
         unscored = np.isnan(self.scores)
         known = np.nan_to_num(self.scores, nan=0.0)
         abstaining = np.where(unscored, 0.0, (1 - known) * self.declined)
-        return np.concatenate([known, abstaining, unscored.astype(np.float64)]).swapaxes(0, 1)
-
-    @cached_property
-    def bootstrap(self) -> SliceBootstrap:
-        """For each arm in turn: mean score with unscored answers at 0, what abstaining lost, share of unscored.
-
-        Means over the training seeds; how these differ is in `by_seed`.
-        """
-        columns = self._columns
-        mean = columns[0] if len(columns) == 1 else columns.mean(axis=0)
-        return bootstrap_slices(mean, self.slices, self.clusters, seed=self.seed)
-
-    @cached_property
-    def by_seed(self) -> Floats:
-        """The same means of each training seed and slice, shape (n_seeds, 3 * n_arms, n_slices)."""
-        return np.stack([slice_means(columns, self.slices) for columns in self._columns])
+        columns = np.concatenate([known, abstaining, unscored.astype(np.float64)]).swapaxes(0, 1)
+        return bootstrap_slices(columns.reshape(-1, len(self.slices)), self.slices, self.clusters, seed=self.seed)
 
     @cached_property
     def exact(self) -> bool:
@@ -108,15 +94,17 @@ class Evidence:
             EvaluationError: no weight on any slice that has questions, a slice on too few documents, or one cluster.
         """
         observed, resampled = self.bootstrap.weighted(weights)
-        by_seed = self.by_seed @ self.bootstrap.shares(weights)
+        shape = (self.scores.shape[1], 3 * len(self.arms))
+        by_seed, drawn = observed.reshape(shape), resampled.reshape(-1, *shape)
         chosen = [self.arms.index(arm) for arm in arms]
         ends: list[Floats] = []
         for top in (False, True):
-            mean, drawn, seeds = (
-                _worth(values, _columns(means, chosen, len(self.arms)), top=top)
-                for means in (observed, resampled, by_seed)
+            draws = draw_seeds(
+                _worth(values, _columns(by_seed, chosen, len(self.arms)), top=top),
+                _worth(values, _columns(drawn, chosen, len(self.arms)), top=top),
+                seed=self.seed,
             )
-            ends += [mean, resample_seeds(drawn, seeds, seed=self.seed), seeds]
+            ends += [draws.observed, draws.resampled, draws.by_seed]
         return Quality(tuple(arms), self.bootstrap.n_clusters, *ends)
 
 

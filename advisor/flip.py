@@ -121,6 +121,8 @@ def _flip(measured: MeasuredArms, inputs: DecisionInputs, axis: Axis, current_ar
 def _idle(measured: MeasuredArms, inputs: DecisionInputs, axis: Axis) -> str:
     """Why an axis cannot change the decision, "" if it might."""
     current = measured.value(inputs, axis)
+    if measured.race is not None and axis in (Axis.COVERAGE, Axis.MARGIN, Axis.RIGHT_ANSWER):
+        return "The arms were raced for what was declared; another value would need answers that were not asked."
     if axis is Axis.COVERAGE and not {Slice.SEEN_FACT, Slice.UNSEEN_FACT} <= set(measured.slices):
         return "The test questions are not split into facts that training covers and others, so coverage plays no part."
     if current is None and axis in (Axis.INPUT_PRICE, Axis.OUTPUT_PRICE):

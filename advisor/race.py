@@ -32,11 +32,11 @@ from advisor.betting import (
     lower_confidence_sequence,
     most_log_evidence,
 )
-from advisor.comparison import AuditFinding, Interval, PairedDifference, Recommendation
+from advisor.comparison import AuditFinding, Drop, Interval, PairedDifference, RaceOutcome, Recommendation
 from advisor.decision import ALPHA
 from advisor.errors import EvaluationError
 from advisor.race_plan import RaceBlock, RacePlan
-from advisor.race_recommendation import Drop, RaceOutcome, is_too_small, recommend_from_race
+from advisor.race_recommendation import is_too_small, recommend_from_race
 from advisor.recommendation import MAX_UNSCORED_SHARE, DecisionRule
 
 ScoreBlock = Callable[[str, Sequence[int]], Sequence[float | None]]
@@ -44,10 +44,31 @@ ScoreBlock = Callable[[str, Sequence[int]], Sequence[float | None]]
 
 @dataclass(frozen=True, slots=True)
 class RaceResult:
-    """How a race ended: in the words of every comparison, and as data."""
+    """How a race ended: in the words of every comparison, and as data.
+
+    Attributes:
+        differences: Confidence sequences of every pair of arms on the questions both were asked. They hold whatever the
+            unscored answers would have been; `estimate` is the middle of the interval, since the mean at a moment
+            chosen by the data is biased. n counts questions scored for both.
+    """
 
     recommendation: Recommendation
     outcome: RaceOutcome
+    differences: tuple[PairedDifference, ...]
+
+
+@dataclass(frozen=True)
+class FinishedRace:
+    """A race to be concluded from, once costs are known.
+
+    Attributes:
+        differences: As in `RaceResult`.
+        block_sizes: Questions of each block, asked or not, in order.
+    """
+
+    outcome: RaceOutcome
+    differences: tuple[PairedDifference, ...]
+    block_sizes: tuple[int, ...]
 
 
 def run_race(
@@ -217,30 +238,52 @@ class Race:
             for block, ours, theirs in zip(self._plan.blocks, self._scores[first], self._scores[second], strict=False)
         ]
 
-    def result(self, usd_per_month: Mapping[str, float], findings: Sequence[AuditFinding] = ()) -> RaceResult:
-        """How the race stands; the same at any time, since its statements hold at any time.
+    def result(
+        self,
+        usd_per_month: Mapping[str, float],
+        findings: Sequence[AuditFinding] = (),
+        *,
+        out: Mapping[str, str] | None = None,
+    ) -> RaceResult:
+        """The verdict as things stand, whether or not the race is over.
 
         Args:
             usd_per_month: Total cost of each arm, for choosing among arms that are as good.
             findings: Of the audit; one that blocks leaves no verdict.
+            out: Arms that break a declared constraint, each with the sentence that says which and by how much.
         """
-        number = {name: i for i, name in enumerate(self._names)}
-        pairs = list(combinations(self._active, 2)) + [(number[d.by], number[d.arm]) for d in self._drops if d.by]
-        outcome = RaceOutcome(
-            plan=self._plan,
+        outcome, differences = self.outcome(), self.differences()
+        recommendation = recommend_from_race(outcome, differences, usd_per_month, findings, self._rule, out=out)
+        return RaceResult(recommendation, outcome, differences)
+
+    def outcome(self) -> RaceOutcome:
+        """How the race stands."""
+        return RaceOutcome(
             drops=tuple(self._drops),
-            differences=tuple(self._difference(*pair) for pair in pairs),
             standing={self._names[i]: self._standing(i) for i in self._active},
-            not_worse=frozenset(
+            not_worse=tuple(
                 (self._names[a], self._names[b]) for a, b in permutations(self._active, 2) if self._within[a, b]
             ),
-            behind=frozenset(self._names[i] for i in self._behind if i in self._active),
+            behind=tuple(self._names[i] for i in sorted(self._behind) if i in self._active),
             n_unscored={self._names[i]: self._n_unscored(i) for i in self._active},
+            n_blocks=self.n_blocks,
             n_questions=sum(len(block.questions) for block in self._plan.blocks[: self.n_blocks]),
+            n_blocks_planned=len(self._plan.blocks),
+            n_questions_planned=self._plan.n_questions,
+            n_clusters_planned=self._plan.n_clusters,
             n_evaluations=self.n_evaluations,
             n_evaluations_in_full=len(self._names) * self._plan.n_questions,
+            slice_weights=self._plan.weights,
+            margin=self._rule.margin,
+            coverage=self._rule.coverage,
         )
-        return RaceResult(recommend_from_race(outcome, usd_per_month, findings, self._rule), outcome)
+
+    def differences(self) -> tuple[PairedDifference, ...]:
+        """The confidence sequence of every pair; a dropped arm stands second to the one that dropped it."""
+        number = {name: i for i, name in enumerate(self._names)}
+        turned = {(number[drop.by], number[drop.arm]) for drop in self._drops if drop.by is not None}
+        pairs = [(b, a) if (b, a) in turned else (a, b) for a, b in combinations(range(len(self._names)), 2)]
+        return tuple(self._difference(*pair) for pair in pairs if self.n_blocks)
 
     def _standing(self, i: int) -> float:
         """Sum of the clusters' contributions, unscored answers at the bottom of the scale."""

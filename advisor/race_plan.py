@@ -85,7 +85,7 @@ def plan_race(
             members.setdefault(clusters[i], []).append(i)
     n_questions = sum(len(questions) for questions in members.values())
     hands = _deal(members, slices, scaled, max(1, round(n_questions / block_questions)), seed)
-    blocks = tuple(_block(hand, members, slices, scaled) for hand in hands)
+    blocks = tuple(race_block(hand, members, slices, scaled) for hand in hands)
     return RacePlan(blocks, scaled, len(slices))
 
 
@@ -109,9 +109,15 @@ def _deal(
     return [names]
 
 
-def _block(
+def race_block(
     hand: Sequence[str], members: Mapping[str, Sequence[int]], slices: Sequence[str], weights: Mapping[str, float]
 ) -> RaceBlock:
+    """One block of these clusters.
+
+    Args:
+        members: Questions of each cluster by index, all of slices with weight. slices: Slice of each question.
+        weights: Of the slices, adding to 1; the clusters hold questions of every one.
+    """
     questions = tuple(i for name in sorted(hand) for i in members[name])
     column = {question: j for j, question in enumerate(questions)}
     in_slice = [Counter(slices[i] for i in members[name]) for name in sorted(hand)]

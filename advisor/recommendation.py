@@ -89,16 +89,13 @@ def recommend(
     """
     blocking = [finding for finding in findings if finding.severity is Severity.BLOCK]
     if blocking:
-        headline = f"No verdict: the comparison is invalid. {blocking[0].message}"
+        headline = invalid_headline(blocking[0])
         return _without_verdict(Verdict.INVALID_COMPARISON, headline, [f.remedy for f in blocking], rule, weights)
     candidates = applicable(candidates, rule.metric)
     questions = next(iter(candidates.values()), [])
     n_questions, n_clusters = len(questions), len({record.cluster for record in questions})
-    if n_questions < MIN_QUESTIONS or n_clusters < MIN_CLUSTERS:
-        headline = (
-            f"No verdict: {n_questions} test questions on {n_clusters} documents or facts are too few; "
-            f"at least {MIN_QUESTIONS} on {MIN_CLUSTERS} are needed."
-        )
+    if are_too_few(n_questions, n_clusters):
+        headline = too_few_headline(n_questions, n_clusters)
         return _without_verdict(Verdict.INSUFFICIENT_DATA, headline, [], rule, weights)
     evidence = evidence or gather_evidence(candidates, rule.metric, seed=rule.seed)
     stakes = Stakes(weights, rule.margin, usd_per_month, queries_per_month, values)
@@ -110,7 +107,7 @@ def recommend(
     notes += [_unscored_note(arm, shares[arm], out=arm not in scored) for arm in evidence.arms if shares[arm]]
     notes += [f"{arm} is out: it has no price, so its net value is unknown." for arm in admissible if arm not in fit]
     if not fit or len(fit) == len(scored) == 1:
-        headline = _nothing_to_choose(fit, scored, admissible)
+        headline = nothing_to_choose(fit, scored, admissible)
         return _without_verdict(Verdict.INSUFFICIENT_DATA, headline, notes, rule, weights)
     try:
         ruling = decide(evidence, stakes, fit)
@@ -149,10 +146,13 @@ def recommend(
             f"No number of questions would settle it with {len(ruling.by_seed)} training seeds, whose scores differ "
             "too much: train with more."
         )
+    by_money = values is not None
+    margin = f"{amount.plain(rule.margin)} {'USD a month' if by_money else 'points'}"
+    headline = undecided_headline(best, ruling.arm, undecided, margin, quality="net value" if by_money else "score")
     return Recommendation(
         Verdict.NO_CLEAR_WINNER,
         ruling.arm,
-        _undecided_headline(best, ruling.arm, undecided, rule, amount),
+        headline,
         (*notes, *reasons),
         rule.metric, rule.margin, rule.coverage, weights, probability_best, amount.in_score_units(detectable), needed,
     )  # fmt: skip
@@ -224,7 +224,31 @@ def _largest_standard_error(ruling: Ruling) -> tuple[float, float]:
     return float(errors[widest]), sqrt(seed_variance(by_seed))
 
 
-def _nothing_to_choose(fit: Sequence[str], scored: Sequence[str], admissible: Sequence[str]) -> str:
+def are_too_few(n_questions: int, n_clusters: int) -> bool:
+    """Whether a test set is below what any verdict needs."""
+    return n_questions < MIN_QUESTIONS or n_clusters < MIN_CLUSTERS
+
+
+def too_few_headline(n_questions: int, n_clusters: int) -> str:
+    """Why there is no verdict on so small a test set."""
+    return (
+        f"No verdict: {n_questions} test questions on {n_clusters} documents or facts are too few; "
+        f"at least {MIN_QUESTIONS} on {MIN_CLUSTERS} are needed."
+    )
+
+
+def invalid_headline(blocking: AuditFinding) -> str:
+    """Why there is no verdict on a comparison with such a finding."""
+    return f"No verdict: the comparison is invalid. {blocking.message}"
+
+
+def nothing_to_choose(fit: Sequence[str], scored: Sequence[str], admissible: Sequence[str]) -> str:
+    """Why there is no verdict where at most one arm is left.
+
+    Args:
+        scored: Arms of which enough was scored; admissible: those of them that meet the constraints; fit: those of them
+            whose price is known.
+    """
     if fit:
         return f"{fit[0]} is the only arm that was measured, so there is nothing to choose between."
     if not scored:
@@ -234,22 +258,18 @@ def _nothing_to_choose(fit: Sequence[str], scored: Sequence[str], admissible: Se
     return "No verdict: no arm has a price, so no net value is known; add prices or leave the worth of answers out."
 
 
-def _undecided_headline(
-    best: str, cheapest: str, undecided: Sequence[str], rule: DecisionRule, amount: _Amounts
-) -> str:
-    rivals = listed(undecided)
-    if amount.usd_per_unit is not None:
-        text = (
-            f"No clear winner: {best} has the highest net value, but its lead over {rivals} is not shown to be real "
-            f"and {amount.plain(rule.margin)} USD a month or more."
-        )
-    else:
-        text = (
-            f"No clear winner: {best} has the highest score, but its lead over {rivals} is not shown to be real and "
-            f"{points(rule.margin)} points or more."
-        )
-    if cheapest != best:
-        return f"{text} {cheapest} is as good within the margin and cheaper to serve and keep fresh."
+def undecided_headline(best: str, named: str, undecided: Sequence[str], margin: str, *, quality: str = "score") -> str:
+    """That no arm wins, and what is named instead.
+
+    Args:
+        margin: With its unit. quality: What arms are compared by.
+    """
+    text = (
+        f"No clear winner: {best} has the highest {quality}, but its lead over {listed(undecided)} is not shown to be "
+        f"real and {margin} or more."
+    )
+    if named != best:
+        return f"{text} {named} is as good within the margin and cheaper to serve and keep fresh."
     return f"{text} No cheaper arm is shown to be as good within the margin; {best} is the best guess."
 
 

@@ -74,7 +74,7 @@ def read_stored_decision(report: str, decision: str, results: str) -> StoredDeci
         rows.setdefault(row.arm, []).append(row)
     candidates = {arm: rows[arm] for arm in record.uses}
     measured = MeasuredArms.from_records(
-        candidates, record.metric, record.uses, record.traits, record.constraints, seed=record.seed
+        candidates, record.metric, record.uses, record.traits, record.constraints, seed=record.seed, race=record.race
     )
     return StoredDecision(comparison, record, candidates, measured)
 
@@ -100,7 +100,7 @@ def reconsider(
     Args:
         parts: Of "flips" and "flip_map", which take longer: those wanted.
     Raises:
-        EvaluationError: the inputs put all the weight on questions that were not asked.
+        EvaluationError: the inputs put all the weight on questions that were not asked, or a race was run for others.
     """
     record = stored.record
     # With other weights the differences of the report no longer are those that decide.

@@ -1,7 +1,7 @@
 """What a built arm is, and what builds arms."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from advisor.answer import BuildUsage, Pipeline
@@ -39,6 +39,9 @@ class Arm:
         index_usage: The part of the build that indexing took, for arms that both retrieve and are tuned.
         index: What is read, for arms that search an index.
         training_curve: Losses by epoch, for tuned arms.
+        validation_loss: Of the adapter, at the epoch that was kept; None without one or without validation questions.
+        training_seed: Seed of the adapter that is deployed, where there are several.
+        other_seeds: The same arm of the other training seeds.
         findings: What building it brought to light.
     """
 
@@ -52,7 +55,45 @@ class Arm:
     index_usage: BuildUsage = BuildUsage()
     index: IndexFacts | None = None
     training_curve: tuple[Mapping[str, float | int | None], ...] = ()
+    validation_loss: float | None = None
+    training_seed: int | None = None
+    other_seeds: tuple["Arm", ...] = ()
     findings: tuple[AuditFinding, ...] = ()
+
+
+def trained_with_seeds(arms: Sequence[Arm], seeds: Sequence[int]) -> Arm:
+    """One arm of several trainings: deployed is the adapter with the lowest validation loss, whatever it scores.
+
+    Without validation questions it is the first. Building the arm took all the trainings; an index was built once.
+
+    Args:
+        arms: The same arm by training seed, in the order of `seeds`.
+    """
+    losses = [float("inf") if arm.validation_loss is None else arm.validation_loss for arm in arms]
+    best = losses.index(min(losses))
+    others = [i for i in range(len(arms)) if i != best]
+    build = arms[best].pipeline.build_usage
+    for i in others:
+        build = build + minus_index(arms[i])
+    return replace(
+        arms[best],
+        pipeline=replace(arms[best].pipeline, build_usage=build),
+        training_seed=seeds[best],
+        other_seeds=tuple(replace(arms[i], training_seed=seeds[i]) for i in others),
+        findings=tuple(dict.fromkeys(finding for arm in arms for finding in arm.findings)),
+    )
+
+
+def minus_index(arm: Arm) -> BuildUsage:
+    """What building an arm took without its index: documents change at another pace than adapters."""
+    whole, index = arm.pipeline.build_usage, arm.index_usage
+    return replace(
+        whole,
+        wall_s=whole.wall_s - index.wall_s,
+        device_s=whole.device_s - index.device_s,
+        input_tokens=whole.input_tokens - index.input_tokens,
+        embedding_tokens=whole.embedding_tokens - index.embedding_tokens,
+    )
 
 
 class Composition(Protocol):

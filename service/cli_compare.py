@@ -56,6 +56,14 @@ def compare(
     raft_gold_share: Annotated[
         float, typer.Option(help="Share of raft's training questions that get the passage which answers them.")
     ] = 0.8,
+    training_seeds: Annotated[
+        int,
+        typer.Option(help="How often tuned arms are trained; the spread over the seeds is part of their intervals."),
+    ] = 1,
+    race: Annotated[
+        bool,
+        typer.Option("--race", help="Ask in blocks, and stop asking an arm once it is surely worse than another."),
+    ] = False,
     batch_size: Annotated[int, typer.Option(help="Questions answered at a time, the same for all arms.")] = 16,
     margin: Annotated[float, typer.Option(help="Smallest difference that matters to you; 0.02 is two points.")] = 0.02,
     coverage: Annotated[
@@ -154,6 +162,8 @@ def compare(
         max_epochs=max_epochs,
         tune_on=tune_on,
         raft_gold_share=raft_gold_share,
+        training_seeds=training_seeds,
+        race=race,
         batch_size=batch_size,
         margin=margin,
         coverage=coverage,

@@ -3,14 +3,16 @@
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from advisor.answer import BuildUsage, Pipeline
 from advisor.audit.training import EpochLoss, TrainingLog, audit_training
 from advisor.comparison import ArmRole, AuditFinding
-from advisor.dataset import Dataset, Split, Task
+from advisor.dataset import Dataset, Example, Split, Task, TrainingView
 from advisor.prompt import FewShot, OracleContext, QuestionOnly, passage_text, reference_text
 from advisor.report.quantities import clip
 from finetune.adapter import AdapterRecord
@@ -28,11 +30,15 @@ from rag.embedder import load_embedder
 from rag.index import Index, build_index, open_index
 from rag.prompt import RetrievedPrompt
 from rag.raft import raft_prompts
-from service.arm import Arm, IndexFacts
+from service.arm import Arm, IndexFacts, trained_with_seeds
 from service.data_directory import DataDirectory
 from service.progress import OnProgress, Progress
 from service.settings import TUNED, ComparisonSettings, TuneOn
 from service.stage_key import code_digest, library_versions, stage_key
+from service.stage_sharing import BuildStage, build_alone
+
+if TYPE_CHECKING:
+    from lm.huggingface import HuggingFaceModel
 
 
 def model_identity(spec: str) -> str:
@@ -53,15 +59,27 @@ def model_identity(spec: str) -> str:
 QUESTION_DROPOUT = 0.3
 """Facts are asked in few wordings: without it the embedded model learnt the wordings, not the facts (docs/LOG.md)."""
 
+PASSAGE_PATIENCE = 2
+"""Epochs without progress after which training on passages stops: reading is learnt at once, answers by heart later."""
+
 
 class LocalComposition:
     """Builds the arms of one comparison on this machine. Everything expensive is made once and shared by the arms."""
 
-    def __init__(self, settings: ComparisonSettings, directory: DataDirectory, on_progress: OnProgress) -> None:
+    def __init__(
+        self,
+        settings: ComparisonSettings,
+        directory: DataDirectory,
+        on_progress: OnProgress,
+        *,
+        build_stage: BuildStage = build_alone,
+    ) -> None:
         self._settings = settings
+        self._build_stage = build_stage
         self._directory = directory
         self._on_progress = on_progress
         self._indexes: dict[str, tuple[Index, BuildUsage]] = {}
+        self._training_seed = settings.seed
         self._adapted: dict[str, tuple[LanguageModel, AdapterRecord]] = {}
 
     @cached_property
@@ -85,7 +103,7 @@ class LocalComposition:
 
     @property
     def _recipe(self) -> TuningRecipe:
-        recipe = TuningRecipe(method=self._settings.method, seed=self._settings.seed)
+        recipe = TuningRecipe(method=self._settings.method, seed=self._training_seed)
         if self._settings.max_epochs is not None:
             recipe = replace(recipe, max_epochs=self._settings.max_epochs)
         return recipe
@@ -114,8 +132,14 @@ class LocalComposition:
             yield self.arm("oracle-context", dataset)
 
     def arm(self, kind: str, dataset: Dataset) -> Arm:
-        """One arm by its name."""
-        return _BUILDERS[kind](self, dataset)
+        """One arm by its name; a tuned one with the adapters of all its training seeds."""
+        seeds = range(self._settings.seed, self._settings.seed + self._settings.training_seeds)
+        if kind not in TUNED or len(seeds) == 1:
+            return _BUILDERS[kind](self, dataset)
+        trained = []
+        for self._training_seed in seeds:
+            trained.append(_BUILDERS[kind](self, dataset))
+        return trained_with_seeds(trained, list(seeds))
 
     def close(self) -> None:
         """Release the indexes."""
@@ -186,6 +210,7 @@ class LocalComposition:
             read_documents=self._reads_documents,
             device=self._device,
             training_curve=_curve(record),
+            validation_loss=_kept_loss(record),
             findings=tuple(_training_findings(record)),
         )
 
@@ -207,6 +232,7 @@ class LocalComposition:
             index_usage=build,
             index=_index_facts(builder.index),
             training_curve=() if is_told else _curve(record),
+            validation_loss=_kept_loss(record),
             findings=() if is_told else tuple(_training_findings(record)),
         )
 
@@ -247,6 +273,7 @@ class LocalComposition:
             index_usage=build,
             index=_index_facts(builder.index),
             training_curve=_curve(record),
+            validation_loss=_kept_loss(record),
             findings=tuple(_training_findings(record)),
         )
 
@@ -271,32 +298,35 @@ class LocalComposition:
         return RetrievedPrompt(index, self.embedder, dataset.card.instruction, self._settings.top_k), build
 
     def _index_of(self, dataset: Dataset) -> tuple[Index, BuildUsage]:
-        chunking = self._chunking
         documents = hashlib.sha256(repr([(d.id, d.title, d.text) for d in dataset.documents]).encode()).hexdigest()
-        key = stage_key(documents, chunking, self.embedder.fingerprint, code_digest("rag"))
+        key = stage_key(documents, self._chunking, self.embedder.fingerprint, code_digest("rag"))
         if key not in self._indexes:
             n_documents = len(dataset.documents)
             self._on_progress(Progress("index", "", 0, n_documents))
             # Loading the embedder is a cost of starting a process, not of building an index.
             self.embedder.embed(["warm-up"])
-            directory = self._directory.stage("indexes", key)
-            record = build_index(dataset.documents, self.embedder, directory, chunking=chunking)
-            self._indexes[key] = open_index(directory, self.embedder), record.build_usage
+            self._indexes[key] = self._open_index(dataset, self._directory.stage("indexes", key))
             self._on_progress(Progress("index", "", n_documents, n_documents))
         return self._indexes[key]
+
+    def _open_index(self, dataset: Dataset, directory: Path) -> tuple[Index, BuildUsage]:
+        with self._build_stage(directory):
+            record = build_index(dataset.documents, self.embedder, directory, chunking=self._chunking)
+        return open_index(directory, self.embedder), record.build_usage
 
     def _tuned(
         self, dataset: Dataset, prompts: Mapping[str, Messages] | None = None
     ) -> tuple[LanguageModel, AdapterRecord]:
         """The model tuned on the bare questions or, with `prompts` (by example id), on what stands in these."""
-        from finetune.tuned_model import train_adapter
         from lm.huggingface import HuggingFaceModel
 
         base = self.model
         if not isinstance(base, HuggingFaceModel):
             raise ConfigError(f"{base.name} cannot be tuned here; choose a local model")
         recipe = self._recipe
-        if dataset.card.task is Task.QUESTION_ANSWERING and prompts is None:
+        if prompts is not None:
+            recipe = replace(recipe, patience=PASSAGE_PATIENCE)
+        elif dataset.card.task is Task.QUESTION_ANSWERING:
             recipe = replace(recipe, prompt_dropout=QUESTION_DROPOUT)
         view = dataset.training_view()
         texts = self._texts(dataset)
@@ -310,11 +340,25 @@ class LocalComposition:
         if key not in self._adapted:
             directory = self._directory.stage("adapters", key)
             messages_of = (lambda example: prompts[example.id]) if prompts is not None else None
-            record = train_adapter(
-                base, view, recipe, directory, messages_of=messages_of, texts=texts, on_event=self._on_training
-            )
+            record = self._train(base, view, recipe, directory, messages_of, texts)
             self._adapted[key] = base.with_adapter(directory, f"{base.name}+{recipe.method}"), record
         return self._adapted[key]
+
+    def _train(
+        self,
+        base: "HuggingFaceModel",
+        view: TrainingView,
+        recipe: TuningRecipe,
+        directory: Path,
+        messages_of: Callable[[Example], Messages] | None,
+        texts: Sequence[str],
+    ) -> AdapterRecord:
+        from finetune.tuned_model import train_adapter
+
+        with self._build_stage(directory):
+            return train_adapter(
+                base, view, recipe, directory, messages_of=messages_of, texts=texts, on_event=self._on_training
+            )
 
     def _texts(self, dataset: Dataset) -> list[str]:
         """What tuning reads besides the questions: the documents, cut into the passages that retrieval would give."""
@@ -329,7 +373,9 @@ class LocalComposition:
     def _on_training(self, event: TrainingEvent) -> None:
         loss = event.train_loss if event.validation_loss is None else event.validation_loss
         name = "loss" if event.validation_loss is None else "validation loss"
-        self._on_progress(Progress("tune", "", event.step, event.n_steps, f"epoch {event.epoch}, {name} {loss:.3f}"))
+        detail = f"epoch {event.epoch}, {name} {loss:.3f}"
+        values = {"epoch": event.epoch, "train_loss": event.train_loss, "validation_loss": event.validation_loss}
+        self._on_progress(Progress("tune", "", event.step, event.n_steps, detail, values=values))
 
 
 Builder = QuestionOnly | FewShot | RetrievedPrompt | OracleContext
@@ -359,6 +405,10 @@ def _curve(record: AdapterRecord) -> tuple[dict[str, float | int | None], ...]:
         }
         for epoch in record.epochs
     )
+
+
+def _kept_loss(record: AdapterRecord) -> float | None:
+    return record.epochs[record.best_epoch - 1].validation_loss
 
 
 def _training_findings(record: AdapterRecord) -> list[AuditFinding]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import accumulate
 
 from advisor.answer import BuildUsage
 from advisor.arm_use import ArmUse, measure_use
@@ -17,6 +18,8 @@ from advisor.comparison import (
     Comparison,
     LatencySummary,
     PairedDifference,
+    QuestionRecord,
+    SeedSummary,
 )
 from advisor.conclusion import conclude
 from advisor.constraints import ArmTraits, abstention_recall
@@ -28,12 +31,14 @@ from advisor.errors import EvaluationError
 from advisor.metrics.corpus import CORPUS_METRICS
 from advisor.metrics.registry import RETRIEVAL_METRICS
 from advisor.prices import PriceList
+from advisor.race import FinishedRace
+from advisor.race_scorecard import summarise_raced_metric
 from advisor.recommendation import DecisionRule
 from advisor.score import Metric
-from advisor.scorecard import mean_usage, paired_differences, summarise_metric
+from advisor.scorecard import answer_of_seed, mean_usage, paired_differences, summarise_metric, training_seeds
 from advisor.slices import slice_weights
 from lm.language_model import LanguageModel
-from service.arm import Arm
+from service.arm import Arm, minus_index
 from service.auditing import arm_setup
 from service.measuring import ArmMeasurement
 from service.settings import ComparisonSettings
@@ -51,20 +56,30 @@ def conclude_comparison(
     arms_measured: MeasuredArms,
     inputs: DecisionInputs,
     run_id: str,
+    race: FinishedRace | None = None,
 ) -> Comparison:
-    """The comparison as it is reported, but for the seconds the whole run took."""
+    """The comparison as it is reported, but for the seconds the whole run took.
+
+    Args:
+        race: In which the arms were asked; None where every arm was asked every question.
+    """
     test = dataset.split(Split.TEST)
     slices = [dataset.slice_of(example) for example in test]
     weights = slice_weights(slices, [example.group for example in test], coverage=settings.coverage)
+    sizes = race.block_sizes if race is not None else ()
     rule = DecisionRule(metrics[0].name, settings.margin, settings.coverage, settings.seed)
     prices, uses = inputs.prices, arms_measured.uses
-    arms = [_summarise(one, dataset, settings, metrics, weights, latencies, prices, uses) for one in measured]
+    arms = [_summarise(one, dataset, settings, metrics, weights, sizes, latencies, prices, uses) for one in measured]
     candidates = {m.arm.pipeline.kind: m.records for m in measured if m.arm.role is ArmRole.CANDIDATE}
     findings = findings + audit_arms(arms, dataset, rule.metric) + audit_answers(candidates)
     differences: tuple[PairedDifference, ...] = ()
     # Where too little was scored for any difference, the recommendation says so in its own words.
     with suppress(EvaluationError):
-        differences = paired_differences(candidates, rule.metric, weights=weights, seed=settings.seed)
+        differences = (
+            race.differences
+            if race is not None
+            else paired_differences(candidates, rule.metric, weights=weights, seed=settings.seed)
+        )
     conclusion = conclude(candidates, differences, findings, arms_measured, inputs, rule)
     return Comparison(
         id=run_id,
@@ -102,6 +117,7 @@ def conclude_comparison(
         constraints=conclusion.constraints,
         flips=conclusion.flips,
         flip_map=conclusion.flip_map,
+        race=race.outcome if race is not None else None,
     )
 
 
@@ -110,6 +126,7 @@ def decision_evidence(
     latencies: Mapping[str, LatencySummary],
     metric: str,
     settings: ComparisonSettings,
+    race: FinishedRace | None = None,
 ) -> MeasuredArms:
     """What the decision is made from: the candidates' scores, and what each takes."""
     candidates = {one.arm.pipeline.kind: one for one in measured if one.arm.role is ArmRole.CANDIDATE}
@@ -120,6 +137,7 @@ def decision_evidence(
         {kind: _traits(one, latencies) for kind, one in candidates.items()},
         settings.constraints,
         seed=settings.seed,
+        race=race.outcome if race is not None else None,
     )
 
 
@@ -152,20 +170,24 @@ def _summarise(
     settings: ComparisonSettings,
     metrics: Sequence[Metric],
     weights: Mapping[str, float],
+    block_sizes: Sequence[int],
     latencies: Mapping[str, LatencySummary],
     prices: PriceList,
     uses: Mapping[str, ArmUse],
 ) -> ArmSummary:
     pipeline = one.arm.pipeline
-    test = dataset.split(Split.TEST)
     summaries = tuple(
         summary
         for metric in metrics
         if metric.name not in RETRIEVAL_METRICS or one.arm.retrieves
-        for summary in summarise_metric(one.records, metric.name, weights=weights, seed=settings.seed)
+        for summary in (
+            summarise_raced_metric(_blocks(one.records, block_sizes), metric.name, weights=weights)
+            if block_sizes
+            else summarise_metric(one.records, metric.name, weights=weights, seed=settings.seed)
+        )
     )
     summaries += tuple(
-        summarise_corpus_metric(name, CORPUS_METRICS[name], test, one.records, seed=settings.seed)
+        summarise_corpus_metric(name, CORPUS_METRICS[name], one.questions, one.records, seed=settings.seed)
         for name in dataset.card.metrics
         if name in CORPUS_METRICS
     )
@@ -184,19 +206,41 @@ def _summarise(
         cost=estimate_cost(use, prices, settings.traffic, accuracy=accuracy) if use else None,
         n_questions=len(one.records),
         n_length_stopped=sum(record.answer.finish_reason == "length" for record in one.records),
+        seeds=_seed_summaries(one, metrics[0].name, weights, settings.seed),
     )
+
+
+def _blocks(records: Sequence[QuestionRecord], sizes: Sequence[int]) -> list[Sequence[QuestionRecord]]:
+    """The records block by block, as they were asked."""
+    ends = list(accumulate(sizes))
+    return [records[end - size : end] for end, size in zip(ends, sizes, strict=True) if end <= len(records)]
+
+
+def _seed_summaries(
+    one: ArmMeasurement, metric: str, weights: Mapping[str, float], seed: int
+) -> tuple[SeedSummary, ...]:
+    """The score of each training, where there are several."""
+    trained = {arm.training_seed: arm for arm in (one.arm, *one.arm.other_seeds)}
+    if len(trained) == 1:
+        return ()
+    summaries = []
+    for training_seed in training_seeds(one.records):
+        rows = [
+            replace(record, scores=answer_of_seed(record, training_seed)[1], training_seed=None, other_seeds=())
+            for record in one.records
+        ]
+        interval = summarise_metric(rows, metric, weights=weights, seed=seed)[0].interval
+        summaries.append(
+            SeedSummary(
+                training_seed if training_seed is not None else seed,
+                interval.estimate if interval else None,
+                trained[training_seed].validation_loss,
+                training_seed == one.arm.training_seed,
+            )
+        )
+    return tuple(summaries)
 
 
 def _built(arm: Arm) -> tuple[BuildUsage, BuildUsage]:
     """What building an arm took: index and training apart, since documents change at another pace than adapters."""
-    whole = arm.pipeline.build_usage
-    if not arm.tuned:
-        return whole, BuildUsage()
-    index = arm.index_usage
-    return index, replace(
-        whole,
-        wall_s=whole.wall_s - index.wall_s,
-        device_s=whole.device_s - index.device_s,
-        input_tokens=whole.input_tokens - index.input_tokens,
-        embedding_tokens=whole.embedding_tokens - index.embedding_tokens,
-    )
+    return (arm.index_usage, minus_index(arm)) if arm.tuned else (arm.pipeline.build_usage, BuildUsage())

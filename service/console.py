@@ -67,7 +67,10 @@ def progress_bars(console: Console) -> Iterator[OnProgress]:
 
 
 def _describe(progress: Progress) -> str:
-    return f"{_STAGES[progress.stage]} {progress.arm if progress.stage == 'answer' else ''}".rstrip()
+    if progress.stage == "answer":
+        return f"{_STAGES[progress.stage]} {progress.arm}"
+    named = progress.arm and progress.stage in ("index", "tune")
+    return f"{_STAGES[progress.stage]} ({progress.arm})" if named else _STAGES[progress.stage]
 
 
 def _plain_lines(console: Console) -> OnProgress:
@@ -124,7 +127,9 @@ def _quality_table(comparison: Comparison) -> Table:
     table.add_column("arm", no_wrap=True)
     table.add_column("all questions,\nweighted", justify="right", no_wrap=True)
     for part in slices:
-        table.add_column(f"{_SLICE_HEADINGS[part]}\nn={comparison.slice_sizes[part]}", justify="right", no_wrap=True)
+        # In a race arms are asked different numbers of questions.
+        size = f"\nn={comparison.slice_sizes[part]}" if comparison.race is None else ""
+        table.add_column(f"{_SLICE_HEADINGS[part]}{size}", justify="right", no_wrap=True)
     for arm in shown_arms(comparison):
         overall = arm.metric(metric)
         cell = scale.interval(overall.interval if overall else None)

@@ -3,15 +3,15 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
 from advisor.answer import Answer
 from advisor.arm_use import JudgeUse
-from advisor.comparison import ArmRole, LatencySummary, QuestionRecord
+from advisor.comparison import ArmRole, LatencySummary, QuestionRecord, SeedAnswer
 from advisor.dataset import Dataset, Example, Split
 from advisor.failure import ArmNature, classify_failure
 from advisor.metrics.registry import RETRIEVAL_METRICS
@@ -39,16 +39,23 @@ class ArmMeasurement:
     """One arm's answers and their scores.
 
     Attributes:
+        questions: What it was asked: all test questions, or in a race those of the blocks until it left.
+        answers: In the order of the questions.
         wall_s: Seconds in which all answers were given, in batches.
+        by_seed: Answers of the adapters of other training seeds, likewise.
         records: One a question, once they are scored.
         judge: What grading took.
+        deciding: Scores by question id that are known before all others are made, as a race needs them.
     """
 
     arm: Arm
+    questions: Sequence[Example]
     answers: list[Answer]
     wall_s: float
-    records: list[QuestionRecord]
+    by_seed: dict[int, list[Answer]] = field(default_factory=dict)
+    records: list[QuestionRecord] = field(default_factory=list)
     judge: JudgeUse | None = None
+    deciding: dict[str, Score] = field(default_factory=dict)
 
     @property
     def throughput_per_s(self) -> float:
@@ -67,15 +74,22 @@ def ask_arms(
         metric: Watched while answers come in, where it needs no model.
     """
     test = dataset.split(Split.TEST)
-    asked: list[tuple[Arm, AnswerLog]] = []
+    asked: list[tuple[Arm, list[AnswerLog]]] = []
     for arm in composition.arms(dataset):
         if not asked:
-            _check_questions_fit(arm, dataset)
-        asked.append((arm, _answer_free_blocks(arm, None, dataset, leases, metric, on_progress)))
-    for arm, log in asked:
-        _answer_free_blocks(arm, log, dataset, leases, metric, on_progress)
-        on_progress(Progress("answer", arm.pipeline.kind, len(test), len(test)))
-    return [ArmMeasurement(arm, [log.answers[example.id] for example in test], log.wall_s, []) for arm, log in asked]
+            check_questions_fit(arm, dataset)
+        trained = (arm, *arm.other_seeds)
+        asked.append((arm, [_answer_free_blocks(a, None, dataset, leases, metric, on_progress) for a in trained]))
+    measured = []
+    for arm, logs in asked:
+        by_seed = {}
+        for one, log in zip((arm, *arm.other_seeds), logs, strict=True):
+            _answer_free_blocks(one, log, dataset, leases, metric, on_progress)
+            by_seed[one.training_seed] = [log.answers[example.id] for example in test]
+        answers = by_seed.pop(arm.training_seed)
+        others = {seed: given for seed, given in by_seed.items() if seed is not None}
+        measured.append(ArmMeasurement(arm, test, answers, logs[0].wall_s, others))
+    return measured
 
 
 def score_arms(
@@ -87,13 +101,12 @@ def score_arms(
     on_progress: OnProgress,
 ) -> dict[str, LatencySummary]:
     """Give each arm its records; what one caller waits for each candidate."""
-    test = dataset.split(Split.TEST)
-    latencies = _measure_latencies(measured, test, directory, on_progress)
+    latencies = _measure_latencies(measured, directory, on_progress)
     for i, one in enumerate(measured):
         on_progress(Progress("score", one.arm.pipeline.kind, i, len(measured)))
         judge = MeteredModel(composition.judge) if composition.judge is not None else None
         resources = ScoringResources(dataset.card, composition.embedder, judge)
-        one.records = _attribute(_score(one, test, dataset, metrics, resources), one.arm, dataset, metrics[0].name)
+        one.records = _attribute(_record(one, dataset, metrics, resources), one.arm, dataset, metrics[0].name)
         if judge is not None:
             device = getattr(composition.judge, "device", None)
             one.judge = JudgeUse(judge.name.removeprefix("openai:"), device and device.type, judge.usage)
@@ -101,7 +114,7 @@ def score_arms(
     return latencies
 
 
-def _check_questions_fit(arm: Arm, dataset: Dataset) -> None:
+def check_questions_fit(arm: Arm, dataset: Dataset) -> None:
     """Refuse a question that leaves no room for an answer before hours are spent on the others.
 
     Passages and worked examples give way to a long question, so that its bare prompt decides for every arm. Hosted
@@ -132,26 +145,54 @@ def _answer_free_blocks(
 
     Blocks are cut by position among the questions, so that an interrupted run forms the same batches when it goes on.
     """
-    kind, test = arm.pipeline.kind, dataset.split(Split.TEST)
-    code = code_digest("lm", "rag", "advisor") if arm.role is ArmRole.CANDIDATE else code_digest("lm", "advisor")
-    key = stage_key(arm.pipeline.fingerprint, code, [(e.id, e.question) for e in test])
+    kind, test = named(arm), dataset.split(Split.TEST)
+    key = answers_key(arm, [(e.id, e.question) for e in test])
     is_last_round = log is not None
     log = log or AnswerLog(leases, key)
     examples = {example.id: example for example in test}
     ids = [example.id for example in test]
     blocks = [ids[start : start + BLOCK_QUESTIONS] for start in range(0, len(ids), BLOCK_QUESTIONS)]
-    on_progress(Progress("answer", kind, len(log.answers), len(test), key=key))
-    for block in log.unanswered(blocks, wait=is_last_round):
-        block_started = time.perf_counter()
-        try:
-            answers = arm.pipeline.answer([examples[i].question for i in block])
-        except LanguageModelError as error:
-            asked = f"{block[0]} to {block[-1]}" if len(block) > 1 else block[0]
-            raise LanguageModelError(f"{error} (arm {kind}, questions {asked})") from error
-        log.append(block, answers, time.perf_counter() - block_started)
+    n_before = len(log.answers)
+
+    def tell() -> None:
         score = None if metric.needs else _mean_so_far(log, test, metric, dataset)
         on_progress(Progress("answer", kind, len(log.answers), len(test), score=score, key=key))
+
+    if not is_last_round:
+        tell()
+    for block in log.unanswered(blocks, wait=is_last_round):
+        answer_block(arm, log, [examples[i] for i in block])
+        tell()
+    if is_last_round and len(log.answers) > n_before:
+        tell()
     return log
+
+
+def answers_key(arm: Arm, asked: object) -> str:
+    """The stage that an arm's answers are kept in; `asked` is all that decides which questions are batched together."""
+    code = code_digest("lm", "rag", "advisor") if arm.role is ArmRole.CANDIDATE else code_digest("lm", "advisor")
+    return stage_key(arm.pipeline.fingerprint, code, asked)
+
+
+def answer_block(arm: Arm, log: AnswerLog, block: Sequence[Example]) -> None:
+    """Let an arm answer these questions, and keep the answers.
+
+    Raises:
+        LanguageModelError: names the arm and the questions.
+    """
+    started = time.perf_counter()
+    try:
+        answers = arm.pipeline.answer([example.question for example in block])
+    except LanguageModelError as error:
+        asked = f"{block[0].id} to {block[-1].id}" if len(block) > 1 else block[0].id
+        raise LanguageModelError(f"{error} (arm {named(arm)}, questions {asked})") from error
+    log.append([example.id for example in block], answers, time.perf_counter() - started)
+
+
+def named(arm: Arm) -> str:
+    """The arm, with its training seed where there are several."""
+    seed = arm.training_seed
+    return arm.pipeline.kind if seed is None else f"{arm.pipeline.kind} (seed {seed})"
 
 
 def _mean_so_far(log: AnswerLog, test: Sequence[Example], metric: Metric, dataset: Dataset) -> float | None:
@@ -162,13 +203,15 @@ def _mean_so_far(log: AnswerLog, test: Sequence[Example], metric: Metric, datase
 
 
 def _measure_latencies(
-    measured: Sequence[ArmMeasurement], test: Sequence[Example], directory: DataDirectory, on_progress: OnProgress
+    measured: Sequence[ArmMeasurement], directory: DataDirectory, on_progress: OnProgress
 ) -> dict[str, LatencySummary]:
     """What one caller waits, one question at a time, the arms in turn so that a busy moment hits all of them.
 
     Also counts answers that differ from those given in batches.
     """
     candidates = [m for m in measured if m.arm.role is ArmRole.CANDIDATE]
+    # In a race all arms begin with the same questions, and one that left early was asked only those.
+    test = min((m.questions for m in candidates), key=len, default=())
     step = max(1, len(test) // (LATENCY_QUESTIONS + LATENCY_WARM_UP))
     chosen = list(range(0, len(test), step))[: LATENCY_QUESTIONS + LATENCY_WARM_UP]
     fingerprints = [m.arm.pipeline.fingerprint for m in candidates]
@@ -195,21 +238,14 @@ def _measure_latencies(
     return summaries
 
 
-def _score(
-    one: ArmMeasurement,
-    test: Sequence[Example],
-    dataset: Dataset,
-    metrics: Sequence[Metric],
-    resources: ScoringResources,
+def _record(
+    one: ArmMeasurement, dataset: Dataset, metrics: Sequence[Metric], resources: ScoringResources
 ) -> list[QuestionRecord]:
-    scores: list[dict[str, Score]] = [{} for _ in test]
-    for metric in metrics:
-        if metric.name in RETRIEVAL_METRICS and not one.arm.retrieves:
-            continue
-        applicable = [i for i, example in enumerate(test) if metric.applies(example)]
-        values = metric.score([test[i] for i in applicable], [one.answers[i] for i in applicable], resources)
-        for i, value in zip(applicable, values, strict=True):
-            scores[i][metric.name] = value
+    scores = _score(one.arm, one.questions, one.answers, metrics, resources, one.deciding)
+    others = {
+        seed: (answers, _score(one.arm, one.questions, answers, metrics, resources, {}))
+        for seed, answers in one.by_seed.items()
+    }
     return [
         QuestionRecord(
             arm=one.arm.pipeline.kind,
@@ -220,11 +256,36 @@ def _score(
             slice=dataset.slice_of(example),
             group=example.group,
             cluster=dataset.cluster_of(example),
-            answer=answer,
-            scores=row,
+            answer=one.answers[i],
+            scores=scores[i],
+            training_seed=one.arm.training_seed,
+            other_seeds=tuple(SeedAnswer(seed, answers[i], rows[i]) for seed, (answers, rows) in others.items()),
         )
-        for example, answer, row in zip(test, one.answers, scores, strict=True)
+        for i, example in enumerate(one.questions)
     ]
+
+
+def _score(
+    arm: Arm,
+    questions: Sequence[Example],
+    answers: Sequence[Answer],
+    metrics: Sequence[Metric],
+    resources: ScoringResources,
+    deciding: Mapping[str, Score],
+) -> list[dict[str, Score]]:
+    """Every metric that applies to each answer; the first is taken from `deciding` where it is there."""
+    scores: list[dict[str, Score]] = [{} for _ in questions]
+    for metric in metrics:
+        if metric.name in RETRIEVAL_METRICS and not arm.retrieves:
+            continue
+        known = deciding if metric is metrics[0] else {}
+        applicable = [i for i, example in enumerate(questions) if metric.applies(example)]
+        unknown = [i for i in applicable if questions[i].id not in known]
+        values = metric.score([questions[i] for i in unknown], [answers[i] for i in unknown], resources)
+        made = dict(zip(unknown, values, strict=True))
+        for i in applicable:
+            scores[i][metric.name] = made[i] if i in made else known[questions[i].id]
+    return scores
 
 
 def _attribute(records: Sequence[QuestionRecord], arm: Arm, dataset: Dataset, metric: str) -> list[QuestionRecord]:

@@ -44,6 +44,8 @@ class ComparisonSettings:
         max_epochs: Of tuning; None takes the recipe's default.
         tune_on: Whether tuned arms also read the documents, as plain text.
         raft_gold_share: Share of the training questions of the raft arm whose prompt holds the passage that answers.
+        training_seeds: How often tuned arms are trained, with the seeds from `seed` on.
+        race: Ask in blocks, and stop asking an arm once it is surely worse than another.
         batch_size: Questions a forward pass, the same for all arms.
         margin: Smallest difference that matters, in score units.
         coverage: Share of production questions whose fact training covers.
@@ -73,6 +75,8 @@ class ComparisonSettings:
     max_epochs: int | None = None
     tune_on: TuneOn = TuneOn.QUESTIONS
     raft_gold_share: float = 0.8
+    training_seeds: int = 1
+    race: bool = False
     batch_size: int = 16
     margin: float = 0.02
     coverage: float = 0.5
@@ -97,7 +101,7 @@ class ComparisonSettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} is {value}; give a whole number of at least 1, or leave it out")
-        for name in ("top_k", "chunk_tokens", "batch_size"):
+        for name in ("top_k", "chunk_tokens", "batch_size", "training_seeds"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give a whole number of at least 1")
         if self.n_shots < 1:
@@ -109,6 +113,18 @@ class ComparisonSettings:
             )
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"seed is {self.seed}; give a whole number from 0 to {2**32 - 1}")
+        if self.seed + self.training_seeds > 2**32:
+            raise ConfigError(f"training_seeds is {self.training_seeds}; from seed {self.seed} on there are fewer")
+        if self.race and self.training_seeds > 1:
+            raise ConfigError(
+                "a race compares adapters as they were trained and cannot judge training seeds; choose one of race and "
+                f"training_seeds ({self.training_seeds})"
+            )
+        if self.race and self.values is not None:
+            raise ConfigError(
+                "a race compares arms by score, and the declared worth of answers needs net values; leave one of both "
+                "out"
+            )
         if not 0 <= self.margin < 1:
             raise ConfigError(f"margin is {self.margin}; give a difference in score units, at least 0 and below 1")
         if not 1 <= self.valid_days <= 3650:

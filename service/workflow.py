@@ -38,6 +38,7 @@ from service.lease import Leases
 from service.local_database import local_leases
 from service.measuring import ask_arms, score_arms
 from service.progress import OnProgress, Progress, silent
+from service.racing import NO_RACE, race_arms
 from service.sampling import limit_dataset
 from service.settings import ComparisonSettings
 from service.stage_key import code_digest, library_versions, stage_key
@@ -111,7 +112,12 @@ def run_comparison(
         held = leases or stack.enter_context(local_leases(directory))
         composition = compose(settings, directory, on_progress)
         try:
-            measured = ask_arms(composition, dataset, held, metrics[0], on_progress)
+            raced = race_arms(composition, dataset, held, metrics[0], settings, on_progress) if settings.race else None
+            if raced is not None:
+                measured, race = raced
+            else:
+                measured, race = ask_arms(composition, dataset, held, metrics[0], on_progress), None
+                findings += [NO_RACE] if settings.race else []
             # Whoever comes first measures the waits and writes the report; the others then find it.
             stack.enter_context(held.hold(f"report/{run_id}"))
             if finished := _read_finished(folder):
@@ -121,10 +127,10 @@ def run_comparison(
             model = composition.model
         finally:
             composition.close()
-        arms_measured = decision_evidence(measured, latencies, metrics[0].name, settings)
+        arms_measured = decision_evidence(measured, latencies, metrics[0].name, settings, race)
         inputs = DecisionInputs(prices, settings.traffic, settings.coverage, settings.margin, settings.values)
         comparison = conclude_comparison(
-            settings, dataset, model, measured, latencies, metrics, findings, arms_measured, inputs, run_id
+            settings, dataset, model, measured, latencies, metrics, findings, arms_measured, inputs, run_id, race
         )
         if answers is not None:
             comparison = replace(comparison, prior_check=confront(prior(answers), comparison))

@@ -39,6 +39,8 @@ from advisor.report.quality import (
     quality_table,
 )
 from advisor.report.quantities import clip, scale_of
+from advisor.report.race import RACE_HEADING, race_sentences, race_table
+from advisor.report.seeds import seed_table
 from advisor.report.sensitivity import CHANGE_HEADING, change_summary, flip_table
 from advisor.report.verdict import best_chance_table, severity_text, standing, unknowns, urgent_findings
 from advisor.report.xml_text import shown_text
@@ -58,6 +60,9 @@ def html_report(comparison: Comparison, records: Sequence[QuestionRecord] = ()) 
         comparison=comparison,
         recommendation=comparison.recommendation,
         standing=standing(comparison),
+        race_heading=RACE_HEADING,
+        race_sentences=race_sentences(comparison),
+        race=race_table(comparison),
         change_heading=CHANGE_HEADING,
         changes=change_summary(comparison),
         constraint_heading=CONSTRAINT_HEADING,
@@ -70,6 +75,7 @@ def html_report(comparison: Comparison, records: Sequence[QuestionRecord] = ()) 
         urgent=urgent_findings(comparison),
         items_shown=_ITEMS_SHOWN,
         quality=quality_table(comparison),
+        seeds=seed_table(comparison),
         quality_figures=quality_figures(comparison),
         other_metrics=other_metrics_table(comparison),
         other_metrics_by_slice=[quality_table(comparison, name) for name in other_metrics(comparison)],

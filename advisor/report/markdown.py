@@ -21,6 +21,8 @@ from advisor.report.quality import (
     quality_table,
 )
 from advisor.report.quantities import MISSING, clip, count, scale_of
+from advisor.report.race import RACE_HEADING, race_sentences, race_table
+from advisor.report.seeds import seed_table
 from advisor.report.sensitivity import CHANGE_HEADING, change_summary, flip_table
 from advisor.report.table import Cell, Table
 from advisor.report.verdict import best_chance_table, severity_text, standing, unknowns, urgent_findings
@@ -53,6 +55,10 @@ def _verdict(comparison: Comparison) -> Iterable[str]:
     if recommendation.reasons:
         yield "## Why"
         yield _bullets(recommendation.reasons)
+    if (race := race_table(comparison)) is not None:
+        yield f"## {RACE_HEADING}"
+        yield _bullets(race_sentences(comparison))
+        yield _table(race)
     if changes := change_summary(comparison):
         yield f"## {CHANGE_HEADING}"
         yield _bullets(changes)
@@ -75,6 +81,8 @@ def _verdict(comparison: Comparison) -> Iterable[str]:
 def _measured(comparison: Comparison) -> Iterable[str]:
     yield "## Quality"
     yield _table(quality_table(comparison))
+    if (seeds := seed_table(comparison)) is not None:
+        yield _table(seeds)
     if (others := other_metrics_table(comparison)) is not None:
         yield _table(others)
     yield "## Differences, question by question"
@@ -131,7 +139,8 @@ def _failures(comparison: Comparison, records: Sequence[QuestionRecord], room_by
         if room_bytes < 0:
             break
         shown.append(text)
-    told = f"{count(len(failed))} questions were not answered with full marks by every candidate."
+    whom = "every candidate" if comparison.race is None else "every candidate that was asked them"
+    told = f"{count(len(failed))} questions were not answered with full marks by {whom}."
     parts.append(f"{told} Shown: {len(shown)}, those first that matter most to the arm above.")
     return "\n\n".join(parts + shown)
 

@@ -125,11 +125,24 @@ def difference_table(comparison: Comparison, differences: list[PairedDifference]
             )
             for difference in differences
         ),
-        note=f"Both arms answered the same questions, and the scores are subtracted question by question, in "
+        note=_race_difference_note(margin, scale)
+        if comparison.race is not None
+        else f"Both arms answered the same questions, and the scores are subtracted question by question, in "
         f"{scale.unit}. If the range in brackets holds 0, chance alone could explain the difference. The margin "
         f"declared before the run is {scale.value(margin)} {scale.unit}: smaller differences do not matter. p is "
         "adjusted for the number of pairs looked at (Holm). Clusters are questions about one fact or document, which "
         "count together.",
+    )
+
+
+def _race_difference_note(margin: float, scale: ScoreScale) -> str:
+    return (
+        f"Scores are subtracted on the questions that both arms were asked, in {scale.unit}. The ranges in brackets "
+        "are confidence sequences for all pairs at once: they hold at whatever moment a race stops, and are wider than "
+        "intervals of a sample of fixed size. The figure before them is their middle, since a mean at a moment that "
+        "the data chose leans. A pair that parted early was asked little, and may read undecided though one of the two "
+        f"lost to a third. The margin declared before the run is {scale.value(margin)} {scale.unit}. p is adjusted for "
+        "all pairs. Clusters are questions about one fact or document, which count together."
     )
 
 
@@ -166,6 +179,11 @@ def _quality_note(comparison: Comparison, scale: ScoreScale, slices: list[Slice]
         if scale.factor != 1
         else "The figures are in units of the metric."
     )
+    if comparison.race is not None:
+        unit += (
+            " In a race an arm is asked until it leaves, so n differs from arm to arm, and the ranges are confidence "
+            "sequences, each for its own figure, which hold at whatever moment the race stopped."
+        )
     level = next((s.interval.level for a in comparison.arms for s in a.metrics if s.interval is not None), 0.95)
     return (
         f"{unit} The range in brackets is where the true value plausibly lies ({level:.0%} interval). "

@@ -40,6 +40,11 @@ def unknowns(comparison: Comparison) -> tuple[str, ...]:
     effect = recommendation.minimum_detectable_effect
     if effect is None and _is_only_one_left(comparison):
         sentences.append("No difference was put to the test, because only one arm was left to choose.")
+    elif comparison.race is not None:
+        sentences.append(
+            "A race has no smallest difference that it could detect: it asks until a difference is sure or the "
+            "questions run out. What it could not tell apart is between the ends of the intervals below."
+        )
     elif effect is None:
         sentences.append("The smallest difference this test set could detect was not computed.")
     else:
@@ -52,7 +57,7 @@ def unknowns(comparison: Comparison) -> tuple[str, ...]:
             f"About {count(recommendation.questions_needed)} test questions would settle the difference seen here; "
             f"this run had {count(_test_questions(comparison))}."
         )
-    elif recommendation.verdict is Verdict.NO_CLEAR_WINNER:
+    elif recommendation.verdict is Verdict.NO_CLEAR_WINNER and comparison.race is None:
         sentences.append("No finite number of questions would settle a difference as small as the one seen here.")
     sentences.append(
         f"The overall figures assume that training covers {percent(recommendation.coverage)} of what users ask "

@@ -54,8 +54,9 @@ def test_an_arm_that_is_far_better_wins_after_a_fraction_of_the_questions() -> N
 
 def test_what_is_said_of_a_dropped_arm_is_what_its_evidence_bears() -> None:
     result = race(drawn(np.random.default_rng(1), base=0.1, rag=0.9, tuned=0.5))
-    for difference in result.outcome.differences:
-        assert difference.first == "rag"
+    ours = [d for d in result.differences if "rag" in (d.first, d.second)]
+    assert [(drop.by, drop.arm) for drop in result.outcome.drops] == [(d.first, d.second) for d in ours]
+    for difference in ours:
         assert difference.p_adjusted <= 0.05
         assert 0 < difference.interval.low < difference.interval.high <= 1
         assert difference.interval.estimate == (difference.interval.low + difference.interval.high) / 2
@@ -66,7 +67,7 @@ def test_arms_that_cannot_be_told_apart_are_asked_everything() -> None:
     result = race(drawn(np.random.default_rng(2), base=0.6, rag=0.6))
     assert result.recommendation.verdict is Verdict.NO_CLEAR_WINNER
     assert result.outcome.share_saved == 0
-    (difference,) = result.outcome.differences
+    (difference,) = result.differences
     assert difference.interval.low < 0 < difference.interval.high
     assert difference.n == 300
     assert result.recommendation.questions_needed is not None
@@ -89,7 +90,7 @@ def test_arms_surely_within_the_margin_end_the_race_and_the_cheapest_is_named() 
         result.recommendation.headline
     )
     assert result.outcome.share_saved > 0.5
-    (difference,) = result.outcome.differences
+    (difference,) = result.differences
     assert -0.05 < difference.interval.low < difference.interval.high < 0.05
 
 
@@ -98,8 +99,8 @@ def test_a_lead_that_is_sure_but_below_the_margin_drops_nobody() -> None:
     rag = [1.0 if i % 10 == 1 else score for i, score in enumerate(base)]
     wide = race({"base": base, "rag": rag}, rule=DecisionRule("exact_match", margin=0.15))
     assert wide.outcome.drops == ()
-    assert wide.outcome.settled
-    assert wide.outcome.differences[0].interval.high < 0  # base minus rag: rag is surely better
+    assert set(wide.outcome.not_worse) == {("base", "rag"), ("rag", "base")}
+    assert wide.differences[0].interval.high < 0  # base minus rag: rag is surely better
     narrow = race({"base": base, "rag": rag}, rule=DecisionRule("exact_match", margin=0.05))
     assert (narrow.recommendation.verdict, narrow.recommendation.arm) == (Verdict.WINNER, "rag")
 
@@ -114,7 +115,7 @@ def test_questions_of_one_document_are_one_unit_and_prove_no_more_than_one() -> 
     documents = np.repeat(rng.random(20) < 0.5, 20).astype(float)
     scores = {"base": (1 - documents).tolist(), "rag": documents.tolist()}
     clustered = race(scores, units=plan(400, size=20, block_questions=40))
-    (difference,) = clustered.outcome.differences
+    (difference,) = clustered.differences
     assert difference.n_clusters == 20
     assert clustered.recommendation.verdict is Verdict.NO_CLEAR_WINNER
     singly = race({arm: values[::20] for arm, values in scores.items()} | {}, units=plan(20)).outcome
@@ -178,7 +179,7 @@ def test_after_the_same_questions_unscored_only_widens_what_is_known(seed: int, 
                     {"base": [scores["base"][i] for i in block.questions], "rag": [rag[i] for i in block.questions]}
                 )
     if whole.n_blocks == worse.n_blocks:
-        known, less = (one.result({"base": 1.0, "rag": 1.0}).outcome.differences[0].interval for one in (whole, worse))
+        known, less = (one.result({"base": 1.0, "rag": 1.0}).differences[0].interval for one in (whole, worse))
         assert less.low <= known.low
         assert less.high >= known.high
 
@@ -209,7 +210,7 @@ def test_an_arm_that_would_be_beaten_but_for_its_failures_is_not_recommended_lat
     assert race({"base": scores["base"], "rag": wrong}, units=units).recommendation.verdict is Verdict.WINNER
     result = race(scores, units=units)
     assert result.outcome.standing["rag"] > result.outcome.standing["base"]
-    assert result.outcome.behind == {"rag"}
+    assert result.outcome.behind == ("rag",)
     assert (result.recommendation.verdict, result.recommendation.arm) == (Verdict.NO_CLEAR_WINNER, "base")
 
 
@@ -310,5 +311,5 @@ def test_a_race_that_is_over_takes_no_more_blocks() -> None:
 
 def test_every_two_remaining_arms_have_their_confidence_sequence() -> None:
     result = race(drawn(np.random.default_rng(8), base=0.6, rag=0.62, tuned=0.61))
-    pairs = {(d.first, d.second) for d in result.outcome.differences}
+    pairs = {(d.first, d.second) for d in result.differences}
     assert pairs == {pair for pair in permutations(("base", "rag", "tuned"), 2) if pair[0] < pair[1]}
