@@ -34,7 +34,7 @@ class Figure:
 
 def show_figure(figure: Figure, key: str) -> None:
     """The picture with its caption, and the table a click away."""
-    st.altair_chart(figure.chart, width="stretch", key=key)
+    st.altair_chart(figure.chart, width="stretch", key=key, alt=figure.caption)
     st.caption(figure.caption)
     with st.expander("The table behind this picture"):
         st.dataframe(figure.table, hide_index=True, width="stretch")

@@ -1,0 +1,59 @@
+"""What a view shows, in its address: a link leads others to the same comparison, and a reload loses nothing."""
+
+import streamlit as st
+
+from service.api.schemas import ComparisonSummary
+from service.client import ServiceClient
+from service.comparison_state import ComparisonState
+from ui.connection import guarded
+from ui.untrusted import shown
+
+COMPARISON = "comparison"
+
+
+def chosen_comparison(client: ServiceClient, *, finished: bool = True) -> ComparisonSummary:
+    """The comparison of the address, for the visitor to change; the newest where the address names none.
+
+    Without any comparison the page says how to make one, and ends.
+
+    Args:
+        finished: Offer only those that have a report.
+    """
+    with guarded("The comparisons could not be listed"):
+        listed = client.list_comparisons(state=ComparisonState.SUCCEEDED if finished else None, limit=200).items
+        wanted = st.query_params.get(COMPARISON)
+        if wanted and all(one.id != wanted for one in listed):
+            found = client.get_comparison(wanted)
+            if finished and found.state is not ComparisonState.SUCCEEDED:
+                _explain_unfinished(found)
+            listed = [*listed, found]
+    if not listed:
+        st.info(
+            "There is no finished comparison yet. Start one, and its result will be here."
+            if finished
+            else "There is no comparison yet. Start one to watch it here.",
+            icon=":material/info:",
+        )
+        st.page_link("app_pages/new_comparison.py", label="New comparison", icon=":material/add_circle:")
+        st.stop()
+    by_id = {one.id: one for one in listed}
+    current = wanted if wanted in by_id else listed[0].id
+    chosen = st.selectbox(
+        "Comparison",
+        list(by_id),
+        index=list(by_id).index(current),
+        format_func=lambda one: f"{by_id[one].name} · {by_id[one].model} · {one}",
+    )
+    st.query_params[COMPARISON] = chosen
+    return by_id[chosen]
+
+
+def _explain_unfinished(found: ComparisonSummary) -> None:
+    st.info(f"{shown(found.name)} is {found.state}: it has no report yet.", icon=":material/hourglass:")
+    st.page_link(
+        "app_pages/progress.py",
+        label="Watch its progress",
+        icon=":material/monitoring:",
+        query_params={COMPARISON: found.id},
+    )
+    st.stop()
