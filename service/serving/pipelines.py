@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -85,7 +85,7 @@ class ServedPipelines:
 
     async def stream(
         self, comparison_id: str, kind: str, question: str, decoding: Decoding = AS_MEASURED
-    ) -> AsyncIterator[str | ServedAnswer]:
+    ) -> AsyncGenerator[str | ServedAnswer, None]:
         """Pieces of the answer as they are generated, then the whole. Closing it early ends generation.
 
         Raises:

@@ -3,11 +3,33 @@
 from fastapi import APIRouter
 
 from service.api.routes.advice import router as advice
+from service.api.routes.answers import router as answers
+from service.api.routes.baselines import router as baselines
 from service.api.routes.comparisons import router as comparisons
 from service.api.routes.datasets import router as datasets
+from service.api.routes.decisions import router as decisions
+from service.api.routes.deployments import router as deployments
 from service.api.routes.events import router as events
+from service.api.routes.gates import router as gates
 from service.api.routes.health import router as health
 from service.api.routes.keys import router as keys
+from service.api.routes.openai import router as openai
 from service.api.routes.reports import router as reports
+from service.api.routes.votes import router as votes
 
-ROUTERS: tuple[APIRouter, ...] = (datasets, comparisons, events, reports, advice, keys, health)
+ROUTERS: tuple[APIRouter, ...] = (
+    datasets,
+    comparisons,
+    events,
+    reports,
+    decisions,
+    gates,
+    baselines,
+    votes,
+    answers,
+    openai,
+    deployments,
+    advice,
+    keys,
+    health,
+)

@@ -2,27 +2,45 @@
 
 import asyncio
 import hashlib
+import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import pytest
+import uvicorn
+from fastapi.testclient import TestClient
 from numpy.typing import NDArray
+from sqlalchemy import insert, update
 
+from advisor.dataset_files import load_dataset
 from advisor.prices import load_prices
+from advisor.report.json_report import json_report
 from lm.completion import Completion, GenerationConfig, Messages
 from lm.fake import FakeLM
+from service.api.app import create_app
+from service.comparison_state import ComparisonState
+from service.comparison_store import create_comparison
 from service.composition import LocalComposition
+from service.context import ServiceContext
 from service.data_directory import DataDirectory
+from service.database import open_database, writing
+from service.dataset_store import store_dataset
+from service.service_settings import ServiceSettings
 from service.serving.errors import NotServableError
 from service.serving.limits import ServingLimits
 from service.serving.opened import Servable
 from service.serving.pipelines import ServedPipelines
+from service.serving.servable import read_servable
 from service.settings import ComparisonSettings
+from service.tables import comparisons, metadata, report_files
+from service.upload.prepare import PreparedDataset
 from service.workflow import run_comparison
 
 T = TypeVar("T")
@@ -169,3 +187,92 @@ def ask() -> Callable[[Awaitable[Any]], Any]:
 @pytest.fixture
 def gate_class() -> type[Gate]:
     return Gate
+
+
+class Service:
+    """The API over rows of the finished comparison, answered by scripted models."""
+
+    def __init__(self, root: Path, compared: tuple[Any, Servable], desk: Desk, **limits: Any) -> None:
+        workplace, servable = compared
+        self.desk = desk
+        self.engine = open_database(f"sqlite:///{root / 'test.db'}")
+        metadata.create_all(self.engine)
+        files = {path.name: path.read_bytes() for path in workplace.folder.iterdir()}
+        stored, _ = store_dataset(self.engine, PreparedDataset(files, load_dataset(workplace.folder), ()))
+        self.settings = servable.settings.to_json() | {"dataset": stored.version, "price_list": None}
+        self.dataset = stored.version
+        self.report = json_report(servable.report).encode()
+        context = ServiceContext(self.engine, workplace.directory, lambda _: None, ServiceSettings())
+        self.app = create_app(context)
+        self.served = self.app.state.served = ServedPipelines(
+            workplace.directory,
+            partial(read_servable, self.engine, workplace.directory),
+            limits=ServingLimits(**limits),
+            load_model=desk.load_model,
+            load_embedder=lambda _: WordEmbedder(),
+        )
+        desk.made.append(self.served)
+        self.add("one")
+        self.client = TestClient(self.app, base_url="http://127.0.0.1:8000", client=("127.0.0.1", 50_000))
+
+    def add(self, comparison_id: str, state: ComparisonState = ComparisonState.SUCCEEDED) -> None:
+        """A comparison with the report, or one that has none yet."""
+        create_comparison(
+            self.engine, comparison_id=comparison_id, name="n", dataset=self.dataset, settings=self.settings
+        )
+        with writing(self.engine) as connection:
+            row = comparisons.c.id == comparison_id
+            connection.execute(update(comparisons).where(row).values(state=state, finished_at=1_700_000_000.0))
+            if state is ComparisonState.SUCCEEDED:
+                file = {"comparison_id": comparison_id, "name": "report.json", "content": self.report}
+                connection.execute(insert(report_files).values(**file))
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+@pytest.fixture
+def service(tmp_path: Path, compared: tuple[Any, Servable], desk: Desk) -> Iterator[Service]:
+    service = Service(tmp_path, compared, desk)
+    with service.client:
+        yield service
+    service.close()
+
+
+@pytest.fixture
+def crowded_service(tmp_path: Path, compared: tuple[Any, Servable], desk: Desk) -> Iterator[Service]:
+    """One question may wait."""
+    service = Service(tmp_path, compared, desk, queued_questions=1)
+    with service.client:
+        yield service
+    service.close()
+
+
+@contextmanager
+def listening(app: Any) -> Iterator[str]:
+    """The address of a real server on loopback."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", ws="none"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        deadline = time.monotonic() + 60
+        while not server.started:
+            assert thread.is_alive()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(60)
+
+
+@pytest.fixture
+def address(tmp_path: Path, compared: tuple[Any, Servable], desk: Desk) -> Iterator[tuple[str, Service]]:
+    """A real server, and what it serves."""
+    service = Service(tmp_path, compared, desk)
+    with listening(service.app) as address:
+        yield address, service
+    service.close()

@@ -1,0 +1,72 @@
+"""Failures in OpenAI's shape, for clients that read no other."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+
+from lm.errors import TuningForkError
+from service.api.errors import Problem, writable
+from service.api.openai_schemas import OpenAIError, OpenAIErrorBody
+
+DOCUMENTED: dict[int | str, dict[str, Any]] = {
+    status: {"model": OpenAIError} for status in (400, 401, 403, 404, 429, 500, 503)
+}
+_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error", 503: "server_error"}
+_CODES = {401: "invalid_api_key", 404: "model_not_found", 409: "model_not_ready", 429: "rate_limit_exceeded"}
+
+
+class UnsupportedError(TuningForkError):
+    """A parameter asks for what is not done here.
+
+    Attributes:
+        param: Its name.
+    """
+
+    def __init__(self, param: str, message: str) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class OpenAIRoute(APIRoute):
+    """A route whose failures have OpenAI's shape, those of its dependencies among them."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler, guarded."""
+        handle = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except (Problem, TuningForkError, RequestValidationError) as error:
+                status, body = openai_error(error)
+                headers = error.headers if isinstance(error, Problem) else None
+                return JSONResponse(body.model_dump(), status, headers)
+
+        return guarded
+
+
+def openai_error(error: Exception) -> tuple[int, OpenAIError]:
+    """Status and body of a failure."""
+    if isinstance(error, Problem):
+        # 409 would have OpenAI's client try again and again, and nothing would change by itself.
+        status = 400 if error.status in (409, 422) else error.status
+        code = _CODES.get(error.status)
+        message, kind, param = error.detail, _TYPES.get(status, "invalid_request_error"), None
+    elif isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        where = [str(part) for part in first["loc"] if part != "body"]
+        status, kind, code = 400, "invalid_request_error", "invalid_value"
+        param = ".".join(where) or None
+        message = f"{param or 'the body'}: {first['msg']}"
+    else:
+        status, kind, code = 400, "invalid_request_error", None
+        param = error.param if isinstance(error, UnsupportedError) else None
+        if param is not None:
+            code = "unsupported_parameter"
+        message = str(error)
+    body = OpenAIErrorBody(message=writable(message), type=kind, param=writable(param) if param else None, code=code)
+    return status, OpenAIError(error=body)

@@ -1,0 +1,122 @@
+"""Asking the arms of a finished comparison."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Request
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+
+from lm.errors import TuningForkError
+from service.api.auth import Context, require
+from service.api.errors import Problem, writable
+from service.api.query_schemas import (
+    KIND_PATTERN,
+    AnswersReply,
+    AnswersRequest,
+    ArmReply,
+    PieceEvent,
+    QuestionRequest,
+    SideBySideReply,
+)
+from service.api.schemas import ID_PATTERN, ProblemDetails
+from service.api.served import Served, closing_served, told_as_problems, view_answer, while_connected
+from service.scope import Scope
+from service.serving.pipelines import ServedPipelines
+from service.serving.servable import check_servable
+
+router = APIRouter(
+    prefix="/v1/comparisons",
+    tags=["querying"],
+    dependencies=[Depends(require(Scope.RUN))],
+    lifespan=closing_served,
+)
+
+ComparisonId = Annotated[str, Path(pattern=ID_PATTERN)]
+Kind = Annotated[str, Path(pattern=KIND_PATTERN)]
+
+
+@router.post("/{comparison_id}/pipelines/{kind}/answers")
+async def answer(
+    comparison_id: ComparisonId, kind: Kind, body: AnswersRequest, request: Request, context: Context, served: Served
+) -> AnswersReply:
+    """Put questions to one arm. Those of several callers are answered in batches; the order is kept."""
+    with told_as_problems():
+        await run_in_threadpool(check_servable, context.engine, comparison_id, kind)
+        answers = await while_connected(request, served.answer(comparison_id, kind, body.questions))
+    request.app.state.metrics.count_answers(kind, len(answers))
+    return AnswersReply(comparison_id=comparison_id, kind=kind, answers=[view_answer(one) for one in answers])
+
+
+@router.post("/{comparison_id}/answers")
+async def answer_side_by_side(
+    comparison_id: ComparisonId, body: QuestionRequest, request: Request, context: Context, served: Served
+) -> SideBySideReply:
+    """Put one question to all arms. An arm that cannot answer says why; the others answer all the same."""
+    with told_as_problems():
+        kinds = await run_in_threadpool(check_servable, context.engine, comparison_id)
+        replies = await while_connected(request, _ask_all(served, comparison_id, kinds, body.question))
+    for reply in replies:
+        if reply.answer is not None:
+            request.app.state.metrics.count_answers(reply.kind)
+    return SideBySideReply(comparison_id=comparison_id, question=body.question, arms=replies)
+
+
+@router.post(
+    "/{comparison_id}/pipelines/{kind}/answers/stream",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
+async def stream_answer(
+    comparison_id: ComparisonId, kind: Kind, body: QuestionRequest, request: Request, context: Context, served: Served
+) -> StreamingResponse:
+    """Put one question to one arm and read the answer as it is generated.
+
+    Server-sent events: `piece` with more text, then one `answer` as the other addresses give it, or a `problem`.
+    """
+    with told_as_problems():
+        await run_in_threadpool(check_servable, context.engine, comparison_id, kind)
+        stream = served.stream(comparison_id, kind, body.question)
+        # What fails before the first piece has a status of its own.
+        first = await while_connected(request, anext(stream))
+
+    async def events() -> AsyncIterator[str]:
+        async with aclosing(stream):
+            piece = first
+            try:
+                with told_as_problems():
+                    while isinstance(piece, str):
+                        yield _event("piece", PieceEvent(text=writable(piece)))
+                        piece = await anext(stream)
+            except (Problem, TuningForkError) as error:
+                detail = writable(str(error))
+                title = error.title if isinstance(error, Problem) else "Cannot be done"
+                status = error.status if isinstance(error, Problem) else 422
+                kind_of = "urn:tuning-fork:problem:cannot-be-answered"
+                yield _event(
+                    "problem", ProblemDetails(type=kind_of, title=title, status=status, detail=detail, request_id="")
+                )
+                return
+            request.app.state.metrics.count_answers(kind)
+            yield _event("answer", view_answer(piece))
+
+    return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+
+async def _ask_all(served: ServedPipelines, comparison_id: str, kinds: Sequence[str], question: str) -> list[ArmReply]:
+    return await asyncio.gather(*(_reply_of(served, comparison_id, kind, question) for kind in kinds))
+
+
+async def _reply_of(served: ServedPipelines, comparison_id: str, kind: str, question: str) -> ArmReply:
+    try:
+        (one,) = await served.answer(comparison_id, kind, [question])
+    except TuningForkError as error:
+        return ArmReply(kind=kind, error=writable(str(error)))
+    return ArmReply(kind=kind, answer=view_answer(one))
+
+
+def _event(name: str, data: BaseModel) -> str:
+    return f"event: {name}\ndata: {data.model_dump_json()}\n\n"

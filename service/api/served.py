@@ -1,0 +1,135 @@
+"""What routes need to ask served pipelines: the pipelines themselves, errors as problems, callers that go away."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
+from threading import Lock
+from typing import Annotated, TypeVar
+
+from fastapi import Depends, FastAPI, Request
+
+from service.api.errors import Problem, writable
+from service.api.query_schemas import ServedAnswerView, TokensView
+from service.api.schemas import PassageView
+from service.comparison_store import ComparisonNotFoundError
+from service.context import ServiceContext
+from service.dataset_store import DatasetNotFoundError
+from service.deployment_store import DeploymentConflictError, DeploymentNotFoundError
+from service.serving.asked import ServedAnswer
+from service.serving.errors import (
+    AnswerTimeoutError,
+    ClosingError,
+    NoSuchPipelineError,
+    NotServableError,
+    TooBusyError,
+)
+from service.serving.pipelines import ServedPipelines
+from service.serving.servable import read_servable
+
+T = TypeVar("T")
+
+_CLOSING_RETRY_S = 10
+_NOT_FOUND = (ComparisonNotFoundError, DatasetNotFoundError, DeploymentNotFoundError, NoSuchPipelineError)
+_making = Lock()
+
+
+def get_served(request: Request) -> ServedPipelines:
+    """The pipelines of this process, made when they are first asked for."""
+    state = request.app.state
+    with _making:
+        if not hasattr(state, "served"):
+            context: ServiceContext = state.context
+            read = partial(read_servable, context.engine, context.directory)
+            state.served = ServedPipelines(context.directory, read)
+    served: ServedPipelines = state.served
+    return served
+
+
+Served = Annotated[ServedPipelines, Depends(get_served)]
+
+
+@asynccontextmanager
+async def closing_served(app: FastAPI) -> AsyncIterator[None]:
+    """Lets the models go when the service ends."""
+    yield
+    if hasattr(app.state, "served"):
+        await asyncio.to_thread(app.state.served.close)
+
+
+@contextmanager
+def told_as_problems() -> Iterator[None]:
+    """Turns what querying raises into problems."""
+    try:
+        yield
+    except _NOT_FOUND as error:
+        raise Problem(404, "Not found", str(error)) from error
+    except NotServableError as error:
+        raise Problem(409, "Cannot be asked", str(error)) from error
+    except DeploymentConflictError as error:
+        raise Problem(409, "Nothing to roll back to", str(error)) from error
+    except TooBusyError as error:
+        raise Problem(429, "Too many questions wait", str(error), retry_after_s=error.retry_after_s) from error
+    except (ClosingError, AnswerTimeoutError) as error:
+        raise Problem(503, "Not answered in time", str(error), retry_after_s=_CLOSING_RETRY_S) from error
+
+
+async def while_connected(request: Request, work: Awaitable[T]) -> T:
+    """The result of some work, which is cancelled when the caller goes away.
+
+    Raises:
+        Problem: the caller went away, so that nobody will read it.
+    """
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise Problem(503, "Caller gone", "the caller closed the connection before the answer was there")
+    finally:
+        leaving.cancel()
+        if not working.done():
+            working.cancel()
+            with suppress(asyncio.CancelledError):
+                await working
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def view_answer(served: ServedAnswer) -> ServedAnswerView:
+    """An answer as the API gives it."""
+    answer = served.answer
+    return ServedAnswerView(
+        question=served.question,
+        text=writable(answer.text),
+        sources=view_sources(served),
+        tokens=TokensView(
+            input_tokens=answer.usage.input_tokens,
+            output_tokens=answer.usage.output_tokens,
+            embedding_tokens=answer.usage.embedding_tokens,
+        ),
+        latency_s=served.latency_s,
+        model_s=served.model_s,
+        batch_size=served.batch_size,
+        cost_usd=served.cost_usd,
+        finish_reason=answer.finish_reason,
+    )
+
+
+def view_sources(served: ServedAnswer) -> list[PassageView]:
+    """The passages of an answer as the API gives them."""
+    return [
+        PassageView(
+            chunk_id=chunk.chunk_id,
+            document_id=chunk.document_id,
+            title=writable(chunk.title),
+            text=writable(chunk.text),
+            score=chunk.score,
+            used=chunk.used,
+        )
+        for chunk in served.answer.retrieved
+    ]

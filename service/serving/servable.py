@@ -1,0 +1,63 @@
+"""A finished comparison out of the database."""
+
+from sqlalchemy import Engine, select
+
+from advisor.errors import EvaluationError
+from advisor.prices import load_prices
+from advisor.report.json_report import read_comparison
+from service.comparison_state import ComparisonState
+from service.comparison_store import StoredComparison, find_comparison
+from service.data_directory import REPORT_FILE, DataDirectory
+from service.remote_settings import job_settings
+from service.serving.errors import NoSuchPipelineError, NotServableError
+from service.serving.opened import Servable
+from service.tables import report_files
+
+
+def check_servable(engine: Engine, comparison_id: str, kind: str | None = None) -> tuple[str, ...]:
+    """The arms of a comparison that may be asked: a finished one's candidates, in the order of the report.
+
+    Raises:
+        ComparisonNotFoundError: there is no such comparison.
+        NotServableError: it has no result.
+        NoSuchPipelineError: it has no arm of that kind.
+    """
+    stored = find_comparison(engine, comparison_id)
+    kinds = servable_kinds(stored)
+    if not kinds:
+        raise NotServableError(
+            f"the comparison {comparison_id} is {stored.state}; its pipelines can be asked once it has succeeded"
+        )
+    if kind is not None and kind not in kinds:
+        raise NoSuchPipelineError(f"the comparison {comparison_id} has no pipeline {kind!r}; it has {', '.join(kinds)}")
+    return kinds
+
+
+def servable_kinds(stored: StoredComparison) -> tuple[str, ...]:
+    """The arms of a stored comparison that may be asked; none before it has succeeded."""
+    return tuple(stored.settings["pipelines"]) if stored.state is ComparisonState.SUCCEEDED else ()
+
+
+def read_servable(engine: Engine, directory: DataDirectory, comparison_id: str) -> Servable:
+    """All that is needed to open a comparison's arms; an uploaded data set is written out where it is not yet.
+
+    Raises:
+        ComparisonNotFoundError, DatasetNotFoundError: there is none.
+        NotServableError: it has no result, or one that this version cannot read.
+    """
+    check_servable(engine, comparison_id)
+    stored = find_comparison(engine, comparison_id)
+    with engine.connect() as connection:
+        report = connection.execute(
+            select(report_files.c.content).where(
+                report_files.c.comparison_id == comparison_id, report_files.c.name == REPORT_FILE
+            )
+        ).scalar()
+    if report is None:
+        raise NotServableError(f"the comparison {comparison_id} has no report; create it again, and ask that one")
+    try:
+        measured = read_comparison(report.decode(), f"{comparison_id}/{REPORT_FILE}")
+    except (EvaluationError, UnicodeDecodeError) as error:
+        raise NotServableError(f"{error} Create the comparison again, and ask that one.") from error
+    settings = job_settings(engine, directory, stored)
+    return Servable(comparison_id, settings, load_prices(settings.prices), measured)

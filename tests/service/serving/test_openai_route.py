@@ -1,0 +1,210 @@
+"""OpenAI's own client against a real server; what it would not send, by hand."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+import pytest
+
+from service.api_keys import create_key
+from service.comparison_state import ComparisonState
+from service.scope import Scope
+
+CHAT = "/v1/chat/completions"
+MODEL = "one/rag"
+MESSAGES = [{"role": "user", "content": "Which colour has number 7?"}]
+JSON = {"content-type": "application/json"}
+TEXT = "you asked 7? with 1 turns"
+
+
+@pytest.fixture
+def client(address: tuple[str, Any]) -> Iterator[openai.OpenAI]:
+    url, service = address
+    secret = create_key(service.engine, "ci", [Scope.RUN])[1]
+    with openai.OpenAI(base_url=f"{url}/v1", api_key=secret, max_retries=0) as client:
+        yield client
+
+
+def test_the_official_client_gets_a_completion_with_usage_and_sources(client: openai.OpenAI) -> None:
+    completion = client.chat.completions.create(model=MODEL, messages=MESSAGES)  # type: ignore[arg-type]
+    assert completion.choices[0].message.content == TEXT
+    assert completion.choices[0].message.role == "assistant"
+    assert completion.choices[0].finish_reason == "stop"
+    assert completion.model == MODEL
+    assert completion.usage is not None
+    assert completion.usage.completion_tokens == 6
+    assert completion.usage.total_tokens == completion.usage.prompt_tokens + 6
+    told = completion.model_extra["tuning_fork"]  # type: ignore[index]
+    assert (told["comparison_id"], told["kind"], told["ignored_messages"]) == ("one", "rag", 0)
+    assert len(told["sources"]) == 3
+    assert told["embedding_tokens"] == 5
+
+
+def test_the_official_client_streams(client: openai.OpenAI) -> None:
+    chunks = list(
+        client.chat.completions.create(
+            model=MODEL,
+            messages=MESSAGES,  # type: ignore[arg-type]
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+    )
+    pieces = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices]
+    assert "".join(piece or "" for piece in pieces) == TEXT
+    assert len([piece for piece in pieces if piece]) > 1
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "stop"
+    assert chunks[-1].choices == []
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage.completion_tokens == 6
+    assert len(chunks[-2].model_extra["tuning_fork"]["sources"]) == 3  # type: ignore[index]
+    assert {chunk.id for chunk in chunks} == {chunks[0].id}
+
+
+def test_a_stream_without_usage_asked_for_has_none(client: openai.OpenAI) -> None:
+    chunks = list(client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True))  # type: ignore[arg-type]
+    assert all(chunk.choices and chunk.usage is None for chunk in chunks)
+
+
+def test_the_official_client_lists_models_and_asks_an_alias(address: Any, client: openai.OpenAI) -> None:
+    _, service = address
+    admin = {"Authorization": f"Bearer {create_key(service.engine, 'admin', [Scope.ADMIN])[1]}"}
+    put = {"comparison_id": "one", "kind": "base"}
+    assert service.client.put("/v1/deployments/production", json=put, headers=admin).status_code == 200
+    service.add("failed", ComparisonState.FAILED)
+    assert [model.id for model in client.models.list()] == ["production", "one/base", "one/few-shot", "one/rag"]
+    assert client.models.retrieve("one/rag").id == "one/rag"
+    assert client.models.retrieve("production").owned_by == "tuning-fork"
+    completion = client.chat.completions.create(model="production", messages=MESSAGES)  # type: ignore[arg-type]
+    assert completion.model_extra["tuning_fork"]["kind"] == "base"  # type: ignore[index]
+
+
+def test_the_official_client_raises_its_own_errors(address: Any, client: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError, match="there is no model 'one/hybrid'.*GET /v1/models") as missing:
+        client.chat.completions.create(model="one/hybrid", messages=MESSAGES)  # type: ignore[arg-type]
+    assert missing.value.code == "model_not_found"
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("staging")
+    with pytest.raises(openai.BadRequestError, match="tools = .* is not supported") as refused:
+        client.chat.completions.create(
+            model=MODEL,
+            messages=MESSAGES,  # type: ignore[arg-type]
+            tools=[{"type": "function", "function": {"name": "f", "parameters": {}}}],
+        )
+    assert refused.value.param == "tools"
+    stranger = client.with_options(api_key="tf_wrong")
+    with pytest.raises(openai.AuthenticationError, match="the key is unknown"):
+        stranger.models.list()
+
+
+def test_decoding_is_honoured(client: openai.OpenAI) -> None:
+    def ask(**options: Any) -> Any:
+        return client.chat.completions.create(model=MODEL, messages=MESSAGES, **options).choices[0]  # type: ignore[call-overload]
+
+    assert (ask(max_tokens=2).message.content, ask(max_tokens=2).finish_reason) == ("you asked", "length")
+    assert ask(max_completion_tokens=3).message.content == "you asked 7?"
+    assert ask(stop="with").message.content == "you asked 7?"
+    assert ask(stop=["turns", "7"]).message.content == "you asked"
+    assert ask(temperature=0.7, seed=3, n=1, top_p=1, user="me").message.content == TEXT
+
+
+def post(service: Any, **body: Any) -> Any:
+    return service.client.post(CHAT, content=json.dumps({"model": MODEL, "messages": MESSAGES} | body), headers=JSON)
+
+
+def test_the_last_message_is_the_question_and_the_others_are_told_to_be_unread(service: Any) -> None:
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Why 1?"},
+        {"role": "assistant", "content": "Because.", "refusal": None},
+        {"role": "user", "content": [{"type": "text", "text": "And "}, {"type": "text", "text": "what 2?"}]},
+    ]
+    body = post(service, messages=messages).json()
+    assert body["choices"][0]["message"]["content"] == "you asked 2? with 1 turns"
+    assert body["tuning_fork"]["ignored_messages"] == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        ({"n": 2}, "n"),
+        ({"top_p": 0.5}, "top_p"),
+        ({"logprobs": True}, "logprobs"),
+        ({"logprobs": 0}, "logprobs"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"presence_penalty": 1.5}, "presence_penalty"),
+        ({"functions": [{"name": "f"}]}, "functions"),
+        ({"temprature": 0}, "temprature"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": 4, "max_completion_tokens": 5}, "max_tokens"),
+        ({"stop": ["a"] * 5}, None),
+        ({"temperature": 3}, "temperature"),
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "assistant", "content": "Go on"}]}, "messages"),
+        ({"messages": [{"role": "tool", "content": "x", "tool_call_id": "1"}]}, "messages.0.role"),
+        ({"messages": [{"role": "user", "content": "  "}]}, "messages"),
+        ({"messages": [{"role": "user", "content": "\ud800"}]}, None),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, None),
+    ],
+)
+def test_what_is_not_done_here_is_refused_in_openai_s_words(service: Any, change: Any, param: str | None) -> None:
+    reply = post(service, **change)
+    assert reply.status_code == 400
+    assert reply.headers["content-type"] == "application/json"
+    error = reply.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["type"] == "invalid_request_error"
+    assert param is None or error["param"] == param
+    assert service.desk.models == []
+
+
+def test_neutral_values_of_what_is_not_done_are_taken(service: Any) -> None:
+    neutral = {
+        "n": 1,
+        "tools": [],
+        "tool_choice": "auto",
+        "logprobs": False,
+        "response_format": {"type": "text"},
+        "frequency_penalty": 0.0,
+        "logit_bias": {},
+        "stream": None,
+        "stop": None,
+    }
+    assert post(service, **neutral).json()["choices"][0]["message"]["content"] == TEXT
+
+
+def test_a_comparison_without_a_result_is_not_tried_again_and_again(service: Any) -> None:
+    service.add("waiting", ComparisonState.RUNNING)
+    reply = post(service, model="waiting/rag")
+    assert (reply.status_code, reply.json()["error"]["code"]) == (400, "model_not_ready")
+    assert "can be asked once it has succeeded" in reply.json()["error"]["message"]
+
+
+def test_failures_after_the_first_piece_end_the_stream_with_an_error(
+    service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post(service)  # loads the model
+
+    def broken(*_: object) -> Iterator[str]:
+        from lm.errors import LanguageModelError
+
+        yield "you"
+        raise LanguageModelError("the endpoint is down; start it")
+
+    monkeypatch.setattr(service.desk.models[0], "stream", broken)
+    reply = post(service, stream=True)
+    rows = [json.loads(line.removeprefix("data: ")) for line in reply.text.split("\n") if line]
+    assert rows[1]["choices"][0]["delta"]["content"] == "you"
+    assert rows[-1]["error"]["message"] == "the endpoint is down; start it"
+    assert "[DONE]" not in reply.text
+
+
+def test_keys_are_asked_for_in_openai_s_shape(service: Any) -> None:
+    secret = create_key(service.engine, "reader", [Scope.READ])[1]
+    missing = post(service)
+    assert (missing.status_code, missing.json()["error"]["code"]) == (401, "invalid_api_key")
+    service.client.headers["Authorization"] = f"Bearer {secret}"
+    narrow = post(service)
+    assert (narrow.status_code, narrow.json()["error"]["type"]) == (403, "permission_error")
+    assert service.client.get("/v1/models").status_code == 200
