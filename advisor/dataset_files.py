@@ -5,7 +5,7 @@ Every problem is found in one pass and named by file and line, so that a user me
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,9 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class Row:
+    """One line of a JSONL file, counted from 1."""
+
     line: int
     value: dict[str, Any]
 
@@ -78,12 +80,22 @@ def load_dataset(folder: Path, *, task: Task | None = None, seed: int = 0) -> Da
     problems: list[Problem] = []
     dataset = read_dataset(folder, problems, task=task, seed=seed)
     if problems or dataset is None:
-        shown = [f"  {problem}" for problem in problems[:_MAX_SHOWN]]
-        if len(problems) > _MAX_SHOWN:
-            shown.append(f"  and {len(problems) - _MAX_SHOWN} more (`tuningfork validate {folder}` lists all)")
-        count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
-        raise DatasetError("\n".join([f"the data set {folder} cannot be used, {count}:", *shown]))
+        hint = f" (`tuningfork validate {folder}` lists all)"
+        raise DatasetError(problem_list(f"the data set {folder} cannot be used", problems, hint))
     return dataset
+
+
+def problem_list(what: str, problems: Sequence[Problem], hint: str = "") -> str:
+    """What is wrong and the first problems, a line each.
+
+    Args:
+        hint: Where the others are told.
+    """
+    shown = [f"  {problem}" for problem in problems[:_MAX_SHOWN]]
+    if len(problems) > _MAX_SHOWN:
+        shown.append(f"  and {len(problems) - _MAX_SHOWN} more{hint}")
+    count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
+    return "\n".join([f"{what}, {count}:", *shown])
 
 
 def read_dataset(folder: Path, problems: list[Problem], *, task: Task | None = None, seed: int = 0) -> Dataset | None:
@@ -93,7 +105,7 @@ def read_dataset(folder: Path, problems: list[Problem], *, task: Task | None = N
             Problem(str(folder), None, "there is no such folder; `tuningfork datasets` lists the bundled ones")
         )
         return None
-    documents, document_ids = _read_documents(folder / DOCUMENTS_FILE, problems)
+    documents, document_ids = read_documents(folder / DOCUMENTS_FILE, problems)
     examples = _read_questions(folder / QUESTIONS_FILE, document_ids, problems, seed)
     card = _read_card(folder, task, problems)
     if card is None or not examples:
@@ -121,7 +133,7 @@ def _with_labels(card: DatasetCard, examples: list[Example]) -> DatasetCard:
     )  # fmt: skip
 
 
-def _read_lines(path: Path, problems: list[Problem]) -> Iterator[_Row]:
+def read_rows(path: Path, problems: list[Problem]) -> Iterator[Row]:
     """JSON objects of a JSONL file; empty lines are passed over."""
     name = path.name
     if not path.is_file():
@@ -142,7 +154,7 @@ def _read_lines(path: Path, problems: list[Problem]) -> Iterator[_Row]:
         if not isinstance(value, dict):
             problems.append(Problem(name, number, f"a JSON {type(value).__name__}, not an object; write {{...}}"))
             continue
-        yield _Row(number, value)
+        yield Row(number, value)
 
 
 def _unreadable_json(error: ValueError | RecursionError) -> str:
@@ -151,7 +163,12 @@ def _unreadable_json(error: ValueError | RecursionError) -> str:
     return "nested too deeply" if isinstance(error, RecursionError) else "a number has thousands of digits"
 
 
-def _text(row: _Row, key: str, name: str, problems: list[Problem], *, required: bool = True) -> str:
+def text_of(row: Row, key: str, name: str, problems: list[Problem], *, required: bool = True) -> str:
+    """A field that is text; "" where it is missing or unusable.
+
+    Args:
+        name: Of the file, for the problems.
+    """
     value = row.value.get(key)
     if value is None and not required:
         return ""
@@ -177,7 +194,7 @@ def _unfit_character(text: str) -> str:
     return ""
 
 
-def _texts(row: _Row, key: str, name: str, problems: list[Problem]) -> tuple[str, ...] | None:
+def _texts(row: Row, key: str, name: str, problems: list[Problem]) -> tuple[str, ...] | None:
     """A list of texts, a single text standing for a list of one; None where missing or wrong."""
     value = row.value.get(key)
     if isinstance(value, str):
@@ -193,16 +210,16 @@ def _texts(row: _Row, key: str, name: str, problems: list[Problem]) -> tuple[str
     return tuple(value)
 
 
-def _read_documents(path: Path, problems: list[Problem]) -> tuple[list[Document], set[str] | None]:
+def read_documents(path: Path, problems: list[Problem]) -> tuple[list[Document], set[str] | None]:
     """The usable documents, and the ids of all of them so that one bad document does not accuse every question."""
     n_before = len(problems)
     documents: list[Document] = []
     first_line: dict[str, int] = {}
-    for row in _read_lines(path, problems):
+    for row in read_rows(path, problems):
         before = len(problems)
-        document_id = _text(row, "id", path.name, problems)
-        text = _text(row, "text", path.name, problems)
-        title = _text(row, "title", path.name, problems, required=False) if row.value.get("title") != "" else ""
+        document_id = text_of(row, "id", path.name, problems)
+        text = text_of(row, "text", path.name, problems)
+        title = text_of(row, "title", path.name, problems, required=False) if row.value.get("title") != "" else ""
         if document_id and document_id in first_line:
             problems.append(
                 Problem(path.name, row.line, f'the id "{document_id}" is already on line {first_line[document_id]}')
@@ -241,11 +258,11 @@ def _read_questions(path: Path, document_ids: set[str] | None, problems: list[Pr
     first_line: dict[str, int] = {}
     with_split: list[int] = []
     without_split: list[int] = []
-    for row in _read_lines(path, problems):
+    for row in read_rows(path, problems):
         before = len(problems)
-        example_id = _text(row, "id", path.name, problems)
-        question = _text(row, "question", path.name, problems)
-        answers = _answers(row, path.name, problems)
+        example_id = text_of(row, "id", path.name, problems)
+        question = text_of(row, "question", path.name, problems)
+        answers = answers_of(row, path.name, problems)
         cited = _texts(row, "document_ids", path.name, problems) or ()
         for unknown in [i for i in cited if document_ids is not None and i not in document_ids]:
             problems.append(
@@ -258,7 +275,7 @@ def _read_questions(path: Path, document_ids: set[str] | None, problems: list[Pr
         first_line.setdefault(example_id, row.line)
         split = _split(row, path.name, problems)
         (without_split if split is None else with_split).append(row.line)
-        group = _text(row, "group", path.name, problems) if "group" in row.value else example_id
+        group = text_of(row, "group", path.name, problems) if "group" in row.value else example_id
         if len(problems) == before:
             examples.append(Example(example_id, question, answers or (), cited, group, split or Split.TEST))
     if with_split:
@@ -273,7 +290,7 @@ def _read_questions(path: Path, document_ids: set[str] | None, problems: list[Pr
     return examples
 
 
-def _answers(row: _Row, name: str, problems: list[Problem]) -> tuple[str, ...] | None:
+def answers_of(row: Row, name: str, problems: list[Problem]) -> tuple[str, ...] | None:
     """Accepted references; an unanswerable question says so itself, so that a forgotten answer is not taken for one."""
     meta = row.value.get("meta")
     answerable = row.value.get("answerable", meta.get("answerable", True) if isinstance(meta, dict) else True)
@@ -295,7 +312,7 @@ def _answers(row: _Row, name: str, problems: list[Problem]) -> tuple[str, ...] |
     return answers
 
 
-def _split(row: _Row, name: str, problems: list[Problem]) -> Split | None:
+def _split(row: Row, name: str, problems: list[Problem]) -> Split | None:
     value = row.value.get("split")
     if value is None:
         return None

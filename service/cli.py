@@ -17,6 +17,7 @@ from service.cli_advise import advise
 from service.cli_ask import ask
 from service.cli_catalogue import catalogue
 from service.cli_compare import compare
+from service.cli_freshness import freshness
 from service.cli_options import ComparisonArgument, DatasetArgument, Home, TaskOption
 from service.cli_recheck import recheck
 from service.data_directory import DataDirectory
@@ -174,6 +175,7 @@ def _comparison_table(directory: DataDirectory, ids: list[str]) -> Table:
     return table
 
 
+app.command()(freshness)
 app.command()(advise)
 app.command()(catalogue)
 app.command()(recheck)

@@ -1,0 +1,70 @@
+"""`tuningfork freshness`: what goes stale when documents change, and what makes it right again."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from advisor.freshness import Freshness
+from service.cli_options import ComparisonArgument, Home
+from service.data_directory import DataDirectory
+from service.terminal import plain_console, printable
+
+_OUT = plain_console()
+
+
+def freshness(
+    comparison: ComparisonArgument,
+    v2: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Later editions: documents.jsonl and answers.jsonl. [default: the folder v2 of the data set]",
+            show_default=False,
+        ),
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Change the documents under a finished comparison, and ask its arms again.
+
+    Shows which arms still give the old answers, and what indexing or training anew takes until they are right again.
+    """
+    from service.asking import read_finished
+    from service.composition import LocalComposition
+    from service.console import progress_bars
+    from service.freshness import MARKDOWN_FILE, measure_freshness
+
+    directory = DataDirectory.from_environment(home)
+    finished = read_finished(directory, comparison)
+    with directory.lock(), progress_bars(_OUT) as on_progress:
+        found = measure_freshness(
+            finished,
+            directory,
+            LocalComposition,
+            revision_folder=v2.expanduser() if v2 is not None else None,
+            on_progress=on_progress,
+        )
+    _print(found)
+    _OUT.print()
+    _OUT.print(f"Report: {directory.comparison(found.comparison) / MARKDOWN_FILE}", soft_wrap=True)
+
+
+def _print(found: Freshness) -> None:
+    from advisor.report.freshness import NOTE, freshness_columns, freshness_rows, freshness_sentences
+
+    title = f"{found.dataset}: {found.n_facts} facts changed in {found.n_documents} documents"
+    table = Table(title=Text(printable(title)), title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    for i, heading in enumerate(freshness_columns(found)):
+        table.add_column(printable(heading), justify="right" if i else "left", no_wrap=not i)
+    for row in freshness_rows(found):
+        table.add_row(*map(printable, row))
+    _OUT.print()
+    _OUT.print(table)
+    _OUT.print(NOTE, style="dim")
+    _OUT.print()
+    for sentence in freshness_sentences(found):
+        _OUT.print(Padding(Text(printable(sentence)), (0, 0, 0, 2), expand=False))
