@@ -73,7 +73,7 @@ class AnswerLog:
             self._read()
 
     def append(self, ids: Sequence[str], answers: Sequence[Answer], wall_s: float) -> None:
-        """Add a block; on return it is committed.
+        """Add a block; on return it is committed. Of a block that was not drawn before, the first answers count.
 
         Raises:
             LostLeaseError: another process took the block over, and nothing was written.
@@ -87,7 +87,13 @@ class AnswerLog:
             "created_at": time.time(),
         }
         unit = self._unit(ids)
-        lease = self._claimed.get(unit) or self._leases.wait_for(unit)
+        lease = self._claimed.get(unit)
+        if lease is None:
+            lease = self._leases.wait_for(unit)
+            self._read()
+            if _name(ids) in self._wall_s:
+                self._leases.give_up(lease)
+                return
 
         def write(connection: Connection) -> None:
             connection.execute(insert(answer_blocks).values(row))

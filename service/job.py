@@ -184,6 +184,9 @@ def job_process(
 def main() -> None:
     """Run the comparison that was named, with real models."""
     from service.composition import LocalComposition, model_identity
+    from service.endpoint_guard import guard_process
+
+    guard_process()
 
     # Callers of the service named the models.
     guard_process()

@@ -180,6 +180,14 @@ def test_a_process_woken_after_its_block_was_taken_over_writes_nothing(
         assert connection.execute(select(answer_blocks.c.wall_s)).scalars().all() == [1.0]
 
 
+def test_of_a_block_that_nobody_drew_the_first_answers_count(processes: Callable[[str], Leases]) -> None:
+    first, second = (AnswerLog(processes(name), "stage") for name in ("first", "second"))
+    first.append(AB, answers(AB), 1.0)
+    second.append(AB, [answer("late"), answer("later")], 9.0)
+    assert second.answers == first.answers
+    assert second.wall_s == 1.0
+
+
 def test_a_block_is_never_there_twice(log: AnswerLog, engine: Engine) -> None:
     with engine.connect() as connection:
         row = connection.execute(select(answer_blocks)).mappings().first()

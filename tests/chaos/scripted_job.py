@@ -1,0 +1,164 @@
+"""A job like `service.job`, with scripted arms: real processes, leases, stages and reports, no model.
+
+Behind the arguments of `service.job` stand a file in which it notes every block that is asked, the name of the moment
+at which it kills its process group, how long a block takes and how long a lease lasts.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from advisor.answer import BuildUsage, Pipeline
+from advisor.comparison import ArmRole
+from advisor.dataset import Dataset
+from advisor.prompt import FewShot, QuestionOnly
+from lm.completion import GenerationConfig, Messages
+from lm.embedding import Embedder
+from lm.fake import FakeLM
+from lm.language_model import LanguageModel
+from service.arm import Arm, Compose
+from service.data_directory import DataDirectory, write_whole
+from service.job import job_process
+from service.job_watch import JobWatch
+from service.progress import OnProgress, Progress
+from service.settings import ComparisonSettings
+from service.stage_sharing import SharedStages
+
+ARMS = ("base", "few-shot", "rag", "fine-tuned")
+
+
+class Script:
+    """What a test wants of the process."""
+
+    def __init__(self, journal: Path, die_at: str, block_s: float) -> None:
+        self.journal = journal
+        self.die_at = die_at
+        self.block_s = block_s
+
+    def reach(self, moment: str) -> None:
+        """Kill everything the first time that the moment comes which the test named."""
+        if moment == self.die_at and f"died {moment}\n" not in self.journal.read_text():
+            self.note(f"died {moment}")
+            os.killpg(0, signal.SIGKILL)
+
+    def note(self, line: str) -> None:
+        # One write of a short line to a file opened for appending is whole or absent.
+        handle = os.open(self.journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(handle, f"{line}\n".encode())
+        os.close(handle)
+
+
+class NotingPipeline(Pipeline):
+    """A pipeline that notes what it is asked, and takes its time."""
+
+    script: Script
+
+    def answer(self, questions: Sequence[str]):  # type: ignore[no-untyped-def]
+        if len(questions) > 1:
+            self.script.note(f"{self.kind} {questions[0]}")
+            time.sleep(self.script.block_s)
+        answers = super().answer(questions)
+        if len(questions) > 1:
+            self.script.reach(f"answered {self.kind}")
+        return answers
+
+
+class OneHotEmbedder:
+    name = "one-hot"
+    fingerprint = "one-hot"
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.eye(len(texts), 4096, dtype=np.float32)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(text.split()) for text in texts]
+
+
+class ScriptedComposition:
+    """Four candidates, of which one needs an index and one an adapter, and a reference."""
+
+    def __init__(
+        self, script: Script, stages: SharedStages, settings: ComparisonSettings, directory: DataDirectory
+    ) -> None:
+        self.settings = settings
+        self.model: LanguageModel = FakeLM(answer, name="scripted", context_tokens=4096)
+        self.embedder: Embedder = OneHotEmbedder()
+        self.judge: LanguageModel | None = None
+        self._script = script
+        self._stages = stages
+        self._directory = directory
+
+    def arms(self, dataset: Dataset) -> Iterator[Arm]:
+        for kind in (*ARMS, "majority"):
+            yield self.arm(kind, dataset)
+
+    def arm(self, kind: str, dataset: Dataset) -> Arm:
+        if kind == "rag":
+            self._build("indexes")
+        if kind == "fine-tuned":
+            self._build("adapters")
+        generation = GenerationConfig(max_output_tokens=dataset.card.max_output_tokens)
+        role = ArmRole.REFERENCE if kind == "majority" else ArmRole.CANDIDATE
+        builder = QuestionOnly(kind) if kind in ("base", "majority") else FewShot.from_training(dataset.training_view())
+        # Each arm is a model of its own name, or their answers would be one and the same stage.
+        model = FakeLM(answer, name=f"scripted {kind}", context_tokens=4096)
+        pipeline = NotingPipeline(kind, model, builder, generation, BuildUsage())
+        object.__setattr__(pipeline, "script", self._script)
+        return Arm(pipeline, role, kind, device="cpu")
+
+    def close(self) -> None:
+        self._script.reach("closed")
+
+    def _build(self, kind: str) -> None:
+        folder = self._directory.stage(kind, f"{kind}-of-the-test")
+        self._script.reach(f"before {kind}")
+        with self._stages(folder):
+            if not folder.exists():
+                self._script.note(f"built {kind}")
+                staged = folder.with_name(f".{folder.name}.building")
+                staged.mkdir(exist_ok=True)
+                time.sleep(self._script.block_s)
+                write_whole(staged / "content", "whole")
+                self._script.reach(f"building {kind}")
+                staged.rename(folder)
+            self._script.reach(f"built {kind}")
+        assert (folder / "content").read_text() == "whole"
+
+
+def answer(prompt: Messages) -> str:
+    """Right where worked examples are given and the number is even, otherwise wrong."""
+    number = "".join(filter(str.isdigit, prompt[-1].content))
+    return f"c{number}" if len(prompt) > 1 and int(number) % 2 == 0 else "c0"
+
+
+def main() -> None:
+    *arguments, journal, die_at, block_s, lease_s = sys.argv[1:]
+    script = Script(Path(journal), die_at, float(block_s))
+    tell = JobWatch._tell
+
+    def tell_and_die(watch: JobWatch, progress: Progress) -> None:
+        tell(watch, progress)
+        script.reach(f"told {progress.stage} {progress.arm} {progress.done}".replace("  ", " "))
+
+    JobWatch._tell = tell_and_die  # type: ignore[method-assign]
+
+    def make_compose(stages: SharedStages) -> Compose:
+        def compose(
+            settings: ComparisonSettings, directory: DataDirectory, on_progress: OnProgress
+        ) -> ScriptedComposition:
+            on_progress(Progress("start", "", 0, 1))
+            return ScriptedComposition(script, stages, settings, directory)
+
+        return compose
+
+    sys.exit(job_process(make_compose, lambda spec: "scripted", arguments, lease_s=float(lease_s)))
+
+
+if __name__ == "__main__":
+    main()

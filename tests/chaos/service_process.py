@@ -1,0 +1,45 @@
+"""A service without HTTP whose jobs are scripted; ends when the comparison is over.
+
+Arguments: data directory, comparison, and those of the scripted job.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from service.comparison_store import find_comparison
+from service.data_directory import DataDirectory
+from service.queue import ComparisonQueue
+from service.serve import opened
+from service.supervisor import Supervisor
+
+JOB = Path(__file__).with_name("scripted_job.py")
+
+
+def main() -> None:
+    home, comparison_id, *script = sys.argv[1:]
+    directory = DataDirectory(Path(home))
+
+    def command(comparison_id: str) -> Sequence[str | Path]:
+        options = ["--home", home, "--parent", str(os.getpid())]
+        return [sys.executable, JOB, comparison_id, *options, *script]
+
+    with opened(directory) as (engine, lock):
+        supervisor = Supervisor(engine, directory, inherited=[lock], command=command)
+        queue = ComparisonQueue(engine, directory, supervisor, look_interval_s=0.2)
+        stopped = threading.Event()
+        signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+        queue.start()
+        try:
+            while not find_comparison(engine, comparison_id).state.is_final and not stopped.wait(0.05):
+                pass
+        finally:
+            queue.stop(grace_s=5)
+    assert threading.active_count() == 1, threading.enumerate()
+
+
+if __name__ == "__main__":
+    main()
