@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from advisor.audit.check import Check
 from advisor.comparison import ArmRole
-from advisor.dataset import Dataset, Split
+from advisor.dataset import Dataset, Split, hash_documents
 from advisor.dataset_files import load_dataset
 from lm.errors import ConfigError, LanguageModelError
 from lm.fake import FakeLM
@@ -141,6 +142,11 @@ def test_arms_share_one_index_and_one_adapter(
         assert len({arm.pipeline.fingerprint for arm in arms.values()}) == len(arms)
         rag = arms["rag"].pipeline.answer(["Colour of thing 7?"])[0]
         assert rag.retrieved[0].document_id == "d7"
+        index = arms["hybrid"].index
+        assert index is not None
+        assert (arms["rag"].index, index.documents_hash) == (index, hash_documents(dataset.documents))
+        assert index.n_bytes > 0
+        assert {finding.check for finding in arms["fine-tuned"].findings} >= {Check.TOO_FEW_ROWS}
     finally:
         composition.close()
         composition.close()
