@@ -18,7 +18,7 @@ from service.terminal import plain_console, printable, show
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-keys = typer.Typer(name="keys", help="Make, list and revoke keys of the service.", no_args_is_help=True)
+keys = typer.Typer(name="keys", help="Make, list and revoke keys of the service.")
 _OUT = plain_console()
 
 

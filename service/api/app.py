@@ -69,7 +69,7 @@ def _is_upload(scope: Scope) -> bool:
 def _is_stream(scope: Scope) -> bool:
     """Event streams end by themselves, uploads are as slow as their line; answers may stream for long, too."""
     path = scope["path"]
-    return _is_upload(scope) or path.endswith(("/events", "/answers", "/chat/completions"))
+    return _is_upload(scope) or path.endswith(("/events", "/answers", "/answers/stream", "/chat/completions"))
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
@@ -88,11 +88,16 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     schemas |= problem.pop("$defs", {}) | {"ProblemDetails": problem}
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    content = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
+    as_problem = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
     for path in description["paths"].values():
         for operation in path.values():
             for status in DOCUMENTED:
-                operation["responses"][str(status)] = {"description": _MEANINGS[status], "content": content}
+                own = operation["responses"].get(str(status), {}).get("content", {})
+                kept = {kind: content for kind, content in own.items() if "HTTPValidationError" not in str(content)}
+                operation["responses"][str(status)] = {
+                    "description": _MEANINGS[status],
+                    "content": {**kept, **as_problem},
+                }
     app.openapi_schema = description
     return description
 

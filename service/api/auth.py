@@ -10,6 +10,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from service.api.errors import Problem
@@ -103,10 +104,32 @@ def require(scope: Scope) -> Callable[..., Principal]:
                 f"this takes a key with the scope {scope}; yours has {principal.scope}. Ask for one, or make one with "
                 "`tuningfork keys create`",
             )
+        _refuse_unknown_parameters(request)
         request.scope.setdefault("state", {})["principal"] = principal.id
         return principal
 
     return authorise
+
+
+def _refuse_unknown_parameters(request: Request) -> None:
+    """A misspelt filter would otherwise silently let everything through."""
+    if not request.query_params:
+        return
+    known_names = _query_parameters(request.scope["route"])
+    if unknown := request.query_params.keys() - known_names:
+        known = ", ".join(sorted(known_names)) or "none"
+        detail = f"the parameter {ascii(min(unknown))} is unknown; this address knows: {known}"
+        raise Problem(422, "Unknown parameter", detail)
+
+
+def _query_parameters(route: APIRoute) -> frozenset[str]:
+    names: set[str] = set()
+    rest = [route.dependant]
+    while rest:
+        part = rest.pop()
+        names |= {field.alias for field in part.query_params}
+        rest += part.dependencies
+    return frozenset(names)
 
 
 def _unauthorised(was_given: bool) -> Problem:
