@@ -18,9 +18,11 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")] = 8000,
     workers: Jobs = 1,
+    ui_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the page on this machine.")] = 8501,
+    no_ui: Annotated[bool, typer.Option("--no-ui", help="Serve the API alone, without the page.")] = False,
     home: Home = None,
 ) -> None:
-    """Serve the REST API and work on the comparisons that are asked for, all on this machine.
+    """Serve the REST API and the page, and work on the comparisons that are asked for, all on this machine.
 
     The data is in a file of the data directory, or in Postgres where TUNING_FORK_DATABASE_URL names one.
     """
@@ -29,7 +31,8 @@ def serve(
 
     log_as_json()
     settings = ServiceSettings(host=host, port=port, n_jobs=workers)
-    serve_until_stopped(settings, DataDirectory.from_environment(home), show)
+    directory = DataDirectory.from_environment(home)
+    serve_until_stopped(settings, directory, show, page_port=None if no_ui else ui_port)
 
 
 def worker(workers: Jobs = 1, home: Home = None) -> None:

@@ -32,11 +32,18 @@ JOB_GRACE_S = 20.0
 """For jobs to reach the end of a block; what they lose is that block."""
 
 
-def serve(settings: ServiceSettings, directory: DataDirectory, tell: Callable[[str], None]) -> None:
+def serve(
+    settings: ServiceSettings,
+    directory: DataDirectory,
+    tell: Callable[[str], None],
+    *,
+    page_port: int | None = None,
+) -> None:
     """Answer requests and work on comparisons until told to stop (SIGTERM or Ctrl-C).
 
     Args:
         tell: Shows the operator a line.
+        page_port: Of the page on this machine; without one there is no page.
     Raises:
         ConfigError: another process holds the data directory, the address is taken, or others could reach the service
             and there is no key to tell friend from foe.
@@ -52,8 +59,10 @@ def serve(settings: ServiceSettings, directory: DataDirectory, tell: Callable[[s
             app = create_app(context)
             port = listener.getsockname()[1]
             host = f"[{settings.host}]" if ":" in settings.host else settings.host
-            tell(f"Tuning Fork answers at http://{host}:{port} and works in {directory.root}. Ctrl-C stops it.")
-            _answer_requests(app, listener)
+            api_url = f"http://{host}:{port}"
+            tell(f"Tuning Fork answers at {api_url} and works in {directory.root}. Ctrl-C stops it.")
+            with _page(api_url, page_port, directory, tell):
+                _answer_requests(app, listener)
             tell("Stopping: jobs are parked at the end of what they are at.")
 
 
@@ -106,6 +115,31 @@ def _working(
         yield ServiceContext(engine, directory, queue.submit, settings)
     finally:
         queue.stop(JOB_GRACE_S)
+
+
+@contextmanager
+def _page(api_url: str, port: int | None, directory: DataDirectory, tell: Callable[[str], None]) -> Iterator[None]:
+    if port is None:
+        yield
+        return
+    from service.page import running_page
+
+    _refuse_taken(port)
+    with running_page(api_url, port, log_file=directory.root / "logs" / "page.log"):
+        tell(f"The page is at http://127.0.0.1:{port}.")
+        yield
+
+
+def _refuse_taken(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ConfigError(
+                f"the page cannot listen at port {port}: {os.strerror(error.errno or 0)}; choose another --ui-port, or "
+                "give --no-ui"
+            ) from error
 
 
 def _refuse_without_keys(engine: Engine, settings: ServiceSettings) -> None:
