@@ -14,6 +14,7 @@ from lm.fake import FakeLM
 from service.composition import LocalComposition, model_identity
 from service.data_directory import DataDirectory
 from service.progress import Progress
+from service.sampling import limit_dataset
 from service.settings import ComparisonSettings, TuneOn
 
 
@@ -146,7 +147,9 @@ def test_arms_share_one_index_and_one_adapter(
         assert index is not None
         assert (arms["rag"].index, index.documents_hash) == (index, hash_documents(dataset.documents))
         assert index.n_bytes > 0
-        assert {finding.check for finding in arms["fine-tuned"].findings} >= {Check.TOO_FEW_ROWS}
+        few = limit_dataset(dataset, limit=None, train_limit=10, coverage=0.5, seed=0)
+        assert arms["fine-tuned"].findings == ()
+        assert [finding.check for finding in composition.arm("fine-tuned", few).findings] == [Check.TOO_FEW_ROWS]
     finally:
         composition.close()
         composition.close()
