@@ -106,10 +106,13 @@ def read_dataset(folder: Path, problems: list[Problem], *, task: Task | None = N
         )
         return None
     documents, document_ids = read_documents(folder / DOCUMENTS_FILE, problems)
-    examples = _read_questions(folder / QUESTIONS_FILE, document_ids, problems, seed)
+    examples, has_splits = _read_questions(folder / QUESTIONS_FILE, document_ids, problems)
     card = _read_card(folder, task, problems)
     if card is None or not examples:
         return None
+    if not has_splits:
+        whole_groups = card.task is not Task.QUESTION_ANSWERING
+        examples = list(assign_splits(examples, seed=seed, whole_groups=whole_groups))
     if "{labels}" in card.instruction:
         card = _with_labels(card, examples)
     dataset = Dataset(card, tuple(documents), tuple(examples))
@@ -252,7 +255,8 @@ def _plain_text(value: object) -> str:
     return "".join(texts)
 
 
-def _read_questions(path: Path, document_ids: set[str] | None, problems: list[Problem], seed: int) -> list[Example]:
+def _read_questions(path: Path, document_ids: set[str] | None, problems: list[Problem]) -> tuple[list[Example], bool]:
+    """The usable questions, and whether the file says which split they are of; all are of the test split until then."""
     n_before = len(problems)
     examples: list[Example] = []
     first_line: dict[str, int] = {}
@@ -285,9 +289,7 @@ def _read_questions(path: Path, document_ids: set[str] | None, problems: list[Pr
         ]
     if path.is_file() and not examples and len(problems) == n_before:
         problems.append(Problem(path.name, None, "the file holds no question; add one JSON object a line"))
-    if examples and not with_split:
-        return list(assign_splits(examples, seed=seed))
-    return examples
+    return examples, bool(with_split)
 
 
 def answers_of(row: Row, name: str, problems: list[Problem]) -> tuple[str, ...] | None:

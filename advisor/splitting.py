@@ -20,11 +20,15 @@ TRAINED_UNANSWERABLE_SHARE = 0.3
 NEAR_DUPLICATE_JACCARD = 0.85
 
 
-def assign_splits(examples: Sequence[Example], *, seed: int = 0, seen_share: float = 0.5) -> tuple[Example, ...]:
+def assign_splits(
+    examples: Sequence[Example], *, seed: int = 0, seen_share: float = 0.5, whole_groups: bool = False
+) -> tuple[Example, ...]:
     """Give every example a split; the same examples and seed give the same split whatever their order.
 
     Args:
         seen_share: Share of facts that training asks about, for knowledge sets.
+        whole_groups: No knowledge set, however many wordings its groups have: labels, records and texts, where a case
+            known from training would be a leak.
     """
     groups: dict[str, list[Example]] = defaultdict(list)
     for example in sorted(examples, key=lambda e: e.id):
@@ -34,7 +38,7 @@ def assign_splits(examples: Sequence[Example], *, seed: int = 0, seen_share: flo
     several = sum(len(_by_wording(group)) > 1 for group in answerable)
     split: dict[str, Split] = {}
     rng = random.Random(seed)
-    if several > len(answerable) / 2:
+    if several > len(answerable) / 2 and not whole_groups:
         _split_knowledge(answerable, split, rng, seen_share)
         _split_whole(unanswerable, split, rng, train=TRAINED_UNANSWERABLE_SHARE, validation=VALIDATION_SHARE)
     else:

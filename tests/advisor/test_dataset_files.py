@@ -390,3 +390,18 @@ def test_second_editions_hold_the_changed_answers_and_first_editions_do_not() ->
         assert canonical not in old[row["document_id"]], row["group"]
         assert not set(row["answers"]) & set(groups[row["group"]].answers), row["group"]
         assert row["document_id"] in groups[row["group"]].document_ids
+
+
+def test_a_split_that_is_made_keeps_cases_whole_and_parts_the_wordings_of_facts(tmp_path: Path) -> None:
+    rows = [
+        question(i, id=f"q{i}{mark}", question=f"{wording} {i}?", answers=[f"label {i % 2}"], split=...)
+        for i in range(40)
+        for mark, wording in (("a", "How large is the tank of machine"), ("b", "Volume of number"))
+    ]
+    folder = write(tmp_path, lines(*rows))
+    shared = {}
+    for task in (Task.CLASSIFICATION, Task.QUESTION_ANSWERING):
+        made = load_dataset(folder, task=task)
+        shared[task] = {e.group for e in made.split(Split.TRAIN)} & {e.group for e in made.split(Split.TEST)}
+    assert not shared[Task.CLASSIFICATION]
+    assert shared[Task.QUESTION_ANSWERING]

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -107,6 +108,14 @@ def test_every_repeated_label_is_on_every_side() -> None:
     split = assign_splits([ask(f"Message {i}", answer=label) for i, label in enumerate(labels)])
     for label in set(labels):
         assert {e.split for e in split if e.answers == (label,)} == set(Split)
+
+
+def test_cases_in_several_wordings_stay_on_one_side_where_no_facts_are_asked() -> None:
+    cases = [replace(example, answers=("abc"[int(example.group[1:]) % 3],)) for example in knowledge(n_unanswerable=0)]
+    split = assign_splits(cases, whole_groups=True)
+    on_sides = {group: {e.split for e in split if e.group == group} for group in {e.group for e in split}}
+    assert all(len(on) == 1 for on in on_sides.values())
+    assert set.union(*on_sides.values()) == set(Split)
 
 
 def test_seeds_give_different_splits() -> None:
