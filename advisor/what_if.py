@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from advisor.comparison import Comparison, CostEstimate, QuestionRecord
+from advisor.comparison import Comparison, CostEstimate, MetricSummary, QuestionRecord
 from advisor.conclusion import Conclusion, conclude
 from advisor.constraints import Constraints
 from advisor.cost import estimate_cost
@@ -14,6 +14,8 @@ from advisor.flip import BRACKETS
 from advisor.recommendation import DecisionRule
 from advisor.report.json_report import read_comparison
 from advisor.report.records import read_records
+from advisor.scorecard import summarise_metric
+from advisor.slices import slice_weights
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,14 @@ class WhatIf:
     """What the decision would be.
 
     Attributes:
+        quality: The deciding metric of each candidate, weighed as the inputs say; None where it was not measured.
         costs: Of each candidate; None without a price.
     """
 
     inputs: DecisionInputs
     constraints: Constraints
     conclusion: Conclusion
+    quality: Mapping[str, MetricSummary | None] = field(hash=False)
     costs: Mapping[str, CostEstimate | None] = field(hash=False)
 
 
@@ -115,15 +119,21 @@ def reconsider(
         DecisionRule(record.metric, inputs.margin, inputs.coverage, record.seed),
         parts=parts,
     )
+    quality = {arm: _quality(stored, arm, None if same_weights else inputs.coverage) for arm in measured.uses}
     costs = {
-        arm: estimate_cost(
-            use, inputs.prices, inputs.traffic, accuracy=_accuracy(stored, arm) if same_weights else None
-        )
+        arm: estimate_cost(use, inputs.prices, inputs.traffic, accuracy=_estimate(quality[arm]))
         for arm, use in measured.uses.items()
     }
-    return WhatIf(inputs, constraints, conclusion, costs)
+    return WhatIf(inputs, constraints, conclusion, quality, costs)
 
 
-def _accuracy(stored: StoredDecision, arm: str) -> float | None:
-    summary = stored.comparison.arm(arm).metric(stored.record.metric)
+def _quality(stored: StoredDecision, arm: str, coverage: float | None) -> MetricSummary | None:
+    """The deciding metric over all slices, weighed anew where the coverage is another."""
+    if coverage is None:
+        return stored.comparison.arm(arm).metric(stored.record.metric)
+    weights = slice_weights(stored.measured.slices, stored.measured.groups, coverage=coverage)
+    return summarise_metric(stored.candidates[arm], stored.record.metric, weights=weights, seed=stored.record.seed)[0]
+
+
+def _estimate(summary: MetricSummary | None) -> float | None:
     return summary.interval.estimate if summary is not None and summary.interval is not None else None

@@ -13,6 +13,7 @@ from advisor.comparison import (
     CostEstimate,
     Flip,
     FlipMap,
+    MetricSummary,
     NetValue,
     Recommendation,
     Severity,
@@ -605,6 +606,9 @@ class WhatIfReply(BaseModel):
     """What the decision would be. The shapes are those of report.json."""
 
     recommendation: Recommendation
+    quality: dict[str, MetricSummary | None] = Field(
+        description="The deciding metric of each candidate over all slices, weighed by the coverage."
+    )
     costs: dict[str, CostEstimate | None] = Field(description="Of each candidate; nothing without a price.")
     break_evens: list[BreakEven]
     net_values: list[NetValue]

@@ -121,6 +121,16 @@ def test_coverage_moves_the_weights_of_the_slices(opposed: StoredDecision) -> No
     assert shipped(opposed, replace(INPUTS, coverage=0.9)) == "fine-tuned"
 
 
+def test_coverage_moves_the_quality_that_is_shown(opposed: StoredDecision) -> None:
+    changed = reconsider(opposed, replace(INPUTS, coverage=0.9), Constraints())
+    tuned = changed.quality["fine-tuned"]
+    assert tuned is not None
+    assert tuned.interval is not None
+    assert tuned.interval.estimate == pytest.approx(0.9)
+    unchanged = reconsider(opposed, INPUTS, Constraints()).quality["fine-tuned"]
+    assert unchanged == opposed.comparison.arm("fine-tuned").metric("exact_match")
+
+
 def test_an_arm_that_breaks_a_switched_on_constraint_is_out(equal: StoredDecision) -> None:
     cheap_tuning = replace(INPUTS, traffic=Traffic(queries_per_month=1e7))
     assert shipped(equal, cheap_tuning) == "fine-tuned"

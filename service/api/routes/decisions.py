@@ -87,6 +87,7 @@ def _reply(stored: StoredDecision, what_if: WhatIf) -> WhatIfReply:
     conclusion = what_if.conclusion
     return WhatIfReply(
         recommendation=conclusion.recommendation,
+        quality=dict(what_if.quality),
         costs=dict(what_if.costs),
         break_evens=list(conclusion.break_evens),
         net_values=list(conclusion.net_values),
