@@ -14,6 +14,7 @@ from advisor.gate_check import (
     cannot_compare,
     find_arm,
     normal_quantile,
+    stopped_early,
     too_many_unscored,
     unclear,
 )
@@ -86,6 +87,9 @@ def _metric_loss(
             return cannot_compare(
                 name, f"{metric} was scored with another {need} in the baseline; store a new baseline."
             )
+    excuse = stopped_early(now.comparison, kind) or stopped_early(baseline.comparison, kind)
+    if excuse is not None:
+        return cannot_compare(name, excuse)
     ours = [r for r in now.records if r.arm == kind and metric in r.scores and part in (None, r.slice)]
     theirs = [r for r in baseline.records if r.arm == kind and metric in r.scores and part in (None, r.slice)]
     n_unscored = 0

@@ -89,6 +89,23 @@ def too_many_unscored(n_unscored: int, n: int, who: str) -> str | None:
     )
 
 
+def stopped_early(comparison: Comparison, kind: str) -> str | None:
+    """Why a race forbids a verdict on an arm; None where it was asked every question.
+
+    An arm that is asked until it looks good or bad enough looks better or worse than it is.
+    """
+    race = comparison.race
+    if race is None:
+        return None
+    n_questions = next((drop.n_questions for drop in race.drops if drop.arm == kind), race.n_questions)
+    if n_questions >= race.n_questions_planned and kind not in race.kept_out:
+        return None
+    return (
+        f"{kind} was raced and asked {count(n_questions)} of {count(race.n_questions_planned)} questions; figures of a "
+        "race that stopped early are no sample. Compare for a gate without a race."
+    )
+
+
 def normal_quantile(level: float) -> float:
     """Standard errors from the estimate to the end of an interval of that level."""
     from scipy.stats import norm

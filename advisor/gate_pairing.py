@@ -7,6 +7,7 @@ import numpy as np
 
 from advisor.comparison import Interval, QuestionRecord
 from advisor.errors import EvaluationError
+from advisor.scorecard import seed_values
 from advisor.statistics import (
     Floats,
     bootstrap_p_value,
@@ -44,7 +45,7 @@ class BaselineDifference:
 @dataclass(frozen=True, slots=True)
 class _Sample:
     keys: tuple[_Key, ...]
-    values: Floats
+    values: Floats  # (n_seeds, n_questions)
     slices: tuple[str, ...]
     clusters: tuple[str, ...]
 
@@ -59,9 +60,9 @@ def baseline_difference(
 ) -> BaselineDifference:
     """Difference of one arm between two comparisons, weighed over the slices of today.
 
-    A question is the same where id, text and references are; several answers to one (training seeds) are averaged.
-    Questions that only one of the two has are left out of a paired comparison. Where fewer than `PAIRED_SHARE` are
-    shared, both samples are resampled on their own; shared documents then make the interval too wide, never too narrow.
+    A question is the same where id, text and references are. Questions that only one of the two has are left out of a
+    paired comparison. Where fewer than `PAIRED_SHARE` are shared, both samples are resampled on their own; shared
+    documents then make the interval too wide, never too narrow. Training seeds are resampled too, if paired.
 
     Args:
         now: Records of the arm; before: of the arm in the baseline. Only questions the metric applies to count.
@@ -80,35 +81,29 @@ def baseline_difference(
         return _unpaired(ours, theirs, weights, seed)
     kept = _Sample(
         tuple(ours.keys[i] for i in shared),
-        ours.values[shared],
+        ours.values[:, shared],
         tuple(ours.slices[i] for i in shared),
         tuple(ours.clusters[i] for i in shared),
     )
-    other = theirs.values[[index[key] for key in kept.keys]]
-    interval, p_value = _paired(kept.values, other, kept, weights, seed)
+    first, other = _same_seeds(kept.values, theirs.values[:, [index[key] for key in kept.keys]])
+    interval, p_value = _paired(first, other, kept, weights, seed)
     worst, worst_p = interval, p_value
-    if np.isnan(kept.values).any() or np.isnan(other).any():
-        worst, worst_p = _paired(
-            np.nan_to_num(kept.values, nan=0.0), np.nan_to_num(other, nan=1.0), kept, weights, seed
-        )
+    if np.isnan(first).any() or np.isnan(other).any():
+        worst, worst_p = _paired(np.nan_to_num(first, nan=0.0), np.nan_to_num(other, nan=1.0), kept, weights, seed)
     return BaselineDifference(interval, p_value, worst.estimate, worst_p, True, len(shared), n_left_out)
 
 
 def _sample(records: Sequence[QuestionRecord], metric: str) -> _Sample:
-    scores: dict[_Key, list[float]] = {}
-    places: dict[_Key, tuple[str, str]] = {}
-    for record in records:
-        if metric in record.scores:
-            key = (record.example_id, record.question, record.references)
-            value = record.scores[metric].value
-            scores.setdefault(key, []).append(np.nan if value is None else value)
-            places[key] = (str(record.slice), record.cluster)
-    return _Sample(
-        tuple(scores),
-        np.array([np.mean(values) for values in scores.values()], dtype=np.float64),
-        tuple(places[key][0] for key in scores),
-        tuple(places[key][1] for key in scores),
-    )
+    by_key = {(r.example_id, r.question, r.references): r for r in records if metric in r.scores}
+    kept = list(by_key.values())
+    values = seed_values(kept, metric) if kept else np.empty((1, 0))
+    return _Sample(tuple(by_key), values, tuple(str(r.slice) for r in kept), tuple(r.cluster for r in kept))
+
+
+def _same_seeds(first: Floats, second: Floats) -> tuple[Floats, Floats]:
+    """As many training seeds on both sides, or one on either."""
+    n_seeds = min(len(first), len(second))
+    return (first[:n_seeds], second[:n_seeds]) if n_seeds > 1 else (first, second)
 
 
 def _usable(weights: Mapping[str, float], slices: Sequence[str]) -> Mapping[str, float]:
@@ -125,11 +120,13 @@ def _paired(
     interval, p_value = paired_bootstrap(
         first, second, sample.clusters, slices=sample.slices, weights=usable, seed=seed
     )
-    pair = ~np.isnan(first) & ~np.isnan(second)
+    if len(first) > 1 or len(second) > 1 or len(set(sample.slices)) > 1:
+        return interval, p_value
+    pair = ~np.isnan(first[0]) & ~np.isnan(second[0])
     clusters = np.array(sample.clusters)[pair]
-    binary = np.isin(np.concatenate([first[pair], second[pair]]), (0.0, 1.0)).all()
-    if binary and len(set(clusters)) == len(clusters) and len(set(sample.slices)) == 1:
-        p_value = mcnemar_exact(first, second)
+    binary = np.isin(np.concatenate([first[0, pair], second[0, pair]]), (0.0, 1.0)).all()
+    if binary and len(set(clusters)) == len(clusters):
+        p_value = mcnemar_exact(first[0], second[0])
     return interval, p_value
 
 
@@ -154,9 +151,10 @@ def _separate(
         raise EvaluationError("no slice with production traffic has questions in both comparisons")
     means = []
     for sample, values, start in ((ours, first, seed), (theirs, second, seed + 1)):
-        kept = [i for i, name in enumerate(sample.slices) if name in common and not np.isnan(values[i])]
+        mean = values.mean(axis=0)
+        kept = [i for i, name in enumerate(sample.slices) if name in common and not np.isnan(mean[i])]
         drawn = bootstrap_slices(
-            values[kept][None, :], [sample.slices[i] for i in kept], [sample.clusters[i] for i in kept], seed=start
+            mean[kept][None, :], [sample.slices[i] for i in kept], [sample.clusters[i] for i in kept], seed=start
         )
         observed, resampled = drawn.weighted(usable)
         means.append((float(observed[0]), resampled[:, 0], drawn.n_clusters))

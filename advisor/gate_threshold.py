@@ -12,6 +12,7 @@ from advisor.gate_check import (
     cannot_compare,
     find_arm,
     normal_quantile,
+    stopped_early,
     too_many_unscored,
     unclear,
 )
@@ -72,6 +73,8 @@ def _metric_limit(
         "limit": threshold.limit,
     }
     if (excuse := too_many_unscored(summary.n_unscored, summary.n, arm.kind)) is not None:
+        return cannot_compare(name, excuse, **figures)
+    if (excuse := stopped_early(comparison, arm.kind)) is not None:
         return cannot_compare(name, excuse, **figures)
     sign = 1.0 if threshold.at_least is not None else -1.0
     worst = _worst_estimate(arm, summary, comparison, 0.0 if sign > 0 else 1.0)

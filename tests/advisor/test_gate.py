@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 
 from advisor.comparison import (
     CostEstimate,
+    Drop,
     Interval,
     LatencySummary,
+    RaceOutcome,
+    SeedAnswer,
     Verdict,
 )
 from advisor.dataset import Slice
@@ -18,6 +21,7 @@ from advisor.gate_baseline import StoredComparison
 from advisor.gate_check import GateVerdict
 from advisor.gate_rules import BaselineRule, GateRules, Threshold, WhenUnclear, read_gate_rules
 from advisor.report.records import read_record, record_line
+from advisor.score import Score
 from benchmarks.gate_simulations import stored
 from lm.errors import ConfigError
 
@@ -308,6 +312,53 @@ def test_records_read_back_from_their_file_give_the_same_outcome() -> None:
     now, before = stored({"rag": share(0.6)}), stored({"rag": share(0.7)})
     again = replace(now, records=[read_record(record_line(record)) for record in now.records])
     assert evaluate_gate(AGAINST, again, before) == evaluate_gate(AGAINST, now, before)
+
+
+def tuned(values_by_seed: list[list[float | None]]) -> StoredComparison:
+    made = stored({"rag": values_by_seed[0]})
+    records = [
+        replace(
+            record,
+            training_seed=0,
+            other_seeds=tuple(
+                SeedAnswer(seed, record.answer, {"exact_match": Score(values[i])})
+                for seed, values in enumerate(values_by_seed[1:], 1)
+            ),
+        )
+        for i, record in enumerate(made.records)
+    ]
+    return replace(made, records=records)
+
+
+def test_training_seeds_that_differ_widen_the_difference() -> None:
+    one = evaluate_gate(AGAINST, stored({"rag": share(0.6)}), stored({"rag": share(0.7)})).checks[0]
+    several = evaluate_gate(
+        AGAINST, tuned([share(0.6), share(0.7), share(0.5)]), tuned([share(0.7), share(0.7), share(0.7)])
+    ).checks[0]
+    assert one.low is not None
+    assert one.high is not None
+    assert several.low is not None
+    assert several.high is not None
+    assert several.measured == pytest.approx(-0.1)
+    assert several.high - several.low > 2 * (one.high - one.low)
+    assert several.verdict is not GateVerdict.FAIL
+    again = evaluate_gate(AGAINST, tuned([share(0.6), share(0.6)]), stored({"rag": share(0.7)}))
+    assert again.verdict is GateVerdict.FAIL
+
+
+def test_an_arm_that_a_race_stopped_asking_cannot_be_compared() -> None:
+    def raced(n_questions: int, *, dropped: bool) -> StoredComparison:
+        made = stored({"rag": share(0.1)})
+        drops = (Drop("rag", "base", 1, 20),) if dropped else ()
+        race = RaceOutcome(drops, {}, (), (), {}, 1, n_questions, 15, N, N, 20, 600, {"new-case": 1.0}, 0.02, 0.5, ())
+        return replace(made, comparison=replace(made.comparison, race=race))
+
+    whole = stored({"rag": share(0.9)})
+    for now in (raced(20, dropped=False), raced(N, dropped=True)):
+        assert verdict(at_least(0.9), now) is GateVerdict.CANNOT_COMPARE
+        assert verdict(AGAINST, now, whole) is GateVerdict.CANNOT_COMPARE
+        assert verdict(AGAINST, whole, now) is GateVerdict.CANNOT_COMPARE
+    assert verdict(at_least(0.9), raced(N, dropped=False)) is GateVerdict.FAIL
 
 
 # Rules
