@@ -16,6 +16,7 @@ from lm.errors import ConfigError, TuningForkError
 from service.cli_advise import advise
 from service.cli_ask import ask
 from service.cli_catalogue import catalogue
+from service.cli_ci import ci
 from service.cli_compare import compare
 from service.cli_freshness import freshness
 from service.cli_options import ComparisonArgument, DatasetArgument, Home, TaskOption
@@ -179,6 +180,7 @@ app.command()(freshness)
 app.command()(advise)
 app.command()(catalogue)
 app.command()(recheck)
+app.command()(ci)
 
 
 def main(arguments: list[str] | None = None) -> None:
