@@ -43,7 +43,7 @@ def read_archive(
             problems += found
             return
         for info in entries:
-            if info.is_dir():
+            if _is_folder(info):
                 # Its own name is never used; what lies in it is checked by its whole path.
                 continue
             try:
@@ -84,8 +84,13 @@ def _directory_problem(file: BinaryIO, limits: UploadLimits) -> str:
     return ""
 
 
+def _is_folder(info: zipfile.ZipInfo) -> bool:
+    # The library's own test fails on an empty name.
+    return info.orig_filename.endswith("/")
+
+
 def _entry_problems(entries: list[zipfile.ZipInfo], limits: UploadLimits) -> Iterator[str]:
-    files = [info for info in entries if not info.is_dir()]
+    files = [info for info in entries if not _is_folder(info)]
     if len(files) > limits.max_files:
         yield f"the archive has {len(files)} files; {limits.max_files} are allowed"
         return

@@ -15,7 +15,7 @@ from advisor.dataset_files import CARD_FILE, DOCUMENTS_FILE, QUESTIONS_FILE, Pro
 from advisor.errors import DatasetError
 from advisor.folder_import import card_text, read_folder, write_rows
 from advisor.metrics.registry import metrics_for
-from lm.errors import ConfigError
+from lm.errors import TuningForkError
 from service.upload.archive import CHUNK_BYTES, UNPACKING_ERRORS, read_archive, shown
 from service.upload.file_name import ending_problem, is_passed_over, name_problem, same_name
 from service.upload.json_depth import MAX_JSON_DEPTH, count_containers, is_too_deep
@@ -258,7 +258,7 @@ def _check_card(dataset: Dataset, problems: list[Problem]) -> None:
         problems.append(Problem(CARD_FILE, None, "a text holds a NUL character; remove it"))
     try:
         metrics_for(dataset.card, has_embedder=True, has_judge=True)
-    except ConfigError as error:
+    except TuningForkError as error:
         problems.append(Problem(CARD_FILE, None, str(error)))
     if dataset.card.schema is not None and (found := _outward_reference(dataset.card.schema)):
         what = f"the schema refers to {shown(found)}; only references within it (#/...) are followed"

@@ -245,7 +245,7 @@ def _fields(form: FormData) -> tuple[str | None, Task | None]:
     if isinstance(name, UploadFile) or isinstance(task, UploadFile):
         raise Problem(422, "Invalid request", "name and task are texts, not files")
     try:
-        return (_NAME.validate_python(name) if name else None), (Task(task) if task else None)
+        return (None if name is None else _NAME.validate_python(name)), (None if task is None else Task(task))
     except ValidationError:
         detail = "the name must have 1 to 120 characters, none of them a control character"
         raise Problem(422, "Invalid request", detail) from None
