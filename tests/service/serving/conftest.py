@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -190,11 +190,10 @@ def gate_class() -> type[Gate]:
 
 
 class Service:
-    """The API over rows of the finished comparison, answered by scripted models."""
+    """The API over rows of a finished comparison, answered by scripted models, or without a desk by its own."""
 
-    def __init__(self, root: Path, compared: tuple[Any, Servable], desk: Desk, **limits: Any) -> None:
+    def __init__(self, root: Path, compared: tuple[Any, Servable], desk: Desk | None, **limits: Any) -> None:
         workplace, servable = compared
-        self.desk = desk
         self.engine = open_database(f"sqlite:///{root / 'test.db'}")
         metadata.create_all(self.engine)
         files = {path.name: path.read_bytes() for path in workplace.folder.iterdir()}
@@ -204,14 +203,16 @@ class Service:
         self.report = json_report(servable.report).encode()
         context = ServiceContext(self.engine, workplace.directory, lambda _: None, ServiceSettings())
         self.app = create_app(context)
-        self.served = self.app.state.served = ServedPipelines(
-            workplace.directory,
-            partial(read_servable, self.engine, workplace.directory),
-            limits=ServingLimits(**limits),
-            load_model=desk.load_model,
-            load_embedder=lambda _: WordEmbedder(),
-        )
-        desk.made.append(self.served)
+        if desk is not None:
+            self.desk = desk
+            self.app.state.served = ServedPipelines(
+                workplace.directory,
+                partial(read_servable, self.engine, workplace.directory),
+                limits=ServingLimits(**limits),
+                load_model=desk.load_model,
+                load_embedder=lambda _: WordEmbedder(),
+            )
+            desk.made.append(self.app.state.served)
         self.add("one")
         self.client = TestClient(self.app, base_url="http://127.0.0.1:8000", client=("127.0.0.1", 50_000))
 
@@ -276,3 +277,13 @@ def address(tmp_path: Path, compared: tuple[Any, Servable], desk: Desk) -> Itera
     with listening(service.app) as address:
         yield address, service
     service.close()
+
+
+@pytest.fixture(scope="session")
+def service_class() -> type[Service]:
+    return Service
+
+
+@pytest.fixture(scope="session")
+def listen() -> Callable[[Any], AbstractContextManager[str]]:
+    return listening
