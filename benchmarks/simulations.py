@@ -99,6 +99,59 @@ def clustered_difference(rng: Rng) -> Interval:
     return paired_bootstrap(first, second, names(60, 8), n_resamples=1_000)[0]
 
 
+def seeded_scores(rng: Rng, n_seeds: int, seed_sd: float) -> tuple[Floats, Floats]:
+    """Binary scores of an arm trained with several seeds, shape (n_seeds, 240), and of an untuned one, shape (240,).
+
+    60 documents of 4 questions, latent normal: documents are hard for both, seeds are better or worse everywhere (sd
+    `seed_sd`), and each finds other documents hard (sd .4).
+    """
+    document = rng.normal(0, 0.6, (1, 60, 1))
+    seed, own = rng.normal(0, seed_sd, (n_seeds, 1, 1)), rng.normal(0, 0.4, (n_seeds, 60, 1))
+    tuned = SEEDED_EASE + document + seed + own + rng.normal(0, 1, (n_seeds, 60, 4)) > 0
+    untuned = document + rng.normal(0, 1, (1, 60, 4)) > 0
+    return tuned.astype(float).reshape(n_seeds, -1), untuned.astype(float).ravel()
+
+
+def seeded_truth(seed_sd: float) -> float:
+    """Expected score of the tuned arm over questions and seeds; that of the untuned one is one half."""
+    return float(norm.cdf(SEEDED_EASE / np.sqrt(0.6**2 + seed_sd**2 + 0.4**2 + 1)))
+
+
+def seeded_mean(n_seeds: int, seed_sd: float, rng: Rng) -> Interval:
+    return mean_interval(seeded_scores(rng, n_seeds, seed_sd)[0], names(60, 4), n_resamples=1_000)
+
+
+def seeded_difference(n_seeds: int, seed_sd: float, rng: Rng) -> Interval:
+    tuned, untuned = seeded_scores(rng, n_seeds, seed_sd)
+    return paired_bootstrap(tuned, untuned, names(60, 4), n_resamples=1_000)[0]
+
+
+def one_of_many_seeds_difference(seed_sd: float, rng: Rng) -> Interval:
+    """What one training alone would report, its luck taken for the arm's."""
+    tuned, untuned = seeded_scores(rng, 1, seed_sd)
+    return paired_bootstrap(tuned[0], untuned, names(60, 4), n_resamples=1_000)[0]
+
+
+SEEDED_EASE = 0.3
+SEED_SDS = {0.0: "0", 0.1: "3", 0.3: "9"}
+"""Standard deviation over seeds, latent and in points of score."""
+
+
+def seed_coverage() -> dict[str, tuple[Callable[[Rng], Interval], float, bool]]:
+    """By what is simulated: the replay, the truth, and whether the coverage of 93 to 97 % is asked of it."""
+    rows: dict[str, tuple[Callable[[Rng], Interval], float, bool]] = {}
+    for n_seeds in (2, 3, 5):
+        for sd, points in SEED_SDS.items():
+            truth, asked = seeded_truth(sd), n_seeds > 2
+            what = f"{n_seeds} training seeds, {points} points apart (sd)"
+            rows[f"mean_interval, {what}"] = partial(seeded_mean, n_seeds, sd), truth, asked
+            rows[f"paired_bootstrap, {what}"] = partial(seeded_difference, n_seeds, sd), truth - 0.5, asked
+    for sd, points in SEED_SDS.items():
+        what = f"one training of many, {points} points apart (why we do not)"
+        rows[f"paired_bootstrap, {what}"] = partial(one_of_many_seeds_difference, sd), seeded_truth(sd) - 0.5, False
+    return rows
+
+
 COVERAGE: dict[str, tuple[Callable[[Rng], Interval], float]] = {
     "mean_interval, 150 binary scores, mean .7 (Wilson)": (iid_binary_mean, 0.7),
     "mean_interval, 100 graded scores, mean 2/3": (iid_graded_mean, 2 / 3),

@@ -375,7 +375,8 @@ class LocalComposition:
         name = "loss" if event.validation_loss is None else "validation loss"
         detail = f"epoch {event.epoch}, {name} {loss:.3f}"
         values = {"epoch": event.epoch, "train_loss": event.train_loss, "validation_loss": event.validation_loss}
-        self._on_progress(Progress("tune", "", event.step, event.n_steps, detail, values=values))
+        seed = f"seed {self._training_seed}" if self._settings.training_seeds > 1 else ""
+        self._on_progress(Progress("tune", seed, event.step, event.n_steps, detail, values=values))
 
 
 Builder = QuestionOnly | FewShot | RetrievedPrompt | OracleContext
