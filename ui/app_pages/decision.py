@@ -1,0 +1,188 @@
+"""What to ship, how sure that is, and what would change it."""
+
+import streamlit as st
+
+from advisor.comparison import Comparison, Severity, Verdict
+from advisor.report.arms import candidates
+from advisor.report.axes import axis_short
+from advisor.report.break_evens import break_even_table
+from advisor.report.constraints import constraint_sentences, constraint_table
+from advisor.report.economics import cost_table, net_value_table
+from advisor.report.prior import prior_sentences, prior_table
+from advisor.report.quality import quality_table
+from advisor.report.quantities import percent, scale_of, seconds, usd, usd_range
+from advisor.report.sensitivity import change_summary, flip_table
+from advisor.report.verdict import best_chance_table, severity_text, standing, unknowns
+from service.api.schemas import AxisView, ConstraintsRequest, WhatIfReply, WhatIfRequest
+from service.client import ServiceClient, ServiceError
+from ui.address import chosen_comparison
+from ui.connection import cache_owner, guarded, service_client, show_failure
+from ui.controls import declared_inputs
+from ui.figures import cost_curves, decision_map, differences, frontier, show_figure
+from ui.finished import finished_comparison
+from ui.tables import show_table
+from ui.untrusted import shown
+from ui.what_if import reconsidered
+
+_BADGES = {
+    Verdict.WINNER: ("Winner", ":material/check_circle:", "green"),
+    Verdict.NO_CLEAR_WINNER: ("No clear winner", ":material/balance:", "blue"),
+    Verdict.INSUFFICIENT_DATA: ("Insufficient data", ":material/help:", "orange"),
+    Verdict.INVALID_COMPARISON: ("Invalid comparison", ":material/block:", "red"),
+}
+
+
+@st.cache_data(max_entries=32, show_spinner="Reading the scores …")
+def as_decided(_client: ServiceClient, comparison_id: str, owner: str) -> WhatIfReply:
+    """The decision on record, with where every input stands."""
+    return _client.decide_again(comparison_id, WhatIfRequest())
+
+
+@st.fragment
+def decide(client: ServiceClient, comparison_id: str, comparison: Comparison) -> None:
+    """The verdict above, what it rests on below; a moved control runs only this part again."""
+    with guarded("The decision could not be read"):
+        axes = as_decided(client, comparison_id, cache_owner()).axes
+    verdict = st.container()
+    st.header("What if …")
+    st.caption("Move what you are unsure of. Nothing is run again: the decision is made anew from the stored scores.")
+    request = declared_inputs(comparison, axes, recorded_constraints(comparison))
+    try:
+        reply = client.decide_again(comparison_id, request)
+    except ServiceError as error:
+        show_failure("It could not be decided", error)
+        return
+    changed = reconsidered(comparison, request, reply)
+    moved = request.model_dump(exclude_none=True, exclude={"parts"})
+    with verdict:
+        show_verdict(comparison, changed, is_moved=bool(moved))
+    show_pictures(changed, request, axes)
+
+
+def recorded_constraints(comparison: Comparison) -> ConstraintsRequest:
+    """What the comparison was declared with."""
+    declared = comparison.settings.get("constraints") or {}
+    return ConstraintsRequest(**{k: v for k, v in declared.items() if k in ConstraintsRequest.model_fields})
+
+
+def show_verdict(recorded: Comparison, changed: Comparison, *, is_moved: bool) -> None:
+    """The verdict in one sentence, how sure it is, and the figures of the arm."""
+    recommendation = changed.recommendation
+    label, icon, colour = _BADGES[recommendation.verdict]
+    st.subheader(shown(recommendation.headline), anchor=False)
+    badges = st.container(horizontal=True)
+    badges.badge(label, icon=icon, color=colour)  # type: ignore[arg-type]
+    if is_moved:
+        same = recommendation.arm == recorded.recommendation.arm
+        told = "as decided" if same else f"flipped from {recorded.recommendation.arm or 'no verdict'}"
+        badges.badge(f"What if: {told}", icon=":material/tune:", color="gray" if same else "violet")
+    st.write(standing(changed))
+    arm = next((one for one in candidates(changed) if one.kind == recommendation.arm), None)
+    if arm is not None:
+        scale = scale_of(changed, recommendation.metric)
+        summary = arm.metric(recommendation.metric)
+        figures = st.columns(4)
+        if summary is not None:
+            figures[0].metric(
+                f"{recommendation.metric} ({scale.unit})",
+                scale.value(summary.interval.estimate if summary.interval else None),
+                help=f"{scale.interval(summary.interval)}, {summary.n} questions, {summary.n_unscored} unscored",
+            )
+            figures[0].caption(f"{scale.interval(summary.interval)} · n {summary.n} · unscored {summary.n_unscored}")
+        figures[1].metric("Chance of being the best", percent(recommendation.probability_best.get(arm.kind)))
+        figures[2].metric("Cost a month", usd(arm.cost.monthly_usd if arm.cost else None))
+        figures[2].caption(usd_range(arm.cost.monthly_interval) if arm.cost else "no price")
+        figures[3].metric("Wait (p95)", seconds(arm.latency.p95_s if arm.latency else None))
+    reasons = [*recommendation.reasons, *constraint_sentences(changed)]
+    if reasons:
+        st.markdown("**Because**")
+        st.markdown("\n".join(f"- {shown(reason)}" for reason in reasons[:3]))
+        if len(reasons) > 3:
+            with st.expander("All reasons"):
+                st.markdown("\n".join(f"- {shown(reason)}" for reason in reasons))
+
+
+def show_pictures(changed: Comparison, request: WhatIfRequest, axes: list[AxisView]) -> None:
+    """Quality against cost, cost over volume, and the map of decisions."""
+    metric = changed.recommendation.metric
+    scale = scale_of(changed, metric)
+    arms = candidates(changed)
+    costs = {arm.kind: arm.cost for arm in arms}
+    current = {view.axis: view.current for view in axes}
+    volume = request.queries_per_month or current.get("queries_per_month") or 0.0
+    by_cost, by_volume, by_both = st.tabs(["Quality and cost", "Break-even", "Map of decisions"])
+    with by_cost:
+        if figure := frontier(arms, costs, metric, scale):
+            show_figure(figure, "frontier")
+        else:
+            st.info("No arm has both a score and a price, so there is nothing to draw.")
+        show_table(cost_table(changed), "costs")
+        if table := net_value_table(changed):
+            show_table(table, "net values")
+    with by_volume:
+        if figure := cost_curves(costs, volume):
+            show_figure(figure, "cost curves")
+        if table := break_even_table(changed):
+            show_table(table, "break-evens")
+    with by_both:
+        if changed.flip_map is not None:
+            names = {axis: axis_short(axis) for axis in (changed.flip_map.x_axis, changed.flip_map.y_axis)}
+            show_figure(decision_map(changed.flip_map, names), "map")
+        else:
+            st.info("Without an arm to recommend there is no map to draw; see the reasons above.")
+    if table := constraint_table(changed):
+        show_table(table, "constraints")
+
+
+def show_findings(comparison: Comparison) -> None:
+    """What the audit found, blocking findings first."""
+    st.header("Audit")
+    order = list(Severity)
+    findings = sorted(comparison.findings, key=lambda finding: order.index(finding.severity))
+    if not findings:
+        st.success("The audit found nothing to object to.", icon=":material/verified:")
+    for finding in findings:
+        told = {Severity.BLOCK: st.error, Severity.WARN: st.warning, Severity.NOTE: st.info}[finding.severity]
+        told(
+            f"**{severity_text(finding.severity)}: {shown(finding.check)}.** {shown(finding.message)} "
+            f"*What to do:* {shown(finding.remedy)}"
+        )
+        if finding.items:
+            with st.expander(f"{len(finding.items)} cases: {shown(finding.check)}"):
+                st.text("\n".join(finding.items))
+
+
+def show_rest(comparison: Comparison) -> None:
+    """What the comparison itself says beside the verdict."""
+    st.header("What would change it")
+    if sentences := change_summary(comparison):
+        st.markdown("\n".join(f"- {shown(sentence)}" for sentence in sentences))
+    else:
+        st.info("There was no arm to recommend, so nothing was searched that would change it.")
+    if table := flip_table(comparison):
+        with st.expander("Every input and its nearest flips"):
+            show_table(table, "flips")
+    st.header("What is not known")
+    st.markdown("\n".join(f"- {shown(sentence)}" for sentence in unknowns(comparison)))
+    if table := best_chance_table(comparison):
+        with st.expander("Chance of being the best, for every arm"):
+            show_table(table, "chances")
+    st.header("Quality as measured")
+    show_table(quality_table(comparison), "quality")
+    scale = scale_of(comparison, comparison.recommendation.metric)
+    if figure := differences(comparison.differences, scale, comparison.recommendation.margin):
+        show_figure(figure, "differences")
+    if sentences := prior_sentences(comparison):
+        st.header("What was expected beforehand")
+        st.markdown("\n".join(f"- {shown(sentence)}" for sentence in sentences))
+        if table := prior_table(comparison):
+            show_table(table, "prior")
+
+
+st.title("Decision")
+the_client = service_client()
+chosen = chosen_comparison(the_client)
+finished = finished_comparison(the_client, chosen.id)
+decide(the_client, chosen.id, finished)
+show_findings(finished)
+show_rest(finished)
