@@ -242,6 +242,32 @@ def training_curves(curves: Mapping[str, Sequence[Mapping[str, float | int | Non
     )
 
 
+def live_losses(points: Sequence[Mapping[str, float | int | str | None]]) -> Figure | None:
+    """Losses by step, as a run that tunes tells them."""
+    frame = pd.DataFrame(
+        [
+            {"step": point["done"], "loss": point[name], "of": said}
+            for point in points
+            for name, said in (("train_loss", "training"), ("validation_loss", "validation"))
+            if point.get(name) is not None
+        ]
+    )
+    if frame.empty:
+        return None
+    chart = (
+        alt.Chart(frame)
+        .mark_line(point=True)
+        .encode(
+            x=alt.X("step:Q", title="training step"),
+            y=alt.Y("loss:Q", scale=alt.Scale(zero=False), title="loss (nats a token)"),
+            color=_colour(["training", "validation"], field="of"),
+            shape=alt.Shape("of:N", scale=alt.Scale(domain=["training", "validation"], range=list(SHAPES[:2]))),
+            tooltip=["step", "loss", "of"],
+        )
+    )
+    return Figure(chart.properties(height=_HEIGHT), "Falling lines: training still learns.", frame)
+
+
 def _ink() -> str:
     """Text and guide lines that can be read on the page's background."""
     return "#FAFAFA" if st.context.theme.type == "dark" else "#31333F"

@@ -1,0 +1,127 @@
+"""A comparison while it runs: stages, losses, running scores, and what to do when it stops."""
+
+import pandas as pd
+import streamlit as st
+
+from advisor.report.quantities import MISSING, seconds
+from service.api.schemas import ComparisonDetail, RunningScore, StageProgress
+from service.client import ServiceClient, ServiceError
+from service.comparison_state import ComparisonState
+from ui.address import COMPARISON, chosen_comparison
+from ui.connection import guarded, service_client, show_failure
+from ui.figures import live_losses, show_figure
+from ui.running import events_so_far, training_points
+from ui.untrusted import shown
+
+_STAGES = {
+    "index": "Index the documents",
+    "tune": "Tune the model",
+    "answer": "Answer the test questions",
+    "latency": "Measure waiting times",
+    "score": "Score the answers",
+    "report": "Decide and write the report",
+}
+_INTERVAL_S = 2.0
+
+
+def watch(client: ServiceClient, comparison_id: str) -> None:
+    """What is known now; looks again by itself until the comparison is over."""
+    try:
+        detail = client.get_comparison(comparison_id)
+        points = training_points(events_so_far(client, detail))
+    except ServiceError as error:
+        # The service may be restarting: what was measured is kept, and the next look finds it again.
+        show_failure("The progress could not be read; it is tried again by itself", error)
+        return
+    show_state(detail)
+    if detail.state in (ComparisonState.QUEUED, ComparisonState.RUNNING):
+        offer_cancel(client, detail)
+    elif detail.state in (ComparisonState.FAILED, ComparisonState.CANCELLED):
+        offer_resume(client, detail)
+    else:
+        st.page_link(
+            "app_pages/decision.py",
+            label="Read the decision",
+            icon=":material/gavel:",
+            query_params={COMPARISON: comparison_id},
+        )
+    show_stages(detail.progress)
+    show_scores(detail.running_scores)
+    if figure := live_losses(points):
+        st.header("Loss while tuning")
+        show_figure(figure, "losses")
+    if detail.state.is_final and not st.session_state.get(f"seen over {comparison_id}"):
+        st.session_state[f"seen over {comparison_id}"] = True
+        st.rerun()
+
+
+def show_state(detail: ComparisonDetail) -> None:
+    """One sentence, and a bar where there is something to wait for."""
+    if detail.state is ComparisonState.QUEUED:
+        ahead = detail.queue_position or 0
+        st.info(f"It waits for its turn; {ahead} before it." if ahead else "It is next.", icon=":material/schedule:")
+    elif detail.state is ComparisonState.RUNNING:
+        said = f"about {seconds(detail.eta_s)} left" if detail.eta_s is not None else "time left not known yet"
+        stopping = " It stops at the end of the block it is at." if detail.cancel_requested else ""
+        st.info(f"It runs: {said}.{stopping}", icon=":material/play_circle:")
+    elif detail.state is ComparisonState.SUCCEEDED:
+        st.success(f"It is done. {shown(detail.headline or '')}", icon=":material/check_circle:")
+    elif detail.state is ComparisonState.CANCELLED:
+        st.warning("It was cancelled. What was measured is kept.", icon=":material/cancel:")
+    else:
+        st.error(f"It failed: {shown(detail.error or 'no reason is known')}", icon=":material/error:")
+
+
+def offer_cancel(client: ServiceClient, detail: ComparisonDetail) -> None:
+    """A button that stops it."""
+    if st.button("Cancel", icon=":material/stop_circle:", disabled=detail.cancel_requested):
+        with guarded("It could not be cancelled"):
+            client.cancel_comparison(detail.id)
+        st.rerun()
+
+
+def offer_resume(client: ServiceClient, detail: ComparisonDetail) -> None:
+    """A button that lets it go on from what it has."""
+    if st.button("Resume", type="primary", icon=":material/resume:"):
+        with guarded("It could not be resumed"):
+            client.resume_comparison(detail.id)
+        st.session_state.pop(f"seen over {detail.id}", None)
+        st.rerun()
+
+
+def show_stages(progress: list[StageProgress]) -> None:
+    """A bar for each stage that began."""
+    st.header("Stages")
+    if not progress:
+        st.caption("No stage has begun yet.")
+    for one in progress:
+        name = _STAGES.get(one.stage, one.stage) + (f" · {one.arm}" if one.arm else "")
+        share = min(1.0, one.done / one.total) if one.total else 1.0
+        detail = f" · {shown(one.detail)}" if one.detail else ""
+        st.progress(share, text=f"{name}: {one.done:,} of {one.total:,}{detail}")
+
+
+def show_scores(scores: list[RunningScore]) -> None:
+    """Means so far. They move while questions come in, and decide nothing."""
+    if not scores:
+        return
+    st.header("Scores so far")
+    frame = pd.DataFrame(
+        [
+            {
+                "arm": one.arm,
+                f"{one.metric} (points)": f"{one.mean * 100:.1f}" if one.mean is not None else MISSING,
+                "questions scored": f"{one.n:,} of {one.n_questions:,}",
+            }
+            for one in scores
+        ]
+    )
+    st.dataframe(frame, hide_index=True, width="stretch", key="scores", alt="Mean score of each arm so far")
+    st.caption("Plain means without intervals, to watch; the decision weighs slices and says how sure it is.")
+
+
+st.title("Progress")
+the_client = service_client()
+chosen = chosen_comparison(the_client, finished=False)
+is_waiting = not chosen.state.is_final
+st.fragment(watch, run_every=_INTERVAL_S if is_waiting else None)(the_client, chosen.id)
