@@ -163,7 +163,7 @@ def _stages(
         if kind in TUNED and "tune" not in told:
             rows = len(train) * (instruction + question + answer)
             stages.append(_tune_stage(settings, rows, prices, speeds))
-        add_answers(kind, len(test))
+        add_answers(kind, len(test) * (settings.training_seeds if kind in TUNED else 1))
     if dataset.card.task is Task.QUESTION_ANSWERING and any(example.document_ids for example in test):
         add_answers("oracle-context", len(test))
     for kind in settings.pipelines:
