@@ -18,8 +18,6 @@ def show_table(table: Table, key: str) -> None:
         width="stretch",
         key=key,
         alt=table.caption,
-        # Two lines a cell: the figure, and what is read second.
-        row_height=52 if any(cell.detail for row in table.rows for cell in row.cells) else None,
     )
     kinds = {row.kind for row in table.rows}
     marks = [text for kind, text in _EXPLAINED.items() if kind in kinds]
@@ -45,4 +43,4 @@ def _texts(row: Row) -> list[str]:
 
 
 def _text(cell: Cell) -> str:
-    return f"{cell.text}\n{cell.detail}" if cell.detail else cell.text
+    return f"{cell.text} · {cell.detail}" if cell.detail else cell.text

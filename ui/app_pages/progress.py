@@ -94,8 +94,10 @@ def show_stages(progress: list[StageProgress]) -> None:
     st.header("Stages")
     if not progress:
         st.caption("No stage has begun yet.")
-    for one in progress:
-        name = _STAGES.get(one.stage, one.stage) + (f" · {one.arm}" if one.arm else "")
+    # Other stages go through the arms one by one, and their last word tells how far they are.
+    shown_stages = {(one.stage, one.arm if one.stage in ("answer", "tune") else ""): one for one in progress}
+    for (_, arm), one in shown_stages.items():
+        name = _STAGES.get(one.stage, one.stage) + (f" · {arm}" if arm else "")
         share = min(1.0, one.done / one.total) if one.total else 1.0
         detail = f" · {shown(one.detail)}" if one.detail else ""
         st.progress(share, text=f"{name}: {one.done:,} of {one.total:,}{detail}")
