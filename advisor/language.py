@@ -32,7 +32,7 @@ def language_of(text: str) -> str | None:
     """
     script = script_of(text)
     if script != "LATIN":
-        return script and script.capitalize()
+        return script.capitalize() if script and script != "CJK" else script
     words = _folded(text)
     hits = sorted(((sum(word in known for word in words), name) for name, known in _WORDS.items()), reverse=True)
     (most, language), (second, _) = hits[:2]

@@ -68,6 +68,7 @@ def validate(dataset: DatasetArgument, task: TaskOption = None) -> None:
     from advisor.dataset import Split
     from advisor.dataset_files import Problem, read_dataset
     from advisor.errors import DatasetError
+    from advisor.human_labels import load_human_labels
     from advisor.metrics.registry import metrics_for
 
     problems: list[Problem] = []
@@ -77,6 +78,7 @@ def validate(dataset: DatasetArgument, task: TaskOption = None) -> None:
         lines = "\n".join(f"  {problem}" for problem in problems)
         raise DatasetError(f"{folder}: {len(problems)} problem{'s' if len(problems) != 1 else ''}:\n{lines}")
     metrics_for(loaded.card, has_embedder=True, has_judge=True)
+    load_human_labels(folder, loaded.examples)
     sizes = ", ".join(f"{len(loaded.split(split))} {split}" for split in Split)
     show(f"{loaded.card.name}: {len(loaded.documents)} documents; questions: {sizes}")
     findings = audit_dataset(loaded)

@@ -235,3 +235,8 @@ def test_a_damaged_adapter_is_named_with_what_to_delete(
     message = refused(*command)
     assert f"the adapter {weights.parent} is damaged: adapter_model.safetensors" in message
     assert "delete the directory and train it again" in message
+
+
+def test_validate_names_labels_that_fit_no_question(refused: Refused, folder: Path) -> None:
+    (folder / "human_labels.jsonl").write_text('{"question_id": "gone"}\n')
+    assert "human_labels.jsonl:1: \"question_id\" is 'gone'" in refused("validate", str(folder))
