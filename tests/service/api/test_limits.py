@@ -1,0 +1,113 @@
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from service.api.limits import Deadline
+from tests.service.api.conftest import FILES, Api
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/keys"),
+        ("POST", "/v1/comparisons"),
+        ("POST", "/v1/advise"),
+        ("PUT", "/v1/deployments/x"),
+        ("DELETE", "/v1/datasets/x"),
+        ("GET", "/v1/datasets"),
+        ("POST", "/nowhere"),
+        ("GET", "/healthz"),
+    ],
+)
+def test_a_large_body_is_refused_everywhere(api: Api, method: str, path: str) -> None:
+    response = api.client().request(method, path, content=b"x" * 100_001)
+    assert (response.status_code, response.json()["title"]) == (413, "Body too large")
+
+
+def test_a_large_body_without_a_length_is_refused_as_it_comes(api: Api) -> None:
+    given: list[int] = []
+
+    def parts() -> Iterator[bytes]:
+        for i in range(1000):
+            given.append(i)
+            yield b"x" * 10_000
+
+    response = api.client().post("/v1/keys", content=parts(), headers={"Content-Type": "application/json"})
+    assert response.status_code == 413
+
+
+def test_an_upload_may_be_larger_than_other_bodies_but_not_endless(api: Api) -> None:
+    files = [("files", (name, content)) for name, content in FILES.items()]
+    padded = [*files, ("files", ("README.md", b"x" * 200_000))]
+    assert api.client().post("/v1/datasets", files=padded).status_code == 201
+    too_large = [*files, ("files", ("README.md", b"x" * 1_000_000))]
+    response = api.client().post("/v1/datasets", files=too_large)
+    assert (response.status_code, response.json()["title"]) == (413, "Body too large")
+
+
+def test_an_endless_upload_is_not_spooled(api: Api) -> None:
+    head = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.md"\r\n\r\n'
+    read = [0]
+
+    def parts() -> Iterator[bytes]:
+        yield head
+        while read[0] < 50_000_000:
+            read[0] += 100_000
+            yield b"x" * 100_000
+
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    response = api.client().post("/v1/datasets", content=parts(), headers=headers)
+    assert response.status_code == 413
+
+
+@pytest.mark.parametrize("length", ["-1", "1e3", "99999999999999999999", " 5 5", "x"])
+def test_a_senseless_length_is_refused(api: Api, length: str) -> None:
+    response = api.client().post("/v1/keys", content=b"{}", headers={"Content-Length": length})
+    assert response.status_code == 413
+
+
+@pytest.mark.parametrize("body", [b"[" * 1000, b'{"a":' * 1000, b"[" * 65 + b"]" * 65, b'{"x":' + b"[" * 90_000])
+def test_deep_json_is_refused_before_it_is_parsed(api: Api, body: bytes) -> None:
+    response = api.client().post("/v1/advise", content=body, headers={"Content-Type": "application/json"})
+    assert (response.status_code, response.json()["title"]) == (400, "Nested too deeply")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"nul", b'{"name": NaN}', b"\xff\xfe", b'{"name": ' + b"9" * 5000 + b"}", b'"\\ud800"', b"[1]"]
+)
+def test_broken_json_is_the_callers_mistake(api: Api, body: bytes) -> None:
+    response = api.client().post("/v1/keys", content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code in (400, 422)
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_json_that_is_called_something_else_is_not_read(api: Api) -> None:
+    response = api.client().post("/v1/keys", content=b'{"name": "x"}', headers={"Content-Type": "text/plain"})
+    assert response.status_code == 422
+
+
+@pytest.mark.parametrize("value", ["1e400", "-1e400", "1" + "0" * 400, '"\\u0000"', '"\\ud800"'])
+def test_values_that_nothing_can_hold_are_refused(api: Api, value: str) -> None:
+    body = f'{{"answers": {{"queries_per_month": {value}}}}}'.encode()
+    response = api.client().post("/v1/advise", content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code == 422
+
+
+def test_a_request_that_takes_too_long_is_given_up() -> None:
+    sent = []
+
+    async def never(scope: object, receive: object, send: object) -> None:
+        await asyncio.Event().wait()
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+    deadline = Deadline(never, seconds=0.01, is_unlimited=lambda _: False)
+    asyncio.run(deadline(scope, receive, send))  # type: ignore[arg-type]
+    assert sent[0]["status"] == 503
+    assert b"Took too long" in sent[1]["body"]  # type: ignore[operator]
