@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Engine, insert, select
 
 from service.database import patiently
 from service.lease import Lease, Leases
@@ -19,6 +19,29 @@ LARGEST_STAGE_BYTES = 2**29
 """Postgres takes a gigabyte in one value; what is larger every worker builds for itself."""
 
 _LOG = logging.getLogger("tuning_fork.jobs")
+
+
+def fetch_stage(engine: Engine, folder: Path) -> None:
+    """Write a stage that another worker handed on, where it is not on this disk yet."""
+    if folder.exists():
+        return
+    unit = f"{folder.parent.name}/{folder.name}"
+    query = select(stage_files.c.path, stage_files.c.content).where(stage_files.c.unit == unit)
+
+    def read() -> list[tuple[str, bytes]]:
+        with engine.connect() as connection:
+            return [(path, content) for path, content in connection.execute(query)]
+
+    files = patiently(read)
+    if not files:
+        return
+    staged = folder.with_name(f".{folder.name}.fetched")
+    shutil.rmtree(staged, ignore_errors=True)
+    for path, content in files:
+        target = staged / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    staged.rename(folder)
 
 
 def build_alone(_: Path) -> AbstractContextManager[None]:
@@ -42,29 +65,11 @@ class SharedStages:
         """
         unit = f"{folder.parent.name}/{folder.name}"
         with self._leases.hold(unit) as lease:
-            if self._hands_on and not folder.exists():
-                self._fetch(unit, folder)
+            if self._hands_on:
+                fetch_stage(self._leases.engine, folder)
             yield
             if self._hands_on:
                 self._publish(lease, folder)
-
-    def _fetch(self, unit: str, folder: Path) -> None:
-        query = select(stage_files.c.path, stage_files.c.content).where(stage_files.c.unit == unit)
-
-        def read() -> list[tuple[str, bytes]]:
-            with self._leases.engine.connect() as connection:
-                return [(path, content) for path, content in connection.execute(query)]
-
-        files = patiently(read)
-        if not files:
-            return
-        staged = folder.with_name(f".{folder.name}.fetched")
-        shutil.rmtree(staged, ignore_errors=True)
-        for path, content in files:
-            target = staged / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-        staged.rename(folder)
 
     def _publish(self, lease: Lease, folder: Path) -> None:
         paths = sorted(path for path in folder.rglob("*") if path.is_file())

@@ -26,6 +26,7 @@ from service.serving.errors import (
 )
 from service.serving.pipelines import ServedPipelines
 from service.serving.servable import read_servable
+from service.stage_sharing import fetch_stage
 
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ def get_served(request: Request) -> ServedPipelines:
         if not hasattr(state, "served"):
             context: ServiceContext = state.context
             read = partial(read_servable, context.engine, context.directory)
-            state.served = ServedPipelines(context.directory, read)
+            state.served = ServedPipelines(context.directory, read, fetch_stage=partial(fetch_stage, context.engine))
     served: ServedPipelines = state.served
     return served
 

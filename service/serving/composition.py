@@ -13,6 +13,7 @@ from lm.completion import Messages
 from lm.embedding import Embedder
 from lm.errors import TuningForkError
 from lm.language_model import LanguageModel
+from rag.embedder import load_embedder
 from rag.index import MARKER, Index, build_index, copy_index, open_index
 from service.composition import LocalComposition
 from service.data_directory import DataDirectory
@@ -33,6 +34,7 @@ class ServedComposition(LocalComposition):
     Args:
         model: Shared with other comparisons, as is `embedder`; each is asked for when an arm first needs it.
         private: A folder of this process for the copies; it need not exist.
+        fetch_stage: Writes a stage that another machine built, if it is known and not on this disk.
     """
 
     def __init__(
@@ -43,11 +45,13 @@ class ServedComposition(LocalComposition):
         model: Callable[[], LanguageModel],
         embedder: Callable[[], Embedder],
         private: Path,
+        fetch_stage: Callable[[Path], None],
     ) -> None:
         super().__init__(settings, directory, silent)
         self._take_model = model
         self._take_embedder = embedder
         self._private = private
+        self._fetch_stage = fetch_stage
 
     @cached_property
     def model(self) -> LanguageModel:
@@ -68,6 +72,7 @@ class ServedComposition(LocalComposition):
                 adapted.close()
 
     def _open_index(self, dataset: Dataset, directory: Path) -> tuple[Index, BuildUsage]:
+        self._fetch_stage(directory)
         if not (directory / MARKER).is_file():
             raise _gone("index")
         copied = self._private / directory.name
@@ -90,12 +95,18 @@ class ServedComposition(LocalComposition):
         messages_of: Callable[[Example], Messages] | None,
         texts: Sequence[str],
     ) -> AdapterRecord:
+        self._fetch_stage(directory)
         if not (directory / RECORD).is_file():
             raise _gone("adapter")
         try:
             return load_adapter_record(directory)
         except TuningForkError as error:
             raise NotServableError(f"{error}; comparing again trains it anew") from error
+
+
+def registered_embedder(settings: ComparisonSettings) -> Embedder:
+    """The embedder that settings name."""
+    return load_embedder(settings.embedder)
 
 
 def _gone(what: str) -> NotServableError:

@@ -88,6 +88,6 @@ def _registered_model(settings: ComparisonSettings) -> LanguageModel:
 
 
 def _registered_embedder(settings: ComparisonSettings) -> Embedder:
-    from rag.embedder import load_embedder
+    from service.serving.composition import registered_embedder
 
-    return load_embedder(settings.embedder)
+    return registered_embedder(settings)

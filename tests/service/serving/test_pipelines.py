@@ -3,13 +3,17 @@ import contextlib
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
 from advisor.cost import estimate_answer_cost
 from lm.completion import FinishReason
+from service.data_directory import DataDirectory
+from service.database import open_database, writing
 from service.serving.asked import Decoding, ServedAnswer
 from service.serving.errors import (
     AnswerTimeoutError,
@@ -18,6 +22,8 @@ from service.serving.errors import (
     NotServableError,
     TooBusyError,
 )
+from service.stage_sharing import fetch_stage
+from service.tables import metadata, stage_files
 
 Ask = Callable[..., Any]
 QUESTION = "Which colour has number 7?"
@@ -127,6 +133,21 @@ def test_an_index_that_is_gone_is_told_with_the_remedy_and_other_arms_go_on(desk
         shutil.rmtree(indexes, ignore_errors=True)
         away.rename(indexes)
     assert ask(served.answer("one", "rag", [QUESTION]))
+
+
+def test_an_index_built_on_another_machine_is_written_out_of_the_database(desk: Any, ask: Ask, tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'test.db'}")
+    metadata.create_all(engine)
+    (index,) = (path for path in (desk.directory.root / "stages" / "indexes").iterdir() if path.is_dir())
+    with writing(engine) as connection:
+        for path in index.rglob("*"):
+            if path.is_file():
+                row = {"unit": f"indexes/{index.name}", "path": path.relative_to(index).as_posix()}
+                connection.execute(insert(stage_files).values(**row, content=path.read_bytes()))
+    desk.directory = DataDirectory(tmp_path / "elsewhere")
+    served = desk.serve(fetch_stage=partial(fetch_stage, engine))
+    assert len(ask(served.answer("one", "rag", [QUESTION]))[0].answer.retrieved) == 3
+    engine.dispose()
 
 
 def test_unknown_comparisons_and_arms_are_refused_and_nothing_stays_open(desk: Any, ask: Ask) -> None:
