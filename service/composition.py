@@ -261,7 +261,7 @@ class LocalComposition:
             embedding_tokens=retrieving.embedding_tokens,
         )
         pipeline = self._pipeline("raft", tuned, builder, dataset, training + build)
-        label = f"{self._tuning} with retrieved passages before them, with {self._passages}"
+        label = f"{self._tuning}, with {self._passages}, in training too"
         return Arm(
             pipeline,
             ArmRole.CANDIDATE,

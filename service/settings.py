@@ -13,7 +13,7 @@ from lm.errors import ConfigError
 
 CANDIDATES = ("base", "few-shot", "rag", "fine-tuned", "hybrid", "raft")
 DEFAULT_PIPELINES = CANDIDATES[:-1]
-"""All but raft, which trains a second adapter: about as long again as all the others take (docs/fine-tuning.md)."""
+"""All but raft, whose adapter of its own takes half as long again to train (docs/fine-tuning.md)."""
 REFERENCES = ("majority", "oracle-context")
 TUNED = frozenset({"fine-tuned", "hybrid", "raft"})
 RETRIEVING = frozenset({"rag", "hybrid", "raft"})
