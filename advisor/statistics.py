@@ -213,7 +213,9 @@ def _critical_value(tail: float, resampled: Floats, n_clusters: int, by_seed: Fl
     of_seeds = seed_variance(by_seed)
     if by_seed is None or of_seeds == 0:
         return of_clusters
-    share = min(1.0, of_seeds / float(resampled.var()))
+    whole = float(resampled.var())
+    # Differences of money in huge units are rounded to nothing at all.
+    share = min(1.0, of_seeds / whole) if whole > 0 else 1.0
     return (1 - share) * of_clusters + share * float(stdtrit(len(by_seed) - 1, 1 - tail))
 
 

@@ -14,7 +14,13 @@ from advisor.evidence import gather_evidence
 from advisor.recommendation import DecisionRule, recommend
 from advisor.score import Score
 from advisor.scorecard import paired_differences, seed_values, summarise_metric
-from advisor.statistics import draw_seeds, mean_interval, paired_bootstrap, questions_needed
+from advisor.statistics import (
+    draw_seeds,
+    expanded_percentile_interval,
+    mean_interval,
+    paired_bootstrap,
+    questions_needed,
+)
 from benchmarks.simulations import Interval, Rng, holds, names, replayed, seed_coverage
 from lm.completion import FinishReason, Usage
 
@@ -135,6 +141,11 @@ def test_more_questions_do_not_help_where_the_seeds_are_the_doubt() -> None:
     some = questions_needed(0.1, 0.05, 100, seed_error=0.02)
     assert some is not None and some > 0
     assert questions_needed(0.1, 0.05, 100, seed_error=0.04) is None
+
+
+def test_resamples_that_are_all_alike_have_an_interval_of_one_point() -> None:
+    interval = expanded_percentile_interval(0.0, np.zeros(100), 60, by_seed=np.array([0.0, 1e-13, 2e-13]))
+    assert (interval.low, interval.high) == (0.0, 0.0)
 
 
 def test_arms_with_other_numbers_of_seeds_are_refused() -> None:
