@@ -18,6 +18,7 @@ from service.cli_ask import ask
 from service.cli_catalogue import catalogue
 from service.cli_ci import ci
 from service.cli_compare import compare
+from service.cli_export import export
 from service.cli_freshness import freshness
 from service.cli_options import ComparisonArgument, DatasetArgument, Home, TaskOption
 from service.cli_recheck import recheck
@@ -183,6 +184,7 @@ app.command()(advise)
 app.command()(catalogue)
 app.command()(recheck)
 app.command()(ci)
+app.command()(export)
 
 
 def main(arguments: list[str] | None = None) -> None:
