@@ -34,6 +34,7 @@ from service.api.schemas import (
     KeyList,
     KeyView,
     ProblemDetails,
+    QuestionGrid,
     QuestionnaireView,
     ResultPage,
     ValidationReport,
@@ -286,6 +287,23 @@ class ServiceClient:
         """Answers a page at a time; those that are there while the comparison runs."""
         params = _given(arm=arm, failure=failure, example_id=example_id, contains=contains, limit=limit, offset=offset)
         return self._model(ResultPage, "GET", f"/v1/comparisons/{_part(comparison_id)}/results", params=params)
+
+    def list_questions(
+        self,
+        comparison_id: str,
+        *,
+        arm: str | None = None,
+        failure: str | None = None,
+        part: str | None = None,
+        contains: str | None = None,
+        differing: bool = False,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> QuestionGrid:
+        """Test questions of a finished comparison with what each arm said; `part` is a slice."""
+        params = _given(arm=arm, failure=failure, slice=part, contains=contains, limit=limit, offset=offset)
+        params |= {"differing": True} if differing else {}
+        return self._model(QuestionGrid, "GET", f"/v1/comparisons/{_part(comparison_id)}/questions", params=params)
 
     # ---- gate, baselines, votes
 

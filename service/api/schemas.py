@@ -407,6 +407,29 @@ class ResultPage(BaseModel):
     failures: dict[str, int] = Field(description="Answers by kind of failure, over the arms asked for.")
 
 
+class GridRowView(BaseModel):
+    """One test question with what each arm said."""
+
+    example_id: str
+    question: str
+    slice: Slice
+    references: list[str]
+    answers: dict[str, str] = Field(description="Shortened, by arm.")
+    scores: dict[str, float | None] = Field(description="Of the deciding metric, by arm; nothing is unscored.")
+    failures: dict[str, str] = Field(description="Kind of failure of each wrong answer, by arm.")
+
+
+class QuestionGrid(BaseModel):
+    """Some of the test questions."""
+
+    items: list[GridRowView]
+    total: int
+    arms: list[str]
+    metric: str
+    slices: list[Slice]
+    failures: dict[str, int] = Field(description="Wrong answers by kind, over the arm asked for or all arms.")
+
+
 # ---- keys
 
 

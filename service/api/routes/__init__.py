@@ -14,6 +14,7 @@ from service.api.routes.gates import router as gates
 from service.api.routes.health import router as health
 from service.api.routes.keys import router as keys
 from service.api.routes.openai import router as openai
+from service.api.routes.questions import router as questions
 from service.api.routes.reports import router as reports
 from service.api.routes.votes import router as votes
 
@@ -23,6 +24,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     events,
     reports,
     decisions,
+    questions,
     gates,
     baselines,
     votes,

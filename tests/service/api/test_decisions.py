@@ -94,3 +94,30 @@ def test_a_comparison_that_still_waits_has_no_decision(client: TestClient, engin
 
 def test_an_unknown_comparison_is_not_found(client: TestClient) -> None:
     assert client.post("/v1/comparisons/none/decision", json={}).status_code == 404
+
+
+def test_questions_show_what_each_arm_said(client: TestClient, finished: tuple[str, Comparison]) -> None:
+    page = client.get(f"/v1/comparisons/{finished[0]}/questions", params={"limit": 5}).json()
+    assert page["arms"] == ["base", "few-shot", "majority"]
+    assert page["total"] == finished[1].arms[0].n_questions
+    assert len(page["items"]) == 5
+    assert page["items"][0]["answers"]["base"] == "c0"
+
+
+def test_questions_can_be_narrowed_down(client: TestClient, finished: tuple[str, Comparison]) -> None:
+    address = f"/v1/comparisons/{finished[0]}/questions"
+    differing = client.get(address, params={"differing": True, "limit": 1000}).json()
+    assert differing["total"] == len(differing["items"]) > 0
+    assert all(len(set(row["scores"].values())) > 1 for row in differing["items"])
+    kind = next(iter(differing["failures"]))
+    failed = client.get(address, params={"failure": kind, "arm": "base", "limit": 1000}).json()
+    assert failed["items"]
+    assert all(row["failures"]["base"] == kind for row in failed["items"])
+    found = client.get(address, params={"contains": "NUMBER 7?"}).json()
+    assert [row["example_id"] for row in found["items"]] == ["t7"]
+    unseen = client.get(address, params={"slice": "unseen-fact", "limit": 1000}).json()
+    assert {row["slice"] for row in unseen["items"]} == {"unseen-fact"}
+
+
+def test_questions_of_a_comparison_that_still_waits_are_not_there(client: TestClient, engine: Engine) -> None:
+    assert client.get(f"/v1/comparisons/{stored(engine, 'tiny-3')}/questions").status_code == 409
