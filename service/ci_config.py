@@ -12,8 +12,6 @@ from advisor.report.plain_data import from_plain
 from lm.errors import ConfigError
 from service.settings import ComparisonSettings, bundled_datasets
 
-CONFIG_FILE = "tuning-fork.toml"
-
 _PATHS = ("prices", "prior")
 _NOT_HERE = {
     "dataset": "write it at the top of the file",

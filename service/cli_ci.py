@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from advisor.gate_check import GateVerdict
 from lm.errors import ConfigError, TuningForkError
-from service.ci_config import CONFIG_FILE, CiConfig, read_ci_config
 from service.cli_options import Home
 from service.data_directory import RECORDS_FILE, REPORT_FILE, DataDirectory
 from service.terminal import plain_console, printable
@@ -17,8 +15,9 @@ from service.terminal import plain_console, printable
 if TYPE_CHECKING:
     from advisor.gate import GateOutcome
     from advisor.gate_baseline import StoredComparison
+    from service.ci_config import CiConfig
 
-EXIT_CODES = {GateVerdict.PASS: 0, GateVerdict.FAIL: 1, GateVerdict.CANNOT_COMPARE: 2}
+EXIT_CODES = {"pass": 0, "fail": 1, "cannot compare": 2}
 GATE_FILE = "gate.json"
 SCHEMA_VERSION = 1
 
@@ -28,7 +27,7 @@ _OUT = plain_console()
 def ci(
     config: Annotated[
         Path, typer.Argument(metavar="[CONFIG]", help="File of settings; docs/ci.md describes it.", show_default=True)
-    ] = Path(CONFIG_FILE),
+    ] = Path("tuning-fork.toml"),
     out: Annotated[Path, typer.Option(help="Folder for report.md, junit.xml, gate.json and the report.")] = Path(
         "tuning-fork-report"
     ),
@@ -51,6 +50,7 @@ def ci(
     from advisor.report.json_report import read_comparison
     from advisor.report.plain_data import to_json, to_plain
     from advisor.report.records import read_records
+    from service.ci_config import read_ci_config
     from service.data_directory import write_whole
 
     _make_folder(out)
@@ -77,10 +77,10 @@ def ci(
     for note in outcome.notes:
         _OUT.print(printable(f"  {note}"), soft_wrap=True)
     _OUT.print(f"Written: {out / 'report.md'}", soft_wrap=True)
-    raise typer.Exit(EXIT_CODES[outcome.verdict])
+    raise typer.Exit(EXIT_CODES[outcome.verdict.value])
 
 
-def _here(config: CiConfig, directory: DataDirectory) -> "tuple[GateOutcome, Mapping[str, bytes]]":
+def _here(config: "CiConfig", directory: DataDirectory) -> "tuple[GateOutcome, Mapping[str, bytes]]":
     from advisor.gate import evaluate_gate
     from advisor.report.formats import REPORT_FILES
     from service.composition import LocalComposition, model_identity
@@ -99,7 +99,7 @@ def _here(config: CiConfig, directory: DataDirectory) -> "tuple[GateOutcome, Map
     return evaluate_gate(config.rules, now, before), {name: (folder / name).read_bytes() for name in names}
 
 
-def _on_server(config: CiConfig, api: str) -> "tuple[GateOutcome, Mapping[str, bytes]]":
+def _on_server(config: "CiConfig", api: str) -> "tuple[GateOutcome, Mapping[str, bytes]]":
     from service.ci_server import KEY_VARIABLE, run_on_server
     from service.client import ServiceClient
     from service.terminal import show
@@ -148,7 +148,7 @@ def _write_failure(out: Path, message: str) -> None:
     from advisor.report.plain_data import to_json
     from service.data_directory import write_whole
 
-    outcome = {"schema_version": SCHEMA_VERSION, "verdict": GateVerdict.CANNOT_COMPARE.value, "headline": message}
+    outcome = {"schema_version": SCHEMA_VERSION, "verdict": "cannot compare", "headline": message}
     write_whole(out / "report.md", failed_gate_markdown(message))
     write_whole(out / "junit.xml", failed_gate_junit(message))
     write_whole(
