@@ -97,13 +97,12 @@ class Evidence:
         shape = (self.scores.shape[1], 3 * len(self.arms))
         by_seed, drawn = observed.reshape(shape), resampled.reshape(-1, *shape)
         chosen = [self.arms.index(arm) for arm in arms]
+        floor, ceiling = (_worth(values, _columns(by_seed, chosen, len(self.arms)), top=top) for top in (False, True))
+        spread = _furthest_apart(floor, ceiling)
         ends: list[Floats] = []
-        for top in (False, True):
-            draws = draw_seeds(
-                _worth(values, _columns(by_seed, chosen, len(self.arms)), top=top),
-                _worth(values, _columns(drawn, chosen, len(self.arms)), top=top),
-                seed=self.seed,
-            )
+        for top, means in ((False, floor), (True, ceiling)):
+            resampled_means = _worth(values, _columns(drawn, chosen, len(self.arms)), top=top)
+            draws = draw_seeds(means, resampled_means, spread=spread, seed=self.seed)
             ends += [draws.observed, draws.resampled, draws.by_seed]
         return Quality(tuple(arms), self.bootstrap.n_clusters, *ends)
 
@@ -142,6 +141,19 @@ def _columns(means: Floats, chosen: Sequence[int], n_arms: int) -> tuple[Floats,
     """Score, loss by abstaining and unscored share of the chosen arms, each of shape (..., n_chosen)."""
     index = np.array(chosen, dtype=np.intp)
     return means[..., index], means[..., index + n_arms], means[..., index + 2 * n_arms]
+
+
+def _furthest_apart(floor: Floats, ceiling: Floats) -> Floats:
+    """Means of the training seeds, shape (n_seeds, n_arms), as far apart as the unscored answers allow.
+
+    Otherwise a seed that fails where it was lucky would bring the seeds together, and the arm ahead.
+    """
+    if np.array_equal(floor, ceiling):
+        return floor
+    rank = (floor + ceiling).argsort(axis=0, kind="stable").argsort(axis=0, kind="stable")
+    splits = np.stack([np.where(rank >= n_low, ceiling, floor) for n_low in range(len(floor) + 1)])
+    widest = splits.var(axis=1).argmax(axis=0)
+    return np.asarray(splits[widest, :, np.arange(floor.shape[1])].T)
 
 
 def _worth(values: AnswerValues | None, means: tuple[Floats, Floats, Floats], *, top: bool) -> Floats:

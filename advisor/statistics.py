@@ -165,7 +165,7 @@ class SeedDraws:
     by_seed: Floats
 
 
-def draw_seeds(by_seed: Floats, resampled: Floats, *, seed: int = 0) -> SeedDraws:
+def draw_seeds(by_seed: Floats, resampled: Floats, *, spread: Floats | None = None, seed: int = 0) -> SeedDraws:
     """Resamples of clusters, with the training seeds drawn as well.
 
     A handful of seeds cannot be drawn again with any use (three give ten mixtures, and a third too little variance), so
@@ -176,6 +176,7 @@ def draw_seeds(by_seed: Floats, resampled: Floats, *, seed: int = 0) -> SeedDraw
     Args:
         by_seed: Means of each seed on all clusters, shape (n_seeds, ...).
         resampled: Their bootstrap distribution over clusters, shape (n_resamples, n_seeds, ...).
+        spread: Means that tell how far the seeds lie apart, where these are not `by_seed`; same shape.
     Source:
         Searle, Casella & McCulloch 1992, "Variance Components", chapter 4, for the variance of the upper level.
     """
@@ -185,10 +186,11 @@ def draw_seeds(by_seed: Floats, resampled: Floats, *, seed: int = 0) -> SeedDraw
     mean = by_seed.mean(axis=0)
     drawn_mean = resampled.mean(axis=1)
     noise = (resampled - drawn_mean[:, None]).var(axis=0).sum(axis=0) / (n_seeds - 1)
-    seen = by_seed.var(axis=0, ddof=1)
+    apart = by_seed if spread is None else spread
+    seen = apart.var(axis=0, ddof=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         kept = np.where(seen > noise, np.sqrt(1 - noise / seen), 0.0)
-    deviations = kept * (by_seed - mean)
+    deviations = kept * (apart - apart.mean(axis=0))
     shift = np.tensordot(_seed_draws(n_seeds, len(resampled), seed), deviations, axes=1)
     return SeedDraws(mean, drawn_mean + shift / sqrt(n_seeds * (n_seeds - 1)), mean + deviations)
 

@@ -9,6 +9,7 @@ import pytest
 from advisor.answer import Answer
 from advisor.comparison import QuestionRecord, SeedAnswer, Verdict
 from advisor.dataset import Slice
+from advisor.decision import Stakes, decide
 from advisor.errors import EvaluationError
 from advisor.evidence import gather_evidence
 from advisor.recommendation import DecisionRule, recommend
@@ -134,6 +135,22 @@ def test_failing_in_one_seed_counts_against_the_arm() -> None:
     assert less == pytest.approx(whole - 20 / 240 / 3)
     (difference,) = paired_differences(worse, "exact_match", weights=WEIGHTS)
     assert (difference.n_unscored, difference.test) == (20, "hierarchical bootstrap")
+
+
+def test_a_seed_that_fails_where_it_was_lucky_makes_no_winner() -> None:
+    rng = np.random.default_rng(8)
+    base = (rng.random((1, 240)) < 0.5).astype(float)
+    tuned = scores(rng, 0.62, 0.62, 0.76)
+    failed = tuned.copy()
+    failed[2, np.flatnonzero(tuned[2] > tuned[0])] = np.nan
+    assert np.isnan(failed).mean() < 0.05
+
+    def lower_bound(rows: np.ndarray) -> float:
+        evidence = gather_evidence({"base": records("base", base), "tuned": records("tuned", rows)}, "exact_match")
+        stakes = Stakes(WEIGHTS, 0.02, {"base": 1.0, "tuned": 1.0})
+        return decide(evidence, stakes, ["base", "tuned"]).leads["base"].low
+
+    assert lower_bound(failed) < lower_bound(tuned)
 
 
 def test_more_questions_do_not_help_where_the_seeds_are_the_doubt() -> None:
