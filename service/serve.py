@@ -60,6 +60,8 @@ def serve(
             port = listener.getsockname()[1]
             host = f"[{settings.host}]" if ":" in settings.host else settings.host
             api_url = f"http://{host}:{port}"
+            # From here on callers may connect; they are answered in a moment.
+            listener.listen()
             tell(f"Tuning Fork answers at {api_url} and works in {directory.root}. Ctrl-C stops it.")
             with _page(api_url, page_port, directory, tell):
                 _answer_requests(app, listener)

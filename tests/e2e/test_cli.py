@@ -18,11 +18,9 @@ import pytest
 pytestmark = pytest.mark.slow
 
 TUNINGFORK = Path(sys.executable).with_name("tuningfork")
-BUNDLED = Path(__file__).resolve().parents[2] / "datasets" / "appliance-support"
 ARMS = ("base", "few-shot", "rag", "fine-tuned", "hybrid")
 N_ARMS = len(ARMS) + 2
-N_DOCUMENTS = 12
-N_QUESTIONS = {"train": 12, "validation": 4, "test": 24}
+N_TEST = 24
 DEADLINE_S = 300
 
 
@@ -96,29 +94,9 @@ class Workplace:
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "kettles"
-    folder.mkdir()
-    documents = (BUNDLED / "documents.jsonl").read_text(encoding="utf-8").splitlines()[:N_DOCUMENTS]
-    kept = {json.loads(line)["id"] for line in documents}
-    questions = []
-    left = dict(N_QUESTIONS)
-    for line in (BUNDLED / "questions.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        if set(row.get("document_ids", ())) <= kept and left[row["split"]]:
-            left[row["split"]] -= 1
-            questions.append(line)
-    assert not any(left.values())
-    (folder / "documents.jsonl").write_text("\n".join(documents) + "\n", encoding="utf-8")
-    (folder / "questions.jsonl").write_text("\n".join(questions) + "\n", encoding="utf-8")
-    (folder / "dataset.toml").write_text((BUNDLED / "dataset.toml").read_text(encoding="utf-8"), encoding="utf-8")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def finished(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workplace, str]:
+def finished(kettles: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workplace, str]:
     """A whole comparison and what it printed."""
-    workplace = Workplace(dataset, tmp_path_factory.mktemp("home"))
+    workplace = Workplace(kettles, tmp_path_factory.mktemp("home"))
     return workplace, workplace.run(*workplace.compare)
 
 
@@ -131,7 +109,7 @@ def test_all_arms_are_measured_and_the_tables_fit(finished: tuple[Workplace, str
     workplace, out = finished
     report = workplace.report()
     assert [arm["kind"] for arm in report["arms"]] == [*ARMS, "majority", "oracle-context"]
-    assert {arm["n_questions"] for arm in report["arms"]} == {N_QUESTIONS["test"]}
+    assert {arm["n_questions"] for arm in report["arms"]} == {N_TEST}
     tables = verdict(out).split("Report: ")[0]
     assert max(map(len, tables.splitlines())) <= 80
     assert all(f"  {arm} " in tables for arm in ARMS)

@@ -1,0 +1,162 @@
+"""The whole service with real processes, the real embedded model and a small data set; on SQLite and on Postgres."""
+
+import json
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from service.api.schemas import ComparisonDetail, DatasetDetail
+from tests.e2e.server import RunningServer, running_server, start_process
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+ARMS = ("base", "few-shot", "rag", "fine-tuned", "hybrid")
+N_TEST = 24
+
+
+@dataclass(frozen=True)
+class FinishedService:
+    """A running service with a finished comparison in it."""
+
+    server: RunningServer
+    dataset: DatasetDetail
+    comparison: ComparisonDetail
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def finished(
+    request: pytest.FixtureRequest, kettles: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FinishedService]:
+    """The same on either database."""
+    environment = {}
+    if request.param == "postgres":
+        environment["TUNING_FORK_DATABASE_URL"] = request.getfixturevalue("postgres").create_database("e2e_service")
+    home = tmp_path_factory.mktemp(f"service-{request.param}") / "home"
+    with running_server(home, environment=environment) as server, server.client() as client:
+        dataset = client.upload_folder(kettles)
+        made = client.create_comparison({"dataset": dataset.version, "max_epochs": 2})
+        comparison = client.wait_for_comparison(made.id, timeout_s=800)
+        assert comparison.state == "succeeded", comparison.error
+        yield FinishedService(server, dataset, comparison)
+
+
+def test_an_uploaded_data_set_is_compared_and_reported(finished: FinishedService) -> None:
+    with finished.server.client() as client:
+        report = json.loads(client.get_report(finished.comparison.id))
+        assert [arm["kind"] for arm in report["arms"]] == [*ARMS, "majority", "oracle-context"]
+        assert {arm["n_questions"] for arm in report["arms"]} == {N_TEST}
+        starts = {"report.md": b"#", "report.html": b"<!doctype html>", "report.xml": b"<?xml"}
+        for name, start in starts.items():
+            assert client.get_report(finished.comparison.id, name).lower().startswith(start), name
+
+
+def test_its_events_tell_the_whole_story_without_a_gap(finished: FinishedService) -> None:
+    with finished.server.client() as client:
+        events = list(client.stream_events(finished.comparison.id))
+    assert [event.id for event in events] == list(range(1, len(events) + 1))
+    states = [event.data["state"] for event in events if event.type == "state"]
+    assert states == ["queued", "running", "succeeded"]
+    blocks = {event.data["arm"]: event.data["done"] for event in events if event.type == "block"}
+    assert blocks == dict.fromkeys((*ARMS, "majority", "oracle-context"), N_TEST)
+    losses = [event.data for event in events if event.type == "training"]
+    assert [row["epoch"] for row in losses if row.get("validation_loss") is not None] == [1, 2]
+
+
+def test_the_same_comparison_again_asks_nothing(finished: FinishedService) -> None:
+    with finished.server.client() as client:
+        again = client.create_comparison({"dataset": finished.dataset.version, "max_epochs": 2})
+        done = client.wait_for_comparison(again.id, timeout_s=300)
+        assert done.state == "succeeded"
+        assert again.id != finished.comparison.id
+        assert client.get_report(again.id) == client.get_report(finished.comparison.id)
+
+
+def test_a_second_service_on_the_same_directory_is_refused_by_name(finished: FinishedService) -> None:
+    with start_process(finished.server.home, "serve", "--port", "0") as second:
+        assert second.wait(timeout=60) == 2
+    told = (finished.server.home.parent / "home.stderr").read_text()
+    assert f"another tuningfork process (process {finished.server.process.pid}) works in" in told
+
+
+def test_a_comparison_killed_with_its_service_goes_on_and_ends_like_one_that_was_not(
+    kettles: Path, tmp_path: Path
+) -> None:
+    request = {"max_epochs": 1, "pipelines": ["base", "rag", "fine-tuned"]}
+    home = tmp_path / "home"
+    with running_server(home) as server, server.client() as client:
+        version = client.upload_folder(kettles).version
+        made = client.create_comparison({"dataset": version, **request})
+        wait_for_blocks(home, 1)
+        server.kill()
+    before = blocks(home)
+    with running_server(home) as server, server.client() as client:
+        done = client.wait_for_comparison(made.id, timeout_s=600)
+        assert done.state == "succeeded", done.error
+        assert {key: row for key, row in blocks(home).items() if key in before} == before
+        assert len(blocks(home)) == 5
+        assert server.stop() == 0
+
+
+def test_a_cancelled_comparison_stops_keeps_what_it_has_and_can_be_resumed(kettles: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with running_server(home) as server, server.client() as client:
+        version = client.upload_folder(kettles).version
+        made = client.create_comparison({"dataset": version, "pipelines": ["base", "few-shot"]})
+        wait_for_blocks(home, 1)
+        client.cancel_comparison(made.id)
+        assert client.wait_for_comparison(made.id, timeout_s=120).state == "cancelled"
+        kept = blocks(home)
+        assert kept
+        client.resume_comparison(made.id)
+        assert client.wait_for_comparison(made.id, timeout_s=300).state == "succeeded"
+        assert {key: row for key, row in blocks(home).items() if key in kept} == kept
+
+
+def test_what_the_user_must_mend_is_said_in_the_comparison(tmp_path: Path) -> None:
+    with running_server(tmp_path / "home") as server, server.client() as client:
+        made = client.create_comparison({"dataset": "claims-to-json", "model": "hf:no/such-model", "limit": 2})
+        done = client.wait_for_comparison(made.id, timeout_s=120)
+    assert done.state == "failed"
+    assert done.error is not None
+    assert "no/such-model" in done.error
+    assert "Traceback" not in done.error
+
+
+def test_serving_others_without_a_key_is_refused(tmp_path: Path) -> None:
+    with start_process(tmp_path / "home", "serve", "--host", "0.0.0.0", "--port", "0") as process:
+        assert process.wait(timeout=60) == 2
+    assert "tuningfork keys create" in (tmp_path / "home.stderr").read_text()
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with start_process(tmp_path / "home", "serve", "--port", port) as process:
+            assert process.wait(timeout=60) == 2
+    assert f"port {port}" in (tmp_path / "home.stderr").read_text()
+
+
+def test_a_worker_without_a_shared_database_is_told_what_it_needs(tmp_path: Path) -> None:
+    with start_process(tmp_path / "home", "worker") as process:
+        assert process.wait(timeout=60) == 2
+    assert "TUNING_FORK_DATABASE_URL" in (tmp_path / "home.stderr").read_text()
+
+
+def blocks(home: Path) -> dict[tuple[str, str], tuple[str, float]]:
+    """Committed blocks of answers."""
+    with closing(sqlite3.connect(home / "tuning_fork.db", timeout=30)) as connection:
+        rows = connection.execute("SELECT stage, block, answers, created_at FROM answer_blocks").fetchall()
+    return {(stage, block): (answers, created_at) for stage, block, answers, created_at in rows}
+
+
+def wait_for_blocks(home: Path, n: int) -> None:
+    deadline = time.monotonic() + 300
+    while len(blocks(home)) < n:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
