@@ -12,6 +12,7 @@ from advisor.comparison import AuditFinding, Severity, Verdict
 from advisor.errors import EvaluationError
 from advisor.race import Race, RaceResult, run_race
 from advisor.race_plan import RacePlan, plan_race
+from advisor.race_recommendation import raced_arm
 from advisor.recommendation import DecisionRule
 
 Scores = Mapping[str, Sequence[float | None]]
@@ -313,3 +314,34 @@ def test_every_two_remaining_arms_have_their_confidence_sequence() -> None:
     result = race(drawn(np.random.default_rng(8), base=0.6, rag=0.62, tuned=0.61))
     pairs = {(d.first, d.second) for d in result.differences}
     assert pairs == {pair for pair in permutations(("base", "rag", "tuned"), 2) if pair[0] < pair[1]}
+
+
+def outcome_of(scores: Scores) -> Race:
+    one = Race(list(scores), plan(len(next(iter(scores.values())))), RULE)
+    while (block := one.next_block()) is not None:
+        one.add({arm: [scores[arm][i] for i in block.questions] for arm in one.arms})
+    return one
+
+
+def test_an_arm_that_left_behind_one_that_may_not_be_shipped_leaves_no_verdict() -> None:
+    one = outcome_of(drawn(np.random.default_rng(12), base=0.1, rag=0.9, tuned=0.5))
+    usd = {"base": 1.0, "rag": 2.0, "tuned": 3.0}
+    assert one.result(usd).recommendation.arm == "rag"
+    result = one.result(usd, out={"rag": "rag is out: it is too slow."}).recommendation
+    assert (result.verdict, result.arm) == (Verdict.INSUFFICIENT_DATA, None)
+    assert "left the race behind rag, which may not be shipped. Race again without rag." in result.headline
+    assert "rag is out: it is too slow." in result.reasons
+    # Arms that are out themselves need nobody to have beaten them.
+    both = one.result(usd, out={arm: f"{arm} is out: it is too slow." for arm in ("base", "tuned")}).recommendation
+    assert (both.verdict, both.arm) == (Verdict.WINNER, "rag")
+    assert one.result(usd, out=dict.fromkeys(usd, "out")).recommendation.arm is None
+
+
+def test_of_arms_that_are_alike_the_cheapest_that_may_be_shipped_is_named() -> None:
+    alike = drawn(np.random.default_rng(13), n=1_500, base=0.95)["base"]
+    one = outcome_of({"base": alike, "rag": alike, "tuned": alike})
+    usd = {"base": 1.0, "rag": 2.0, "tuned": 3.0}
+    assert one.result(usd).recommendation.arm == "base"
+    assert one.result(usd, out={"base": "base is out: it cites nothing."}).recommendation.arm == "rag"
+    for costs, out in ((usd, {}), (usd, {"base": ""}), ({"base": 9.0, "rag": 2.0, "tuned": 3.0}, {})):
+        assert raced_arm(one.outcome(), costs, out) == one.result(costs, out=out).recommendation.arm
