@@ -15,6 +15,7 @@ from service.api.errors import problem_response
 from service.api.metrics import Metrics
 
 LOGGER = logging.getLogger("tuning_fork.api")
+_SECRET = re.compile(r"tf_[A-Za-z0-9_-]{20,}")
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -32,7 +33,8 @@ class JsonFormatter(logging.Formatter):
         row |= getattr(record, "fields", {})
         if record.exc_info:
             row["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(row, ensure_ascii=True, default=str)
+        # Callers put secrets where they do not belong, too.
+        return _SECRET.sub("tf_...", json.dumps(row, ensure_ascii=True, default=str))
 
 
 def log_as_json(level: int = logging.INFO) -> None:

@@ -382,7 +382,10 @@ class ScoreView(BaseModel):
 
 
 class ResultItem(BaseModel):
-    """One arm's answer to one test question."""
+    """One arm's answer to one test question, as in results.jsonl."""
+
+    # Records may come to hold more than pages need to know.
+    model_config = ConfigDict(extra="allow")
 
     arm: str
     example_id: str
