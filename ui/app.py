@@ -1,5 +1,7 @@
 """Entry of the page: `streamlit run ui/app.py`, which `tuningfork serve` and `tuningfork ui` do."""
 
+import logging
+
 import streamlit as st
 
 from ui.connection import key_field
@@ -26,4 +28,13 @@ _PAGES = {
 }
 
 key_field()
-st.navigation(_PAGES).run()
+page = st.navigation(_PAGES)
+try:
+    page.run()
+except Exception:
+    logging.getLogger("tuning_fork.page").exception("the page %s failed", page.title)
+    st.error(
+        "This page has a defect; what happened is in the page's log. Nothing of your comparisons is lost: reload, or "
+        "open another page.",
+        icon=":material/bug_report:",
+    )
