@@ -32,7 +32,7 @@ NEXT_STEPS: Mapping[Failure, str] = {
     Failure.GOLD_NOT_RETRIEVED: "raise top_k, cut chunks otherwise, or take another embedder",
     Failure.ABSTAINED: "take a stronger reader, or a prompt that abstains less readily",
     Failure.WRONG_PASSAGE: "put what tells siblings apart into titles and headings; lower top_k",
-    Failure.MISREAD: "take a stronger reader; tune it on retrieved passages",
+    Failure.MISREAD: "take a stronger reader, or tune it on retrieved passages (raft)",
     Failure.FABRICATED: "ask for answers in the passage's words; take a stronger reader",
     Failure.NOT_TRAINED: "retrieve such facts, or ask about them in training",
     Failure.NOT_LEARNED: "add wordings of these facts, or train longer",

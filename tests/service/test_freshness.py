@@ -105,13 +105,33 @@ def write_revision(folder: Path, numbers: range) -> Path:
     return folder
 
 
-@pytest.fixture
-def finished(workplace: Any) -> FinishedComparison:
+def compare_and_change(workplace: Any) -> FinishedComparison:
     """A comparison of arms with perfect memories, whose later editions change thirty facts, sixteen of them trained."""
     settings = replace(workplace.settings, pipelines=("base", "rag", "fine-tuned", "hybrid"), limit=60)
     run_comparison(settings, workplace.directory, Composition, "scripted")
     write_revision(workplace.folder / "v2", range(30))
     return read_finished(workplace.directory, "latest")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, workplace_class: Any) -> Any:
+    """A workplace that no test may change."""
+    return workplace_class(tmp_path_factory.mktemp("freshness"))
+
+
+@pytest.fixture(scope="module")
+def finished(place: Any) -> FinishedComparison:
+    return compare_and_change(place)
+
+
+@pytest.fixture(scope="module")
+def seen() -> list[Progress]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def found(place: Any, finished: FinishedComparison, seen: list[Progress]) -> Freshness:
+    return measure_freshness(finished, place.directory, Composition, on_progress=seen.append)
 
 
 def rates(freshness: Freshness, arm: str, refresh: Refresh, part: Part = Part.CHANGED) -> tuple[float, float, float]:
@@ -126,8 +146,7 @@ def rates(freshness: Freshness, arm: str, refresh: Refresh, part: Part = Part.CH
     )
 
 
-def test_each_arm_goes_stale_and_is_mended_by_what_it_is_made_of(workplace: Any, finished: FinishedComparison) -> None:
-    found = measure_freshness(finished, workplace.directory, Composition)
+def test_each_arm_goes_stale_and_is_mended_by_what_it_is_made_of(found: Freshness) -> None:
     assert rates(found, "base", Refresh.NOTHING) == (0, 0, 0)
     assert rates(found, "rag", Refresh.NOTHING) == (1, 0, 1)
     assert rates(found, "rag", Refresh.REINDEXED) == (1, 1, 0)
@@ -143,8 +162,7 @@ def test_each_arm_goes_stale_and_is_mended_by_what_it_is_made_of(workplace: Any,
     ]
 
 
-def test_refreshes_cost_what_they_took_and_no_more(workplace: Any, finished: FinishedComparison) -> None:
-    found = measure_freshness(finished, workplace.directory, Composition)
+def test_refreshes_cost_what_they_took_and_no_more(found: Freshness) -> None:
     took = {(s.arm, s.refresh): (s.index_s, s.training_s) for s in found.states}
     assert took["rag", Refresh.REINDEXED] == (7, 0)
     assert took["fine-tuned", Refresh.RETUNED] == (0, 100)
@@ -157,10 +175,7 @@ def test_refreshes_cost_what_they_took_and_no_more(workplace: Any, finished: Fin
     assert usd["rag", Refresh.NOTHING] == 0
 
 
-def test_all_changed_test_questions_are_asked_and_of_the_others_those_of_the_comparison(
-    workplace: Any, finished: FinishedComparison
-) -> None:
-    found = measure_freshness(finished, workplace.directory, Composition)
+def test_all_changed_test_questions_are_asked_and_of_the_others_those_of_the_comparison(found: Freshness) -> None:
     state = found.states[0]
     changed, unchanged = state.part(Part.CHANGED), state.part(Part.UNCHANGED)
     assert changed and unchanged
@@ -168,37 +183,35 @@ def test_all_changed_test_questions_are_asked_and_of_the_others_those_of_the_com
     assert 20 < unchanged.is_right.n < 60
 
 
-def test_unchanged_questions_stay_as_right_as_they_were(workplace: Any, finished: FinishedComparison) -> None:
-    found = measure_freshness(finished, workplace.directory, Composition)
+def test_unchanged_questions_stay_as_right_as_they_were(found: Freshness) -> None:
     for state in found.states:
         unchanged = state.part(Part.UNCHANGED)
         assert unchanged and unchanged.change
         assert (unchanged.change.estimate, unchanged.is_stale.interval.estimate) == (0, 0)  # type: ignore[union-attr]
 
 
-def test_the_result_lies_beside_the_reports_of_the_comparison(workplace: Any, finished: FinishedComparison) -> None:
-    found = measure_freshness(finished, workplace.directory, Composition)
-    folder = workplace.directory.comparison(finished.comparison.id)
+def test_the_result_lies_beside_the_reports_of_the_comparison(place: Any, found: Freshness) -> None:
+    folder = place.directory.comparison(found.comparison)
     assert from_plain(Freshness, json.loads((folder / "freshness.json").read_text())) == found
     assert "30 facts changed in 30 documents" in (folder / "freshness.md").read_text()
 
 
-def test_later_editions_may_lie_elsewhere(workplace: Any, finished: FinishedComparison, tmp_path: Path) -> None:
+def test_later_editions_may_lie_elsewhere(workplace: Any, tmp_path: Path) -> None:
+    finished = compare_and_change(workplace)
     elsewhere = write_revision(tmp_path / "elsewhere", range(6))
     found = measure_freshness(finished, workplace.directory, Composition, revision_folder=elsewhere)
     assert found.n_facts == 6
 
 
-def test_what_is_built_anew_is_told_apart(workplace: Any, finished: FinishedComparison) -> None:
-    seen: list[Progress] = []
-    measure_freshness(finished, workplace.directory, Composition, on_progress=seen.append)
+def test_what_is_built_anew_is_told_apart(found: Freshness, seen: list[Progress]) -> None:
     assert {p.arm for p in seen} == {
         *("base", "rag", "rag, re-indexed", "fine-tuned", "fine-tuned, re-tuned"),
         *("hybrid", "hybrid, re-indexed", "hybrid, re-tuned"),
     }
 
 
-def test_changed_data_are_refused(workplace: Any, finished: FinishedComparison) -> None:
+def test_changed_data_are_refused(workplace: Any) -> None:
+    finished = compare_and_change(workplace)
     path = workplace.folder / "questions.jsonl"
     path.write_text(path.read_text().replace("Which colour has", "Name the colour of"))
     with pytest.raises(ConfigError, match="the data set .* has changed since the comparison"):
@@ -219,7 +232,7 @@ def test_facts_that_no_test_question_asks_for_are_refused(workplace: Any, tmp_pa
         )
 
 
-def test_changed_arms_are_refused(workplace: Any, finished: FinishedComparison) -> None:
+def test_changed_arms_are_refused(place: Any, finished: FinishedComparison) -> None:
     class Other(Composition):
         def arm(self, kind: str, dataset: Dataset) -> Arm:
             arm = super().arm(kind, dataset)
@@ -232,15 +245,15 @@ def test_changed_arms_are_refused(workplace: Any, finished: FinishedComparison) 
         return made[-1]
 
     with pytest.raises(ConfigError, match="what base is built of has changed since the comparison"):
-        measure_freshness(finished, workplace.directory, compose)
+        measure_freshness(finished, place.directory, compose)
     assert made[0].n_closed == 1
 
 
 def test_a_data_set_without_later_editions_says_what_to_add(
-    workplace: Any, finished: FinishedComparison, tmp_path: Path
+    place: Any, finished: FinishedComparison, tmp_path: Path
 ) -> None:
     with pytest.raises(DatasetError, match="there is no such folder, so it is not known what changed"):
-        measure_freshness(finished, workplace.directory, Composition, revision_folder=tmp_path / "none")
+        measure_freshness(finished, place.directory, Composition, revision_folder=tmp_path / "none")
 
 
 @pytest.mark.slow
