@@ -40,6 +40,9 @@ def main() -> None:
         try:
             with httpx.Client(base_url=f"{url}/v1", timeout=600) as client:
                 measure(client, given.kind, given.n_questions, given.n_callers)
+        except SystemExit:
+            print((Path(home) / "serve.log").read_text()[-4_000:])
+            raise
         finally:
             process.terminate()
             process.wait(60)
@@ -79,7 +82,7 @@ def measure(client: httpx.Client, kind: str, n: int, n_callers: int) -> None:
         raise SystemExit(f"the comparison {finished['state']}: {finished['error']}")
     asking = time.perf_counter()
     ask(client, small, kind, 0)
-    print(f"first question, with loading the model: {time.perf_counter() - asking:.1f} s\n")
+    print(f"\nfirst question, with loading the model: {time.perf_counter() - asking:.1f} s\n")
     print(f"{n} questions to {kind}, one at a time, milliseconds{'':12}p50     p95   overhead p50   overhead p95")
     ask_all(client, small, kind, 10)
     before = report("alone", ask_all(client, small, kind, n))

@@ -1,8 +1,11 @@
 """Asking over HTTP."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 
 from service.api_keys import create_key
@@ -121,3 +124,29 @@ def test_asking_takes_a_key_that_may_run(service: Any) -> None:
 def test_answers_are_counted(service: Any) -> None:
     service.client.post(ANSWERS, json={"questions": ["a", "b"]})
     assert 'tuning_fork_answers_total{arm="rag"} 2.0' in service.client.get("/metrics").text
+
+
+def test_a_question_whose_caller_hung_up_is_not_asked(address: tuple[str, Any]) -> None:
+    url, service = address
+    secret = create_key(service.engine, "ci", [Scope.RUN])[1]
+    leases = service.app.state.served._comparisons
+    with (
+        httpx.Client(headers={"Authorization": f"Bearer {secret}"}, timeout=60) as client,
+        ThreadPoolExecutor() as pool,
+    ):
+        client.post(f"{url}{ANSWERS}", json={"questions": ["warm up"]})
+        (model,) = service.desk.models
+        model.entered.acquire()
+        model.hold()
+        first = pool.submit(client.post, f"{url}{ANSWERS}", json={"questions": ["first"]})
+        assert model.entered.acquire(timeout=60)
+        with pytest.raises(httpx.ReadTimeout):
+            client.post(f"{url}{ANSWERS}", json={"questions": ["left"]}, timeout=0.5)
+        deadline = time.monotonic() + 60
+        while leases._leases["one"].n_users > 1:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        model.opened.set()
+        assert first.result(60).status_code == 200
+        assert client.post(f"{url}{ANSWERS}", json={"questions": ["after"]}).status_code == 200
+    assert model.batches == [["warm up"], ["first"], ["after"]]
