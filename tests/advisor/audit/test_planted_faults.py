@@ -708,6 +708,15 @@ def test_an_arm_that_declines_everything_has_no_ability_to_lose() -> None:
     assert audit_lost_abstention({"base": [*DECLINED, *RIGHT], "fine-tuned": [*MADE_UP, *RIGHT]})
 
 
+def test_another_fact_of_the_same_document_with_the_same_answer_is_no_paraphrase() -> None:
+    other = Example("x", "When did the maker of the cloth close its doors?", (year(1),), ("d1",), "x", Split.TEST)
+    assert audit_dataset(added(FACTS, other)) == []
+
+
+def test_a_slight_rise_of_the_validation_loss_is_no_over_fitting() -> None:
+    assert audit_training(log([1.0, 1.01, 1.02])) == []
+
+
 def test_too_few_questions_bear_no_verdict() -> None:
     arms = {"base": RIGHT[:20], "rag": RIGHT[:20]}
     recommendation = recommend(arms, (), (), dict.fromkeys(arms, 1.0), DecisionRule("exact_match"), {"seen-fact": 1.0})
