@@ -196,8 +196,10 @@ def draw_seeds(by_seed: Floats, resampled: Floats, *, spread: Floats | None = No
 
 
 def seed_variance(by_seed: Floats | None) -> float:
-    """Variance of a mean over training seeds, shape (n_seeds,); 0 where there is one seed."""
-    return 0.0 if by_seed is None or len(by_seed) < 2 else float(by_seed.var(ddof=1)) / len(by_seed)
+    """Variance of a mean over training seeds, shape (n_seeds,); 0 where there is one seed or all are alike."""
+    if by_seed is None or len(by_seed) < 2 or float(np.ptp(by_seed)) < 10.0**-_DECIMALS:
+        return 0.0
+    return float(by_seed.var(ddof=1)) / len(by_seed)
 
 
 def _critical_value(tail: float, resampled: Floats, n_clusters: int, by_seed: Floats | None) -> float:
@@ -315,7 +317,8 @@ def mean_interval(
         raise EvaluationError("no question could be scored, so there is no mean; see the reasons of the unscored ones")
     kept = mean[scored]
     independent = len(set(np.array(clusters)[scored])) == len(kept)
-    if len(rows) == 1 and slices is None and independent and np.isin(kept, (0.0, 1.0)).all():
+    alike = bool((rows[:, scored] == kept).all())
+    if alike and slices is None and independent and np.isin(kept, (0.0, 1.0)).all():
         return wilson_interval(int(kept.sum()), len(kept), level=level)
     names = list(slices) if slices is not None else ["all"] * len(mean)
     sums = _sums(rows, names, clusters, weights if weights is not None else {"all": 1.0})

@@ -19,7 +19,8 @@ def seed_table(comparison: Comparison) -> Table | None:
         rows=tuple(row(*_cells(comparison, arm, seeds, scale)) for arm in trained),
         note="Every adapter answered all test questions. The arm's score is their mean, and its intervals are drawn "
         "over questions and seeds. Answers, waits and failures shown are those of the adapter that is deployed: the "
-        "one with the lowest loss on validation questions, whatever it scores here.",
+        "one with the lowest loss on validation questions, whatever it scores here. Building counts all trainings, "
+        "keeping fresh one each time.",
     )
 
 

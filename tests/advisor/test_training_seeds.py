@@ -82,6 +82,16 @@ def test_seeds_that_agree_add_nothing_and_seeds_that_differ_widen_the_interval()
     assert widths[0] < widths[1] < widths[2]
 
 
+def test_seeds_that_answer_alike_are_one_training() -> None:
+    rng = np.random.default_rng(9)
+    one, other = scores(rng, 0.6)[0], (rng.random(240) < 0.5).astype(float)
+    own = [f"c{i}" for i in range(240)]
+    assert mean_interval(np.stack([one] * 3), own) == mean_interval(one, own)
+    # A third of a tenth and the like are no spread.
+    shifted = np.full(240, 0.1)
+    assert paired_bootstrap(np.stack([shifted] * 3), other * 0, CLUSTERS)[1] < 0.001
+
+
 def test_the_interval_and_its_p_value_say_the_same() -> None:
     rng = np.random.default_rng(2)
     for lead in (0.03, 0.06, 0.09, 0.12, 0.15):
