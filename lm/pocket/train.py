@@ -39,6 +39,7 @@ class Recipe:
         copying_loss: answer loss in nats below which the first stage ends: longer rows earlier stall the copying.
         first_stage_until, second_stage_until: parts of the run by which these stages end at the latest.
         context_weight: weight of the loss on text that is not an answer, counted on a quarter of its tokens.
+        peak: factor on all rates; small to go on from weights whose rates have fallen to zero, without undoing that.
         decay: part of the run over which the rates fall to zero, at its end.
     """
 
@@ -54,6 +55,7 @@ class Recipe:
     second_stage_until: float = 0.55
     context_weight: float = 0.3
     warmup_steps: int = 60
+    peak: float = 1.0
     decay: float = 0.45
     semantic: bool = True
     compiled: bool = True
@@ -142,7 +144,7 @@ def first_exchange(turns: list[Turn]) -> list[Turn]:
     return turns[: next(i for i, (role, _) in enumerate(turns) if role == "assistant") + 1]
 
 
-def validation_rows(packer: Packer, validation: RealText, n: int = 48) -> dict[str, list[tuple[list[int], list[int]]]]:
+def validation_rows(packer: Packer, validation: RealText, n: int = 24) -> dict[str, list[tuple[list[int], list[int]]]]:
     """Fixed questions: invented documents of a seed of their own and validation contexts."""
     invented = {f"invented_{k}": [packer.source.invented_reading(k, 60) for _ in range(n)] for k in (1, 3)}
     real = ConversationSource(packer.source.rng.randrange(10**6), validation)
@@ -154,7 +156,7 @@ def validation_rows(packer: Packer, validation: RealText, n: int = 48) -> dict[s
 
 def rate_at(step: int, done: float, recipe: Recipe) -> float:
     """Factor on all rates: linear warm-up, plateau, linear fall to zero at `done` = 1; `step` from the (re)start on."""
-    return min(1.0, (step + 1) / recipe.warmup_steps) * min(1.0, max(0.01, (1 - done) / recipe.decay))
+    return recipe.peak * min(1.0, (step + 1) / recipe.warmup_steps) * min(1.0, max(0.01, (1 - done) / recipe.decay))
 
 
 def next_stage(stage: int, done: float, answer_loss: float, recipe: Recipe) -> int:
@@ -173,7 +175,7 @@ def train(
     recipe: Recipe,
     minutes: float,
     seed: int = 0,
-    save_every_s: float = 480.0,
+    save_every_s: float = 600.0,
     resume: bool = False,
     max_steps: int | None = None,
 ) -> Path:
@@ -293,13 +295,14 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=85.0, help="planned length of the whole run")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--peak", type=float, default=Recipe().peak, help="factor on all rates")
     parser.add_argument("--resume", action="store_true", help="go on from the last saved state")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     train(
         arguments.text,
         arguments.out,
-        recipe=Recipe(),
+        recipe=Recipe(peak=arguments.peak),
         minutes=arguments.minutes,
         seed=arguments.seed,
         resume=arguments.resume,

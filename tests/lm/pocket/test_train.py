@@ -100,6 +100,7 @@ def test_rates_warm_up_and_fall_to_nearly_nothing() -> None:
     assert rate_at(0, 0.0, recipe) < 0.02
     assert rate_at(1000, 0.4, recipe) == 1.0
     assert rate_at(1000, 1.0, recipe) == pytest.approx(0.01)
+    assert rate_at(1000, 0.4, replace(recipe, peak=0.3)) == pytest.approx(0.3)
 
 
 def test_rows_lengthen_once_the_model_copies() -> None:
