@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 
 from service.comparison_state import ComparisonState
 from service.data_directory import DataDirectory
-from service.lease import Leases, held_units
+from service.lease import LEASE_S, Leases, held_units
 from service.supervisor import Supervisor
 from service.tables import comparisons
 
@@ -42,6 +42,7 @@ class ComparisonQueue:
         *,
         n_jobs: int = 1,
         look_interval_s: float = LOOK_INTERVAL_S,
+        lease_s: float = LEASE_S,
     ) -> None:
         self._engine = engine
         self._directory = directory
@@ -49,7 +50,7 @@ class ComparisonQueue:
         self._n_jobs = n_jobs
         self._look_interval_s = look_interval_s
         self._executor = directory.identity
-        self._leases = Leases(engine, f"{self._executor}/executor")
+        self._leases = Leases(engine, f"{self._executor}/executor", lease_s=lease_s)
         self._ended = threading.Event()
         self._look_now = threading.Event()
         self._orphans: frozenset[str] = frozenset()
@@ -128,6 +129,8 @@ class ComparisonQueue:
             self._look_now.wait(self._look_interval_s)
 
     def _look(self) -> None:
+        # Lost while this process was frozen, it is taken again; while it is held this does nothing.
+        self._leases.claim(self._executor_unit)
         unfinished = select(comparisons.c.id, comparisons.c.state).where(
             comparisons.c.state.in_([ComparisonState.QUEUED, ComparisonState.RUNNING])
         )

@@ -1,7 +1,7 @@
 """A job like `service.job`, with scripted arms: real processes, leases, stages and reports, no model.
 
-Behind the arguments of `service.job` stand a file in which it notes every block that is asked, the name of the moment
-at which it kills its process group, how long a block takes and how long a lease lasts.
+Behind the arguments of `service.job` stand a file in which it notes every block that is asked, the moment at which it
+kills its process group, the moment at which it stops itself, how long a block takes and how long a lease lasts.
 """
 
 import os
@@ -36,13 +36,17 @@ ARMS = ("base", "few-shot", "rag", "fine-tuned")
 class Script:
     """What a test wants of the process."""
 
-    def __init__(self, journal: Path, die_at: str, block_s: float) -> None:
+    def __init__(self, journal: Path, die_at: str, freeze_at: str, block_s: float) -> None:
         self.journal = journal
         self.die_at = die_at
+        self.freeze_at = freeze_at
         self.block_s = block_s
 
     def reach(self, moment: str) -> None:
-        """Kill everything the first time that the moment comes which the test named."""
+        """Kill everything, or stand still, the first time that the moment comes which the test named."""
+        if moment == self.freeze_at and f"froze {moment}\n" not in self.journal.read_text():
+            self.note(f"froze {moment}")
+            os.kill(os.getpid(), signal.SIGSTOP)
         if moment == self.die_at and f"died {moment}\n" not in self.journal.read_text():
             self.note(f"died {moment}")
             os.killpg(0, signal.SIGKILL)
@@ -138,8 +142,8 @@ def answer(prompt: Messages) -> str:
 
 
 def main() -> None:
-    *arguments, journal, die_at, block_s, lease_s = sys.argv[1:]
-    script = Script(Path(journal), die_at, float(block_s))
+    *arguments, journal, die_at, freeze_at, block_s, lease_s = sys.argv[1:]
+    script = Script(Path(journal), die_at, freeze_at, float(block_s))
     tell = JobWatch._tell
 
     def tell_and_die(watch: JobWatch, progress: Progress) -> None:

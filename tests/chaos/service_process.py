@@ -12,6 +12,7 @@ from pathlib import Path
 
 from service.comparison_store import find_comparison
 from service.data_directory import DataDirectory
+from service.database import patiently
 from service.queue import ComparisonQueue
 from service.serve import opened
 from service.supervisor import Supervisor
@@ -21,6 +22,7 @@ JOB = Path(__file__).with_name("scripted_job.py")
 
 def main() -> None:
     home, comparison_id, *script = sys.argv[1:]
+    lease_s = float(script[-1])
     directory = DataDirectory(Path(home))
 
     def command(comparison_id: str) -> Sequence[str | Path]:
@@ -29,13 +31,14 @@ def main() -> None:
 
     with opened(directory) as (engine, lock):
         supervisor = Supervisor(engine, directory, inherited=[lock], command=command)
-        queue = ComparisonQueue(engine, directory, supervisor, look_interval_s=0.2)
+        queue = ComparisonQueue(engine, directory, supervisor, look_interval_s=0.2, lease_s=lease_s)
         stopped = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: stopped.set())
         queue.start()
         try:
-            while not find_comparison(engine, comparison_id).state.is_final and not stopped.wait(0.05):
-                pass
+            while not patiently(lambda: find_comparison(engine, comparison_id)).state.is_final:
+                if stopped.wait(0.05):
+                    break
         finally:
             queue.stop(grace_s=5)
     assert threading.active_count() == 1, threading.enumerate()

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Engine, func, insert, select
 
 from service.comparison_store import StoredComparison, create_comparison, find_comparison
-from service.database import DATABASE_FILE, open_database, writing
+from service.database import DATABASE_FILE, open_database, patiently, writing
 from service.dataset_store import version_of
 from service.events import read_events
 from service.migrations.upgrade import migrate
@@ -79,10 +79,16 @@ class ChaosWorkplace:
         create_dataset_and_comparison(self.engine, dataset_of(n_facts))
 
     def start(
-        self, *, die_at: str = "", block_s: float = BLOCK_S, lease_s: float = 30.0, home: Path | None = None
+        self,
+        *,
+        die_at: str = "",
+        freeze_at: str = "",
+        block_s: float = BLOCK_S,
+        lease_s: float = 30.0,
+        home: Path | None = None,
     ) -> subprocess.Popen[bytes]:
         """A process in a group of its own, which ends when the comparison is over."""
-        script = [self.journal, die_at, str(block_s), str(lease_s)]
+        script = [self.journal, die_at, freeze_at, str(block_s), str(lease_s)]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         environment.pop("TUNING_FORK_DATABASE_URL", None)
         if self.url is not None:
@@ -103,26 +109,33 @@ class ChaosWorkplace:
         columns = select(
             answer_blocks.c.stage, answer_blocks.c.block, answer_blocks.c.answers, answer_blocks.c.created_at
         )
-        with self.engine.connect() as connection:
-            now = {(stage, block): (answers, at) for stage, block, answers, at in connection.execute(columns)}
+
+        def read() -> dict[tuple[str, str], tuple[str, float]]:
+            with self.engine.connect() as connection:
+                return {(stage, block): (answers, at) for stage, block, answers, at in connection.execute(columns)}
+
+        now = patiently(read)
         lost = [key for key, row in self._seen.items() if now.get(key) != row]
         assert not lost, f"{len(lost)} acknowledged blocks are gone or changed"
         self._seen = now
-        sequences = [event.sequence for event in read_events(self.engine, COMPARISON, limit=100_000)]
+        events = patiently(lambda: read_events(self.engine, COMPARISON, limit=100_000))
+        sequences = [event.sequence for event in events]
         assert sequences == list(range(1, len(sequences) + 1))
         return len(now)
 
     def blocks_asked(self) -> Counter[str]:
         """How often each block was asked."""
         lines = self.journal.read_text().splitlines()
-        return Counter(line for line in lines if not line.startswith(("died", "built")))
+        return Counter(line for line in lines if not line.startswith(("died", "froze", "built")))
 
     def n_repeated(self) -> int:
         return sum(n - 1 for n in self.blocks_asked().values())
 
     def report(self) -> Any:
         """The report as its callers get it, without what differs between two equal runs."""
-        return timeless(json.loads(self.report_file("report.json")))
+        report = timeless(json.loads(self.report_file("report.json")))
+        report["settings"]["dataset"] = Path(report["settings"]["dataset"]).name
+        return report
 
     def report_file(self, name: str) -> bytes:
         query = select(report_files.c.content).where(report_files.c.name == name)
