@@ -16,6 +16,7 @@ import streamlit as st
 from advisor.comparison import ArmSummary, CostEstimate, FlipMap, PairedDifference
 from advisor.report.arm_letters import NO_ARM, arm_letters
 from advisor.report.quantities import ScoreScale
+from service.api.schemas import PricedQualityView
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 SHAPES = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "stroke")
@@ -240,6 +241,37 @@ def training_curves(curves: Mapping[str, Sequence[Mapping[str, float | int | Non
         "Falling lines: training still learns. A validation line that turns upwards: it learns by heart.",
         frame,
     )
+
+
+def price_quality(measured: Sequence[PricedQualityView]) -> Figure | None:
+    """Measured arms of several comparisons between the price of a question and quality; None without a price."""
+    rows = [
+        {
+            "arm": one.arm,
+            "model": one.model,
+            "1,000 questions (USD)": one.usd_per_1000_queries,
+            f"{one.metric} (points)": one.score * 100,
+            "low": one.score_low * 100,
+            "high": one.score_high * 100,
+        }
+        for one in measured
+        if one.usd_per_1000_queries is not None and one.metric == measured[0].metric
+    ]
+    if not rows:
+        return None
+    frame = pd.DataFrame(rows)
+    quality = f"{measured[0].metric} (points)"
+    base = alt.Chart(frame)
+    kind = _money_scale(frame["1,000 questions (USD)"])
+    x = alt.X(f"{_field('1,000 questions (USD)')}:Q", scale=alt.Scale(type=kind, zero=False))
+    names = list(dict.fromkeys(str(name) for name in frame["arm"]))
+    bars = base.mark_rule(strokeWidth=2).encode(x=x, y=alt.Y("low:Q", title=quality), y2="high:Q", color=_colour(names))
+    points = base.mark_point(filled=True, size=110).encode(
+        x=x, y=alt.Y(f"{_field(quality)}:Q", title=quality), color=_colour(names), shape=_shape(names),
+        tooltip=list(frame.columns),
+    )  # fmt: skip
+    caption = "Up is better, left is cheaper. Lines are 95 % intervals. Arms of one data set and one metric."
+    return Figure((bars + points).properties(height=_HEIGHT), caption, frame)
 
 
 def live_losses(points: Sequence[Mapping[str, float | int | str | None]]) -> Figure | None:

@@ -1,5 +1,132 @@
-"""Being built."""
+"""Several comparisons side by side: their verdicts, their scores, and what was set differently."""
 
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
 import streamlit as st
 
-st.title("compare_runs")
+from advisor.comparison import Comparison
+from advisor.report.arms import candidates
+from advisor.report.quantities import scale_of, usd
+from service.client import ServiceClient
+from service.comparison_state import ComparisonState
+from ui.connection import guarded, service_client
+from ui.finished import finished_comparison
+from ui.untrusted import shown
+
+_MOST = 6
+_NOT_SETTINGS = {"training_curves"}
+
+
+def choose(client: ServiceClient) -> dict[str, str]:
+    """Names of the chosen comparisons by id; the address keeps the choice."""
+    with guarded("The comparisons could not be listed"):
+        listed = client.list_comparisons(state=ComparisonState.SUCCEEDED, limit=200).items
+    by_id = {one.id: one for one in listed}
+    if len(by_id) < 2:
+        st.info("Two finished comparisons are needed to compare.", icon=":material/info:")
+        st.page_link("app_pages/new_comparison.py", label="New comparison", icon=":material/add_circle:")
+        st.stop()
+    wanted = [one for one in st.query_params.get_all("run") if one in by_id][:_MOST] or list(by_id)[:2]
+    chosen = st.multiselect(
+        "Comparisons",
+        list(by_id),
+        default=wanted,
+        max_selections=_MOST,
+        format_func=lambda one: f"{by_id[one].name} · {by_id[one].model} · {one}",
+    )
+    st.query_params["run"] = chosen
+    return {one: by_id[one].name for one in chosen}
+
+
+def verdict_frame(runs: Mapping[str, Comparison]) -> pd.DataFrame:
+    """A row a comparison."""
+    return pd.DataFrame(
+        [
+            {
+                "comparison": name,
+                "made": run.created_at[:16].replace("T", " "),
+                "data set": run.card.name,
+                "model": run.model,
+                "verdict": str(run.recommendation.verdict),
+                "arm": run.recommendation.arm or "",
+                "metric": run.recommendation.metric,
+                "test questions": max((arm.n_questions for arm in run.arms), default=0),
+                "same data as the first": "yes" if run.dataset_hash == next(iter(runs.values())).dataset_hash else "no",
+            }
+            for name, run in runs.items()
+        ]
+    )
+
+
+def score_frame(runs: Mapping[str, Comparison]) -> pd.DataFrame:
+    """A row an arm, a column a comparison: score with interval, and cost a month."""
+    kinds = dict.fromkeys(arm.kind for run in runs.values() for arm in candidates(run))
+    return pd.DataFrame([{"arm": kind, **{name: _figures(run, kind) for name, run in runs.items()}} for kind in kinds])
+
+
+def _figures(run: Comparison, kind: str) -> str:
+    arm = next((one for one in run.arms if one.kind == kind), None)
+    summary = arm.metric(run.recommendation.metric) if arm is not None else None
+    if arm is None or summary is None:
+        return "not compared"
+    score = scale_of(run, run.recommendation.metric).interval(summary.interval)
+    unscored = f", unscored {summary.n_unscored}" if summary.n_unscored else ""
+    return f"{score} (n {summary.n}{unscored}) · {usd(arm.cost.monthly_usd if arm.cost else None)} a month"
+
+
+def changed_settings(runs: Mapping[str, Comparison]) -> pd.DataFrame:
+    """Every setting and hash that is not the same in all."""
+    flat = {name: dict(_leaves({"settings": _settings(run), "hashes": run.hashes})) for name, run in runs.items()}
+    keys = sorted({key for values in flat.values() for key in values})
+    rows = [
+        {"setting": key.removeprefix("settings."), **{name: _written(values.get(key)) for name, values in flat.items()}}
+        for key in keys
+        if len({_written(values.get(key)) for values in flat.values()}) > 1
+    ]
+    return pd.DataFrame(rows)
+
+
+def _settings(run: Comparison) -> dict[str, Any]:
+    return {key: value for key, value in run.settings.items() if key not in _NOT_SETTINGS}
+
+
+def _leaves(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    if not isinstance(value, Mapping):
+        return [(prefix, value)]
+    return [leaf for key, item in value.items() for leaf in _leaves(item, f"{prefix}.{key}" if prefix else str(key))]
+
+
+def _written(value: Any) -> str:
+    text = "–" if value is None else str(value)
+    return text if len(text) < 40 else f"{text[:16]}…"
+
+
+st.title("Compare runs")
+the_client = service_client()
+chosen = choose(the_client)
+if len(chosen) < 2:
+    st.info("Choose at least two.")
+    st.stop()
+names = list(chosen.values())
+labels = {one: name if names.count(name) == 1 else f"{name} ({one[-6:]})" for one, name in chosen.items()}
+runs = {labels[one]: finished_comparison(the_client, one) for one in chosen}
+if len({run.dataset_hash for run in runs.values()}) > 1:
+    st.warning(
+        "They are of different data, so their scores cannot be set against each other; verdicts and settings can.",
+        icon=":material/warning:",
+    )
+st.header("Verdicts")
+for name, run in runs.items():
+    st.markdown(f"- **{shown(name)}**: {shown(run.recommendation.headline)}")
+st.dataframe(verdict_frame(runs), hide_index=True, width="stretch", key="verdicts", alt="Verdict of each comparison")
+st.header("Scores and costs")
+st.dataframe(score_frame(runs), hide_index=True, width="stretch", key="scores", alt="Score and cost of each arm")
+st.caption("Points of the deciding metric with 95 % interval, number of questions, and cost a month.")
+st.header("What was set differently")
+frame = changed_settings(runs)
+if frame.empty:
+    st.success("Nothing: they have the same settings, data and models.")
+else:
+    st.dataframe(frame, hide_index=True, width="stretch", key="settings", alt="Settings that differ")

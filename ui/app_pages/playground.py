@@ -1,5 +1,184 @@
-"""Being built."""
+"""One question to all arms side by side, and blind votes between two of them."""
 
+import random
+import secrets
+from typing import Any
+
+import pandas as pd
 import streamlit as st
 
-st.title("playground")
+from advisor.report.quantities import MISSING, seconds, usd
+from service.api.schemas import ComparisonSummary
+from service.client import ServiceClient, ServiceError
+from ui.address import chosen_comparison
+from ui.connection import guarded, service_client, show_failure
+from ui.overlap import overlap_marks
+from ui.untrusted import shown
+
+_VOTER = "voter"
+_SHOWN = "playground answers"
+_DUEL = "playground duel"
+
+
+def ask_all(client: ServiceClient, comparison: ComparisonSummary) -> None:
+    """All arms answer one question, text appearing as it is written."""
+    with st.form("ask"):
+        question = st.text_area("Question", max_chars=4000, height=80, key="playground question")
+        kinds = st.pills("Arms", comparison.pipelines, selection_mode="multi", default=comparison.pipelines)
+        sent = st.form_submit_button("Ask", type="primary", icon=":material/send:")
+    if sent and not question.strip():
+        st.info("Write a question first.")
+    if sent and question.strip() and kinds:
+        answers = _stream_all(client, comparison.id, list(kinds), question.strip())
+        st.session_state[_SHOWN] = (comparison.id, question.strip(), answers)
+        st.rerun()
+    if (kept := st.session_state.get(_SHOWN)) and kept[0] == comparison.id:
+        st.text(f"Question: {kept[1]}")
+        _show_all(kept[2])
+
+
+def _stream_all(
+    client: ServiceClient, comparison_id: str, kinds: list[str], question: str
+) -> list[tuple[str, dict[str, Any] | str]]:
+    """Each arm's answer, or why there is none."""
+    answers: list[tuple[str, dict[str, Any] | str]] = []
+    for kind, column in zip(kinds, st.columns(len(kinds)), strict=True):
+        with column:
+            st.markdown(f"**{shown(kind)}**")
+            place, text = st.empty(), ""
+            answer: dict[str, Any] | str = "the service ended without an answer; ask again"
+            try:
+                with st.spinner("Asking; the first question loads the model …"):
+                    for event in client.stream_answer(comparison_id, kind, question):
+                        if event.type == "piece":
+                            text += str(event.data["text"])
+                            place.text(text)
+                        elif event.type == "answer":
+                            answer = dict(event.data)
+                        elif event.type == "problem":
+                            answer = str(event.data["detail"])
+            except ServiceError as error:
+                answer = str(error)
+            answers.append((kind, answer))
+    return answers
+
+
+def _show_all(answers: list[tuple[str, dict[str, Any] | str]]) -> None:
+    for start in range(0, len(answers), 3):
+        for column, (kind, answer) in zip(st.columns(3), answers[start : start + 3], strict=False):
+            with column.container(border=True):
+                st.markdown(f"**{shown(kind)}**")
+                if isinstance(answer, str):
+                    st.warning(shown(answer), icon=":material/error:")
+                    continue
+                show_answer(answer)
+
+
+def show_answer(answer: dict[str, Any]) -> None:
+    """Text, what it took, and the passages it was given."""
+    st.text(answer["text"] or "(an empty answer)")
+    tokens = answer["tokens"]
+    cost = usd(answer["cost_usd"]) if answer["cost_usd"] is not None else MISSING
+    st.caption(
+        f"{seconds(answer['model_s'])} in the model · {tokens['input_tokens']:,} tokens read, "
+        f"{tokens['output_tokens']:,} written · {cost}"
+    )
+    for source in answer["sources"]:
+        with st.expander(shown(source["title"] or source["document_id"], 60)):
+            st.markdown(overlap_marks(source["text"], answer["text"]))
+            st.caption(shown(source["document_id"]))
+
+
+def duel(client: ServiceClient, comparison: ComparisonSummary) -> None:
+    """Two answers without names; a vote shows whose they are."""
+    st.header("Blind vote")
+    st.write(
+        "Two arms answer the same question and you are not told which is which. Your votes join the evidence: they "
+        "show whether people prefer what the metric prefers."
+    )
+    if len(comparison.pipelines) < 2:
+        st.info("This comparison has a single arm, so there is nothing to vote between.")
+        return
+    with st.form("duel"):
+        question = st.text_input("Question for the vote", max_chars=4000, key="duel question")
+        sent = st.form_submit_button("Show two answers", icon=":material/visibility_off:")
+    if sent and question.strip():
+        arms = random.sample(comparison.pipelines, 2)
+        with guarded("The arms could not be asked"), st.spinner("Asking two arms …"):
+            answers = [client.ask(comparison.id, arm, [question.strip()])[0] for arm in arms]
+        st.session_state[_DUEL] = {"id": comparison.id, "question": question.strip(), "arms": arms, "answers": answers}
+    current = st.session_state.get(_DUEL)
+    if not current or current["id"] != comparison.id:
+        return
+    st.text(f"Question: {current['question']}")
+    for name, answer, column in zip("AB", current["answers"], st.columns(2), strict=True):
+        with column.container(border=True):
+            st.markdown(f"**Answer {name}**")
+            st.text(answer["text"] or "(an empty answer)")
+    if "vote" in current:
+        told = {"A": "A is better", "B": "B is better", "neither": "neither is better"}[current["vote"]]
+        first, second = current["arms"]
+        st.success(f"Your vote: {told}. A was {shown(first)}, B was {shown(second)}.", icon=":material/how_to_vote:")
+        return
+    buttons = st.container(horizontal=True)
+    for vote, label in (("A", "A is better"), ("B", "B is better"), ("neither", "Neither")):
+        if buttons.button(label, key=f"vote {vote}"):
+            cast(client, comparison.id, current, vote)
+            st.rerun()
+
+
+def cast(client: ServiceClient, comparison_id: str, current: dict[str, Any], vote: str) -> None:
+    """Store the vote of this browser session."""
+    preferred = {"A": current["arms"][0], "B": current["arms"][1]}.get(vote)
+    voter = st.session_state.setdefault(_VOTER, f"page-{secrets.token_hex(8)}")
+    try:
+        client.cast_vote(
+            comparison_id,
+            question=current["question"],
+            arms=(current["arms"][0], current["arms"][1]),
+            preferred=preferred,
+            voter=voter,
+        )
+    except ServiceError as error:
+        show_failure("The vote could not be stored", error)
+        st.stop()
+    current["vote"] = vote
+
+
+def show_tally(client: ServiceClient, comparison_id: str) -> None:
+    """All votes on this comparison, with intervals."""
+    with guarded("The votes could not be read"):
+        tallies = client.list_votes(comparison_id)
+    if not tallies:
+        st.caption("No vote has been cast on this comparison yet.")
+        return
+    frame = pd.DataFrame(
+        [
+            {
+                "arms": f"{one['first']} against {one['second']}",
+                "prefer the first": _share(one),
+                "votes for the first": one["n_first"],
+                "votes for the second": one["n_second"],
+                "neither": one["n_ties"],
+                "voters": one["n_voters"],
+            }
+            for one in tallies
+        ]
+    )
+    st.dataframe(frame, hide_index=True, width="stretch", key="tally", alt="Votes between arms")
+    st.caption("Share of decided votes with its 95 % interval; votes for neither count in no share.")
+
+
+def _share(tally: dict[str, Any]) -> str:
+    if tally["first_share"] is None:
+        return MISSING
+    low, high = tally["first_share_low"], tally["first_share_high"]
+    return f"{tally['first_share']:.0%} [{low:.0%}, {high:.0%}]"
+
+
+st.title("Playground")
+the_client = service_client()
+chosen = chosen_comparison(the_client)
+ask_all(the_client, chosen)
+duel(the_client, chosen)
+show_tally(the_client, chosen.id)

@@ -1,0 +1,78 @@
+"""A gate as a team builds it on the page: the request that tries it, and the file that asks the same in CI."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+_SETTINGS = ("model", "pipelines", "limit", "train_limit", "top_k", "chunk_tokens", "n_shots", "method", "max_epochs")
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdDraft:
+    """One limit."""
+
+    arm: str
+    measure: str
+    word: Literal["at least", "at most"]
+    limit: float
+
+    @property
+    def key(self) -> str:
+        """Its name in a file and a request."""
+        return self.word.replace(" ", "_")
+
+
+@dataclass(frozen=True, slots=True)
+class GateDraft:
+    """What is asked of a comparison.
+
+    Attributes:
+        dataset: As the comparison names it; a file names a folder or a bundled data set.
+    """
+
+    dataset: str
+    thresholds: tuple[ThresholdDraft, ...]
+    baseline: str | None = None
+
+
+def gate_rules(draft: GateDraft) -> dict[str, Any]:
+    """The body of a request that tries the gate."""
+    rules: dict[str, Any] = {
+        "thresholds": [{"arm": one.arm, "measure": one.measure, one.key: one.limit} for one in draft.thresholds]
+    }
+    if draft.baseline is not None:
+        rules["baseline"] = {"name": draft.baseline}
+    return rules
+
+
+def gate_toml(draft: GateDraft, settings: Mapping[str, Any]) -> str:
+    """The text of tuning-fork.toml.
+
+    Args:
+        settings: Those of the comparison; the ones that shape an answer are written out.
+    """
+    lines = [f"dataset = {_text(draft.dataset)}", "", "[comparison]"]
+    lines += [f"{name} = {_value(settings[name])}" for name in _SETTINGS if settings.get(name) is not None]
+    for one in draft.thresholds:
+        lines += ["", "[[gate.threshold]]", f"arm = {_text(one.arm)}", f"measure = {_text(one.measure)}"]
+        lines.append(f"{one.key} = {one.limit:g}")
+    if draft.baseline is not None:
+        lines += ["", "[gate.baseline]", f"name = {_text(draft.baseline)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_value(one) for one in value)}]"
+    return _text(value) if isinstance(value, str) else str(value)
+
+
+def _text(text: str) -> str:
+    """A basic string of TOML, whatever the text holds."""
+    escaped = "".join(
+        f"\\u{ord(letter):04x}" if ord(letter) < 32 or ord(letter) == 127 else letter
+        for letter in text.replace("\\", "\\\\").replace('"', '\\"')
+    )
+    return f'"{escaped}"'
