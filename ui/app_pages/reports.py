@@ -161,11 +161,11 @@ def manage_keys(client: ServiceClient) -> None:
         st.caption("There is none. From the first key on, every caller needs one, this page too.")
     with st.form("new key"):
         name = st.text_input("Name of a new key", max_chars=120)
-        scope = st.selectbox("It may", list(Scope), format_func=lambda one: str(one))
+        scope = st.selectbox("It may", [str(one) for one in Scope])
         sent = st.form_submit_button("Make the key", icon=":material/key:")
-    if sent and name and scope is not None:
+    if sent and name:
         with guarded("The key could not be made"):
-            created = client.create_key(name, scopes=[scope])
+            created = client.create_key(name, scopes=[Scope(scope)])
         st.success("This is the key. It is shown this once and stored nowhere:")
         st.code(created.secret, language=None)
     live = [key for key in keys if not key.revoked_at]
