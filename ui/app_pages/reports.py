@@ -133,7 +133,7 @@ def deploy(client: ServiceClient, comparison: ComparisonSummary) -> None:
         with guarded("It could not be rolled back"):
             client.roll_back(alias)
         st.rerun()
-    body = {"model": alias or f"{comparison.id}/{kind}", "messages": [{"role": "user", "content": "…"}]}
+    body = {"model": alias or f"{comparison.id}/{kind}", "messages": [{"role": "user", "content": "Your question"}]}
     st.code(
         f"curl {client.url}/v1/chat/completions -H 'Content-Type: application/json' \\\n  -d '{json.dumps(body)}'",
         language="bash",
