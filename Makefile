@@ -11,7 +11,7 @@ RUN_OPTIONS ?= --limit 400 --chunk-tokens 64 --top-k 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: setup run test lint types contracts unit chaos simulate help-docs clean
+.PHONY: setup run test lint types contracts unit fuzz chaos simulate help-docs clean
 setup: $(VENV)/.ok
 $(VENV)/.ok: pyproject.toml constraints.txt
 	$(PY) -m venv $(VENV)
@@ -39,6 +39,9 @@ unit: setup
 
 chaos: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -m "chaos or slow" tests/chaos
+
+fuzz: setup
+	TUNING_FORK_FUZZ_CASES=20000 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -s tests/service/api/test_openapi.py
 
 simulate: setup
 	$(BIN)/python -m benchmarks.simulate

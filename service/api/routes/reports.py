@@ -34,7 +34,8 @@ _PAGE_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src 
 
 
 def _documented(media_type: str) -> dict[int | str, dict[str, object]]:
-    return {200: {"content": {media_type: {"schema": {"type": "string"}}}}}
+    kind = "object" if media_type == "application/json" else "string"
+    return {200: {"content": {media_type: {"schema": {"type": kind}}}}}
 
 
 @router.get("/{comparison_id}/report.json", response_class=Response, responses=_documented("application/json"))
