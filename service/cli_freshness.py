@@ -54,14 +54,16 @@ def freshness(
 
 
 def _print(found: Freshness) -> None:
-    from advisor.report.freshness import NOTE, freshness_columns, freshness_rows, freshness_sentences
+    from advisor.report.freshness import NOTE, freshness_rows, freshness_sentences
 
     title = f"{found.dataset}: {found.n_facts} facts changed in {found.n_documents} documents"
     table = Table(title=Text(printable(title)), title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    for i, heading in enumerate(freshness_columns(found)):
-        table.add_column(printable(heading), justify="right" if i else "left", no_wrap=not i)
-    for row in freshness_rows(found):
-        table.add_row(*map(printable, row))
+    table.add_column("arm")
+    for heading in ("changed,\nright now", "changed,\nold answer", "unchanged,\nright now", "took"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for arm, _, right, stale, unchanged, took, cost in freshness_rows(found):
+        rates = [rate.replace(" [", "\n[") for rate in (right, stale, unchanged)]
+        table.add_row(printable(arm.replace(", ", "\n  ")), *rates, f"{took}\n{cost}".rstrip())
     _OUT.print()
     _OUT.print(table)
     _OUT.print(NOTE, style="dim")

@@ -80,6 +80,7 @@ class LocalComposition:
         self._on_progress = on_progress
         self._indexes: dict[str, tuple[Index, BuildUsage]] = {}
         self._training_seed = settings.seed
+        self._training_arm = ""
         self._adapted: dict[str, tuple[LanguageModel, AdapterRecord]] = {}
 
     @cached_property
@@ -339,6 +340,7 @@ class LocalComposition:
         )
         if key not in self._adapted:
             directory = self._directory.stage("adapters", key)
+            self._training_arm = "raft" if prompts is not None else ""
             messages_of = (lambda example: prompts[example.id]) if prompts is not None else None
             record = self._train(base, view, recipe, directory, messages_of, texts)
             self._adapted[key] = base.with_adapter(directory, f"{base.name}+{recipe.method}"), record
@@ -376,7 +378,8 @@ class LocalComposition:
         detail = f"epoch {event.epoch}, {name} {loss:.3f}"
         values = {"epoch": event.epoch, "train_loss": event.train_loss, "validation_loss": event.validation_loss}
         seed = f"seed {self._training_seed}" if self._settings.training_seeds > 1 else ""
-        self._on_progress(Progress("tune", seed, event.step, event.n_steps, detail, values=values))
+        told_apart = ", ".join(part for part in (self._training_arm, seed) if part)
+        self._on_progress(Progress("tune", told_apart, event.step, event.n_steps, detail, values=values))
 
 
 Builder = QuestionOnly | FewShot | RetrievedPrompt | OracleContext

@@ -269,7 +269,7 @@ def test_the_embedded_model_is_asked_again_from_the_command_line(
     shown = capfd.readouterr()
     assert exit_.value.code == 0, shown.err
     assert "8 facts changed in 8 documents" in shown.out
-    assert "tuning the adapter (new documents)" in shown.out
+    assert "tuning the adapter (raft, new documents)" in shown.out
     found = json.loads(next(workplace.directory.root.glob("comparisons/*/freshness.json")).read_text())
     assert {(s["arm"], s["refresh"]) for s in found["states"]} == {
         *(("rag", "nothing"), ("rag", "re-indexed")),
