@@ -59,7 +59,7 @@ def start_process(home: Path, *arguments: str, environment: Mapping[str, str] | 
 @contextmanager
 def running_server(home: Path, *options: str, environment: Mapping[str, str] | None = None) -> Iterator[RunningServer]:
     """A service at a free port, gone afterwards."""
-    process = start_process(home, "serve", "--port", "0", *options, environment=environment)
+    process = start_process(home, "serve", "--port", "0", "--no-ui", *options, environment=environment)
     try:
         yield RunningServer(process, _address(process, home), home)
     finally:

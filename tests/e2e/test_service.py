@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import openai
 import pytest
 
 from service.api.schemas import ComparisonDetail, DatasetDetail
@@ -75,6 +76,36 @@ def test_the_same_comparison_again_asks_nothing(finished: FinishedService) -> No
         assert done.state == "succeeded"
         assert again.id != finished.comparison.id
         assert client.get_report(again.id) == client.get_report(finished.comparison.id)
+
+
+def test_its_arms_answer_side_by_side_and_openai_s_client_streams_the_deployed_one(finished: FinishedService) -> None:
+    comparison_id, question = finished.comparison.id, "How long is the warranty?"
+    with finished.server.client() as client:
+        arms = client.ask_all(comparison_id, question, timeout_s=300)
+        assert [arm["kind"] for arm in arms] == list(ARMS)
+        assert [arm["error"] for arm in arms] == [None] * len(ARMS)
+        assert [bool(arm["answer"]["sources"]) for arm in arms] == [False, False, True, False, True]
+        assert all(arm["answer"]["cost_usd"] > 0 for arm in arms)
+        for kind in ("base", "rag"):
+            client.deploy("production", comparison_id, kind)
+    answers = {arm["kind"]: arm["answer"]["text"] for arm in arms}
+    with openai.OpenAI(base_url=f"{finished.server.url}/v1", api_key="unused", max_retries=0) as chat:
+        assert "production" in [model.id for model in chat.models.list()]
+        chunks = list(
+            chat.chat.completions.create(
+                model="production",
+                messages=[{"role": "user", "content": question}],
+                stream=True,
+                stream_options={"include_usage": True},
+            )
+        )
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks[:-1]) == answers["rag"]
+        assert chunks[-1].usage is not None
+        assert chunks[-1].usage.total_tokens > 0
+        with finished.server.client() as client:
+            assert client.roll_back("production")["kind"] == "base"
+        whole = chat.chat.completions.create(model="production", messages=[{"role": "user", "content": question}])
+        assert whole.choices[0].message.content == answers["base"]
 
 
 def test_a_second_service_on_the_same_directory_is_refused_by_name(finished: FinishedService) -> None:
