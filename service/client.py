@@ -3,8 +3,10 @@
 Light to import: neither models nor a database come with it.
 """
 
+import io
 import json
 import time
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from advisor.dataset import Split, Task
+from advisor.dataset import Slice, Split, Task
 from lm.errors import TuningForkError
 from service.api.schemas import (
     AdviceView,
@@ -159,12 +161,13 @@ class ServiceClient:
         version: str,
         *,
         split: Split | None = None,
+        part: Slice | None = None,
         contains: str | None = None,
         limit: int = 100,
         offset: int = 0,
     ) -> ExamplePage:
-        """Questions in file order."""
-        params = _given(split=split, contains=contains, limit=limit, offset=offset)
+        """Questions in file order; `part` is a slice."""
+        params = _given(split=split, slice=part, contains=contains, limit=limit, offset=offset)
         return self._model(ExamplePage, "GET", f"/v1/datasets/{_part(version)}/examples", params=params)
 
     def list_documents(
@@ -173,6 +176,15 @@ class ServiceClient:
         """Documents in file order."""
         params = _given(contains=contains, limit=limit, offset=offset)
         return self._model(DocumentPage, "GET", f"/v1/datasets/{_part(version)}/documents", params=params)
+
+    def get_dataset_files(self, version: str) -> dict[str, bytes]:
+        """The files of a version as they are stored, content by name; uploaded again they give the same version."""
+        packed = self._send("GET", f"/v1/datasets/{_part(version)}/files.zip").content
+        try:
+            with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+                return {name: archive.read(name) for name in archive.namelist()}
+        except zipfile.BadZipFile as error:
+            raise ServiceError(f"{self.url} sent no archive of the data set; is it Tuning Fork?") from error
 
     def freeze_dataset(self, version: str) -> DatasetDetail:
         """Make a version undeletable, for good."""

@@ -24,7 +24,7 @@ from service.data_directory import DataDirectory
 from service.database import writing
 from service.settings import BUNDLED_DATASETS, bundled_datasets
 from service.tables import comparisons, dataset_files, datasets
-from service.upload.prepare import PreparedDataset
+from service.upload.prepare import DATA_FILES, PreparedDataset
 
 
 class DatasetNotFoundError(TuningForkError):
@@ -175,6 +175,17 @@ def dataset_folder(engine: Engine, directory: DataDirectory, version: str) -> Pa
             if not folder.is_dir():
                 raise
     return folder
+
+
+def read_files(engine: Engine, directory: DataDirectory, version: str) -> dict[str, bytes]:
+    """What a data set of that version is made of, content by name; of a bundled one what an upload would keep.
+
+    Raises:
+        DatasetNotFoundError: there is none.
+    """
+    folder = dataset_folder(engine, directory, version)
+    kept = (path for path in sorted(folder.iterdir()) if path.is_file())
+    return {path.name: path.read_bytes() for path in kept if path.name in DATA_FILES or path.suffix == ".json"}
 
 
 def read_version(engine: Engine, directory: DataDirectory, version: str) -> Dataset:

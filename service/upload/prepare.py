@@ -23,7 +23,7 @@ from service.upload.limits import UploadLimits
 
 MAX_PROBLEMS = 200
 _MAX_CARD_NAME_BYTES = 150
-_DATA_FILES = (CARD_FILE, DOCUMENTS_FILE, QUESTIONS_FILE)
+DATA_FILES = (CARD_FILE, DOCUMENTS_FILE, QUESTIONS_FILE)
 
 
 class UnfitUploadError(DatasetError):

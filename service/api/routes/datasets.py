@@ -1,6 +1,8 @@
 """Uploading, validating, listing, reading, freezing and deleting data sets."""
 
+import io
 import threading
+import zipfile
 from collections.abc import Callable
 from pathlib import Path as FilePath
 from typing import Annotated, Any, TypeVar
@@ -11,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
 from advisor.comparison import AuditFinding
-from advisor.dataset import Dataset, Split, Task
+from advisor.dataset import Dataset, Slice, Split, Task
 from advisor.report.plain_data import to_plain
 from service.api.auth import Context, get_context, require
 from service.api.errors import Problem
@@ -36,6 +38,7 @@ from service.dataset_store import (
     find_dataset,
     freeze_dataset,
     list_datasets,
+    read_files,
     read_version,
     split_sizes,
     store_dataset,
@@ -50,6 +53,9 @@ Limit = Annotated[int, Query(ge=1, le=500)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
 _READ = [Depends(require(Scope.READ))]
 _RUN = [Depends(require(Scope.RUN))]
+_ARCHIVE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}
+}
 T = TypeVar("T")
 
 # Unpacked files and what is parsed of them are in memory while they are checked.
@@ -145,6 +151,7 @@ def examples(
     version: Version,
     context: Context,
     split: Annotated[Split | None, Query(description="Only this split.")] = None,
+    part: Annotated[Slice | None, Query(alias="slice", description="Only this slice.")] = None,
     contains: Annotated[str | None, Query(max_length=200, description="Only questions that hold this text.")] = None,
     limit: Limit = 100,
     offset: Offset = 0,
@@ -155,7 +162,9 @@ def examples(
     chosen = [
         example
         for example in dataset.examples
-        if (split is None or example.split is split) and wanted in example.question.casefold()
+        if (split is None or example.split is split)
+        and (part is None or dataset.slice_of(example) is part)
+        and wanted in example.question.casefold()
     ]
     items = [
         ExampleItem(
@@ -190,6 +199,16 @@ def documents(
         for one in chosen[offset : offset + limit]
     ]
     return DocumentPage(items=items, total=len(chosen))
+
+
+@router.get("/{version}/files.zip", dependencies=_READ, response_class=Response, responses=_ARCHIVE)
+def files(version: Version, context: Context) -> Response:
+    """The files of a version as they are stored, in one zip that can be uploaded again."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in read_files(context.engine, context.directory, version).items():
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    return Response(packed.getvalue(), media_type="application/zip")
 
 
 @router.post("/{version}/freeze", dependencies=_RUN)

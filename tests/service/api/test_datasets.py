@@ -1,4 +1,6 @@
+import io
 import json
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,6 +43,30 @@ def test_texts_of_any_script_come_back_unharmed(client: TestClient) -> None:
     ]
     documents = client.get(f"/v1/datasets/{made['version']}/documents").json()["items"]
     assert {one["id"]: one["text"] for one in documents} == {"လက်စွဲ": "# အာမခံ\nနှစ်နှစ်", "لك": "سنتان 😀"}
+
+
+@pytest.mark.parametrize("name", [None, "claims-to-json"])
+def test_files_come_back_and_give_the_same_version(client: TestClient, name: str | None) -> None:
+    version = name or upload(client, FILES, name="mine").json()["version"]
+    response = client.get(f"/v1/datasets/{version}/files.zip")
+    assert response.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
+        files = {one: archive.read(one) for one in archive.namelist()}
+    again = upload(client, files)
+    if name is None:
+        assert (again.status_code, again.json()["version"]) == (200, version)
+    else:
+        assert again.status_code == 201
+        assert not any(one["check"] == "left out" for one in again.json()["findings"])
+        assert "schema.json" in files
+    assert client.get("/v1/datasets/nope/files.zip").status_code == 404
+
+
+def test_questions_are_filtered_by_slice(client: TestClient) -> None:
+    path, params = "/v1/datasets/appliance-support/examples", {"split": "test", "slice": "unanswerable"}
+    page = client.get(path, params=params).json()
+    assert page["total"] == client.get("/v1/datasets/appliance-support").json()["slice_sizes"]["unanswerable"]
+    assert not any(one["answerable"] for one in page["items"])
 
 
 def test_an_unfit_upload_is_refused_with_file_line_and_remedy(client: TestClient) -> None:
