@@ -20,8 +20,11 @@ from service.cli_ci import ci
 from service.cli_compare import compare
 from service.cli_export import export
 from service.cli_freshness import freshness
+from service.cli_keys import keys
 from service.cli_options import ComparisonArgument, DatasetArgument, Home, TaskOption
 from service.cli_recheck import recheck
+from service.cli_serve import serve, worker
+from service.cli_ui import ui
 from service.data_directory import DataDirectory
 from service.settings import ComparisonSettings, bundled_datasets
 from service.terminal import plain_console, printable, replace_unreadable, show, show_error
@@ -185,6 +188,10 @@ app.command()(catalogue)
 app.command()(recheck)
 app.command()(ci)
 app.command()(export)
+app.add_typer(keys)
+app.command()(serve)
+app.command()(worker)
+app.command()(ui)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -14,6 +14,7 @@ from advisor.dataset import Dataset, Task
 from advisor.dataset_files import CARD_FILE, DOCUMENTS_FILE, QUESTIONS_FILE, Problem, read_dataset
 from advisor.errors import DatasetError
 from advisor.folder_import import card_text, read_folder, write_rows
+from advisor.human_labels import HUMAN_LABELS_FILE, load_human_labels
 from advisor.metrics.registry import metrics_for
 from lm.errors import TuningForkError
 from service.upload.archive import CHUNK_BYTES, UNPACKING_ERRORS, read_archive, shown
@@ -83,6 +84,7 @@ def prepare_upload(
         dataset = read_dataset(ready, problems, task=task)
         if dataset is not None:
             _check_card(dataset, problems)
+            _check_labels(ready, dataset, problems)
         _stop_at(problems, received, ready)
         if dataset is None:
             raise UnfitUploadError([Problem(QUESTIONS_FILE, None, "no usable question was found; add some")])
@@ -201,7 +203,7 @@ def _arrange(
     if len(tops) == 1 and all("/" in part for part in names):
         top = tops.pop()
         source, names = received / top, [part[len(top) + 1 :] for part in names]
-    used = {CARD_FILE} & set(names)
+    used = {CARD_FILE, HUMAN_LABELS_FILE} & set(names)
     if {DOCUMENTS_FILE, QUESTIONS_FILE} & set(names):
         used |= {DOCUMENTS_FILE, QUESTIONS_FILE} & set(names)
         for part in used:
@@ -210,9 +212,9 @@ def _arrange(
         documents, questions = read_folder(source, problems)
         write_rows(ready / DOCUMENTS_FILE, documents)
         write_rows(ready / QUESTIONS_FILE, questions)
+        for part in used:
+            shutil.move(source / part, ready / part)
         used |= {part for part in names if part.lower().endswith((".md", ".txt", ".csv"))}
-        if CARD_FILE in names:
-            shutil.move(source / CARD_FILE, ready / CARD_FILE)
     if not (ready / CARD_FILE).exists():
         (ready / CARD_FILE).write_text(card_text(name, task or Task.QUESTION_ANSWERING), encoding="utf-8")
     elif (ready / CARD_FILE).stat().st_size > limits.max_card_bytes:
@@ -220,7 +222,8 @@ def _arrange(
     schemas = [part for part in names if part.endswith(".json") and "/" not in part]
     for part in schemas:
         shutil.move(source / part, ready / part)
-    _check_json([ready / DOCUMENTS_FILE, ready / QUESTIONS_FILE, *(ready / part for part in schemas)], limits, problems)
+    tables = (DOCUMENTS_FILE, QUESTIONS_FILE, HUMAN_LABELS_FILE, *schemas)
+    _check_json([ready / part for part in tables], limits, problems)
     return sorted(set(names) - used - set(schemas))
 
 
@@ -263,6 +266,13 @@ def _check_card(dataset: Dataset, problems: list[Problem]) -> None:
     if dataset.card.schema is not None and (found := _outward_reference(dataset.card.schema)):
         what = f"the schema refers to {shown(found)}; only references within it (#/...) are followed"
         problems.append(Problem(CARD_FILE, None, what))
+
+
+def _check_labels(folder: Path, dataset: Dataset, problems: list[Problem]) -> None:
+    try:
+        load_human_labels(folder, dataset.examples)
+    except DatasetError as error:
+        problems.append(Problem(HUMAN_LABELS_FILE, None, str(error)))
 
 
 def _outward_reference(schema: object) -> str:

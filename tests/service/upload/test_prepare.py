@@ -56,6 +56,15 @@ def test_what_is_no_part_of_a_data_set_is_left_out_and_told(prepare: Prepare) ->
     assert [finding.items for finding in made.findings if finding.check == "left out"] == [("README.md",)]
 
 
+def test_labels_that_people_gave_are_kept_and_checked(prepare: Prepare) -> None:
+    label = {"question_id": "q0", "metric": "faithfulness", "answer": "two", "passages": ["x"], "label": True}
+    made = prepare({**GOOD, "human_labels.jsonl": json.dumps(label).encode()})
+    assert "human_labels.jsonl" in made.files
+    found = problems_of(prepare, {**GOOD, "human_labels.jsonl": b'{"question_id": "nope"}'})
+    assert "human_labels.jsonl" in found
+    assert "incoming" not in found
+
+
 def test_problems_name_file_and_line_and_no_folder_of_ours(prepare: Prepare) -> None:
     found = problems_of(prepare, {"documents.jsonl": DOCUMENT.encode(), "questions.jsonl": b'{"id": "q"}\n'})
     assert 'questions.jsonl:1: the field "question" is missing' in found
