@@ -4,6 +4,7 @@ import os
 import secrets
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,13 @@ LEASE_S = 3.0
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> ChaosWorkplace:
+def whole(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Iterator[ChaosWorkplace]:
     """A comparison on Postgres that nothing happened to."""
     workplace = ChaosWorkplace(tmp_path_factory.mktemp("whole"), new_database(postgres))
     assert workplace.start().wait() == 0
     workplace.check_finished(workplace)
+    yield workplace
     workplace.close()
-    return workplace
 
 
 def new_database(server: PostgresServer) -> str:

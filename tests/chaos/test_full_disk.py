@@ -1,0 +1,48 @@
+"""A disk that is full again and again: what was acknowledged stays, and the comparison goes on when there is room."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.workplace import COMPARISON, PROCESS, ROOT, ChaosWorkplace
+
+pytestmark = pytest.mark.slow
+
+DISK = Path(__file__).with_name("disk_process.py")
+FIRST_KIB = 2048
+
+
+def may_mount() -> bool:
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        return False
+    tried = subprocess.run(
+        ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, check=False
+    )
+    return tried.returncode == 0
+
+
+@pytest.mark.skipif(not may_mount(), reason="mounting a small disk needs root and a mount namespace of one's own")
+@pytest.mark.parametrize("step_kib", [512, pytest.param(16, marks=[pytest.mark.chaos, pytest.mark.timeout(7200)])])
+def test_a_full_disk_delays_a_comparison_and_damages_nothing(tmp_path: Path, step_kib: int) -> None:
+    whole = ChaosWorkplace(tmp_path / "whole")
+    assert whole.start().wait() == 0
+    workplace = ChaosWorkplace(tmp_path / "small")
+    workplace.close()
+    script = [str(workplace.journal), "", "", "0.05", "30"]
+    service = [sys.executable, str(PROCESS), str(workplace.home), COMPARISON, *script]
+    command = ["unshare", "--mount", sys.executable, str(DISK), str(workplace.home), str(FIRST_KIB), str(step_kib)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment.pop("TUNING_FORK_DATABASE_URL", None)
+    done = subprocess.run(
+        [*command, *service], env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+    )
+    n_full = int(done.stdout.splitlines()[-1])
+    assert n_full >= 1
+    assert workplace.n_repeated() <= n_full
+    workplace.check_finished(whole)
+    for one in (workplace, whole):
+        one.close()
