@@ -54,6 +54,8 @@ def serve(
     guard_process()
     with opened(directory) as (engine, lock):
         _refuse_without_keys(engine, settings)
+        if page_port is not None:
+            _refuse_taken(page_port)
         listener = _listen(settings)
         with _working(engine, directory, settings, lock) as context:
             app = create_app(context)
@@ -126,7 +128,6 @@ def _page(api_url: str, port: int | None, directory: DataDirectory, tell: Callab
         return
     from service.page import running_page
 
-    _refuse_taken(port)
     with running_page(api_url, port, log_file=directory.root / "logs" / "page.log"):
         tell(f"The page is at http://127.0.0.1:{port}.")
         yield

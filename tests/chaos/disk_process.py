@@ -1,8 +1,7 @@
 """Runs a program whose data directory is on a small disk, and gives the disk a little room whenever it is full.
 
-Meant for a mount namespace of its own: `unshare --mount python disk_process.py FOLDER KIB STEP_KIB COMMAND…`. What was
-in the folder is on the small disk meanwhile; at the end the folder holds what the disk did. Prints how often it filled up.
-"""
+Meant for a mount namespace of its own: `unshare --mount python disk_process.py FOLDER KIB STEP_KIB COMMAND…`. The
+folder is on the small disk meanwhile and holds at the end what the disk did. Prints how often it was full.
 
 import os
 import shutil

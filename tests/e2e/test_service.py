@@ -109,7 +109,7 @@ def test_its_arms_answer_side_by_side_and_openai_s_client_streams_the_deployed_o
 
 
 def test_a_second_service_on_the_same_directory_is_refused_by_name(finished: FinishedService) -> None:
-    with start_process(finished.server.home, "serve", "--port", "0") as second:
+    with start_process(finished.server.home, "serve", "--port", "0", "--no-ui") as second:
         assert second.wait(timeout=60) == 2
     told = (finished.server.home.parent / "home.stderr").read_text()
     assert f"another tuningfork process (process {finished.server.process.pid}) works in" in told
@@ -160,7 +160,7 @@ def test_what_the_user_must_mend_is_said_in_the_comparison(tmp_path: Path) -> No
 
 
 def test_serving_others_without_a_key_is_refused(tmp_path: Path) -> None:
-    with start_process(tmp_path / "home", "serve", "--host", "0.0.0.0", "--port", "0") as process:
+    with start_process(tmp_path / "home", "serve", "--host", "0.0.0.0", "--port", "0", "--no-ui") as process:
         assert process.wait(timeout=60) == 2
     assert "tuningfork keys create" in (tmp_path / "home.stderr").read_text()
 
@@ -168,7 +168,7 @@ def test_serving_others_without_a_key_is_refused(tmp_path: Path) -> None:
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        with start_process(tmp_path / "home", "serve", "--port", port) as process:
+        with start_process(tmp_path / "home", "serve", "--port", port, "--no-ui") as process:
             assert process.wait(timeout=60) == 2
     assert f"port {port}" in (tmp_path / "home.stderr").read_text()
 
