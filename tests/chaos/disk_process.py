@@ -2,6 +2,7 @@
 
 Meant for a mount namespace of its own: `unshare --mount python disk_process.py FOLDER KIB STEP_KIB COMMAND…`. The
 folder is on the small disk meanwhile and holds at the end what the disk did. Prints how often it was full.
+"""
 
 import os
 import shutil
