@@ -6,6 +6,7 @@ from service.api.schemas import ComparisonSummary
 from service.client import ServiceClient
 from service.comparison_state import ComparisonState
 from ui.connection import guarded
+from ui.linked_choice import linked_choice
 from ui.untrusted import shown
 
 COMPARISON = "comparison"
@@ -37,14 +38,9 @@ def chosen_comparison(client: ServiceClient, *, finished: bool = True) -> Compar
         st.page_link("app_pages/new_comparison.py", label="New comparison", icon=":material/add_circle:")
         st.stop()
     by_id = {one.id: one for one in listed}
-    current = wanted if wanted in by_id else listed[0].id
-    chosen = st.selectbox(
-        "Comparison",
-        list(by_id),
-        index=list(by_id).index(current),
-        format_func=lambda one: f"{by_id[one].name} · {by_id[one].model} · {one}",
+    chosen = linked_choice(
+        "Comparison", COMPARISON, list(by_id), lambda one: f"{by_id[one].name} · {by_id[one].model} · {one}"
     )
-    st.query_params[COMPARISON] = chosen
     return by_id[chosen]
 
 

@@ -81,7 +81,7 @@ def frontier(
     points = base.mark_point(filled=True, size=120).encode(
         x=x, y=y, color=colour, shape=_shape([str(name) for name in frame["arm"]]), tooltip=list(frame.columns)
     )
-    names = base.mark_text(align="left", dx=10, dy=-8, color=_ink()).encode(x=x, y=y, text="arm:N")
+    names = base.mark_text(align="left", dx=10, dy=-8, color=ink()).encode(x=x, y=y, text="arm:N")
     return Figure(
         (bars + widths + points + names).properties(height=_HEIGHT),
         "Up is better, left is cheaper. Lines are 95 % intervals; arms whose lines overlap widely may be equally good.",
@@ -128,7 +128,7 @@ def cost_curves(costs: Mapping[str, CostEstimate | None], queries_per_month: flo
     )
     now = (
         alt.Chart(pd.DataFrame({"questions a month": [centre]}))
-        .mark_rule(strokeDash=[2, 2], color=_ink())
+        .mark_rule(strokeDash=[2, 2], color=ink())
         .encode(x="questions a month:Q")
     )
     return Figure(
@@ -167,8 +167,8 @@ def decision_map(flip_map: FlipMap, names: Mapping[str, str]) -> Figure:
         color=_colour([*kinds, *(["no verdict"] if (frame["letter"] == NO_ARM).any() else [])]),
         tooltip=[x_name, y_name, "arm"],
     )
-    text = base.mark_text(fontWeight="bold", color=_ink()).encode(text="letter:N")
-    here = base.transform_filter("datum.now").mark_rect(fillOpacity=0, stroke=_ink(), strokeWidth=3)
+    text = base.mark_text(fontWeight="bold", color=ink()).encode(text="letter:N")
+    here = base.transform_filter("datum.now").mark_rect(fillOpacity=0, stroke=ink(), strokeWidth=3)
     told = ", ".join(f"{letter} {arm}" for arm, letter in letters.items())
     return Figure(
         (cells + text + here).properties(height=_HEIGHT),
@@ -203,7 +203,7 @@ def differences(pairs: Sequence[PairedDifference], scale: ScoreScale, margin: fl
         x=alt.X(f"{_field(name)}:Q", title=name), tooltip=list(frame.columns)
     )
     lines = alt.Chart(pd.DataFrame({"at": [-margin * scale.factor, 0.0, margin * scale.factor]}))
-    marks = lines.mark_rule(strokeDash=[3, 3], opacity=0.7, color=_ink()).encode(x="at:Q")
+    marks = lines.mark_rule(strokeDash=[3, 3], opacity=0.7, color=ink()).encode(x="at:Q")
     return Figure(
         (marks + bars + points).properties(height=max(120, 34 * len(frame) + 40)),
         "A line that stays right of 0 shows the first arm ahead by more than chance. Dashed: 0 and your margin.",
@@ -300,7 +300,7 @@ def live_losses(points: Sequence[Mapping[str, float | int | str | None]]) -> Fig
     return Figure(chart.properties(height=_HEIGHT), "Falling lines: training still learns.", frame)
 
 
-def _ink() -> str:
+def ink() -> str:
     """Text and guide lines that can be read on the page's background."""
     return "#FAFAFA" if st.context.theme.type == "dark" else "#31333F"
 

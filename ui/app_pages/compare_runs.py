@@ -16,6 +16,7 @@ from ui.finished import finished_comparison
 from ui.untrusted import shown
 
 _MOST = 6
+_RUN, _FIELD, _WRITTEN = "run", "runs field", "runs of address"
 _NOT_SETTINGS = {"training_curves"}
 
 
@@ -28,15 +29,20 @@ def choose(client: ServiceClient) -> dict[str, str]:
         st.info("Two finished comparisons are needed to compare.", icon=":material/info:")
         st.page_link("app_pages/new_comparison.py", label="New comparison", icon=":material/add_circle:")
         st.stop()
-    wanted = [one for one in st.query_params.get_all("run") if one in by_id][:_MOST] or list(by_id)[:2]
+    asked = [one for one in st.query_params.get_all(_RUN) if one in by_id][:_MOST]
+    # The address wins only where it is not what the field itself wrote there: the field may have been moved since.
+    if asked and asked != st.session_state.get(_WRITTEN):
+        st.session_state[_FIELD] = asked
+    elif _FIELD not in st.session_state:
+        st.session_state[_FIELD] = list(by_id)[:2]
     chosen = st.multiselect(
         "Comparisons",
         list(by_id),
-        default=wanted,
         max_selections=_MOST,
         format_func=lambda one: f"{by_id[one].name} · {by_id[one].model} · {one}",
+        key=_FIELD,
     )
-    st.query_params["run"] = chosen
+    st.query_params[_RUN] = st.session_state[_WRITTEN] = chosen
     return {one: by_id[one].name for one in chosen}
 
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from advisor.comparison import Comparison, Severity, Verdict
+from advisor.comparison import Comparison, Verdict
 from advisor.report.arms import candidates
 from advisor.report.axes import axis_short
 from advisor.report.break_evens import break_even_table
@@ -12,13 +12,14 @@ from advisor.report.prior import prior_sentences, prior_table
 from advisor.report.quality import quality_table
 from advisor.report.quantities import percent, scale_of, seconds, usd, usd_range
 from advisor.report.sensitivity import change_summary, flip_table
-from advisor.report.verdict import best_chance_table, severity_text, standing, unknowns
+from advisor.report.verdict import best_chance_table, standing, unknowns
 from service.api.schemas import AxisView, ConstraintsRequest, WhatIfReply, WhatIfRequest
 from service.client import ServiceClient, ServiceError
 from ui.address import chosen_comparison
 from ui.connection import cache_owner, guarded, service_client, show_failure
 from ui.controls import declared_inputs
 from ui.figures import cost_curves, decision_map, differences, frontier, show_figure
+from ui.findings import show_findings
 from ui.finished import finished_comparison
 from ui.tables import show_table
 from ui.untrusted import shown
@@ -134,24 +135,6 @@ def show_pictures(changed: Comparison, request: WhatIfRequest, axes: list[AxisVi
         show_table(table, "constraints")
 
 
-def show_findings(comparison: Comparison) -> None:
-    """What the audit found, blocking findings first."""
-    st.header("Audit")
-    order = list(Severity)
-    findings = sorted(comparison.findings, key=lambda finding: order.index(finding.severity))
-    if not findings:
-        st.success("The audit found nothing to object to.", icon=":material/verified:")
-    for finding in findings:
-        told = {Severity.BLOCK: st.error, Severity.WARN: st.warning, Severity.NOTE: st.info}[finding.severity]
-        told(
-            f"**{severity_text(finding.severity)}: {shown(finding.check)}.** {shown(finding.message)} "
-            f"*What to do:* {shown(finding.remedy)}"
-        )
-        if finding.items:
-            with st.expander(f"{len(finding.items)} cases: {shown(finding.check)}"):
-                st.text("\n".join(finding.items))
-
-
 def show_rest(comparison: Comparison) -> None:
     """What the comparison itself says beside the verdict."""
     st.header("What would change it")
@@ -184,5 +167,6 @@ the_client = service_client()
 chosen = chosen_comparison(the_client)
 finished = finished_comparison(the_client, chosen.id)
 decide(the_client, chosen.id, finished)
-show_findings(finished)
+st.header("Audit")
+show_findings(finished.findings)
 show_rest(finished)

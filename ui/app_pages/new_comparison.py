@@ -12,10 +12,10 @@ from service.api.schemas import Candidate, ComparisonRequest, DatasetSummary, Es
 from service.client import ServiceClient, ServiceError
 from ui.address import COMPARISON
 from ui.connection import guarded, service_client, show_failure
+from ui.dataset_choice import chosen_dataset
 from ui.questionnaire import PRIOR_STATE
 from ui.untrusted import shown
 
-DATASET = "dataset"
 _ARMS = {
     "base": "the model with the question only",
     "few-shot": "the model with worked examples in the prompt",
@@ -29,27 +29,11 @@ _SUBMISSION = "submission key"
 
 
 def choose_dataset(client: ServiceClient) -> DatasetSummary:
-    """One of the data sets there are; the address may name it."""
-    with guarded("The data sets could not be listed"):
-        listed = client.list_datasets(limit=200).items
-    by_version = {one.version: one for one in listed}
-    wanted = st.query_params.get(DATASET)
-    chosen = st.selectbox(
-        "Data set",
-        list(by_version),
-        index=list(by_version).index(wanted) if wanted in by_version else 0,
-        format_func=lambda version: _dataset_label(by_version[version]),
-    )
-    st.query_params[DATASET] = chosen
-    found = by_version[chosen]
+    """One of the data sets there are, with its sizes; the address may name it."""
+    found = chosen_dataset(client)
     sizes = ", ".join(f"{n:,} {split}" for split, n in found.split_sizes.items())
     st.caption(f"{shown(found.description)} {found.n_documents:,} documents; questions: {sizes}.")
     return found
-
-
-def _dataset_label(dataset: DatasetSummary) -> str:
-    kind = "bundled" if dataset.bundled else dataset.version[:8]
-    return f"{dataset.name} · {dataset.task} · {kind}"
 
 
 def basic_settings(dataset: DatasetSummary) -> dict[str, Any]:

@@ -1,0 +1,26 @@
+"""What an audit found, the worst first."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from advisor.comparison import AuditFinding, Severity
+from advisor.report.verdict import severity_text
+from service.api.schemas import Finding
+from ui.untrusted import shown
+
+
+def show_findings(findings: Sequence[AuditFinding | Finding]) -> None:
+    """Every finding with its remedy, and its cases a click away."""
+    order = list(Severity)
+    if not findings:
+        st.success("The audit found nothing to object to.", icon=":material/verified:")
+    for finding in sorted(findings, key=lambda finding: order.index(finding.severity)):
+        told = {Severity.BLOCK: st.error, Severity.WARN: st.warning, Severity.NOTE: st.info}[finding.severity]
+        told(
+            f"**{severity_text(finding.severity)}: {shown(finding.check)}.** {shown(finding.message)} "
+            f"*What to do:* {shown(finding.remedy)}"
+        )
+        if finding.items:
+            with st.expander(f"{len(finding.items)} cases: {shown(finding.check)}"):
+                st.text("\n".join(finding.items))

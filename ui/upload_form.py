@@ -1,0 +1,178 @@
+"""Files of a visitor on their way to a data set: checked first, stored when asked."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+import pandas as pd
+import streamlit as st
+
+from advisor.dataset import Task
+from advisor.dataset_files import CARD_FILE
+from service.api.schemas import ValidationReport
+from service.client import UPLOAD_ENDINGS, ServiceClient, ServiceError
+from ui.connection import show_failure
+from ui.dataset_choice import DATASET
+from ui.findings import show_findings
+from ui.question_edits import questions_table
+from ui.untrusted import shown
+
+_FILES, _FOLDER = "Files or one zip", "A folder"
+_ROUND = "upload round"
+_REPORT = "upload report"
+_TEXTS = (".md", ".txt")
+_TASKS = {
+    Task.QUESTION_ANSWERING: "question-answering: short answers that stand in documents",
+    Task.CLASSIFICATION: "classification: one label for a text",
+    Task.EXTRACTION: "extraction: a record (JSON) out of a text",
+    Task.GENERATION: "generation: a text to be written",
+}
+
+
+def upload_form(client: ServiceClient) -> None:
+    """Choose files, see what is wrong with them, and store them as a version."""
+    kind = st.segmented_control("What you have", [_FILES, _FOLDER], default=_FILES, required=True, key="upload kind")
+    files = _chosen_files(folder=kind == _FOLDER)
+    if not files:
+        st.caption(
+            "Documents as .md or .txt with one .csv of questions (columns question, answer; optional document, group, "
+            "split, answerable), or documents.jsonl, questions.jsonl and dataset.toml. Nothing is stored before you "
+            "say so."
+        )
+        return
+    name, task = _card_fields(files)
+    if _lacks_questions(files):
+        files = {**files, **_written_questions(files)}
+    report = _checked(client, files, name, task)
+    if report is None:
+        return
+    show_report(report)
+    if st.button("Store this data set", type="primary", icon=":material/save:", disabled=not report.usable):
+        _store(client, files, name, task)
+
+
+def show_report(report: ValidationReport) -> None:
+    """What the files hold, or what is wrong with them by file and line."""
+    if report.usable:
+        sizes = ", ".join(f"{n:,} {split}" for split, n in report.split_sizes.items())
+        st.success(
+            f"It can be used: {report.n_documents:,} documents; questions: {sizes}.", icon=":material/check_circle:"
+        )
+        with st.expander(f"What the audit says ({len(report.findings)})", expanded=bool(report.findings)):
+            show_findings(report.findings)
+        return
+    st.error(f"It cannot be used yet. Problems: {len(report.problems)}. Mend them and upload again.")
+    rows = [
+        {"file": one.file, "line": str(one.line) if one.line else "", "what is wrong, and what to do": one.message}
+        for one in report.problems
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", key="problems", alt="Problems by file and line")
+
+
+def _chosen_files(*, folder: bool) -> dict[str, bytes]:
+    number = st.session_state.setdefault(_ROUND, 0)
+    if folder:
+        chosen = st.file_uploader("Folder", accept_multiple_files="directory", key=f"folder {number}")
+    else:
+        chosen = st.file_uploader("Files", accept_multiple_files=True, key=f"files {number}")
+    counts = Counter(one.name for one in chosen)
+    if twice := [name for name, n in counts.items() if n > 1]:
+        st.error(f"Two files are called {shown(twice[0], 80)}; rename one, or upload the folder or a zip.")
+        return {}
+    if not folder:
+        return {one.name: one.getvalue() for one in chosen}
+    fit = [one for one in chosen if _is_data(one.name)]
+    if left_out := [one.name for one in chosen if not _is_data(one.name)]:
+        with st.expander(f"Left out, since they are no data files: {len(left_out)}"):
+            st.text("\n".join(left_out))
+    return {one.name: one.getvalue() for one in fit}
+
+
+def _is_data(name: str) -> bool:
+    path = PurePosixPath(name)
+    return path.suffix.lower() in UPLOAD_ENDINGS and not any(part.startswith(".") for part in path.parts)
+
+
+def _card_fields(files: Mapping[str, bytes]) -> tuple[str | None, Task | None]:
+    """Name and task, asked for where no card among the files says them."""
+    if any(PurePosixPath(name).name == CARD_FILE for name in files):
+        return None, None
+    if any(name.lower().endswith(".zip") for name in files):
+        st.caption(f"Where the archive holds a {CARD_FILE}, that says name and task.")
+    name_field, task_field = st.columns(2)
+    name = name_field.text_input("Name of the data set", _guessed_name(files), max_chars=120, key="upload name")
+    task = task_field.selectbox("Task", list(Task), format_func=_TASKS.__getitem__, key="upload task")
+    return name.strip() or None, task
+
+
+def _guessed_name(files: Mapping[str, bytes]) -> str:
+    first = PurePosixPath(next(iter(files)))
+    if len(first.parts) > 1:
+        return first.parts[0]
+    return first.stem if len(files) == 1 else ""
+
+
+def _lacks_questions(files: Mapping[str, bytes]) -> bool:
+    return all(PurePosixPath(name).suffix.lower() in (*_TEXTS, ".toml") for name in files)
+
+
+def _written_questions(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """A table of questions, written here where only documents were uploaded."""
+    st.markdown("**Write the questions**")
+    st.caption(
+        "No file holds questions, so write them here. Separate several right answers by |. Give all wordings of one "
+        "fact the same group. Ask each fact in two or three wordings where you can."
+    )
+    tops = {PurePosixPath(name).parts[0] for name in files}
+    top = f"{tops.pop()}/" if len(tops) == 1 and all("/" in name for name in files) else ""
+    documents = [
+        str(PurePosixPath(name.removeprefix(top)).with_suffix("")) for name in files if name.lower().endswith(_TEXTS)
+    ]
+    blank = pd.DataFrame({column: pd.Series(dtype="str") for column in ("question", "answer", "document", "group")})
+    written = st.data_editor(
+        blank,
+        num_rows="dynamic",
+        hide_index=True,
+        width="stretch",
+        column_config={
+            "question": st.column_config.TextColumn(width="large"),
+            "document": st.column_config.SelectboxColumn(options=documents),
+        },
+        key="written questions",
+        alt="Questions with their answers, to be filled in",
+    )
+    rows = [row for row in written.fillna("").to_dict("records") if any(row.values())]
+    return {f"{top}questions.csv": questions_table(rows)}
+
+
+def _checked(
+    client: ServiceClient, files: Mapping[str, bytes], name: str | None, task: Task | None
+) -> ValidationReport | None:
+    """What the service says of the files; asked once for the same files."""
+    key = hash((tuple(files.items()), name, task))
+    kept = st.session_state.get(_REPORT)
+    if kept is not None and kept[0] == key:
+        return kept[1]  # type: ignore[no-any-return]
+    try:
+        with st.spinner("Checking the files …"):
+            report = client.validate_dataset(files, name=name, task=task)
+    except ServiceError as error:
+        show_failure("The files could not be checked", error)
+        return None
+    st.session_state[_REPORT] = (key, report)
+    return report
+
+
+def _store(client: ServiceClient, files: Mapping[str, bytes], name: str | None, task: Task | None) -> None:
+    try:
+        with st.spinner("Storing …"):
+            stored = client.upload_dataset(files, name=name, task=task)
+    except ServiceError as error:
+        show_failure("The data set could not be stored", error)
+        return
+    # Another round makes another field, which is empty.
+    st.session_state[_ROUND] += 1
+    st.session_state.pop(_REPORT, None)
+    st.query_params[DATASET] = stored.version
+    st.toast(f"{shown(stored.name)} is stored.", icon=":material/save:")
+    st.rerun()
