@@ -22,12 +22,21 @@ HEARTBEAT_S = 15.0
 PAUSE_S = 0.3
 RECONNECT_MS = 1000
 
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "description": "Sequence number."},
+        "event": {"type": "string", "enum": ["state", "progress", "block", "training", "finding"]},
+        "data": {"type": "string", "description": "JSON."},
+    },
+}
+
 
 @router.get(
     "/{comparison_id}/events",
     dependencies=[Depends(require(Scope.READ))],
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {"text/event-stream": {"schema": _EVENT}}}},
 )
 async def stream(
     comparison_id: Annotated[str, Path(pattern=ID_PATTERN)],

@@ -82,6 +82,7 @@ def test_no_request_finds_a_defect(fuzzed: Api, finished_files: dict[str, bytes]
     headers = {"Authorization": f"Bearer {fuzzed.secret}"}  # type: ignore[attr-defined]
     statuses: Counter[int] = Counter()
     session = asgi.get_client(fuzzed.app)
+    failures: list[str] = []
 
     def fuzz(operation: Any, mode: GenerationMode, n: int) -> None:
         @settings(
@@ -102,6 +103,8 @@ def test_no_request_finds_a_defect(fuzzed: Api, finished_files: dict[str, bytes]
 
         try:
             run()
+        except BaseExceptionGroup as found:
+            failures.append(f"{mode} {operation.label}: {found.exceptions[0]}\n{found}")
         except Unsatisfiable:
             # Nothing can be wrong with a request that has no parameter.
             assert not operation.query and not operation.body
@@ -114,6 +117,7 @@ def test_no_request_finds_a_defect(fuzzed: Api, finished_files: dict[str, bytes]
                 fuzz(operation, mode, share)
             add_rows(fuzzed, finished_files)
     print(f"\n{statuses.total()} requests to {len(operations)} operations: {dict(sorted(statuses.items()))}")  # noqa: T201
+    assert not failures, "\n\n".join(failures)
     assert statuses.total() >= N_CASES
     assert max(statuses) < 500
     assert statuses[200] > N_CASES / 20
