@@ -1,11 +1,13 @@
 """The queue of comparisons: DBOS decides which process takes which, and a look at the rows mends what it missed.
 
 The rows of `comparisons` are the truth. A workflow of DBOS says only who is at it: it is made after the row, may be
-lost with a dead machine, and is then made again (docs/adr/0008-blocks-are-rows.md).
+lost with a dead machine, and is then made again (docs/adr/0009-blocks-are-rows.md).
 """
 
 import logging
+import math
 import threading
+import time
 from typing import Any
 
 from sqlalchemy import Engine, select
@@ -26,6 +28,7 @@ DATABASE_FILE = "dbos.db"
 SCHEMA = "dbos"
 POLL_S = 0.5
 LOOK_INTERVAL_S = 5.0
+HELP_INTERVAL_S = 1.0
 
 _LIVE = ["ENQUEUED", "DELAYED", "PENDING"]
 _LOG = logging.getLogger("tuning_fork.jobs")
@@ -52,7 +55,6 @@ class ComparisonQueue:
         self._executor = directory.identity
         self._leases = Leases(engine, f"{self._executor}/executor", lease_s=lease_s)
         self._ended = threading.Event()
-        self._look_now = threading.Event()
         self._orphans: frozenset[str] = frozenset()
         self._looking = threading.Thread(target=self._look_until_ended, name="comparisons", daemon=True)
         self._helping: list[threading.Thread] = []
@@ -93,7 +95,6 @@ class ComparisonQueue:
         from dbos import DBOS
 
         self._ended.set()
-        self._look_now.set()
         self._supervisor.park(grace_s)
         self._looking.join()
         for thread in self._helping:
@@ -120,36 +121,43 @@ class ComparisonQueue:
         return make_url(self._engine.url).render_as_string(hide_password=False)
 
     def _look_until_ended(self) -> None:
+        looked_at = -math.inf
         while not self._ended.is_set():
             try:
-                self._look()
+                if time.monotonic() - looked_at >= self._look_interval_s:
+                    looked_at = time.monotonic()
+                    self._look()
+                self._help()
             except Exception:
                 # The next look may do better: a database that restarts must not end the looking.
                 _LOG.exception("the queue could not be looked through")
-            self._look_now.wait(self._look_interval_s)
+            self._ended.wait(min(HELP_INTERVAL_S, self._look_interval_s))
 
     def _look(self) -> None:
+        """Queue what nobody cares for."""
         # Lost while this process was frozen, it is taken again; while it is held this does nothing.
         self._leases.claim(self._executor_unit)
-        unfinished = select(comparisons.c.id, comparisons.c.state).where(
-            comparisons.c.state.in_([ComparisonState.QUEUED, ComparisonState.RUNNING])
-        )
-        with self._engine.connect() as connection:
-            rows = list(connection.execute(unfinished.order_by(comparisons.c.created_at)))
-        for comparison_id, _ in rows:
+        for comparison_id in self._in_state(ComparisonState.QUEUED, ComparisonState.RUNNING):
             self._enqueue_if_orphaned(comparison_id)
-        if self._engine.dialect.name != "sqlite":
-            self._help([comparison_id for comparison_id, state in rows if state == ComparisonState.RUNNING])
 
-    def _help(self, running: list[str]) -> None:
+    def _help(self) -> None:
         """Join others in the oldest comparison that runs, while there is nothing of one's own to do."""
         self._helping = [thread for thread in self._helping if thread.is_alive()]
         mine = self._supervisor.running
-        free = [comparison_id for comparison_id in running if comparison_id not in mine]
-        if free and len(mine) < self._n_jobs and not self._ended.is_set():
-            thread = threading.Thread(target=self._supervisor.run, args=(free[0],), name="helper")
-            self._helping.append(thread)
-            thread.start()
+        if self._engine.dialect.name == "sqlite" or len(mine) >= self._n_jobs:
+            return
+        for comparison_id in self._in_state(ComparisonState.RUNNING):
+            if comparison_id not in mine:
+                thread = threading.Thread(target=self._supervisor.run, args=(comparison_id,), name="helper")
+                self._helping.append(thread)
+                thread.start()
+                return
+
+    def _in_state(self, *states: ComparisonState) -> list[str]:
+        """Ids of comparisons, the oldest first."""
+        query = select(comparisons.c.id).where(comparisons.c.state.in_(states)).order_by(comparisons.c.created_at)
+        with self._engine.connect() as connection:
+            return list(connection.execute(query).scalars())
 
     def _enqueue_if_orphaned(self, comparison_id: str) -> None:
         """Queue a comparison that nobody works on or waits for."""
