@@ -219,23 +219,9 @@ class LocalComposition:
         tuned, record = self._tuned(dataset)
         builder, build = self._retrieved(dataset)
         pipeline = self._pipeline("hybrid", tuned, builder, dataset, record.build_usage + build)
-        label = f"{self._tuning}, with {self._passages}"
         # The two tuned arms share their training, which is told once.
         is_told = "fine-tuned" in self._settings.pipelines
-        return Arm(
-            pipeline,
-            ArmRole.CANDIDATE,
-            label,
-            retrieves=True,
-            tuned=True,
-            read_documents=self._reads_documents,
-            device=self._device,
-            index_usage=build,
-            index=_index_facts(builder.index),
-            training_curve=() if is_told else _curve(record),
-            validation_loss=_kept_loss(record),
-            findings=() if is_told else tuple(_training_findings(record)),
-        )
+        return self._tuned_reader(pipeline, record, builder.index, build, tells_training=not is_told)
 
     def _raft(self, dataset: Dataset) -> Arm:
         builder, build = self._retrieved(dataset)
@@ -262,20 +248,32 @@ class LocalComposition:
             embedding_tokens=retrieving.embedding_tokens,
         )
         pipeline = self._pipeline("raft", tuned, builder, dataset, training + build)
-        label = f"{self._tuning}, with {self._passages}, in training too"
+        return self._tuned_reader(pipeline, record, builder.index, build, note=", in training too")
+
+    def _tuned_reader(
+        self,
+        pipeline: Pipeline,
+        record: AdapterRecord,
+        index: Index,
+        indexing: BuildUsage,
+        *,
+        note: str = "",
+        tells_training: bool = True,
+    ) -> Arm:
+        """An arm of the tuned model that is served with passages."""
         return Arm(
             pipeline,
             ArmRole.CANDIDATE,
-            label,
+            f"{self._tuning}, with {self._passages}{note}",
             retrieves=True,
             tuned=True,
             read_documents=self._reads_documents,
             device=self._device,
-            index_usage=build,
-            index=_index_facts(builder.index),
-            training_curve=_curve(record),
+            index_usage=indexing,
+            index=_index_facts(index),
+            training_curve=_curve(record) if tells_training else (),
             validation_loss=_kept_loss(record),
-            findings=tuple(_training_findings(record)),
+            findings=tuple(_training_findings(record)) if tells_training else (),
         )
 
     def _majority(self, dataset: Dataset) -> Arm:

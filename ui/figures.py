@@ -213,27 +213,41 @@ def differences(pairs: Sequence[PairedDifference], scale: ScoreScale, margin: fl
 
 def training_curves(curves: Mapping[str, Sequence[Mapping[str, float | int | None]]]) -> Figure | None:
     """Losses by epoch of each tuned arm."""
-    frame = pd.DataFrame(
-        [
-            {"arm": arm, "epoch": point["epoch"], "loss": point[name], "of": said}
-            for arm, points in curves.items()
-            for point in points
-            for name, said in (("train_loss", "training"), ("validation_loss", "validation"))
-            if point.get(name) is not None
-        ]
-    )
+    rows = [{"arm": arm, **row} for arm, points in curves.items() for row in _losses(points, "epoch", "epoch")]
+    return _loss_figure(pd.DataFrame(rows), "epoch")
+
+
+def live_losses(points: Sequence[Mapping[str, float | int | str | None]]) -> Figure | None:
+    """Losses by step, as a run that tunes tells them."""
+    return _loss_figure(pd.DataFrame(_losses(points, "done", "training step")), "training step")
+
+
+def _losses(
+    points: Sequence[Mapping[str, float | int | str | None]], at: str, name: str
+) -> list[dict[str, float | int | str | None]]:
+    """A row for each loss that is there; `at` is where a point keeps its place, `name` what the place is called."""
+    return [
+        {name: point[at], "loss": point[key], "of": said}
+        for point in points
+        for key, said in (("train_loss", "training"), ("validation_loss", "validation"))
+        if point.get(key) is not None
+    ]
+
+
+def _loss_figure(frame: pd.DataFrame, x: str) -> Figure | None:
     if frame.empty:
         return None
+    said = ["training", "validation"]
     chart = (
         alt.Chart(frame)
         .mark_line(point=True)
         .encode(
-            x=alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1)),
+            x=alt.X(f"{x}:Q", axis=alt.Axis(tickMinStep=1)),
             y=alt.Y("loss:Q", scale=alt.Scale(zero=False), title="loss (nats a token)"),
-            color=_colour(["training", "validation"], field="of"),
-            strokeDash="arm:N",
-            shape=alt.Shape("of:N"),
-            tooltip=["arm", "epoch", "loss", "of"],
+            color=_colour(said, field="of"),
+            shape=alt.Shape("of:N", scale=alt.Scale(domain=said, range=list(SHAPES[:2]))),
+            tooltip=list(frame.columns),
+            **({"strokeDash": "arm:N"} if "arm" in frame else {}),
         )
     )
     return Figure(
@@ -272,32 +286,6 @@ def price_quality(measured: Sequence[PricedQualityView]) -> Figure | None:
     )  # fmt: skip
     caption = "Up is better, left is cheaper. Lines are 95 % intervals. Arms of one data set and one metric."
     return Figure((bars + points).properties(height=_HEIGHT), caption, frame)
-
-
-def live_losses(points: Sequence[Mapping[str, float | int | str | None]]) -> Figure | None:
-    """Losses by step, as a run that tunes tells them."""
-    frame = pd.DataFrame(
-        [
-            {"step": point["done"], "loss": point[name], "of": said}
-            for point in points
-            for name, said in (("train_loss", "training"), ("validation_loss", "validation"))
-            if point.get(name) is not None
-        ]
-    )
-    if frame.empty:
-        return None
-    chart = (
-        alt.Chart(frame)
-        .mark_line(point=True)
-        .encode(
-            x=alt.X("step:Q", title="training step"),
-            y=alt.Y("loss:Q", scale=alt.Scale(zero=False), title="loss (nats a token)"),
-            color=_colour(["training", "validation"], field="of"),
-            shape=alt.Shape("of:N", scale=alt.Scale(domain=["training", "validation"], range=list(SHAPES[:2]))),
-            tooltip=["step", "loss", "of"],
-        )
-    )
-    return Figure(chart.properties(height=_HEIGHT), "Falling lines: training still learns.", frame)
 
 
 def ink() -> str:
