@@ -6,7 +6,8 @@ import streamlit as st
 
 from ui.connection import key_field
 
-st.set_page_config(page_title="Tuning Fork", page_icon=":material/graphic_eq:", layout="wide")
+# The page's icon is a sign and no name of a drawing, which the browser would fetch from another host.
+st.set_page_config(page_title="Tuning Fork", page_icon="🎼", layout="wide")
 
 _PAGES = {
     "Prepare": [

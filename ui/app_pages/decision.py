@@ -70,7 +70,7 @@ def show_verdict(recorded: Comparison, changed: Comparison, *, is_moved: bool) -
     """The verdict in one sentence, how sure it is, and the figures of the arm."""
     recommendation = changed.recommendation
     label, icon, colour = _BADGES[recommendation.verdict]
-    st.subheader(shown(recommendation.headline), anchor=False)
+    st.header(shown(recommendation.headline), anchor=False)
     badges = st.container(horizontal=True)
     badges.badge(label, icon=icon, color=colour)  # type: ignore[arg-type]
     if is_moved:

@@ -95,7 +95,7 @@ def advanced_settings() -> dict[str, Any]:
 
 def show_estimate(estimate: Estimate) -> None:
     """Time, tokens and money before the start, and what they rest on."""
-    st.subheader("What it will take", anchor=False)
+    st.header("What it will take", anchor=False)
     figures = st.columns(3)
     figures[0].metric("Time", f"{'roughly ' if estimate.is_rough else ''}{seconds(estimate.time_s)}")
     figures[1].metric("Tokens read and written", count(estimate.input_tokens + estimate.output_tokens))

@@ -77,7 +77,7 @@ def build_gate(client: ServiceClient, comparison: ComparisonSummary) -> None:
         else:
             show_outcome(outcome)
     st.markdown("**tuning-fork.toml**")
-    st.code(gate_toml(draft, finished.settings), language="toml")
+    st.code(gate_toml(draft, finished.settings), language="toml", wrap_lines=True)
     github, gitlab = st.tabs(["GitHub", "GitLab"])
     github.code(
         "on: pull_request\n"
@@ -87,12 +87,14 @@ def build_gate(client: ServiceClient, comparison: ComparisonSummary) -> None:
         "      - uses: OWNER/tuning-fork/ci@main  # where you keep Tuning Fork\n"
         "        with:\n          config: tuning-fork.toml\n",
         language="yaml",
+        wrap_lines=True,
     )
     gitlab.code(
         "gate:\n  script:\n    - tuningfork ci tuning-fork.toml --out tuning-fork-report\n"
         "  artifacts:\n    when: always\n    paths: [tuning-fork-report/]\n"
         "    reports:\n      junit: tuning-fork-report/junit.xml\n",
         language="yaml",
+        wrap_lines=True,
     )
     name = st.text_input("Keep this comparison as the baseline named", max_chars=64, key="baseline name")
     if st.button("Set baseline", icon=":material/flag:", disabled=not name):
@@ -137,6 +139,7 @@ def deploy(client: ServiceClient, comparison: ComparisonSummary) -> None:
     st.code(
         f"curl {client.url}/v1/chat/completions -H 'Content-Type: application/json' \\\n  -d '{json.dumps(body)}'",
         language="bash",
+        wrap_lines=True,
     )
 
 
@@ -167,7 +170,7 @@ def manage_keys(client: ServiceClient) -> None:
         with guarded("The key could not be made"):
             created = client.create_key(name, scopes=[Scope(scope)])
         st.success("This is the key. It is shown this once and stored nowhere:")
-        st.code(created.secret, language=None)
+        st.code(created.secret, language=None, wrap_lines=True)
     live = [key for key in keys if not key.revoked_at]
     if live:
         doomed = st.selectbox("Revoke", live, index=None, format_func=lambda k: f"{k.name} · {k.id}", key="revoke")
