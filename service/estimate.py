@@ -79,7 +79,7 @@ def estimate_comparison(engine: Engine, settings: Mapping[str, Any], dataset: Da
     speeds = _earlier_speeds(engine, wanted.model)
     stages = _stages(wanted, dataset, prices, speeds)
     money = [stage.usd for stage in stages]
-    measured = f"speeds measured in the comparison {speeds.source}" if speeds else "a guess"
+    measured = f"as measured in the comparison {speeds.source}" if speeds else "a guess"
     basis = [
         "Tokens are counted as a quarter of the bytes; a model's own count differs, most in scripts other than Latin.",
         f"Speeds: {measured}. Stages done in earlier comparisons are not run again and then take no time.",
