@@ -37,7 +37,7 @@ def review_questions(client: ServiceClient, version: str, files: VersionFiles) -
         return
     position = f"review at {version} {which}"
     at = int(st.session_state.get(position, 0)) % len(left)
-    st.subheader(f"Question {at + 1:,} of {len(left):,}", anchor=False)
+    st.header(f"Question {at + 1:,} of {len(left):,}", anchor=False)
     _show(left[at], files)
     _ask(left[at], given, position, at, leaves=which not in (_ALL,))
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from advisor.dataset import Split
+from advisor.dataset import Slice, Split
 from service.api.schemas import ExampleItem
 from ui.figures import COLOURS, Figure, ink
 
@@ -15,7 +15,7 @@ def split_figure(examples: Sequence[ExampleItem]) -> Figure:
     """Questions by split, those of the test by slice."""
     questions: dict[str, int] = defaultdict(int)
     groups: dict[str, set[str]] = defaultdict(set)
-    for example in sorted(examples, key=lambda one: (list(Split).index(one.split), one.slice)):
+    for example in sorted(examples, key=lambda one: (list(Split).index(one.split), list(Slice).index(one.slice))):
         part = f"{example.split} · {example.slice}" if example.split is Split.TEST else str(example.split)
         questions[part] += 1
         groups[part].add(example.group)
@@ -52,8 +52,10 @@ def sharing_sentence(examples: Sequence[ExampleItem]) -> str:
 
 
 def _bars(frame: pd.DataFrame, name: str, value: str, caption: str) -> Figure:
+    # Room for the figures at the ends of the bars.
+    room = alt.Scale(domain=[0, int(frame[value].max()) * 1.15])
     base = alt.Chart(frame).encode(
-        y=alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=260)), x=alt.X(f"{value}:Q")
+        y=alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=260)), x=alt.X(f"{value}:Q", scale=room)
     )
     bars = base.mark_bar(color=COLOURS[0]).encode(tooltip=list(frame.columns))
     figures = base.mark_text(align="left", dx=4, color=ink()).encode(text=alt.Text(f"{value}:Q", format=","))

@@ -163,7 +163,7 @@ def question_frame(examples: list[ExampleItem]) -> pd.DataFrame:
 
 def show_question(client: ServiceClient, version: str, example: ExampleItem) -> None:
     """One question with the documents that answer it."""
-    st.subheader("One question in full", anchor=False)
+    st.header("One question in full", anchor=False)
     st.text(f"Question: {example.question}")
     st.text(f"Right answers: {' | '.join(example.answers) or '(none: it should decline)'}")
     documents = version_files(client, version).documents
@@ -209,6 +209,7 @@ def edit_questions(client: ServiceClient, version: str, files: VersionFiles) -> 
         num_rows="dynamic",
         hide_index=True,
         width="stretch",
+        height=560,
         disabled=["review"],
         column_config={
             "question": st.column_config.TextColumn(width="large"),

@@ -1,0 +1,100 @@
+"""Pages as a visitor sees them, over a service in memory that holds one small finished comparison."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+from streamlit.testing.v1 import AppTest
+
+import ui
+import ui.connection
+from service.database import open_database
+from service.migrations.upgrade import migrate
+from service.service_settings import ServiceSettings
+from tests.service.api.conftest import Api
+from tests.service.conftest import Workplace, write_dataset
+from tests.ui.fake_client import FakeClient
+
+FINISHED = "tiny-finished"
+_APP = Path(ui.__file__).parent / "app.py"
+OpenPage = Callable[..., AppTest]
+
+
+def _service(home: Path) -> Iterator[Api]:
+    engine: Engine = open_database(f"sqlite:///{home / 'test.db'}")
+    migrate(engine)
+    yield Api(engine, home, ServiceSettings(event_stream_s=0.05))
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """A service on which nothing was done yet."""
+    yield from _service(tmp_path_factory.mktemp("empty"))
+
+
+@dataclass(frozen=True)
+class Populated:
+    """A service with an own data set and a finished comparison."""
+
+    api: Api
+    dataset: str
+
+
+@pytest.fixture(scope="session")
+def populated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Populated]:
+    """A service on which a comparison of scripted arms has finished."""
+    root = tmp_path_factory.mktemp("populated")
+    workplace = Workplace(root / "work")
+    folder = workplace.directory.comparison(workplace.run().id)
+    for api in _service(root):
+        files = {path.name: path.read_bytes() for path in write_dataset(root / "tiny").iterdir()}
+        version = FakeClient(api.app).real.upload_dataset(files).version
+        api.finish(api.add_comparison(FINISHED), {path.name: path.read_bytes() for path in folder.iterdir()})
+        yield Populated(api, version)
+
+
+@pytest.fixture
+def client(populated: Populated) -> FakeClient:
+    """The client of pages over the populated service."""
+    return FakeClient(populated.api.app)
+
+
+@pytest.fixture
+def open_page(monkeypatch: pytest.MonkeyPatch) -> OpenPage:
+    """Open a page by its name, with what its address says."""
+
+    def call(name: str, client: FakeClient, **query: str) -> AppTest:
+        # Cached replies are kept by the address, so that no test sees those of another.
+        monkeypatch.setenv(ui.connection.API_VARIABLE, f"http://{uuid.uuid4()}")
+        monkeypatch.delenv(ui.connection.KEY_VARIABLE, raising=False)
+        monkeypatch.setattr(ui.connection, "_client", lambda url, key: client)
+        page = AppTest.from_file(_APP, default_timeout=120)
+        page.switch_page(f"app_pages/{name}.py")
+        page.query_params.update(query)
+        return healthy(page.run())
+
+    return call
+
+
+def healthy(page: AppTest) -> AppTest:
+    """The page, on which nothing failed that a visitor cannot mend."""
+    assert not page.exception, [one.value for one in page.exception]
+    assert not any("defect" in one.value for one in page.error)
+    return page
+
+
+def said(page: AppTest) -> str:
+    """Everything on the page that is text, in no order."""
+    kinds = (page.title, page.header, page.subheader, page.markdown, page.caption, page.text, page.code)
+    messages = (page.error, page.warning, page.info, page.success)
+    labels = [one.label for one in (*page.button, *page.metric)]
+    return "\n".join([*(str(one.value) for kind in (*kinds, *messages) for one in kind), *labels])
+
+
+def press(page: AppTest, label: str) -> AppTest:
+    """Press the button with a label."""
+    return healthy(next(one for one in page.button if one.label == label).click().run())
