@@ -1,0 +1,85 @@
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, select, update
+
+from service.database import writing
+from service.lease import Leases, LostLeaseError
+from service.stage_sharing import SharedStages
+from service.tables import leases as leases_table
+from service.tables import stage_files
+
+
+def never(pause_s: float) -> None:
+    raise AssertionError("waited")
+
+
+def build(folder: Path, text: str = "weights") -> None:
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub" / "file").write_text(text)
+
+
+def folder_of(root: Path, worker: str) -> Path:
+    folder = root / worker / "stages" / "adapters" / "key"
+    folder.parent.mkdir(parents=True)
+    return folder
+
+
+def test_what_one_worker_built_the_next_one_finds_on_its_own_disk(engine: Engine, tmp_path: Path) -> None:
+    with (
+        Leases(engine, "first", pause=never) as leases,
+        SharedStages(leases, hands_on=True)(folder := folder_of(tmp_path, "first")),
+    ):
+        build(folder)
+    with (
+        Leases(engine, "second", pause=never) as leases,
+        SharedStages(leases, hands_on=True)(folder := folder_of(tmp_path, "second")),
+    ):
+        assert (folder / "sub" / "file").read_text() == "weights"
+
+
+def test_a_stage_is_handed_on_once(engine: Engine, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, "first")
+    with Leases(engine, "first", pause=never) as leases:
+        stages = SharedStages(leases, hands_on=True)
+        with stages(folder):
+            build(folder)
+        with stages(folder):
+            pass
+    with engine.connect() as connection:
+        assert connection.execute(select(stage_files.c.path)).scalars().all() == ["sub/file"]
+
+
+def test_with_one_disk_for_all_nothing_is_copied(engine: Engine, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, "first")
+    with Leases(engine, "first", pause=never) as leases, SharedStages(leases, hands_on=False)(folder):
+        build(folder)
+    with engine.connect() as connection:
+        assert connection.execute(select(stage_files)).all() == []
+
+
+def test_a_build_that_fails_is_not_handed_on_and_the_stage_is_free(engine: Engine, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, "first")
+    with Leases(engine, "first", pause=never) as leases:
+        stages = SharedStages(leases, hands_on=True)
+        with pytest.raises(ZeroDivisionError), stages(folder):
+            build(folder)
+            raise ZeroDivisionError
+        with engine.connect() as connection:
+            assert connection.execute(select(stage_files)).all() == []
+        with stages(folder):
+            pass
+
+
+def test_who_lost_the_stage_meanwhile_hands_nothing_on(engine: Engine, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, "first")
+    with (
+        Leases(engine, "first", pause=never) as leases,
+        pytest.raises(LostLeaseError),
+        SharedStages(leases, hands_on=True)(folder),
+    ):
+        build(folder)
+        with writing(engine) as connection:
+            connection.execute(update(leases_table).values(owner="another"))
+    with engine.connect() as connection:
+        assert connection.execute(select(stage_files)).all() == []
