@@ -1,5 +1,6 @@
 """Pages as a visitor sees them, over a service in memory that holds one small finished comparison."""
 
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 import ui
 import ui.connection
+from service.data_directory import REPORT_FILE
 from service.database import open_database
 from service.migrations.upgrade import migrate
 from service.service_settings import ServiceSettings
@@ -18,7 +20,7 @@ from tests.service.api.conftest import Api
 from tests.service.conftest import Workplace, write_dataset
 from tests.ui.fake_client import FakeClient
 
-FINISHED = "tiny-finished"
+FINISHED, EARLIER = "tiny-finished", "tiny-earlier"
 _APP = Path(ui.__file__).parent / "app.py"
 OpenPage = Callable[..., AppTest]
 
@@ -53,8 +55,16 @@ def populated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Populated]:
     for api in _service(root):
         files = {path.name: path.read_bytes() for path in write_dataset(root / "tiny").iterdir()}
         version = FakeClient(api.app).real.upload_dataset(files).version
-        api.finish(api.add_comparison(FINISHED), {path.name: path.read_bytes() for path in folder.iterdir()})
+        reports = {path.name: path.read_bytes() for path in folder.iterdir()}
+        api.finish(api.add_comparison(EARLIER), {**reports, REPORT_FILE: _with_seed(reports[REPORT_FILE], 7)})
+        api.finish(api.add_comparison(FINISHED), reports)
         yield Populated(api, version)
+
+
+def _with_seed(report: bytes, seed: int) -> bytes:
+    changed = json.loads(report)
+    changed["settings"]["seed"] = seed
+    return json.dumps(changed).encode()
 
 
 @pytest.fixture

@@ -1,0 +1,88 @@
+from typing import Any
+
+import pytest
+
+from service.api.schemas import ComparisonDetail, ComparisonRequest
+from service.client import ServiceError
+from service.comparison_state import ComparisonState
+from tests.ui.conftest import FINISHED, OpenPage, Populated, healthy, press, said
+from tests.ui.fake_client import FakeClient
+
+
+@pytest.fixture
+def page(open_page: OpenPage, client: FakeClient, populated: Populated) -> Any:
+    return open_page("new_comparison", client, dataset=populated.dataset)
+
+
+def number(page: Any, label: str) -> Any:
+    return next(one for one in page.number_input if one.label == label)
+
+
+def test_what_is_set_is_what_is_asked(page: Any, client: FakeClient, populated: Populated) -> None:
+    client.replies["create_comparison"] = lambda *_, **__: client.real.get_comparison(FINISHED)
+    next(one for one in page.text_input if one.label == "Name").set_value("နာမည် 😀")
+    next(one for one in page.button_group if one.proto.label == "Arms").set_value(["base", "rag"])
+    number(page, "Passages retrieved for a question").set_value(5)
+    number(page, "Smallest difference that matters (points)").set_value(4.0)
+    page = healthy(page.run())
+    estimated = client.asked("estimate_comparison")[-1].args[0]
+    page = press(page, "Start the comparison")
+    call = client.asked("create_comparison")[-1]
+    asked: ComparisonRequest = call.args[0]
+    assert asked == estimated
+    assert (asked.dataset, asked.name, asked.pipelines) == (populated.dataset, "နာမည် 😀", ["base", "rag"])
+    assert (asked.top_k, asked.margin, asked.traffic.queries_per_month) == (5, 0.04, 10_000)
+    assert len(call.options["idempotency_key"]) == 32
+    assert [one.value for one in page.title] == ["Progress"]
+
+
+def test_time_tokens_and_money_are_told_before_the_start(page: Any, client: FakeClient) -> None:
+    assert [one.label for one in page.metric] == ["Time", "Tokens read and written", "Money"]
+    assert not client.asked("create_comparison")
+
+
+def test_no_arm_and_settings_that_contradict_are_told(page: Any, client: FakeClient) -> None:
+    arms = next(one for one in page.button_group if one.proto.label == "Arms")
+    assert "Choose at least one arm." in said(healthy(arms.set_value([]).run()))
+    arms = next(one for one in page.button_group if one.proto.label == "Arms")
+    arms.set_value(["base"])
+    model = next(one for one in page.text_input if one.label == "Model")
+    page = healthy(model.set_value("a model with blanks").run())
+    assert any(one.value.startswith("model") for one in page.warning)
+
+
+def test_a_refusal_is_told_and_the_next_try_is_a_new_one(page: Any, client: FakeClient) -> None:
+    client.replies["create_comparison"] = ServiceError("Queue full: try again later", status=429)
+    page = press(page, "Start the comparison")
+    assert any("Queue full" in one.value for one in page.error)
+    press(page, "Start the comparison")
+    keys = [call.options["idempotency_key"] for call in client.asked("create_comparison")]
+    assert len(set(keys)) == 2
+
+
+def test_a_sample_is_one_click_away(open_page: OpenPage, client: FakeClient) -> None:
+    made: ComparisonDetail = client.real.get_comparison(FINISHED)
+    assert made.state is ComparisonState.SUCCEEDED
+    client.replies["create_comparison"] = lambda *_, **__: made
+    page = press(open_page("start", client), "Run the sample comparison")
+    assert [one.value for one in page.title] == ["Decision"]
+    assert client.asked("create_comparison")[0].options == {"idempotency_key": "page-sample-1"}
+
+
+def test_answers_to_the_questionnaire_give_advice_and_join_a_comparison(
+    open_page: OpenPage, client: FakeClient
+) -> None:
+    page = open_page("start", client)
+    assert "Answer at least one question first." in said(press(page, "What do studies suggest?"))
+    questions = {one.id: one for one in client.real.get_questionnaire().questions}
+    choice = questions["rarity"].options[0].id
+    page.selectbox(key="question rarity").set_value(choice)
+    page = press(page, "What do studies suggest?")
+    assert client.asked("advise")[-1].args == ({"rarity": choice},)
+    assert client.real.advise({"rarity": choice}).headline in said(page)
+    page.switch_page("app_pages/new_comparison.py")
+    page = healthy(page.run())
+    assert client.asked("estimate_comparison")[-1].args[0].prior == {"rarity": choice}
+    box = next(one for one in page.checkbox if one.label.startswith("Set my answers"))
+    healthy(box.set_value(False).run())
+    assert client.asked("estimate_comparison")[-1].args[0].prior is None

@@ -1,0 +1,81 @@
+import tomllib
+
+from service.api.schemas import KeyCreated, KeyList
+from service.client import REPORT_NAMES, ServiceError
+from tests.ui.conftest import EARLIER, FINISHED, OpenPage, healthy, press, said
+from tests.ui.fake_client import NO_KEY, FakeClient
+
+
+def test_every_report_can_be_downloaded(open_page: OpenPage, client: FakeClient) -> None:
+    page = open_page("reports", client, comparison=FINISHED)
+    assert [one.key for one in page.download_button] == [f"download {name}" for name in REPORT_NAMES]
+    assert [call.args[1] for call in client.asked("get_report")][: len(REPORT_NAMES)] == list(REPORT_NAMES)
+
+
+def test_a_gate_is_tried_and_written_out(open_page: OpenPage, client: FakeClient) -> None:
+    page = open_page("reports", client, comparison=FINISHED)
+    page.selectbox(key="gate arm 0").set_value("base")
+    page.number_input(key="gate limit 0 at least").set_value(0.9)
+    page = press(healthy(page.run()), "Try the gate on this comparison")
+    rule = {"arm": "base", "measure": "exact_match", "at_least": 0.9}
+    assert client.asked("check_gate")[-1].args == (FINISHED, {"thresholds": [rule]})
+    assert any(one.value.startswith("Fail") for one in page.error)
+    file = next(tomllib.loads(one.value) for one in page.code if "[[gate.threshold]]" in one.value)
+    assert file["gate"]["threshold"] == [rule]
+    page.number_input(key="gate limit 0 at least").set_value(0.0)
+    page = press(healthy(page.run()), "Try the gate on this comparison")
+    assert any(one.value.startswith("Pass") for one in page.success)
+
+
+def test_a_baseline_that_is_not_there_is_told(open_page: OpenPage, client: FakeClient) -> None:
+    page = open_page("reports", client, comparison=FINISHED)
+    field = next(one for one in page.text_input if one.label.startswith("Name of a baseline"))
+    page = press(healthy(field.set_value("nope").run()), "Try the gate on this comparison")
+    assert page.error or page.warning
+    assert "nope" in said(page)
+
+
+def test_a_deployment_that_fails_is_told(open_page: OpenPage, client: FakeClient) -> None:
+    client.replies["deploy"] = ServiceError("Not servable: the adapter is gone", status=409)
+    page = press(open_page("reports", client, comparison=FINISHED), "Deploy")
+    assert any("Not servable" in one.value for one in page.error)
+    assert client.asked("deploy")[0].args == ("production", FINISHED, "base")
+
+
+def test_keys_are_made_once_and_hidden_from_who_may_not(open_page: OpenPage, client: FakeClient) -> None:
+    created = {"id": "k", "name": "ci", "scopes": ["read"], "requests_per_minute": None, "created_at": 0.0}
+    client.replies["list_keys"] = lambda: KeyList(items=[])
+    client.replies["create_key"] = lambda *_, **__: KeyCreated(**created, revoked_at=None, secret="tf_secret")
+    page = open_page("reports", client, comparison=FINISHED)
+    next(one for one in page.text_input if one.label == "Name of a new key").set_value("ci")
+    page = press(page, "Make the key")
+    assert "tf_secret" in {one.value for one in page.code}
+    assert "tf_secret" not in said(healthy(page.run()))
+    client.replies["list_keys"] = NO_KEY
+    page = open_page("reports", client, comparison=FINISHED)
+    assert "who has a key with the scope admin" in said(page)
+    assert not page.error
+
+
+def test_runs_are_set_side_by_side(open_page: OpenPage, client: FakeClient) -> None:
+    page = open_page("compare_runs", client)
+    settings = next(one.value for one in page.dataframe if "setting" in one.value)
+    assert list(settings["setting"]) == ["seed"]
+    assert sorted(settings.iloc[0, 1:]) == ["0", "7"]
+    scores = next(one.value for one in page.dataframe if "arm" in one.value and "verdict" not in one.value)
+    assert set(scores["arm"]) == {"base", "few-shot"}
+    page = healthy(page.multiselect[0].set_value([EARLIER]).run())
+    assert "Choose at least two." in said(page)
+    page = healthy(page.multiselect[0].set_value([EARLIER, FINISHED]).run())
+    assert page.query_params["run"] == [EARLIER, FINISHED]
+    assert not page.error
+
+
+def test_models_are_filtered_by_family(open_page: OpenPage, client: FakeClient) -> None:
+    page = open_page("models", client)
+    listed = client.real.get_catalogue().models
+    family = listed[0].family
+    page = healthy(page.button_group(key="families").set_value([family]).run())
+    table = next(one.value for one in page.dataframe if "licence" in one.value)
+    assert set(table["family"]) == {family}
+    assert len(table) == sum(one.family == family for one in listed)
