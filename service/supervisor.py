@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from service.comparison_state import ComparisonState
 from service.comparison_store import ComparisonNotFoundError, find_comparison, set_state
@@ -18,6 +18,7 @@ from service.data_directory import DataDirectory
 from service.database import patiently, writing
 from service.job import JobEnd
 from service.lease import held_units, pauses, release_all
+from service.tables import comparisons
 
 LOOK_INTERVAL_S = 0.5
 CANCEL_GRACE_S = 15.0
@@ -26,6 +27,7 @@ CANCEL_GRACE_S = 15.0
 MAX_CRASHES = 3
 MAX_INTERRUPTIONS = 60
 
+_IN_PROGRESS = (ComparisonState.QUEUED, ComparisonState.RUNNING)
 _LOG = logging.getLogger("tuning_fork.jobs")
 
 JobCommand = Callable[[str], Sequence[str | Path]]
@@ -143,7 +145,7 @@ class Supervisor:
             self._running[comparison_id] = None
         patiently(lambda: release_all(self._engine, f"{self._directory.identity}/{process.pid}/"))
         if cancelled_at is not None:
-            self._set_state(comparison_id, ComparisonState.CANCELLED)
+            patiently(lambda: self._end_cancelled(comparison_id))
         return code
 
     def _job_command(self, comparison_id: str) -> Sequence[str | Path]:
@@ -162,17 +164,20 @@ class Supervisor:
         except ComparisonNotFoundError:
             return True
 
+    def _end_cancelled(self, comparison_id: str) -> None:
+        """Say that it is cancelled, unless its job said so and it was resumed since."""
+        wanted = select(comparisons.c.cancel_requested).where(comparisons.c.id == comparison_id).with_for_update()
+        with writing(self._engine) as connection:
+            if connection.execute(wanted).scalar():
+                set_state(connection, comparison_id, ComparisonState.CANCELLED, expected=_IN_PROGRESS)
+
     def _fail(self, comparison_id: str, what: str) -> None:
         log_file = self.log_file(comparison_id)
         message = f"{what}; see the log {log_file}, then resume it: what was measured is kept"
-        self._set_state(comparison_id, ComparisonState.FAILED, message)
-
-    def _set_state(self, comparison_id: str, state: ComparisonState, error: str | None = None) -> None:
-        in_progress = [ComparisonState.QUEUED, ComparisonState.RUNNING]
 
         def write() -> None:
             with writing(self._engine) as connection:
-                set_state(connection, comparison_id, state, expected=in_progress, error=error)
+                set_state(connection, comparison_id, ComparisonState.FAILED, expected=_IN_PROGRESS, error=message)
 
         patiently(write)
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from service.comparison_state import ComparisonState
-from service.comparison_store import find_comparison, request_cancel, set_state
+from service.comparison_store import find_comparison, request_cancel, resume_comparison, set_state
 from service.data_directory import DataDirectory
 from service.database import writing
 from service.events import read_events
@@ -123,6 +123,34 @@ def test_a_job_deaf_to_cancelling_is_ended_after_the_grace(
     thread.join()
     assert supervised.state == "cancelled"
     assert [event.data["state"] for event in read_events(supervised.engine, COMPARISON)][-1] == "cancelled"
+
+
+def test_a_comparison_resumed_before_its_cancelled_job_had_ended_goes_on(
+    supervised: Supervised, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noticed = threading.Event()
+
+    def notice(comparison_id: str) -> bool:
+        cancelled = find_comparison(supervised.engine, comparison_id).cancel_requested
+        if cancelled:
+            noticed.set()
+        return cancelled
+
+    monkeypatch.setattr(supervised.supervisor, "_is_cancelled", notice)
+    supervised.program = "import time; time.sleep(600)"
+    thread = supervised.start()
+    request_cancel(supervised.engine, COMPARISON)
+    noticed.wait()
+    with writing(supervised.engine) as connection:
+        set_state(connection, COMPARISON, ComparisonState.CANCELLED, expected=IN_PROGRESS)
+    resume_comparison(supervised.engine, COMPARISON)
+    (process,) = supervised.supervisor._processes()
+    process.kill()
+    while supervised.n_starts < 2:
+        time.sleep(0.01)
+    assert supervised.state == "queued"
+    supervised.supervisor.park(grace_s=0)
+    thread.join()
 
 
 def test_what_a_dead_job_held_is_free_at_once(supervised: Supervised) -> None:
