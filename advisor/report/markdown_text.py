@@ -20,7 +20,9 @@ def inline(text: str) -> str:
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = _SPECIAL.sub(r"\\\1", text)
     text = _STARTS_A_BLOCK.sub(r"\1\\\2", text)
-    return re.sub(r"(@|#|://|\bwww(?=\.))", rf"\1{_ZERO_WIDTH_SPACE}", text, flags=re.IGNORECASE)
+    text = re.sub(r"(@|#|\bwww(?=\.))", rf"\1{_ZERO_WIDTH_SPACE}", text, flags=re.IGNORECASE)
+    # Before the colon: behind the slashes it would be taken for a letter of a host, and a link be made.
+    return text.replace("://", f"{_ZERO_WIDTH_SPACE}://")
 
 
 def code(text: str) -> str:

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from ui.untrusted import shown
@@ -15,7 +17,7 @@ def test_html_is_text() -> None:
 
 @pytest.mark.parametrize("text", ["http://evil.example", "www.evil.example", "me@evil.example"])
 def test_bare_addresses_are_not_made_links(text: str) -> None:
-    assert ZWSP in shown(text)
+    assert not re.search(r"https?://|www\.|@\w", shown(text))
 
 
 @pytest.mark.parametrize("text", [":red[alarm]", ":smile:", ":material/delete:", "a:b", ":+1:"])

@@ -155,7 +155,7 @@ def test_hostile_text_is_shown_and_not_obeyed(hostile_comparison, hostile_record
 
     assert set(re.findall(r"<[^>\n]*>?", text)) == {"<br>"}
     assert not re.search(r"(?<!\\)\[", text)
-    assert not re.search(r"https?://\w|www\.\w|@\w|(?<!\\)\$\S", text)
+    assert not re.search(r"https?://|www\.\w|@\w|(?<!\\)\$\S", text)
     assert not re.search(r"^\s*(# heading|```)", text, re.MULTILINE)
     assert not re.search("[\x00-\x08\x1b\u202e]", text)
 
@@ -190,7 +190,7 @@ def test_the_same_comparison_gives_the_same_text(comparison, records):
         ("- item", "\\- item"),
         ("12. item", "12\\. item"),
         ("@team", "@\u200bteam"),
-        ("http://a.b", "http://\u200ba.b"),
+        ("http://a.b", "http\u200b://a.b"),
         ("exact_match, _x_", "exact_match, \\_x\\_"),
         ("[x](y) ![i](j) [^1]", "\\[x](y) !\\[i](j) \\[^1]"),
         ("-", "\\-"),
