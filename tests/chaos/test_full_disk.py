@@ -26,7 +26,9 @@ def may_mount() -> bool:
 
 
 @pytest.mark.skipif(not may_mount(), reason="mounting a small disk needs root and a mount namespace of one's own")
-@pytest.mark.parametrize("step_kib", [512, pytest.param(16, marks=[pytest.mark.chaos, pytest.mark.timeout(7200)])])
+@pytest.mark.chaos
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("step_kib", [512, 16])
 def test_a_full_disk_delays_a_comparison_and_damages_nothing(tmp_path: Path, step_kib: int) -> None:
     whole = ChaosWorkplace(tmp_path / "whole")
     assert whole.start().wait() == 0

@@ -23,7 +23,7 @@ MOMENTS = (
     "told report 0",
     "told report 4",
 )
-SHORT = ("answered few-shot", "built indexes", "told report 4")
+SHORT = ("answered few-shot",)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_killed_at_a_named_moment(whole: ChaosWorkplace, tmp_path: Path, moment:
     workplace.close()
 
 
-@pytest.mark.parametrize("n_kills", [3, pytest.param(100, marks=[pytest.mark.chaos, pytest.mark.timeout(7200)])])
+@pytest.mark.parametrize("n_kills", [2, pytest.param(100, marks=[pytest.mark.chaos, pytest.mark.timeout(7200)])])
 def test_killed_at_random_moments(whole: ChaosWorkplace, tmp_path: Path, n_kills: int) -> None:
     lot = random.Random(n_kills)
     n_killed = n_runs = 0
@@ -78,6 +78,7 @@ def test_killed_at_random_moments(whole: ChaosWorkplace, tmp_path: Path, n_kills
         workplace.close()
 
 
+@pytest.mark.chaos
 def test_told_to_stop_it_parks_at_the_end_of_a_block_and_goes_on_later(whole: ChaosWorkplace, tmp_path: Path) -> None:
     workplace = ChaosWorkplace(tmp_path)
     with workplace.start() as process:
