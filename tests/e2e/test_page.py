@@ -1,0 +1,392 @@
+"""The page in a real browser, with a real service behind it: from files to a gate, for everyone, whatever the texts."""
+
+import csv
+import io
+import re
+import shutil
+import subprocess
+import tarfile
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.echo_endpoint import echo_endpoint
+from tests.e2e.served_page import (
+    PAGES,
+    PHONE,
+    TIMEOUT_MS,
+    BrowserMissingError,
+    ServedPage,
+    Tab,
+    chromium,
+    open_tab,
+    served_page,
+)
+from tests.e2e.story import ATTACKS, SCRIPTS, attack_files, lamp_files
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(1800)]
+
+COMPARED_MS = 900_000
+expect.set_options(timeout=TIMEOUT_MS)
+ARMS = ("base", "rag", "fine-tuned")
+ASKED = re.compile("^Question: ")
+ATTACKED_NAME = "<img src=x onerror=window.ran=1> [press](javascript:window.ran=1) $x^2$ :red[r]"
+# Streamlit's own widgets, which the page cannot change.
+NOT_OURS = {
+    # The navigation puts its sections as <div> between <ul> and <li>.
+    "list": "[data-testid=stSidebarNavItems]",
+    "listitem": "[data-testid=stSidebarNavItems] li",
+}
+# A chosen pill is written in the primary colour on a shade of it, and a button in white on the primary colour: on a
+# dark page no colour gives both a contrast of 4.5. Ours gives it to buttons.
+NOT_OURS_IN_THE_DARK = {"color-contrast": "[data-variant=pills] *, [role=radiogroup] *"}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    try:
+        with chromium() as found:
+            yield found
+    except BrowserMissingError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with echo_endpoint() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def served(browser: "Browser", tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPage]:
+    """After the browser: without one there is nothing to start."""
+    environment = {"HF_HUB_OFFLINE": "1", "TUNING_FORK_ALLOWED_ENDPOINTS": "127.0.0.1"}
+    with served_page(tmp_path_factory.mktemp("page") / "home", environment=environment) as page:
+        yield page
+
+
+@dataclass(frozen=True)
+class Story:
+    """A finished comparison."""
+
+    served: ServedPage
+    comparison: str
+
+    def address(self, title: str) -> str:
+        return self.served.address(title, self.comparison)
+
+
+@pytest.fixture(scope="module")
+def story(served: ServedPage, browser: "Browser", tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """A comparison made by hand: upload a folder of texts with a table, start, look on, reload, wait."""
+    folder = tmp_path_factory.mktemp("texts") / "lamps"
+    folder.mkdir()
+    for name, content in lamp_files().items():
+        (folder / name).write_bytes(content)
+    with open_tab(browser) as tab:
+        page = tab.open(served.address("Data"), "Data")
+        page.get_by_text("Upload documents and questions").click()
+        page.get_by_text("A folder", exact=True).click()
+        page.locator("input[type=file][webkitdirectory]").set_input_files(folder)
+        page.get_by_text("It can be used: 12 documents; questions: 12 train, 12 validation, 42 test.").wait_for()
+        page.get_by_role("button", name="Store this data set").click()
+        page.get_by_text("12 documents · questions: 12 train, 12 validation, 42 test").wait_for()
+        page.get_by_role("link", name="Compare on this data set").click()
+        tab.settle("New comparison")
+        for arm in ("few-shot", "hybrid"):
+            page.get_by_role("button", name=arm, exact=True).click()
+        page.get_by_text("Advanced settings").click()
+        write(page, "Passages retrieved for a question", "1")
+        write(page, "Longest passage (tokens)", "64")
+        page.get_by_role("tab", name="Prompt and tuning").click()
+        write(page, "Most passes over the training questions", "1")
+        page.get_by_text("Tokens read and written").wait_for()
+        tab.settle()
+        page.get_by_role("button", name="Start the comparison").click()
+        page.wait_for_url("**/progress?comparison=*")
+        tab.settle("Progress")
+        stage = page.get_by_text("Answer the test questions · base")
+        stage.wait_for(timeout=COMPARED_MS)
+        page.reload()
+        stage.wait_for()
+        page.get_by_role("link", name="Read the decision").wait_for(timeout=COMPARED_MS)
+        tab.settle("Progress")
+        assert_harmless(tab)
+    return Story(served, parse_qs(urlsplit(page.url).query)["comparison"][0])
+
+
+@pytest.fixture(scope="module")
+def attacked(served: ServedPage, story: Story, endpoint: str) -> Story:
+    """A comparison in which every text is an attack: sent through the API, answered by an endpoint that echoes."""
+    with served.client() as client:
+        version = client.upload_dataset(attack_files()).version
+        made = client.create_comparison(
+            {
+                "dataset": version,
+                "name": ATTACKED_NAME,
+                "model": f"openai:echo@{endpoint}",
+                "pipelines": ["base", "few-shot", "rag"],
+                "top_k": 2,
+            }
+        )
+        done = client.wait_for_comparison(made.id, timeout_s=800)
+        assert done.state == "succeeded", done.error
+        client.cast_vote(
+            made.id, question=ATTACKS[0], arms=("base", "rag"), preferred=None, voter="<script>window.ran=1</script>"
+        )
+        client.set_baseline("attacked", made.id)
+    return Story(served, made.id)
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The script of axe-core, as npm has it."""
+    if shutil.which("npm") is None:
+        pytest.skip("axe-core is fetched with npm, which is not installed")
+    folder = tmp_path_factory.mktemp("axe")
+    fetched = subprocess.run(
+        ["npm", "pack", "axe-core@4", "--silent"], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
+    archives = list(folder.glob("axe-core-*.tgz"))
+    if fetched.returncode or not archives:
+        pytest.skip(f"npm could not fetch axe-core: {fetched.stderr.strip()[-300:]}")
+    with tarfile.open(archives[0]) as archive:
+        script = archive.extractfile("package/axe.min.js")
+        assert script is not None
+        return script.read().decode("utf-8")
+
+
+def test_moving_the_volume_past_its_flip_changes_the_verdict(story: Story, browser: "Browser") -> None:
+    with story.served.client() as client:
+        asked = {"parts": ["flips"], "values": {"right_usd": 0.0001, "wrong_usd": 0}}
+        reply = client.decide_again(story.comparison, asked)
+    below = next(flip.below for flip in reply.flips if flip.axis == "queries_per_month")
+    assert reply.recommendation.arm == "rag"
+    assert below is not None
+    with open_tab(browser) as tab:
+        page = tab.open(story.address("Decision"), "Decision")
+        page.get_by_role("heading", name=re.compile("^Ship rag")).wait_for()
+        page.get_by_text("Answers have a worth in money").click()
+        write(page, "A right answer brings (USD)", "0.0001")
+        page.get_by_text("What if: as decided").wait_for()
+        slider = page.get_by_role("slider", name="Questions a month").first
+        told = page.get_by_role("group", name="Questions a month").locator("p").first
+        while volume(told) > below.value:
+            before = told.inner_text()
+            slider.press("ArrowLeft")
+            expect(told).not_to_have_text(before)
+        page.get_by_text("What if: flipped from rag").wait_for()
+        page.get_by_role("heading", name=re.compile(f"{below.arm} (has the highest|beats)")).wait_for()
+        page.get_by_role("button", name="Back to what was decided").click()
+        page.get_by_role("heading", name=re.compile("^Ship rag")).wait_for()
+        expect(page.get_by_text("What if:")).to_have_count(0)
+        assert_harmless(tab)
+
+
+def test_a_wrong_answer_is_shown_with_its_failure_and_its_passage(story: Story, browser: "Browser") -> None:
+    with story.served.client() as client:
+        wrong = client.list_questions(story.comparison, arm="rag", failure="any").items[0]
+        given = client.list_results(story.comparison, arm="rag", example_id=wrong.example_id).items[0]
+    with open_tab(browser) as tab:
+        page = tab.open(story.address("Evidence"), "Evidence")
+        choose(page, "Arm", "rag")
+        choose(page, "Wrong because", "any failure")
+        page.get_by_text(f"Question: {wrong.question}").wait_for()
+        page.locator(".stMarkdownBadge", has_text=wrong.failures["rag"]).first.wait_for()
+        page.locator("summary", has_text=f"{given.answer.retrieved[0].title} · ").first.click()
+        shared = " ".join(given.answer.retrieved[0].text.split()[-3:])
+        page.get_by_text(shared).filter(visible=True).first.wait_for()
+        assert_harmless(tab)
+
+
+def test_all_arms_answer_and_a_blind_vote_is_counted(story: Story, browser: "Browser") -> None:
+    with open_tab(browser) as tab:
+        page = tab.open(story.address("Playground"), "Playground")
+        page.get_by_label("Question", exact=True).fill("How long is the warranty of the Larch lamp?")
+        page.get_by_role("button", name="Ask").click()
+        expect(page.get_by_text(" in the model · ")).to_have_count(len(ARMS), timeout=COMPARED_MS)
+        page.get_by_text("61 months", exact=True).first.wait_for()
+        page.get_by_label("Question for the vote").fill("How tall is the Larch lamp?")
+        page.get_by_role("button", name="Show two answers").click()
+        page.get_by_text("Answer B").wait_for()
+        assert not page.get_by_text("A was ").is_visible()
+        page.get_by_role("button", name="A is better").click()
+        page.get_by_text("Your vote: A is better. A was ").wait_for()
+        assert_harmless(tab)
+    with story.served.client() as client:
+        assert sum(tally["n_first"] + tally["n_second"] for tally in client.list_votes(story.comparison)) == 1
+
+
+def test_reports_are_downloaded_as_the_service_has_them(story: Story, browser: "Browser") -> None:
+    with open_tab(browser) as tab, story.served.client() as client:
+        page = tab.open(story.address("Reports & CI"), "Reports & CI")
+        for label, name in (("Report as a page", "report.html"), ("Every answer as a table", "results.csv")):
+            with page.expect_download() as download:
+                page.get_by_role("button", name=label).click()
+            assert download.value.path().read_bytes() == client.get_report(story.comparison, name)
+            assert download.value.suggested_filename == f"{story.comparison}-{name}"
+        assert_harmless(tab)
+
+
+def test_a_gate_is_tried_and_written_out(story: Story, browser: "Browser") -> None:
+    with open_tab(browser) as tab:
+        page = tab.open(story.address("Reports & CI"), "Reports & CI")
+        choose(page, "Arm", "rag")
+        write(page, "Is at least", "0.1")
+        page.get_by_role("button", name="Try the gate on this comparison").click()
+        page.get_by_text(re.compile("^Pass")).first.wait_for()
+        written = page.locator("[data-testid=stCode]", has_text="[[gate.threshold]]").inner_text()
+        page.get_by_role("tab", name="GitLab").click()
+        page.get_by_text("tuningfork ci tuning-fork.toml").wait_for()
+        assert_harmless(tab)
+    gate = tomllib.loads(written)
+    assert gate["gate"]["threshold"] == [{"arm": "rag", "measure": "exact_match", "at_least": 0.1}]
+
+
+@pytest.mark.parametrize("title", PAGES)
+def test_everyone_can_use_the_page(title: str, story: Story, browser: "Browser", axe: str) -> None:
+    with open_tab(browser) as tab:
+        tab.open(story.address(title), title)
+        assert findings(tab, axe, NOT_OURS) == []
+        assert_harmless(tab)
+
+
+@pytest.mark.parametrize("title", PAGES)
+def test_the_page_works_on_a_phone_in_the_dark(title: str, story: Story, browser: "Browser", axe: str) -> None:
+    with open_tab(browser, size=PHONE, scheme="dark") as tab:
+        page = tab.open(story.address(title), title)
+        width = "e => Math.max(e.scrollWidth, document.documentElement.scrollWidth)"
+        assert page.locator("[data-testid=stMain]").evaluate(width) <= PHONE[0]
+        background = page.locator("[data-testid=stApp]").evaluate("e => getComputedStyle(e).backgroundColor")
+        assert sum(map(int, re.findall(r"\d+", background)[:3])) < 3 * 64
+        assert findings(tab, axe, NOT_OURS | NOT_OURS_IN_THE_DARK) == []
+        assert_harmless(tab)
+
+
+@pytest.mark.parametrize("title", PAGES)
+def test_no_text_of_others_comes_to_life(title: str, attacked: Story, browser: "Browser") -> None:
+    with open_tab(browser) as tab:
+        page = tab.open(attacked.address(title), title)
+        if title == "Data":
+            for view in ("Questions", "Documents", "Edit", "Review", "Overview"):
+                page.get_by_text(view, exact=True).first.click()
+                tab.settle()
+                assert_lifeless(tab)
+        if title == "Playground":
+            page.get_by_label("Question", exact=True).fill("\n".join(ATTACKS))
+            page.get_by_role("button", name="Ask").click()
+            expect(page.get_by_text(" in the model · ")).to_have_count(3)
+        for fold in page.locator("[data-testid=stMain] summary").all():
+            fold.click()
+        tab.settle()
+        assert_lifeless(tab)
+
+
+def test_no_answer_of_others_comes_to_life_among_the_evidence(attacked: Story, browser: "Browser") -> None:
+    with attacked.served.client() as client:
+        rows = client.list_questions(attacked.comparison).items
+    with open_tab(browser) as tab:
+        page = tab.open(attacked.address("Evidence"), "Evidence")
+        for row in rows:
+            write(page, "Search", row.question.split("\n")[0])
+            expect(page.locator("[data-testid=stText]", has_text=ASKED).first).to_contain_text(row.question)
+            tab.settle()
+            assert_lifeless(tab)
+
+
+def test_no_text_of_others_comes_to_life_in_the_report(attacked: Story, browser: "Browser", tmp_path: Path) -> None:
+    """Opened as a file, where no header of the service protects it."""
+    file = tmp_path / "report.html"
+    with attacked.served.client() as client:
+        file.write_bytes(client.get_report(attacked.comparison, "report.html"))
+    with open_tab(browser) as tab:
+        tab.page.goto(file.as_uri())
+        assert tab.page.get_by_text("window.ran", exact=False).count()
+        assert_lifeless(tab)
+
+
+def test_every_script_arrives_unharmed(attacked: Story, browser: "Browser") -> None:
+    with attacked.served.client() as client:
+        asked = [row.question.removesuffix("?") for row in client.list_questions(attacked.comparison).items]
+        texts = [text for text in SCRIPTS if text in asked]
+        table = list(csv.DictReader(io.StringIO(client.get_report(attacked.comparison, "results.csv").decode("utf-8"))))
+        report = client.get_report(attacked.comparison, "report.html").decode("utf-8")
+    table_arms = {row["arm"] for row in table}
+    assert texts
+    for text in texts:
+        rows = [row for row in table if row["question"] == f"{text}?"]
+        assert [row["references"] for row in rows] == [text] * len(table_arms)
+        assert all(text in row["answer"] for row in rows if row["arm"] in ("base", "few-shot", "rag"))
+        assert text in report
+    with open_tab(browser) as tab:
+        page = tab.open(attacked.address("Evidence"), "Evidence")
+        for text in texts:
+            write(page, "Search", text)
+            expect(page.locator("[data-testid=stText]", has_text=ASKED).first).to_have_text(f"Question: {text}?")
+            page.get_by_text(f"Right answer: {text}", exact=True).wait_for()
+
+
+def write(page: "Page", label: str, value: str) -> None:
+    """Into a field, and leave it."""
+    field = page.get_by_label(label, exact=True).first
+    field.fill(value)
+    field.press("Enter")
+    page.locator("[data-test-script-state=notRunning]").wait_for()
+
+
+def choose(page: "Page", label: str, value: str) -> None:
+    """One of a list."""
+    page.get_by_role("combobox", name=label).first.click()
+    page.get_by_role("option", name=value, exact=True).click()
+    page.locator("[data-test-script-state=notRunning]").wait_for()
+
+
+def volume(told: "Locator") -> float:
+    """What a slider says of itself."""
+    return float(told.inner_text().replace(",", ""))
+
+
+def findings(tab: Tab, axe: str, excluded: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Serious and critical findings of axe, as rule and element."""
+    tab.page.evaluate(axe)
+    found: list[dict[str, Any]] = tab.page.evaluate("async () => (await axe.run(document)).violations")
+    return [
+        (one["id"], node["html"])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+        if one["id"] not in excluded
+        or not tab.page.locator(node["target"][-1]).first.evaluate(
+            "(element, others) => element.matches(others)", excluded[one["id"]]
+        )
+    ]
+
+
+def assert_harmless(tab: Tab) -> None:
+    """No request left this machine, no window opened, no script failed, no page told of a defect."""
+    assert (tab.strangers, tab.dialogs, tab.faults) == ([], [], [])
+    assert tab.page.get_by_text("This page has a defect").count() == 0
+
+
+def assert_lifeless(tab: Tab) -> None:
+    """Nothing of a text was run, fetched, linked or set as a formula."""
+    assert_harmless(tab)
+    assert tab.page.evaluate("window.ran") is None
+    assert (
+        tab.page.evaluate(
+            "[...document.querySelectorAll('a[href], area[href], form[action], [src], [srcdoc], object[data]')]"
+            ".map(e => e.href || e.action || e.src || e.data || e.srcdoc)"
+            ".filter(url => !/^(https?:\\/\\/127\\.0\\.0\\.1:|blob:|data:image|file:.*#|#)/.test(url))"
+        )
+        == []
+    )
+    assert tab.page.locator(".katex, iframe, img[src^=x]").count() == 0
