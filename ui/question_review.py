@@ -26,7 +26,7 @@ def review_questions(client: ServiceClient, version: str, files: VersionFiles) -
     given: dict[str, Review] = st.session_state.setdefault(f"reviews of {version}", {})
     rows = apply_reviews(files.questions, given)
     _tell(rows, len(given))
-    if given and st.button(f"Save as a new version ({len(given)} reviews)", type="primary", icon=":material/save:"):
+    if given and st.button(f"Save as a new version (reviews: {len(given)})", type="primary", icon=":material/save:"):
         _save(client, version, files, rows)
     # What the test asks decides, so it is looked at first.
     rows.sort(key=lambda row: row.get("split", "test") != "test")

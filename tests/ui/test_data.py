@@ -201,7 +201,7 @@ def test_reviews_are_kept_in_a_new_version(open_page: OpenPage, client: FakeClie
     page = press(healthy(page.run()), "Wrong")
     assert first not in said(page)
     page = press(press(page, "Next"), "Right")
-    page = press(page, "Save as a new version (2 reviews)")
+    page = press(page, "Save as a new version (reviews: 2)")
     rows = [
         json.loads(line) for line in client.real.get_dataset_files(stored(client, page))["questions.jsonl"].splitlines()
     ]
