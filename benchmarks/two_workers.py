@@ -59,8 +59,9 @@ def main() -> None:
     parser.add_argument("--dataset", default="appliance-support")
     parser.add_argument("--limit", type=int, default=600)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--pipelines", default="base,few-shot")
     given = parser.parse_args()
-    settings = ComparisonSettings(given.dataset, limit=given.limit, pipelines=("base", "few-shot"))
+    settings = ComparisonSettings(given.dataset, limit=given.limit, pipelines=tuple(given.pipelines.split(",")))
     with postgres_server() as server:
         for _ in range(given.rounds):
             alone_s, n_blocks = answering_s(server, settings, 1)
