@@ -38,7 +38,8 @@ def _examples(
     )
 
 
-@st.cache_data(max_entries=4, show_spinner="Reading the questions …")
+# A resource is handed out without a copy, which a large data set would make slow.
+@st.cache_resource(max_entries=4, show_spinner="Reading the questions …")
 def _all_examples(_client: ServiceClient, version: str, owner: str) -> list[ExampleItem]:
     first = _client.list_examples(version, limit=_LARGEST_PAGE)
     found = list(first.items)
