@@ -25,7 +25,6 @@ from advisor.flip import find_flips, map_decision
 from advisor.net_value import net_value
 from advisor.race_recommendation import recommend_from_race, require_declared
 from advisor.recommendation import DecisionRule, recommend
-from advisor.slices import slice_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ def conclude(
         weights = measured.race.slice_weights
         recommendation = recommend_from_race(measured.race, differences, usd_per_month, findings, rule, out=out)
     else:
-        weights = slice_weights(measured.slices, measured.groups, coverage=inputs.coverage)
+        weights = measured.weights(inputs.coverage)
         recommendation = recommend(
             candidates,
             differences,

@@ -1,5 +1,6 @@
 """The decision as a function of what was declared and priced, on what was measured. Nothing is run again."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -17,7 +18,7 @@ from advisor.prices import PriceList
 from advisor.race_recommendation import raced_arm, require_declared
 from advisor.recommendation import DecisionRule, scored_arms
 from advisor.scorecard import applicable
-from advisor.slices import slice_weights
+from advisor.slices import count_groups, weights_of_groups
 
 
 class Axis(StrEnum):
@@ -73,6 +74,8 @@ class MeasuredArms:
     constraints: Constraints = Constraints()
     race: RaceOutcome | None = None
     _outcomes: dict[tuple[object, ...], Outcome] = field(default_factory=dict, compare=False)
+    # A map of decisions asks hundreds of times for the weights of thousands of questions.
+    _n_groups: Counter[Slice] = field(default_factory=Counter, compare=False)
 
     @classmethod
     def from_records(
@@ -101,6 +104,16 @@ class MeasuredArms:
             race,
         )
 
+    def weights(self, coverage: float) -> Mapping[str, float]:
+        """How much each slice counts, as `slice_weights` says.
+
+        Raises:
+            EvaluationError: the coverage is no share, or puts all the weight on slices without questions.
+        """
+        if not self._n_groups:
+            self._n_groups.update(count_groups(self.slices, self.groups))
+        return weights_of_groups(self._n_groups, coverage=coverage)
+
     def monthly_usd(self, inputs: DecisionInputs) -> dict[str, float]:
         """Monthly total of each arm, infinite where it has no price."""
         costs = {arm: estimate_cost(use, inputs.prices, inputs.traffic) for arm, use in self.uses.items()}
@@ -123,7 +136,7 @@ class MeasuredArms:
             if self.race is not None:
                 require_declared(self.race, inputs.margin, inputs.coverage, by_score=inputs.values is None)
                 return raced_arm(self.race, usd, self.broken(usd))
-            weights = slice_weights(self.slices, self.groups, coverage=inputs.coverage)
+            weights = self.weights(inputs.coverage)
             stakes = Stakes(weights, inputs.margin, usd, inputs.traffic.queries_per_month, inputs.values)
             broken = self.broken(usd)
             arms = priced_arms(stakes, [arm for arm in scored_arms(self.evidence) if arm not in broken])

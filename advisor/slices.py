@@ -17,9 +17,23 @@ def slice_weights(slices: Sequence[Slice], groups: Sequence[str], *, coverage: f
     Raises:
         EvaluationError: coverage is no share, or all the weight falls on slices without questions.
     """
+    return weights_of_groups(count_groups(slices, groups), coverage=coverage)
+
+
+def count_groups(slices: Sequence[Slice], groups: Sequence[str]) -> Counter[Slice]:
+    """Number of groups in each slice."""
+    return Counter(part for part, _ in set(zip(slices, groups, strict=True)))
+
+
+def weights_of_groups(n_groups: Mapping[Slice, int], *, coverage: float) -> Mapping[str, float]:
+    """The same of groups that were counted before.
+
+    Raises:
+        EvaluationError: as `slice_weights` does.
+    """
     if not 0 <= coverage <= 1:
         raise EvaluationError(f"coverage is {coverage}; it is a share of production questions, between 0 and 1")
-    n_groups = Counter(part for part, _ in set(zip(slices, groups, strict=True)))
+    n_groups = Counter(n_groups)
     unanswerable = n_groups[Slice.UNANSWERABLE] / max(1, sum(n_groups.values()))
     weights = {
         Slice.SEEN_FACT: coverage * (1 - unanswerable),

@@ -15,7 +15,6 @@ from advisor.recommendation import DecisionRule
 from advisor.report.json_report import read_comparison
 from advisor.report.records import read_records
 from advisor.scorecard import summarise_metric
-from advisor.slices import slice_weights
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ def _quality(stored: StoredDecision, arm: str, coverage: float | None) -> Metric
     """The deciding metric over all slices, weighed anew where the coverage is another."""
     if coverage is None:
         return stored.comparison.arm(arm).metric(stored.record.metric)
-    weights = slice_weights(stored.measured.slices, stored.measured.groups, coverage=coverage)
+    weights = stored.measured.weights(coverage)
     return summarise_metric(stored.candidates[arm], stored.record.metric, weights=weights, seed=stored.record.seed)[0]
 
 
