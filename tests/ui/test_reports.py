@@ -9,7 +9,8 @@ from tests.ui.fake_client import NO_KEY, FakeClient
 def test_every_report_can_be_downloaded(open_page: OpenPage, client: FakeClient) -> None:
     page = open_page("reports", client, comparison=FINISHED)
     assert [one.key for one in page.download_button] == [f"download {name}" for name in REPORT_NAMES]
-    assert [call.args[1] for call in client.asked("get_report")][: len(REPORT_NAMES)] == list(REPORT_NAMES)
+    # What is downloaded is read when it is asked for; the page itself needs the report alone.
+    assert {call.args[1] for call in client.asked("get_report")} == {"report.json"}
 
 
 def test_a_gate_is_tried_and_written_out(open_page: OpenPage, client: FakeClient) -> None:

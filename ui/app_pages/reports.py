@@ -1,6 +1,7 @@
 """Reports to download, a gate for continuous integration, keys, and what is deployed."""
 
 import json
+from functools import partial
 from typing import Any, Literal
 
 import pandas as pd
@@ -11,7 +12,7 @@ from service.api.schemas import ComparisonSummary
 from service.client import REPORT_NAMES, ServiceClient, ServiceError
 from service.scope import Scope
 from ui.address import chosen_comparison
-from ui.connection import cache_owner, guarded, service_client, show_failure
+from ui.connection import guarded, service_client, show_failure
 from ui.finished import finished_comparison
 from ui.gate_file import GateDraft, ThresholdDraft, gate_rules, gate_toml
 from ui.untrusted import shown
@@ -28,21 +29,20 @@ _WHAT = {
 _LOWER_IS_BETTER = ("p50_latency_s", "p95_latency_s", "usd_per_query", "usd_per_month")
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def _report(_client: ServiceClient, comparison_id: str, name: str, owner: str) -> bytes:
-    return _client.get_report(comparison_id, name)
-
-
 def offer_downloads(client: ServiceClient, comparison: ComparisonSummary) -> None:
     """Every format of the report."""
     st.header("Download")
     row = st.container(horizontal=True)
     for name in REPORT_NAMES:
         label, mime = _WHAT[name]
-        with guarded(f"{name} could not be read"):
-            content = _report(client, comparison.id, name, cache_owner())
         row.download_button(
-            label, content, f"{comparison.id}-{name}", mime, icon=":material/download:", key=f"download {name}"
+            label,
+            # Read when it is asked for: the answers of a large comparison take many megabytes.
+            partial(client.get_report, comparison.id, name),
+            f"{comparison.id}-{name}",
+            mime,
+            icon=":material/download:",
+            key=f"download {name}",
         )
 
 
