@@ -11,7 +11,7 @@ RUN_OPTIONS ?= --limit 400 --chunk-tokens 64 --top-k 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: setup run test lint types contracts unit fuzz chaos simulate help-docs clean
+.PHONY: setup run test lint types contracts unit browser fuzz chaos simulate help-docs clean
 setup: $(VENV)/.ok
 $(VENV)/.ok: pyproject.toml constraints.txt
 	$(PY) -m venv $(VENV)
@@ -34,8 +34,15 @@ types: setup
 	$(BIN)/mypy
 contracts: setup
 	$(BIN)/lint-imports
-unit: setup
+unit: setup browser
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q
+
+# The tests of the page want Chromium. Where it cannot be had they say so and are skipped.
+browser:
+	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null \
+	  || { apt-get install -y -qq chromium >/dev/null 2>&1 \
+	       || { apt-get update -qq && apt-get install -y -qq chromium; } >/dev/null 2>&1; } \
+	  || echo "Chromium could not be installed: the tests of the page will be skipped"
 
 chaos: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -m "chaos or slow" tests/chaos

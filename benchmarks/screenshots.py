@@ -1,0 +1,95 @@
+"""Pictures of every page for the documentation: `python -m benchmarks.screenshots` writes docs/screenshots/.
+
+They show the sample comparison, which is run first; an address of a running page with it makes that unnecessary.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from service.comparison_state import ComparisonState
+from tests.e2e.served_page import DESKTOP, PAGES, PHONE, ServedPage, Tab, chromium, open_tab, served_page
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+FOLDER = Path(__file__).resolve().parents[1] / "docs" / "screenshots"
+SAMPLE = {"dataset": "appliance-support", "name": "Appliance support", "limit": 150, "chunk_tokens": 64, "top_k": 1}
+OTHER = {"dataset": "ticket-triage", "name": "Ticket triage", "limit": 60, "pipelines": ["base", "few-shot", "rag"]}
+QUESTION = "How deep is the Tide 7?"
+N_ARMS = 5
+_COLOURS = 128
+_TALLEST = 1800
+
+
+@contextmanager
+def sample_page(api_url: str | None, url: str | None) -> Iterator[ServedPage]:
+    """A page with two finished comparisons."""
+    if api_url and url:
+        yield ServedPage(api_url, url, Path())
+        return
+    with tempfile.TemporaryDirectory() as folder, served_page(Path(folder) / "home") as served:
+        with served.client() as client:
+            for request in (OTHER, SAMPLE):
+                done = client.wait_for_comparison(client.create_comparison(request).id, timeout_s=3600)
+                print(done.name, done.state, done.headline or done.error)
+        yield served
+
+
+def take(tab: Tab, name: str) -> int:
+    """The whole page as a picture of few colours; its size in bytes."""
+    page = tab.page
+    height = int(page.locator("[data-testid=stMain]").evaluate("e => e.scrollHeight"))
+    size = page.viewport_size
+    assert size is not None
+    page.set_viewport_size({"width": size["width"], "height": min(max(height, size["height"]), _TALLEST)})
+    tab.settle()
+    picture = Image.open(BytesIO(page.screenshot())).convert("RGB").quantize(_COLOURS)
+    file = FOLDER / f"{name}.png"
+    picture.save(file, optimize=True)
+    page.set_viewport_size(size)
+    return file.stat().st_size
+
+
+def prepare(page: "Page", title: str) -> None:
+    """What is worth a look on a page that starts empty."""
+    if title == "Playground":
+        page.get_by_label("Question", exact=True).fill(QUESTION)
+        page.get_by_role("button", name="Ask").click()
+        page.get_by_text(" in the model · ").nth(N_ARMS - 1).wait_for()
+    if title == "Evidence":
+        page.get_by_text("Show differences only").click()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--api", help="address of a running service; with --page")
+    parser.add_argument("--page", help="address of its page")
+    given = parser.parse_args()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with sample_page(given.api, given.page) as served, chromium() as browser:
+        with served.client() as client:
+            finished = client.list_comparisons(state=ComparisonState.SUCCEEDED, dataset=str(SAMPLE["dataset"])).items
+            found = max(finished, key=lambda one: len(one.pipelines)).id
+        with open_tab(browser) as tab:
+            for title, path in PAGES.items():
+                tab.open(served.address(title, found), title)
+                prepare(tab.page, title)
+                print(title, take(tab, path or "start"), "bytes")
+        for name, title, size, dark in (
+            ("decision-dark", "Decision", DESKTOP, True),
+            ("decision-phone", "Decision", PHONE, False),
+        ):
+            with open_tab(browser, size=size, scheme="dark" if dark else "light") as tab:
+                tab.open(served.address(title, found), title)
+                print(name, take(tab, name), "bytes")
+
+
+if __name__ == "__main__":
+    main()
