@@ -10,7 +10,7 @@ import pytest
 
 from tests.chaos.workplace import COMPARISON, PROCESS, ROOT, ChaosWorkplace
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
 DISK = Path(__file__).with_name("disk_process.py")
 FIRST_KIB = 2048
@@ -27,7 +27,6 @@ def may_mount() -> bool:
 
 @pytest.mark.skipif(not may_mount(), reason="mounting a small disk needs root and a mount namespace of one's own")
 @pytest.mark.chaos
-@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("step_kib", [512, 16])
 def test_a_full_disk_delays_a_comparison_and_damages_nothing(tmp_path: Path, step_kib: int) -> None:
     whole = ChaosWorkplace(tmp_path / "whole")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.chaos.workplace import ChaosWorkplace, kill_group, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
 ARMS = ("base", "few-shot", "rag", "fine-tuned", "majority")
 MOMENTS = (
@@ -51,7 +51,7 @@ def test_killed_at_a_named_moment(whole: ChaosWorkplace, tmp_path: Path, moment:
     workplace.close()
 
 
-@pytest.mark.parametrize("n_kills", [2, pytest.param(100, marks=[pytest.mark.chaos, pytest.mark.timeout(7200)])])
+@pytest.mark.parametrize("n_kills", [2, pytest.param(100, marks=pytest.mark.chaos)])
 def test_killed_at_random_moments(whole: ChaosWorkplace, tmp_path: Path, n_kills: int) -> None:
     lot = random.Random(n_kills)
     n_killed = n_runs = 0

@@ -15,7 +15,7 @@ from rag.errors import IndexingError
 from rag.index import read_record
 from tests.chaos.workplace import ROOT, kill_group
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
 HERE = Path(__file__).parent
 
@@ -35,7 +35,7 @@ def first_line(process: subprocess.Popen[bytes]) -> bytes:
     return process.stdout.readline()
 
 
-@pytest.mark.parametrize("n_kills", [1, pytest.param(50, marks=[pytest.mark.chaos, pytest.mark.timeout(7200)])])
+@pytest.mark.parametrize("n_kills", [1, pytest.param(50, marks=pytest.mark.chaos)])
 def test_an_index_is_whole_or_absent_however_often_its_building_is_killed(tmp_path: Path, n_kills: int) -> None:
     with start("index_process.py", tmp_path / "whole") as process:
         first_line(process)
@@ -66,7 +66,7 @@ def test_an_index_is_whole_or_absent_however_often_its_building_is_killed(tmp_pa
     assert n_finished < n_kills or n_kills == 1
 
 
-@pytest.mark.parametrize("n_kills", [1, pytest.param(20, marks=[pytest.mark.chaos, pytest.mark.timeout(7200)])])
+@pytest.mark.parametrize("n_kills", [1, pytest.param(20, marks=pytest.mark.chaos)])
 def test_training_killed_again_and_again_ends_with_the_same_model(
     tiny_model_folder: Path, tmp_path: Path, n_kills: int
 ) -> None:
