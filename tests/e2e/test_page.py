@@ -213,7 +213,7 @@ def test_all_arms_answer_and_a_blind_vote_is_counted(story: Story, browser: "Bro
         page = tab.open(story.address("Playground"), "Playground")
         page.get_by_label("Question", exact=True).fill("How long is the warranty of the Larch lamp?")
         page.get_by_role("button", name="Ask").click()
-        expect(page.get_by_text(" in the model · ")).to_have_count(len(ARMS), timeout=COMPARED_MS)
+        expect(page.get_by_text(" in the model · ")).to_have_count(len(ARMS), timeout=2 * TIMEOUT_MS)
         page.get_by_text("61 months", exact=True).first.wait_for()
         page.get_by_label("Question for the vote").fill("How tall is the Larch lamp?")
         page.get_by_role("button", name="Show two answers").click()
