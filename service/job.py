@@ -27,7 +27,6 @@ from service.comparison_state import ComparisonState
 from service.comparison_store import StoredComparison, find_comparison, set_state
 from service.data_directory import DataDirectory
 from service.database import database_url, is_outage, open_database, patiently, writing
-from service.endpoint_guard import guard_process
 from service.job_watch import CancelledError, JobWatch, ParkedError, SupersededError
 from service.lease import LEASE_S, Leases, LostLeaseError
 from service.remote_settings import job_settings

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from advisor.answer import BuildUsage
 from advisor.arm_use import NO_SPREAD, ArmUse, JudgeUse
 from advisor.comparison import CostEstimate, Interval
-from advisor.cost import Traffic, estimate_cost
+from advisor.cost import Traffic, estimate_answer_cost, estimate_cost
 from advisor.prices import EmbedderPrice, MachinePrice, ModelPrice, PriceList
 from lm.completion import Usage
 from lm.errors import ConfigError
@@ -60,6 +60,15 @@ def test_a_hosted_model_costs_its_tokens_and_those_of_tuning() -> None:
     assert tuned.serve_usd_per_query == pytest.approx((400 * 1 + 10 * 4 + 20 * 0.1) / 1e6)
     assert (tuned.index_usd, tuned.training_usd) == (pytest.approx(0.1), pytest.approx(0.4))
     assert tuned.basis == "m by the token, prices of 2026-11-20"
+
+
+def test_one_answer_costs_what_a_question_of_the_arm_does() -> None:
+    usage = Usage(400, 10, 20, 0.5)
+    local = estimate_answer_cost(usage, make_prices(), model="pocket", embedder="minilm", device="cpu")
+    hosted = estimate_answer_cost(usage, make_prices(), model="m", embedder="e", device=None)
+    assert local == pytest.approx(cost(LOCAL).serve_usd_per_query)
+    assert hosted == pytest.approx(cost(HOSTED).serve_usd_per_query)
+    assert estimate_answer_cost(usage, make_prices(), model="unknown", embedder="e", device=None) is None
 
 
 def test_adapters_may_be_trained_anew_at_another_pace_than_documents_change() -> None:

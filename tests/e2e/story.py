@@ -94,7 +94,9 @@ def attack_files() -> dict[str, bytes]:
     return {
         "documents.jsonl": _lines(documents),
         "questions.jsonl": _lines(rows),
-        "dataset.toml": "".join(f"{key} = {json.dumps(said, ensure_ascii=False)}\n" for key, said in card.items()).encode(),
+        "dataset.toml": "".join(
+            f"{key} = {json.dumps(said, ensure_ascii=False)}\n" for key, said in card.items()
+        ).encode(),
     }
 
 

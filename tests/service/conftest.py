@@ -90,7 +90,8 @@ class ScriptedComposition:
         if kind == "majority":
             constant = FakeLM(lambda _: "c1", name="always c1")
             return Arm(Pipeline(kind, constant, QuestionOnly(""), generation), ArmRole.REFERENCE, "always c1")
-        builder = QuestionOnly(dataset.card.instruction) if kind == "base" else FewShot.from_training(dataset.training_view())
+        asked = QuestionOnly(dataset.card.instruction)
+        builder = asked if kind == "base" else FewShot.from_training(dataset.training_view())
         return Arm(Pipeline(kind, self.model, builder, generation), ArmRole.CANDIDATE, kind, device="cpu")
 
     def close(self) -> None:
