@@ -23,8 +23,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "docs" / "screenshots"
 SAMPLE = {"dataset": "appliance-support", "name": "Appliance support", "limit": 150, "chunk_tokens": 64, "top_k": 1}
 OTHER = {"dataset": "ticket-triage", "name": "Ticket triage", "limit": 60, "pipelines": ["base", "few-shot", "rag"]}
 QUESTION = "How deep is the Tide 7?"
-N_ARMS = 5
-_COLOURS = 128
+_COLOURS = 256
 _TALLEST = 1800
 
 
@@ -60,11 +59,19 @@ def take(tab: Tab, name: str) -> int:
 def prepare(page: "Page", title: str) -> None:
     """What is worth a look on a page that starts empty."""
     if title == "Playground":
+        # As many as stand side by side.
+        for arm in ("fine-tuned", "hybrid"):
+            page.get_by_role("button", name=arm, exact=True).click()
         page.get_by_label("Question", exact=True).fill(QUESTION)
         page.get_by_role("button", name="Ask").click()
-        page.get_by_text(" in the model · ").nth(N_ARMS - 1).wait_for()
+        page.get_by_text(" in the model · ").nth(2).wait_for()
     if title == "Evidence":
         page.get_by_text("Show differences only").click()
+
+
+def refuse_failures(page: "Page") -> None:
+    """No picture of a page that could not reach its service."""
+    assert not page.get_by_text("could not be listed").count(), page.get_by_role("alert").first.inner_text()
 
 
 def main() -> None:
@@ -81,6 +88,7 @@ def main() -> None:
             for title, path in PAGES.items():
                 tab.open(served.address(title, found), title)
                 prepare(tab.page, title)
+                refuse_failures(tab.page)
                 print(title, take(tab, path or "start"), "bytes")
         for name, title, size, dark in (
             ("decision-dark", "Decision", DESKTOP, True),
@@ -88,6 +96,7 @@ def main() -> None:
         ):
             with open_tab(browser, size=size, scheme="dark" if dark else "light") as tab:
                 tab.open(served.address(title, found), title)
+                refuse_failures(tab.page)
                 print(name, take(tab, name), "bytes")
 
 
