@@ -178,7 +178,9 @@ class _Amounts:
     def plain(self, difference: float) -> str:
         if self.usd_per_unit is None:
             return points(difference)
-        return f"{difference * self.usd_per_unit:,.2f}"
+        amount = difference * self.usd_per_unit
+        # Below a dollar three digits that say something, not cents that say nothing.
+        return f"{amount:,.2f}" if abs(amount) >= 1 or amount == 0 else f"{amount:.3g}"
 
     def interval(self, interval: Interval) -> str:
         unit = "points" if self.usd_per_unit is None else "USD a month"

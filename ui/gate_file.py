@@ -27,10 +27,12 @@ class GateDraft:
     """What is asked of a comparison.
 
     Attributes:
-        dataset: As the comparison names it; a file names a folder or a bundled data set.
+        dataset: Name of a bundled data set, or of an uploaded one, whose files the repository then has to hold.
+        is_uploaded: Whether it was uploaded.
     """
 
     dataset: str
+    is_uploaded: bool
     thresholds: tuple[ThresholdDraft, ...]
     baseline: str | None = None
 
@@ -51,7 +53,8 @@ def gate_toml(draft: GateDraft, settings: Mapping[str, Any]) -> str:
     Args:
         settings: Those of the comparison; the ones that shape an answer are written out.
     """
-    lines = [f"dataset = {_text(draft.dataset)}", "", "[comparison]"]
+    folder = "  # a folder of your repository with these files" if draft.is_uploaded else ""
+    lines = [f"dataset = {_text(draft.dataset)}{folder}", "", "[comparison]"]
     lines += [f"{name} = {_value(settings[name])}" for name in _SETTINGS if settings.get(name) is not None]
     for one in draft.thresholds:
         lines += ["", "[[gate.threshold]]", f"arm = {_text(one.arm)}", f"measure = {_text(one.measure)}"]

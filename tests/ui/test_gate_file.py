@@ -3,7 +3,7 @@ import tomllib
 from service.ci_config import read_ci_config
 from ui.gate_file import GateDraft, ThresholdDraft, gate_rules, gate_toml
 
-DRAFT = GateDraft("appliance-support", (ThresholdDraft("rag", "exact_match", "at least", 0.6),), "main")
+DRAFT = GateDraft("appliance-support", False, (ThresholdDraft("rag", "exact_match", "at least", 0.6),), "main")
 
 
 def test_the_request_asks_what_was_drafted() -> None:
@@ -23,5 +23,5 @@ def test_the_file_is_one_that_the_command_reads(tmp_path) -> None:  # type: igno
 
 
 def test_names_with_quotes_stay_inside_their_string() -> None:
-    text = gate_toml(GateDraft('a"\n[gate]\\', ()), {})
+    text = gate_toml(GateDraft('a"\n[gate]\\', True, ()), {})
     assert tomllib.loads(text)["dataset"] == 'a"\n[gate]\\'

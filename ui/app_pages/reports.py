@@ -68,7 +68,8 @@ def build_gate(client: ServiceClient, comparison: ComparisonSummary) -> None:
         )
         thresholds.append(ThresholdDraft(arm, measure, word, limit))
     baseline = st.text_input("Name of a baseline it must not fall behind", placeholder="none", max_chars=64) or None
-    draft = GateDraft(comparison.dataset, tuple(thresholds), baseline)
+    is_uploaded = comparison.dataset != finished.card.name
+    draft = GateDraft(finished.card.name, is_uploaded, tuple(thresholds), baseline)
     if st.button("Try the gate on this comparison", icon=":material/rule:"):
         try:
             outcome = client.check_gate(comparison.id, gate_rules(draft))
