@@ -185,7 +185,7 @@ def tasks(labels: Path) -> list[Task]:
     """All tasks that are measured."""
     return [
         facts_task(96, 2, epochs=20),
-        facts_task(250, 4, epochs=10),
+        facts_task(250, 4, epochs=8),
         labels_task(labels, 300, 174, epochs=10),
         records_task(250, 60, epochs=8),
     ]
