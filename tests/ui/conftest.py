@@ -38,6 +38,12 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     yield from _service(tmp_path_factory.mktemp("empty"))
 
 
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """A service for tests that store data sets of their own."""
+    yield from _service(tmp_path_factory.mktemp("workshop"))
+
+
 @dataclass(frozen=True)
 class Populated:
     """A service with an own data set and a finished comparison."""

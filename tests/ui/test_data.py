@@ -22,9 +22,9 @@ def upload(page: AppTest, **files: str) -> AppTest:
 
 
 @pytest.fixture
-def own(empty: Api) -> FakeClient:
+def own(workshop: Api) -> FakeClient:
     """The client of a service on which a test may store what it likes."""
-    return FakeClient(empty.app)
+    return FakeClient(workshop.app)
 
 
 def stored(client: FakeClient, page: AppTest) -> str:
