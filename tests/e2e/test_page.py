@@ -8,6 +8,7 @@ import subprocess
 import tarfile
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -180,10 +181,14 @@ def test_moving_the_volume_past_its_flip_changes_the_verdict(story: Story, brows
         page.get_by_text("What if: as decided").wait_for()
         slider = page.get_by_role("slider", name="Questions a month").first
         told = page.get_by_role("group", name="Questions a month").locator("p").first
-        while volume(told) > below.value:
+        for _ in range(200):
+            if volume(told) <= below.value:
+                break
             before = told.inner_text()
             slider.press("ArrowLeft")
-            expect(told).not_to_have_text(before)
+            # A key that falls into the moment in which the controls are drawn anew is lost: press again.
+            with suppress(AssertionError):
+                expect(told).not_to_have_text(before, timeout=5_000)
         page.get_by_text("What if: flipped from rag").wait_for()
         page.get_by_role("heading", name=re.compile(f"{below.arm} (has the highest|beats)")).wait_for()
         page.get_by_role("button", name="Back to what was decided").click()
@@ -244,7 +249,9 @@ def test_a_gate_is_tried_and_written_out(story: Story, browser: "Browser") -> No
         write(page, "Is at least", "0.1")
         page.get_by_role("button", name="Try the gate on this comparison").click()
         page.get_by_text(re.compile("^Pass")).first.wait_for()
-        written = page.locator("[data-testid=stCode]", has_text="[[gate.threshold]]").inner_text()
+        # What stands below is drawn after what stands above.
+        block = page.locator("[data-testid=stCode]", has_text="[[gate.threshold]]").filter(has_text="at_least = 0.1")
+        written = block.filter(has_text='arm = "rag"').inner_text()
         page.get_by_role("tab", name="GitLab").click()
         page.get_by_text("tuningfork ci tuning-fork.toml").wait_for()
         assert_harmless(tab)
