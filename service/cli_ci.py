@@ -41,7 +41,9 @@ def ci(
     ] = None,
     home: Home = None,
 ) -> None:
-    """Compare, hold the result against thresholds and a baseline, and write what a pull request is told.
+    """Compare, and fail a pull request on evidence.
+
+    Holds the result against thresholds and a baseline, and writes what the pull request is told.
 
     Exit codes: 0 the gate passed, 1 it failed, 2 it cannot compare or something must be mended.
     """

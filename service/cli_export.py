@@ -26,7 +26,10 @@ def export(
     ] = None,
     home: Home = None,
 ) -> None:
-    """Write a finished comparison to MLflow, its training curves to TensorBoard, or both."""
+    """Write a comparison to MLflow or TensorBoard.
+
+    MLflow gets runs, figures and reports, TensorBoard the training curves.
+    """
     from service.asking import read_finished
 
     if mlflow is None and tensorboard is None:

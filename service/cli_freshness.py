@@ -29,7 +29,7 @@ def freshness(
     ] = None,
     home: Home = None,
 ) -> None:
-    """Change the documents under a finished comparison, and ask its arms again.
+    """Change the documents, and ask the arms again.
 
     Shows which arms still give the old answers, and what indexing or training anew takes until they are right again.
     """

@@ -22,7 +22,9 @@ def serve(
     no_ui: Annotated[bool, typer.Option("--no-ui", help="Serve the API alone, without the page.")] = False,
     home: Home = None,
 ) -> None:
-    """Serve the REST API and the page, and work on the comparisons that are asked for, all on this machine.
+    """Serve the page and the REST API on this machine.
+
+    Works on the comparisons that are asked for, too.
 
     The data is in a file of the data directory, or in Postgres where TUNING_FORK_DATABASE_URL names one.
     """
@@ -36,7 +38,9 @@ def serve(
 
 
 def worker(workers: Jobs = 1, home: Home = None) -> None:
-    """Work on comparisons of the service whose Postgres TUNING_FORK_DATABASE_URL names, without serving requests.
+    """Work on the comparisons of a service on Postgres.
+
+    TUNING_FORK_DATABASE_URL names it. No requests are served.
 
     Workers on several machines share the questions of a comparison. Each needs a data directory of its own.
     """

@@ -251,7 +251,7 @@ def test_a_gate_is_tried_and_written_out(story: Story, browser: "Browser") -> No
         page.get_by_text(re.compile("^Pass")).first.wait_for()
         # What stands below is drawn after what stands above.
         block = page.locator("[data-testid=stCode]", has_text="[[gate.threshold]]").filter(has_text="at_least = 0.1")
-        written = block.filter(has_text='arm = "rag"').inner_text()
+        written = block.filter(has_text='arm = "rag"').first.inner_text()
         page.get_by_role("tab", name="GitLab").click()
         page.get_by_text("tuningfork ci tuning-fork.toml").wait_for()
         assert_harmless(tab)
