@@ -34,7 +34,7 @@ types: setup
 	$(BIN)/mypy
 contracts: setup
 	$(BIN)/lint-imports
-unit: setup browser
+unit: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q
 
 # The tests of the page want Chromium. Where it cannot be had they say so and are skipped.
@@ -43,6 +43,10 @@ browser:
 	  || { apt-get install -y -qq chromium >/dev/null 2>&1 \
 	       || { apt-get update -qq && apt-get install -y -qq chromium; } >/dev/null 2>&1; } \
 	  || echo "Chromium could not be installed: the tests of the page will be skipped"
+
+# The page in a real browser: minutes, and timing-bound on a busy machine, so apart from `make test`.
+page-test: setup browser
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -m browser tests/e2e
 
 chaos: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -m "chaos or slow" tests/chaos
