@@ -2,7 +2,11 @@
 
 FOLDER of `--text` has `general_text.jsonl.gz`, `train.jsonl.gz` and `validation.jsonl.gz` (see MODEL_CARD.md). The
 rates fall to zero at the planned end of the run, so a run may be planned by the clock. `--resume` goes on from the last
-saved state.
+saved state; `--until MINUTES` ends a sitting earlier, with the state saved, as if it went on.
+
+On a GPU (untried so far; --device is found by itself) larger batches and more processes that make rows keep it busy:
+
+    python -m lm.pocket.train --text FOLDER --out FOLDER --minutes 20 --batch-tokens 65536 --row-processes 14
 """
 
 import argparse
@@ -118,7 +122,7 @@ def loss_of(
     hidden = body(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
     targets, kinds = ids[:, 1:], classes[:, 1:]
     answers = kinds == ANSWER
-    context = (kinds == CONTEXT) & (torch.rand(kinds.shape) < 0.25)
+    context = (kinds == CONTEXT) & (torch.rand(kinds.shape, device=kinds.device) < 0.25)
     head = model.lm_head.weight
     answer_loss = F.cross_entropy(F.linear(hidden[answers], head).float(), targets[answers])
     context_loss = F.cross_entropy(F.linear(hidden[context], head).float(), targets[context])
@@ -131,10 +135,11 @@ def exact_match(model: Any, rows: list[tuple[list[int], list[int]]]) -> float:
     right = 0
     model.eval()
     for ids, classes in rows:
-        hidden = model.model(input_ids=torch.tensor([ids]), use_cache=False).last_hidden_state[0, :-1]
-        wanted = torch.tensor(classes[1:]) == ANSWER
+        tokens = torch.tensor(ids, device=model.device)
+        hidden = model.model(input_ids=tokens[None], use_cache=False).last_hidden_state[0, :-1]
+        wanted = torch.tensor(classes[1:], device=model.device) == ANSWER
         best = F.linear(hidden[wanted], model.lm_head.weight).argmax(-1)
-        right += bool((best == torch.tensor(ids[1:])[wanted]).all())
+        right += bool((best == tokens[1:][wanted]).all())
     model.train()
     return right / len(rows)
 
@@ -177,7 +182,10 @@ def train(
     seed: int = 0,
     save_every_s: float = 600.0,
     resume: bool = False,
+    until_minutes: float | None = None,
     max_steps: int | None = None,
+    device: str = "cpu",
+    n_row_processes: int = 1,
 ) -> Path:
     """Train and return the folder of the final checkpoint.
 
@@ -189,7 +197,9 @@ def train(
         seed: of weights, conversations and sampling.
         save_every_s: seconds between checkpoints.
         resume: go on from `out/state.pt`.
-        max_steps: stop there, with the state saved, as an interrupted run would.
+        until_minutes, max_steps: stop there, with the state saved, as an interrupted run would.
+        device: of the model, as torch names it.
+        n_row_processes: processes that make training rows.
     """
     torch.manual_seed(seed)
     out.mkdir(parents=True, exist_ok=True)
@@ -202,17 +212,24 @@ def train(
     if recipe.semantic and not resume:
         embeddings = semantic_embeddings(tokenizer_file, recipe.hidden_size)
         model.model.embed_tokens.weight.data.copy_(torch.from_numpy(embeddings))
-    model = model.to(torch.bfloat16)
+    model = model.to(device, torch.bfloat16)
     optimizer = MuonAdamW(model, embedding_scale=0.1 if recipe.semantic else 1.0)
     step, n_tokens, spent_s, stage = 0, 0, 0.0, 0
     if resume:
-        state = torch.load(out / "state.pt")
+        state = torch.load(out / "state.pt", map_location=device)
         optimizer.load_state_dict(state["optimizer"])
         step, n_tokens, spent_s, stage = state["step"], state["n_tokens"], state["spent_s"], state["stage"]
         torch.manual_seed(seed + step)
     body = torch.compile(model.model, dynamic=False) if recipe.compiled else model.model
     # A resumed run draws new conversations instead of those it has seen.
-    stream = BatchStream(tokenizer_file, seed * 1_000_003 + step + 1, real, recipe.row_tokens, recipe.batch_tokens)
+    stream = BatchStream(
+        tokenizer_file,
+        seed * 1_000_003 + step + 1,
+        real,
+        recipe.row_tokens,
+        recipe.batch_tokens,
+        n_processes=n_row_processes,
+    )
     validation = replace(real, contexts=tuple(read_contexts(text / "validation.jsonl.gz")))
     questions = validation_rows(Packer(tokenizer_file, seed + 987_654, real), validation)
 
@@ -244,9 +261,11 @@ def train(
     say(f"{asdict(recipe)} minutes {minutes} seed {seed} parameters {sum(p.numel() for p in model.parameters())}")
     recent: deque[float] = deque(maxlen=40)
     saved_at, said_at, said_tokens = spent(), spent(), n_tokens
+    until_s = 60 * (minutes if until_minutes is None else min(minutes, until_minutes))
     with closing(stream), fast_convolutions():
-        while (done := spent() / (minutes * 60)) < 1 and (max_steps is None or step < max_steps):
-            ids, classes = (torch.from_numpy(rows).long() for rows in stream.next(stage))
+        while spent() < until_s and (max_steps is None or step < max_steps):
+            done = spent() / (60 * minutes)
+            ids, classes = (torch.from_numpy(rows).to(device).long() for rows in stream.next(stage))
             loss, answer_loss = loss_of(model, body, ids, classes, recipe.context_weight)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step(rate_at(step - first_step, done, recipe))
@@ -266,7 +285,7 @@ def train(
             if spent() - saved_at > save_every_s:
                 save("latest")
                 saved_at = spent()
-        return save("final")
+        return save("final" if spent() >= 60 * minutes else "latest")
 
 
 def _tokenizer(folder: Path, real: RealText, recipe: Recipe) -> Any:
@@ -295,6 +314,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=85.0, help="planned length of the whole run")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--batch-tokens", type=int, default=Recipe().batch_tokens)
+    parser.add_argument("--row-processes", type=int, default=1, help="that make training rows")
+    parser.add_argument("--save-every-s", type=float, default=600.0, help="seconds between checkpoints")
+    parser.add_argument("--until", type=float, help="minute of the whole run at which this sitting ends")
     parser.add_argument("--peak", type=float, default=Recipe().peak, help="factor on all rates")
     parser.add_argument("--resume", action="store_true", help="go on from the last saved state")
     arguments = parser.parse_args()
@@ -302,10 +326,14 @@ def main() -> None:
     train(
         arguments.text,
         arguments.out,
-        recipe=Recipe(peak=arguments.peak),
+        recipe=Recipe(peak=arguments.peak, batch_tokens=arguments.batch_tokens),
         minutes=arguments.minutes,
         seed=arguments.seed,
+        save_every_s=arguments.save_every_s,
         resume=arguments.resume,
+        until_minutes=arguments.until,
+        device=arguments.device,
+        n_row_processes=arguments.row_processes,
     )
 
 

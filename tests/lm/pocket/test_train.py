@@ -82,17 +82,27 @@ def test_a_tiny_model_learns_a_batch_by_heart(text_folder: Path, tmp_path: Path)
 
 @pytest.mark.slow
 def test_training_stops_and_goes_on(text_folder: Path, tmp_path: Path) -> None:
-    final = train(text_folder, tmp_path, recipe=TINY, minutes=10, max_steps=3)
+    stopped = train(text_folder, tmp_path, recipe=TINY, minutes=10, max_steps=3)
     first = torch.load(tmp_path / "state.pt")
-    train(text_folder, tmp_path, recipe=TINY, minutes=10, resume=True, max_steps=5)
+    train(text_folder, tmp_path, recipe=TINY, minutes=10, resume=True, max_steps=5, n_row_processes=2)
     second = torch.load(tmp_path / "state.pt")
     assert (first["step"], second["step"]) == (3, 5)
     assert second["optimizer"]["n_steps"] == 5
     assert second["n_tokens"] == 5 * 256
     assert second["spent_s"] > first["spent_s"]
     assert {"config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja"} <= {
-        p.name for p in final.iterdir()
+        p.name for p in stopped.iterdir()
     }
+
+
+@pytest.mark.slow
+def test_a_sitting_that_ends_before_the_run_saves_a_latest_and_no_final_checkpoint(
+    text_folder: Path, tmp_path: Path
+) -> None:
+    saved = train(text_folder, tmp_path, recipe=TINY, minutes=10, until_minutes=1e-6)
+    assert saved == tmp_path / "latest"
+    finished = train(text_folder, tmp_path, recipe=TINY, minutes=1e-6, resume=True)
+    assert finished == tmp_path / "final"
 
 
 def test_rates_warm_up_and_fall_to_nearly_nothing() -> None:
