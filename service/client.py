@@ -76,7 +76,8 @@ class StreamedEvent:
 
     Attributes:
         id: Its sequence number, None where it has none.
-        type: "state", "progress", "block" or "training" of a comparison; "piece", "answer" or "problem" of an answer.
+        type: "state", "progress", "block", "training" or "resources" of a comparison; "piece", "answer" or "problem"
+            of an answer.
     """
 
     id: int | None

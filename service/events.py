@@ -17,7 +17,7 @@ class Event:
 
     Attributes:
         sequence: 1, 2, 3 … within its comparison.
-        type: "state", "progress", "block", "training" or "finding".
+        type: "state", "progress", "block", "training", "resources" or "finding".
     """
 
     sequence: int

@@ -30,6 +30,7 @@ from service.database import database_url, is_outage, open_database, patiently, 
 from service.job_watch import CancelledError, JobWatch, ParkedError, SupersededError
 from service.lease import LEASE_S, Leases, LostLeaseError
 from service.remote_settings import job_settings
+from service.resource_watch import ResourceWatch
 from service.stage_sharing import SharedStages
 from service.tables import report_files
 from service.workflow import run_comparison
@@ -70,17 +71,18 @@ def run_job(
             return JobEnd.OVER
         settings = job_settings(engine, directory, stored)
         with Leases(engine, owner, lease_s=lease_s, pause=watch.pause) as leases:
-            leases.claim(f"job/{comparison_id}/{owner}")
+            lease = leases.wait_for(f"job/{comparison_id}/{owner}")
             stages = SharedStages(leases, hands_on=engine.dialect.name != "sqlite")
-            run_comparison(
-                settings,
-                directory,
-                make_compose(stages),
-                identify_model(settings.model),
-                on_progress=watch,
-                leases=leases,
-                on_finished=lambda folder: _publish(engine, comparison_id, folder),
-            )
+            with ResourceWatch(engine, comparison_id, lease):
+                run_comparison(
+                    settings,
+                    directory,
+                    make_compose(stages),
+                    identify_model(settings.model),
+                    on_progress=watch,
+                    leases=leases,
+                    on_finished=lambda folder: _publish(engine, comparison_id, folder),
+                )
         return JobEnd.OVER
     except SupersededError:
         return JobEnd.OVER

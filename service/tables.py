@@ -81,7 +81,7 @@ events = Table(
     Column("comparison_id", ForeignKey("comparisons.id", ondelete="CASCADE"), primary_key=True),
     # 1, 2, 3 … without a gap within a comparison: the id a stream is resumed at.
     Column("sequence", Integer, primary_key=True),
-    Column("type", String(32), nullable=False),  # "state", "progress", "block", "training", "finding"
+    Column("type", String(32), nullable=False),  # "state", "progress", "block", "training", "resources", …
     Column("data", Text, nullable=False),  # JSON
     Column("created_at", Double, nullable=False),
 )

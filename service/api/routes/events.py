@@ -26,7 +26,7 @@ _EVENT = {
     "type": "object",
     "properties": {
         "id": {"type": "string", "description": "Sequence number."},
-        "event": {"type": "string", "enum": ["state", "progress", "block", "training", "finding"]},
+        "event": {"type": "string", "enum": ["state", "progress", "block", "training", "resources", "finding"]},
         "data": {"type": "string", "description": "JSON."},
     },
 }
@@ -50,8 +50,9 @@ async def stream(
     """Events from the first or from Last-Event-ID on. The stream ends when the comparison is over.
 
     Types: `state` (state, error); `progress` (stage, arm, done, total, detail); `block`, the same for answers that are
-    now stored, with the arm's score so far; `training`, the same for steps of tuning, with losses. Each has `at`. Lines
-    that begin with a colon are heartbeats.
+    now stored, with the arm's score so far; `training`, the same for steps of tuning, with losses; `resources`, what a
+    process of the comparison took of its machine since its last such event (process, interval_s, cores_busy of n_cores,
+    highest resident_bytes and gpu_bytes). Each has `at`. Lines that begin with a colon are heartbeats.
     """
     await run_in_threadpool(find_comparison, context.engine, comparison_id)
     start = int(last_event_id) if last_event_id is not None else after
