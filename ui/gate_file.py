@@ -4,7 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pydantic import BaseModel
+
+from service.api.schemas import ComparisonRequest
+
 _SETTINGS = ("model", "pipelines", "limit", "train_limit", "top_k", "chunk_tokens", "n_shots", "method", "max_epochs")
+_WHERE_CHANGED = (
+    *("seed", "embedder", "overlap_tokens", "tune_on", "raft_gold_share", "training_seeds", "race", "judge"),
+    *("margin", "coverage", "adapter_slowdown"),
+)
+_TABLES = ("traffic", "constraints", "values")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +60,33 @@ def gate_toml(draft: GateDraft, settings: Mapping[str, Any]) -> str:
     """The text of tuning-fork.toml.
 
     Args:
-        settings: Those of the comparison; the ones that shape an answer are written out.
+        settings: Those of the comparison. The ones that shape an answer are written out, others where they are not the
+            default.
     """
     folder = "  # a folder of your repository with these files" if draft.is_uploaded else ""
     lines = [f"dataset = {_text(draft.dataset)}{folder}", "", "[comparison]"]
-    lines += [f"{name} = {_value(settings[name])}" for name in _SETTINGS if settings.get(name) is not None]
+    changed = [name for name in _WHERE_CHANGED if settings.get(name) != _default(name)]
+    lines += [f"{name} = {_value(settings[name])}" for name in (*_SETTINGS, *changed) if settings.get(name) is not None]
+    for table in _TABLES:
+        default = _default(table) or {}
+        rows = [
+            f"{name} = {_value(value)}"
+            for name, value in (settings.get(table) or {}).items()
+            if value is not None and value != default.get(name)
+        ]
+        lines += ["", f"[comparison.{table}]", *rows] if rows else []
     for one in draft.thresholds:
         lines += ["", "[[gate.threshold]]", f"arm = {_text(one.arm)}", f"measure = {_text(one.measure)}"]
-        lines.append(f"{one.key} = {one.limit:g}")
+        lines.append(f"{one.key} = {one.limit!r}")
     if draft.baseline is not None:
         lines += ["", "[gate.baseline]", f"name = {_text(draft.baseline)}"]
     return "\n".join(lines) + "\n"
+
+
+def _default(name: str) -> Any:
+    """What a comparison takes where nothing is said, as plain data."""
+    default = ComparisonRequest.model_fields[name].default
+    return default.model_dump(mode="json") if isinstance(default, BaseModel) else default
 
 
 def _value(value: Any) -> str:
