@@ -25,7 +25,8 @@ _APP = Path(ui.__file__).parent / "app.py"
 OpenPage = Callable[..., AppTest]
 
 
-def _service(home: Path) -> Iterator[Api]:
+def service_of(home: Path) -> Iterator[Api]:
+    """A service whose data are in a folder, ended with the test."""
     engine: Engine = open_database(f"sqlite:///{home / 'test.db'}")
     migrate(engine)
     yield Api(engine, home, ServiceSettings(event_stream_s=0.05))
@@ -35,13 +36,13 @@ def _service(home: Path) -> Iterator[Api]:
 @pytest.fixture(scope="session")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """A service on which nothing was done yet."""
-    yield from _service(tmp_path_factory.mktemp("empty"))
+    yield from service_of(tmp_path_factory.mktemp("empty"))
 
 
 @pytest.fixture(scope="session")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """A service for tests that store data sets of their own."""
-    yield from _service(tmp_path_factory.mktemp("workshop"))
+    yield from service_of(tmp_path_factory.mktemp("workshop"))
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def populated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Populated]:
     root = tmp_path_factory.mktemp("populated")
     workplace = Workplace(root / "work")
     folder = workplace.directory.comparison(workplace.run().id)
-    for api in _service(root):
+    for api in service_of(root):
         files = {path.name: path.read_bytes() for path in write_dataset(root / "tiny").iterdir()}
         version = FakeClient(api.app).real.upload_dataset(files).version
         reports = {path.name: path.read_bytes() for path in folder.iterdir()}

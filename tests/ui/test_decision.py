@@ -1,7 +1,17 @@
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from advisor.answer_values import AnswerValues
+from advisor.constraints import Constraints
 from service.api.schemas import WhatIfReply
-from tests.ui.conftest import FINISHED, OpenPage, healthy, press, said
+from tests.service.conftest import Workplace
+from tests.ui.conftest import EARLIER, FINISHED, OpenPage, healthy, press, said, service_of
 from tests.ui.fake_client import AWAY, FakeClient
 from ui.untrusted import shown
 
@@ -86,3 +96,103 @@ def test_a_service_that_goes_away_leaves_the_controls(open_page: OpenPage, clien
     assert any("It could not be decided" in one.value for one in page.error)
     del client.replies["decide_again"]
     assert not press(page, "Try again").error
+
+
+def address(page: Any) -> dict[str, str]:
+    return {name: value[0] if isinstance(value, list) else value for name, value in page.query_params.items()}
+
+
+def test_what_is_tried_stands_in_the_address(open_page: OpenPage, client: FakeClient) -> None:
+    page = open_page("decision", client, comparison=FINISHED)
+    control(page, "slider", "margin").set_value(4.5)
+    control(page, "toggle", "worth").set_value(True)
+    page = healthy(control(page, "toggle", "cite ").set_value(True).run())
+    tried = last_request(client)
+    link = address(page)
+    assert json.loads(link["what_if"]) == tried
+    page = open_page("decision", client, **link)
+    assert last_request(client) == tried
+    assert address(page) == link
+    page = press(page, "Back to what was decided")
+    assert last_request(client) == {}
+    assert address(page) == {"comparison": FINISHED}
+
+
+@pytest.mark.parametrize("told", ["", "{", "[]", '{"margin": 7}', '{"parts": ["x"]}', '{"unknown": 1}'])
+def test_an_address_that_asks_the_impossible_is_passed_over(open_page: OpenPage, client: FakeClient, told: str) -> None:
+    page = open_page("decision", client, comparison=FINISHED, what_if=told)
+    assert last_request(client) == {}
+    assert not page.error
+
+
+def test_values_that_no_control_stands_at_become_the_nearest(open_page: OpenPage, client: FakeClient) -> None:
+    told = {"queries_per_month": 1.02e6, "margin": 0.9, "refreshes_per_month": 1e12}
+    open_page("decision", client, comparison=FINISHED, what_if=json.dumps(told))
+    assert last_request(client) == {"queries_per_month": 1e6, "margin": 0.3, "refreshes_per_month": 1e4}
+
+
+def test_what_is_tried_is_not_carried_to_another_comparison(open_page: OpenPage, client: FakeClient) -> None:
+    page = open_page("decision", client, comparison=FINISHED)
+    page = healthy(control(page, "slider", "margin").set_value(4.5).run())
+    page = healthy(next(one for one in page.selectbox if one.label == "Comparison").set_value(EARLIER).run())
+    assert last_request(client) == {}
+    assert address(page) == {"comparison": EARLIER}
+
+
+@pytest.fixture
+def declared(tmp_path: Path) -> Callable[..., Any]:
+    """The client of a service with one comparison that was declared in a way of its own."""
+
+    @contextmanager
+    def call(**settings: Any) -> Iterator[FakeClient]:
+        workplace = Workplace(tmp_path / "work")
+        folder = workplace.directory.comparison(workplace.run(replace(workplace.settings, **settings)).id)
+        for api in service_of(tmp_path):
+            api.finish(api.add_comparison(FINISHED), {path.name: path.read_bytes() for path in folder.iterdir()})
+            yield FakeClient(api.app)
+
+    return call
+
+
+def test_a_declared_worth_is_that_of_the_decision(open_page: OpenPage, declared: Callable[..., Any]) -> None:
+    with declared(values=AnswerValues(0.05, wrong_usd=0.5, abstention_usd=0.01)) as client:
+        page = open_page("decision", client)
+        assert last_request(client) == {}
+        assert "What if:" not in said(page)
+        assert control(page, "number_input", "wrong ").value == 0.5
+        healthy(control(page, "number_input", "right ").set_value(0.1).run())
+        assert last_request(client)["values"] == {"right_usd": 0.1, "wrong_usd": 0.5, "abstention_usd": 0.01}
+
+
+def test_limits_may_be_as_small_as_may_be_declared(open_page: OpenPage, declared: Callable[..., Any]) -> None:
+    limits = Constraints(max_p95_latency_s=0.0005, monthly_budget_usd=0.0, min_abstention_recall=0.0)
+    with declared(constraints=limits) as client:
+        page = open_page("decision", client)
+        assert last_request(client) == {}
+        assert control(page, "number_input", "Longest wait").value == 0.0005
+
+
+def test_after_a_race_only_what_it_was_run_for_can_be_asked(open_page: OpenPage, declared: Callable[..., Any]) -> None:
+    with declared(race=True) as client:
+        page = open_page("decision", client, what_if='{"margin": 0.1, "values": {"right_usd": 1}}')
+        assert last_request(client) == {}
+        assert control(page, "slider", "margin").disabled
+        assert control(page, "slider", "coverage").disabled
+        assert not page.error
+
+
+def test_another_verdict_for_the_same_arm_is_told(open_page: OpenPage, client: FakeClient) -> None:
+    page = open_page("decision", client, comparison=FINISHED)
+    other = reply(client)
+    changed = replace(other.recommendation, verdict="no clear winner")
+    client.replies["decide_again"] = lambda *_: other.model_copy(update={"recommendation": changed})
+    page = healthy(control(page, "slider", "margin").set_value(5.0).run())
+    assert "What if: as decided, but now no clear winner" in said(page)
+
+
+def test_no_questions_at_all_are_a_volume(open_page: OpenPage, client: FakeClient) -> None:
+    page = open_page("decision", client, comparison=FINISHED)
+    page = healthy(control(page, "select_slider", "queries_per_month").set_value(0.0).run())
+    curve = next(one.value for one in page.dataframe if "questions a month" in one.value)
+    assert curve["questions a month"].min() == 1.0
+    assert curve["questions a month"].max() == 1000.0

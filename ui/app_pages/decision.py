@@ -3,7 +3,7 @@
 import streamlit as st
 
 from advisor.comparison import Comparison, Verdict
-from advisor.report.arms import candidates
+from advisor.report.arms import candidates, candidates_as_run
 from advisor.report.axes import axis_short
 from advisor.report.break_evens import break_even_table
 from advisor.report.constraints import constraint_sentences, constraint_table
@@ -47,7 +47,7 @@ def decide(client: ServiceClient, comparison_id: str, comparison: Comparison) ->
     verdict = st.container()
     st.header("What if …")
     st.caption("Move what you are unsure of. Nothing is run again: the decision is made anew from the stored scores.")
-    request = declared_inputs(comparison, axes, recorded_constraints(comparison))
+    request = declared_inputs(comparison_id, comparison, axes, recorded_constraints(comparison))
     try:
         reply = client.decide_again(comparison_id, request)
     except ServiceError as error:
@@ -74,9 +74,11 @@ def show_verdict(recorded: Comparison, changed: Comparison, *, is_moved: bool) -
     badges = st.container(horizontal=True)
     badges.badge(label, icon=icon, color=colour)  # type: ignore[arg-type]
     if is_moved:
-        same = recommendation.arm == recorded.recommendation.arm
-        told = "as decided" if same else f"flipped from {recorded.recommendation.arm or 'no verdict'}"
-        badges.badge(f"What if: {told}", icon=":material/tune:", color="gray" if same else "violet")
+        before = recorded.recommendation
+        told = f"flipped from {before.arm or 'no verdict'}"
+        if recommendation.arm == before.arm:
+            told = "as decided" + (f", but now {label.lower()}" if recommendation.verdict != before.verdict else "")
+        badges.badge(f"What if: {told}", icon=":material/tune:", color="gray" if told == "as decided" else "violet")
     st.write(standing(changed))
     arm = next((one for one in candidates(changed) if one.kind == recommendation.arm), None)
     if arm is not None:
@@ -107,10 +109,11 @@ def show_pictures(changed: Comparison, request: WhatIfRequest, axes: list[AxisVi
     """Quality against cost, cost over volume, and the map of decisions."""
     metric = changed.recommendation.metric
     scale = scale_of(changed, metric)
-    arms = candidates(changed)
+    # In the order of the run, so that a slider that reorders the arms leaves each its colour.
+    arms = candidates_as_run(changed)
     costs = {arm.kind: arm.cost for arm in arms}
     current = {view.axis: view.current for view in axes}
-    volume = request.queries_per_month or current.get("queries_per_month") or 0.0
+    volume = request.queries_per_month if request.queries_per_month is not None else current["queries_per_month"] or 0.0
     by_cost, by_volume, by_both = st.tabs(["Quality and cost", "Break-even", "Map of decisions"])
     with by_cost:
         if figure := frontier(arms, costs, metric, scale):
