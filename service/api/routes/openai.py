@@ -1,6 +1,7 @@
 """An OpenAI-compatible endpoint over every pipeline: OpenAI's own clients work against it unchanged."""
 
 import json
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -31,6 +32,8 @@ from service.api.openai_schemas import (
     ModelCard,
     ModelList,
 )
+from service.api.query_schemas import ALIAS_PATTERN, KIND_PATTERN
+from service.api.schemas import ID_PATTERN
 from service.api.served import Served, told_as_problems, view_sources, while_connected
 from service.comparison_state import ComparisonState
 from service.comparison_store import ComparisonNotFoundError, find_comparison, list_comparisons
@@ -156,8 +159,12 @@ def resolve_model(engine: Engine, model: str) -> Target:
         Problem: there is none, or it has no result yet.
     """
     comparison_id, slash, kind = model.rpartition("/")
+    parts = ((comparison_id, ID_PATTERN), (kind, KIND_PATTERN)) if slash else ((model, ALIAS_PATTERN),)
     with told_as_problems():
         try:
+            # What no name can be is not looked up: Postgres fails on a NUL.
+            if not all(re.fullmatch(pattern, part) for part, pattern in parts):
+                raise NoSuchPipelineError("it is no name that anything here can have")
             if not slash:
                 deployment = find_deployment(engine, model)
                 comparison_id, kind = deployment.comparison_id, deployment.kind

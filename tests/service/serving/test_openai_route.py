@@ -7,6 +7,8 @@ from typing import Any
 import openai
 import pytest
 
+from service.api.errors import Problem
+from service.api.routes.openai import resolve_model
 from service.api_keys import create_key
 from service.comparison_state import ComparisonState
 from service.scope import Scope
@@ -198,6 +200,15 @@ def test_failures_after_the_first_piece_end_the_stream_with_an_error(
     assert rows[1]["choices"][0]["delta"]["content"] == "you"
     assert rows[-1]["error"]["message"] == "the endpoint is down; start it"
     assert "[DONE]" not in reply.text
+
+
+@pytest.mark.parametrize(
+    "model", ["one\0/rag", "one/ra\0g", "pro\0duction", "one/rag/", "/rag", "one/", "/", "One Two", "x" * 65, "one/r\n"]
+)
+def test_what_can_be_no_model_is_not_found_whatever_the_database(engine: Any, model: str) -> None:
+    with pytest.raises(Problem, match="there is no model") as missing:
+        resolve_model(engine, model)
+    assert missing.value.status == 404
 
 
 def test_keys_are_asked_for_in_openai_s_shape(service: Any) -> None:
