@@ -62,7 +62,12 @@ def running_page(api_url: str, port: int, *, log_file: Path) -> Iterator[subproc
     command, environment = page_command(port), page_environment(api_url)
     with log_file.open("ab") as log:
         process = subprocess.Popen(
-            command, env=_without_key(environment), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            # A page left behind by a killed service would keep its port from the next one.
+            [sys.executable, "-m", "service.page", str(os.getpid()), *command],
+            env=_without_key(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
         )
     try:
         yield process
@@ -78,3 +83,15 @@ def running_page(api_url: str, port: int, *, log_file: Path) -> Iterator[subproc
 def _without_key(environment: Mapping[str, str]) -> dict[str, str]:
     """A key meant for this process must not open the service to whoever opens the page."""
     return {name: value for name, value in environment.items() if name != "TUNING_FORK_API_KEY"}
+
+
+def main() -> None:
+    """Become the command behind the first argument, which is the process to end with."""
+    from service.job import die_with_parent
+
+    die_with_parent(int(sys.argv[1]))
+    os.execv(sys.argv[2], sys.argv[2:])
+
+
+if __name__ == "__main__":
+    main()
