@@ -10,6 +10,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.errors import problem_response, request_id_of
 from service.upload.json_depth import MAX_JSON_DEPTH, is_too_deep
 
+BODY_S = 60.0
+"""For a body that is no upload to arrive, whoever sends it: keys are looked at when it is there."""
+
 
 class BodyTooLargeError(Exception):
     """More came than is taken."""
@@ -19,9 +22,16 @@ class BodyLimits:
     """Counts what comes in. Uploads pass on as a stream; other bodies are read whole, since JSON must be anyway."""
 
     def __init__(
-        self, app: ASGIApp, *, max_body_bytes: int, max_upload_bytes: int, is_upload: Callable[[Scope], bool]
+        self,
+        app: ASGIApp,
+        *,
+        max_body_bytes: int,
+        max_upload_bytes: int,
+        is_upload: Callable[[Scope], bool],
+        body_s: float = BODY_S,
     ) -> None:
         self._app = app
+        self._body_s = body_s
         self._max_body_bytes = max_body_bytes
         self._max_upload_bytes = max_upload_bytes
         self._is_upload = is_upload
@@ -48,7 +58,12 @@ class BodyLimits:
         try:
             counted = _counted(receive, limit)
             if not is_upload:
-                body = await _read_whole(counted)
+                try:
+                    async with asyncio.timeout(self._body_s):
+                        body = await _read_whole(counted)
+                except TimeoutError:
+                    await self._give_up(request, receive, send)
+                    return
                 if is_too_deep(body):
                     detail = f"the body is nested more than {MAX_JSON_DEPTH} deep; flatten it"
                     response = problem_response(request_id_of(request), 400, "Nested too deeply", detail)
@@ -60,6 +75,12 @@ class BodyLimits:
             if started:
                 raise
             await self._refuse(request, receive, send, limit)
+
+    async def _give_up(self, request: Request, receive: Receive, send: Send) -> None:
+        detail = f"the body did not arrive within {self._body_s:g} s; send it at once"
+        headers = {"Connection": "close", "Retry-After": "10"}
+        response = problem_response(request_id_of(request), 503, "Took too long", detail, headers=headers)
+        await response(request.scope, receive, send)
 
     async def _refuse(self, request: Request, receive: Receive, send: Send, limit: int) -> None:
         detail = f"the body may have {limit} bytes at most here; send less, or a data set in parts of its own"

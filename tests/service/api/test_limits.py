@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.api.limits import Deadline
+from service.api.limits import BodyLimits, Deadline
 from tests.service.api.conftest import FILES, Api
 
 
@@ -111,3 +111,25 @@ def test_a_request_that_takes_too_long_is_given_up() -> None:
     asyncio.run(deadline(scope, receive, send))  # type: ignore[arg-type]
     assert sent[0]["status"] == 503
     assert b"Took too long" in sent[1]["body"]  # type: ignore[operator]
+
+
+def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+    sent = []
+
+    async def app(scope: object, receive: object, send: object) -> None:
+        raise AssertionError("there is no request yet")
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    async def receive() -> dict[str, object]:
+        if not sent:
+            await asyncio.Event().wait()
+        return {"type": "http.disconnect"}
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": [], "query_string": b""}
+    limits = BodyLimits(app, max_body_bytes=10, max_upload_bytes=10, is_upload=lambda _: False, body_s=0.01)
+    asyncio.run(limits(scope, receive, send))  # type: ignore[arg-type]
+    assert sent[0]["status"] == 503
+    assert (b"connection", b"close") in sent[0]["headers"]  # type: ignore[operator]
+    assert b"did not arrive" in sent[1]["body"]  # type: ignore[operator]
