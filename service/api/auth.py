@@ -18,7 +18,7 @@ from service.api_keys import ApiKey, any_key, find_key
 from service.context import ServiceContext
 from service.scope import Scope
 
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _bearer = HTTPBearer(auto_error=False, description="A key made by `tuningfork keys create`.")
 
@@ -146,6 +146,9 @@ def _unauthorised(was_given: bool) -> Problem:
 def _is_direct_local(request: Request) -> bool:
     """Whether the caller is a process of this machine, not somebody behind a proxy on it."""
     if any(name in request.headers for name in _FORWARDED) or request.client is None:
+        return False
+    # nginx, unless told otherwise, adds none of these and names us as host, but speaks what nobody else does any more.
+    if request.scope["http_version"] == "1.0":
         return False
     try:
         return ip_address(request.client.host).is_loopback

@@ -1,6 +1,10 @@
+import re
 import threading
 
 import pytest
+from fastapi.testclient import TestClient
+from starlette.types import Receive, Send
+from starlette.types import Scope as Connection
 
 from service.api.auth import RateLimits
 from service.api_keys import ApiKey, create_key, list_keys, revoke_key
@@ -25,9 +29,20 @@ def test_a_service_that_others_reach_has_no_local_mode(api: Api) -> None:
     assert open_to_all.client().get("/v1/comparisons").status_code == 401
 
 
-@pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP"])
+@pytest.mark.parametrize(
+    "header", ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"]
+)
 def test_who_comes_through_a_proxy_is_not_local(api: Api, header: str) -> None:
     assert api.client().get("/v1/comparisons", headers={header: "x"}).status_code == 401
+
+
+@pytest.mark.parametrize(("version", "status"), [("1.0", 401), ("1.1", 200), ("2", 200)])
+def test_a_proxy_that_adds_nothing_is_told_by_its_old_protocol(api: Api, version: str, status: int) -> None:
+    async def proxied(scope: Connection, receive: Receive, send: Send) -> None:
+        await api.app(scope | {"http_version": version}, receive, send)
+
+    client = TestClient(proxied, base_url=LOCAL, client=("127.0.0.1", 50_000))
+    assert client.get("/v1/comparisons").status_code == status
 
 
 @pytest.mark.parametrize(
@@ -113,6 +128,26 @@ def test_a_scope_includes_the_narrower_ones_only(api: Api, method: str, path: st
     for scope in Scope:
         status = api.client(key=api.key(scope)).request(method, path).status_code
         assert (status == 403) is not scope.includes(least), (scope, status)
+
+
+def test_every_address_but_those_of_health_needs_a_key_once_there_is_one(api: Api) -> None:
+    api.key(Scope.ADMIN)
+    client = api.client()
+    described = client.get("/openapi.json").json()["paths"]
+    open_to_all = {
+        (method, path)
+        for path, operations in described.items()
+        for method in operations
+        if client.request(method, re.sub(r"\{\w+\}", "x", path)).status_code != 401
+    }
+    assert open_to_all == {("get", "/healthz"), ("get", "/readyz")}
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_one_request_counts_once(api: Api, method: str) -> None:
+    client = api.client(key=api.key(Scope.RUN, requests_per_minute=3))
+    statuses = [client.request(method, "/v1/baselines/x", json={"comparison_id": "x"}).status_code for _ in range(4)]
+    assert statuses == [404, 404, 404, 429]
 
 
 def test_a_key_has_its_own_limit(api: Api) -> None:
