@@ -153,12 +153,19 @@ class EndpointGuard:
         """Refuse the address in `openai:MODEL@URL`; other models have none.
 
         Raises:
-            EndpointRefusedError: as for `check_url`.
+            EndpointRefusedError: as for `check_url`; or it has a query, in which keys are wont to be.
         """
         kind, _, rest = (spec or "").strip().partition(":")
         _, at, url = rest.partition("@")
-        if kind == "openai" and at:
-            self.check_url(url)
+        if kind != "openai" or not at:
+            return
+        self.check_url(url)
+        # What is named so is stored and shown to whoever may look.
+        if set("?#") & set(url):
+            raise EndpointRefusedError(
+                "the address of an endpoint has a query; end it with its path, such as /v1, and give keys by the "
+                "environment of the service"
+            )
 
     def addresses(self, host: str, port: int) -> list[str]:
         """Addresses of a host, resolved now, all of which may be connected to.

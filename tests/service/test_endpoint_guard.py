@@ -154,6 +154,13 @@ def test_only_the_address_in_a_spec_is_looked_at() -> None:
         guard.check_spec(" openai:m@b@http://127.0.0.1/v1")
 
 
+@pytest.mark.parametrize("end", ["?api_key=secret", "?", "#secret"])
+def test_an_address_that_could_hold_a_key_is_refused_and_not_repeated(end: str) -> None:
+    with pytest.raises(EndpointRefusedError, match="has a query") as caught:
+        EndpointGuard(NONE).check_spec(f"openai:m@https://example.com/v1{end}")
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8"])
 def test_addresses_of_the_open_internet_are_public(address: str) -> None:
     assert is_public(ip_address(address))
