@@ -1,6 +1,7 @@
 """Uploading, validating, listing, reading, freezing and deleting data sets."""
 
 import io
+import shutil
 import threading
 import zipfile
 from collections.abc import Callable
@@ -219,8 +220,9 @@ def freeze(version: Version, context: Context) -> DatasetDetail:
 
 @router.delete("/{version}", status_code=204, dependencies=_RUN)
 def delete(version: Version, context: Context) -> None:
-    """Delete a version that is neither frozen nor used by a comparison."""
+    """Delete a version that is neither frozen nor used by a comparison, with the copy of its files on this machine."""
     delete_dataset(context.engine, version)
+    shutil.rmtree(context.directory.root / "datasets" / version, ignore_errors=True)
 
 
 async def _with_upload(request: Request, use: Callable[[PreparedDataset], T]) -> T:

@@ -166,6 +166,7 @@ def test_a_version_can_be_deleted_unless_something_rests_on_it(api: Api, client:
     assert client.delete(f"/v1/datasets/{version}").status_code == 204
     assert client.get(f"/v1/datasets/{version}").status_code == 404
     assert client.get(f"/v1/datasets/{version}/examples").status_code == 404
+    assert not (api.home / "datasets" / version).exists()
     assert upload(client, FILES).status_code == 201
 
 
