@@ -17,8 +17,8 @@ router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz")
-def live() -> Health:
-    """The process answers."""
+async def live() -> Health:
+    """The process answers, also while all threads for other requests are taken."""
     return Health(status="alive", version=version("tuning-fork"))
 
 

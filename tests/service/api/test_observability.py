@@ -1,8 +1,12 @@
 import io
 import json
 import logging
+import threading
 from collections.abc import Iterator
 
+import anyio
+import anyio.to_thread
+import httpx
 import pytest
 from sqlalchemy import text
 
@@ -10,7 +14,7 @@ from service.api.request_log import JsonFormatter
 from service.comparison_state import ComparisonState
 from service.database import open_database, writing
 from service.scope import Scope
-from tests.service.api.conftest import Api
+from tests.service.api.conftest import LOCAL, Api
 
 
 @pytest.fixture
@@ -103,6 +107,24 @@ def test_a_live_service_with_its_tables_is_ready(api: Api) -> None:
     api.key(Scope.READ)
     assert api.client(host="10.0.0.1").get("/healthz").json()["status"] == "alive"
     assert api.client(host="10.0.0.1").get("/readyz").json()["status"] == "ready"
+
+
+def test_a_busy_service_is_alive(api: Api) -> None:
+    free = threading.Event()
+
+    async def ask() -> int:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = 1
+        transport = httpx.ASGITransport(api.app, client=("127.0.0.1", 50_000))
+        async with anyio.create_task_group() as tasks, httpx.AsyncClient(transport=transport, base_url=LOCAL) as client:
+            tasks.start_soon(anyio.to_thread.run_sync, free.wait)
+            await anyio.wait_all_tasks_blocked()
+            try:
+                with anyio.fail_after(30):
+                    return (await client.get("/healthz")).status_code
+            finally:
+                free.set()
+
+    assert anyio.run(ask) == 200
 
 
 def test_a_service_with_other_tables_is_not_ready(api: Api) -> None:
