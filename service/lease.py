@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from sqlalchemy import ColumnElement, Connection, Engine, and_, func, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from service.database import patiently, writing
 from service.tables import leases
@@ -228,7 +228,7 @@ class Leases:
         try:
             with writing(self.engine) as connection:
                 release(connection, lease)
-        except (LostLeaseError, OperationalError) as error:
+        except (LostLeaseError, DBAPIError) as error:
             _LOG.info("%s was not released: %s", lease.unit, error)
 
     def _renew_until_ended(self) -> None:
@@ -238,8 +238,8 @@ class Leases:
             for lease in held:
                 try:
                     renew(self.engine, lease, self._lease_s)
-                except (LostLeaseError, OperationalError) as error:
-                    # The next write finds out whether it is really lost.
+                except (LostLeaseError, DBAPIError) as error:
+                    # The next write finds out whether it is really lost; whatever the database says, renewing goes on.
                     _LOG.warning("%s was not renewed: %s", lease.unit, error)
 
 

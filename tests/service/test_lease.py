@@ -1,8 +1,10 @@
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, insert, select, text, update
+from sqlalchemy.exc import InterfaceError, InternalError
 
 from service.database import writing
 from service.lease import Lease, Leases, LostLeaseError, check, claim, held_units, release, release_all, renew
@@ -170,3 +172,18 @@ class TestLeasesOfAProcess:
             while "a lost one was not renewed" not in caplog.text:
                 leases.wait(0.05)
             assert held_units(engine, "kept") == ["kept"]
+
+    def test_whatever_the_database_says_renewing_goes_on(self, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+        renewed = threading.Event()
+        failures = [InterfaceError("", None, Exception("it is closed")), InternalError("", None, Exception())]
+
+        def renew_in_the_end(*given: Any) -> None:
+            if failures:
+                raise failures.pop()
+            renew(*given)
+            renewed.set()
+
+        monkeypatch.setattr("service.lease.renew", renew_in_the_end)
+        with Leases(engine, "me", lease_s=0.3, pause=never) as leases:
+            leases.claim("unit")
+            assert renewed.wait(60)
