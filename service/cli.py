@@ -27,6 +27,7 @@ from service.cli_serve import serve, worker
 from service.cli_ui import ui
 from service.data_directory import DataDirectory
 from service.settings import ComparisonSettings, bundled_datasets
+from service.telemetry import switch_off_telemetry
 from service.terminal import plain_console, printable, replace_unreadable, show, show_error
 
 app = typer.Typer(
@@ -199,6 +200,7 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Idle OpenMP threads must sleep: spinning ones slow a contended machine a hundredfold.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    switch_off_telemetry()
     replace_unreadable(sys.stdout)
     try:
         typed = sys.argv[1:] if arguments is None else arguments
