@@ -18,8 +18,8 @@ from service.comparison_progress import answer_stages
 from service.events import read_events
 from service.tables import answer_blocks, report_files
 
-# Spreadsheets take text that begins so for a formula, and run it.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# Spreadsheets take text that begins so for a formula, and run it; some take the full-width signs for the plain ones.
+_FORMULA_STARTS = (*"=+-@\t\r\n", *"＝＋－＠")
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,13 +91,13 @@ def test_the_table_has_a_row_an_answer(client: TestClient, finished: str, finish
     ]
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1+1", "＠A1"])
 def test_a_spreadsheet_finds_no_formula(text: str) -> None:
     answer = {"text": text, "finish_reason": "stop", "usage": {}, "retrieved": []}
     row = dict.fromkeys(("arm", "example_id", "question", "slice", "group", "cluster", "failure"), text)
     line = json.dumps({**row, "references": [text], "answer": answer, "scores": {"m": {"value": -1.0}}})
     _, made = csv.reader(io.StringIO("".join(results_csv(line.encode())), newline=""))
-    assert not any(cell.startswith(("=", "+", "@", "\t", "\r")) for cell in made)
+    assert not any(cell.startswith(("=", "+", "@", "\t", "\r", "\n", "＝", "＠")) for cell in made)
     assert [cell for cell in made if cell.startswith("-")] == ["-1.0"]
 
 
