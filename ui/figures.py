@@ -17,11 +17,13 @@ from advisor.comparison import ArmSummary, CostEstimate, FlipMap, PairedDifferen
 from advisor.report.arm_letters import NO_ARM, arm_letters
 from advisor.report.quantities import ScoreScale
 from service.api.schemas import PricedQualityView
+from ui.counted import counted
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 SHAPES = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "stroke")
 _CURVE_POINTS = 60
 _HEIGHT = 340
+_SMALL_HEIGHT = 200
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def frontier(
     widths = base.mark_rule(strokeWidth=2).encode(
         x=alt.X("cost, low:Q", title="monthly cost (USD)"), x2="cost, high:Q", y=y, color=colour
     )
-    points = base.mark_point(filled=True, size=120).encode(
+    points = base.mark_point(filled=True, size=120, opacity=1).encode(
         x=x, y=y, color=colour, shape=_shape([str(name) for name in frame["arm"]]), tooltip=list(frame.columns)
     )
     names = base.mark_text(align="left", dx=10, dy=-8, color=ink()).encode(x=x, y=y, text="arm:N")
@@ -199,7 +201,7 @@ def differences(pairs: Sequence[PairedDifference], scale: ScoreScale, margin: fl
     name = f"difference ({scale.unit})"
     base = alt.Chart(frame).encode(y=alt.Y("pair:N", sort=None, title=None, axis=alt.Axis(labelLimit=260)))
     bars = base.mark_rule(strokeWidth=2, color=COLOURS[0]).encode(x=alt.X("low:Q", title=name), x2="high:Q")
-    points = base.mark_point(filled=True, size=90).encode(
+    points = base.mark_point(filled=True, size=90, opacity=1).encode(
         x=alt.X(f"{_field(name)}:Q", title=name), tooltip=list(frame.columns)
     )
     lines = alt.Chart(pd.DataFrame({"at": [-margin * scale.factor, 0.0, margin * scale.factor]}))
@@ -218,18 +220,120 @@ def training_curves(curves: Mapping[str, Sequence[Mapping[str, float | int | Non
 
 
 def live_losses(points: Sequence[Mapping[str, float | int | str | None]]) -> Figure | None:
-    """Losses by step, as a run that tunes tells them."""
-    return _loss_figure(pd.DataFrame(_losses(points, "done", "training step")), "training step")
+    """Losses by step, as a run that tunes tells them: at the end of an epoch those of the epoch."""
+    arms = {str(point.get("arm") or "fine-tuned") for point in points}
+    rows = [
+        (row | {"arm": str(point.get("arm") or "fine-tuned")} if len(arms) > 1 else row)
+        for point in points
+        for row in _losses([point], "done", "training step", is_step=point.get("validation_loss") is None)
+    ]
+    return _loss_figure(pd.DataFrame(rows), "training step")
+
+
+def resource_curves(
+    points: Sequence[Mapping[str, float | int | str | None]], stages: Sequence[tuple[float, str]]
+) -> list[Figure]:
+    """Processor and memory of a comparison's processes over time, with a numbered line where each stage begins.
+
+    Args:
+        points: Events of type "resources".
+        stages: When each began, as the points' "at" (seconds since 1970), and its name, in order.
+    """
+    if not points:
+        return []
+    marks = [(float(at), f"{i} {name}") for i, (at, name) in enumerate(stages, 1)]
+    first_at = min([_number(point, "at") - _number(point, "interval_s") for point in points] + [at for at, _ in marks])
+    unit, unit_s = _time_unit(max(_number(point, "at") for point in points) - first_at)
+    time = f"{unit} since the start"
+    processes = list(dict.fromkeys(str(point["process"]) for point in points))
+    processor, memory = [], []
+    for point in points:
+        at = _number(point, "at")
+        begun = [name for start, name in marks if start <= at]
+        row = {time: round((at - first_at) / unit_s, 3), "stage": begun[-1] if begun else "before the first stage"}
+        whose = f", process {processes.index(str(point['process'])) + 1}" if len(processes) > 1 else ""
+        share = 100 * _number(point, "cores_busy") / _number(point, "n_cores")
+        processor.append(row | {"of": f"processor{whose}", _PROCESSOR: round(share, 1)})
+        for key, name in (("resident_bytes", "main memory"), ("gpu_bytes", "GPU memory")):
+            if point.get(key) is not None:
+                memory.append(row | {"of": f"{name}{whose}", _MEMORY: round(_number(point, key) / 1e9, 3)})
+    span = max(_number(point, "at") for point in points) - first_at
+    rules = _stage_rules([((at - first_at) / unit_s, name) for at, name in marks], time, span / unit_s)
+    cores = max(int(_number(point, "n_cores")) for point in points)
+    said = f"Processor time the comparison took, of {counted(cores, 'core')}."
+    figures = [_over_time(processor, time, _PROCESSOR, rules, said)]
+    if memory:
+        figures.append(_over_time(memory, time, _MEMORY, rules, "The most memory the comparison held at a time."))
+    return figures
+
+
+_PROCESSOR = "processor time (%)"
+_MEMORY = "memory (GB)"
+_TIME_UNITS = (("seconds", 1.0), ("minutes", 60.0), ("hours", 3600.0))
+_TIME_UNIT_HOLDS = 3.0
+_LABEL_SHARE = 0.08
+"""Of the width; labels of stages that begin nearer to each other become one."""
+
+
+def _number(point: Mapping[str, float | int | str | None], key: str) -> float:
+    return float(point.get(key) or 0.0)
+
+
+def _time_unit(span_s: float) -> tuple[str, float]:
+    """The largest unit of which the span has a few."""
+    return next((one for one in reversed(_TIME_UNITS) if span_s >= _TIME_UNIT_HOLDS * one[1]), _TIME_UNITS[0])
+
+
+def _over_time(rows: Sequence[Mapping[str, object]], time: str, name: str, rules: alt.LayerChart, said: str) -> Figure:
+    frame = pd.DataFrame(rows)
+    series = list(dict.fromkeys(str(one) for one in frame["of"]))
+    scale = alt.Scale(domain=[0, max(100.0, float(frame[name].max()))]) if name == _PROCESSOR else alt.Scale(zero=True)
+    legend = alt.Legend(title=None, orient="bottom") if len(series) > 1 else None
+    lines = (
+        alt.Chart(frame)
+        # A point says what was so since the one before it.
+        .mark_line(strokeWidth=2, interpolate="step-before")
+        .encode(
+            x=alt.X(f"{time}:Q", title=time),
+            y=alt.Y(f"{_field(name)}:Q", title=name, scale=scale),
+            color=alt.Color("of:N", scale=alt.Scale(domain=series, range=_colours(series)), legend=legend),
+            strokeDash=alt.StrokeDash("of:N", scale=alt.Scale(domain=series), legend=legend),
+            tooltip=list(frame.columns),
+        )
+    )
+    caption = f"{said} A numbered line marks where a stage begins."
+    return Figure((lines + rules).properties(height=_SMALL_HEIGHT), caption, frame)
+
+
+def _stage_rules(starts: Sequence[tuple[float, str]], time: str, span: float) -> alt.LayerChart:
+    """A line where each stage begins, with its number above; numbers without room for themselves stand as a range."""
+    numbers = [""] * len(starts)
+    label = 0
+    for i, (at, _) in enumerate(starts):
+        if at - starts[label][0] >= _LABEL_SHARE * span:
+            label = i
+        numbers[label] = str(i + 1) if i == label else f"{label + 1}–{i + 1}"
+    rows = [{time: at, "stage": name, "number": n} for (at, name), n in zip(starts, numbers, strict=True)]
+    base = alt.Chart(pd.DataFrame(rows, columns=[time, "stage", "number"])).encode(
+        x=alt.X(f"{time}:Q", title=time), tooltip=["stage:N", alt.Tooltip(f"{time}:Q", format=".1f")]
+    )
+    rules = base.mark_rule(strokeDash=[2, 2], opacity=0.7, color=ink())
+    return rules + base.mark_text(dy=-7, fontSize=11, color=ink()).encode(text="number:N", y=alt.value(0))
+
+
+_OF_STEP = "training, one step"
+_OF_EPOCH = "training, whole epoch"
+_VALIDATION = "validation"
 
 
 def _losses(
-    points: Sequence[Mapping[str, float | int | str | None]], at: str, name: str
+    points: Sequence[Mapping[str, float | int | str | None]], at: str, name: str, *, is_step: bool = False
 ) -> list[dict[str, float | int | str | None]]:
     """A row for each loss that is there; `at` is where a point keeps its place, `name` what the place is called."""
     return [
         {name: point[at], "loss": point[key], "of": said}
         for point in points
-        for key, said in (("train_loss", "training"), ("validation_loss", "validation"))
+        for key, said in (("train_loss", _OF_STEP if is_step else _OF_EPOCH), ("validation_loss", _VALIDATION))
         if point.get(key) is not None
     ]
 
@@ -237,22 +341,24 @@ def _losses(
 def _loss_figure(frame: pd.DataFrame, x: str) -> Figure | None:
     if frame.empty:
         return None
-    said = ["training", "validation"]
+    said = [one for one in (_OF_EPOCH, _VALIDATION, _OF_STEP) if (frame["of"] == one).any()]
+    legend = alt.Legend(title=None, orient="bottom")
     chart = (
         alt.Chart(frame)
         .mark_line(point=True)
         .encode(
             x=alt.X(f"{x}:Q", axis=alt.Axis(tickMinStep=1)),
             y=alt.Y("loss:Q", scale=alt.Scale(zero=False), title="loss (nats a token)"),
-            color=_colour(said, field="of"),
-            shape=alt.Shape("of:N", scale=alt.Scale(domain=said, range=list(SHAPES[:2]))),
+            color=alt.Color("of:N", scale=alt.Scale(domain=said, range=_colours(said)), legend=legend),
+            shape=alt.Shape("of:N", scale=alt.Scale(domain=said, range=list(SHAPES[: len(said)])), legend=legend),
             tooltip=list(frame.columns),
             **({"strokeDash": "arm:N"} if "arm" in frame else {}),
         )
     )
     return Figure(
         chart.properties(height=_HEIGHT),
-        "Falling lines: training still learns. A validation line that turns upwards: it learns by heart.",
+        "Falling lines: training still learns. A validation line that turns upwards: it learns by heart. "
+        "Nats are natural units of surprise; 0 is certain of every token.",
         frame,
     )
 
@@ -263,7 +369,7 @@ def price_quality(measured: Sequence[PricedQualityView]) -> Figure | None:
         {
             "arm": one.arm,
             "model": one.model,
-            "1,000 questions (USD)": one.usd_per_1000_queries,
+            "price of 1,000 questions (USD)": one.usd_per_1000_queries,
             f"{one.metric} (points)": one.score * 100,
             "low": one.score_low * 100,
             "high": one.score_high * 100,
@@ -276,11 +382,11 @@ def price_quality(measured: Sequence[PricedQualityView]) -> Figure | None:
     frame = pd.DataFrame(rows)
     quality = f"{measured[0].metric} (points)"
     base = alt.Chart(frame)
-    kind = _money_scale(frame["1,000 questions (USD)"])
-    x = alt.X(f"{_field('1,000 questions (USD)')}:Q", scale=alt.Scale(type=kind, zero=False))
+    kind = _money_scale(frame["price of 1,000 questions (USD)"])
+    x = alt.X(f"{_field('price of 1,000 questions (USD)')}:Q", scale=alt.Scale(type=kind, zero=False))
     names = list(dict.fromkeys(str(name) for name in frame["arm"]))
     bars = base.mark_rule(strokeWidth=2).encode(x=x, y=alt.Y("low:Q", title=quality), y2="high:Q", color=_colour(names))
-    points = base.mark_point(filled=True, size=110).encode(
+    points = base.mark_point(filled=True, size=110, opacity=1).encode(
         x=x, y=alt.Y(f"{_field(quality)}:Q", title=quality), color=_colour(names), shape=_shape(names),
         tooltip=list(frame.columns),
     )  # fmt: skip
@@ -294,8 +400,13 @@ def ink() -> str:
 
 
 def _colour(names: Sequence[str], field: str = "arm") -> alt.Color:
-    colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
-    return alt.Color(f"{field}:N", scale=alt.Scale(domain=list(names), range=colours), legend=alt.Legend(title=field))
+    return alt.Color(
+        f"{field}:N", scale=alt.Scale(domain=list(names), range=_colours(names)), legend=alt.Legend(title=field)
+    )
+
+
+def _colours(names: Sequence[str]) -> list[str]:
+    return [COLOURS[i % len(COLOURS)] for i in range(len(names))]
 
 
 def _shape(names: Sequence[str]) -> alt.Shape:

@@ -7,6 +7,7 @@ import streamlit as st
 from advisor.comparison import AuditFinding, Severity
 from advisor.report.verdict import severity_text
 from service.api.schemas import Finding
+from ui.counted import counted
 from ui.untrusted import shown
 
 
@@ -22,5 +23,5 @@ def show_findings(findings: Sequence[AuditFinding | Finding]) -> None:
             f"*What to do:* {shown(finding.remedy)}"
         )
         if finding.items:
-            with st.expander(f"{len(finding.items)} cases: {shown(finding.check)}"):
+            with st.expander(f"{counted(len(finding.items), 'case')}: {shown(finding.check)}"):
                 st.text("\n".join(finding.items))

@@ -1,12 +1,16 @@
 """What a comparison told of itself so far, collected once an event and kept for this browser session."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
 from service.api.schemas import ComparisonDetail
 from service.client import ServiceClient, StreamedEvent
+
+STAGES_OF_ARMS = frozenset({"answer", "tune"})
+"""Each arm has its own; other stages go through the arms one by one."""
 
 _STATE = "events of "
 
@@ -27,12 +31,42 @@ def events_so_far(client: ServiceClient, detail: ComparisonDetail) -> list[Strea
     return known
 
 
-def training_points(events: list[StreamedEvent]) -> list[Mapping[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class StageStart:
+    """The first word of a stage.
+
+    Attributes:
+        at: Seconds since 1970.
+        arm: "" where the stage serves all arms.
+    """
+
+    at: float
+    stage: str
+    arm: str
+
+
+def training_points(events: Sequence[StreamedEvent]) -> list[Mapping[str, Any]]:
     """Steps of tuning since the comparison was last queued, with their losses."""
-    points: list[Mapping[str, Any]] = []
-    for event in events:
-        if event.type == "state" and event.data.get("state") == "queued":
-            points.clear()
-        if event.type == "training":
-            points.append(event.data)
-    return points
+    return [event.data for event in _since_queued(events) if event.type == "training"]
+
+
+def resource_points(events: Sequence[StreamedEvent]) -> list[Mapping[str, Any]]:
+    """What the comparison's processes took of their machines since it was last queued."""
+    return [event.data for event in _since_queued(events) if event.type == "resources"]
+
+
+def stage_starts(events: Sequence[StreamedEvent]) -> list[StageStart]:
+    """When each stage began since the comparison was last queued; of stages that go through all arms only the first."""
+    starts: dict[tuple[str, str], StageStart] = {}
+    for event in _since_queued(events):
+        if event.type not in ("progress", "block", "training"):
+            continue
+        stage = str(event.data.get("stage", ""))
+        arm = str(event.data.get("arm", "")) if stage in STAGES_OF_ARMS else ""
+        starts.setdefault((stage, arm), StageStart(float(event.data["at"]), stage, arm))
+    return list(starts.values())
+
+
+def _since_queued(events: Sequence[StreamedEvent]) -> Iterator[StreamedEvent]:
+    queued = [i for i, event in enumerate(events) if event.type == "state" and event.data.get("state") == "queued"]
+    yield from events[queued[-1] if queued else 0 :]

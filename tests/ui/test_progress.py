@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ from service.client import StreamedEvent
 from service.comparison_state import ComparisonState
 from tests.ui.conftest import OpenPage, press, said
 from tests.ui.fake_client import AWAY, FakeClient
+from ui.figures import live_losses, resource_curves
 
 
 def detail(state: ComparisonState, **others: Any) -> ComparisonDetail:
@@ -27,7 +29,7 @@ def show(client: FakeClient, open_page: OpenPage) -> Any:
     return call
 
 
-@pytest.mark.parametrize(("ahead", "told"), [(0, "It is next."), (2, "2 before it")])
+@pytest.mark.parametrize(("ahead", "told"), [(0, "It is next."), (2, "2 comparisons before it")])
 def test_a_queued_one_says_when_its_turn_comes(show: Any, ahead: int, told: str) -> None:
     page = show(detail(ComparisonState.QUEUED, queue_position=ahead))
     assert told in said(page)
@@ -39,7 +41,7 @@ def test_a_running_one_shows_stages_scores_losses_and_time_left(show: Any, clien
         assert after == 0
         for step in (1, 2):
             losses = {"train_loss": 2.0 / step, "validation_loss": 3.0 / step}
-            yield StreamedEvent(step, "training", {"done": step, "total": 9, "arm": "rag", **losses})
+            yield StreamedEvent(step, "training", {"at": 1.0, "done": step, "total": 9, "arm": "rag", **losses})
         raise AssertionError("what is known already is not waited for")
 
     client.replies["stream_events"] = events
@@ -58,6 +60,115 @@ def test_a_running_one_shows_stages_scores_losses_and_time_left(show: Any, clien
     losses = next(one.value for one in page.dataframe if "training step" in one.value)
     assert sorted(losses["training step"]) == [1, 1, 2, 2]
     assert not any("<b>" in one.value for one in (*page.markdown, *page.caption))
+
+
+GIGABYTE = 10**9
+
+
+def told(*events: tuple[str, dict[str, Any]]) -> list[StreamedEvent]:
+    return [StreamedEvent(i, type_, data) for i, (type_, data) in enumerate(events, 1)]
+
+
+def resources(at: float, cores: float, *, memory: float = 1.0, gpu: float | None = None, process: str = "p") -> Any:
+    data = {"at": at, "process": process, "interval_s": 2.0, "cores_busy": cores, "n_cores": 4}
+    held = {"resident_bytes": int(memory * GIGABYTE), "gpu_bytes": None if gpu is None else int(gpu * GIGABYTE)}
+    return "resources", data | held
+
+
+def stage(at: float, name: str, arm: str = "") -> Any:
+    return "progress", {"at": at, "stage": name, "arm": arm, "done": 0, "total": 9}
+
+
+@pytest.fixture
+def running_with(show: Any, client: FakeClient) -> Any:
+    def call(*events: tuple[str, dict[str, Any]]) -> Any:
+        client.replies["stream_events"] = lambda *_, **__: iter(told(*events))
+        return show(detail(ComparisonState.RUNNING, last_event=len(events)))
+
+    return call
+
+
+def tables_of(page: Any, name: str) -> list[Any]:
+    return [one.value for one in page.dataframe if name in one.value]
+
+
+def test_a_running_one_shows_what_it_takes_of_the_machine_by_stage(running_with: Any) -> None:
+    page = running_with(
+        ("state", {"at": 90.0, "state": "queued"}),
+        stage(100.0, "index"),
+        resources(104.0, 3.0, memory=1.5),
+        stage(105.0, "answer", "base"),
+        resources(106.0, 1.0, memory=2.0, gpu=7.0),
+        stage(106.5, "answer", "rag"),
+    )
+    (processor,) = tables_of(page, "processor time (%)")
+    assert list(processor["processor time (%)"]) == [75.0, 25.0]
+    assert list(processor["seconds since the start"]) == [4.0, 6.0]
+    assert list(processor["stage"]) == ["1 Index the documents", "2 Answer the test questions · base"]
+    (memory,) = tables_of(page, "memory (GB)")
+    assert list(zip(memory["of"], memory["memory (GB)"], strict=True)) == [
+        ("main memory", 1.5), ("main memory", 2.0), ("GPU memory", 7.0),
+    ]  # fmt: skip
+    assert "3 Answer the test questions · rag" in said(page)
+    specs = [json.loads(one.proto.spec) for one in page.get("vega_lite_chart")]
+    drawn = [layer for spec in specs for layer in spec["layer"]]
+    rules = [one for layer in drawn for one in layer.get("layer", []) if one["mark"]["type"] == "rule"]
+    assert len(rules) == 2
+    axes = [layer["encoding"]["y"]["title"] for layer in drawn if "encoding" in layer]
+    assert axes == ["processor time (%)", "memory (GB)"]
+
+
+def test_processes_that_share_the_work_are_told_apart(running_with: Any) -> None:
+    page = running_with(resources(10.0, 1.0, process="x"), resources(11.0, 2.0, process="y"))
+    (processor,) = tables_of(page, "processor time (%)")
+    assert list(processor["of"]) == ["processor, process 1", "processor, process 2"]
+
+
+def test_what_an_earlier_start_took_is_not_shown(running_with: Any) -> None:
+    page = running_with(resources(10.0, 1.0), ("state", {"at": 50.0, "state": "queued"}), resources(60.0, 2.0))
+    (processor,) = tables_of(page, "processor time (%)")
+    assert list(processor["processor time (%)"]) == [50.0]
+
+
+def test_a_machine_that_tells_of_no_memory_gets_no_picture_of_it(running_with: Any) -> None:
+    type_, data = resources(10.0, 1.0)
+    page = running_with((type_, data | {"resident_bytes": None}))
+    assert tables_of(page, "processor time (%)")
+    assert not tables_of(page, "memory (GB)")
+
+
+def test_nothing_is_said_of_resources_before_they_were_measured(running_with: Any) -> None:
+    page = running_with(stage(100.0, "index"))
+    assert "What it takes of the machine" not in said(page)
+
+
+@pytest.mark.parametrize(("span_s", "expected"), [(100.0, "seconds"), (600.0, "minutes"), (40_000.0, "hours")])
+def test_the_axis_of_time_has_the_unit_that_fits(span_s: float, expected: str) -> None:
+    points = [resources(at, 1.0)[1] for at in (2.0, span_s)]
+    assert f"{expected} since the start" in resource_curves(points, [])[0].table
+
+
+def test_numbers_of_stages_without_room_stand_as_a_range() -> None:
+    points = [resources(at, 1.0)[1] for at in (2.0, 100.0)]
+    starts = [0.0, 1.0, 2.0, 50.0, 99.0]
+    figure = resource_curves(points, [(at, "stage") for at in starts])[0]
+    rules = figure.chart.to_dict()
+    rows = next(rows for rows in rules["datasets"].values() if "number" in rows[0])
+    assert [row["number"] for row in rows] == ["1–3", "", "", "4", "5"]
+
+
+def test_the_loss_of_an_epoch_is_not_joined_to_those_of_its_steps() -> None:
+    points = [
+        {"done": 1, "train_loss": 3.0, "validation_loss": None, "arm": ""},
+        {"done": 1, "train_loss": 2.0, "validation_loss": 2.5, "arm": ""},
+    ]
+    figure = live_losses(points)
+    assert figure is not None
+    assert list(figure.table["of"]) == ["training, one step", "training, whole epoch", "validation"]
+    assert "arm" not in figure.table
+    both = live_losses([*points, points[0] | {"arm": "raft"}])
+    assert both is not None
+    assert list(both.table["arm"]) == ["fine-tuned"] * 3 + ["raft"]
 
 
 def test_a_running_one_can_be_cancelled(show: Any, client: FakeClient) -> None:

@@ -1,26 +1,20 @@
-"""A comparison while it runs: stages, losses, running scores, and what to do when it stops."""
+"""A comparison while it runs: stages, losses, running scores, resources, and what to do when it stops."""
 
 import pandas as pd
 import streamlit as st
 
 from advisor.report.quantities import MISSING, seconds
 from service.api.schemas import ComparisonDetail, RunningScore, StageProgress
-from service.client import ServiceClient, ServiceError
+from service.client import ServiceClient, ServiceError, StreamedEvent
 from service.comparison_state import ComparisonState
 from ui.address import COMPARISON, chosen_comparison
 from ui.connection import guarded, service_client, show_failure
-from ui.figures import live_losses, show_figure
-from ui.running import events_so_far, training_points
+from ui.counted import counted
+from ui.figures import live_losses, resource_curves, show_figure
+from ui.running import STAGES_OF_ARMS, events_so_far, resource_points, stage_starts, training_points
+from ui.stage_names import stage_name
 from ui.untrusted import shown
 
-_STAGES = {
-    "index": "Index the documents",
-    "tune": "Tune the model",
-    "answer": "Answer the test questions",
-    "latency": "Measure waiting times",
-    "score": "Score the answers",
-    "report": "Decide and write the report",
-}
 _INTERVAL_S = 2.0
 
 
@@ -28,7 +22,7 @@ def watch(client: ServiceClient, comparison_id: str) -> None:
     """What is known now; looks again by itself until the comparison is over."""
     try:
         detail = client.get_comparison(comparison_id)
-        points = training_points(events_so_far(client, detail))
+        events = events_so_far(client, detail)
     except ServiceError as error:
         # The service may be restarting: what was measured is kept, and the next look finds it again.
         show_failure("The progress could not be read; it is tried again by itself", error)
@@ -47,9 +41,10 @@ def watch(client: ServiceClient, comparison_id: str) -> None:
         )
     show_stages(detail.progress)
     show_scores(detail.running_scores)
-    if figure := live_losses(points):
+    if figure := live_losses(training_points(events)):
         st.header("Loss while tuning")
         show_figure(figure, "losses")
+    show_resources(events)
     if detail.state.is_final and not st.session_state.get(f"seen over {comparison_id}"):
         st.session_state[f"seen over {comparison_id}"] = True
         st.rerun()
@@ -59,7 +54,10 @@ def show_state(detail: ComparisonDetail) -> None:
     """One sentence, and a bar where there is something to wait for."""
     if detail.state is ComparisonState.QUEUED:
         ahead = detail.queue_position or 0
-        st.info(f"It waits for its turn; {ahead} before it." if ahead else "It is next.", icon=":material/schedule:")
+        st.info(
+            f"It waits for its turn; {counted(ahead, 'comparison')} before it." if ahead else "It is next.",
+            icon=":material/schedule:",
+        )
     elif detail.state is ComparisonState.RUNNING:
         said = f"about {seconds(detail.eta_s)} left" if detail.eta_s is not None else "time left not known yet"
         stopping = " It stops at the end of the block it is at." if detail.cancel_requested else ""
@@ -90,17 +88,35 @@ def offer_resume(client: ServiceClient, detail: ComparisonDetail) -> None:
 
 
 def show_stages(progress: list[StageProgress]) -> None:
-    """A bar for each stage that began."""
+    """A bar for each stage that began and is not done, and below them what is done."""
     st.header("Stages")
     if not progress:
         st.caption("No stage has begun yet.")
-    # Other stages go through the arms one by one, and their last word tells how far they are.
-    shown_stages = {(one.stage, one.arm if one.stage in ("answer", "tune") else ""): one for one in progress}
+    # Of stages that go through the arms one by one the last word tells how far they are.
+    shown_stages = {(one.stage, one.arm if one.stage in STAGES_OF_ARMS else ""): one for one in progress}
+    finished = []
     for (_, arm), one in shown_stages.items():
-        name = _STAGES.get(one.stage, one.stage) + (f" · {arm}" if arm else "")
-        share = min(1.0, one.done / one.total) if one.total else 1.0
         detail = f" · {shown(one.detail)}" if one.detail else ""
-        st.progress(share, text=f"{name}: {one.done:,} of {one.total:,}{detail}")
+        told = f"{stage_name(one.stage, arm)}: {one.done:,} of {one.total:,}{detail}"
+        if one.done >= one.total:
+            finished.append(f"- :material/check: {told}")
+        else:
+            st.progress(one.done / one.total, text=told)
+    if finished:
+        st.markdown("\n".join(finished))
+
+
+def show_resources(events: list[StreamedEvent]) -> None:
+    """What the comparison takes of the machine, stage by stage."""
+    stages = [(one.at, stage_name(one.stage, one.arm)) for one in stage_starts(events)]
+    figures = resource_curves(resource_points(events), stages)
+    if not figures:
+        return
+    st.header("What it takes of the machine")
+    for i, figure in enumerate(figures):
+        show_figure(figure, f"resources {i}")
+    if stages:
+        st.caption("Stages by number: " + " · ".join(f"{i} {shown(name)}" for i, (_, name) in enumerate(stages, 1)))
 
 
 def show_scores(scores: list[RunningScore]) -> None:
@@ -119,7 +135,9 @@ def show_scores(scores: list[RunningScore]) -> None:
         ]
     )
     st.dataframe(frame, hide_index=True, width="stretch", key="scores", alt="Mean score of each arm so far")
-    st.caption("Plain means without intervals, to watch; the decision weighs slices and says how sure it is.")
+    st.caption(
+        "Plain means without intervals, to watch; the decision weighs kinds of questions and says how sure it is."
+    )
 
 
 st.title("Progress")

@@ -1,0 +1,15 @@
+"""The stages of a comparison as people call them."""
+
+_STAGES = {
+    "index": "Index the documents",
+    "tune": "Tune the model",
+    "answer": "Answer the test questions",
+    "latency": "Measure waiting times",
+    "score": "Score the answers",
+    "report": "Decide and write the report",
+}
+
+
+def stage_name(stage: str, arm: str) -> str:
+    """What a stage is called, and whose it is."""
+    return _STAGES.get(stage, stage) + (f" · {arm}" if arm else "")
