@@ -28,12 +28,13 @@ def serve(
 
     The data is in a file of the data directory, or in Postgres where TUNING_FORK_DATABASE_URL names one.
     """
+    directory = DataDirectory.from_environment(home)
+    _refuse_taken(directory)
     from service.api.request_log import log_as_json
     from service.serve import serve as serve_until_stopped
 
     log_as_json()
     settings = ServiceSettings(host=host, port=port, n_jobs=workers)
-    directory = DataDirectory.from_environment(home)
     serve_until_stopped(settings, directory, show, page_port=None if no_ui else ui_port)
 
 
@@ -44,8 +45,16 @@ def worker(workers: Jobs = 1, home: Home = None) -> None:
 
     Workers on several machines share the questions of a comparison. Each needs a data directory of its own.
     """
+    directory = DataDirectory.from_environment(home)
+    _refuse_taken(directory)
     from service.api.request_log import log_as_json
     from service.serve import work
 
     log_as_json()
-    work(ServiceSettings(n_jobs=workers), DataDirectory.from_environment(home), show)
+    work(ServiceSettings(n_jobs=workers), directory, show)
+
+
+def _refuse_taken(directory: DataDirectory) -> None:
+    """Say that another process works there before loading what takes seconds; the lock to keep is taken later."""
+    with directory.lock():
+        pass

@@ -1,10 +1,13 @@
 """What must not be imported before it is needed: each of these costs a user half a second to five."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from service.data_directory import DataDirectory
 
 HEAVY = ("torch", "transformers", "pandas", "chromadb", "streamlit", "ragas", "evaluate", "matplotlib", "peft")
 LIST_HEAVY = f"""
@@ -46,3 +49,20 @@ def test_asking_what_a_finished_comparison_found_imports_no_model() -> None:
     assert heavy_after(statement) == "HEAVY"
     identity = "from service.composition import model_identity; model_identity('pocket')"
     assert heavy_after(identity) == "HEAVY"
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_a_second_service_is_refused_before_anything_is_loaded(command: str, tmp_path: Path) -> None:
+    program = f"""
+import sys
+from service.cli import main
+try:
+    main(["{command}", "--home", sys.argv[1]])
+finally:
+    print("LOADED", *[name for name in ("fastapi", "sqlalchemy") if name in sys.modules])
+"""
+    with DataDirectory(tmp_path).lock():
+        done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"another tuningfork process (process {os.getpid()}) works in" in done.stderr
+    assert done.stdout.splitlines()[-1] == "LOADED"
