@@ -318,7 +318,8 @@ def _stage_rules(starts: Sequence[tuple[float, str]], time: str, span: float) ->
         x=alt.X(f"{time}:Q", title=time), tooltip=["stage:N", alt.Tooltip(f"{time}:Q", format=".1f")]
     )
     rules = base.mark_rule(strokeDash=[2, 2], opacity=0.7, color=ink())
-    return rules + base.mark_text(dy=-7, fontSize=11, color=ink()).encode(text="number:N", y=alt.value(0))
+    above = base.mark_text(dy=-7, fontSize=11, color=ink()).encode(text="number:N", y=alt.value(0))
+    return alt.LayerChart(layer=[rules, above])
 
 
 _OF_STEP = "training, one step"

@@ -9,6 +9,7 @@ import streamlit as st
 from service.api.schemas import AdviceView, PriorReasonView, QuestionView
 from service.client import ServiceClient
 from ui.connection import cache_owner, guarded
+from ui.counted import counted
 from ui.untrusted import shown
 
 PRIOR_STATE = "prior_answers"
@@ -87,7 +88,8 @@ def show_advice(advice: AdviceView) -> None:
     with st.expander(f"Sources ({len(sources)})"):
         st.text("\n".join(sources))
     if advice.unanswered:
-        st.caption(f"{len(advice.unanswered)} questions are not answered; each would make the advice surer.")
+        n_open = len(advice.unanswered)
+        st.caption(f"{counted(n_open, 'question')} not answered; an answer to any would make the advice surer.")
 
 
 def _sources(reasons: list[PriorReasonView]) -> list[str]:

@@ -12,6 +12,7 @@ from advisor.dataset_files import CARD_FILE
 from service.api.schemas import ValidationReport
 from service.client import UPLOAD_ENDINGS, ServiceClient, ServiceError
 from ui.connection import show_failure
+from ui.counted import counted
 from ui.dataset_choice import DATASET
 from ui.findings import show_findings
 from ui.question_edits import questions_table
@@ -56,7 +57,8 @@ def show_report(report: ValidationReport) -> None:
     if report.usable:
         sizes = ", ".join(f"{n:,} {split}" for split, n in report.split_sizes.items())
         st.success(
-            f"It can be used: {report.n_documents:,} documents; questions: {sizes}.", icon=":material/check_circle:"
+            f"It can be used: {counted(report.n_documents, 'document')}; questions: {sizes}.",
+            icon=":material/check_circle:",
         )
         with st.expander(f"What the audit says ({len(report.findings)})", expanded=bool(report.findings)):
             show_findings(report.findings)

@@ -34,7 +34,7 @@ def stored(client: FakeClient, page: AppTest) -> str:
 
 def test_texts_and_a_table_are_checked_then_stored(open_page: OpenPage, own: FakeClient) -> None:
     page = upload(open_page("data", own), a_md=HANDBOOK, q_csv=TABLE)
-    assert "It can be used: 1 documents" in said(page)
+    assert "It can be used: 1 document;" in said(page)
     assert not own.asked("upload_dataset")
     page.text_input(key="upload name").set_value("ဒေတာ 😀")
     page = press(healthy(page.run()), "Store this data set")
@@ -141,7 +141,7 @@ def test_documents_are_searched(open_page: OpenPage, client: FakeClient, populat
     assert "90 documents." in said(page)
     page = healthy(page.text_input(key="document text").set_value("coloured c17").run())
     assert "Thing 17 is coloured c17." in said(page)
-    assert "1 documents." in said(page)
+    assert "1 document." in said(page)
 
 
 def test_edited_questions_are_another_version(open_page: OpenPage, client: FakeClient, populated: Populated) -> None:

@@ -8,6 +8,7 @@ from advisor.dataset import Slice, Split
 from service.api.schemas import DatasetDetail, DocumentPage, ExampleItem, ExamplePage
 from service.client import ServiceClient, ServiceError
 from ui.connection import cache_owner, guarded, service_client, show_failure
+from ui.counted import counted
 from ui.dataset_choice import DATASET, chosen_dataset
 from ui.figures import show_figure
 from ui.findings import show_findings
@@ -62,12 +63,14 @@ def show_overview(client: ServiceClient, dataset: DatasetDetail) -> None:
         "task": str(dataset.task),
         "language": dataset.language,
         "licence": dataset.licence,
-        "metrics, the deciding one first": ", ".join(dataset.metrics),
-        "instruction to every arm": dataset.instruction,
         "longest answer (tokens)": str(dataset.max_output_tokens),
+        "deciding metric": dataset.metrics[0],
     }
-    frame = pd.DataFrame({"of the card": card.keys(), "says": card.values()})
-    st.dataframe(frame, hide_index=True, width="stretch", key="card", alt="What the card says")
+    frame = pd.DataFrame({"property": card.keys(), "value": card.values()})
+    st.dataframe(frame, hide_index=True, width="stretch", key="card", alt="Properties of the data set")
+    if others := dataset.metrics[1:]:
+        st.text(f"Other metrics: {', '.join(others)}")
+    st.text(f"Every arm is told: {dataset.instruction}")
     st.header("Split and leakage")
     with guarded("The questions could not be read"):
         examples = _all_examples(client, dataset.version, cache_owner())
@@ -123,7 +126,7 @@ def browse_questions(client: ServiceClient, version: str) -> None:
     number = int(st.session_state.get(page_key, 1))
     with guarded("The questions could not be read"):
         page = _examples(client, version, cache_owner(), split, part, contains, (number - 1) * _PAGE_QUESTIONS)
-    st.caption(f"{page.total:,} questions. Choose a row to see all of it.")
+    st.caption(f"{counted(page.total, 'question')}. Choose a row to see all of it.")
     if not page.items:
         st.info("No question is like that. Take a filter off.", icon=":material/filter_alt_off:")
         return
@@ -181,7 +184,7 @@ def browse_documents(client: ServiceClient, version: str) -> None:
     number = int(st.session_state.get(page_key, 1))
     with guarded("The documents could not be read"):
         page = _documents(client, version, cache_owner(), contains, (number - 1) * _PAGE_DOCUMENTS)
-    st.caption(f"{page.total:,} documents.")
+    st.caption(f"{counted(page.total, 'document')}.")
     if not page.items:
         st.info("No document holds that. Search for something else.", icon=":material/filter_alt_off:")
     for one in page.items:
@@ -247,7 +250,7 @@ with guarded("The data set could not be read"):
     detail = the_client.get_dataset(chosen.version)
 sizes = ", ".join(f"{n:,} {split}" for split, n in detail.split_sizes.items())
 kind = "bundled" if detail.bundled else "frozen" if detail.frozen else "yours"
-st.caption(f"{kind.capitalize()} · {detail.n_documents:,} documents · questions: {sizes}")
+st.caption(f"{kind.capitalize()} · {counted(detail.n_documents, 'document')} · questions: {sizes}")
 st.page_link(
     "app_pages/new_comparison.py",
     label="Compare on this data set",

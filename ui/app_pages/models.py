@@ -50,7 +50,7 @@ def measured_frame(measured: list[PricedQualityView]) -> pd.DataFrame:
                 "arm": one.arm,
                 "metric": one.metric,
                 "score (points)": f"{one.score * 100:.1f} [{one.score_low * 100:.1f}, {one.score_high * 100:.1f}]",
-                "1,000 questions": usd(one.usd_per_1000_queries),
+                "price of 1,000 questions": usd(one.usd_per_1000_queries),
                 "recommended": "yes" if one.is_recommended else "",
                 "comparison": one.comparison_id,
             }
@@ -77,7 +77,8 @@ else:
     st.page_link("app_pages/new_comparison.py", label="New comparison", icon=":material/add_circle:")
 st.header("Catalogue")
 st.caption(
-    "What was read of each model on the day in the column as of. Quality is not listed: measure it on your own data."
+    "Licences and prices as they were read on the day under “as of”; a dash is what could not be found out. Quality is "
+    "not listed: measure it on your own data."
 )
 families = sorted({one.family for one in catalogue.models})
 chosen = st.pills("Family", families, selection_mode="multi", key="families")
