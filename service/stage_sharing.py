@@ -1,7 +1,8 @@
 """Indexes and adapters that one worker builds for all, through the database, where workers share no disk."""
 
 import logging
-import shutil
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -35,13 +36,21 @@ def fetch_stage(engine: Engine, folder: Path) -> None:
     files = patiently(read)
     if not files:
         return
-    staged = folder.with_name(f".{folder.name}.fetched")
-    shutil.rmtree(staged, ignore_errors=True)
-    for path, content in files:
-        target = staged / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
-    staged.rename(folder)
+    # A job and the process that answers questions may fetch one stage at the same time: each has a place of its own.
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as place:
+        staged = Path(place) / folder.name
+        for path, content in files:
+            target = staged / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        try:
+            staged.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
 
 
 def build_alone(_: Path) -> AbstractContextManager[None]:

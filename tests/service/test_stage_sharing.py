@@ -1,11 +1,12 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, insert, select, update
 
 from service.database import writing
 from service.lease import Leases, LostLeaseError
-from service.stage_sharing import SharedStages
+from service.stage_sharing import SharedStages, fetch_stage
 from service.tables import leases as leases_table
 from service.tables import stage_files
 
@@ -83,3 +84,17 @@ def test_who_lost_the_stage_meanwhile_hands_nothing_on(engine: Engine, tmp_path:
             connection.execute(update(leases_table).values(owner="another"))
     with engine.connect() as connection:
         assert connection.execute(select(stage_files)).all() == []
+
+
+def test_who_fetches_a_stage_at_the_same_time_finds_it_whole(engine: Engine, tmp_path: Path) -> None:
+    contents = {f"part {i}": bytes([i]) * 10_000 for i in range(20)}
+    rows = [{"unit": f"adapters/{n}", "path": p, "content": c} for n in range(5) for p, c in contents.items()]
+    with writing(engine) as connection:
+        connection.execute(insert(stage_files), rows)
+    stages = tmp_path / "stages" / "adapters"
+    stages.mkdir(parents=True)
+    with ThreadPoolExecutor(8) as threads:
+        for n in range(5):
+            list(threads.map(lambda _, n=n: fetch_stage(engine, stages / str(n)), range(8)))
+            assert {path.name: path.read_bytes() for path in (stages / str(n)).iterdir()} == contents
+    assert sorted(path.name for path in stages.iterdir()) == [str(n) for n in range(5)]
