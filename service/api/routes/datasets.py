@@ -2,12 +2,11 @@
 
 import io
 import shutil
-import threading
 import zipfile
 from collections.abc import Callable
-from pathlib import Path as FilePath
 from typing import Annotated, Any, TypeVar
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -59,8 +58,8 @@ _ARCHIVE: dict[int | str, dict[str, Any]] = {
 }
 T = TypeVar("T")
 
-# Unpacked files and what is parsed of them are in memory while they are checked.
-_preparing = threading.BoundedSemaphore(2)
+# Unpacked files and what is parsed of them are in memory while they are checked. Who waits takes no thread of others.
+_preparing = CapacityLimiter(2)
 
 _UPLOAD = {
     "requestBody": {
@@ -238,19 +237,12 @@ async def _with_upload(request: Request, use: Callable[[PreparedDataset], T]) ->
             detail = "no file was sent; send one or more as form fields called `files`"
             raise Problem(422, "No file", detail)
         uploads = [UploadedFile(part.filename or "", part.file) for part in parts]
-        return await run_in_threadpool(_prepare, context.directory.root / "incoming", uploads, name, task, limits, use)
+        workplace = context.directory.root / "incoming"
 
+        def prepare() -> T:
+            return use(prepare_upload(uploads, workplace, name=name, task=task, limits=limits))
 
-def _prepare(
-    workplace: FilePath,
-    uploads: list[UploadedFile],
-    name: str | None,
-    task: Task | None,
-    limits: UploadLimits,
-    use: Callable[[PreparedDataset], T],
-) -> T:
-    with _preparing:
-        return use(prepare_upload(uploads, workplace, name=name, task=task, limits=limits))
+        return await to_thread.run_sync(prepare, limiter=_preparing)
 
 
 _NAME: TypeAdapter[str] = TypeAdapter(Name)

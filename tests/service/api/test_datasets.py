@@ -1,15 +1,20 @@
 import io
 import json
+import sys
+import threading
 import zipfile
 from collections.abc import Mapping
 from typing import Any
 
+import anyio
+import anyio.to_thread
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 
 from service.comparison_state import ComparisonState
 from service.settings import bundled_datasets
-from tests.service.api.conftest import FILES, Api
+from tests.service.api.conftest import FILES, LOCAL, Api
 from tests.service.upload.conftest import zipped
 from tests.service.upload.malicious_artifacts import ARTIFACTS
 
@@ -184,3 +189,28 @@ def test_metadata_of_documents_is_shown_as_it_was_sent(client: TestClient) -> No
     files = {**FILES, "documents.jsonl": json.dumps(row).encode()}
     version = upload(client, files).json()["version"]
     assert client.get(f"/v1/datasets/{version}/documents").json()["items"][0]["metadata"] == metadata
+
+
+def test_uploads_that_wait_to_be_checked_keep_nobody_else_waiting(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    free, n_threads, n_uploads = threading.Event(), 3, 8
+    route = sys.modules["service.api.routes.datasets"]
+    monkeypatch.setattr(route, "prepare_upload", lambda *_, **__: free.wait())
+    monkeypatch.setattr(route, "_preparing", anyio.CapacityLimiter(2))
+
+    async def ask() -> int:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = n_threads
+        transport = httpx.ASGITransport(api.app, client=("127.0.0.1", 50_000), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url=LOCAL) as client, anyio.create_task_group() as tasks:
+            for _ in range(n_uploads):
+                tasks.start_soon(lambda: client.post("/v1/datasets/validate", files={"files": ("a.md", b"A")}))
+            with anyio.fail_after(30):
+                while route._preparing.statistics().tasks_waiting < n_uploads - 2:
+                    await anyio.sleep(0.01)
+                status = (await client.get("/v1/keys")).status_code
+            free.set()
+            return status
+
+    try:
+        assert anyio.run(ask) == 200
+    finally:
+        free.set()
