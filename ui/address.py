@@ -6,7 +6,7 @@ from service.api.schemas import ComparisonSummary
 from service.client import ServiceClient
 from service.comparison_state import ComparisonState
 from ui.connection import guarded
-from ui.linked_choice import linked_choice
+from ui.linked_choice import guarded_address, linked_choice
 from ui.untrusted import shown
 
 COMPARISON = "comparison"
@@ -22,12 +22,13 @@ def chosen_comparison(client: ServiceClient, *, finished: bool = True) -> Compar
     """
     with guarded("The comparisons could not be listed"):
         listed = client.list_comparisons(state=ComparisonState.SUCCEEDED if finished else None, limit=200).items
-        wanted = st.query_params.get(COMPARISON)
-        if wanted and all(one.id != wanted for one in listed):
+    wanted = st.query_params.get(COMPARISON)
+    if wanted and all(one.id != wanted for one in listed):
+        with guarded_address("The comparison of this address could not be read"):
             found = client.get_comparison(wanted)
-            if finished and found.state is not ComparisonState.SUCCEEDED:
-                _explain_unfinished(found)
-            listed = [*listed, found]
+        if finished and found.state is not ComparisonState.SUCCEEDED:
+            _explain_unfinished(found)
+        listed = [*listed, found]
     if not listed:
         st.info(
             "There is no finished comparison yet. Start one, and its result will be here."

@@ -1,6 +1,7 @@
 """The page's connection to the service, and what it says when the service refuses or is not there."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,12 +14,26 @@ API_VARIABLE = "TUNING_FORK_API"
 KEY_VARIABLE = "TUNING_FORK_API_KEY"
 DEFAULT_URL = "http://127.0.0.1:8000"
 KEY_STATE = "api_key"
+_KEY = re.compile(r"[\x21-\x7e]+")
+# What passes: no answer, too many requests, and what a service says that is restarting or busy.
+_PASSING = (0, 429, 502, 503, 504)
 
 
 def service_client() -> ServiceClient:
     """The client of this visitor: the key typed into the page, else the one of the page's environment."""
-    key = st.session_state.get(KEY_STATE) or os.environ.get(KEY_VARIABLE) or None
+    key = _typed_key() or os.environ.get(KEY_VARIABLE, "").strip() or None
+    if key is not None and not _KEY.fullmatch(key):
+        st.error(
+            "This cannot be an API key: it holds blanks or letters that no key has. Copy it anew into the side bar, or "
+            "empty the field.",
+            icon=":material/key:",
+        )
+        st.stop()
     return _client(os.environ.get(API_VARIABLE) or DEFAULT_URL, key)
+
+
+def _typed_key() -> str:
+    return str(st.session_state.get(KEY_STATE) or "").strip()
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -28,7 +43,7 @@ def _client(url: str, key: str | None) -> ServiceClient:
 
 def cache_owner() -> str:
     """What cached replies are kept by besides their own names, so that no visitor sees those of another's key."""
-    return f"{os.environ.get(API_VARIABLE)} {st.session_state.get(KEY_STATE) or ''}"
+    return f"{os.environ.get(API_VARIABLE)} {_typed_key()}"
 
 
 @contextmanager
@@ -54,7 +69,7 @@ def show_failure(what: str, error: ServiceError) -> None:
         st.markdown(f"- **{shown(where)}**: {shown(one.message)}")
     if error.status in (401, 403):
         st.info("Type an API key into the side bar, or ask who runs the service for one.", icon=":material/key:")
-    if error.status == 0:
+    if error.status in _PASSING:
         st.button("Try again", icon=":material/refresh:", key=f"retry {what}")
 
 

@@ -5,7 +5,7 @@ import streamlit as st
 from service.api.schemas import DatasetSummary
 from service.client import ServiceClient
 from ui.connection import guarded
-from ui.linked_choice import linked_choice
+from ui.linked_choice import guarded_address, linked_choice
 
 DATASET = "dataset"
 
@@ -17,7 +17,7 @@ def chosen_dataset(client: ServiceClient) -> DatasetSummary:
     by_version = {one.version: one for one in listed}
     wanted = st.query_params.get(DATASET)
     if wanted and wanted not in by_version:
-        with guarded("The data set of this address could not be read"):
+        with guarded_address("The data set of this address could not be read"):
             by_version[wanted] = client.get_dataset(wanted)
     version = linked_choice("Data set", DATASET, list(by_version), lambda one: dataset_label(by_version[one]))
     return by_version[version]

@@ -1,8 +1,26 @@
 """A choice that the address names: a link or the back button changes it, and so does the visitor."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import streamlit as st
+
+from service.client import ServiceError
+from ui.connection import show_failure
+
+_NOTHING_OF_THAT_NAME = (404, 422)
+
+
+@contextmanager
+def guarded_address(what: str) -> Iterator[None]:
+    """Say that what the address names cannot be read, and lead to what there is; the page ends there."""
+    try:
+        yield
+    except ServiceError as error:
+        show_failure(what, error)
+        if error.status in _NOTHING_OF_THAT_NAME:
+            st.page_link("app_pages/start.py", label="Look at what there is", icon=":material/home:")
+        st.stop()
 
 
 def linked_choice(
@@ -20,10 +38,11 @@ def linked_choice(
     key, told = f"{parameter} field", f"{parameter} of address"
     asked, before = st.query_params.get(parameter), st.session_state.get(told)
     # The address wins only where it is not what this field itself wrote there: the field may have been moved since.
-    if asked in options and asked != before:
-        st.session_state[key] = asked
-    if st.session_state.get(key) not in options:
-        st.session_state[key] = before if before in options else options[0]
+    stands = asked if asked in options and asked != before else st.session_state.get(key)
+    if stands not in options:
+        stands = before if before in options else options[0]
+    # Said anew each time: the field of another page has the same key and yet takes nothing over.
+    st.session_state[key] = stands
     chosen = st.selectbox(label, options, format_func=format_func, key=key)
     st.query_params[parameter] = st.session_state[told] = chosen
     return chosen

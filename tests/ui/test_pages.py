@@ -2,8 +2,9 @@
 
 import pytest
 
+from service.client import ServiceError
 from tests.service.api.conftest import Api
-from tests.ui.conftest import FINISHED, OpenPage, healthy, press, said
+from tests.ui.conftest import EARLIER, FINISHED, OpenPage, healthy, press, said
 from tests.ui.fake_client import AWAY, NO_KEY, FakeClient
 
 PAGES = {
@@ -92,6 +93,17 @@ def test_the_choice_of_a_page_can_be_changed_more_than_once(
         assert client.asked("get_dataset")[-1].args == (version,)
 
 
+@pytest.mark.parametrize("name", ["decision", "playground", "reports"])
+def test_what_was_chosen_is_kept_from_page_to_page(open_page: OpenPage, client: FakeClient, name: str) -> None:
+    page = open_page("evidence", client, comparison=EARLIER)
+    page.switch_page(f"app_pages/{name}.py")
+    page.query_params.clear()
+    page = healthy(page.run())
+    assert page.query_params["comparison"] in (EARLIER, [EARLIER])
+    page.switch_page("app_pages/progress.py")
+    assert next(one for one in healthy(page.run()).selectbox if one.label == "Comparison").value == EARLIER
+
+
 @pytest.fixture
 def populated_versions() -> list[str]:
     return ["appliance-support", "ticket-triage", "claims-to-json"]
@@ -103,3 +115,38 @@ def test_an_address_of_something_unknown_says_so(open_page: OpenPage, client: Fa
         assert any("nope" in one.value for one in page.error)
     page = open_page("decision", client, comparison=FINISHED)
     assert not page.error
+
+
+@pytest.mark.parametrize("key", ["tf_က", "tf a", "tf_“x”"])
+def test_what_cannot_be_a_key_is_told_before_it_is_sent(open_page: OpenPage, client: FakeClient, key: str) -> None:
+    page = open_page("models", client)
+    n_calls = len(client.calls)
+    page = healthy(page.text_input(key="api_key").set_value(key).run())
+    assert any("cannot be an API key" in one.value for one in page.error)
+    assert len(client.calls) == n_calls
+    page = healthy(page.text_input(key="api_key").set_value(" tf_x\t").run())
+    assert not page.error
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        *((name, "nope") for name in ("data", "new_comparison", "progress", "evidence", "playground", "reports")),
+        *(("decision", told) for told in ("nope", "../../etc", "%00", "x" * 3000, "<img src=x>", "က")),
+    ],
+)
+def test_an_address_of_what_is_not_there_leads_to_what_is(
+    open_page: OpenPage, client: FakeClient, name: str, told: str
+) -> None:
+    page = open_page(name, client, **{"dataset" if name in ("data", "new_comparison") else "comparison": told})
+    assert len(page.error) == 1
+    assert "<img" not in page.error[0].value
+    assert [one.label for one in page.page_link] == ["Look at what there is"]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_what_passes_can_be_tried_again(open_page: OpenPage, client: FakeClient, status: int) -> None:
+    client.failure = ServiceError("Busy: try again", status=status)
+    page = open_page("models", client)
+    client.failure = None
+    assert not press(page, "Try again").error
