@@ -14,7 +14,6 @@ from advisor.comparison import (
     FlipMap,
     NetValue,
     PairedDifference,
-    QuestionRecord,
     Recommendation,
 )
 from advisor.constraints import check_constraints
@@ -24,7 +23,7 @@ from advisor.errors import EvaluationError
 from advisor.flip import find_flips, map_decision
 from advisor.net_value import net_value
 from advisor.race_recommendation import recommend_from_race, require_declared
-from advisor.recommendation import DecisionRule, recommend
+from advisor.recommendation import DecisionRule, recommend_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,6 @@ class Conclusion:
 
 
 def conclude(
-    candidates: Mapping[str, Sequence[QuestionRecord]],
     differences: Sequence[PairedDifference],
     findings: Sequence[AuditFinding],
     measured: MeasuredArms,
@@ -52,8 +50,7 @@ def conclude(
     """Verdict, break-even volumes, net values, constraints and flips.
 
     Args:
-        candidates: Records of each candidate arm, those that `measured` was made from.
-        differences: Of every pair of them; after a race their confidence sequences.
+        differences: Of every pair of candidates; after a race their confidence sequences.
         rule: With the margin and coverage of `inputs`, and the seed of `measured`.
         parts: Of the two that take longest, those wanted; the other fields are always there.
     Raises:
@@ -67,8 +64,8 @@ def conclude(
         recommendation = recommend_from_race(measured.race, differences, usd_per_month, findings, rule, out=out)
     else:
         weights = measured.weights(inputs.coverage)
-        recommendation = recommend(
-            candidates,
+        recommendation = recommend_from(
+            measured.evidence,
             differences,
             findings,
             usd_per_month,
@@ -77,7 +74,6 @@ def conclude(
             out=out,
             values=inputs.values,
             queries_per_month=inputs.traffic.queries_per_month,
-            evidence=measured.evidence,
         )
     estimates = {arm: estimate_cost(use, inputs.prices, inputs.traffic) for arm, use in measured.uses.items()}
     costs = {arm: cost for arm, cost in estimates.items() if cost is not None}

@@ -13,11 +13,11 @@ from advisor.cost import Traffic, estimate_cost
 from advisor.dataset import Slice
 from advisor.decision import Outcome, Stakes, decide, priced_arms
 from advisor.errors import EvaluationError
-from advisor.evidence import Evidence, gather_evidence
+from advisor.evidence import Evidence, evidence_of
 from advisor.prices import PriceList
 from advisor.race_recommendation import raced_arm, require_declared
 from advisor.recommendation import DecisionRule, scored_arms
-from advisor.scorecard import applicable
+from advisor.scored_answers import ScoredAnswers, applicable_answers, scored_answers
 from advisor.slices import count_groups, weights_of_groups
 
 
@@ -90,14 +90,29 @@ class MeasuredArms:
         race: RaceOutcome | None = None,
     ) -> "MeasuredArms":
         """Of records of each candidate, same questions in the same order; after a race some have fewer."""
-        n_common = min((len(rows) for rows in candidates.values()), default=0)
+        columns = {arm: scored_answers(records, metric) for arm, records in candidates.items()}
+        return cls.from_answers(columns, uses, traits, constraints, seed=seed, race=race)
+
+    @classmethod
+    def from_answers(
+        cls,
+        candidates: Mapping[str, ScoredAnswers],
+        uses: Mapping[str, ArmUse],
+        traits: Mapping[str, ArmTraits],
+        constraints: Constraints,
+        *,
+        seed: int = 0,
+        race: RaceOutcome | None = None,
+    ) -> "MeasuredArms":
+        """The same of answers that are columns already."""
         if race is not None:
-            candidates = {arm: rows[:n_common] for arm, rows in candidates.items()}
-        questions = next(iter(candidates.values()), [])
+            n_common = min(one.n_questions for one in candidates.values())
+            candidates = {arm: one.first(n_common) for arm, one in candidates.items()}
+        questions = next(iter(candidates.values()))
         return cls(
-            gather_evidence(applicable(candidates, metric), metric, seed=seed),
-            tuple(record.slice for record in questions),
-            tuple(record.group for record in questions),
+            evidence_of(applicable_answers(candidates), seed=seed),
+            questions.slices,
+            questions.groups,
             uses,
             traits,
             constraints,

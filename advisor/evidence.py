@@ -1,16 +1,18 @@
 """Scores of all candidates, resampled once: all that a decision takes from the questions that were asked."""
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from advisor.answer_values import AnswerValues
 from advisor.comparison import QuestionRecord
-from advisor.metrics.abstention import declines
-from advisor.scorecard import answer_of_seed, seed_values, training_seeds
+from advisor.scored_answers import ScoredAnswers, scored_answers
 from advisor.statistics import Floats, SliceBootstrap, bootstrap_slices, draw_seeds, mcnemar_exact
+
+N_QUALITIES_KEPT = 16
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Evidence:
     slices: tuple[str, ...]
     clusters: tuple[str, ...]
     seed: int = 0
+    # A map of decisions asks for a few of these hundreds of times.
+    _qualities: OrderedDict[tuple[object, ...], Quality] = field(default_factory=OrderedDict, compare=False, repr=False)
 
     @cached_property
     def bootstrap(self) -> SliceBootstrap:
@@ -93,6 +97,15 @@ class Evidence:
         Raises:
             EvaluationError: no weight on any slice that has questions, a slice on too few documents, or one cluster.
         """
+        key = (tuple(sorted(weights.items())), tuple(arms), values)
+        found = self._qualities.get(key)
+        if found is None:
+            found = self._qualities[key] = self._quality(weights, arms, values)
+            while len(self._qualities) > N_QUALITIES_KEPT:
+                self._qualities.popitem(last=False)
+        return found
+
+    def _quality(self, weights: Mapping[str, float], arms: Sequence[str], values: AnswerValues | None) -> Quality:
         observed, resampled = self.bootstrap.weighted(weights)
         shape = (self.scores.shape[1], 3 * len(self.arms))
         by_seed, drawn = observed.reshape(shape), resampled.reshape(-1, *shape)
@@ -112,28 +125,24 @@ def gather_evidence(candidates: Mapping[str, Sequence[QuestionRecord]], metric: 
 
     Arms that were trained several times have as many seeds as each other.
     """
+    return evidence_of({arm: scored_answers(records, metric) for arm, records in candidates.items()}, seed=seed)
+
+
+def evidence_of(candidates: Mapping[str, ScoredAnswers], *, seed: int = 0) -> Evidence:
+    """The same of answers that are columns already."""
+    if not candidates:
+        return Evidence((), np.empty((0, 1, 0)), np.empty((0, 1, 0)), (), (), seed)
     arms = tuple(sorted(candidates))
-    questions = next(iter(candidates.values()), [])
-    n_seeds = max((len(training_seeds(candidates[arm])) for arm in arms), default=1)
-    shape = (n_seeds, len(questions))
+    columns = [candidates[arm] for arm in arms]
+    questions = next(iter(candidates.values()))
+    shape = (max(len(one.values) for one in columns), questions.n_questions)
     return Evidence(
         arms,
-        np.array([np.broadcast_to(seed_values(candidates[arm], metric), shape) for arm in arms]).reshape(-1, *shape),
-        np.array([np.broadcast_to(_declined(candidates[arm]), shape) for arm in arms]).reshape(-1, *shape),
-        tuple(str(record.slice) for record in questions),
-        tuple(record.cluster for record in questions),
+        np.array([np.broadcast_to(one.values, shape) for one in columns]),
+        np.array([np.broadcast_to(one.declined, shape) for one in columns]),
+        tuple(str(part) for part in questions.slices),
+        questions.clusters,
         seed,
-    )
-
-
-def _declined(records: Sequence[QuestionRecord]) -> Floats:
-    """Whether each answer of each training seed abstains, shape (n_seeds, n_questions)."""
-    return np.array(
-        [
-            [declines(answer_of_seed(record, seed)[0].text, record.references) for record in records]
-            for seed in training_seeds(records)
-        ],
-        dtype=np.float64,
     )
 
 

@@ -46,6 +46,8 @@ ABSTENTION_OPENINGS = (
 ABSTENTIONS = ("no answer", "unanswerable", "unknown", "not known", "not answerable", "cannot answer", "cant answer")
 """Normal forms that are an abstention only when nothing else is said."""
 
+_WORD_OF_EVERY_ABSTENTION = re.compile(b"know|sure|answer|information|documents|passages|context")
+_NO_LETTERS = bytes(code for code in range(256) if not chr(code).isascii() or not chr(code).isalpha())
 _LEAD = re.compile(r"^(?:(?:answer|im sorry|i am sorry|sorry|unfortunately|but) )+")
 _ARTICLE = re.compile(r"(?:^|(?<= ))(?:a|an|the) (?=\S)")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d|,\d)")
@@ -69,13 +71,17 @@ def fold(text: str) -> str:
 
     Combining marks stay, since Burmese, Thai, Arabic and Hindi are written with them. Invisible characters go.
     """
-    text = "".join(_raised(char) for char in text)
+    text = _one_case("".join(_raised(char) for char in text))
+    text = "".join(_plain(char) for char in text.translate(_SAME_CHARACTER))
+    return " ".join(unicodedata.normalize("NFKC", text).split())
+
+
+def _one_case(text: str) -> str:
     for _ in range(4):  # folding can undo the normal form and the other way round; it settles after two or three turns
         before, text = text, unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
         if text == before:
             break
-    text = "".join(_plain(char) for char in text.translate(_SAME_CHARACTER))
-    return " ".join(unicodedata.normalize("NFKC", text).split())
+    return text
 
 
 def normalise(text: str) -> str:
@@ -127,6 +133,21 @@ def is_abstention(text: str) -> bool:
 
     A guess after the refusal ("I don't know, but perhaps Paris") does not undo it. An empty answer is no abstention.
     """
+    return may_be_abstention(text) and _is_abstention(text)
+
+
+def may_be_abstention(text: str) -> bool:
+    """Whether a text holds a word of an abstention; else it is none, nor has it the normal form of one.
+
+    Most answers hold none, and the normal form takes fifty times as long as to see that. It never brings letters
+    together that others part, so that a word which it holds stands among the letters of the text as well.
+    """
+    letters = _one_case(text).encode("ascii", "ignore").translate(None, _NO_LETTERS)
+    return _WORD_OF_EVERY_ABSTENTION.search(letters) is not None
+
+
+@lru_cache(maxsize=4096)
+def _is_abstention(text: str) -> bool:
     plain = _LEAD.sub("", normalise(text))
     return plain in ABSTENTIONS or any(f"{plain} ".startswith(f"{opening} ") for opening in ABSTENTION_OPENINGS)
 

@@ -64,7 +64,33 @@ def recommend(
     out: Mapping[str, str] | None = None,
     values: AnswerValues | None = None,
     queries_per_month: float = 0.0,
-    evidence: Evidence | None = None,
+) -> Recommendation:
+    """`recommend_from` the records of each candidate arm, same questions in the same order."""
+    evidence = gather_evidence(applicable(candidates, rule.metric), rule.metric, seed=rule.seed)
+    return recommend_from(
+        evidence,
+        differences,
+        findings,
+        usd_per_month,
+        rule,
+        weights,
+        out=out,
+        values=values,
+        queries_per_month=queries_per_month,
+    )
+
+
+def recommend_from(
+    evidence: Evidence,
+    differences: Sequence[PairedDifference],
+    findings: Sequence[AuditFinding],
+    usd_per_month: Mapping[str, float],
+    rule: DecisionRule,
+    weights: Mapping[str, float],
+    *,
+    out: Mapping[str, str] | None = None,
+    values: AnswerValues | None = None,
+    queries_per_month: float = 0.0,
 ) -> Recommendation:
     """The verdict in words, by the rule of `advisor.decision.decide`; the order of arms and questions changes nothing.
 
@@ -77,12 +103,11 @@ def recommend(
     at the top (Manski's bounds). Leaving such questions out instead would reward an arm for failing on hard ones.
 
     Args:
-        candidates: Records of each candidate arm, same questions in the same order; scores in [0, 1], higher is better.
+        evidence: Scores of each candidate arm in [0, 1], higher is better, by the rule's metric and seed.
         differences: Of every pair of candidates by the rule's metric, for the words; a missing one is computed.
         usd_per_month: Total of each arm, for choosing among arms that are as good; infinite where it has no price.
         out: Arms that break a declared constraint, each with the sentence that says which and by how much.
         values: What answers are worth, if declared: then arms are compared by net value at `queries_per_month`.
-        evidence: Of these candidates by the rule's metric and seed, if it was gathered before.
     Source:
         Horowitz & Manski 2000, "Nonparametric analysis of randomized experiments with missing covariate and outcome
         data", JASA 95, for the bounds.
@@ -91,13 +116,10 @@ def recommend(
     if blocking:
         headline = invalid_headline(blocking[0])
         return _without_verdict(Verdict.INVALID_COMPARISON, headline, [f.remedy for f in blocking], rule, weights)
-    candidates = applicable(candidates, rule.metric)
-    questions = next(iter(candidates.values()), [])
-    n_questions, n_clusters = len(questions), len({record.cluster for record in questions})
+    n_questions, n_clusters = len(evidence.clusters), len(set(evidence.clusters))
     if are_too_few(n_questions, n_clusters):
         headline = too_few_headline(n_questions, n_clusters)
         return _without_verdict(Verdict.INSUFFICIENT_DATA, headline, [], rule, weights)
-    evidence = evidence or gather_evidence(candidates, rule.metric, seed=rule.seed)
     stakes = Stakes(weights, rule.margin, usd_per_month, queries_per_month, values)
     shares = unscored_shares(evidence)
     scored = scored_arms(evidence)

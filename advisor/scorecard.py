@@ -40,9 +40,12 @@ def answer_of_seed(record: QuestionRecord, seed: int | None) -> tuple[Answer, Ma
     for other in record.other_seeds:
         if other.training_seed == seed:
             return other.answer, other.scores
-    raise EvaluationError(
-        f"{record.arm} has no answer of training seed {seed} to {record.example_id}; compare again, which asks for it"
-    )
+    raise EvaluationError(no_answer_of_seed(record.arm, seed, record.example_id))
+
+
+def no_answer_of_seed(arm: str, seed: int | None, example_id: str) -> str:
+    """What is said where an answer is missing that another question has."""
+    return f"{arm} has no answer of training seed {seed} to {example_id}; compare again, which asks for it"
 
 
 def seed_values(records: Sequence[QuestionRecord], metric: str) -> Floats:

@@ -1,4 +1,4 @@
-"""Splitting questions fairly, and finding wordings that stand on both sides of a split.
+"""Splitting questions fairly, so that no wording stands on both sides (`advisor.leaks` finds those that do).
 
 A group is one fact, label case or record in all its wordings. Sets whose groups have several wordings are knowledge
 sets: half of the facts are asked in training (and tested in another wording: the slice seen-fact), half never
@@ -9,8 +9,8 @@ groups.
 import random
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from advisor.dataset import Example, Split
 
@@ -103,10 +103,10 @@ def _split_knowledge(
 
 def normalise_wording(text: str) -> str:
     """Case, compatibility forms, punctuation and spacing folded away: equal results are the same wording."""
-    return " ".join(_split_words(text)).casefold()
+    return " ".join(split_words(text)).casefold()
 
 
-def _split_words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """Runs of letters, digits and pictures. Vowel signs belong to their letters, as in Burmese, Hindi and Thai."""
     kept: list[str] = []
     for character in unicodedata.normalize("NFKC", text):
@@ -118,52 +118,11 @@ def _split_words(text: str) -> list[str]:
     return "".join(kept).split()
 
 
-@dataclass(frozen=True, slots=True)
-class Leak:
-    """A test question whose wording also stands in training."""
-
-    test_id: str
-    train_id: str
-    similarity: float
-
-
-def find_leaks(train: Sequence[Example], test: Sequence[Example]) -> list[Leak]:
-    """Test questions worded as some training question, exactly or trivially changed.
-
-    Trivially changed: the character 4-gram sets of the normalised wordings overlap by `NEAR_DUPLICATE_JACCARD`, and no
-    word that stands in only one of them is a name or holds a digit ("Tide 7" and "Tide 9" ask different things).
-    """
-    index: dict[str, list[int]] = defaultdict(list)
-    train_grams = [_grams(normalise_wording(example.question)) for example in train]
-    for i, grams in enumerate(train_grams):
-        for gram in grams:
-            index[gram].append(i)
-    leaks: list[Leak] = []
-    for example in test:
-        wording = normalise_wording(example.question)
-        grams = _grams(wording)
-        shared: dict[int, int] = defaultdict(int)
-        for gram in grams:
-            for i in index.get(gram, ()):
-                shared[i] += 1
-        best: Leak | None = None
-        for i, n_shared in shared.items():
-            similarity = n_shared / (len(grams) + len(train_grams[i]) - n_shared)
-            if similarity < NEAR_DUPLICATE_JACCARD or (best and similarity <= best.similarity):
-                continue
-            if asks_of_another(example, train[i]):
-                continue
-            best = Leak(example.id, train[i].id, similarity)
-        if best:
-            leaks.append(best)
-    return leaks
-
-
 def _by_wording(group: Sequence[Example]) -> list[list[Example]]:
     """Questions of a group, those worded nearly the same together: one of them in training gives the others away."""
     wordings: list[list[tuple[Example, frozenset[str]]]] = []
     for example in group:
-        grams = _grams(normalise_wording(example.question))
+        grams = wording_grams(normalise_wording(example.question))
         same = [w for w in wordings if any(_jaccard(grams, other) >= NEAR_DUPLICATE_JACCARD for _, other in w)]
         wordings = [w for w in wordings if w not in same]
         wordings.append([member for w in same for member in w] + [(example, grams)])
@@ -174,33 +133,7 @@ def _jaccard(first: frozenset[str], second: frozenset[str]) -> float:
     return len(first & second) / len(first | second)
 
 
-def _grams(text: str) -> frozenset[str]:
+def wording_grams(text: str) -> frozenset[str]:
+    """Runs of four characters of a normalised wording."""
     padded = f"  {text}  "
     return frozenset(padded[i : i + 4] for i in range(len(padded) - 3))
-
-
-def asks_of_another(first: Example, second: Example) -> bool:
-    """Whether the words that differ name different things: then the questions are about twins and not a leak."""
-    if first.group == second.group:
-        return False
-    ours, theirs = _words(first.question), _words(second.question)
-    differing = [ours[word] for word in ours.keys() - theirs.keys()] + [theirs[w] for w in theirs.keys() - ours.keys()]
-    return any(word != word.casefold() or any(c.isdigit() for c in word) for word in differing)
-
-
-def _words(text: str) -> dict[str, str]:
-    """Words by their folded form; the first word of the text is folded, since its capital says nothing."""
-    words = _split_words(text)
-    return {word.casefold(): (word if i else word.casefold()) for i, word in enumerate(words)}
-
-
-def find_duplicates(examples: Iterable[Example]) -> list[tuple[str, str]]:
-    """Pairs of ids within one split whose questions are worded the same."""
-    seen: dict[tuple[Split, str], str] = {}
-    pairs: list[tuple[str, str]] = []
-    for example in examples:
-        key = (example.split, normalise_wording(example.question))
-        if key in seen:
-            pairs.append((seen[key], example.id))
-        seen.setdefault(key, example.id)
-    return pairs

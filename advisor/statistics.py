@@ -81,14 +81,14 @@ class ScoreTable:
 class _Sums:
     """Per cluster and slice: sums of scores and counts, so that a resample is one matrix product."""
 
+    names: tuple[str, ...]  # of the slices
     totals: Floats  # (n_clusters, n_columns, n_slices)
     counts: Floats  # (n_clusters, n_columns, n_slices)
     weights: Floats  # (n_slices,)
 
     def means(self, multiplicity: Floats) -> Floats:
         """Weighted means for multiplicities of clusters, shape (n_resamples, n_columns); NaN where a slice is empty."""
-        # Sums in another order differ in the last bit; rounding keeps ties ties, whatever the order of the questions.
-        return np.asarray(np.round(self.slice_means(multiplicity) @ self.weights, _DECIMALS))
+        return _weighted(self.slice_means(multiplicity), self.weights)
 
     def slice_means(self, multiplicity: Floats) -> Floats:
         """Means of each slice, shape (n_resamples, n_columns, n_slices); NaN where a slice is empty."""
@@ -100,10 +100,20 @@ class _Sums:
             return np.asarray(totals / counts)
 
 
+def _weighted(slice_means: Floats, shares: Floats) -> Floats:
+    """Means over slices, shape (..., n_columns), of those of each slice, shape (..., n_columns, n_slices)."""
+    # Sums in another order differ in the last bit; rounding keeps ties ties, whatever the order of the questions.
+    return np.asarray(np.round(slice_means @ shares, _DECIMALS))
+
+
+def _shares(weights: Sequence[float]) -> Floats:
+    raw = np.array(weights)
+    return np.asarray(raw / raw.sum())
+
+
 def _sums(columns: Floats, slices: Sequence[str], clusters: Sequence[str], weights: Mapping[str, float]) -> _Sums:
     """Columns of shape (n_columns, n_questions), NaN where there is no value."""
     names = sorted({name for name in slices if weights.get(name, 0.0) > 0})
-    raw = np.array([weights[name] for name in names])
     cluster_ids = {name: i for i, name in enumerate(sorted(set(clusters)))}
     shape = (len(cluster_ids), len(columns), len(names))
     totals, counts = np.zeros(shape), np.zeros(shape)
@@ -114,7 +124,7 @@ def _sums(columns: Floats, slices: Sequence[str], clusters: Sequence[str], weigh
             scored = members & ~np.isnan(column)
             np.add.at(totals[:, j, k], cluster_index[scored], column[scored])
             np.add.at(counts[:, j, k], cluster_index[scored], 1.0)
-    return _Sums(totals, counts, raw / raw.sum())
+    return _Sums(tuple(names), totals, counts, _shares([weights[name] for name in names]))
 
 
 @lru_cache(maxsize=4)
@@ -142,6 +152,13 @@ def _resampled(sums: _Sums, *, n_resamples: int, seed: int) -> Floats:
     usable = ~np.isnan(means).any(axis=1)
     _require_usable(usable)
     return np.asarray(means[usable])
+
+
+def _slice_means(sums: _Sums, drawn: NDArray[np.uint8]) -> Floats:
+    """Means of each slice in each resample, shape (n_resamples, n_columns, n_slices)."""
+    return np.concatenate(
+        [sums.slice_means(drawn[start : start + _BLOCK].astype(np.float64)) for start in range(0, len(drawn), _BLOCK)]
+    )
 
 
 @lru_cache(maxsize=4)
@@ -240,6 +257,31 @@ def _require_usable(usable: NDArray[np.bool_]) -> None:
         )
 
 
+# A map of decisions asks for the same few of these thousands of times, and the library takes longer than for the data.
+@lru_cache(maxsize=4096)
+def _t_quantile(share: float, n_clusters: int) -> float:
+    from scipy.stats import t
+
+    return float(t.ppf(share, n_clusters - 1))
+
+
+@lru_cache(maxsize=4096)
+def _expanded_tail(n_clusters: int, level: float) -> float:
+    """Share of resamples beyond each end of an interval."""
+    from scipy.stats import norm
+
+    return float(norm.cdf(sqrt(n_clusters / (n_clusters - 1)) * _t_quantile((1 - level) / 2, n_clusters)))
+
+
+@lru_cache(maxsize=65_536)
+def _errors_and_p(tail: float, n_clusters: int) -> tuple[float, float]:
+    """Standard errors of a tail of resamples, and the two-sided p-value of a t distribution there."""
+    from scipy.stats import norm, t
+
+    errors = sqrt((n_clusters - 1) / n_clusters) * float(norm.ppf(tail))
+    return errors, min(1.0, 2 * float(t.cdf(errors, n_clusters - 1)))
+
+
 def expanded_percentile_interval(
     observed: float, resampled: Floats, n_clusters: int, *, by_seed: Floats | None = None, level: float = 0.95
 ) -> Interval:
@@ -253,14 +295,12 @@ def expanded_percentile_interval(
         Hesterberg 2015, "What teachers should know about the bootstrap", The American Statistician 69: expanded
         percentile interval.
     """
-    from scipy.stats import norm, t
-
-    tail = float(norm.cdf(sqrt(n_clusters / (n_clusters - 1)) * t.ppf((1 - level) / 2, n_clusters - 1)))
+    tail = _expanded_tail(n_clusters, level)
     low, high = np.quantile(resampled, [tail, 1 - tail])
     if seed_variance(by_seed) == 0:
         return Interval(observed, float(low), float(high), level, "clustered bootstrap")
     beyond = (1 - level) / 2
-    stretch = _critical_value(beyond, resampled, n_clusters, by_seed) / -float(t.ppf(beyond, n_clusters - 1))
+    stretch = _critical_value(beyond, resampled, n_clusters, by_seed) / -_t_quantile(beyond, n_clusters)
     low, high = (observed + stretch * (float(end) - observed) for end in (low, high))
     return Interval(observed, low, high, level, "hierarchical bootstrap")
 
@@ -277,11 +317,9 @@ def _effective_wilson_interval(
         Korn & Graubard 1998, "Confidence intervals for proportions with small expected number of positive counts
         estimated from survey data", Survey Methodology 24, for the effective size and the t quantile.
     """
-    from scipy.stats import t
-
     variance = float(resampled.var()) * n_clusters / (n_clusters - 1)
     effective = observed * (1 - observed) / variance if variance > 0 else float(n_clusters)
-    z = float(t.ppf(0.5 + level / 2, n_clusters - 1))
+    z = _t_quantile(0.5 + level / 2, n_clusters)
     if seed_variance(by_seed) > 0:
         z = _critical_value((1 - level) / 2, resampled, n_clusters, by_seed)
     low, high = _wilson_bounds(observed, effective, z)
@@ -316,20 +354,84 @@ def mean_interval(
     if not scored.any():
         raise EvaluationError("no question could be scored, so there is no mean; see the reasons of the unscored ones")
     kept = mean[scored]
-    independent = len(set(np.array(clusters)[scored])) == len(kept)
+    independent = len({c for c, is_scored in zip(clusters, scored.tolist(), strict=True) if is_scored}) == len(kept)
     alike = bool((rows[:, scored] == kept).all())
     if alike and slices is None and independent and np.isin(kept, (0.0, 1.0)).all():
         return wilson_interval(int(kept.sum()), len(kept), level=level)
     names = list(slices) if slices is not None else ["all"] * len(mean)
-    sums = _sums(rows, names, clusters, weights if weights is not None else {"all": 1.0})
-    means = sums.means(np.ones((1, sums.totals.shape[0])))[0]
-    draws = draw_seeds(means, _resampled(sums, n_resamples=n_resamples, seed=seed), seed=seed)
-    observed = float(draws.observed)
-    n_clusters = len(set(np.array(clusters)[scored]))
-    if n_clusters > 1 and ((kept >= 0) & (kept <= 1)).all():
-        return _effective_wilson_interval(observed, draws.resampled, n_clusters, draws.by_seed, level)
-    return expanded_percentile_interval(
-        observed, draws.resampled, sums.totals.shape[0], by_seed=draws.by_seed, level=level
+    shares = weights if weights is not None else {"all": 1.0}
+    return bootstrap_mean(values, clusters, names, shares, n_resamples=n_resamples, seed=seed).interval(
+        shares, level=level
+    )
+
+
+@dataclass(frozen=True)
+class MeanBootstrap:
+    """One arm's mean score in each slice, resampled once, so that other weights of these need no new resampling.
+
+    Attributes:
+        slices: Names of those with weight, length n_slices.
+        observed: Shape (1, n_seeds, n_slices). resampled: (n_resamples, n_seeds, n_slices), NaN where one is missed.
+        n_clusters: Resampled. n_scored_clusters: those that hold a scored question.
+        is_share: Whether all scores lie in [0, 1].
+        seed: Of the resampling.
+    """
+
+    slices: tuple[str, ...]
+    observed: Floats
+    resampled: Floats
+    n_clusters: int
+    n_scored_clusters: int
+    is_share: bool
+    seed: int
+
+    def interval(self, weights: Mapping[str, float], *, level: float = 0.95) -> Interval:
+        """As `mean_interval` gives it for weights above 0 of these slices, and of no others.
+
+        Raises:
+            EvaluationError: most resamples miss a slice.
+        """
+        shares = _shares([weights[name] for name in self.slices])
+        resampled = _weighted(self.resampled, shares)
+        usable = np.asarray(~np.isnan(resampled).any(axis=1))
+        _require_usable(usable)
+        draws = draw_seeds(_weighted(self.observed, shares)[0], np.asarray(resampled[usable]), seed=self.seed)
+        observed = float(draws.observed)
+        if self.n_scored_clusters > 1 and self.is_share:
+            return _effective_wilson_interval(observed, draws.resampled, self.n_scored_clusters, draws.by_seed, level)
+        return expanded_percentile_interval(
+            observed, draws.resampled, self.n_clusters, by_seed=draws.by_seed, level=level
+        )
+
+
+def bootstrap_mean(
+    values: Floats,
+    clusters: Sequence[str],
+    slices: Sequence[str],
+    weights: Mapping[str, float],
+    *,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
+) -> MeanBootstrap:
+    """Resample one arm's mean in each slice that has weight.
+
+    Args:
+        values: As `mean_interval` takes them. slices: Slice of each question. clusters: Cluster of each.
+    Raises:
+        EvaluationError: a single cluster.
+    """
+    rows, mean = _seed_rows(values)
+    scored = ~np.isnan(mean)
+    sums = _sums(rows, slices, clusters, weights)
+    drawn = _multiplicities(_require_clusters(sums), n_resamples, seed)
+    return MeanBootstrap(
+        sums.names,
+        sums.slice_means(np.ones((1, sums.totals.shape[0]))),
+        _slice_means(sums, drawn),
+        sums.totals.shape[0],
+        len({cluster for cluster, is_scored in zip(clusters, scored.tolist(), strict=True) if is_scored}),
+        bool(((mean[scored] >= 0) & (mean[scored] <= 1)).all()),
+        seed,
     )
 
 
@@ -425,10 +527,7 @@ def bootstrap_slices(
     sums = _sums(columns, slices, clusters, dict.fromkeys(names, 1.0))
     n_clusters = _require_clusters(sums)
     drawn = _multiplicities(n_clusters, n_resamples, seed)
-    resampled = np.concatenate(
-        [sums.slice_means(drawn[start : start + _BLOCK].astype(np.float64)) for start in range(0, n_resamples, _BLOCK)]
-    )
-    return SliceBootstrap(names, n_clusters, sums.slice_means(np.ones((1, n_clusters)))[0], resampled)
+    return SliceBootstrap(names, n_clusters, sums.slice_means(np.ones((1, n_clusters)))[0], _slice_means(sums, drawn))
 
 
 def paired_bootstrap(
@@ -485,13 +584,11 @@ def bootstrap_p_value(resampled: Floats, n_clusters: int, *, by_seed: Floats | N
     Source:
         Davison & Hinkley 1997, "Bootstrap methods and their application", chapter 4, for counting the observed one too.
     """
-    from scipy.stats import norm, t
-
     tail = (int(min((resampled <= 0).sum(), (resampled >= 0).sum())) + 1) / (len(resampled) + 1)
     # The interval's tails are those of a t distribution; tails taken as they are claim too much for few clusters.
-    errors = sqrt((n_clusters - 1) / n_clusters) * float(norm.ppf(tail))
+    errors, p_value = _errors_and_p(tail, n_clusters)
     if errors >= 0 or seed_variance(by_seed) == 0:
-        return min(1.0, 2 * float(t.cdf(errors, n_clusters - 1)))
+        return p_value
     from scipy.optimize import brentq
 
     return 2 * float(

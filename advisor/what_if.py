@@ -1,20 +1,24 @@
 """The decision made anew from stored scores when something declared changes; no model is asked anything."""
 
-from collections.abc import Collection, Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from advisor.comparison import Comparison, CostEstimate, MetricSummary, QuestionRecord
+from advisor.comparison import Comparison, CostEstimate, MetricSummary
 from advisor.conclusion import Conclusion, conclude
 from advisor.constraints import Constraints
 from advisor.cost import estimate_cost
 from advisor.decision_inputs import Axis, DecisionInputs, MeasuredArms
-from advisor.decision_record import DecisionRecord, read_record, text_hash
+from advisor.decision_record import DecisionRecord, read_record
 from advisor.errors import EvaluationError
+from advisor.evidence import N_QUALITIES_KEPT
 from advisor.flip import BRACKETS
 from advisor.recommendation import DecisionRule
 from advisor.report.json_report import read_comparison
-from advisor.report.records import read_records
-from advisor.scorecard import summarise_metric
+from advisor.report.records import read_scored_answers
+from advisor.statistics import N_RESAMPLES
+from advisor.weighted_metric import WeightedMetric
 
 
 @dataclass(frozen=True)
@@ -22,13 +26,30 @@ class StoredDecision:
     """A finished comparison with the scores it was decided on, ready to be decided again.
 
     Attributes:
-        candidates: Records of each candidate, same questions in the same order.
+        quality: The deciding metric of each candidate, for any weights.
     """
 
     comparison: Comparison
     record: DecisionRecord
-    candidates: Mapping[str, Sequence[QuestionRecord]]
     measured: MeasuredArms
+    quality: Mapping[str, WeightedMetric]
+
+    def prepare(self) -> None:
+        """Resample now what the first change of the coverage would otherwise wait for."""
+        for coverage in (self.record.inputs.coverage, 0.0, 1.0) if self.record.race is None else ():
+            for metric in self.quality.values():
+                # Where the questions bear no interval, or no slice has weight, whoever asks for it is told so.
+                with suppress(EvaluationError):
+                    metric.summary(self.measured.weights(coverage))
+
+    @property
+    def n_bytes(self) -> int:
+        """About how much memory this takes: nearly all of it are resampled means."""
+        evidence = self.measured.evidence
+        n_means: int = N_RESAMPLES * evidence.scores.shape[1] * len(set(evidence.slices)) * len(evidence.arms)
+        # Three columns of each arm together, one of each for every set of slices with weight; and means over slices.
+        n_kept = 2 * N_QUALITIES_KEPT * N_RESAMPLES * len(evidence.arms)
+        return 8 * (6 * n_means + n_kept + 4 * evidence.scores.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +84,22 @@ class AxisRange:
     by_decades: bool
 
 
-def read_stored_decision(report: str, decision: str, results: str) -> StoredDecision:
-    """From the texts of `report.json`, `decision.json` and `results.jsonl`.
+def read_stored_decision(report: str, decision: str, results: bytes) -> StoredDecision:
+    """From the contents of `report.json`, `decision.json` and `results.jsonl`.
 
     Raises:
         EvaluationError: one of them is damaged, or they are not of one comparison.
     """
     comparison, record = read_comparison(report), read_record(decision)
-    if text_hash(results) != record.results_hash or comparison.id != record.comparison_id:
+    if hashlib.sha256(results).hexdigest() != record.results_hash or comparison.id != record.comparison_id:
         raise EvaluationError("the report, the decision and the results are not of one comparison; compare again")
-    rows: dict[str, list[QuestionRecord]] = {}
-    for row in read_records(results.split("\n"), "results.jsonl"):
-        rows.setdefault(row.arm, []).append(row)
-    candidates = {arm: rows[arm] for arm in record.uses}
-    measured = MeasuredArms.from_records(
-        candidates, record.metric, record.uses, record.traits, record.constraints, seed=record.seed, race=record.race
+    answers = read_scored_answers(results, record.metric)
+    candidates = {arm: answers[arm] for arm in record.uses}
+    measured = MeasuredArms.from_answers(
+        candidates, record.uses, record.traits, record.constraints, seed=record.seed, race=record.race
     )
-    return StoredDecision(comparison, record, candidates, measured)
+    quality = {arm: WeightedMetric(one, record.metric, seed=record.seed) for arm, one in candidates.items()}
+    return StoredDecision(comparison, record, measured, quality)
 
 
 def axis_ranges(stored: StoredDecision) -> tuple[AxisRange, ...]:
@@ -110,7 +130,6 @@ def reconsider(
     same_weights = inputs.coverage == record.inputs.coverage
     measured = replace(stored.measured, constraints=constraints)
     conclusion = conclude(
-        stored.candidates,
         stored.comparison.differences if same_weights else (),
         stored.comparison.findings,
         measured,
@@ -130,8 +149,7 @@ def _quality(stored: StoredDecision, arm: str, coverage: float | None) -> Metric
     """The deciding metric over all slices, weighed anew where the coverage is another."""
     if coverage is None:
         return stored.comparison.arm(arm).metric(stored.record.metric)
-    weights = stored.measured.weights(coverage)
-    return summarise_metric(stored.candidates[arm], stored.record.metric, weights=weights, seed=stored.record.seed)[0]
+    return stored.quality[arm].summary(stored.measured.weights(coverage))
 
 
 def _estimate(summary: MetricSummary | None) -> float | None:

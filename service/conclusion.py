@@ -80,7 +80,7 @@ def conclude_comparison(
             if race is not None
             else paired_differences(candidates, rule.metric, weights=weights, seed=settings.seed)
         )
-    conclusion = conclude(candidates, differences, findings, arms_measured, inputs, rule)
+    conclusion = conclude(differences, findings, arms_measured, inputs, rule)
     return Comparison(
         id=run_id,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),

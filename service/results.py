@@ -5,7 +5,6 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Engine, select
@@ -13,10 +12,12 @@ from sqlalchemy import Engine, select
 from advisor.answer import Answer
 from advisor.comparison import QuestionRecord
 from advisor.dataset import Dataset, Split
-from advisor.report.plain_data import from_plain, to_plain
+from advisor.report.plain_data import from_json, from_plain, to_plain
 from service.comparison_progress import answer_stages
 from service.events import read_events
-from service.tables import answer_blocks, report_files
+from service.loaded_results import LoadedResults
+from service.stored_reports import read_report_files
+from service.tables import answer_blocks
 
 # Spreadsheets take text that begins so for a formula, and run it; some take the full-width signs for the plain ones.
 _FORMULA_STARTS = (*"=+-@\t\r\n", *"＝＋－＠")
@@ -30,15 +31,6 @@ class ResultFilter:
     failure: str | None = None
     example_id: str | None = None
     contains: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    arm: str
-    failure: str
-    example_id: str
-    searched: str
-    text: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,46 +50,26 @@ class ResultSlice:
 
 def read_report_file(engine: Engine, comparison_id: str, name: str) -> bytes | None:
     """A file of the report, or None where it is not there."""
-    query = select(report_files.c.content).where(
-        report_files.c.comparison_id == comparison_id, report_files.c.name == name
-    )
-    with engine.connect() as connection:
-        content: bytes | None = connection.execute(query).scalar()
-    return content
+    return read_report_files(engine, comparison_id, name).get(name)
 
 
-def finished_results(
-    engine: Engine, comparison_id: str, finished_at: float, wanted: ResultFilter, *, limit: int, offset: int
-) -> ResultSlice:
-    """A page of `results.jsonl`. The lines are kept in memory for the next page."""
-    lines = _index(engine, comparison_id, finished_at)
+def finished_results(loaded: LoadedResults, wanted: ResultFilter, *, limit: int, offset: int) -> ResultSlice:
+    """A page of `results.jsonl`."""
     failures: dict[str, int] = {}
-    for line in lines:
-        if line.failure and (wanted.arm is None or line.arm == wanted.arm):
-            failures[line.failure] = failures.get(line.failure, 0) + 1
+    for (arm, failure), n in loaded.failure_counts.items():
+        if wanted.arm in (None, arm):
+            failures[failure] = failures.get(failure, 0) + n
     contains = (wanted.contains or "").casefold()
+    among = range(len(loaded.lines)) if wanted.example_id is None else loaded.lines_of.get(wanted.example_id, [])
     chosen = [
-        line
-        for line in lines
-        if (wanted.arm is None or line.arm == wanted.arm)
-        and (wanted.failure is None or line.failure == wanted.failure)
-        and (wanted.example_id is None or line.example_id == wanted.example_id)
-        and contains in line.searched
+        number
+        for number in among
+        if (wanted.arm is None or loaded.arms[number] == wanted.arm)
+        and (wanted.failure is None or loaded.failures[number] == wanted.failure)
+        and (not contains or contains in loaded.said[number])
     ]
-    rows = [json.loads(line.text) for line in chosen[offset : offset + limit]]
-    return ResultSlice(rows, len(chosen), list(dict.fromkeys(line.arm for line in lines)), failures)
-
-
-@lru_cache(maxsize=2)
-def _index(engine: Engine, comparison_id: str, finished_at: float) -> tuple[_Line, ...]:
-    content = read_report_file(engine, comparison_id, "results.jsonl") or b""
-    lines = []
-    for text in content.split(b"\n"):
-        if text.strip():
-            row = json.loads(text)
-            searched = f"{row['question']}\n{row['answer']['text']}".casefold()
-            lines.append(_Line(row["arm"], row["failure"], row["example_id"], searched, text))
-    return tuple(lines)
+    rows = [from_json(loaded.lines[number]) for number in chosen[offset : offset + limit]]
+    return ResultSlice(rows, len(chosen), list(loaded.arm_names), failures)
 
 
 def running_results(

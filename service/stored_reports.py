@@ -15,6 +15,15 @@ class NotFinishedError(TuningForkError):
     """A comparison has no report, since it has not finished."""
 
 
+def read_report_files(engine: Engine, comparison_id: str, *names: str) -> dict[str, bytes]:
+    """Those files of a report that are there, by name."""
+    query = select(report_files.c.name, report_files.c.content).where(
+        report_files.c.comparison_id == comparison_id, report_files.c.name.in_(names)
+    )
+    with engine.connect() as connection:
+        return {name: bytes(content) for name, content in connection.execute(query)}
+
+
 def read_stored_comparison(engine: Engine, comparison_id: str) -> StoredComparison:
     """Report and question records of a finished comparison.
 
@@ -25,11 +34,9 @@ def read_stored_comparison(engine: Engine, comparison_id: str) -> StoredComparis
     """
     state = find_comparison(engine, comparison_id).state
     names = (REPORT_FILE, RECORDS_FILE)
-    query = select(report_files.c.name, report_files.c.content).where(
-        report_files.c.comparison_id == comparison_id, report_files.c.name.in_(names)
-    )
-    with engine.connect() as connection:
-        files = {name: bytes(content).decode("utf-8") for name, content in connection.execute(query)}
+    files = {
+        name: content.decode("utf-8") for name, content in read_report_files(engine, comparison_id, *names).items()
+    }
     if len(files) < len(names):
         raise NotFinishedError(
             f"the comparison {comparison_id} is {state} and has no report; wait until it has succeeded"

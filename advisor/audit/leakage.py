@@ -6,8 +6,8 @@ from advisor.audit.check import MAX_ITEMS, Check
 from advisor.comparison import AuditFinding, Severity
 from advisor.dataset import Dataset, Example, Slice, Split, Task
 from advisor.language import content_words
+from advisor.leaks import NamedQuestions, find_duplicates, find_leaks
 from advisor.normalisation import normalise
-from advisor.splitting import asks_of_another, find_duplicates, find_leaks
 
 PARAPHRASE_OVERLAP = 0.5
 
@@ -37,18 +37,25 @@ def _paraphrases(dataset: Dataset) -> list[AuditFinding]:
     """Facts that count as unseen and were asked in training under another group."""
     if dataset.card.task is not Task.QUESTION_ANSWERING:
         return []
-    asked: dict[tuple[str, str], list[Example]] = defaultdict(list)
-    for example in dataset.split(Split.TRAIN):
+    train = dataset.split(Split.TRAIN)
+    asked: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for i, example in enumerate(train):
         for key in _facts(example):
-            asked[key].append(example)
+            asked[key].append(i)
+    named = NamedQuestions(train)
+    words = [content_words(example.question) for example in train]
     pairs: list[str] = []
     for example in dataset.split(Split.TEST):
         if dataset.slice_of(example) is not Slice.UNSEEN_FACT:
             continue
-        same_answer = (other for key in _facts(example) for other in asked.get(key, ()))
-        twin = next((other for other in same_answer if _is_paraphrase(example, other)), None)
+        same_answer = [i for key in _facts(example) for i in asked.get(key, ())]
+        if not same_answer:
+            continue
+        same_names = set(named.about_the_same(example).tolist())
+        ours = content_words(example.question)
+        twin = next((i for i in same_answer if i in same_names and _mostly_shared(ours, words[i])), None)
         if twin is not None:
-            pairs.append(f"{example.id} ~ {twin.id}")
+            pairs.append(f"{example.id} ~ {train[twin].id}")
     if not pairs:
         return []
     return [
@@ -67,11 +74,8 @@ def _facts(example: Example) -> list[tuple[str, str]]:
     return [(document, normalise(answer)) for document in example.document_ids for answer in example.answers]
 
 
-def _is_paraphrase(first: Example, second: Example) -> bool:
-    ours, theirs = content_words(first.question), content_words(second.question)
-    if not ours or not theirs or len(ours & theirs) < PARAPHRASE_OVERLAP * len(ours | theirs):
-        return False
-    return not asks_of_another(first, second)
+def _mostly_shared(ours: frozenset[str], theirs: frozenset[str]) -> bool:
+    return bool(ours and theirs) and len(ours & theirs) >= PARAPHRASE_OVERLAP * len(ours | theirs)
 
 
 def _groups(dataset: Dataset) -> list[AuditFinding]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from advisor.answer import Answer
 from advisor.dataset import Example
-from advisor.normalisation import is_abstention, normalise
+from advisor.normalisation import is_abstention, may_be_abstention, normalise
 from advisor.score import Score, ScoreFunction, per_example
 
 
@@ -12,8 +12,8 @@ def declines(text: str, references: Sequence[str]) -> bool:
     """Whether an answer declines, unless those very words are an accepted reference (a label "unknown")."""
     if not is_abstention(text):
         return False
-    plain = normalise(text)
-    return all(normalise(reference) != plain for reference in references)
+    accepted = [reference for reference in references if may_be_abstention(reference)]
+    return not accepted or normalise(text) not in map(normalise, accepted)
 
 
 def abstained(example: Example, answer: Answer) -> bool:

@@ -17,6 +17,7 @@ from service.api.routes import ROUTERS
 from service.api.routes.decisions import StoredDecisions
 from service.api.schemas import ProblemDetails
 from service.context import ServiceContext
+from service.loaded_results import LoadedComparisons
 
 _UPLOADS = frozenset({"/v1/datasets", "/v1/datasets/validate"})
 _SILENT: TelemetryConfig = {
@@ -46,6 +47,7 @@ def create_app(context: ServiceContext) -> FastAPI:
     app.state.metrics = metrics
     app.state.rate_limits = RateLimits()
     app.state.decisions = StoredDecisions()
+    app.state.results = LoadedComparisons()
     add_error_handlers(app)
     for router in ROUTERS:
         app.include_router(router)

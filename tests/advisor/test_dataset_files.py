@@ -10,7 +10,7 @@ import pytest
 from advisor.dataset import Dataset, Slice, Split, Task
 from advisor.dataset_files import Problem, load_dataset, read_dataset
 from advisor.errors import DatasetError
-from advisor.splitting import find_duplicates, find_leaks
+from advisor.leaks import find_duplicates, find_leaks
 
 BUNDLED = Path(__file__).parents[2] / "datasets"
 BUNDLED_NAMES = sorted(folder.name for folder in BUNDLED.iterdir() if folder.is_dir())

@@ -117,7 +117,7 @@ def concluded(
 ) -> Conclusion:
     differences = paired_differences(arms, "exact_match", weights=weights_of(arms, inputs.coverage))
     rule = DecisionRule("exact_match", inputs.margin, inputs.coverage)
-    return conclude(arms, differences, (), measured, inputs, rule)
+    return conclude(differences, (), measured, inputs, rule)
 
 
 def flip_on(flips: Sequence[Flip], axis: Axis) -> Flip:

@@ -2,7 +2,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.normalisation import fold, is_abstention, mostly_unspaced, normalise, runs, tokens
+from advisor.metrics.abstention import declines
+from advisor.normalisation import (
+    _LEAD,
+    ABSTENTION_OPENINGS,
+    ABSTENTIONS,
+    fold,
+    is_abstention,
+    mostly_unspaced,
+    normalise,
+    runs,
+    tokens,
+)
 from advisor.prompt import ABSTENTION
 
 TEXTS = st.one_of(
@@ -133,3 +144,43 @@ def test_refusals_are_recognised(text: str) -> None:
 )
 def test_answers_are_not_taken_for_refusals(text: str) -> None:
     assert not is_abstention(text)
+
+
+pieces = st.sampled_from(
+    [
+        *(
+            "i don't know",
+            "I do the not know",
+            "kn-ow",
+            "KNOW",
+            "un\u200bknown",
+            "\uff29 \uff44\uff4f\uff4e\uff54 \uff4b\uff4e\uff4f\uff57",
+        ),
+        *(
+            "not \u212anown",
+            "in\u017fufficient information",
+            "documents do not",
+            "no answer",
+            "\u1d4f\u207f\u1d52\u02b7n",
+            "Sorry, ",
+        ),
+        *("ကား", "x\u00b2", "\ufb01", " a ", "the", ". ", "\u00bd", "\u0301", "1,000"),
+    ]
+)
+
+
+@given(st.lists(pieces | st.text(max_size=4), max_size=6).map("".join) | st.lists(pieces, max_size=4).map(" ".join))
+def test_refusals_are_told_by_the_normal_form_alone(text: str) -> None:
+    plain = _LEAD.sub("", normalise(text))
+    expected = plain in ABSTENTIONS or any(f"{plain} ".startswith(f"{opening} ") for opening in ABSTENTION_OPENINGS)
+    assert is_abstention(text) == expected
+
+
+@given(st.lists(pieces, max_size=3).map(" ".join), st.lists(pieces.map(str.upper) | pieces, max_size=3))
+def test_an_abstention_that_is_an_accepted_reference_declines_nothing(text: str, references: list[str]) -> None:
+    same = any(normalise(reference) == normalise(text) for reference in references)
+    assert declines(text, references) == (is_abstention(text) and not same)
+
+
+def test_every_abstention_holds_a_word_that_is_looked_for_first() -> None:
+    assert all(is_abstention(text) for text in (*ABSTENTION_OPENINGS, *ABSTENTIONS))

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.dataset import Dataset, DatasetCard, Example, Slice, Split, Task
-from advisor.splitting import assign_splits, find_duplicates, find_leaks, normalise_wording
+from advisor.leaks import find_leaks
+from advisor.splitting import assign_splits, normalise_wording
 
 CARD = DatasetCard("n", Task.QUESTION_ANSWERING, "en", "CC0-1.0", ("exact_match",), "d", "Answer.")
 WORDS = ["How loud is", "Noise level of", "Give me the decibels for", "What does one hear of"]
@@ -140,73 +141,6 @@ def test_trivially_different_wordings_of_a_fact_stay_on_one_side() -> None:
     assert find_leaks(train, [e for e in split if e.split is Split.TEST]) == []
 
 
-QUESTION = "How many kilograms of dry cotton can the drum of the Tide 7 washer take?"
-
-
-@pytest.mark.parametrize(
-    "edited",
-    [
-        QUESTION,
-        QUESTION.upper(),
-        "how many kilograms of dry cotton can the drum of the tide 7 washer take",
-        "How many kilograms of dry cotton, can the drum of the “Tide 7” washer take ?!",
-        "How many kilograms of dry  cotton can the drum of the Tide\u00a07 washer take?",
-        "\uff28ow many kilograms of dry cotton can the drum of the Tide 7 washer take?",
-        "How many kilograms of dry cottons can the drum of the Tide 7 washer take?",
-        "So how many kilograms of dry cotton can the drum of the Tide 7 washer take?",
-    ],
-)
-def test_the_same_wording_trivially_changed_is_a_leak(edited: str) -> None:
-    leaks = find_leaks([ask(QUESTION, name="train"), ask("Where is the filter?")], [ask(edited, name="test")])
-    assert [(leak.test_id, leak.train_id) for leak in leaks] == [("test", "train")]
-    assert leaks[0].similarity >= 0.85
-
-
-@pytest.mark.parametrize(
-    "twin",
-    [
-        QUESTION.replace("7", "9"),
-        QUESTION.replace("Tide", "Tidy"),
-        QUESTION.replace("Tide 7", "Tide 7b"),
-    ],
-)
-def test_twins_are_no_leak(twin: str) -> None:
-    assert find_leaks([ask(QUESTION)], [ask(twin)]) == []
-
-
-def test_another_wording_of_the_same_fact_is_no_leak() -> None:
-    assert find_leaks([ask(QUESTION, group="g")], [ask("Rated load of the Tide 7?", name="t", group="g")]) == []
-
-
-def test_the_nearest_training_question_is_named() -> None:
-    train = [ask(QUESTION.replace("dry", "dried"), name="near"), ask(QUESTION, name="same")]
-    (leak,) = find_leaks(train, [ask(QUESTION.lower(), name="test")])
-    assert (leak.train_id, leak.similarity) == ("same", 1.0)
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        ("ကား", "ကူး"),  # Burmese: the vowel signs are what differs
-        ("की", "का"),  # Hindi
-        ("🦊?", "🐙?"),
-    ],
-)
-def test_vowel_signs_and_pictures_tell_wordings_apart(first: str, second: str) -> None:
-    assert normalise_wording(first) != normalise_wording(second)
-    assert find_leaks([ask(first)], [ask(second)]) == []
-
-
 def test_wordings_that_differ_in_case_punctuation_and_joiners_only_are_the_same() -> None:
     assert normalise_wording("  What's the ETA—now?") == normalise_wording("what s the eta now")
     assert normalise_wording("می\u200cخواهم") == normalise_wording("میخواهم")
-
-
-def test_duplicates_are_found_within_a_split_only() -> None:
-    examples = [
-        ask("Where is it?", name="a"),
-        ask("where is it", name="b"),
-        ask("WHERE IS IT", name="c", split=Split.TRAIN),
-        ask("Where was it?", name="d"),
-    ]
-    assert find_duplicates(examples) == [("a", "b")]

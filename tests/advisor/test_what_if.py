@@ -56,11 +56,11 @@ def answered(arm: str, right: Sequence[bool], parts: Sequence[Slice]) -> list[Qu
     ]  # fmt: skip
 
 
-def texts(right: dict[str, Sequence[bool]], parts: Sequence[Slice]) -> tuple[str, str, str]:
+def files(right: dict[str, Sequence[bool]], parts: Sequence[Slice]) -> tuple[str, str, bytes]:
     """Report, decision and results of a finished comparison."""
     records = {arm: answered(arm, flags, parts) for arm, flags in right.items()}
     measured = MeasuredArms.from_records(records, "exact_match", USES, TRAITS, Constraints())
-    conclusion = conclude(records, (), (), measured, INPUTS, DecisionRule("exact_match", 0.1, 0.5))
+    conclusion = conclude((), (), measured, INPUTS, DecisionRule("exact_match", 0.1, 0.5))
     summaries = tuple(
         ArmSummary(
             arm, ArmRole.CANDIDATE, arm,
@@ -78,14 +78,14 @@ def texts(right: dict[str, Sequence[bool]], parts: Sequence[Slice]) -> tuple[str
     results = "".join(record_line(row) + "\n" for rows in records.values() for row in rows)
     dataset = Dataset(CARD, (), (Example("t", "t?", ("a",), (), "t", Split.TRAIN),))
     record = record_decision(comparison, dataset, measured, INPUTS, settings={}, model="m", results=results)
-    return json_report(comparison, []), write_record(record), results
+    return json_report(comparison, []), write_record(record), results.encode()
 
 
 @pytest.fixture
 def equal() -> StoredDecision:
     """Two arms that answer alike: cost chooses."""
     flags = [i % 2 == 0 for i in range(120)]
-    return read_stored_decision(*texts({"rag": flags, "fine-tuned": flags}, [Slice.NEW_CASE] * 120))
+    return read_stored_decision(*files({"rag": flags, "fine-tuned": flags}, [Slice.NEW_CASE] * 120))
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def opposed() -> StoredDecision:
     """The tuned arm knows what was trained, the other the rest."""
     seen = [i % 2 == 0 for i in range(120)]
     parts = [Slice.SEEN_FACT if flag else Slice.UNSEEN_FACT for flag in seen]
-    return read_stored_decision(*texts({"rag": [not flag for flag in seen], "fine-tuned": seen}, parts))
+    return read_stored_decision(*files({"rag": [not flag for flag in seen], "fine-tuned": seen}, parts))
 
 
 def shipped(stored: StoredDecision, inputs: DecisionInputs, constraints: Constraints = Constraints()) -> str | None:  # noqa: B008
@@ -157,6 +157,6 @@ def test_every_input_says_where_it_stands_and_how_far_it_goes(equal: StoredDecis
 
 def test_results_of_another_comparison_are_refused(equal: StoredDecision) -> None:
     flags = [True] * 120
-    report, decision, _ = texts({"rag": flags, "fine-tuned": flags}, [Slice.NEW_CASE] * 120)
+    report, decision, _ = files({"rag": flags, "fine-tuned": flags}, [Slice.NEW_CASE] * 120)
     with pytest.raises(EvaluationError, match="not of one comparison"):
-        read_stored_decision(report, decision, "")
+        read_stored_decision(report, decision, b"")

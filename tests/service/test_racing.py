@@ -1,7 +1,7 @@
 """Races through the whole run: who is asked what, what the report says of it, and what a stop changes."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -39,6 +39,8 @@ N_TEST = 99
 
 class RacingComposition:
     """Arms that are right for so many in ten questions; counts the questions each was asked."""
+
+    stage_markers: Sequence[Path] = ()
 
     def __init__(self, settings: ComparisonSettings, stop_after: int | None) -> None:
         self.settings = settings
@@ -200,12 +202,8 @@ def test_only_money_can_flip_a_race_and_a_recheck_says_so(course: RaceCourse) ->
 
 def test_a_race_is_decided_again_from_its_scores_for_other_costs_only(course: RaceCourse) -> None:
     comparison = course.run()
-    stored = read_stored_decision(
-        *(
-            course.file(comparison, name).read_text("utf-8")
-            for name in ("report.json", "decision.json", "results.jsonl")
-        )
-    )
+    report, decision = (course.file(comparison, name).read_text("utf-8") for name in ("report.json", "decision.json"))
+    stored = read_stored_decision(report, decision, course.file(comparison, "results.jsonl").read_bytes())
     inputs = stored.record.inputs
     more = replace(inputs, traffic=replace(inputs.traffic, queries_per_month=1e6))
     assert reconsider(stored, more, Constraints()).conclusion.recommendation.arm == "rag"

@@ -1,12 +1,11 @@
 """Deciding again from stored scores: what sliders and switches of a page ask."""
 
 import threading
-from collections import OrderedDict
 from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
 from advisor.answer_values import AnswerValues
 from advisor.constraints import Constraints
@@ -17,10 +16,12 @@ from service.api.errors import Problem
 from service.api.schemas import ID_PATTERN, AxisView, WhatIfReply, WhatIfRequest
 from service.comparison_store import find_comparison
 from service.data_directory import DECISION_FILE, RECORDS_FILE, REPORT_FILE
+from service.recently_used import RecentlyUsed
 from service.scope import Scope
-from service.tables import report_files
+from service.stored_reports import read_report_files
 
-MAX_DECISIONS = 8
+MAX_BYTES = 256 * 2**20
+"""Of decisions kept for the next slider; the one that was asked for last is kept whatever it takes."""
 
 router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"], dependencies=[Depends(require(Scope.READ))])
 
@@ -28,9 +29,10 @@ router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"], dependencies=
 class StoredDecisions:
     """The decisions asked for last, read and resampled once; a finished comparison never changes."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._decisions: OrderedDict[str, StoredDecision] = OrderedDict()
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._decisions: RecentlyUsed[tuple[str, float], StoredDecision] = RecentlyUsed(
+            max_bytes, lambda stored: stored.n_bytes
+        )
 
     def find(self, engine: Engine, comparison_id: str) -> StoredDecision:
         """The decision of a finished comparison.
@@ -40,14 +42,15 @@ class StoredDecisions:
             Problem: it has no report yet.
         """
         found = find_comparison(engine, comparison_id)
-        # One at a time, so that a page that opens does not have the same scores resampled by each of its requests.
-        with self._lock:
-            if comparison_id not in self._decisions:
-                self._decisions[comparison_id] = _read(engine, comparison_id, found.state)
-            self._decisions.move_to_end(comparison_id)
-            while len(self._decisions) > MAX_DECISIONS:
-                self._decisions.popitem(last=False)
-            return self._decisions[comparison_id]
+        # A comparison that was finished anew is another one.
+        key = (comparison_id, found.finished_at or 0.0)
+        return self._decisions.find(key, lambda: self._read(engine, comparison_id, found.state))
+
+    def _read(self, engine: Engine, comparison_id: str, state: str) -> StoredDecision:
+        stored = _read(engine, comparison_id, state)
+        # Who opens the page reads it before the first slider is moved.
+        threading.Thread(target=stored.prepare, name=f"prepare {comparison_id}", daemon=True).start()
+        return stored
 
 
 @router.post("/{comparison_id}/decision")
@@ -103,15 +106,12 @@ def _reply(stored: StoredDecision, what_if: WhatIf) -> WhatIfReply:
 
 def _read(engine: Engine, comparison_id: str, state: str) -> StoredDecision:
     names = (REPORT_FILE, DECISION_FILE, RECORDS_FILE)
-    query = select(report_files.c.name, report_files.c.content).where(
-        report_files.c.comparison_id == comparison_id, report_files.c.name.in_(names)
-    )
-    with engine.connect() as connection:
-        content = {name: bytes(data).decode("utf-8") for name, data in connection.execute(query)}
+    content = read_report_files(engine, comparison_id, *names)
     if set(content) != set(names):
         raise Problem(
             409,
             "No report yet",
             f"{comparison_id} is {state}, and its decision is made last; wait until it has succeeded",
         )
-    return read_stored_decision(*(content[name] for name in names))
+    report, decision = content[REPORT_FILE].decode("utf-8"), content[DECISION_FILE].decode("utf-8")
+    return read_stored_decision(report, decision, content[RECORDS_FILE])

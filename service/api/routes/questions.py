@@ -1,19 +1,18 @@
 """A finished comparison question by question."""
 
-import json
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Request
 
 from service.api.auth import Context, require
 from service.api.errors import Problem
 from service.api.schemas import ID_PATTERN, GridRowView, QuestionGrid
 from service.comparison_store import find_comparison
-from service.data_directory import DECISION_FILE
+from service.loaded_results import LoadedComparisons
 from service.question_grid import GridFilter, question_page
-from service.results import read_report_file
 from service.scope import Scope
+from service.stored_reports import NotFinishedError
 
 router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"], dependencies=[Depends(require(Scope.READ))])
 
@@ -22,6 +21,7 @@ router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"], dependencies=
 def questions(
     comparison_id: Annotated[str, Path(pattern=ID_PATTERN)],
     context: Context,
+    request: Request,
     arm: Annotated[str | None, Query(max_length=64, description="The arm that `failure` is about.")] = None,
     failure: Annotated[str | None, Query(max_length=64, description="A kind of failure, or any.")] = None,
     part: Annotated[str | None, Query(alias="slice", max_length=64)] = None,
@@ -32,13 +32,11 @@ def questions(
 ) -> QuestionGrid:
     """Test questions with what each arm said and how that was scored, a page at a time."""
     stored = find_comparison(context.engine, comparison_id)
-    decision = read_report_file(context.engine, comparison_id, DECISION_FILE)
-    if decision is None:
-        raise Problem(409, "No report yet", f"{comparison_id} is {stored.state}; wait until it has succeeded")
-    metric = str(json.loads(decision)["metric"])
-    wanted = GridFilter(arm, failure, part, contains, differing)
-    page = question_page(
-        context.engine, comparison_id, metric, stored.finished_at or 0.0, wanted, limit=limit, offset=offset
-    )
+    results: LoadedComparisons = request.app.state.results
+    try:
+        loaded = results.find(context.engine, comparison_id, stored.finished_at or 0.0)
+    except NotFinishedError:
+        raise Problem(409, "No report yet", f"{comparison_id} is {stored.state}; wait until it has succeeded") from None
+    page = question_page(loaded, GridFilter(arm, failure, part, contains, differing), limit=limit, offset=offset)
     values: dict[str, Any] = asdict(page)
     return QuestionGrid(items=[GridRowView(**row) for row in values.pop("rows")], **values)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from advisor.dataset import Dataset
@@ -16,6 +16,7 @@ from service.comparison_store import StoredComparison, find_comparison
 from service.context import ServiceContext
 from service.data_directory import DECISION_FILE, RECORDS_FILE
 from service.dataset_store import read_version
+from service.loaded_results import LoadedComparisons
 from service.results import (
     ResultFilter,
     finished_results,
@@ -86,6 +87,7 @@ def results_table(comparison_id: ComparisonId, context: Context) -> StreamingRes
 def results(
     comparison_id: ComparisonId,
     context: Context,
+    request: Request,
     arm: Annotated[str | None, Query(max_length=64)] = None,
     failure: Annotated[str | None, Query(max_length=64, description="Only answers with this kind of failure.")] = None,
     example_id: Annotated[str | None, Query(max_length=512, description="Only answers to this question.")] = None,
@@ -98,9 +100,9 @@ def results(
     wanted = ResultFilter(arm, failure, example_id, contains)
     complete = stored.state is ComparisonState.SUCCEEDED
     if complete:
-        page = finished_results(
-            context.engine, comparison_id, stored.finished_at or 0.0, wanted, limit=limit, offset=offset
-        )
+        kept: LoadedComparisons = request.app.state.results
+        loaded = kept.find(context.engine, comparison_id, stored.finished_at or 0.0)
+        page = finished_results(loaded, wanted, limit=limit, offset=offset)
     else:
         dataset = _limited(context, stored)
         page = running_results(context.engine, comparison_id, dataset, wanted, limit=limit, offset=offset)
