@@ -34,30 +34,58 @@ def postgres() -> Iterator[PostgresServer]:
         pytest.skip(str(error))
 
 
+@pytest.fixture(scope="session")
+def migrated_template(postgres: PostgresServer) -> str:
+    """The name of a Postgres database with all tables, to be copied: migrating takes longer than most tests."""
+    from service.database import open_database
+    from service.migrations.upgrade import migrate
+
+    engine = open_database(postgres.create_database("migrated"))
+    migrate(engine)
+    engine.dispose()
+    return "migrated"
+
+
 @pytest.fixture
-def postgres_url(postgres: PostgresServer) -> str:
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     """The address of an empty Postgres database."""
-    return postgres.create_database(f"test_{secrets.token_hex(6)}")
+    name = f"test_{secrets.token_hex(6)}"
+    yield postgres.create_database(name)
+    postgres.drop_database(name)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Tests that use a database run once for each kind; those of Postgres are skipped where there is none."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of an empty database, of either kind."""
-    if request.param == "sqlite":
+    if database_kind == "sqlite":
         return f"sqlite:///{tmp_path / 'test.db'}"
     return str(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture
-def engine(database_url: str) -> Iterator["Engine"]:
-    """An empty database with all tables, of either kind."""
+def engine(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator["Engine"]:
+    """A database with all tables and no rows, of either kind."""
     from service.database import open_database
     from service.migrations.upgrade import migrate
 
-    engine = open_database(database_url)
-    migrate(engine)
+    if database_kind == "sqlite":
+        engine = open_database(f"sqlite:///{tmp_path / 'test.db'}")
+        migrate(engine)
+        yield engine
+        engine.dispose()
+        return
+    template, name = request.getfixturevalue("migrated_template"), f"test_{secrets.token_hex(6)}"
+    postgres: PostgresServer = request.getfixturevalue("postgres")
+    engine = open_database(postgres.create_database(name, template=template))
     yield engine
     engine.dispose()
+    postgres.drop_database(name)
 
 
 @pytest.fixture(scope="session")

@@ -39,11 +39,21 @@ class PostgresServer:
     def stop(self, mode: str = "fast") -> None:
         self._control("stop", "-w", "-m", mode)
 
-    def create_database(self, name: str) -> str:
-        """The address of a new, empty database."""
-        command = [self.binaries / "psql", "-h", self.folder, "-U", "tester", "-d", "postgres", "-qc"]
-        _run([*command, f'CREATE DATABASE "{name}"'])
+    def create_database(self, name: str, *, template: str = "template1") -> str:
+        """The address of a new database, a copy of another that nobody is connected to; empty if none is named."""
+        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self.url_of(name)
+
+    def drop_database(self, name: str) -> None:
+        """Remove a database, whoever is still connected to it."""
+        self._execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def _execute(self, statement: str) -> None:
+        import psycopg
+
+        # Neither can be done in a transaction.
+        with psycopg.connect(host=str(self.folder), user="tester", dbname="postgres", autocommit=True) as connection:
+            connection.execute(statement)  # type: ignore[call-overload]
 
     def initialise(self) -> None:
         _run([self.binaries / "initdb", "-D", self.folder / "data", "-U", "tester", "-A", "trust", "-E", "UTF8"])

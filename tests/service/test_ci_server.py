@@ -18,9 +18,9 @@ from service.client import ServiceClient, ServiceError
 from service.comparison_state import ComparisonState
 from service.context import ServiceContext
 from service.data_directory import DataDirectory
-from service.database import open_database, writing
+from service.database import writing
 from service.service_settings import ServiceSettings
-from service.tables import comparisons, metadata, report_files
+from service.tables import comparisons, report_files
 
 LOCAL = "http://127.0.0.1:8000"
 
@@ -52,14 +52,11 @@ class Server:
 
 
 @pytest.fixture
-def server(tmp_path: Path, workplace: Any) -> Iterator[Server]:
-    engine = open_database(f"sqlite:///{tmp_path / 'test.db'}")
-    metadata.create_all(engine)
+def server(engine: Engine, tmp_path: Path, workplace: Any) -> Iterator[Server]:
     made = workplace.run()
     server = Server(tmp_path, engine, workplace.directory.comparison(made.id))
     with server.http:
         yield server
-    engine.dispose()
 
 
 def config(folder: Path, gate: str) -> CiConfig:

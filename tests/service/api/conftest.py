@@ -1,7 +1,7 @@
 """The application over an empty database, with a queue that only notes what is put into it."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,7 @@ from service.comparison_state import ComparisonState
 from service.comparison_store import create_comparison, set_state
 from service.context import ServiceContext
 from service.data_directory import DataDirectory
-from service.database import open_database, writing
-from service.migrations.upgrade import migrate
+from service.database import writing
 from service.scope import Scope
 from service.service_settings import ServiceSettings
 from service.tables import report_files
@@ -83,14 +82,11 @@ class Api:
 
 
 @pytest.fixture
-def api(tmp_path: Path) -> Iterator[Api]:
-    engine = open_database(f"sqlite:///{tmp_path / 'test.db'}")
-    migrate(engine)
+def api(engine: Engine, tmp_path: Path) -> Api:
     settings = ServiceSettings(
         max_queued=3, max_body_bytes=100_000, max_upload_bytes=1_000_000, longest_wait_s=0.3, event_stream_s=0.5
     )
-    yield Api(engine, tmp_path, settings)
-    engine.dispose()
+    return Api(engine, tmp_path, settings)
 
 
 @pytest.fixture

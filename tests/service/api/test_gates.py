@@ -16,19 +16,11 @@ from service.comparison_state import ComparisonState
 from service.comparison_store import create_comparison
 from service.context import ServiceContext
 from service.data_directory import RECORDS_FILE, REPORT_FILE, DataDirectory
-from service.database import open_database, writing
+from service.database import writing
 from service.service_settings import ServiceSettings
-from service.tables import comparisons, metadata, report_files
+from service.tables import comparisons, report_files
 
 LOCAL = "http://127.0.0.1:8000"
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'test.db'}")
-    metadata.create_all(engine)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

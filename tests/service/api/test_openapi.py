@@ -23,6 +23,9 @@ from service.service_settings import ServiceSettings
 from tests.service.api.conftest import Api
 
 SHORT_FORM = 5_000
+POSTGRES_SHARE = 5
+"""What a database refuses, such as NUL, is found by few requests; most of them never get as far."""
+
 N_CASES = int(os.environ.get("TUNING_FORK_FUZZ_CASES", SHORT_FORM))
 # A description cannot say all that is refused: 422 to what it allows is right.
 NOT_CHECKED = [positive_data_acceptance]
@@ -76,7 +79,7 @@ def strategies_of(operation: Any, mode: GenerationMode) -> st.SearchStrategy[Any
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_no_request_finds_a_defect(fuzzed: Api, finished_files: dict[str, bytes]) -> None:
+def test_no_request_finds_a_defect(fuzzed: Api, finished_files: dict[str, bytes], database_kind: str) -> None:
     schema = schemathesis.openapi.from_asgi("/openapi.json", fuzzed.app)
     operations = [result.ok() for result in schema.get_all_operations()]
     headers = {"Authorization": f"Bearer {fuzzed.secret}"}  # type: ignore[attr-defined]
@@ -110,7 +113,8 @@ def test_no_request_finds_a_defect(fuzzed: Api, finished_files: dict[str, bytes]
             assert not operation.query and not operation.body
 
     n_is_short = N_CASES <= SHORT_FORM
-    share = N_CASES // (2 * len(operations)) + 8
+    n_cases = N_CASES if database_kind == "sqlite" else N_CASES // POSTGRES_SHARE
+    share = n_cases // (2 * len(operations)) + 8
     with session:
         for operation in operations:
             for mode in GenerationMode:
@@ -118,9 +122,9 @@ def test_no_request_finds_a_defect(fuzzed: Api, finished_files: dict[str, bytes]
             add_rows(fuzzed, finished_files)
     print(f"\n{statuses.total()} requests to {len(operations)} operations: {dict(sorted(statuses.items()))}")  # noqa: T201
     assert not failures, "\n\n".join(failures)
-    assert statuses.total() >= N_CASES
+    assert statuses.total() >= n_cases
     assert max(statuses) < 500
-    assert statuses[200] > N_CASES / 20
+    assert statuses[200] > n_cases / 20
 
 
 def test_every_failure_is_described(client: TestClient) -> None:

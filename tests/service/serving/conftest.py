@@ -17,7 +17,7 @@ import pytest
 import uvicorn
 from fastapi.testclient import TestClient
 from numpy.typing import NDArray
-from sqlalchemy import insert, update
+from sqlalchemy import Engine, insert, update
 
 from advisor.dataset_files import load_dataset
 from advisor.prices import load_prices
@@ -30,7 +30,7 @@ from service.comparison_store import create_comparison
 from service.composition import LocalComposition
 from service.context import ServiceContext
 from service.data_directory import DataDirectory
-from service.database import open_database, writing
+from service.database import writing
 from service.dataset_store import store_dataset
 from service.service_settings import ServiceSettings
 from service.serving.errors import NotServableError
@@ -39,7 +39,7 @@ from service.serving.opened import Servable
 from service.serving.pipelines import ServedPipelines
 from service.serving.servable import read_servable
 from service.settings import ComparisonSettings
-from service.tables import comparisons, metadata, report_files
+from service.tables import comparisons, report_files
 from service.upload.prepare import PreparedDataset
 from service.workflow import run_comparison
 
@@ -193,10 +193,9 @@ def gate_class() -> type[Gate]:
 class Service:
     """The API over rows of a finished comparison, answered by scripted models, or without a desk by its own."""
 
-    def __init__(self, root: Path, compared: tuple[Any, Servable], desk: Desk | None, **limits: Any) -> None:
+    def __init__(self, engine: Engine, compared: tuple[Any, Servable], desk: Desk | None, **limits: Any) -> None:
         workplace, servable = compared
-        self.engine = open_database(f"sqlite:///{root / 'test.db'}")
-        metadata.create_all(self.engine)
+        self.engine = engine
         files = {path.name: path.read_bytes() for path in workplace.folder.iterdir()}
         stored, _ = store_dataset(self.engine, PreparedDataset(files, load_dataset(workplace.folder), ()))
         self.settings = servable.settings.to_json() | {"dataset": stored.version, "price_list": None}
@@ -229,25 +228,20 @@ class Service:
                 file = {"comparison_id": comparison_id, "name": "report.json", "content": self.report}
                 connection.execute(insert(report_files).values(**file))
 
-    def close(self) -> None:
-        self.engine.dispose()
-
 
 @pytest.fixture
-def service(tmp_path: Path, compared: tuple[Any, Servable], desk: Desk) -> Iterator[Service]:
-    service = Service(tmp_path, compared, desk)
+def service(engine: Engine, compared: tuple[Any, Servable], desk: Desk) -> Iterator[Service]:
+    service = Service(engine, compared, desk)
     with service.client:
         yield service
-    service.close()
 
 
 @pytest.fixture
-def crowded_service(tmp_path: Path, compared: tuple[Any, Servable], desk: Desk) -> Iterator[Service]:
+def crowded_service(engine: Engine, compared: tuple[Any, Servable], desk: Desk) -> Iterator[Service]:
     """One question may wait."""
-    service = Service(tmp_path, compared, desk, queued_questions=1)
+    service = Service(engine, compared, desk, queued_questions=1)
     with service.client:
         yield service
-    service.close()
 
 
 @contextmanager
@@ -272,12 +266,11 @@ def listening(app: Any) -> Iterator[str]:
 
 
 @pytest.fixture
-def address(tmp_path: Path, compared: tuple[Any, Servable], desk: Desk) -> Iterator[tuple[str, Service]]:
+def address(engine: Engine, compared: tuple[Any, Servable], desk: Desk) -> Iterator[tuple[str, Service]]:
     """A real server, and what it serves."""
-    service = Service(tmp_path, compared, desk)
+    service = Service(engine, compared, desk)
     with listening(service.app) as address:
         yield address, service
-    service.close()
 
 
 @pytest.fixture(scope="session")

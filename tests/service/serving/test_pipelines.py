@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import Engine, insert
 
 from advisor.cost import estimate_answer_cost
 from lm.completion import FinishReason
 from service.data_directory import DataDirectory
-from service.database import open_database, writing
+from service.database import writing
 from service.serving.asked import Decoding, ServedAnswer
 from service.serving.errors import (
     AnswerTimeoutError,
@@ -23,7 +23,7 @@ from service.serving.errors import (
     TooBusyError,
 )
 from service.stage_sharing import fetch_stage
-from service.tables import metadata, stage_files
+from service.tables import stage_files
 
 Ask = Callable[..., Any]
 QUESTION = "Which colour has number 7?"
@@ -135,9 +135,9 @@ def test_an_index_that_is_gone_is_told_with_the_remedy_and_other_arms_go_on(desk
     assert ask(served.answer("one", "rag", [QUESTION]))
 
 
-def test_an_index_built_on_another_machine_is_written_out_of_the_database(desk: Any, ask: Ask, tmp_path: Path) -> None:
-    engine = open_database(f"sqlite:///{tmp_path / 'test.db'}")
-    metadata.create_all(engine)
+def test_an_index_built_on_another_machine_is_written_out_of_the_database(
+    engine: Engine, desk: Any, ask: Ask, tmp_path: Path
+) -> None:
     (index,) = (path for path in (desk.directory.root / "stages" / "indexes").iterdir() if path.is_dir())
     with writing(engine) as connection:
         for path in index.rglob("*"):
@@ -147,7 +147,6 @@ def test_an_index_built_on_another_machine_is_written_out_of_the_database(desk: 
     desk.directory = DataDirectory(tmp_path / "elsewhere")
     served = desk.serve(fetch_stage=partial(fetch_stage, engine))
     assert len(ask(served.answer("one", "rag", [QUESTION]))[0].answer.retrieved) == 3
-    engine.dispose()
 
 
 def test_unknown_comparisons_and_arms_are_refused_and_nothing_stays_open(desk: Any, ask: Ask) -> None:

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
+from sqlalchemy import Engine
 
 from advisor.answer import Pipeline
 from advisor.dataset import Dataset
@@ -52,12 +52,11 @@ def compared_arms(measured: tuple[Any, Servable, Dataset]) -> Iterator[dict[str,
 
 @pytest.fixture
 def pocket_address(
-    measured: tuple[Any, Servable, Dataset], service_class: Any, listen: Any, tmp_path: Path
+    engine: Engine, measured: tuple[Any, Servable, Dataset], service_class: Any, listen: Any
 ) -> Iterator[str]:
-    service = service_class(tmp_path, measured[:2], None)
+    service = service_class(engine, measured[:2], None)
     with listen(service.app) as address:
         yield address
-    service.close()
 
 
 def test_every_arm_answers_as_it_was_compared_while_a_job_holds_the_same_index(
