@@ -1,7 +1,7 @@
 import threading
 
 import pytest
-from sqlalchemy import Engine, insert
+from sqlalchemy import Connection, Engine, insert
 
 from service.comparison_state import ComparisonState
 from service.comparison_store import (
@@ -91,6 +91,23 @@ def test_resuming_forgets_that_it_was_to_be_cancelled(engine: Engine) -> None:
     assert request_cancel(engine, "c").cancel_requested
     found = resume_comparison(engine, "c")
     assert (found.state, found.cancel_requested, found.finished_at) == (ComparisonState.QUEUED, False, None)
+
+
+def test_resuming_what_another_caller_resumed_meanwhile_changes_nothing(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(engine, "a")
+    with writing(engine) as connection:
+        set_state(connection, "a", ComparisonState.FAILED, expected=[ComparisonState.QUEUED])
+
+    def meanwhile(connection: Connection, _: int | None) -> None:
+        set_state(connection, "a", ComparisonState.QUEUED, expected=[ComparisonState.FAILED])
+        set_state(connection, "a", ComparisonState.RUNNING, expected=[ComparisonState.QUEUED])
+
+    monkeypatch.setattr("service.comparison_store._refuse_full_queue", meanwhile)
+    found = resume_comparison(engine, "a")
+    assert found.state is ComparisonState.RUNNING
+    assert found.started_at is not None
 
 
 def test_what_a_baseline_or_deployment_rests_on_cannot_be_deleted(engine: Engine) -> None:
