@@ -13,10 +13,19 @@ from service.api.errors import Problem, writable
 from service.api.openai_schemas import OpenAIError, OpenAIErrorBody
 
 DOCUMENTED: dict[int | str, dict[str, Any]] = {
-    status: {"model": OpenAIError} for status in (400, 401, 403, 404, 429, 500, 503)
+    status: {"model": OpenAIError} for status in (400, 401, 403, 404, 429, 500, 502, 503, 504)
 }
-_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error", 503: "server_error"}
-_CODES = {401: "invalid_api_key", 404: "model_not_found", 409: "model_not_ready", 429: "rate_limit_exceeded"}
+_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"} | dict.fromkeys(
+    (502, 503, 504), "server_error"
+)
+_CODES = {
+    401: "invalid_api_key",
+    404: "model_not_found",
+    409: "model_not_ready",
+    429: "rate_limit_exceeded",
+    502: "endpoint_failed",
+    504: "endpoint_timeout",
+}
 
 
 class UnsupportedError(TuningForkError):

@@ -20,6 +20,8 @@ from service.serving.asked import ServedAnswer
 from service.serving.errors import (
     AnswerTimeoutError,
     ClosingError,
+    EndpointFailedError,
+    EndpointTimeoutError,
     NoSuchPipelineError,
     NotServableError,
     TooBusyError,
@@ -71,6 +73,10 @@ def told_as_problems() -> Iterator[None]:
         raise Problem(409, "Nothing to roll back to", str(error)) from error
     except TooBusyError as error:
         raise Problem(429, "Too many questions wait", str(error), retry_after_s=error.retry_after_s) from error
+    except EndpointTimeoutError as error:
+        raise Problem(504, "Endpoint did not answer", str(error)) from error
+    except EndpointFailedError as error:
+        raise Problem(502, "Endpoint failed", str(error)) from error
     except (ClosingError, AnswerTimeoutError) as error:
         raise Problem(503, "Not answered in time", str(error), retry_after_s=_CLOSING_RETRY_S) from error
 

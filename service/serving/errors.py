@@ -29,3 +29,11 @@ class ClosingError(TuningForkError):
 
 class AnswerTimeoutError(TuningForkError):
     """No answer came in the time that a question may take."""
+
+
+class EndpointFailedError(TuningForkError):
+    """The hosted model, or the hosted embedder, that was asked is down or broken; the question may be fine."""
+
+
+class EndpointTimeoutError(EndpointFailedError):
+    """It did not answer in time."""

@@ -11,6 +11,7 @@ from advisor.comparison import Comparison
 from advisor.dataset import Dataset
 from advisor.prices import PriceList
 from lm.errors import TuningForkError
+from lm.registry import parse_spec
 from service.arm import Arm
 from service.serving.batcher import Batcher
 from service.serving.errors import NoSuchPipelineError, NotServableError
@@ -41,11 +42,13 @@ class ServedArm:
     Attributes:
         batcher: The queue of its base model.
         device: Where its model runs, None for a hosted one.
+        hosted_model: Its name, if another machine answers.
     """
 
     pipeline: Pipeline
     batcher: Batcher
     device: str | None
+    hosted_model: str | None
     embedder: str
     prices: PriceList
 
@@ -111,6 +114,7 @@ class OpenedComparison:
             arm.pipeline,
             self._batcher(),
             arm.device,
+            arm.pipeline.model.name if parse_spec(settings.model)[0] == "openai" else None,
             settings.embedder.removeprefix("openai:"),
             servable.prices,
         )

@@ -13,6 +13,8 @@ from service.settings import ComparisonSettings
 LoadModel = Callable[[ComparisonSettings], LanguageModel]
 LoadEmbedder = Callable[[ComparisonSettings], Embedder]
 
+_HOSTED_RETRIES = 1
+
 
 class SharedParts:
     """Each base model, with its queue, and each embedder: once, for as long as a comparison in memory uses it."""
@@ -21,7 +23,7 @@ class SharedParts:
         self, limits: ServingLimits, *, load_model: LoadModel | None = None, load_embedder: LoadEmbedder | None = None
     ) -> None:
         self._limits = limits
-        self.load_model = load_model or _registered_model
+        self.load_model = load_model or self._registered_model
         self.load_embedder = load_embedder or _registered_embedder
         self.models: Shared[tuple[LanguageModel, Batcher]] = Shared(lambda shared: shared[1].close())
         self.embedders: Shared[Embedder] = Shared()
@@ -38,6 +40,18 @@ class SharedParts:
             n_threads=self._limits.n_remote_threads if is_remote else 1,
         )
         return model, batcher
+
+    def _registered_model(self, settings: ComparisonSettings) -> LanguageModel:
+        kind, rest = parse_spec(settings.model)
+        if kind != "openai":
+            return load_language_model(settings.model, trust_remote_code=settings.trust_remote_code)
+        from lm.openai_compatible import OpenAICompatibleModel
+
+        # A job may wait and try again for long; here somebody waits, who had better be told.
+        name, _, base_url = rest.partition("@")
+        return OpenAICompatibleModel(
+            name, base_url=base_url or None, max_retries=_HOSTED_RETRIES, timeout_s=self._limits.timeout_s
+        )
 
 
 class TakenParts:
@@ -81,10 +95,6 @@ class TakenParts:
         if self._model is None:
             self._model = self._shared.models.take(self._model_key, lambda: self._shared.loaded(self._settings))
         return self._model
-
-
-def _registered_model(settings: ComparisonSettings) -> LanguageModel:
-    return load_language_model(settings.model, trust_remote_code=settings.trust_remote_code)
 
 
 def _registered_embedder(settings: ComparisonSettings) -> Embedder:

@@ -4,16 +4,18 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from advisor.cost import estimate_answer_cost
-from lm.errors import LanguageModelError
+from lm.errors import LanguageModelError, TuningForkError
 from service.data_directory import DataDirectory
 from service.serving.asked import AS_MEASURED, Decoding, ServedAnswer
 from service.serving.batcher import Batched
 from service.serving.comparisons import Lease, OpenComparisons
+from service.serving.endpoint_failure import endpoint_failure
 from service.serving.errors import AnswerTimeoutError
 from service.serving.limits import ServingLimits
 from service.serving.opened import OpenedComparison, Servable, ServedArm
@@ -64,13 +66,14 @@ class ServedPipelines:
         Raises:
             NotServableError: the comparison cannot be asked; NoSuchPipelineError: it can, but has no such arm.
             TooBusyError, ClosingError, AnswerTimeoutError: not now.
+            EndpointFailedError: a hosted model or embedder is down; EndpointTimeoutError: late.
             LanguageModelError: a question cannot be answered, for example one that is too long.
         """
         started = time.monotonic()
         deadline = asyncio.get_running_loop().time() + self.limits.timeout_s
-        with self._comparisons.lease(comparison_id) as lease:
+        with self._comparisons.lease(comparison_id) as lease, _endpoint_named() as asked:
             async with self._until(deadline):
-                arm = await self._arm(lease, kind)
+                arm = asked.arm = await self._arm(lease, kind)
                 pipeline = decoding.applied(arm.pipeline)
                 call = arm.batcher.submit((comparison_id, kind, pipeline.generation), pipeline, questions)
                 try:
@@ -102,9 +105,9 @@ class ServedPipelines:
         def tell(piece: str | None) -> None:
             loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
-        with self._comparisons.lease(comparison_id) as lease:
+        with self._comparisons.lease(comparison_id) as lease, _endpoint_named() as asked:
             async with self._until(deadline):
-                arm = await self._arm(lease, kind)
+                arm = asked.arm = await self._arm(lease, kind)
             pipeline = decoding.applied(arm.pipeline)
             call = arm.batcher.submit((comparison_id, kind, pipeline.generation, "stream"), pipeline, [question], tell)
             call.futures[0].add_done_callback(lambda _: tell(None))
@@ -155,6 +158,24 @@ class ServedPipelines:
             fetch_stage=self._fetch_stage,
         )
         return OpenedComparison(servable, composition, parts.batcher, private, parts.give_back)
+
+
+@dataclass
+class _Asked:
+    arm: ServedArm | None = None
+
+
+@contextmanager
+def _endpoint_named() -> Iterator[_Asked]:
+    """Tells what another machine's model did wrong from what is wrong here or with a question."""
+    asked = _Asked()
+    try:
+        yield asked
+    except TuningForkError as error:
+        hosted_model = asked.arm.hosted_model if asked.arm is not None else None
+        if (failure := endpoint_failure(error, hosted_model)) is not None:
+            raise failure from error
+        raise
 
 
 def _served(arm: ServedArm, question: str, one: Batched, latency_s: float) -> ServedAnswer:

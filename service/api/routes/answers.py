@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from lm.errors import TuningForkError
 from service.api.auth import Context, require
-from service.api.errors import Problem, writable
+from service.api.errors import PROBLEM_MEDIA_TYPE, Problem, writable
 from service.api.query_schemas import (
     KIND_PATTERN,
     AnswersReply,
@@ -25,12 +25,19 @@ from service.api.query_schemas import (
 from service.api.schemas import ID_PATTERN, ProblemDetails
 from service.api.served import Served, closing_served, told_as_problems, view_answer, while_connected
 from service.scope import Scope
+from service.serving.errors import EndpointFailedError
 from service.serving.pipelines import ServedPipelines
 from service.serving.servable import check_servable
+
+_PROBLEM = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
 
 router = APIRouter(
     prefix="/v1/comparisons",
     tags=["querying"],
+    responses={
+        502: {"description": "The hosted model that was asked is down or broken.", "content": _PROBLEM},
+        504: {"description": "The hosted model that was asked did not answer in time.", "content": _PROBLEM},
+    },
     dependencies=[Depends(require(Scope.RUN))],
     lifespan=closing_served,
 )
@@ -107,15 +114,26 @@ async def stream_answer(
 
 
 async def _ask_all(served: ServedPipelines, comparison_id: str, kinds: Sequence[str], question: str) -> list[ArmReply]:
-    return await asyncio.gather(*(_reply_of(served, comparison_id, kind, question) for kind in kinds))
+    """What each arm says.
+
+    Raises:
+        EndpointFailedError: none can be asked, since the hosted model of all of them fails.
+    """
+    replies = await asyncio.gather(*(_reply_of(served, comparison_id, kind, question) for kind in kinds))
+    failures = [error for _, error in replies if isinstance(error, EndpointFailedError)]
+    if len(failures) == len(replies):
+        raise failures[0]
+    return [reply for reply, _ in replies]
 
 
-async def _reply_of(served: ServedPipelines, comparison_id: str, kind: str, question: str) -> ArmReply:
+async def _reply_of(
+    served: ServedPipelines, comparison_id: str, kind: str, question: str
+) -> tuple[ArmReply, TuningForkError | None]:
     try:
         (one,) = await served.answer(comparison_id, kind, [question])
     except TuningForkError as error:
-        return ArmReply(kind=kind, error=writable(str(error)))
-    return ArmReply(kind=kind, answer=view_answer(one))
+        return ArmReply(kind=kind, error=writable(str(error))), error
+    return ArmReply(kind=kind, answer=view_answer(one)), None
 
 
 def _event(name: str, data: BaseModel) -> str:

@@ -1,0 +1,80 @@
+"""An OpenAI-compatible endpoint on loopback that answers, fails, is silent or is not there, as a test wants it."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+BROKEN_OFF = "broken off"
+
+
+class HostedEndpoint:
+    """One port; whatever listens there.
+
+    Attributes:
+        trouble: None to answer; a status of HTTP with a secret in the body; a page instead of an answer; "silent"; or
+            `BROKEN_OFF` in mid-stream.
+    """
+
+    def __init__(self) -> None:
+        self.trouble: int | str | None = None
+        self.over = threading.Event()
+        self._server: ThreadingHTTPServer | None = None
+        self.port = 0
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def start(self) -> None:
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), self._handler())
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self.over.set()
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+            self.over.clear()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        endpoint = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                trouble = endpoint.trouble
+                if trouble == "silent":
+                    endpoint.over.wait(30)
+                elif isinstance(trouble, int):
+                    self.say(trouble, json.dumps({"error": {"message": "sk-secret is tired"}}), "application/json")
+                elif trouble not in (None, BROKEN_OFF):
+                    self.say(200, str(trouble), "text/html")
+                elif request.get("stream"):
+                    chunks = [completion("chunk", "delta", text) for text in ("you ", "asked")]
+                    self.say(200, "".join(f"data: {chunk}\n\n" for chunk in chunks), "text/event-stream")
+                else:
+                    self.say(200, completion("", "message", "you asked"), "application/json")
+
+            def say(self, status: int, text: str, kind: str) -> None:
+                self.send_response(status)
+                self.send_header("content-type", kind)
+                self.send_header("retry-after-ms", "1")
+                is_broken_off = endpoint.trouble == BROKEN_OFF and "event-stream" in kind
+                self.send_header("content-length", str(len(text) + 100 * is_broken_off))
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        return Handler
+
+
+def completion(kind: str, part: str, text: str) -> str:
+    choice = {"index": 0, "finish_reason": "stop", part: {"role": "assistant", "content": text}}
+    usage = {"prompt_tokens": 20, "completion_tokens": 2, "total_tokens": 22}
+    name = ".".join(filter(None, ("chat.completion", kind)))
+    return json.dumps({"id": "1", "object": name, "created": 0, "model": "m", "choices": [choice], "usage": usage})

@@ -1,0 +1,271 @@
+"""A hosted model that fails while the service is well: told as such, and not as a mistake of the caller."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+from sqlalchemy import Engine
+
+from advisor.prices import load_prices
+from lm.completion import GenerationConfig, Message, Role
+from lm.connection import guard_connections
+from lm.errors import ConfigError, LanguageModelError
+from lm.openai_compatible import OpenAICompatibleModel
+from rag.errors import IndexingError
+from rag.openai_embedder import OpenAIEmbedder
+from service.composition import LocalComposition
+from service.endpoint_guard import AllowedEndpoints, EndpointGuard
+from service.guarded_transport import guarded_client
+from service.serving.endpoint_failure import endpoint_failure
+from service.serving.errors import EndpointFailedError, EndpointTimeoutError
+from service.serving.limits import ServingLimits
+from service.serving.opened import Servable
+from service.serving.pipelines import ServedPipelines
+from service.serving.servable import read_servable
+from service.workflow import run_comparison
+from tests.service.serving.conftest import WordEmbedder
+from tests.service.serving.hosted_endpoint import BROKEN_OFF, HostedEndpoint
+
+ANSWERS = "/v1/comparisons/one/pipelines/base/answers"
+SIDE_BY_SIDE = "/v1/comparisons/one/answers"
+CHAT = "/v1/chat/completions"
+BODIES: dict[str, Any] = {
+    ANSWERS: {"questions": ["Why 7?"]},
+    f"{ANSWERS}/stream": {"question": "Why 7?"},
+    SIDE_BY_SIDE: {"question": "Why 7?"},
+    CHAT: {"model": "one/base", "messages": [{"role": "user", "content": "Why 7?"}]},
+}
+TROUBLES = {
+    "down": (None, 502, "cannot be reached", "start it, or try again later"),
+    "broken": (500, 502, "failed (HTTP 500)", "see what it logs"),
+    "overloaded": (503, 502, "failed (HTTP 503)", "try again later"),
+    "no key": (401, 502, "failed (HTTP 401)", "the operator sets it in the environment"),
+    "unknown model": (404, 502, "failed (HTTP 404)", "start the model there"),
+    "rate limit": (429, 502, "failed (HTTP 429)", "raise the quota"),
+    "late gateway": (504, 504, "failed (HTTP 504)", "try again later"),
+    "silent": ("silent", 504, "is late", "try again later"),
+}
+
+
+class HostedLocal(LocalComposition):
+    """The real composition with the real client of endpoints; only the embedder is a small one."""
+
+    @cached_property
+    def embedder(self) -> WordEmbedder:
+        return WordEmbedder()
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[HostedEndpoint]:
+    endpoint = HostedEndpoint()
+    yield endpoint
+    endpoint.stop()
+
+
+@pytest.fixture(scope="module")
+def hosted(
+    endpoint: HostedEndpoint, workplace_class: Any, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Any, Servable]:
+    """A finished comparison of a hosted model."""
+    workplace = workplace_class(tmp_path_factory.mktemp("hosted"))
+    settings = replace(workplace.settings, model=f"openai:m@{endpoint.url}", pipelines=("base", "few-shot"), limit=6)
+    report = run_comparison(settings, workplace.directory, HostedLocal, "hosted")
+    return workplace, Servable("one", settings, load_prices(), report)
+
+
+@pytest.fixture
+def service(engine: Engine, hosted: tuple[Any, Servable], service_class: Any) -> Iterator[Any]:
+    """The service as it is, with its own client of endpoints."""
+    service = service_class(engine, hosted, None)
+    with service.client:
+        yield service
+
+
+@pytest.fixture
+def trouble(endpoint: HostedEndpoint) -> Iterator[Callable[[str], tuple[int, str, str]]]:
+    """Lets trouble begin, and says how it must be told."""
+
+    def begin(name: str) -> tuple[int, str, str]:
+        endpoint.trouble, *expected = TROUBLES[name]
+        if name == "down":
+            endpoint.stop()
+        return tuple(expected)  # type: ignore[return-value]
+
+    yield begin
+    endpoint.trouble = None
+    endpoint.stop()
+    endpoint.start()
+
+
+def ask(service: Any, address: str) -> Any:
+    return service.client.post(address, json=BODIES[address])
+
+
+def test_a_hosted_model_answers(service: Any) -> None:
+    for address in BODIES:
+        assert ask(service, address).status_code == 200, address
+
+
+@pytest.mark.parametrize("name", [name for name in TROUBLES if name != "silent"])
+def test_an_endpoint_that_fails_is_named_with_the_remedy(
+    service: Any, endpoint: HostedEndpoint, trouble: Any, name: str
+) -> None:
+    ask(service, ANSWERS)
+    status, *told = trouble(name)
+    for address in BODIES:
+        reply = ask(service, address)
+        assert reply.status_code == status, (address, reply.text)
+        if address == CHAT:
+            error = reply.json()["error"]
+            assert error["type"] == "server_error"
+            detail = error["message"]
+        else:
+            assert reply.headers["content-type"] == "application/problem+json"
+            detail = reply.json()["detail"]
+        assert f"127.0.0.1:{endpoint.port}/v1" in detail
+        assert all(part in detail for part in told), detail
+        assert "sk-secret" not in reply.text
+
+
+def test_a_page_instead_of_an_answer_is_the_endpoint_s_failure(service: Any, endpoint: HostedEndpoint) -> None:
+    endpoint.trouble = "<html>Back soon</html>"
+    try:
+        reply = ask(service, ANSWERS)
+    finally:
+        endpoint.trouble = None
+    assert reply.status_code == 502
+    assert f"{endpoint.url} answered, but with no chat completion" in reply.json()["detail"]
+
+
+def test_an_endpoint_that_is_silent_is_named_in_time(
+    engine: Engine, hosted: Any, service_class: Any, endpoint: HostedEndpoint, trouble: Any
+) -> None:
+    service = service_class(engine, hosted, None)
+    directory = hosted[0].directory
+    service.app.state.served = ServedPipelines(
+        directory, lambda i: read_servable(service.engine, directory, i), limits=ServingLimits(timeout_s=0.5)
+    )
+    with service.client:
+        assert ask(service, ANSWERS).status_code == 200
+        status, *told = trouble("silent")
+        for address in BODIES:
+            reply = ask(service, address)
+            assert reply.status_code == status == 504
+            assert all(part in reply.text for part in (f"127.0.0.1:{endpoint.port}/v1", *told))
+        endpoint.over.set()
+
+
+def test_one_arm_that_answers_is_enough_for_a_side_by_side(service: Any, trouble: Any, hosted: Any) -> None:
+    ask(service, SIDE_BY_SIDE)
+    served = service.app.state.served
+    answer = served.answer
+
+    async def only_base(comparison_id: str, kind: str, questions: Any) -> Any:
+        if kind == "base":
+            return await answer(comparison_id, kind, questions)
+        raise EndpointFailedError("the endpoint is down")
+
+    served.answer = only_base
+    body = ask(service, SIDE_BY_SIDE).json()
+    assert [arm["error"] for arm in body["arms"]] == [None, "the endpoint is down"]
+
+
+def test_an_answer_that_breaks_off_is_told_in_the_stream(service: Any, endpoint: HostedEndpoint, trouble: Any) -> None:
+    endpoint.trouble = BROKEN_OFF
+    *_, (name, problem) = [
+        (block.split("\n")[0], json.loads(block.split("data: ")[1]))
+        for block in ask(service, f"{ANSWERS}/stream").text.strip().split("\n\n")
+    ]
+    assert (name, problem["status"]) == ("event: problem", 502)
+    assert "broke off" in problem["detail"]
+    body = BODIES[CHAT] | {"stream": True}
+    *_, last = service.client.post(CHAT, json=body).text.strip().split("\n\n")
+    assert json.loads(last.removeprefix("data: "))["error"]["code"] == "endpoint_failed"
+
+
+def test_a_question_that_the_endpoint_refuses_is_the_caller_s(service: Any, endpoint: HostedEndpoint) -> None:
+    endpoint.trouble = 400
+    try:
+        replies = {address: ask(service, address).status_code for address in (ANSWERS, CHAT)}
+    finally:
+        endpoint.trouble = None
+    assert replies == {ANSWERS: 422, CHAT: 400}
+
+
+def test_an_address_that_the_service_does_not_connect_to_stays_the_caller_s_mistake(service: Any) -> None:
+    guard_connections(EndpointGuard(AllowedEndpoints()).client_for)
+    try:
+        replies = {address: ask(service, address) for address in (ANSWERS, CHAT)}
+    finally:
+        guard_connections(None)
+    assert {address: reply.status_code for address, reply in replies.items()} == {ANSWERS: 409, CHAT: 400}
+    assert all("does not connect to '127.0.0.1'" in reply.text for reply in replies.values())
+
+
+def failure_of(handler: Callable[[httpx2.Request], httpx2.Response], url: str = "https://user.example/v1") -> Any:
+    with httpx2.Client(transport=httpx2.MockTransport(handler)) as client:
+        return failure_with(client, url)
+
+
+def failure_with(client: httpx2.Client, url: str) -> Any:
+    model = OpenAICompatibleModel("m", base_url=url, http_client=client, max_retries=0)
+    with pytest.raises(LanguageModelError) as raised:
+        model.generate([(Message(Role.USER, "Why?"),)], GenerationConfig())
+    return endpoint_failure(raised.value, None)
+
+
+def test_time_running_out_on_the_line_is_a_timeout() -> None:
+    def late(request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ReadTimeout("late", request=request)
+
+    failure = failure_of(late)
+    assert isinstance(failure, EndpointTimeoutError)
+    assert "https://user.example/v1/chat/completions did not answer in time" in str(failure)
+
+
+def test_a_hosted_embedder_that_fails_is_told_as_well() -> None:
+    def broken(_: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(503, headers={"retry-after-ms": "1"})
+
+    with httpx2.Client(transport=httpx2.MockTransport(broken)) as client:
+        embedder = OpenAIEmbedder("e", base_url="https://user.example/v1", http_client=client)
+        with pytest.raises(IndexingError) as raised:
+            embedder.embed(["Why?"])
+    failure = endpoint_failure(raised.value, None)
+    assert "https://user.example/v1/embeddings failed (HTTP 503)" in str(failure)
+
+
+def test_keys_in_an_address_are_not_repeated() -> None:
+    failure = failure_of(lambda _: httpx2.Response(500), "https://user.example:81/v1?api-key=sk-secret")
+    assert isinstance(failure, EndpointFailedError)
+    assert "https://user.example:81/" in str(failure)
+    assert "sk-secret" not in str(failure)
+
+
+def test_an_address_that_turns_private_between_two_looks_is_refused_and_not_down() -> None:
+    looks = iter([["93.184.215.14"], ["127.0.0.1"]])
+    guard = EndpointGuard(AllowedEndpoints(), resolve=lambda *_: next(looks))
+    guard.addresses("user.example", 443)
+    with guarded_client(guard) as client:
+        assert failure_with(client, "https://user.example/v1") is None
+
+
+@pytest.mark.parametrize("error", [ConfigError("no"), LanguageModelError("no")])
+def test_failures_of_this_machine_are_no_endpoint_s(error: Any) -> None:
+    assert endpoint_failure(error, None) is None
+
+
+def test_the_official_client_raises_its_own_server_error(service: Any, listen: Any, trouble: Any) -> None:
+    trouble("broken")
+    with (
+        listen(service.app) as address,
+        openai.OpenAI(base_url=f"{address}/v1", api_key="unused", max_retries=0) as client,
+        pytest.raises(openai.InternalServerError, match="failed \\(HTTP 500\\)") as raised,
+    ):
+        client.chat.completions.create(model="one/base", messages=[{"role": "user", "content": "Why 7?"}])
+    assert raised.value.status_code == 502
