@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 from tests.ui.conftest import FINISHED, OpenPage, healthy, said
@@ -13,9 +14,9 @@ def test_filters_are_asked_of_the_service(open_page: OpenPage, client: FakeClien
     whole = client.real.list_questions(FINISHED)
     assert f"{whole.total:,} questions" in said(page)
     failure = next(iter(whole.failures))
-    page.selectbox(key="evidence arm").set_value("base")
-    page.selectbox(key="evidence failure").set_value(failure)
-    page.text_input(key="evidence text").set_value("number 7")
+    page.selectbox(key="arm").set_value("base")
+    page.selectbox(key="failure").set_value(failure)
+    page.text_input(key="search").set_value("number 7")
     page = healthy(page.run())
     asked = client.asked("list_questions")[-1].options
     assert (asked["arm"], asked["failure"], asked["contains"]) == ("base", failure, "number 7")
@@ -25,7 +26,7 @@ def test_filters_are_asked_of_the_service(open_page: OpenPage, client: FakeClien
 
 def test_only_what_differs_can_be_shown(open_page: OpenPage, client: FakeClient) -> None:
     page = open_page("evidence", client, comparison=FINISHED)
-    page = healthy(page.toggle(key="evidence differing").set_value(True).run())
+    page = healthy(page.toggle(key="differing").set_value(True).run())
     rows = grid(page)
     assert 0 < len(rows) == client.real.list_questions(FINISHED, differing=True).total
     arms = client.real.list_questions(FINISHED).arms
@@ -34,7 +35,7 @@ def test_only_what_differs_can_be_shown(open_page: OpenPage, client: FakeClient)
 
 def test_a_filter_without_a_match_says_so(open_page: OpenPage, client: FakeClient) -> None:
     page = open_page("evidence", client, comparison=FINISHED)
-    page = healthy(page.text_input(key="evidence text").set_value("no such words").run())
+    page = healthy(page.text_input(key="search").set_value("no such words").run())
     assert "Take a filter off." in said(page)
 
 
@@ -45,3 +46,33 @@ def test_one_question_is_shown_with_every_answer(open_page: OpenPage, client: Fa
     assert f"Question: {first.question}" in said(page)
     assert {f"**{one.arm}**" for one in answers} <= {one.value for one in page.markdown}
     assert {one.answer.text for one in answers} <= {one.value for one in page.text}
+
+
+def test_filters_are_those_of_the_address(open_page: OpenPage, client: FakeClient) -> None:
+    open_page("evidence", client, comparison=FINISHED, arm="base", failure="any failure", search="7", differing="true")
+    asked = client.asked("list_questions")[-1].options
+    assert (asked["arm"], asked["failure"], asked["contains"], asked["differing"]) == ("base", "any", "7", True)
+    page = open_page("evidence", client, comparison=FINISHED, arm="nobody", failure="<b>", slice="x", differing="?")
+    asked = client.asked("list_questions")[-1].options
+    assert (asked["arm"], asked["failure"], asked["part"], asked["differing"]) == (None, None, None, False)
+    assert not page.error
+
+
+def test_votes_are_among_the_evidence(open_page: OpenPage, client: FakeClient) -> None:
+    tally = {"first": "base", "second": "few-shot", "n_first": 1, "n_second": 3, "n_ties": 2, "n_voters": 5}
+    share = {"first_share": 0.25, "first_share_low": 0.046, "first_share_high": 0.699}
+    client.replies["list_votes"] = lambda _: [tally | share]
+    page = open_page("evidence", client, comparison=FINISHED)
+    votes = next(one.value for one in page.dataframe if "voters" in one.value)
+    assert list(votes.iloc[0]) == ["base against few-shot", "25% [5%, 70%]", 1, 3, 2, 5]
+
+
+def test_scores_beyond_1_are_no_points(open_page: OpenPage, client: FakeClient) -> None:
+    report = json.loads(client.real.get_report(FINISHED))
+    for summary in (one for arm in report["arms"] for one in arm["metrics"] if one["interval"]):
+        summary["interval"]["estimate"] = 3.25
+    client.replies["get_report"] = lambda *_: json.dumps(report).encode()
+    page = open_page("evidence", client, comparison=FINISHED)
+    assert "figures are exact_match in units of the metric" in said(page)
+    scores = {one.split(" · ")[0] for arm in ("base", "few-shot") for one in grid(page)[arm]}
+    assert scores == {"0", "1"}

@@ -70,3 +70,11 @@ def test_a_vote_is_blind_and_counted(open_page: OpenPage, client: FakeClient) ->
     tally = next(one.value for one in page.dataframe if "voters" in one.value)
     assert (len(tally), tally["voters"].iloc[0]) == (1, 1)
     assert not any(one.label == "A is better" for one in healthy(page.run()).button)
+
+
+def test_no_arm_to_ask_is_told(open_page: OpenPage, client: FakeClient) -> None:
+    page = open_page("playground", client, comparison=FINISHED)
+    next(one for one in page.button_group if one.proto.label == "Arms").set_value([])
+    page = ask(page, "How long?")
+    assert "Choose at least one arm to ask." in said(page)
+    assert not client.asked("stream_answer")

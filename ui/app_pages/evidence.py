@@ -7,16 +7,18 @@ from advisor.comparison import Comparison
 from advisor.failure import NEXT_STEPS
 from advisor.report.economics import speed_table
 from advisor.report.quality import difference_table, differences_with_pivot, other_metrics_table, quality_table
-from advisor.report.quantities import MISSING, scale_of
+from advisor.report.quantities import MISSING, ScoreScale, scale_of
 from service.api.schemas import GridRowView, QuestionGrid, ResultItem
 from service.client import ServiceClient
-from ui.address import chosen_comparison
+from ui.address import COMPARISON, chosen_comparison
 from ui.connection import cache_owner, guarded, service_client
+from ui.counted import counted
 from ui.figures import differences, show_figure, training_curves
 from ui.finished import finished_comparison
 from ui.overlap import overlap_marks
 from ui.tables import show_table
 from ui.untrusted import shown
+from ui.votes import show_tally
 
 _PAGE_QUESTIONS = 100
 _ANY = "any failure"
@@ -59,32 +61,52 @@ def browse(client: ServiceClient, comparison: Comparison, comparison_id: str) ->
     with guarded("The questions could not be read"):
         whole = _questions(client, comparison_id, owner, None, None, None, None, False, 0)
     arm_field, failure_field, slice_field, text_field = st.columns(4)
-    arm = arm_field.selectbox("Arm", whole.arms, index=None, placeholder="any arm", key="evidence arm")
+    arm = arm_field.selectbox("Arm", whole.arms, index=None, placeholder="any arm", key="arm", bind="query-params")
     failure = failure_field.selectbox(
-        "Wrong because", [_ANY, *whole.failures], index=None, placeholder="right or wrong", key="evidence failure"
+        "Wrong because",
+        [_ANY, *whole.failures],
+        index=None,
+        placeholder="right or wrong",
+        key="failure",
+        bind="query-params",
     )
     part = slice_field.selectbox(
-        "Slice", [str(one) for one in whole.slices], index=None, placeholder="all slices", key="evidence slice"
+        "Slice",
+        [str(one) for one in whole.slices],
+        index=None,
+        placeholder="all slices",
+        key="slice",
+        bind="query-params",
     )
-    contains = text_field.text_input("Search", key="evidence text", placeholder="question, reference or answer")
-    differing = st.toggle("Show differences only", key="evidence differing", help="Hide where all arms score alike.")
+    contains = text_field.text_input(
+        "Search", key="search", placeholder="question, reference or answer", max_chars=200, bind="query-params"
+    )
+    differing = st.toggle(
+        "Show differences only", key="differing", help="Hide where all arms score alike.", bind="query-params"
+    )
     wanted = (arm, "any" if failure == _ANY else failure, part, contains or None, differing)
     # The field for the page stands below the table that it turns.
     page_key = f"evidence page {wanted}"
     number = int(st.session_state.get(page_key, 1))
     with guarded("The questions could not be read"):
         page = _questions(client, comparison_id, owner, *wanted, (number - 1) * _PAGE_QUESTIONS)
-    st.caption(f"{page.total:,} questions; figures are {page.metric} in points. Choose a row to see all of it.")
+    scale = scale_of(comparison, page.metric)
+    st.caption(
+        f"{counted(page.total, 'question')}; figures are {page.metric} in {scale.unit}. Choose a row to see all of it."
+    )
     if step := next((step for kind, step in NEXT_STEPS.items() if kind == failure), None):
         st.info(f"What usually helps: {step}.", icon=":material/lightbulb:")
     if not page.items:
         st.info("No question is like that. Take a filter off.", icon=":material/filter_alt_off:")
         return
     picked = st.dataframe(
-        question_frame(page.items, page.arms, factor=scale_of(comparison, page.metric).factor),
+        question_frame(page.items, page.arms, scale),
         hide_index=True,
         width="stretch",
-        column_config={name: st.column_config.TextColumn(width="medium") for name in ("question", "right answer")},
+        column_config={
+            "question": st.column_config.TextColumn(width="medium", pinned=True),
+            "right answer": st.column_config.TextColumn(width="medium"),
+        },
         on_select="rerun",
         selection_mode="single-row",
         key=f"evidence grid {wanted} {number}",
@@ -98,14 +120,14 @@ def browse(client: ServiceClient, comparison: Comparison, comparison_id: str) ->
     show_question(client, comparison_id, chosen.example_id)
 
 
-def question_frame(rows: list[GridRowView], arms: list[str], *, factor: float) -> pd.DataFrame:
+def question_frame(rows: list[GridRowView], arms: list[str], scale: ScoreScale) -> pd.DataFrame:
     """A row a question, a column an arm: the score, and why where it is wrong."""
     return pd.DataFrame(
         [
             {
                 "question": row.question,
                 "right answer": " | ".join(row.references) or "(none: it should decline)",
-                **{arm: _told(row, arm, factor) for arm in arms},
+                **{arm: _told(row, arm, scale) for arm in arms},
                 "slice": str(row.slice),
             }
             for row in rows
@@ -113,14 +135,14 @@ def question_frame(rows: list[GridRowView], arms: list[str], *, factor: float) -
     )
 
 
-def _told(row: GridRowView, arm: str, factor: float) -> str:
+def _told(row: GridRowView, arm: str, scale: ScoreScale) -> str:
     if arm not in row.answers:
         return "not asked"
     score = row.scores.get(arm)
     if score is None:
         return f"{MISSING} unscored"
     failure = row.failures.get(arm)
-    return f"{score * factor:.0f}" + (f" · {failure}" if failure else "")
+    return scale.value(score).removesuffix(".0") + (f" · {failure}" if failure else "")
 
 
 def show_question(client: ServiceClient, comparison_id: str, example_id: str) -> None:
@@ -177,6 +199,11 @@ st.header("Metrics")
 show_table(quality_table(finished), "evidence quality")
 if table := other_metrics_table(finished):
     show_table(table, "evidence other metrics")
+st.header("What people prefer")
+show_tally(the_client, chosen.id)
+st.page_link(
+    "app_pages/playground.py", label="Vote", icon=":material/how_to_vote:", query_params={COMPARISON: chosen.id}
+)
 st.header("Waiting and tokens")
 show_table(speed_table(finished), "evidence speed")
 curves = finished.settings.get("training_curves") or {}

@@ -4,7 +4,6 @@ import random
 import secrets
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from advisor.report.quantities import MISSING, seconds, usd
@@ -14,6 +13,7 @@ from ui.address import chosen_comparison
 from ui.connection import guarded, service_client, show_failure
 from ui.overlap import overlap_marks
 from ui.untrusted import shown
+from ui.votes import show_tally
 
 _VOTER = "voter"
 _SHOWN = "playground answers"
@@ -28,6 +28,8 @@ def ask_all(client: ServiceClient, comparison: ComparisonSummary) -> None:
         sent = st.form_submit_button("Ask", type="primary", icon=":material/send:")
     if sent and not question.strip():
         st.info("Write a question first.")
+    if sent and not kinds:
+        st.info("Choose at least one arm to ask.")
     if sent and question.strip() and kinds:
         answers = _stream_all(client, comparison.id, list(kinds), question.strip())
         st.session_state[_SHOWN] = (comparison.id, question.strip(), answers)
@@ -143,37 +145,6 @@ def cast(client: ServiceClient, comparison_id: str, current: dict[str, Any], vot
         show_failure("The vote could not be stored", error)
         st.stop()
     current["vote"] = vote
-
-
-def show_tally(client: ServiceClient, comparison_id: str) -> None:
-    """All votes on this comparison, with intervals."""
-    with guarded("The votes could not be read"):
-        tallies = client.list_votes(comparison_id)
-    if not tallies:
-        st.caption("No vote has been cast on this comparison yet.")
-        return
-    frame = pd.DataFrame(
-        [
-            {
-                "arms": f"{one['first']} against {one['second']}",
-                "prefer the first": _share(one),
-                "votes for the first": one["n_first"],
-                "votes for the second": one["n_second"],
-                "neither": one["n_ties"],
-                "voters": one["n_voters"],
-            }
-            for one in tallies
-        ]
-    )
-    st.dataframe(frame, hide_index=True, width="stretch", key="tally", alt="Votes between arms")
-    st.caption("Share of decided votes with its 95 % interval; votes for neither count in no share.")
-
-
-def _share(tally: dict[str, Any]) -> str:
-    if tally["first_share"] is None:
-        return MISSING
-    low, high = tally["first_share_low"], tally["first_share_high"]
-    return f"{tally['first_share']:.0%} [{low:.0%}, {high:.0%}]"
 
 
 st.title("Playground")
