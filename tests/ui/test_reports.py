@@ -1,3 +1,6 @@
+import json
+import re
+import shlex
 import tomllib
 
 from service.api.schemas import KeyCreated, KeyList
@@ -44,6 +47,17 @@ def test_a_deployment_that_fails_is_told(open_page: OpenPage, client: FakeClient
 
 
 def test_keys_are_made_once_and_hidden_from_who_may_not(open_page: OpenPage, client: FakeClient) -> None:
+def test_what_is_deployed_is_told_with_its_time(open_page: OpenPage, client: FakeClient) -> None:
+    one = {"alias": "production", "revision": 2, "comparison_id": "c", "kind": "rag", "created_at": 1_800_000_000.0}
+    client.replies["list_deployments"] = lambda: [one]
+    page = open_page("reports", client, comparison=FINISHED)
+    table = next(one.value for one in page.dataframe if "alias" in one.value)
+    assert list(table.iloc[0]) == ["production", "rag", "c", 2, "2027-01-15 08:00"]
+    next(one for one in page.text_input if one.label == "Alias").set_value("it's")
+    call = next(one.value for one in healthy(page.run()).code if one.value.startswith("curl"))
+    assert json.loads(shlex.split(call)[-1])["model"] == "it's"
+
+
     created = {"id": "k", "name": "ci", "scopes": ["read"], "requests_per_minute": None, "created_at": 0.0}
     client.replies["list_keys"] = lambda: KeyList(items=[])
     client.replies["create_key"] = lambda *_, **__: KeyCreated(**created, revoked_at=None, secret="tf_secret")
@@ -73,6 +87,43 @@ def test_runs_are_set_side_by_side(open_page: OpenPage, client: FakeClient) -> N
 
 
 def test_models_are_filtered_by_family(open_page: OpenPage, client: FakeClient) -> None:
+def with_settings(client: FakeClient, changes: Mapping[str, Mapping[str, object]]) -> None:
+    """Let the reports of comparisons say other settings."""
+
+    def report(comparison: str, _: str) -> bytes:
+        found = json.loads(client.real.get_report(comparison))
+        found["settings"] |= changes[comparison]
+        return json.dumps(found).encode()
+
+    client.replies["get_report"] = report
+
+
+def test_long_settings_that_begin_alike_are_told_apart(open_page: OpenPage, client: FakeClient) -> None:
+    five = ["base", "few-shot", "rag", "fine-tuned", "hybrid"]
+    with_settings(client, {FINISHED: {"pipelines": five}, EARLIER: {"pipelines": [*five[:-1], "raft"]}})
+    page = open_page("compare_runs", client)
+    settings = next(one.value for one in page.dataframe if "setting" in one.value).set_index("setting")
+    assert list(settings.index) == ["pipelines", "seed"]
+    assert {text.split(", ")[-1] for text in settings.loc["pipelines"]} == {"hybrid", "raft"}
+
+
+def test_scores_of_runs_bear_metric_interval_number_and_spread(open_page: OpenPage, client: FakeClient) -> None:
+    page = open_page("compare_runs", client)
+    scores = next(one.value for one in page.dataframe if "arm" in one.value and "verdict" not in one.value)
+    pattern = r"exact_match \d+\.\d \[\d+\.\d, \d+\.\d\] points \(n 99\) · .+ a month"
+    assert all(re.fullmatch(pattern, text) for text in scores.iloc[:, 1:].to_numpy().ravel())
+
+
+def test_runs_of_an_address_that_are_not_there_are_told(open_page: OpenPage, client: FakeClient) -> None:
+    page = open_page("compare_runs", client, run="<img src=x>")
+    assert any("is left out" in one.value and "<img" not in one.value for one in page.warning)
+    listed = client.real.list_comparisons
+    client.replies["list_comparisons"] = lambda **options: listed(**options | {"limit": 1})
+    page = open_page("compare_runs", client, run=EARLIER)
+    assert page.multiselect[0].value == [EARLIER]
+    assert len(page.multiselect[0].options) == 2
+
+
     page = open_page("models", client)
     listed = client.real.get_catalogue().models
     family = listed[0].family

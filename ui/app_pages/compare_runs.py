@@ -1,5 +1,6 @@
 """Several comparisons side by side: their verdicts, their scores, and what was set differently."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,8 +9,9 @@ import streamlit as st
 
 from advisor.comparison import Comparison
 from advisor.report.arms import candidates
-from advisor.report.quantities import scale_of, usd
-from service.client import ServiceClient
+from advisor.report.quantities import MISSING, scale_of, usd, usd_range
+from service.api.schemas import ComparisonSummary
+from service.client import ServiceClient, ServiceError
 from service.comparison_state import ComparisonState
 from ui.connection import guarded, service_client
 from ui.finished import finished_comparison
@@ -18,13 +20,14 @@ from ui.untrusted import shown
 _MOST = 6
 _RUN, _FIELD, _WRITTEN = "run", "runs field", "runs of address"
 _NOT_SETTINGS = {"training_curves"}
+_HASH = re.compile(r"[0-9a-f]{40,}")
 
 
 def choose(client: ServiceClient) -> dict[str, str]:
     """Names of the chosen comparisons by id; the address keeps the choice."""
     with guarded("The comparisons could not be listed"):
         listed = client.list_comparisons(state=ComparisonState.SUCCEEDED, limit=200).items
-    by_id = {one.id: one for one in listed}
+    by_id = {one.id: one for one in [*listed, *_asked_besides(client, {one.id for one in listed})]}
     if len(by_id) < 2:
         st.info("Two finished comparisons are needed to compare.", icon=":material/info:")
         st.page_link("app_pages/new_comparison.py", label="New comparison", icon=":material/add_circle:")
@@ -34,7 +37,8 @@ def choose(client: ServiceClient) -> dict[str, str]:
     if asked and asked != st.session_state.get(_WRITTEN):
         st.session_state[_FIELD] = asked
     elif _FIELD not in st.session_state:
-        st.session_state[_FIELD] = list(by_id)[:2]
+        earlier = [one for one in st.session_state.get(_WRITTEN, ()) if one in by_id]
+        st.session_state[_FIELD] = earlier or list(by_id)[:2]
     chosen = st.multiselect(
         "Comparisons",
         list(by_id),
@@ -44,6 +48,24 @@ def choose(client: ServiceClient) -> dict[str, str]:
     )
     st.query_params[_RUN] = st.session_state[_WRITTEN] = chosen
     return {one: by_id[one].name for one in chosen}
+
+
+def _asked_besides(client: ServiceClient, listed: set[str]) -> list[ComparisonSummary]:
+    """Those of the address that are too old for the list; what is not there, or not finished, is told."""
+    found: list[ComparisonSummary] = []
+    for one in [one for one in st.query_params.get_all(_RUN) if one not in listed][:_MOST]:
+        try:
+            run = client.get_comparison(one)
+        except ServiceError as error:
+            st.warning(f"{shown(one, 80)} is left out: {shown(str(error))}", icon=":material/link_off:")
+            continue
+        if run.state is ComparisonState.SUCCEEDED:
+            found.append(run)
+        else:
+            st.warning(
+                f"{shown(run.name)} is left out: it is {run.state} and has no report.", icon=":material/link_off:"
+            )
+    return found
 
 
 def verdict_frame(runs: Mapping[str, Comparison]) -> pd.DataFrame:
@@ -77,9 +99,11 @@ def _figures(run: Comparison, kind: str) -> str:
     summary = arm.metric(run.recommendation.metric) if arm is not None else None
     if arm is None or summary is None:
         return "not compared"
-    score = scale_of(run, run.recommendation.metric).interval(summary.interval)
+    scale = scale_of(run, run.recommendation.metric)
     unscored = f", unscored {summary.n_unscored}" if summary.n_unscored else ""
-    return f"{score} (n {summary.n}{unscored}) · {usd(arm.cost.monthly_usd if arm.cost else None)} a month"
+    score = f"{summary.metric} {scale.interval(summary.interval)} {scale.unit} (n {summary.n}{unscored})"
+    spread = usd_range(arm.cost.monthly_interval) if arm.cost else ""
+    return f"{score} · {usd(arm.cost.monthly_usd if arm.cost else None)} {spread}".rstrip() + " a month"
 
 
 def changed_settings(runs: Mapping[str, Comparison]) -> pd.DataFrame:
@@ -89,7 +113,7 @@ def changed_settings(runs: Mapping[str, Comparison]) -> pd.DataFrame:
     rows = [
         {"setting": key.removeprefix("settings."), **{name: _written(values.get(key)) for name, values in flat.items()}}
         for key in keys
-        if len({_written(values.get(key)) for values in flat.values()}) > 1
+        if len({repr(values.get(key)) for values in flat.values()}) > 1
     ]
     return pd.DataFrame(rows)
 
@@ -105,8 +129,11 @@ def _leaves(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
 
 
 def _written(value: Any) -> str:
-    text = "–" if value is None else str(value)
-    return text if len(text) < 40 else f"{text[:16]}…"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    text = MISSING if value is None else str(value)
+    # Of a hash the beginning tells it apart from others.
+    return f"{text[:16]}…" if _HASH.fullmatch(text) else text
 
 
 st.title("Compare runs")
@@ -129,7 +156,9 @@ for name, run in runs.items():
 st.dataframe(verdict_frame(runs), hide_index=True, width="stretch", key="verdicts", alt="Verdict of each comparison")
 st.header("Scores and costs")
 st.dataframe(score_frame(runs), hide_index=True, width="stretch", key="scores", alt="Score and cost of each arm")
-st.caption("Points of the deciding metric with 95 % interval, number of questions, and cost a month.")
+st.caption("The deciding metric with its 95 % interval and number of questions, and the cost a month with its spread.")
+if len({run.recommendation.metric for run in runs.values()}) > 1:
+    st.warning("They were decided by different metrics, whose scores cannot be set against each other.")
 st.header("What was set differently")
 frame = changed_settings(runs)
 if frame.empty:

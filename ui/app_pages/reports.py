@@ -1,6 +1,8 @@
 """Reports to download, a gate for continuous integration, keys, and what is deployed."""
 
 import json
+import shlex
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
 
@@ -120,7 +122,18 @@ def deploy(client: ServiceClient, comparison: ComparisonSummary) -> None:
     with guarded("The deployments could not be listed"):
         deployed = client.list_deployments()
     if deployed:
-        frame = pd.DataFrame([{k: v for k, v in one.items() if not isinstance(v, (list, dict))} for one in deployed])
+        frame = pd.DataFrame(
+            [
+                {
+                    "alias": one["alias"],
+                    "arm": one["kind"],
+                    "comparison": one["comparison_id"],
+                    "revision": one["revision"],
+                    "since (UTC)": datetime.fromtimestamp(one["created_at"], UTC).strftime("%Y-%m-%d %H:%M"),
+                }
+                for one in deployed
+            ]
+        )
         st.dataframe(frame, hide_index=True, width="stretch", key="deployments", alt="What each alias serves")
     else:
         st.caption("Nothing is deployed. Applications ask a deployed arm at /v1/chat/completions by its alias.")
@@ -138,7 +151,9 @@ def deploy(client: ServiceClient, comparison: ComparisonSummary) -> None:
         st.rerun()
     body = {"model": alias or f"{comparison.id}/{kind}", "messages": [{"role": "user", "content": "Your question"}]}
     st.code(
-        f"curl {client.url}/v1/chat/completions -H 'Content-Type: application/json' \\\n  -d '{json.dumps(body)}'",
+        f"curl {client.url}/v1/chat/completions -H 'Content-Type: application/json' \\\n"
+        '  -H "Authorization: Bearer $TUNING_FORK_API_KEY" \\\n'
+        f"  -d {shlex.quote(json.dumps(body))}",
         language="bash",
         wrap_lines=True,
     )
