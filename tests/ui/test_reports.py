@@ -2,6 +2,7 @@ import json
 import re
 import shlex
 import tomllib
+from collections.abc import Mapping
 
 from service.api.schemas import KeyCreated, KeyList
 from service.client import REPORT_NAMES, ServiceError
@@ -11,7 +12,7 @@ from tests.ui.fake_client import NO_KEY, FakeClient
 
 def test_every_report_can_be_downloaded(open_page: OpenPage, client: FakeClient) -> None:
     page = open_page("reports", client, comparison=FINISHED)
-    assert [one.key for one in page.download_button] == [f"download {name}" for name in REPORT_NAMES]
+    assert {one.key for one in page.download_button} == {f"download {name}" for name in REPORT_NAMES}
     # What is downloaded is read when it is asked for; the page itself needs the report alone.
     assert {call.args[1] for call in client.asked("get_report")} == {"report.json"}
 
@@ -46,7 +47,6 @@ def test_a_deployment_that_fails_is_told(open_page: OpenPage, client: FakeClient
     assert client.asked("deploy")[0].args == ("production", FINISHED, "base")
 
 
-def test_keys_are_made_once_and_hidden_from_who_may_not(open_page: OpenPage, client: FakeClient) -> None:
 def test_what_is_deployed_is_told_with_its_time(open_page: OpenPage, client: FakeClient) -> None:
     one = {"alias": "production", "revision": 2, "comparison_id": "c", "kind": "rag", "created_at": 1_800_000_000.0}
     client.replies["list_deployments"] = lambda: [one]
@@ -58,6 +58,7 @@ def test_what_is_deployed_is_told_with_its_time(open_page: OpenPage, client: Fak
     assert json.loads(shlex.split(call)[-1])["model"] == "it's"
 
 
+def test_keys_are_made_once_and_hidden_from_who_may_not(open_page: OpenPage, client: FakeClient) -> None:
     created = {"id": "k", "name": "ci", "scopes": ["read"], "requests_per_minute": None, "created_at": 0.0}
     client.replies["list_keys"] = lambda: KeyList(items=[])
     client.replies["create_key"] = lambda *_, **__: KeyCreated(**created, revoked_at=None, secret="tf_secret")
@@ -68,7 +69,7 @@ def test_what_is_deployed_is_told_with_its_time(open_page: OpenPage, client: Fak
     assert "tf_secret" not in said(healthy(page.run()))
     client.replies["list_keys"] = NO_KEY
     page = open_page("reports", client, comparison=FINISHED)
-    assert "who has a key with the scope admin" in said(page)
+    assert "whose own key has the scope admin" in said(page)
     assert not page.error
 
 
@@ -86,7 +87,6 @@ def test_runs_are_set_side_by_side(open_page: OpenPage, client: FakeClient) -> N
     assert not page.error
 
 
-def test_models_are_filtered_by_family(open_page: OpenPage, client: FakeClient) -> None:
 def with_settings(client: FakeClient, changes: Mapping[str, Mapping[str, object]]) -> None:
     """Let the reports of comparisons say other settings."""
 
@@ -124,6 +124,7 @@ def test_runs_of_an_address_that_are_not_there_are_told(open_page: OpenPage, cli
     assert len(page.multiselect[0].options) == 2
 
 
+def test_models_are_filtered_by_family(open_page: OpenPage, client: FakeClient) -> None:
     page = open_page("models", client)
     listed = client.real.get_catalogue().models
     family = listed[0].family

@@ -35,7 +35,7 @@ def offer_downloads(client: ServiceClient, comparison: ComparisonSummary) -> Non
     """Every format of the report."""
     st.header("Download")
     row = st.container(horizontal=True)
-    for name in REPORT_NAMES:
+    for name in sorted(REPORT_NAMES, key=list(_WHAT).index):
         label, mime = _WHAT[name]
         row.download_button(
             label,
@@ -58,7 +58,7 @@ def build_gate(client: ServiceClient, comparison: ComparisonSummary) -> None:
     finished = finished_comparison(client, comparison.id)
     kinds = ["recommended", *(arm.kind for arm in candidates(finished))]
     metrics = list(dict.fromkeys(m.metric for arm in candidates(finished) for m in arm.metrics))
-    n = st.number_input("Thresholds", 1, 10, 1)
+    n = st.number_input("Number of thresholds", 1, 10, 1)
     thresholds = []
     for i in range(n):
         arm_field, measure_field, limit_field = st.columns(3)
@@ -66,7 +66,7 @@ def build_gate(client: ServiceClient, comparison: ComparisonSummary) -> None:
         measure = measure_field.selectbox("Measure", [*metrics, *_LOWER_IS_BETTER], key=f"gate measure {i}")
         word: Literal["at most", "at least"] = "at most" if measure in _LOWER_IS_BETTER else "at least"
         limit = limit_field.number_input(
-            f"Is {word}", 0.0, value=0.5, step=0.05, format="%.4f", key=f"gate limit {i} {word}"
+            f"Is {word} ({_unit(measure)})", 0.0, value=0.5, step=0.05, format="%.4f", key=f"gate limit {i} {word}"
         )
         thresholds.append(ThresholdDraft(arm, measure, word, limit))
     baseline = st.text_input("Name of a baseline it must not fall behind", placeholder="none", max_chars=64) or None
@@ -104,6 +104,12 @@ def build_gate(client: ServiceClient, comparison: ComparisonSummary) -> None:
         with guarded("The baseline could not be set"):
             client.set_baseline(name, comparison.id)
         st.success(f"{shown(name)} now stands for this comparison. It never changes by itself.")
+
+
+def _unit(measure: str) -> str:
+    if measure not in _LOWER_IS_BETTER:
+        return "0 to 1"
+    return "seconds" if measure.endswith("_s") else "USD"
 
 
 def show_outcome(outcome: dict[str, Any]) -> None:
@@ -166,7 +172,7 @@ def manage_keys(client: ServiceClient) -> None:
         keys = client.list_keys().items
     except ServiceError as error:
         if error.status in (401, 403):
-            st.caption("Keys are shown to who has a key with the scope admin.")
+            st.caption("Keys are shown to those whose own key has the scope admin.")
             return
         show_failure("The keys could not be listed", error)
         return
