@@ -12,19 +12,22 @@ from service.api.schemas import Candidate, ComparisonRequest, DatasetSummary, Es
 from service.client import ServiceClient, ServiceError
 from ui.address import COMPARISON
 from ui.connection import guarded, service_client, show_failure
+from ui.counted import counted
 from ui.dataset_choice import chosen_dataset
 from ui.questionnaire import PRIOR_STATE
+from ui.stage_names import stage_name
 from ui.untrusted import shown
 
 _ARMS = {
     "base": "the model with the question only",
     "few-shot": "the model with worked examples in the prompt",
-    "rag": "the model with passages found in your documents",
-    "fine-tuned": "the model tuned on your training questions",
-    "hybrid": "the tuned model with passages",
-    "raft": "the model tuned with passages among distractors",
+    "rag": "retrieval-augmented generation, the model with passages found in your documents",
+    "fine-tuned": "the model trained further on your training questions",
+    "hybrid": "the fine-tuned model with passages found in your documents",
+    "raft": "retrieval-augmented fine-tuning, trained to read the right passage among wrong ones",
 }
 _DEFAULT_ARMS = ("base", "few-shot", "rag", "fine-tuned", "hybrid")
+_TUNE_ON = ("questions", "questions+documents")
 _SUBMISSION = "submission key"
 
 
@@ -32,31 +35,46 @@ def choose_dataset(client: ServiceClient) -> DatasetSummary:
     """One of the data sets there are, with its sizes; the address may name it."""
     found = chosen_dataset(client)
     sizes = ", ".join(f"{n:,} {split}" for split, n in found.split_sizes.items())
-    st.caption(f"{shown(found.description)} {found.n_documents:,} documents; questions: {sizes}.")
+    st.caption(f"{shown(found.description)} {counted(found.n_documents, 'document')}; questions: {sizes}.")
     return found
+
+
+def choose_arms() -> list[str]:
+    """The arms, each explained."""
+    known = [kind for kind in get_args(Candidate) if kind in _ARMS]
+    chosen = st.pills(
+        "Arms",
+        known,
+        selection_mode="multi",
+        default=[kind for kind in _DEFAULT_ARMS if kind in known],
+        help="The ways of answering that are built on your data and compared.",
+        key="arms",
+        bind="query-params",
+    )
+    st.caption("  \n".join(f"**{kind}**: {_ARMS[kind]}" for kind in known))
+    return list(chosen)
 
 
 def basic_settings(dataset: DatasetSummary) -> dict[str, Any]:
     """What most people set."""
     n_test = dataset.split_sizes.get("test", 0)
-    known = [kind for kind in get_args(Candidate) if kind in _ARMS]
     return {
         "name": st.text_input("Name", value=dataset.name, max_chars=120) or None,
         "model": st.text_input(
             "Model",
             value="pocket",
+            key="model",
+            bind="query-params",
             help="pocket comes with Tuning Fork and runs anywhere; hf:NAME is a model of the Hugging Face hub; "
             "openai:MODEL@URL is an endpoint with that protocol, which cannot be tuned here.",
         ),
-        "pipelines": st.pills(
-            "Arms",
-            known,
-            selection_mode="multi",
-            default=[kind for kind in _DEFAULT_ARMS if kind in known],
-            help="; ".join(f"{kind}: {_ARMS[kind]}" for kind in known),
-        ),
+        "pipelines": choose_arms(),
         "limit": st.number_input(
-            "Most test questions", 1, max(1, n_test), value=min(n_test, 400) or 1, help="Fewer is faster and less sure."
+            "Test questions to ask, at most",
+            1,
+            max(1, n_test),
+            value=min(n_test, 400) or 1,
+            help="Fewer is faster and less sure.",
         ),
     }
 
@@ -67,41 +85,89 @@ def advanced_settings() -> dict[str, Any]:
         retrieval, tuning, decision = st.tabs(["Retrieval", "Prompt and tuning", "Decision"])
         with retrieval:
             found: dict[str, Any] = {
-                "top_k": st.number_input("Passages retrieved for a question", 1, 100, 3),
-                "chunk_tokens": st.number_input("Longest passage (tokens)", 8, 8192, 128),
-                "overlap_tokens": st.number_input("Shared by neighbouring passages (tokens)", 0, 8191, 0),
-                "embedder": st.text_input("Embedder", "minilm", help="minilm, hf:NAME, or openai:MODEL[@URL]."),
+                "top_k": _number("Passages retrieved for a question", 1, 100, 3, key="top_k"),
+                "chunk_tokens": _number("Longest passage (tokens)", 8, 8192, 128, key="chunk_tokens"),
+                "overlap_tokens": _number("Shared by neighbouring passages (tokens)", 0, 8191, 0, key="overlap_tokens"),
+                "embedder": st.text_input(
+                    "Embedder",
+                    "minilm",
+                    help="minilm, hf:NAME, or openai:MODEL[@URL].",
+                    key="embedder",
+                    bind="query-params",
+                ),
             }
         with tuning:
             found |= {
-                "n_shots": st.number_input("Worked examples of the few-shot arm", 1, 1000, 6),
-                "method": st.selectbox("Tuning method", get_args(TuningMethod)),
-                "max_epochs": st.number_input("Most passes over the training questions", 1, 1000, None),
-                "train_limit": st.number_input("Most training questions", 1, None, None),
-                "seed": st.number_input("Seed of everything drawn by lot", 0, 2**32 - 1, 0),
+                "n_shots": _number("Worked examples of the few-shot arm", 1, 1000, 6, key="n_shots"),
+                "method": st.selectbox("Tuning method", get_args(TuningMethod), key="method", bind="query-params"),
+                "tune_on": st.selectbox("Tuning reads", _TUNE_ON, key="tune_on", bind="query-params"),
+                "max_epochs": _number("Most passes over the training questions", 1, 1000, None, key="max_epochs"),
+                "train_limit": _number("Most training questions", 1, None, None, key="train_limit"),
+                "training_seeds": _number("Trainings of each tuned arm, each with its own seed", 1, 20, 1, key="seeds"),
+                "seed": _number("Seed of everything drawn by lot", 0, 2**32 - 1, 0, key="seed"),
             }
         with decision:
             found |= {
-                "margin": st.number_input("Smallest difference that matters (points)", 0.0, 99.0, 2.0) / 100,
-                "coverage": st.slider("Share of users' questions that training covers (%)", 0, 100, 50) / 100,
-                "judge": st.text_input("Judge for graded metrics", "", help="Named as the model is.") or None,
+                "margin": _amount("Smallest difference that matters (points)", 99.0, 2.0, key="margin") / 100,
+                "coverage": st.slider(
+                    "Share of users' questions that training covers (%)",
+                    0,
+                    100,
+                    50,
+                    key="coverage",
+                    bind="query-params",
+                )
+                / 100,
+                "race": st.toggle(
+                    "Stop asking an arm once it is surely worse",
+                    key="race",
+                    help="A race: fewer answers are needed, and the decision holds for this margin and share alone.",
+                    bind="query-params",
+                ),
+                "judge": st.text_input(
+                    "Judge for graded metrics", "", help="Named as the model is.", key="judge", bind="query-params"
+                )
+                or None,
                 "traffic": {
-                    "queries_per_month": st.number_input("Questions a month", 0.0, value=10_000.0, step=1000.0),
-                    "refreshes_per_month": st.number_input("Changes of documents a month", 0.0, value=1.0),
+                    "queries_per_month": _amount("Questions a month", None, 10_000.0, step=1000.0, key="questions"),
+                    "refreshes_per_month": _amount("Changes of documents a month", None, 1.0, key="changes"),
                 },
             }
     return found
+
+
+def _number(label: str, least: int, most: int | None, start: int | None, *, key: str) -> int | None:
+    return st.number_input(label, least, most, start, key=key, bind="query-params")
+
+
+def _amount(label: str, most: float | None, start: float, *, key: str, step: float | None = None) -> float:
+    return st.number_input(label, 0.0, most, start, step=step, key=key, bind="query-params")
 
 
 def show_estimate(estimate: Estimate) -> None:
     """Time, tokens and money before the start, and what they rest on."""
     st.header("What it will take", anchor=False)
     figures = st.columns(3)
-    figures[0].metric("Time", f"{'roughly ' if estimate.is_rough else ''}{seconds(estimate.time_s)}")
+    figures[0].metric("Time", seconds(estimate.time_s))
+    if estimate.is_rough:
+        figures[0].caption("A rough guess: some speeds have not been measured here yet.")
     figures[1].metric("Tokens read and written", count(estimate.input_tokens + estimate.output_tokens))
     figures[2].metric("Money", usd(estimate.usd) if estimate.usd is not None else "not priced")
     with st.expander("By stage, and what this rests on"):
-        frame = pd.DataFrame([one.model_dump() for one in estimate.stages])
+        frame = pd.DataFrame(
+            [
+                {
+                    "stage": stage_name(one.stage, one.arm),
+                    "time": seconds(one.time_s),
+                    "tokens read": one.input_tokens,
+                    "tokens written": one.output_tokens,
+                    "tokens embedded": one.embedding_tokens,
+                    "money": usd(one.usd) if one.usd is not None else "not priced",
+                    "the time is": one.basis,
+                }
+                for one in estimate.stages
+            ]
+        )
         st.dataframe(frame, hide_index=True, width="stretch", key="stages", alt="Estimate by stage")
         st.text("\n".join(estimate.basis))
 

@@ -1,17 +1,30 @@
 """What Tuning Fork does, a sample a click away, and the questions to answer before tuning anything."""
 
+import hashlib
+
 import streamlit as st
 
 from service.api.schemas import ComparisonRequest
 from service.client import ServiceClient, ServiceError
+from service.comparison_state import ComparisonState
 from ui.address import COMPARISON
 from ui.connection import guarded, service_client, show_failure
+from ui.counted import counted
 from ui.questionnaire import ask_questionnaire
 from ui.untrusted import shown
 
+_STATES = {
+    ComparisonState.QUEUED: "waits",
+    ComparisonState.RUNNING: "runs",
+    ComparisonState.SUCCEEDED: "done",
+    ComparisonState.FAILED: "failed",
+    ComparisonState.CANCELLED: "cancelled",
+}
 SAMPLE = ComparisonRequest(
     dataset="appliance-support", name="Sample: appliance support", limit=150, chunk_tokens=64, top_k=1
 )
+# A later version may ask for more by default, and a key that came with another request is refused.
+_SAMPLE_KEY = f"page-sample-{hashlib.sha256(SAMPLE.model_dump_json().encode()).hexdigest()[:16]}"
 
 
 def offer_sample(client: ServiceClient) -> None:
@@ -27,7 +40,7 @@ def offer_sample(client: ServiceClient) -> None:
     try:
         with st.spinner("Starting …"):
             # The same key gives the same comparison, however often the button is pressed.
-            created = client.create_comparison(SAMPLE, idempotency_key="page-sample-1")
+            created = client.create_comparison(SAMPLE, idempotency_key=_SAMPLE_KEY)
     except ServiceError as error:
         show_failure("The sample could not be started", error)
         return
@@ -44,8 +57,8 @@ def list_recent(client: ServiceClient) -> None:
         st.info("There is none yet. Run the sample, or bring your own documents and questions.")
     for one in recent.items:
         row = st.container(horizontal=True, vertical_alignment="center")
-        row.write(f"**{shown(one.name)}** · {shown(one.model)} · {one.state}")
-        is_done = one.state == "succeeded"
+        row.markdown(f"**{shown(one.name)}** · {shown(one.model)} · {_STATES[one.state]}", width="content")
+        is_done = one.state is ComparisonState.SUCCEEDED
         row.page_link(
             "app_pages/decision.py" if is_done else "app_pages/progress.py",
             label="Decision" if is_done else "Progress",
@@ -53,7 +66,8 @@ def list_recent(client: ServiceClient) -> None:
             query_params={COMPARISON: one.id},
         )
     if recent.total > len(recent.items):
-        st.caption(f"{recent.total - len(recent.items)} more are under Compare runs.")
+        n_older = recent.total - len(recent.items)
+        st.caption(f"{counted(n_older, 'older comparison')} can be chosen on the other pages.")
 
 
 def bring_your_own() -> None:
@@ -67,8 +81,8 @@ def bring_your_own() -> None:
 st.title("Tuning Fork")
 st.write(
     "Prompt, retrieval, fine-tuning or both? Tuning Fork builds every variant on your own documents and questions, "
-    "measures accuracy, cost, tokens and latency on the same questions, decides with honest statistics, and says what "
-    "would change the decision."
+    "measures accuracy, cost, tokens and latency on the same questions, and says which one to ship, how sure that is, "
+    "and what would change it."
 )
 the_client = service_client()
 first, second = st.columns([3, 2], gap="large")
