@@ -10,6 +10,13 @@ from advisor.dataset import Slice, Split
 from service.api.schemas import ExampleItem
 from ui.figures import COLOURS, Figure, ink
 
+_SLICES = {
+    Slice.SEEN_FACT: "training asks about the same fact",
+    Slice.UNSEEN_FACT: "training does not ask about it",
+    Slice.UNANSWERABLE: "no document holds the answer",
+    Slice.NEW_CASE: "training has no such case",
+}
+
 
 def split_figure(examples: Sequence[ExampleItem]) -> Figure:
     """Questions by split, those of the test by slice."""
@@ -20,7 +27,9 @@ def split_figure(examples: Sequence[ExampleItem]) -> Figure:
         questions[part] += 1
         groups[part].add(example.group)
     rows = [{"part": part, "questions": n, "facts or cases": len(groups[part])} for part, n in questions.items()]
-    return _bars(pd.DataFrame(rows), "part", "questions", "Questions of each split; those of the test by slice.")
+    told = [f"{part}: {said}" for part, said in _SLICES.items() if f"{Split.TEST} · {part}" in questions]
+    caption = f"Questions of each split; those of the test by slice ({'; '.join(told)})."
+    return _bars(pd.DataFrame(rows), "part", "questions", caption)
 
 
 def sharing_figure(examples: Sequence[ExampleItem]) -> Figure:

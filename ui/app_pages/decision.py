@@ -1,8 +1,10 @@
 """What to ship, how sure that is, and what would change it."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
-from advisor.comparison import Comparison, Verdict
+from advisor.comparison import Comparison, FlipMap, Verdict
 from advisor.report.arms import candidates, candidates_as_run
 from advisor.report.axes import axis_short
 from advisor.report.break_evens import break_even_table
@@ -18,6 +20,7 @@ from service.client import ServiceClient, ServiceError
 from ui.address import chosen_comparison
 from ui.connection import cache_owner, guarded, service_client, show_failure
 from ui.controls import declared_inputs
+from ui.counted import counted
 from ui.figures import cost_curves, decision_map, differences, frontier, show_figure
 from ui.findings import show_findings
 from ui.finished import finished_comparison
@@ -49,7 +52,8 @@ def decide(client: ServiceClient, comparison_id: str, comparison: Comparison) ->
     st.caption("Move what you are unsure of. Nothing is run again: the decision is made anew from the stored scores.")
     request = declared_inputs(comparison_id, comparison, axes, recorded_constraints(comparison))
     try:
-        reply = client.decide_again(comparison_id, request)
+        # The verdict first: the map takes longer, and is asked for when it is looked at.
+        reply = client.decide_again(comparison_id, request.model_copy(update={"parts": []}))
     except ServiceError as error:
         show_failure("It could not be decided", error)
         return
@@ -57,7 +61,7 @@ def decide(client: ServiceClient, comparison_id: str, comparison: Comparison) ->
     moved = request.model_dump(exclude_none=True, exclude={"parts"})
     with verdict:
         show_verdict(comparison, changed, is_moved=bool(moved))
-    show_pictures(changed, request, axes)
+    show_pictures(changed, request, axes, lambda: client.decide_again(comparison_id, request).flip_map)
 
 
 def recorded_constraints(comparison: Comparison) -> ConstraintsRequest:
@@ -89,13 +93,21 @@ def show_verdict(recorded: Comparison, changed: Comparison, *, is_moved: bool) -
             figures[0].metric(
                 f"{recommendation.metric} ({scale.unit})",
                 scale.value(summary.interval.estimate if summary.interval else None),
-                help=f"{scale.interval(summary.interval)}, {summary.n} questions, {summary.n_unscored} unscored",
+                help="Weighted by kinds of questions as users ask them; docs/metrics.md says what the metric counts.",
             )
-            figures[0].caption(f"{scale.interval(summary.interval)} · n {summary.n} · unscored {summary.n_unscored}")
+            figures[0].caption(
+                f"95 % interval {_bounds(scale.interval(summary.interval))}, of {counted(summary.n, 'question')}"
+                + (f", {summary.n_unscored:,} unscored" if summary.n_unscored else "")
+            )
         figures[1].metric("Chance of being the best", percent(recommendation.probability_best.get(arm.kind)))
         figures[2].metric("Cost a month", usd(arm.cost.monthly_usd if arm.cost else None))
-        figures[2].caption(usd_range(arm.cost.monthly_interval) if arm.cost else "no price")
-        figures[3].metric("Wait (p95)", seconds(arm.latency.p95_s if arm.latency else None))
+        spread = usd_range(arm.cost.monthly_interval) if arm.cost else ""
+        figures[2].caption(
+            "no price" if arm.cost is None else f"95 % interval {spread}" if spread else "no spread known"
+        )
+        figures[3].metric("Longest wait of 19 in 20", seconds(arm.latency.p95_s if arm.latency else None))
+        if arm.latency is not None:
+            figures[3].caption(f"half wait {seconds(arm.latency.p50_s)} or less")
     reasons = [*recommendation.reasons, *constraint_sentences(changed)]
     if reasons:
         st.markdown("**Because**")
@@ -105,7 +117,14 @@ def show_verdict(recorded: Comparison, changed: Comparison, *, is_moved: bool) -
                 st.markdown("\n".join(f"- {shown(reason)}" for reason in reasons))
 
 
-def show_pictures(changed: Comparison, request: WhatIfRequest, axes: list[AxisView]) -> None:
+def _bounds(interval: str) -> str:
+    """`[55.0, 67.2]` of `61.3 [55.0, 67.2]`."""
+    return interval[interval.index("[") :] if "[" in interval else interval
+
+
+def show_pictures(
+    changed: Comparison, request: WhatIfRequest, axes: list[AxisView], make_map: Callable[[], FlipMap | None]
+) -> None:
     """Quality against cost, cost over volume, and the map of decisions."""
     metric = changed.recommendation.metric
     scale = scale_of(changed, metric)
@@ -114,7 +133,9 @@ def show_pictures(changed: Comparison, request: WhatIfRequest, axes: list[AxisVi
     costs = {arm.kind: arm.cost for arm in arms}
     current = {view.axis: view.current for view in axes}
     volume = request.queries_per_month if request.queries_per_month is not None else current["queries_per_month"] or 0.0
-    by_cost, by_volume, by_both = st.tabs(["Quality and cost", "Break-even", "Map of decisions"])
+    by_cost, by_volume, by_both = st.tabs(
+        ["Quality and cost", "Break-even", "Map of decisions"], key="decision pictures", on_change="rerun"
+    )
     with by_cost:
         if figure := frontier(arms, costs, metric, scale):
             show_figure(figure, "frontier")
@@ -129,13 +150,25 @@ def show_pictures(changed: Comparison, request: WhatIfRequest, axes: list[AxisVi
         if table := break_even_table(changed):
             show_table(table, "break-evens")
     with by_both:
-        if changed.flip_map is not None:
-            names = {axis: axis_short(axis) for axis in (changed.flip_map.x_axis, changed.flip_map.y_axis)}
-            show_figure(decision_map(changed.flip_map, names), "map")
-        else:
-            st.info("Without an arm to recommend there is no map to draw; see the reasons above.")
+        if by_both.open:
+            show_map(make_map)
     if table := constraint_table(changed):
         show_table(table, "constraints")
+
+
+def show_map(make_map: Callable[[], FlipMap | None]) -> None:
+    """What would be recommended at other values of two inputs."""
+    try:
+        with st.spinner("Deciding at every point of the map …"):
+            flip_map = make_map()
+    except ServiceError as error:
+        show_failure("The map could not be made", error)
+        return
+    if flip_map is None:
+        st.info("Without an arm to recommend there is no map to draw; see the reasons above.")
+        return
+    names = {axis: axis_short(axis) for axis in (flip_map.x_axis, flip_map.y_axis)}
+    show_figure(decision_map(flip_map, names), "map")
 
 
 def show_rest(comparison: Comparison) -> None:
