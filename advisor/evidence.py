@@ -59,6 +59,10 @@ class Evidence:
     # A map of decisions asks for a few of these hundreds of times.
     _qualities: OrderedDict[tuple[object, ...], Quality] = field(default_factory=OrderedDict, compare=False, repr=False)
 
+    _means: dict[tuple[tuple[str, float], ...], tuple[Floats, Floats]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
     @cached_property
     def bootstrap(self) -> SliceBootstrap:
         """By training seed of each arm in turn: score with unscored answers at 0, loss by abstaining, the unscored.
@@ -105,8 +109,18 @@ class Evidence:
                 self._qualities.popitem(last=False)
         return found
 
+    def _weighted(self, weights: Mapping[str, float]) -> tuple[Floats, Floats]:
+        """Of all arms; the last ones are kept, since each arm asks for its own net value by the same weights."""
+        key = tuple(sorted(weights.items()))
+        found = self._means.get(key)
+        if found is None:
+            found = self.bootstrap.weighted(weights)
+            self._means.clear()
+            self._means[key] = found
+        return found
+
     def _quality(self, weights: Mapping[str, float], arms: Sequence[str], values: AnswerValues | None) -> Quality:
-        observed, resampled = self.bootstrap.weighted(weights)
+        observed, resampled = self._weighted(weights)
         shape = (self.scores.shape[1], 3 * len(self.arms))
         by_seed, drawn = observed.reshape(shape), resampled.reshape(-1, *shape)
         chosen = [self.arms.index(arm) for arm in arms]

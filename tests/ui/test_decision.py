@@ -190,6 +190,19 @@ def test_another_verdict_for_the_same_arm_is_told(open_page: OpenPage, client: F
     assert "What if: as decided, but now no clear winner" in said(page)
 
 
+def test_the_map_is_made_when_it_is_looked_at(open_page: OpenPage, client: FakeClient) -> None:
+    page = open_page("decision", client, comparison=FINISHED)
+    assert not any(one.args[1].parts for one in client.asked("decide_again"))
+    assert not any("you are here" in one.value for one in page.dataframe)
+    page.session_state["decision pictures"] = "Map of decisions"
+    page = healthy(page.run())
+    drawn = next(one.value for one in page.dataframe if "you are here" in one.value)
+    assert drawn["you are here"].sum() == 1
+    assert reply(client).flip_map is not None
+    page = healthy(control(page, "toggle", "cite ").set_value(True).run())
+    assert any("there is no map to draw" in one.value for one in page.info) == (reply(client).flip_map is None)
+
+
 def test_no_questions_at_all_are_a_volume(open_page: OpenPage, client: FakeClient) -> None:
     page = open_page("decision", client, comparison=FINISHED)
     page = healthy(control(page, "select_slider", "queries_per_month").set_value(0.0).run())
