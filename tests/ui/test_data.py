@@ -117,15 +117,18 @@ def test_the_overview_shows_split_and_leakage(open_page: OpenPage, client: FakeC
 def test_questions_are_filtered(open_page: OpenPage, client: FakeClient, populated: Populated) -> None:
     page = open_page("data", client, dataset=populated.dataset, view="Questions")
     assert "159 questions. Choose a row" in said(page)
-    page.selectbox(key="data split").set_value("test")
-    page.selectbox(key="data slice").set_value("unanswerable")
-    page.text_input(key="data text").set_value("painted 3")
+    page.selectbox(key="split").set_value("test")
+    page.selectbox(key="slice").set_value("unanswerable")
+    page.text_input(key="search").set_value("painted 3")
     page = healthy(page.run())
     asked = client.asked("list_examples")[-1].options
     assert (asked["split"], asked["part"], asked["contains"]) == ("test", "unanswerable", "painted 3")
     grid = next(one.value for one in page.dataframe if "right answers" in one.value)
     assert list(grid["question"]) == ["Who painted 3?"]
-    page.text_input(key="data text").set_value("nothing like it")
+    open_page("data", client, dataset=populated.dataset, view="Questions", split="test", slice="seen-fact", search="7")
+    told = client.asked("list_examples")[-1].options
+    assert (told["split"], told["part"], told["contains"]) == ("test", "seen-fact", "7")
+    page.text_input(key="search").set_value("nothing like it")
     assert "Take a filter off" in said(healthy(page.run()))
 
 
@@ -153,7 +156,9 @@ def test_edited_questions_are_another_version(open_page: OpenPage, client: FakeC
         "added_rows": [{"question": "Added?", "answers": ["c0"], "answerable": True, "split": "test", "group": "g0"}],
         "deleted_rows": [1],
     }
-    page = press(healthy(page.run()), "Save as a new version")
+    page = healthy(page.run())
+    assert "save it before you go elsewhere" in said(page)
+    page = press(page, "Save as a new version")
     version = stored(client, page)
     assert version != populated.dataset
     new = client.real.get_dataset_files(version)

@@ -119,9 +119,15 @@ def offer_changes(client: ServiceClient, dataset: DatasetDetail) -> None:
 def browse_questions(client: ServiceClient, version: str) -> None:
     """The questions with filters, and one of them in full."""
     split_field, slice_field, text_field = st.columns(3)
-    split = split_field.selectbox("Split", list(Split), index=None, placeholder="all splits", key="data split")
-    part = slice_field.selectbox("Slice", list(Slice), index=None, placeholder="all slices", key="data slice")
-    contains = text_field.text_input("Search in questions", max_chars=200, key="data text").strip() or None
+    split = split_field.selectbox(
+        "Split", list(Split), index=None, placeholder="all splits", key="split", bind="query-params"
+    )
+    part = slice_field.selectbox(
+        "Slice", list(Slice), index=None, placeholder="all slices", key="slice", bind="query-params"
+    )
+    contains = (
+        text_field.text_input("Search in questions", max_chars=200, key="search", bind="query-params").strip() or None
+    )
     page_key = f"data page {version} {split} {part} {contains}"
     number = int(st.session_state.get(page_key, 1))
     with guarded("The questions could not be read"):
@@ -229,6 +235,8 @@ def edit_questions(client: ServiceClient, version: str, files: VersionFiles) -> 
     )
     changed = apply_edits(files.questions, st.session_state[key])
     differs = changed != list(files.questions)
+    if differs:
+        st.caption("What you changed is kept only while this view is open: save it before you go elsewhere.")
     if st.button("Save as a new version", type="primary", icon=":material/save:", disabled=not differs):
         try:
             with st.spinner("Storing …"):
