@@ -50,6 +50,8 @@ class JobEnd(IntEnum):
     """It was asked to stop; another start goes on."""
     INTERRUPTED = 11
     """Something passing was in the way: another start goes on."""
+    UNABLE = 12
+    """It only helped, and cannot: those who have the comparison go on."""
 
 
 def run_job(
@@ -62,11 +64,17 @@ def run_job(
     owner: str,
     watch: JobWatch | None = None,
     lease_s: float = LEASE_S,
+    helps: bool = False,
 ) -> JobEnd:
-    """Work on a comparison until it is over, or until this process should stop."""
+    """Work on a comparison until it is over, or until this process should stop.
+
+    Args:
+        helps: Another process has the comparison. Then nothing that fails here fails it: this machine may lack what
+            the other one has.
+    """
     watch = watch or JobWatch(engine, comparison_id)
     try:
-        stored = _begin(engine, comparison_id)
+        stored = _begin(engine, comparison_id, helps)
         if stored is None:
             return JobEnd.OVER
         settings = job_settings(engine, directory, stored)
@@ -95,21 +103,25 @@ def run_job(
         _LOG.warning("%s; another process goes on", error)
         return JobEnd.INTERRUPTED
     except TuningForkError as error:
+        if helps:
+            _LOG.warning("this machine cannot help: %s", error)
+            return JobEnd.UNABLE
         _end(engine, comparison_id, ComparisonState.FAILED, str(error))
         return JobEnd.OVER
     except Exception as error:
         if _passes(error):
             _LOG.warning("interrupted: %s", error)
-            return JobEnd.INTERRUPTED
+            return JobEnd.UNABLE if helps else JobEnd.INTERRUPTED
         raise
 
 
-def _begin(engine: Engine, comparison_id: str) -> StoredComparison | None:
+def _begin(engine: Engine, comparison_id: str, helps: bool) -> StoredComparison | None:
     """The comparison, now running; None where nothing is to be done."""
 
     def begin() -> StoredComparison | None:
-        with writing(engine) as connection:
-            set_state(connection, comparison_id, ComparisonState.RUNNING, expected=[ComparisonState.QUEUED])
+        if not helps:
+            with writing(engine) as connection:
+                set_state(connection, comparison_id, ComparisonState.RUNNING, expected=[ComparisonState.QUEUED])
         stored = find_comparison(engine, comparison_id)
         return stored if stored.state is ComparisonState.RUNNING else None
 
@@ -167,6 +179,7 @@ def job_process(
     parser.add_argument("comparison_id")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--parent", type=int, required=True)
+    parser.add_argument("--helps", action="store_true")
     given = parser.parse_args(arguments)
     die_with_parent(given.parent)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
@@ -178,7 +191,15 @@ def job_process(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     owner = f"{directory.identity}/{os.getpid()}/{secrets.token_hex(4)}"
     return run_job(
-        engine, directory, given.comparison_id, make_compose, identify_model, owner=owner, watch=watch, **options
+        engine,
+        directory,
+        given.comparison_id,
+        make_compose,
+        identify_model,
+        owner=owner,
+        watch=watch,
+        helps=given.helps,
+        **options,
     )
 
 

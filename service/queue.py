@@ -143,12 +143,11 @@ class ComparisonQueue:
     def _help(self) -> None:
         """Join others in the oldest comparison that runs, while there is nothing of one's own to do."""
         self._helping = [thread for thread in self._helping if thread.is_alive()]
-        mine = self._supervisor.running
-        if self._engine.dialect.name == "sqlite" or len(mine) >= self._n_jobs:
+        if self._engine.dialect.name == "sqlite":
             return
         for comparison_id in self._in_state(ComparisonState.RUNNING):
-            if comparison_id not in mine:
-                thread = threading.Thread(target=self._supervisor.run, args=(comparison_id,), name="helper")
+            if self._supervisor.can_help(comparison_id):
+                thread = threading.Thread(target=self._supervisor.help, args=(comparison_id,), name="helper")
                 self._helping.append(thread)
                 thread.start()
                 return

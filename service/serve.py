@@ -113,7 +113,8 @@ def _working(
     from service.queue import ComparisonQueue
     from service.supervisor import Supervisor
 
-    queue = ComparisonQueue(engine, directory, Supervisor(engine, directory, inherited=[lock]), n_jobs=settings.n_jobs)
+    supervisor = Supervisor(engine, directory, inherited=[lock], n_jobs=settings.n_jobs)
+    queue = ComparisonQueue(engine, directory, supervisor, n_jobs=settings.n_jobs)
     queue.start()
     try:
         yield ServiceContext(engine, directory, queue.submit, settings)

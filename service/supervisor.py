@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import Engine, select
@@ -22,7 +23,7 @@ from service.tables import comparisons
 
 LOOK_INTERVAL_S = 0.5
 CANCEL_GRACE_S = 15.0
-"""For a cancelled job to end by itself at the end of a block; then it is ended."""
+"""For a job that is not wanted any more to end by itself at the end of a block; then it is ended."""
 
 MAX_CRASHES = 3
 MAX_INTERRUPTIONS = 60
@@ -30,7 +31,23 @@ MAX_INTERRUPTIONS = 60
 _IN_PROGRESS = (ComparisonState.QUEUED, ComparisonState.RUNNING)
 _LOG = logging.getLogger("tuning_fork.jobs")
 
-JobCommand = Callable[[str], Sequence[str | Path]]
+JobCommand = Callable[[str, bool], Sequence[str | Path]]
+"""What starts the job of a comparison, given its id and whether it only helps."""
+
+
+@dataclass(eq=False)
+class _Work:
+    """What this process does for a comparison.
+
+    Attributes:
+        helps: Others have the comparison, and this process only joins in.
+        process: The job, while there is one.
+        is_unwanted: Set where a help has to make room.
+    """
+
+    helps: bool = False
+    process: subprocess.Popen[bytes] | None = None
+    is_unwanted: threading.Event = field(default_factory=threading.Event)
 
 
 class Supervisor:
@@ -43,14 +60,22 @@ class Supervisor:
         *,
         inherited: Sequence[int] = (),
         command: JobCommand | None = None,
+        n_jobs: int = 1,
     ) -> None:
-        """`inherited`: file descriptors that jobs keep open: the directory stays locked until the last one ended."""
+        """Nothing runs yet.
+
+        Args:
+            inherited: File descriptors that jobs keep open: the directory stays locked until the last one ended.
+            n_jobs: Jobs at a time, beside which there is no room for helping others.
+        """
         self._engine = engine
         self._directory = directory
         self._inherited = tuple(inherited)
         self._command = command or self._job_command
-        self._running: dict[str, subprocess.Popen[bytes] | None] = {}
-        self._guard = threading.Lock()
+        self._n_jobs = n_jobs
+        self._running: dict[str, _Work] = {}
+        self._not_helped: set[str] = set()
+        self._guard = threading.Condition()
         self._parking = threading.Event()
 
     @property
@@ -64,16 +89,57 @@ class Supervisor:
         return self._directory.root / "logs" / f"{comparison_id}.log"
 
     def run(self, comparison_id: str) -> None:
-        """Work on a comparison in a process of its own until it is over, or until `park` is called."""
+        """Work on a comparison in a process of its own until it is over, or until `park` is called.
+
+        Helps to others end first where there is no room beside them.
+        """
+        work = _Work()
         with self._guard:
-            if comparison_id in self._running:
-                return
-            self._running[comparison_id] = None
+            while (there := self._running.get(comparison_id)) is not None:
+                if not there.helps:
+                    return
+                there.is_unwanted.set()
+                self._guard.wait()
+            self._running[comparison_id] = work
         try:
-            self._run(comparison_id)
+            self._make_room()
+            self._run(comparison_id, work)
         finally:
-            with self._guard:
-                del self._running[comparison_id]
+            self._forget(comparison_id)
+
+    def can_help(self, comparison_id: str) -> bool:
+        """Whether there is room to join others in a comparison, and nothing that was in the way before."""
+        with self._guard:
+            return (
+                len(self._running) < self._n_jobs
+                and comparison_id not in self._running
+                and comparison_id not in self._not_helped
+            )
+
+    def help(self, comparison_id: str) -> None:
+        """Join others in a comparison, where that can be done.
+
+        Whatever fails here is no failure of the comparison, which those who have it go on with: it is logged, and this
+        process leaves that comparison to them.
+        """
+        work = _Work(helps=True)
+        with self._guard:
+            if not self.can_help(comparison_id):
+                return
+            self._running[comparison_id] = work
+        try:
+            code = self._run_process(comparison_id, work)
+            is_left = work.is_unwanted.is_set() or self._parking.is_set()
+            if is_left or code in (JobEnd.OVER, JobEnd.PARKED, JobEnd.INTERRUPTED) or self._is_over(comparison_id):
+                return
+            self._not_helped.add(comparison_id)
+            log_file = self.log_file(comparison_id)
+            _LOG.warning("help with %s ended with code %s, others go on; see %s", comparison_id, code, log_file)
+        except Exception:
+            self._not_helped.add(comparison_id)
+            _LOG.exception("help with %s broke off, others go on", comparison_id)
+        finally:
+            self._forget(comparison_id)
 
     def park(self, grace_s: float) -> None:
         """Stop all jobs at the end of what they are at, and after the grace wherever they are. They go on later."""
@@ -88,13 +154,27 @@ class Supervisor:
 
     def _processes(self) -> list[subprocess.Popen[bytes]]:
         with self._guard:
-            return [process for process in self._running.values() if process is not None]
+            return [work.process for work in self._running.values() if work.process is not None]
 
-    def _run(self, comparison_id: str) -> None:
+    def _make_room(self) -> None:
+        """End as many helps as there are jobs too many, and wait until they have ended."""
+        with self._guard:
+            n_too_many = max(0, len(self._running) - self._n_jobs)
+            helps = [work for work in self._running.values() if work.helps]
+            for work in helps[:n_too_many]:
+                work.is_unwanted.set()
+            self._guard.wait_for(lambda: not any(work.is_unwanted.is_set() for work in self._running.values()))
+
+    def _forget(self, comparison_id: str) -> None:
+        with self._guard:
+            del self._running[comparison_id]
+            self._guard.notify_all()
+
+    def _run(self, comparison_id: str, work: _Work) -> None:
         n_crashes = n_interruptions = 0
         waits = pauses()
         while not self._parking.is_set() and not self._is_over(comparison_id):
-            code = self._run_process(comparison_id)
+            code = self._run_process(comparison_id, work)
             if code == JobEnd.OVER:
                 continue
             if code == JobEnd.PARKED:
@@ -117,40 +197,44 @@ class Supervisor:
         if self._parking.is_set():
             patiently(lambda: self._queue_again(comparison_id))
 
-    def _run_process(self, comparison_id: str) -> int:
+    def _run_process(self, comparison_id: str, work: _Work) -> int:
         """Exit code of one start, negative for a signal."""
         log_file = self.log_file(comparison_id)
         log_file.parent.mkdir(parents=True, exist_ok=True)
         with log_file.open("ab") as log:
             process = subprocess.Popen(
-                list(self._command(comparison_id)),
+                list(self._command(comparison_id, work.helps)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 pass_fds=self._inherited,
             )
         with self._guard:
-            self._running[comparison_id] = process
+            work.process = process
         code = None
-        cancelled_at: float | None = None
+        cancelled_at = unwanted_at = None
         while code is None:
             try:
                 code = process.wait(LOOK_INTERVAL_S)
             except subprocess.TimeoutExpired:
                 if cancelled_at is None and self._is_cancelled(comparison_id):
                     cancelled_at = time.monotonic()
-                if cancelled_at is not None and time.monotonic() > cancelled_at + CANCEL_GRACE_S:
+                if unwanted_at is None and work.is_unwanted.is_set():
+                    unwanted_at = time.monotonic()
+                    process.terminate()
+                ending = [at for at in (cancelled_at, unwanted_at) if at is not None]
+                if ending and time.monotonic() > min(ending) + CANCEL_GRACE_S:
                     process.kill()
         with self._guard:
-            self._running[comparison_id] = None
+            work.process = None
         patiently(lambda: release_all(self._engine, f"{self._directory.identity}/{process.pid}/"))
         if cancelled_at is not None:
             patiently(lambda: self._end_cancelled(comparison_id))
         return code
 
-    def _job_command(self, comparison_id: str) -> Sequence[str | Path]:
+    def _job_command(self, comparison_id: str, helps: bool) -> Sequence[str | Path]:
         options: list[str | Path] = ["--home", self._directory.root, "--parent", str(os.getpid())]
-        return [sys.executable, "-m", "service.job", comparison_id, *options]
+        return [sys.executable, "-m", "service.job", comparison_id, *options, *(["--helps"] if helps else [])]
 
     def _is_over(self, comparison_id: str) -> bool:
         try:

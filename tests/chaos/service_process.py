@@ -25,8 +25,8 @@ def main() -> None:
     lease_s = float(script[-1])
     directory = DataDirectory(Path(home))
 
-    def command(comparison_id: str) -> Sequence[str | Path]:
-        options = ["--home", home, "--parent", str(os.getpid())]
+    def command(comparison_id: str, helps: bool) -> Sequence[str | Path]:
+        options = ["--home", home, "--parent", str(os.getpid()), *(["--helps"] if helps else [])]
         return [sys.executable, JOB, comparison_id, *options, *script]
 
     with opened(directory) as (engine, lock):

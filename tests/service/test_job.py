@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from lm.completion import Messages
 from lm.errors import LanguageModelError
 from service.comparison_state import ComparisonState
-from service.comparison_store import find_comparison, request_cancel, resume_comparison
+from service.comparison_store import find_comparison, request_cancel, resume_comparison, set_state
 from service.data_directory import DataDirectory
 from service.database import writing
 from service.events import read_events
@@ -39,7 +39,7 @@ class Jobs:
         self.n_started = 0
         create_dataset_and_comparison(engine, dataset_of(90), pipelines=("base", "few-shot"))
 
-    def run(self, watch: JobWatch | None = None, home: str = "home") -> JobEnd:
+    def run(self, watch: JobWatch | None = None, home: str = "home", *, helps: bool = False) -> JobEnd:
         self.n_started += 1
         return run_job(
             self.engine,
@@ -49,6 +49,7 @@ class Jobs:
             lambda spec: "scripted",
             owner=f"job {self.n_started}",
             watch=watch,
+            helps=helps,
         )
 
     @property
@@ -189,6 +190,28 @@ def test_a_full_disk_is_waited_out(jobs: Jobs, error: Exception) -> None:
     assert jobs.state == "running"
     assert jobs.run() is JobEnd.OVER
     assert jobs.state == "succeeded"
+
+
+@pytest.mark.parametrize(
+    "error", [LanguageModelError("no model of that name here"), OSError(errno.ENOSPC, "No space left on device")]
+)
+def test_a_helper_that_lacks_something_fails_nothing(jobs: Jobs, error: Exception) -> None:
+    with writing(jobs.engine) as connection:
+        set_state(connection, COMPARISON, ComparisonState.RUNNING, expected=[ComparisonState.QUEUED])
+    jobs.at_call(100, failing_with(error))
+    assert jobs.run(helps=True) is JobEnd.UNABLE
+    assert jobs.state == "running"
+    assert jobs.error is None
+    assert held_units(jobs.engine, "") == []
+    assert len(jobs.blocks()) == 2
+    assert jobs.run() is JobEnd.OVER
+    assert jobs.state == "succeeded"
+
+
+def test_a_helper_begins_nothing_that_waits(jobs: Jobs) -> None:
+    assert jobs.run(helps=True) is JobEnd.OVER
+    assert jobs.state == "queued"
+    assert jobs.blocks() == {}
 
 
 def test_a_defect_of_ours_is_not_taken_for_anything_else(jobs: Jobs) -> None:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert, literal, select
 
 from service.comparison_state import ComparisonState
 from service.comparison_store import find_comparison, request_cancel, resume_comparison, set_state
@@ -18,6 +18,7 @@ from service.events import read_events
 from service.job import JobEnd
 from service.lease import claim, held_units
 from service.supervisor import MAX_CRASHES, Supervisor
+from service.tables import comparisons
 from tests.chaos.workplace import COMPARISON, create_dataset_and_comparison, dataset_of
 
 STARTED = "import sys, pathlib; pathlib.Path(sys.argv[2]).open('a').write('started\\n');"
@@ -32,12 +33,14 @@ class Supervised:
         self.directory = DataDirectory(root / "home")
         self.starts = root / "starts"
         self.program = ""
+        self.helped: list[bool] = []
         create_dataset_and_comparison(engine, dataset_of(6))
         with writing(engine) as connection:
             set_state(connection, COMPARISON, ComparisonState.RUNNING, expected=IN_PROGRESS)
         self.supervisor = Supervisor(engine, self.directory, command=self._command)
 
-    def _command(self, comparison_id: str) -> list[str | Path]:
+    def _command(self, comparison_id: str, helps: bool) -> list[str | Path]:
+        self.helped.append(helps)
         return [sys.executable, "-S", "-c", STARTED + self.program, comparison_id, self.starts]
 
     @property
@@ -48,8 +51,9 @@ class Supervised:
     def state(self) -> str:
         return find_comparison(self.engine, COMPARISON).state
 
-    def start(self) -> threading.Thread:
-        thread = threading.Thread(target=self.supervisor.run, args=(COMPARISON,))
+    def start(self, *, helps: bool = False) -> threading.Thread:
+        work = self.supervisor.help if helps else self.supervisor.run
+        thread = threading.Thread(target=work, args=(COMPARISON,))
         thread.start()
         while not self.n_starts:
             time.sleep(0.01)
@@ -173,3 +177,63 @@ def test_a_comparison_is_worked_on_once_in_a_process(supervised: Supervised) -> 
     assert supervised.n_starts == 1
     supervised.supervisor.park(grace_s=0)
     thread.join()
+
+
+@pytest.mark.parametrize(
+    "program", [f"sys.exit({JobEnd.UNABLE.value})", "raise ZeroDivisionError", "import os; os.kill(os.getpid(), 9)"]
+)
+def test_a_helper_that_fails_leaves_the_comparison_to_who_has_it(
+    supervised: Supervised, program: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    supervised.program = program
+    assert supervised.supervisor.can_help(COMPARISON)
+    supervised.supervisor.help(COMPARISON)
+    assert supervised.state == "running"
+    assert f"help with {COMPARISON} ended" in caplog.text
+    assert not supervised.supervisor.can_help(COMPARISON)
+    supervised.supervisor.help(COMPARISON)
+    assert supervised.n_starts == 1
+
+
+def test_a_helper_that_no_process_can_be_started_for_is_no_failure_either(
+    supervised: Supervised, caplog: pytest.LogCaptureFixture
+) -> None:
+    supervised.supervisor = Supervisor(supervised.engine, supervised.directory, command=lambda *_: ["/nowhere/at/all"])
+    supervised.supervisor.help(COMPARISON)
+    assert supervised.state == "running"
+    assert "broke off" in caplog.text
+
+
+def test_who_could_not_help_fails_the_comparison_once_it_is_its_own(supervised: Supervised) -> None:
+    supervised.program = "sys.exit(1)"
+    supervised.supervisor.help(COMPARISON)
+    supervised.supervisor.run(COMPARISON)
+    assert supervised.state == "failed"
+    assert supervised.helped == [True, False]
+
+
+def test_a_help_makes_room_for_a_job_of_ones_own(supervised: Supervised) -> None:
+    with writing(supervised.engine) as connection:
+        columns = [column.name for column in comparisons.c if column.name != "id"]
+        copied = select(literal("mine"), *(comparisons.c[name] for name in columns))
+        connection.execute(insert(comparisons).from_select(["id", *columns], copied))
+    supervised.program = "import os, time; sys.argv[1] == 'mine' and sys.exit(1); time.sleep(600)"
+    helping = supervised.start(helps=True)
+    assert not supervised.supervisor.can_help("mine")
+    supervised.supervisor.run("mine")
+    helping.join()
+    assert find_comparison(supervised.engine, "mine").state == "failed"
+    assert supervised.state == "running"
+    # It made room and did not fail, so that it may help again.
+    assert supervised.supervisor.can_help(COMPARISON)
+
+
+def test_what_is_helped_and_becomes_ones_own_is_worked_on_as_ones_own(supervised: Supervised) -> None:
+    supervised.program = "import time; sys.argv[3] == 'own' and sys.exit(1); time.sleep(600)"
+    command = supervised._command
+    supervised.supervisor._command = lambda name, helps: [*command(name, helps), "help" if helps else "own"]
+    helping = supervised.start(helps=True)
+    supervised.supervisor.run(COMPARISON)
+    helping.join()
+    assert supervised.helped == [True, False]
+    assert supervised.state == "failed"
