@@ -118,6 +118,14 @@ def test_a_running_one_shows_what_it_takes_of_the_machine_by_stage(running_with:
     assert axes == ["processor time (%)", "memory (GB)"]
 
 
+def test_one_that_takes_longer_than_estimated_says_so_and_what_is_done_has_no_bar(show: Any) -> None:
+    stages = [StageProgress(stage=stage, arm="", done=9, total=total) for stage, total in (("index", 9), ("tune", 12))]
+    page = show(detail(ComparisonState.RUNNING, eta_s=0.0, progress=stages))
+    assert "It runs: longer than was estimated." in said(page)
+    assert any(":material/check: Index the documents: 9 of 9" in one.value for one in page.markdown)
+    assert [one.proto.text for one in page.get("progress")] == ["Tune the model: 9 of 12"]
+
+
 def test_processes_that_share_the_work_are_told_apart(running_with: Any) -> None:
     page = running_with(resources(10.0, 1.0, process="x"), resources(11.0, 2.0, process="y"))
     (processor,) = tables_of(page, "processor time (%)")

@@ -59,7 +59,9 @@ def show_state(detail: ComparisonDetail) -> None:
             icon=":material/schedule:",
         )
     elif detail.state is ComparisonState.RUNNING:
-        said = f"about {seconds(detail.eta_s)} left" if detail.eta_s is not None else "time left not known yet"
+        said = "time left not known yet"
+        if detail.eta_s is not None:
+            said = f"about {seconds(detail.eta_s)} left" if detail.eta_s >= 1 else "longer than was estimated"
         stopping = " It stops at the end of the block it is at." if detail.cancel_requested else ""
         st.info(f"It runs: {said}.{stopping}", icon=":material/play_circle:")
     elif detail.state is ComparisonState.SUCCEEDED:
@@ -99,11 +101,11 @@ def show_stages(progress: list[StageProgress]) -> None:
         detail = f" · {shown(one.detail)}" if one.detail else ""
         told = f"{stage_name(one.stage, arm)}: {one.done:,} of {one.total:,}{detail}"
         if one.done >= one.total:
-            finished.append(f"- :material/check: {told}")
+            finished.append(f":material/check: {told}")
         else:
             st.progress(one.done / one.total, text=told)
     if finished:
-        st.markdown("\n".join(finished))
+        st.markdown("  \n".join(finished))
 
 
 def show_resources(events: list[StreamedEvent]) -> None:
