@@ -35,7 +35,8 @@ class StoredDecision:
     quality: Mapping[str, WeightedMetric]
 
     def prepare(self) -> None:
-        """Resample now what the first change of the coverage would otherwise wait for."""
+        """Resample now what the first decision, and the first change of the coverage, would otherwise wait for."""
+        self.measured.recommended(self.record.inputs)
         for coverage in (self.record.inputs.coverage, 0.0, 1.0) if self.record.race is None else ():
             for metric in self.quality.values():
                 # Where the questions bear no interval, or no slice has weight, whoever asks for it is told so.

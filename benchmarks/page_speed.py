@@ -9,6 +9,7 @@ itself waits 0.2 s after a key on a slider, in case another one follows.
 import argparse
 import json
 import os
+import re
 import statistics
 import tempfile
 import time
@@ -182,7 +183,7 @@ def page_visits(served: ServedPage) -> Iterator[Act]:
 
 
 def _search(tab: Tab, text: str) -> None:
-    field = tab.page.get_by_label("Search", exact=True)
+    field = tab.page.get_by_role("textbox", name="Search", exact=True)
     before = _told(tab)
     field.fill(text)
     field.press("Enter")
@@ -196,12 +197,12 @@ def _toggle_differences(tab: Tab) -> None:
 
 
 def _told(tab: Tab) -> str:
-    return tab.page.get_by_text("questions; figures are").inner_text()
+    return tab.page.get_by_text(re.compile("questions?; figures are")).inner_text()
 
 
 def _wait_for_another_total(tab: Tab, before: str) -> None:
     tab.page.wait_for_function(
-        "before => [...document.querySelectorAll('p')].some(p => /questions; figures are/.test(p.innerText)"
+        "before => [...document.querySelectorAll('p')].some(p => /questions?; figures are/.test(p.innerText)"
         " && p.innerText !== before)",
         arg=before,
     )

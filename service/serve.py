@@ -19,6 +19,7 @@ from service.database import database_url, open_database
 from service.endpoint_guard import guard_process
 from service.lease import release_all
 from service.migrations.upgrade import migrate
+from service.newest_comparison import newest_kept_ready
 from service.service_settings import ServiceSettings
 from service.telemetry import switch_off_telemetry
 
@@ -59,13 +60,18 @@ def serve(
         listener = _listen(settings)
         with _working(engine, directory, settings, lock) as context:
             app = create_app(context)
+
+            def read_newest(comparison_id: str, finished_at: float) -> None:
+                app.state.decisions.find(engine, comparison_id)
+                app.state.results.find(engine, comparison_id, finished_at)
+
             port = listener.getsockname()[1]
             host = f"[{settings.host}]" if ":" in settings.host else settings.host
             api_url = f"http://{host}:{port}"
             # From here on callers may connect; they are answered in a moment.
             listener.listen()
             tell(f"Tuning Fork answers at {api_url} and works in {directory.root}. Ctrl-C stops it.")
-            with _page(api_url, page_port, directory, tell):
+            with _page(api_url, page_port, directory, tell), newest_kept_ready(engine, read_newest):
                 _answer_requests(app, listener)
             tell("Stopping: jobs are parked at the end of what they are at.")
 

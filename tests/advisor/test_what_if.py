@@ -88,12 +88,16 @@ def equal() -> StoredDecision:
     return read_stored_decision(*files({"rag": flags, "fine-tuned": flags}, [Slice.NEW_CASE] * 120))
 
 
-@pytest.fixture
-def opposed() -> StoredDecision:
+def read_opposed() -> StoredDecision:
     """The tuned arm knows what was trained, the other the rest."""
     seen = [i % 2 == 0 for i in range(120)]
     parts = [Slice.SEEN_FACT if flag else Slice.UNSEEN_FACT for flag in seen]
     return read_stored_decision(*files({"rag": [not flag for flag in seen], "fine-tuned": seen}, parts))
+
+
+@pytest.fixture
+def opposed() -> StoredDecision:
+    return read_opposed()
 
 
 def shipped(stored: StoredDecision, inputs: DecisionInputs, constraints: Constraints = Constraints()) -> str | None:  # noqa: B008
@@ -160,3 +164,17 @@ def test_results_of_another_comparison_are_refused(equal: StoredDecision) -> Non
     report, decision, _ = files({"rag": flags, "fine-tuned": flags}, [Slice.NEW_CASE] * 120)
     with pytest.raises(EvaluationError, match="not of one comparison"):
         read_stored_decision(report, decision, b"")
+
+
+def test_what_was_prepared_is_what_is_decided_without(opposed: StoredDecision) -> None:
+    unprepared = read_opposed()
+    opposed.prepare()
+    for coverage in (0.0, 0.3, 0.5, 1.0):
+        inputs = replace(INPUTS, coverage=coverage)
+        assert reconsider(opposed, inputs, Constraints()) == reconsider(unprepared, inputs, Constraints())
+
+
+def test_the_memory_of_a_decision_is_not_told_too_small(opposed: StoredDecision) -> None:
+    opposed.prepare()
+    evidence = opposed.measured.evidence
+    assert evidence.bootstrap.resampled.nbytes + evidence.scores.nbytes < opposed.n_bytes < 100e6
