@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,6 @@ from advisor.answer import Answer
 from advisor.comparison import QuestionRecord
 from advisor.dataset import Dataset, Split
 from advisor.report.plain_data import from_json, from_plain, to_plain
-from service.comparison_progress import answer_stages
-from service.events import read_events
 from service.loaded_results import LoadedResults
 from service.stored_reports import read_report_files
 from service.tables import answer_blocks
@@ -73,16 +71,16 @@ def finished_results(loaded: LoadedResults, wanted: ResultFilter, *, limit: int,
 
 
 def running_results(
-    engine: Engine, comparison_id: str, dataset: Dataset, wanted: ResultFilter, *, limit: int, offset: int
+    engine: Engine, stages: Mapping[str, str], dataset: Dataset, wanted: ResultFilter, *, limit: int, offset: int
 ) -> ResultSlice:
     """A page of the answers given so far, without scores, in the order of the questions.
 
     Args:
+        stages: Where each arm's answers are stored, by arm (`Standing.answer_stages`).
         dataset: As the comparison limits it.
     """
     if wanted.failure is not None:
         return ResultSlice([], 0, [], {})
-    stages = answer_stages(read_events(engine, comparison_id, limit=1_000_000))
     examples = {example.id: example for example in dataset.split(Split.TEST)}
     contains = (wanted.contains or "").casefold()
     records = []

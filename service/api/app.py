@@ -16,6 +16,7 @@ from service.api.request_log import RequestLog
 from service.api.routes import ROUTERS
 from service.api.routes.decisions import StoredDecisions
 from service.api.schemas import ProblemDetails
+from service.comparison_progress import FollowedComparisons
 from service.context import ServiceContext
 from service.loaded_results import LoadedComparisons
 
@@ -48,6 +49,7 @@ def create_app(context: ServiceContext) -> FastAPI:
     app.state.rate_limits = RateLimits()
     app.state.decisions = StoredDecisions()
     app.state.results = LoadedComparisons()
+    app.state.followed = FollowedComparisons()
     add_error_handlers(app)
     for router in ROUTERS:
         app.include_router(router)

@@ -6,7 +6,7 @@ import logging
 import time
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from advisor.errors import EvaluationError
@@ -21,7 +21,7 @@ from service.api.schemas import (
     ComparisonSummary,
     Estimate,
 )
-from service.comparison_progress import read_progress, read_running_scores
+from service.comparison_progress import FollowedComparisons
 from service.comparison_state import ComparisonState
 from service.comparison_store import (
     StoredComparison,
@@ -41,7 +41,6 @@ from service.data_directory import REPORT_FILE
 from service.dataset_store import DatasetNotFoundError, find_dataset, read_version
 from service.endpoint_guard import EndpointGuard
 from service.estimate import estimate_comparison, remaining_s
-from service.events import read_events
 from service.remote_settings import check_request
 from service.results import read_report_file
 from service.scope import Scope
@@ -51,8 +50,15 @@ ComparisonId = Annotated[str, Path(pattern=ID_PATTERN)]
 Reader = Annotated[Principal, Depends(require(Scope.READ))]
 Runner = Annotated[Principal, Depends(require(Scope.RUN))]
 LOGGER = logging.getLogger("tuning_fork.api.comparisons")
-_ALL_EVENTS = 1_000_000
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
+
+
+def _followed(request: Request) -> FollowedComparisons:
+    followed: FollowedComparisons = request.app.state.followed
+    return followed
+
+
+Followed = Annotated[FollowedComparisons, Depends(_followed)]
 
 
 @router.post("", status_code=202)
@@ -60,6 +66,7 @@ def create(
     body: ComparisonRequest,
     context: Context,
     caller: Runner,
+    followed: Followed,
     response: Response,
     idempotency_key: Annotated[
         str | None,
@@ -89,7 +96,7 @@ def create(
         if is_new:
             _submit(context, stored.id)
     response.headers["Location"] = f"/v1/comparisons/{stored.id}"
-    return _detail(context, stored)
+    return _detail(context, followed, stored)
 
 
 @router.post("/estimate")
@@ -117,6 +124,7 @@ async def get(
     comparison_id: ComparisonId,
     context: Context,
     caller: Reader,
+    followed: Followed,
     wait_s: Annotated[float, Query(ge=0, le=60, description="Answer as soon as it is over, at latest after this.")] = 0,
 ) -> ComparisonDetail:
     """One comparison: state, progress by stage, time that remains, scores so far; its verdict once there is one."""
@@ -126,23 +134,23 @@ async def get(
         stored = await run_in_threadpool(find_comparison, context.engine, comparison_id)
         remaining = deadline - time.monotonic()
         if stored.state.is_final or remaining <= 0:
-            return await run_in_threadpool(_detail, context, stored)
+            return await run_in_threadpool(_detail, context, followed, stored)
         await asyncio.sleep(min(pause_s, remaining))
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
 @router.post("/{comparison_id}/cancel", status_code=202)
-def cancel(comparison_id: ComparisonId, context: Context, caller: Runner) -> ComparisonDetail:
+def cancel(comparison_id: ComparisonId, context: Context, caller: Runner, followed: Followed) -> ComparisonDetail:
     """Stop a comparison: what waits at once, what runs within seconds. Results so far stay readable."""
-    return _detail(context, request_cancel(context.engine, comparison_id))
+    return _detail(context, followed, request_cancel(context.engine, comparison_id))
 
 
 @router.post("/{comparison_id}/resume", status_code=202)
-def resume(comparison_id: ComparisonId, context: Context, caller: Runner) -> ComparisonDetail:
+def resume(comparison_id: ComparisonId, context: Context, caller: Runner, followed: Followed) -> ComparisonDetail:
     """Queue a failed or cancelled comparison again. It goes on from what it has."""
     stored = resume_comparison(context.engine, comparison_id, max_queued=context.settings.max_queued)
     _submit(context, comparison_id)
-    return _detail(context, stored)
+    return _detail(context, followed, stored)
 
 
 @router.delete("/{comparison_id}", status_code=204)
@@ -187,9 +195,9 @@ def _summary(stored: StoredComparison) -> dict[str, Any]:
     }
 
 
-def _detail(context: ServiceContext, stored: StoredComparison) -> ComparisonDetail:
-    events = read_events(context.engine, stored.id, limit=_ALL_EVENTS)
-    progress = read_progress(events)
+def _detail(context: ServiceContext, followed: FollowedComparisons, stored: StoredComparison) -> ComparisonDetail:
+    standing = followed.find(context.engine, stored.id)
+    progress = standing.progress()
     estimate = Estimate.model_validate(stored.estimate) if stored.estimate else None
     eta_s = None
     if stored.state is ComparisonState.RUNNING and stored.started_at is not None and estimate is not None:
@@ -201,8 +209,8 @@ def _detail(context: ServiceContext, stored: StoredComparison) -> ComparisonDeta
         estimate=estimate,
         progress=progress,
         eta_s=eta_s,
-        running_scores=read_running_scores(events, _first_metric(context, stored)),
-        last_event=events[-1].sequence if events else 0,
+        running_scores=standing.running_scores(_first_metric(context, stored)),
+        last_event=standing.last_event,
         queue_position=queue_position(context.engine, stored) if queued else None,
     )
     if stored.state is not ComparisonState.SUCCEEDED:

@@ -11,6 +11,7 @@ from advisor.report.formats import REPORT_FILES
 from service.api.auth import Context, require
 from service.api.errors import Problem
 from service.api.schemas import ID_PATTERN, ResultItem, ResultPage
+from service.comparison_progress import FollowedComparisons
 from service.comparison_state import ComparisonState
 from service.comparison_store import StoredComparison, find_comparison
 from service.context import ServiceContext
@@ -104,8 +105,10 @@ def results(
         loaded = kept.find(context.engine, comparison_id, stored.finished_at or 0.0)
         page = finished_results(loaded, wanted, limit=limit, offset=offset)
     else:
+        followed: FollowedComparisons = request.app.state.followed
+        stages = followed.find(context.engine, comparison_id).answer_stages
         dataset = _limited(context, stored)
-        page = running_results(context.engine, comparison_id, dataset, wanted, limit=limit, offset=offset)
+        page = running_results(context.engine, stages, dataset, wanted, limit=limit, offset=offset)
     items = [ResultItem.model_validate(row) for row in page.rows]
     return ResultPage(items=items, total=page.total, complete=complete, arms=page.arms, failures=page.failures)
 
