@@ -186,8 +186,15 @@ def _answer_requests(app: "FastAPI", listener: socket.socket) -> None:
 
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, already_stopping)
+
+    class StoppingServer(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            # Event streams would go on for as long as they are listened to.
+            app.state.stopping.set()
+            await super().shutdown(sockets)
+
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=REQUEST_GRACE_S
     )
     with listener:
-        uvicorn.Server(config).run(sockets=[listener])
+        StoppingServer(config).run(sockets=[listener])

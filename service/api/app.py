@@ -1,5 +1,6 @@
 """The API: every route under one roof, with the same limits, errors and logs."""
 
+import threading
 from importlib.metadata import version
 from typing import Any
 
@@ -16,6 +17,7 @@ from service.api.request_log import RequestLog
 from service.api.routes import ROUTERS
 from service.api.routes.decisions import StoredDecisions
 from service.api.schemas import ProblemDetails
+from service.api.stopping import EndsWithService
 from service.comparison_progress import FollowedComparisons
 from service.context import ServiceContext
 from service.loaded_results import LoadedComparisons
@@ -50,6 +52,7 @@ def create_app(context: ServiceContext) -> FastAPI:
     app.state.decisions = StoredDecisions()
     app.state.results = LoadedComparisons()
     app.state.followed = FollowedComparisons()
+    app.state.stopping = threading.Event()
     add_error_handlers(app)
     for router in ROUTERS:
         app.include_router(router)
@@ -61,6 +64,7 @@ def create_app(context: ServiceContext) -> FastAPI:
         max_upload_bytes=settings.max_upload_bytes,
         is_upload=_is_upload,
     )
+    app.add_middleware(EndsWithService, stopping=app.state.stopping)
     app.add_middleware(RequestLog, metrics=metrics)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

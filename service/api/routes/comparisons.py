@@ -125,6 +125,7 @@ async def get(
     context: Context,
     caller: Reader,
     followed: Followed,
+    request: Request,
     wait_s: Annotated[float, Query(ge=0, le=60, description="Answer as soon as it is over, at latest after this.")] = 0,
 ) -> ComparisonDetail:
     """One comparison: state, progress by stage, time that remains, scores so far; its verdict once there is one."""
@@ -133,7 +134,7 @@ async def get(
     while True:
         stored = await run_in_threadpool(find_comparison, context.engine, comparison_id)
         remaining = deadline - time.monotonic()
-        if stored.state.is_final or remaining <= 0:
+        if stored.state.is_final or remaining <= 0 or request.app.state.stopping.is_set():
             return await run_in_threadpool(_detail, context, followed, stored)
         await asyncio.sleep(min(pause_s, remaining))
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)

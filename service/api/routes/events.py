@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -41,6 +42,7 @@ _EVENT = {
 async def stream(
     comparison_id: Annotated[str, Path(pattern=ID_PATTERN)],
     context: Context,
+    request: Request,
     last_event_id: Annotated[
         str | None,
         Header(pattern=r"^[0-9]{1,9}$", description="The last one that came through; those behind it follow."),
@@ -58,14 +60,18 @@ async def stream(
     start = int(last_event_id) if last_event_id is not None else after
     # Proxies that buffer would hold events back.
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_events(context, comparison_id, start), media_type="text/event-stream", headers=headers)
+    events = _events(context, comparison_id, start, request.app.state.stopping)
+    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
-async def _events(context: ServiceContext, comparison_id: str, after: int) -> AsyncIterator[str]:
+async def _events(
+    context: ServiceContext, comparison_id: str, after: int, stopping: threading.Event
+) -> AsyncIterator[str]:
     ends_at = time.monotonic() + context.settings.event_stream_s
     heartbeat_at = time.monotonic() + HEARTBEAT_S
     yield f"retry: {RECONNECT_MS}\n\n"
-    while time.monotonic() < ends_at:
+    # Who watches takes it up again where it ended, after a restart as well.
+    while time.monotonic() < ends_at and not stopping.is_set():
         try:
             # The state is read first: what led to it is then among the events that are read after it.
             is_over, found = await run_in_threadpool(_read, context, comparison_id, after)

@@ -1,0 +1,45 @@
+"""What becomes of requests when the service is told to stop: streams of events end, what cannot end is told so."""
+
+import asyncio
+import threading
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.errors import problem_response, request_id_of
+
+_RETRY_AFTER_S = 10
+
+
+class EndsWithService:
+    """Takes the end of a request for what it is when the server gives up waiting for it, and not for a defect.
+
+    Args:
+        stopping: Set once the service was told to stop.
+    """
+
+    def __init__(self, app: ASGIApp, stopping: threading.Event) -> None:
+        self._app = app
+        self._stopping = stopping
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, for as long as there is a service."""
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        except asyncio.CancelledError:
+            if not self._stopping.is_set() or scope["type"] != "http":
+                raise
+            # What has begun stays unfinished, so that its caller does not take it for the whole.
+            if not started:
+                detail = "the service is being stopped; ask again when it is back"
+                headers = {"Retry-After": str(_RETRY_AFTER_S)}
+                request_id = request_id_of(Request(scope))
+                response = problem_response(request_id, 503, "Not answered in time", detail, headers=headers)
+                await response(scope, receive, send)
