@@ -355,9 +355,9 @@ def _reason(form: Questionnaire, rule: Rule, points: float) -> PriorReason:
 def _conclusion(
     form: Questionnaire, answers: Mapping[str, Answer], ranking: Sequence[ArmPrior]
 ) -> tuple[str | None, Confidence, str]:
-    missing = [question.id for question in form.questions if question.essential and question.id not in answers]
+    missing = [question for question in form.questions if question.essential and question.id not in answers]
     if missing:
-        wanted = " and ".join(missing)
+        wanted = " and ".join(f"“{question.ask}” ({question.id})" for question in missing)
         return None, Confidence.NONE, f"Not enough answers for a recommendation; still needed: {wanted}."
     possible = [one for one in ranking if not one.ruled_out]
     if not possible:

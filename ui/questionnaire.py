@@ -70,6 +70,20 @@ def show_advice(advice: AdviceView) -> None:
     """What the answers speak for, arm by arm, with the studies behind it."""
     st.subheader(shown(advice.headline), anchor=False)
     st.caption(f"Confidence: {advice.confidence}. This is experience of others; a comparison measures it on your data.")
+    reasons = [reason for arm in advice.ranking for reason in (*arm.reasons, *arm.ruled_out)]
+    if reasons:
+        _show_ranking(advice)
+    for caution in advice.cautions:
+        st.warning(shown(caution.text), icon=":material/warning:")
+    if sources := _sources(reasons + advice.cautions):
+        with st.expander(f"Sources ({len(sources)})"):
+            st.text("\n".join(sources))
+    if advice.unanswered:
+        n_open = len(advice.unanswered)
+        st.caption(f"{counted(n_open, 'question')} not answered; an answer to any would make the advice surer.")
+
+
+def _show_ranking(advice: AdviceView) -> None:
     frame = pd.DataFrame(
         [
             {
@@ -82,14 +96,6 @@ def show_advice(advice: AdviceView) -> None:
         ]
     )
     st.dataframe(frame, hide_index=True, width="stretch", key="advice", alt="What the answers speak for, by arm")
-    for caution in advice.cautions:
-        st.warning(shown(caution.text), icon=":material/warning:")
-    sources = _sources([r for arm in advice.ranking for r in (*arm.reasons, *arm.ruled_out)] + advice.cautions)
-    with st.expander(f"Sources ({len(sources)})"):
-        st.text("\n".join(sources))
-    if advice.unanswered:
-        n_open = len(advice.unanswered)
-        st.caption(f"{counted(n_open, 'question')} not answered; an answer to any would make the advice surer.")
 
 
 def _sources(reasons: list[PriorReasonView]) -> list[str]:

@@ -7,6 +7,7 @@ from service.client import ServiceError
 from service.comparison_state import ComparisonState
 from tests.ui.conftest import FINISHED, OpenPage, Populated, healthy, press, said
 from tests.ui.fake_client import FakeClient
+from ui.untrusted import shown
 
 
 @pytest.fixture
@@ -101,7 +102,9 @@ def test_answers_to_the_questionnaire_give_advice_and_join_a_comparison(
     page.selectbox(key="question rarity").set_value(choice)
     page = press(page, "What do studies suggest?")
     assert client.asked("advise")[-1].args == ({"rarity": choice},)
-    assert client.real.advise({"rarity": choice}).headline in said(page)
+    assert shown(client.real.advise({"rarity": choice}).headline) in said(page)
+    # What is still needed is named as it is asked.
+    assert shown(questions["labelled_examples"].ask) in said(page)
     page.switch_page("app_pages/new_comparison.py")
     page = healthy(page.run())
     assert client.asked("estimate_comparison")[-1].args[0].prior == {"rarity": choice}

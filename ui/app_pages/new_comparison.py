@@ -159,9 +159,9 @@ def show_estimate(estimate: Estimate) -> None:
                 {
                     "stage": stage_name(one.stage, one.arm),
                     "time": seconds(one.time_s),
-                    "tokens read": one.input_tokens,
-                    "tokens written": one.output_tokens,
-                    "tokens embedded": one.embedding_tokens,
+                    "tokens read": count(one.input_tokens),
+                    "tokens written": count(one.output_tokens),
+                    "tokens embedded": count(one.embedding_tokens),
                     "money": usd(one.usd) if one.usd is not None else "not priced",
                     "the time is": one.basis,
                 }
