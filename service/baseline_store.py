@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from lm.errors import TuningForkError
 from service.comparison_state import ComparisonState
-from service.comparison_store import ComparisonConflictError, find_comparison
+from service.comparison_store import ComparisonConflictError, find_comparison, hold_comparison
 from service.database import writing
 from service.tables import baselines
 
@@ -42,8 +42,7 @@ def set_baseline(engine: Engine, name: str, comparison_id: str) -> tuple[Baselin
     try:
         return baseline, _write(engine, baseline)
     except IntegrityError:
-        # Another request made the same name, or deleted the comparison, in between: the second look sees it.
-        find_comparison(engine, comparison_id)
+        # Another request made the same name in between: the second look sees it.
         return baseline, _write(engine, baseline)
 
 
@@ -80,6 +79,7 @@ def delete_baseline(engine: Engine, name: str) -> None:
 def _write(engine: Engine, baseline: Baseline) -> bool:
     values = {"comparison_id": baseline.comparison_id, "created_at": baseline.created_at}
     with writing(engine) as connection:
+        hold_comparison(connection, baseline.comparison_id)
         changed = connection.execute(update(baselines).where(baselines.c.name == baseline.name).values(**values))
         if changed.rowcount:
             return False

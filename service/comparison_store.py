@@ -21,6 +21,7 @@ from service.tables import baselines, comparisons, deployments
 __all__ = ["ComparisonState"]
 
 _IN_PROGRESS = (ComparisonState.QUEUED, ComparisonState.RUNNING)
+_QUEUE_LOCK = 0x74756E66
 
 
 class ComparisonNotFoundError(TuningForkError):
@@ -116,6 +117,7 @@ def create_comparison(
     }
     try:
         with writing(engine) as connection:
+            _lock_queue(connection, max_queued)
             if idempotency_key is not None and (earlier := _earlier(connection, idempotency_key, request_sha256)):
                 return earlier, False
             _refuse_full_queue(connection, max_queued)
@@ -211,6 +213,7 @@ def resume_comparison(engine: Engine, comparison_id: str, *, max_queued: int | N
         QueueFullError: `max_queued` comparisons wait already.
     """
     with writing(engine) as connection:
+        _lock_queue(connection, max_queued)
         found = _read(connection, comparison_id)
         if found.state not in (ComparisonState.FAILED, ComparisonState.CANCELLED):
             raise ComparisonConflictError(
@@ -233,6 +236,8 @@ def delete_comparison(engine: Engine, comparison_id: str) -> None:
         ComparisonConflictError: it is not over, or a baseline or deployment rests on it.
     """
     with writing(engine) as connection:
+        # Held, so that what is made to rest on it meanwhile is either seen below or finds nothing to rest on.
+        connection.execute(select(comparisons.c.id).where(comparisons.c.id == comparison_id).with_for_update())
         found = _read(connection, comparison_id)
         if not found.state.is_final:
             raise ComparisonConflictError(f"{comparison_id} is {found.state}; cancel it first, then delete it")
@@ -254,6 +259,17 @@ def delete_comparison(engine: Engine, comparison_id: str) -> None:
         connection.execute(delete(comparisons).where(comparisons.c.id == comparison_id))
 
 
+def hold_comparison(connection: Connection, comparison_id: str) -> None:
+    """Keep a comparison from being deleted until the transaction ends.
+
+    Raises:
+        ComparisonNotFoundError: there is none of that id.
+    """
+    held = select(comparisons.c.id).where(comparisons.c.id == comparison_id).with_for_update(read=True, key_share=True)
+    connection.execute(held)
+    _read(connection, comparison_id)
+
+
 def queue_position(engine: Engine, comparison: StoredComparison) -> int:
     """How many queued comparisons are before this one."""
     with engine.connect() as connection:
@@ -270,6 +286,12 @@ def count_by_state(engine: Engine) -> dict[ComparisonState, int]:
     with engine.connect() as connection:
         counted = {ComparisonState(state): n for state, n in connection.execute(query)}
     return {state: counted.get(state, 0) for state in ComparisonState}
+
+
+def _lock_queue(connection: Connection, max_queued: int | None) -> None:
+    """Let nobody else fill the queue until the transaction ends; a file has one writer at a time anyway."""
+    if max_queued is not None and connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_QUEUE_LOCK)))
 
 
 def _refuse_full_queue(connection: Connection, max_queued: int | None) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, Row, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from lm.errors import TuningForkError
+from service.comparison_store import hold_comparison
 from service.database import writing
 from service.serving.servable import check_servable
 from service.tables import deployments
@@ -127,6 +128,7 @@ def _add(connection: Connection, alias: str, comparison_id: str, kind: str) -> D
     ).first()
     if newest is not None and (newest.comparison_id, newest.kind) == (comparison_id, kind):
         return _deployment(newest)
+    hold_comparison(connection, comparison_id)
     made = Deployment(alias, newest.revision + 1 if newest else 1, comparison_id, kind, time.time())
     connection.execute(
         insert(deployments).values(

@@ -1,8 +1,11 @@
 import threading
+import time
+from collections.abc import Callable
 
 import pytest
-from sqlalchemy import Connection, Engine, insert
+from sqlalchemy import Connection, Engine, insert, text
 
+from service.baseline_store import set_baseline
 from service.comparison_state import ComparisonState
 from service.comparison_store import (
     ComparisonConflictError,
@@ -20,6 +23,7 @@ from service.comparison_store import (
     set_state,
 )
 from service.database import writing
+from service.deployment_store import deploy
 from service.events import read_events
 from service.tables import baselines, deployments
 
@@ -27,6 +31,14 @@ from service.tables import baselines, deployments
 def create(engine: Engine, comparison_id: str = "c", **options: object) -> tuple[object, bool]:
     given = {"name": "n", "dataset": "appliance-support", "settings": {}, **options}
     return create_comparison(engine, comparison_id=comparison_id, **given)  # type: ignore[arg-type]
+
+
+def use_as_deployment(engine: Engine, comparison_id: str) -> object:
+    return deploy(engine, "production", comparison_id, "base")
+
+
+def use_as_baseline(engine: Engine, comparison_id: str) -> object:
+    return set_baseline(engine, "main", comparison_id)
 
 
 def test_a_thousand_callers_with_one_key_make_one_comparison(engine: Engine) -> None:
@@ -67,6 +79,25 @@ def test_the_queue_has_a_limit(engine: Engine) -> None:
     create(engine, "c", max_queued=2)
     with pytest.raises(QueueFullError):
         resume_comparison(engine, "a", max_queued=2)
+
+
+def test_callers_who_create_at_once_do_not_pass_the_limit(engine: Engine) -> None:
+    together = threading.Barrier(12)
+    refused: list[str] = []
+
+    def call(comparison_id: str) -> None:
+        together.wait()
+        try:
+            create(engine, comparison_id, max_queued=3)
+        except QueueFullError:
+            refused.append(comparison_id)
+
+    threads = [threading.Thread(target=call, args=(f"c{i}",)) for i in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (list_comparisons(engine)[1], len(refused)) == (3, 9)
 
 
 def test_states_are_told_as_events_without_a_gap(engine: Engine) -> None:
@@ -125,6 +156,54 @@ def test_what_a_baseline_or_deployment_rests_on_cannot_be_deleted(engine: Engine
     with pytest.raises(ComparisonNotFoundError):
         find_comparison(engine, "c")
     assert read_events(engine, "c") == []
+
+
+def test_what_is_deployed_while_it_is_being_deleted_stays(engine: Engine) -> None:
+    create(engine, "a")
+    request_cancel(engine, "a")
+    refused: list[ComparisonConflictError] = []
+
+    def delete() -> None:
+        with pytest.raises(ComparisonConflictError, match="production") as caught:
+            delete_comparison(engine, "a")
+        refused.append(caught.value)
+
+    deleting = threading.Thread(target=delete)
+    with writing(engine) as connection:
+        row = {"alias": "production", "revision": 1, "comparison_id": "a", "kind": "rag", "created_at": 0.0}
+        connection.execute(insert(deployments).values(**row))
+        deleting.start()
+        # It waits for this transaction; with a file, before it reads anything.
+        while engine.dialect.name == "postgresql" and not n_waiting(engine):
+            time.sleep(0.01)
+    deleting.join()
+    assert len(refused) == 1
+    assert find_comparison(engine, "a").id == "a"
+
+
+def n_waiting(engine: Engine) -> int:
+    with engine.connect() as connection:
+        return int(connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar_one())
+
+
+@pytest.mark.parametrize("use", [use_as_deployment, use_as_baseline])
+def test_what_was_deleted_since_it_was_looked_at_is_told_to_be_missing(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, use: Callable[[Engine, str], object]
+) -> None:
+    create(engine, "a")
+    with writing(engine) as connection:
+        set_state(connection, "a", ComparisonState.SUCCEEDED, expected=[ComparisonState.QUEUED])
+    found = find_comparison(engine, "a")
+
+    def looked_at(*_: object) -> object:
+        delete_comparison(engine, "a")
+        monkeypatch.undo()
+        return found
+
+    monkeypatch.setattr("service.deployment_store.check_servable", looked_at)
+    monkeypatch.setattr("service.baseline_store.find_comparison", looked_at)
+    with pytest.raises(ComparisonNotFoundError):
+        use(engine, "a")
 
 
 @pytest.mark.parametrize("name", ["Ours", "ဒေတာ", "../../x", "a" * 200, "", "  ", "é 😀 b", "-.-"])
