@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 from advisor.answer import BuildUsage, Pipeline
@@ -109,6 +110,11 @@ class Composition(Protocol):
 
     def close(self) -> None:
         """Let go of what the arms hold open; called once, after the last answer."""
+        ...
+
+    @property
+    def stage_markers(self) -> Sequence[Path]:
+        """Of each index and adapter that arms were built with so far: the file that says it is whole."""
         ...
 
     @property

@@ -15,7 +15,7 @@ from advisor.comparison import ArmRole, AuditFinding
 from advisor.dataset import Dataset, Example, Split, Task, TrainingView
 from advisor.prompt import FewShot, OracleContext, QuestionOnly, passage_text, reference_text
 from advisor.report.quantities import clip
-from finetune.adapter import AdapterRecord
+from finetune.adapter import RECORD, AdapterRecord
 from finetune.progress import TrainingEvent
 from finetune.recipe import TuningRecipe
 from lm.completion import GenerationConfig, Messages
@@ -27,7 +27,7 @@ from lm.model_files import find_weight_files, hash_files, locate_model
 from lm.registry import POCKET_CHECKPOINT, load_language_model, parse_spec
 from rag.chunk import Chunking, chunk_document
 from rag.embedder import load_embedder
-from rag.index import Index, build_index, open_index
+from rag.index import MARKER, Index, build_index, open_index
 from rag.prompt import RetrievedPrompt
 from rag.raft import raft_prompts
 from service.arm import Arm, IndexFacts, trained_with_seeds
@@ -141,6 +141,12 @@ class LocalComposition:
         for self._training_seed in seeds:
             trained.append(_BUILDERS[kind](self, dataset))
         return trained_with_seeds(trained, list(seeds))
+
+    @property
+    def stage_markers(self) -> list[Path]:
+        """The file that marks it as whole, of each index and adapter that was opened."""
+        indexes = [self._directory.stage("indexes", key) / MARKER for key in self._indexes]
+        return indexes + [self._directory.stage("adapters", key) / RECORD for key in self._adapted]
 
     def close(self) -> None:
         """Release the indexes."""

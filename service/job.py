@@ -90,6 +90,7 @@ def run_job(
                     on_progress=watch,
                     leases=leases,
                     on_finished=lambda folder: _publish(engine, comparison_id, folder),
+                    to_be_asked=True,
                 )
         return JobEnd.OVER
     except SupersededError:

@@ -36,7 +36,7 @@ from service.data_directory import (
 )
 from service.lease import Leases
 from service.local_database import local_leases
-from service.measuring import ask_arms, score_arms
+from service.measuring import ArmMeasurement, ask_arms, score_arms
 from service.progress import OnProgress, Progress, silent
 from service.racing import NO_RACE, race_arms
 from service.sampling import limit_dataset
@@ -87,6 +87,7 @@ def run_comparison(
     on_progress: OnProgress = silent,
     leases: Leases | None = None,
     on_finished: Callable[[Path], None] = lambda folder: None,
+    to_be_asked: bool = False,
 ) -> Comparison:
     """Build, measure, decide, report. What was already measured is not done again.
 
@@ -94,6 +95,8 @@ def run_comparison(
         leases: Of the database that holds the answers; left out, it is a file in the data directory, of which the
             caller holds the lock.
         on_finished: Given the folder with all reports, before another process may take up the same comparison.
+        to_be_asked: Whether its arms should be there afterwards, and not the report alone: what was deleted of a
+            finished comparison's indexes and adapters is then built again.
     Raises:
         TuningForkError: with what to mend; answers given so far stay on disk, the same call goes on from them.
     """
@@ -103,7 +106,7 @@ def run_comparison(
     dataset = load_limited_dataset(settings)
     run_id = comparison_id(settings, dataset, model_identity, prices, answers)
     folder = directory.comparison(run_id)
-    if finished := _read_finished(folder):
+    if (finished := _read_finished(folder)) and not (to_be_asked and _misses_stages(run_id, directory)):
         on_finished(folder)
         return finished
     metrics = metrics_for(dataset.card, has_embedder=True, has_judge=settings.judge is not None)
@@ -120,11 +123,13 @@ def run_comparison(
                 findings += [NO_RACE] if settings.race else []
             # Whoever comes first measures the waits and writes the report; the others then find it.
             stack.enter_context(held.hold(f"report/{run_id}"))
-            if finished := _read_finished(folder):
+            if (finished := _read_finished(folder)) and _is_of(finished, measured):
+                _note_stages(run_id, composition.stage_markers, directory)
+                on_finished(folder)
                 return finished
             latencies = score_arms(measured, composition, dataset, directory, metrics, on_progress)
             findings += audit_run(measured, composition, dataset, settings, metrics)
-            model = composition.model
+            model, markers = composition.model, composition.stage_markers
         finally:
             composition.close()
         arms_measured = decision_evidence(measured, latencies, metrics[0].name, settings, race)
@@ -148,6 +153,7 @@ def run_comparison(
             valid_days=settings.valid_days,
         )
         folder.mkdir(parents=True, exist_ok=True)
+        _note_stages(run_id, markers, directory)
         write_whole(folder / RECORDS_FILE, results)
         write_whole(folder / DECISION_FILE, write_record(decision))
         _write_reports(folder, settings, comparison, records, on_progress)
@@ -163,6 +169,30 @@ def _read_finished(folder: Path) -> Comparison | None:
     with suppress(EvaluationError, UnicodeDecodeError):
         return read_comparison((folder / REPORT_FILE).read_text(encoding="utf-8"))
     return None
+
+
+def _is_of(finished: Comparison, measured: Sequence[ArmMeasurement]) -> bool:
+    """Whether a report is of these arms: an adapter that was trained again may have come out differently."""
+    pipelines = [one.arm.pipeline for one in measured]
+    return all(finished.hashes.get(f"pipeline {one.kind}") == one.fingerprint for one in pipelines)
+
+
+def _note_stages(run_id: str, markers: Sequence[Path], directory: DataDirectory) -> None:
+    below = [marker.relative_to(directory.root).as_posix() for marker in markers]
+    write_whole(_stages_noted(run_id, directory), json.dumps(below))
+
+
+def _misses_stages(run_id: str, directory: DataDirectory) -> bool:
+    """Whether an index or adapter that a finished comparison was measured with is no longer in the data directory."""
+    try:
+        below = json.loads(_stages_noted(run_id, directory).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return True
+    return not all((directory.root / marker).is_file() for marker in below)
+
+
+def _stages_noted(run_id: str, directory: DataDirectory) -> Path:
+    return directory.stage("used", f"{run_id}.json")
 
 
 def _write_reports(

@@ -24,6 +24,11 @@ from service.settings import ComparisonSettings
 if TYPE_CHECKING:
     from lm.huggingface import HuggingFaceModel
 
+_AGAIN = (
+    "create a comparison with the same settings (POST /v1/comparisons, or New comparison on the page), which builds it "
+    "again and asks only what was never asked, and ask that one"
+)
+
 
 class ServedComposition(LocalComposition):
     """Composes arms from parts that others made.
@@ -101,7 +106,9 @@ class ServedComposition(LocalComposition):
         try:
             return load_adapter_record(directory)
         except TuningForkError as error:
-            raise NotServableError(f"{error}; comparing again trains it anew") from error
+            raise NotServableError(
+                f"{error}; delete the folder stages/adapters/{directory.name} in the data directory, then {_AGAIN}"
+            ) from error
 
 
 def registered_embedder(settings: ComparisonSettings) -> Embedder:
@@ -112,5 +119,5 @@ def registered_embedder(settings: ComparisonSettings) -> Embedder:
 def _gone(what: str) -> NotServableError:
     return NotServableError(
         f"the {what} of this comparison is not in the data directory, or was built by another version of this program; "
-        "create a comparison with the same settings, which builds it again, and ask that one"
+        f"{_AGAIN}"
     )

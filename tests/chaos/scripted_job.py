@@ -87,6 +87,8 @@ class OneHotEmbedder:
 class ScriptedComposition:
     """Four candidates, of which one needs an index and one an adapter, and a reference."""
 
+    stage_markers: Sequence[Path] = ()
+
     def __init__(
         self, script: Script, stages: SharedStages, settings: ComparisonSettings, directory: DataDirectory
     ) -> None:

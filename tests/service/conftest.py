@@ -69,6 +69,8 @@ class OneHotEmbedder:
 class ScriptedComposition:
     """Two candidates over one scripted model, and a reference. Counts what it is asked."""
 
+    stage_markers: Sequence[Path] = ()
+
     def __init__(self, settings: ComparisonSettings, answer: Callable[[Messages], str], context_tokens: int) -> None:
         self.settings = settings
         self.model: LanguageModel = FakeLM(answer, name="scripted", context_tokens=context_tokens)

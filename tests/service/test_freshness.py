@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ def number(question: str) -> str:
 
 class Composition:
     """Retrieval that reads out what the documents say, and tuning that knows what it was trained on by heart."""
+
+    stage_markers: Sequence[Path] = ()
 
     def __init__(self, settings: ComparisonSettings, *_: object) -> None:
         self.settings = settings

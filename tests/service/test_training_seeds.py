@@ -1,9 +1,10 @@
 """Several trainings of one arm, through the whole run: what is asked, deployed, counted and reported."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,6 +35,8 @@ LOSSES = {0: 0.5, 1: 0.4, 2: 0.2}
 
 class SeededComposition:
     """`base` never knows; `fine-tuned` is right for so many in ten questions, by its training seed."""
+
+    stage_markers: Sequence[Path] = ()
 
     def __init__(self, settings: ComparisonSettings) -> None:
         self.settings = settings

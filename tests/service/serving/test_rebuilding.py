@@ -1,0 +1,99 @@
+"""An index that was deleted under a finished comparison: the same comparison again brings it back."""
+
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from lm.fake import FakeLM
+from service.comparison_store import create_comparison, find_comparison
+from service.data_directory import DataDirectory
+from service.job import JobEnd, run_job
+from service.serving.errors import NotServableError
+from service.serving.pipelines import ServedPipelines
+from service.serving.servable import read_servable
+from service.settings import ComparisonSettings
+from service.stage_sharing import fetch_stage
+from tests.chaos.workplace import COMPARISON, create_dataset_and_comparison, dataset_of
+from tests.service.serving.conftest import ScriptedLocal, WordEmbedder, say
+
+
+class Jobs:
+    """Comparisons in a database, the real jobs that make them, and what serves them."""
+
+    def __init__(self, engine: Engine, root: Path) -> None:
+        self.engine, self.directory = engine, DataDirectory(root / "home")
+        self.compositions: list[ScriptedLocal] = []
+        create_dataset_and_comparison(engine, dataset_of(30), model="hf:scripted", pipelines=("base", "rag"))
+        self.served = ServedPipelines(
+            self.directory,
+            partial(read_servable, engine, self.directory),
+            fetch_stage=partial(fetch_stage, engine),
+            load_model=lambda settings: FakeLM(say, name=settings.model),
+            load_embedder=lambda _: WordEmbedder(),
+        )
+
+    def run(self, comparison_id: str) -> int:
+        """Run a comparison to its end; how many questions were asked."""
+
+        def make_compose(stages: Any) -> Any:
+            def compose(settings: ComparisonSettings, directory: DataDirectory, on_progress: Any) -> ScriptedLocal:
+                self.compositions.append(ScriptedLocal(settings, directory, on_progress, build_stage=stages))
+                return self.compositions[-1]
+
+            return compose
+
+        self.compositions.clear()
+        owner = f"job of {comparison_id}"
+        end = run_job(self.engine, self.directory, comparison_id, make_compose, lambda spec: spec, owner=owner)
+        assert end is JobEnd.OVER
+        assert find_comparison(self.engine, comparison_id).state == "succeeded"
+        return sum(len(composition.model.calls) for composition in self.compositions)
+
+    def again(self) -> str:
+        """A comparison with the same settings."""
+        first = find_comparison(self.engine, COMPARISON)
+        create_comparison(
+            self.engine, comparison_id="again", name="again", dataset=first.dataset, settings=first.settings
+        )
+        return "again"
+
+    def ask(self, ask: Any, comparison_id: str) -> Any:
+        return ask(self.served.answer(comparison_id, "rag", ["Which colour has number 7?"]))[0].answer
+
+
+@pytest.fixture
+def jobs(engine: Engine, tmp_path: Path) -> Iterator[Jobs]:
+    jobs = Jobs(engine, tmp_path)
+    yield jobs
+    jobs.served.close()
+
+
+@pytest.mark.parametrize("lost", ["stages/indexes", "stages"])
+def test_the_same_comparison_again_builds_what_was_deleted_and_asks_nothing(
+    jobs: Jobs, ask: Any, database_kind: str, lost: str
+) -> None:
+    assert jobs.run(COMPARISON) > 0
+    shutil.rmtree(jobs.directory.root / lost)
+    if database_kind == "sqlite":
+        with pytest.raises(
+            NotServableError, match=r"create a comparison with the same settings \(POST /v1/comparisons"
+        ):
+            jobs.ask(ask, COMPARISON)
+    else:
+        # What workers hand on to each other is fetched from the database, for asking as well.
+        assert jobs.ask(ask, COMPARISON).retrieved
+    assert jobs.run(jobs.again()) == 0
+    first, again = (jobs.ask(ask, comparison_id) for comparison_id in (COMPARISON, "again"))
+    assert (again.text, again.retrieved) == (first.text, first.retrieved)
+    assert len(again.retrieved) == 3
+
+
+def test_the_same_comparison_again_loads_nothing_while_everything_is_there(jobs: Jobs) -> None:
+    jobs.run(COMPARISON)
+    jobs.run(jobs.again())
+    assert jobs.compositions == []
