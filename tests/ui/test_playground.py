@@ -55,6 +55,20 @@ def test_an_empty_question_is_not_asked(open_page: OpenPage, client: FakeClient)
     assert not client.asked("stream_answer")
 
 
+def test_an_empty_question_gets_no_vote(open_page: OpenPage, client: FakeClient) -> None:
+    page = press(open_page("playground", client, comparison=FINISHED), "Show two answers")
+    assert "Write a question for the vote first." in said(page)
+    assert not client.asked("ask")
+
+
+def test_what_an_answer_costs_is_told_for_a_thousand(open_page: OpenPage, client: FakeClient) -> None:
+    def answers(*_: str) -> Iterator[StreamedEvent]:
+        yield StreamedEvent(None, "answer", answer("two years") | {"cost_usd": 0.0000037})
+
+    client.replies["stream_answer"] = answers
+    assert "$0.0037 for 1,000" in said(ask(open_page("playground", client, comparison=FINISHED), "How long?"))
+
+
 def test_a_vote_is_blind_and_counted(open_page: OpenPage, client: FakeClient) -> None:
     client.replies["ask"] = lambda _, arm, questions: [answer("same words")]
     page = open_page("playground", client, comparison=FINISHED)

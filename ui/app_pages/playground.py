@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from advisor.report.quantities import MISSING, seconds, usd
+from advisor.report.quantities import seconds, usd
 from service.api.schemas import ComparisonSummary
 from service.client import ServiceClient, ServiceError
 from ui.address import chosen_comparison
@@ -80,7 +80,7 @@ def show_answer(answer: dict[str, Any]) -> None:
     """Text, what it took, and the passages it was given."""
     st.text(answer["text"] or "(an empty answer)")
     tokens = answer["tokens"]
-    cost = usd(answer["cost_usd"]) if answer["cost_usd"] is not None else MISSING
+    cost = f"{usd(1000 * answer['cost_usd'])} for 1,000" if answer["cost_usd"] is not None else "no price"
     st.caption(
         f"{seconds(answer['model_s'])} in the model · {tokens['input_tokens']:,} tokens read, "
         f"{tokens['output_tokens']:,} written · {cost}"
@@ -104,6 +104,8 @@ def duel(client: ServiceClient, comparison: ComparisonSummary) -> None:
     with st.form("duel"):
         question = st.text_input("Question for the vote", max_chars=4000, key="duel question")
         sent = st.form_submit_button("Show two answers", icon=":material/visibility_off:")
+    if sent and not question.strip():
+        st.info("Write a question for the vote first.")
     if sent and question.strip():
         arms = random.sample(comparison.pipelines, 2)
         with guarded("The arms could not be asked"), st.spinner("Asking two arms …"):
