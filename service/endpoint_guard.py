@@ -5,6 +5,7 @@ server that answers differently the second time (rebinding) changes nothing. Red
 environment not used. What the operator lists in TUNING_FORK_ALLOWED_ENDPOINTS, or set as address of a model, passes.
 """
 
+import logging
 import os
 import re
 import socket
@@ -21,6 +22,7 @@ from lm.errors import ConfigError
 if TYPE_CHECKING:
     import httpx2
 
+_LOG = logging.getLogger("tuning_fork.endpoints")
 ALLOWED_VARIABLE = "TUNING_FORK_ALLOWED_ENDPOINTS"
 
 Address = IPv4Address | IPv6Address
@@ -202,9 +204,14 @@ class EndpointGuard:
         return self.client()
 
     def _require_public(self, address: Address, host: str) -> None:
-        if not self._allowed.has_address(address) and not is_public(address):
-            shown = "" if str(address) == host else f"leads to {address}, which "
-            raise _refused(host, f"{shown}is not a public address")
+        if self._allowed.has_address(address) or is_public(address):
+            return
+        if _literal(host) is not None:
+            raise _refused(host, "is not a public address")
+        # What a name of the service's network leads to is for its operator, and not for callers who try out names.
+        fields = {"host": host, "address": str(address)}
+        _LOG.warning("%s leads to %s, which is not public, and was refused", host, address, extra={"fields": fields})
+        raise _refused(host, "does not lead to public addresses alone")
 
 
 def is_public(address: Address) -> bool:

@@ -107,7 +107,8 @@ def run_job(
         if helps:
             _LOG.warning("this machine cannot help: %s", error)
             return JobEnd.UNABLE
-        _end(engine, comparison_id, ComparisonState.FAILED, str(error))
+        _LOG.error("failed: %s", error)
+        _end(engine, comparison_id, ComparisonState.FAILED, _as_told(error, directory))
         return JobEnd.OVER
     except Exception as error:
         if _passes(error):
@@ -156,6 +157,11 @@ def _end(engine: Engine, comparison_id: str, state: ComparisonState, error: str 
             set_state(connection, comparison_id, state, expected=[ComparisonState.RUNNING], error=error)
 
     patiently(end)
+
+
+def _as_told(error: TuningForkError, directory: DataDirectory) -> str:
+    """A failure in words for callers, who need not know where the files of this machine are."""
+    return str(error).replace(f"{directory.root}{os.sep}", "").replace(str(directory.root), ".")
 
 
 def _passes(error: BaseException) -> bool:

@@ -169,10 +169,13 @@ def test_addresses_of_the_open_internet_are_public(address: str) -> None:
 @pytest.mark.parametrize(
     "bad", ["127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "fd00::1", "::ffff:127.0.0.1", "fe80::1%eth0"]
 )
-def test_a_name_is_refused_where_any_of_its_addresses_is_private(bad: str) -> None:
+def test_a_name_is_refused_where_any_of_its_addresses_is_private(bad: str, caplog: pytest.LogCaptureFixture) -> None:
     guard = EndpointGuard(NONE, resolve=lambda host, port: [PUBLIC, bad])
-    with pytest.raises(EndpointRefusedError, match="leads to"):
+    with pytest.raises(EndpointRefusedError, match="does not lead to public") as caught:
         guard.addresses("rebound.example", 443)
+    # The operator is told what it leads to, a caller is not.
+    assert bad not in str(caught.value)
+    assert f"rebound.example leads to {ip_address(bad.partition('%')[0])}" in caplog.text
     assert EndpointGuard(NONE, resolve=lambda host, port: [PUBLIC]).addresses("x.example", 443) == [PUBLIC]
 
 

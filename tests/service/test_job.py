@@ -134,6 +134,15 @@ def test_what_the_user_must_mend_is_told_and_the_rest_kept(jobs: Jobs) -> None:
     assert held_units(jobs.engine, "") == []
 
 
+def test_what_is_told_of_a_failure_names_no_place_on_this_machine(jobs: Jobs, caplog: pytest.LogCaptureFixture) -> None:
+    place = jobs.root / "home" / "stages" / "index"
+    jobs.at_call(1, failing_with(LanguageModelError(f"the index at {place} cannot be read")))
+    assert jobs.run() is JobEnd.OVER
+    assert jobs.error is not None
+    assert jobs.error.startswith("the index at stages/index cannot be read")
+    assert str(place) in caplog.text
+
+
 def test_a_cancelled_job_ends_after_the_block_it_is_at_and_can_go_on(jobs: Jobs) -> None:
     jobs.at_call(70, lambda: request_cancel(jobs.engine, COMPARISON) and None)
     assert jobs.run() is JobEnd.OVER
