@@ -256,8 +256,9 @@ class Supervisor:
                 set_state(connection, comparison_id, ComparisonState.CANCELLED, expected=_IN_PROGRESS)
 
     def _fail(self, comparison_id: str, what: str) -> None:
-        log_file = self.log_file(comparison_id)
-        message = f"{what}; see the log {log_file}, then resume it: what was measured is kept"
+        # Where files of this machine are is nothing for callers.
+        _LOG.error("%s failed: %s; see %s", comparison_id, what, self.log_file(comparison_id))
+        message = f"{what}; the operator finds more in the log of its job; then resume it: what was measured is kept"
 
         def write() -> None:
             with writing(self._engine) as connection:
