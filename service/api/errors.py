@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from advisor.dataset_files import Problem as FileProblem
 from advisor.errors import DatasetError
 from lm.errors import ConfigError, TuningForkError
+from service.api.openai_shape import openai_failure, speaks_openai
 from service.api.schemas import DatasetProblem, FieldError, ProblemDetails
 from service.comparison_store import (
     ComparisonConflictError,
@@ -82,7 +83,7 @@ def problem_response(
 ) -> Response:
     """The response that carries a problem."""
     body = ProblemDetails(
-        type=f"urn:tuning-fork:problem:{re.sub('[^a-z0-9]+', '-', title.lower()).strip('-')}",
+        type=f"urn:tuning-fork:problem:{_slug(title)}",
         title=title,
         status=status,
         detail=writable(detail),
@@ -91,6 +92,28 @@ def problem_response(
         problems=[DatasetProblem(file=writable(p.file), line=p.line, message=writable(p.message)) for p in problems],
     )
     return Response(body.model_dump_json(), status, headers=headers, media_type=PROBLEM_MEDIA_TYPE)
+
+
+def failure_response(
+    request: Request,
+    status: int,
+    title: str,
+    detail: str,
+    *,
+    headers: dict[str, str] | None = None,
+    errors: Sequence[FieldError] = (),
+    problems: Sequence[FileProblem] = (),
+) -> Response:
+    """The same in the shape that callers of the address read: problem details, or OpenAI's at its addresses."""
+    if speaks_openai(request.scope["path"]):
+        body = openai_failure(status, writable(detail), code=_slug(title).replace("-", "_"))
+        return Response(body.model_dump_json(), status, headers=headers, media_type="application/json")
+    request_id = request_id_of(request)
+    return problem_response(request_id, status, title, detail, headers=headers, errors=errors, problems=problems)
+
+
+def _slug(title: str) -> str:
+    return re.sub("[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
 def writable(text: str) -> str:
@@ -105,8 +128,8 @@ def request_id_of(request: Request) -> str:
 
 async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    return problem_response(
-        request_id_of(request),
+    return failure_response(
+        request,
         error.status,
         error.title,
         error.detail,
@@ -119,7 +142,7 @@ async def _tuning_fork_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, TuningForkError)
     status, title = next((meaning for kind, meaning in _MEANINGS.items() if isinstance(error, kind)))
     headers = {"Retry-After": "30"} if status == 429 else None
-    return problem_response(request_id_of(request), status, title, str(error), headers=headers)
+    return failure_response(request, status, title, str(error), headers=headers)
 
 
 async def _storage_error(request: Request, error: Exception) -> Response:
@@ -127,11 +150,11 @@ async def _storage_error(request: Request, error: Exception) -> Response:
     text = str(error)
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "disk is full" in text:
         detail = "no room is left on the disk of the service; make some, then try again"
-        return problem_response(request_id_of(request), 507, "No room left", detail)
+        return failure_response(request, 507, "No room left", detail)
     if isinstance(error, OperationalError):
         detail = "the database is busy or does not answer; try again"
         headers = {"Retry-After": "5"}
-        return problem_response(request_id_of(request), 503, "Database not available", detail, headers=headers)
+        return failure_response(request, 503, "Database not available", detail, headers=headers)
     raise error
 
 
@@ -141,7 +164,7 @@ async def _validation_error(request: Request, error: Exception) -> Response:
     detail = "; ".join(f"{one.where}: {one.message}" for one in found[:3])
     more = len(error.errors()) - 3
     detail = f"{detail}; and {more} more, see errors" if more > 0 else detail
-    return problem_response(request_id_of(request), 422, "Invalid request", detail, errors=found)
+    return failure_response(request, 422, "Invalid request", detail, errors=found)
 
 
 def _field_error(error: dict[str, Any]) -> FieldError:
@@ -157,7 +180,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     title = http.HTTPStatus(error.status_code).phrase
     detail = error.detail if error.detail != title else _REMEDIES.get(error.status_code, title)
     headers = dict(error.headers) if error.headers else None
-    return problem_response(request_id_of(request), error.status_code, title, detail, headers=headers)
+    return failure_response(request, error.status_code, title, detail, headers=headers)
 
 
 _MEANINGS: dict[type[TuningForkError], tuple[int, str]] = {

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.errors import problem_response, request_id_of
+from service.api.errors import failure_response
 from service.upload.json_depth import MAX_JSON_DEPTH, is_too_deep
 
 BODY_S = 60.0
@@ -66,7 +66,7 @@ class BodyLimits:
                     return
                 if is_too_deep(body):
                     detail = f"the body is nested more than {MAX_JSON_DEPTH} deep; flatten it"
-                    response = problem_response(request_id_of(request), 400, "Nested too deeply", detail)
+                    response = failure_response(request, 400, "Nested too deeply", detail)
                     await response(scope, receive, send)
                     return
                 counted = _replayed(body, receive)
@@ -79,14 +79,14 @@ class BodyLimits:
     async def _give_up(self, request: Request, receive: Receive, send: Send) -> None:
         detail = f"the body did not arrive within {self._body_s:g} s; send it at once"
         headers = {"Connection": "close", "Retry-After": "10"}
-        response = problem_response(request_id_of(request), 503, "Took too long", detail, headers=headers)
+        response = failure_response(request, 503, "Took too long", detail, headers=headers)
         await response(request.scope, receive, send)
 
     async def _refuse(self, request: Request, receive: Receive, send: Send, limit: int) -> None:
         detail = f"the body may have {limit} bytes at most here; send less, or a data set in parts of its own"
         # The rest of the body is not read, so that the connection cannot be used again.
         headers = {"Connection": "close"}
-        response = problem_response(request_id_of(request), 413, "Body too large", detail, headers=headers)
+        response = failure_response(request, 413, "Body too large", detail, headers=headers)
         await response(request.scope, receive, send)
 
 
@@ -119,7 +119,7 @@ class Deadline:
             request = Request(scope)
             detail = f"this took longer than {self._seconds:g} s and was given up; try again, or ask for less at a time"
             headers = {"Retry-After": "10"}
-            response = problem_response(request_id_of(request), 503, "Took too long", detail, headers=headers)
+            response = failure_response(request, 503, "Took too long", detail, headers=headers)
             await response(scope, receive, send)
 
 

@@ -10,14 +10,12 @@ from fastapi.routing import APIRoute
 
 from lm.errors import TuningForkError
 from service.api.errors import Problem, writable
-from service.api.openai_schemas import OpenAIError, OpenAIErrorBody
+from service.api.openai_schemas import OpenAIError
+from service.api.openai_shape import openai_failure
 
 DOCUMENTED: dict[int | str, dict[str, Any]] = {
-    status: {"model": OpenAIError} for status in (400, 401, 403, 404, 429, 500, 502, 503, 504)
+    status: {"model": OpenAIError} for status in (400, 401, 403, 404, 413, 429, 500, 502, 503, 504, 507)
 }
-_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"} | dict.fromkeys(
-    (502, 503, 504), "server_error"
-)
 _CODES = {
     401: "invalid_api_key",
     404: "model_not_found",
@@ -64,18 +62,17 @@ def openai_error(error: Exception) -> tuple[int, OpenAIError]:
         # 409 would have OpenAI's client try again and again, and nothing would change by itself.
         status = 400 if error.status in (409, 422) else error.status
         code = _CODES.get(error.status)
-        message, kind, param = error.detail, _TYPES.get(status, "invalid_request_error"), None
+        message, param = error.detail, None
     elif isinstance(error, RequestValidationError):
         first = error.errors()[0]
         where = [str(part) for part in first["loc"] if part != "body"]
-        status, kind, code = 400, "invalid_request_error", "invalid_value"
+        status, code = 400, "invalid_value"
         param = ".".join(where) or None
         message = f"{param or 'the body'}: {first['msg']}"
     else:
-        status, kind, code = 400, "invalid_request_error", None
+        status, code = 400, None
         param = error.param if isinstance(error, UnsupportedError) else None
         if param is not None:
             code = "unsupported_parameter"
         message = str(error)
-    body = OpenAIErrorBody(message=writable(message), type=kind, param=writable(param) if param else None, code=code)
-    return status, OpenAIError(error=body)
+    return status, openai_failure(status, writable(message), code=code, param=writable(param) if param else None)

@@ -11,7 +11,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.errors import problem_response
+from service.api.errors import failure_response
 from service.api.metrics import Metrics
 
 LOGGER = logging.getLogger("tuning_fork.api")
@@ -86,7 +86,8 @@ class RequestLog:
             error = defect
             if status == 0:
                 detail = f"a defect of the service; its logs tell more under the request id {request_id}"
-                await problem_response(request_id, 500, "Internal error", detail)(scope, receive, send_named)
+                response = failure_response(Request(scope), 500, "Internal error", detail)
+                await response(scope, receive, send_named)
         finally:
             self._tell(scope, request_id, status, time.perf_counter() - started, error)
 
