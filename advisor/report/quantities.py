@@ -2,6 +2,7 @@
 
 import math
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from advisor.comparison import Comparison, Interval
@@ -55,12 +56,17 @@ AS_MEASURED = ScoreScale(1.0, "units of the metric")
 def scale_of(comparison: Comparison, metric: str) -> ScoreScale:
     """Points for metrics that stay within 1; perplexity and its like would be nonsense times 100."""
     estimates = [
-        abs(summary.interval.estimate)
+        summary.interval.estimate
         for arm in comparison.arms
         for summary in arm.metrics
         if summary.metric == metric and summary.interval is not None
     ]
-    return AS_MEASURED if any(estimate > 1 for estimate in estimates) else POINTS
+    return scale_of_scores(estimates)
+
+
+def scale_of_scores(scores: Iterable[float | None]) -> ScoreScale:
+    """The same where no comparison is at hand, from the means of one metric."""
+    return AS_MEASURED if any(score is not None and abs(score) > 1 for score in scores) else POINTS
 
 
 def usd(amount: float | None) -> str:

@@ -62,6 +62,14 @@ def test_a_running_one_shows_stages_scores_losses_and_time_left(show: Any, clien
     assert not any("<b>" in one.value for one in (*page.markdown, *page.caption))
 
 
+def test_running_scores_beyond_1_are_told_as_measured(show: Any) -> None:
+    scores = [RunningScore(arm=arm, metric="perplexity", mean=x, n=3, n_questions=12) for arm, x in MEANS.items()]
+    page = show(detail(ComparisonState.RUNNING, running_scores=scores))
+    table = next(one.value for one in page.dataframe if "questions scored" in one.value)
+    assert list(table["perplexity (units of the metric)"]) == ["12.5", "0.9", "–"]
+
+
+MEANS = {"rag": 12.5, "base": 0.9, "raft": None}
 GIGABYTE = 10**9
 
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from advisor.report.quantities import MISSING, seconds
+from advisor.report.quantities import scale_of_scores, seconds
 from service.api.schemas import ComparisonDetail, RunningScore, StageProgress
 from service.client import ServiceClient, ServiceError, StreamedEvent
 from service.comparison_state import ComparisonState
@@ -126,11 +126,12 @@ def show_scores(scores: list[RunningScore]) -> None:
     if not scores:
         return
     st.header("Scores so far")
+    scale = scale_of_scores(one.mean for one in scores)
     frame = pd.DataFrame(
         [
             {
                 "arm": one.arm,
-                f"{one.metric} (points)": f"{one.mean * 100:.1f}" if one.mean is not None else MISSING,
+                f"{one.metric} ({scale.unit})": scale.value(one.mean),
                 "questions scored": f"{one.n:,} of {one.n_questions:,}",
             }
             for one in scores
