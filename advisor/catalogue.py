@@ -6,7 +6,7 @@ And where our own measurements put models between price and quality.
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from importlib import resources
@@ -70,7 +70,9 @@ class PricedQuality:
     Attributes:
         model: As compared; catalogue_name: its row, "" if it has none.
         score: By `metric`, weighed by traffic.
+        n: Scored questions; n_unscored: those that could not be scored.
         usd_per_1000_queries: Serving cost; None without a price.
+        usd_interval: Of `usd_per_1000_queries`; None where no spread was measured.
         is_recommended: Whether its comparison names this arm.
     """
 
@@ -83,7 +85,10 @@ class PricedQuality:
     licence: str
     arm: str
     score: Interval
+    n: int
+    n_unscored: int
     usd_per_1000_queries: float | None
+    usd_interval: Interval | None
     is_recommended: bool
 
 
@@ -213,11 +218,20 @@ def price_quality(comparisons: Sequence[Comparison], catalogue: Sequence[Catalog
                     licence=row.licence if row else "",
                     arm=arm.kind,
                     score=summary.interval,
+                    n=summary.n,
+                    n_unscored=summary.n_unscored,
                     usd_per_1000_queries=1000 * arm.cost.serve_usd_per_query if arm.cost else None,
+                    usd_interval=_of_1000(arm.cost.serve_interval) if arm.cost else None,
                     is_recommended=arm.kind == comparison.recommendation.arm,
                 )
             )
     return tuple(sorted(points, key=_price_order))
+
+
+def _of_1000(interval: Interval | None) -> Interval | None:
+    if interval is None:
+        return None
+    return replace(interval, estimate=1000 * interval.estimate, low=1000 * interval.low, high=1000 * interval.high)
 
 
 def _price_order(point: PricedQuality) -> tuple[Any, ...]:

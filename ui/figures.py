@@ -364,35 +364,57 @@ def _loss_figure(frame: pd.DataFrame, x: str) -> Figure | None:
     )
 
 
-def price_quality(measured: Sequence[PricedQualityView]) -> Figure | None:
-    """Measured arms of several comparisons between the price of a question and quality; None without a price."""
+def price_quality(measured: Sequence[PricedQualityView], scale: ScoreScale) -> Figure | None:
+    """Measured arms of several comparisons between the price of a question and quality; None without a price.
+
+    Args:
+        measured: Of one data set and one metric.
+    """
     rows = [
         {
             "arm": one.arm,
             "model": one.model,
-            "price of 1,000 questions (USD)": one.usd_per_1000_queries,
-            f"{one.metric} (points)": one.score * 100,
-            "low": one.score_low * 100,
-            "high": one.score_high * 100,
+            _PRICE: one.usd_per_1000_queries,
+            "price, low": _first_known(one.usd_per_1000_queries_low, one.usd_per_1000_queries),
+            "price, high": _first_known(one.usd_per_1000_queries_high, one.usd_per_1000_queries),
+            f"{one.metric} ({scale.unit})": one.score * scale.factor,
+            "quality, low": one.score_low * scale.factor,
+            "quality, high": one.score_high * scale.factor,
+            "questions": one.n,
+            "unscored": one.n_unscored,
         }
         for one in measured
-        if one.usd_per_1000_queries is not None and one.metric == measured[0].metric
+        if one.usd_per_1000_queries is not None
     ]
     if not rows:
         return None
     frame = pd.DataFrame(rows)
-    quality = f"{measured[0].metric} (points)"
+    quality = f"{measured[0].metric} ({scale.unit})"
     base = alt.Chart(frame)
-    kind = _money_scale(frame["price of 1,000 questions (USD)"])
-    x = alt.X(f"{_field('price of 1,000 questions (USD)')}:Q", scale=alt.Scale(type=kind, zero=False))
+    kind = _money_scale(frame["price, low"])
+    x = alt.X(f"{_field(_PRICE)}:Q", title=_PRICE, scale=alt.Scale(type=kind, zero=False))
+    y = alt.Y(f"{_field(quality)}:Q", title=quality)
     names = list(dict.fromkeys(str(name) for name in frame["arm"]))
-    bars = base.mark_rule(strokeWidth=2).encode(x=x, y=alt.Y("low:Q", title=quality), y2="high:Q", color=_colour(names))
+    bars = base.mark_rule(strokeWidth=2).encode(
+        x=x, y=alt.Y("quality, low:Q", title=quality), y2="quality, high:Q", color=_colour(names)
+    )
+    widths = base.mark_rule(strokeWidth=2).encode(
+        x=alt.X("price, low:Q", title=_PRICE), x2="price, high:Q", y=y, color=_colour(names)
+    )
     points = base.mark_point(filled=True, size=110, opacity=1).encode(
-        x=x, y=alt.Y(f"{_field(quality)}:Q", title=quality), color=_colour(names), shape=_shape(names),
-        tooltip=list(frame.columns),
-    )  # fmt: skip
+        x=x, y=y, color=_colour(names), shape=_shape(names), tooltip=list(frame.columns)
+    )
     caption = "Up is better, left is cheaper. Lines are 95 % intervals. Arms of one data set and one metric."
-    return Figure((bars + points).properties(height=_HEIGHT), caption, frame)
+    if n_unpriced := len(measured) - len(rows):
+        caption += f" Not drawn for want of a price: {counted(n_unpriced, 'arm')}, in the table below."
+    return Figure((bars + widths + points).properties(height=_HEIGHT), caption, frame)
+
+
+_PRICE = "price of 1,000 questions (USD)"
+
+
+def _first_known(*numbers: float | None) -> float | None:
+    return next((number for number in numbers if number is not None), None)
 
 
 def ink() -> str:

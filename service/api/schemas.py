@@ -577,7 +577,12 @@ class PricedQualityView(BaseModel):
     score: float
     score_low: float
     score_high: float
+    is_share: bool = Field(description="Whether the metric stays within 1 in its comparison: people read it in points.")
+    n: int = Field(description="Scored questions.")
+    n_unscored: int
     usd_per_1000_queries: float | None
+    usd_per_1000_queries_low: float | None = Field(description="Nothing where no spread was measured.")
+    usd_per_1000_queries_high: float | None
     is_recommended: bool
 
 

@@ -3,8 +3,11 @@ import re
 import shlex
 import tomllib
 from collections.abc import Mapping
+from typing import Any
 
-from service.api.schemas import KeyCreated, KeyList
+from streamlit.testing.v1 import AppTest
+
+from service.api.schemas import KeyCreated, KeyList, PricedQualityView
 from service.client import REPORT_NAMES, ServiceError
 from tests.ui.conftest import EARLIER, FINISHED, OpenPage, healthy, press, said
 from tests.ui.fake_client import NO_KEY, FakeClient
@@ -132,3 +135,46 @@ def test_models_are_filtered_by_family(open_page: OpenPage, client: FakeClient) 
     table = next(one.value for one in page.dataframe if "licence" in one.value)
     assert set(table["family"]) == {family}
     assert len(table) == sum(one.family == family for one in listed)
+
+
+def measured(arm: str, score: float, **others: Any) -> PricedQualityView:
+    fields = {"comparison_id": "c", "dataset": "d", "metric": "exact_match", "model": "pocket", "catalogue_name": ""}
+    scores = {"score": score, "score_low": score - 0.125, "score_high": score + 0.125, "is_share": score <= 1}
+    price = {"usd_per_1000_queries": 2.0, "usd_per_1000_queries_low": 1.5, "usd_per_1000_queries_high": 2.5}
+    rest = {"n": 40, "n_unscored": 0, "is_recommended": False}
+    return PricedQualityView(arm=arm, **{**fields, **scores, **price, **rest, **others})
+
+
+def show_measured(open_page: OpenPage, client: FakeClient, *points: PricedQualityView) -> AppTest:
+    catalogue = client.real.get_catalogue().model_copy(update={"measured": list(points)})
+    client.replies["get_catalogue"] = lambda: catalogue
+    return open_page("models", client)
+
+
+def test_measured_arms_bear_interval_number_and_spread_of_the_price(open_page: OpenPage, client: FakeClient) -> None:
+    page = show_measured(open_page, client, measured("rag", 0.5, n_unscored=3))
+    table = next(one.value for one in page.dataframe if "comparison" in one.value)
+    assert table["score, 95 % interval"][0] == "50.0 [37.5, 62.5] points"
+    assert table["questions"][0] == "40, unscored 3"
+    assert table["price of 1,000 questions, 95 % interval"][0] == "$2.00 [$1.50, $2.50]"
+    behind = next(one.value for one in page.dataframe if "price, low" in one.value)
+    assert list(behind.loc[0, ["price, low", "price, high", "quality, low", "questions"]]) == [1.5, 2.5, 37.5, 40]
+
+
+def test_a_metric_beyond_1_is_not_told_in_points(open_page: OpenPage, client: FakeClient) -> None:
+    points = [measured("rag", 12.5, metric="perplexity"), measured("base", 0.5, metric="perplexity")]
+    page = show_measured(open_page, client, *points)
+    table = next(one.value for one in page.dataframe if "comparison" in one.value)
+    assert table["score, 95 % interval"][0] == "12.5 [12.4, 12.6] units of the metric"
+    behind = next(one.value for one in page.dataframe if "price, low" in one.value)
+    assert list(behind["perplexity (units of the metric)"]) == [12.5, 0.5]
+
+
+def test_other_metrics_and_arms_without_a_price_are_told(open_page: OpenPage, client: FakeClient) -> None:
+    without = {"usd_per_1000_queries": None, "usd_per_1000_queries_low": None, "usd_per_1000_queries_high": None}
+    points = [measured("rag", 0.5), measured("base", 0.5, **without), measured("raft", 0.5, metric="token_f1")]
+    page = show_measured(open_page, client, *points)
+    assert "decided by several metrics" in said(page)
+    assert "want of a price: 1 arm" in said(page)
+    page = healthy(next(one for one in page.selectbox if "Metric" in one.label).set_value("token_f1").run())
+    assert any("token_f1 (points)" in one.value for one in page.dataframe)

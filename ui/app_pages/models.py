@@ -3,7 +3,8 @@
 import pandas as pd
 import streamlit as st
 
-from advisor.report.quantities import MISSING, usd
+from advisor.comparison import Interval
+from advisor.report.quantities import AS_MEASURED, MISSING, POINTS, ScoreScale, unscored, usd, usd_range
 from service.api.schemas import CatalogueModelView, CatalogueView, PricedQualityView
 from service.client import ServiceClient
 from ui.connection import cache_owner, guarded, service_client
@@ -42,6 +43,7 @@ def catalogue_frame(models: list[CatalogueModelView]) -> pd.DataFrame:
 
 def measured_frame(measured: list[PricedQualityView]) -> pd.DataFrame:
     """A row an arm that was measured here."""
+    scales = {one.metric: scale_of_metric(measured, one.metric) for one in measured}
     return pd.DataFrame(
         [
             {
@@ -49,14 +51,31 @@ def measured_frame(measured: list[PricedQualityView]) -> pd.DataFrame:
                 "model": one.model,
                 "arm": one.arm,
                 "metric": one.metric,
-                "score (points)": f"{one.score * 100:.1f} [{one.score_low * 100:.1f}, {one.score_high * 100:.1f}]",
-                "price of 1,000 questions": usd(one.usd_per_1000_queries),
+                "score, 95 % interval": _score(one, scales[one.metric]),
+                "questions": f"{one.n:,}" + (f", {unscored(one.n_unscored)}" if one.n_unscored else ""),
+                "price of 1,000 questions, 95 % interval": _price(one),
                 "recommended": "yes" if one.is_recommended else "",
                 "comparison": one.comparison_id,
             }
             for one in measured
         ]
     )
+
+
+def scale_of_metric(measured: list[PricedQualityView], metric: str) -> ScoreScale:
+    """Points where every comparison's scores are shares, so that one column has one unit."""
+    return POINTS if all(one.is_share for one in measured if one.metric == metric) else AS_MEASURED
+
+
+def _score(one: PricedQualityView, scale: ScoreScale) -> str:
+    return f"{scale.interval(Interval(one.score, one.score_low, one.score_high))} {scale.unit}"
+
+
+def _price(one: PricedQualityView) -> str:
+    price, low, high = one.usd_per_1000_queries, one.usd_per_1000_queries_low, one.usd_per_1000_queries_high
+    if price is None or low is None or high is None:
+        return usd(price)
+    return f"{usd(price)} {usd_range(Interval(price, low, high))}"
 
 
 st.title("Models")
@@ -67,8 +86,16 @@ if catalogue.measured:
     datasets = list(dict.fromkeys(one.dataset for one in catalogue.measured))
     dataset = st.selectbox("Data set", datasets)
     on_it = [one for one in catalogue.measured if one.dataset == dataset]
-    if figure := price_quality(on_it):
+    metrics = list(dict.fromkeys(one.metric for one in on_it))
+    metric = metrics[0]
+    if len(metrics) > 1:
+        metric = st.selectbox("Metric of the picture", metrics)
+        st.caption("Comparisons of this data set were decided by several metrics, and a picture holds one.")
+    drawn = [one for one in on_it if one.metric == metric]
+    if figure := price_quality(drawn, scale_of_metric(on_it, metric)):
         show_figure(figure, "price and quality")
+    else:
+        st.info("None of these arms has a price, so there is nothing to draw.")
     st.dataframe(
         measured_frame(on_it), hide_index=True, width="stretch", key="measured", alt="Arms measured on this service"
     )

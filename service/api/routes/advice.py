@@ -10,6 +10,7 @@ from advisor.prices import load_prices
 from advisor.questionnaire import check_answers, load_questionnaire, prior
 from advisor.report.json_report import read_comparison
 from advisor.report.plain_data import to_plain
+from advisor.report.quantities import POINTS, scale_of
 from service.api.auth import Context, require
 from service.api.schemas import (
     AdviceRequest,
@@ -74,7 +75,12 @@ def catalogue(context: Context) -> CatalogueView:
             score=point.score.estimate,
             score_low=point.score.low,
             score_high=point.score.high,
+            is_share=scale_of(comparison, point.metric) == POINTS,
+            n=point.n,
+            n_unscored=point.n_unscored,
             usd_per_1000_queries=point.usd_per_1000_queries,
+            usd_per_1000_queries_low=point.usd_interval.low if point.usd_interval else None,
+            usd_per_1000_queries_high=point.usd_interval.high if point.usd_interval else None,
             is_recommended=point.is_recommended,
         )
         for comparison_id, comparison in finished

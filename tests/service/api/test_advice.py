@@ -1,3 +1,6 @@
+import json
+
+import pytest
 from fastapi.testclient import TestClient
 
 from advisor.questionnaire import load_questionnaire
@@ -35,3 +38,20 @@ def test_the_catalogue_joins_models_and_measurements(
     assert all(model["sources"] for model in found["models"])
     assert {one["comparison_id"] for one in found["measured"]} == {"c"}
     assert {one["arm"] for one in found["measured"]} == {"base", "few-shot"}
+
+
+def test_measured_arms_bear_number_and_spread_of_the_price(
+    api: Api, client: TestClient, finished_files: dict[str, bytes]
+) -> None:
+    report = json.loads(finished_files["report.json"])
+    arm = next(one for one in report["arms"] if one["kind"] == "base")
+    spread = {"estimate": 0.002, "low": 0.001, "high": 0.004, "level": 0.95, "method": ""}
+    arm["cost"] |= {"serve_usd_per_query": 0.002, "serve_interval": spread}
+    api.finish(api.add_comparison("c"), finished_files | {"report.json": json.dumps(report).encode()})
+    found = {one["arm"]: one for one in client.get("/v1/catalogue").json()["measured"]}
+    prices = [found["base"][f"usd_per_1000_queries{end}"] for end in ("_low", "", "_high")]
+    assert prices == pytest.approx([1.0, 2.0, 4.0])
+    assert found["few-shot"]["usd_per_1000_queries_low"] is None
+    whole = next(one for one in arm["metrics"] if one["metric"] == found["base"]["metric"] and one["slice"] is None)
+    assert (found["base"]["n"], found["base"]["n_unscored"]) == (whole["n"], whole["n_unscored"])
+    assert found["base"]["is_share"]
