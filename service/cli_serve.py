@@ -30,7 +30,7 @@ def serve(
     """
     directory = DataDirectory.from_environment(home)
     _refuse_taken(directory)
-    from service.api.request_log import log_as_json
+    from service.json_log import log_as_json
     from service.serve import serve as serve_until_stopped
 
     log_as_json()
@@ -47,7 +47,7 @@ def worker(workers: Jobs = 1, home: Home = None) -> None:
     """
     directory = DataDirectory.from_environment(home)
     _refuse_taken(directory)
-    from service.api.request_log import log_as_json
+    from service.json_log import log_as_json
     from service.serve import work
 
     log_as_json()

@@ -28,6 +28,7 @@ from service.comparison_store import StoredComparison, find_comparison, set_stat
 from service.data_directory import DataDirectory
 from service.database import database_url, is_outage, open_database, patiently, writing
 from service.job_watch import CancelledError, JobWatch, ParkedError, SupersededError
+from service.json_log import EVERYTHING, log_as_json
 from service.lease import LEASE_S, Leases, LostLeaseError
 from service.remote_settings import job_settings
 from service.resource_watch import ResourceWatch
@@ -36,6 +37,7 @@ from service.tables import report_files
 from service.workflow import run_comparison
 
 _PR_SET_PDEATHSIG = 1
+_DEFECT = 1  # what Python itself ends with
 _LOG = logging.getLogger("tuning_fork.jobs")
 
 MakeCompose = Callable[[SharedStages], Compose]
@@ -189,7 +191,8 @@ def job_process(
     parser.add_argument("--helps", action="store_true")
     given = parser.parse_args(arguments)
     die_with_parent(given.parent)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    log_as_json(EVERYTHING, {"comparison_id": given.comparison_id})
+    logging.captureWarnings(True)
     directory = DataDirectory(given.home)
     engine = open_database(database_url(directory.root))
     watch = JobWatch(engine, given.comparison_id)
@@ -197,17 +200,21 @@ def job_process(
     # Ctrl-C in a terminal reaches the whole group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     owner = f"{directory.identity}/{os.getpid()}/{secrets.token_hex(4)}"
-    return run_job(
-        engine,
-        directory,
-        given.comparison_id,
-        make_compose,
-        identify_model,
-        owner=owner,
-        watch=watch,
-        helps=given.helps,
-        **options,
-    )
+    try:
+        return run_job(
+            engine,
+            directory,
+            given.comparison_id,
+            make_compose,
+            identify_model,
+            owner=owner,
+            watch=watch,
+            helps=given.helps,
+            **options,
+        )
+    except Exception:
+        _LOG.exception("an internal error")
+        return _DEFECT
 
 
 NICENESS = 10

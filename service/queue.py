@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 
 from service.comparison_state import ComparisonState
 from service.data_directory import DataDirectory
+from service.json_log import about
 from service.lease import LEASE_S, Leases, held_units
 from service.supervisor import Supervisor
 from service.tables import comparisons
@@ -108,7 +109,7 @@ class ComparisonQueue:
         try:
             self._enqueue_if_orphaned(comparison_id)
         except Exception:
-            _LOG.exception("%s was not queued now and will be at the next look", comparison_id)
+            _LOG.exception("not queued now, but at the next look", extra=about(comparison_id))
 
     @property
     def _executor_unit(self) -> str:

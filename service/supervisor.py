@@ -18,6 +18,7 @@ from service.comparison_store import ComparisonNotFoundError, find_comparison, s
 from service.data_directory import DataDirectory
 from service.database import patiently, writing
 from service.job import JobEnd
+from service.json_log import about
 from service.lease import held_units, pauses, release_all
 from service.tables import comparisons
 
@@ -134,10 +135,10 @@ class Supervisor:
                 return
             self._not_helped.add(comparison_id)
             log_file = self.log_file(comparison_id)
-            _LOG.warning("help with %s ended with code %s, others go on; see %s", comparison_id, code, log_file)
+            _LOG.warning("help ended with code %s, others go on; see %s", code, log_file, extra=about(comparison_id))
         except Exception:
             self._not_helped.add(comparison_id)
-            _LOG.exception("help with %s broke off, others go on", comparison_id)
+            _LOG.exception("help broke off, others go on", extra=about(comparison_id))
         finally:
             self._forget(comparison_id)
 
@@ -187,7 +188,7 @@ class Supervisor:
                 self._fail(comparison_id, "an internal error stopped it")
             elif not self._parking.is_set():
                 n_crashes += 1
-                _LOG.warning("the job of %s was ended by signal %s", comparison_id, -code)
+                _LOG.warning("the job was ended by signal %s", -code, extra=about(comparison_id))
                 if n_crashes > MAX_CRASHES:
                     name = signal.Signals(-code).name
                     self._fail(
@@ -257,7 +258,7 @@ class Supervisor:
 
     def _fail(self, comparison_id: str, what: str) -> None:
         # Where files of this machine are is nothing for callers.
-        _LOG.error("%s failed: %s; see %s", comparison_id, what, self.log_file(comparison_id))
+        _LOG.error("failed: %s; see %s", what, self.log_file(comparison_id), extra=about(comparison_id))
         message = f"{what}; the operator finds more in the log of its job; then resume it: what was measured is kept"
 
         def write() -> None:

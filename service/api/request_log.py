@@ -1,12 +1,9 @@
 """One structured line a request, its id, and the answer to what nobody expected."""
 
-import json
 import logging
 import re
 import secrets
-import sys
 import time
-from typing import Any
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,36 +12,7 @@ from service.api.errors import failure_response
 from service.api.metrics import Metrics
 
 LOGGER = logging.getLogger("tuning_fork.api")
-_SECRET = re.compile(r"tf_[A-Za-z0-9_-]{20,}")
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-
-
-class JsonFormatter(logging.Formatter):
-    """A log record as one line of JSON."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line."""
-        row: dict[str, Any] = {
-            "time": round(record.created, 3),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        row |= getattr(record, "fields", {})
-        if record.exc_info:
-            row["traceback"] = self.formatException(record.exc_info)
-        # Callers put secrets where they do not belong, too.
-        return _SECRET.sub("tf_...", json.dumps(row, ensure_ascii=True, default=str))
-
-
-def log_as_json(level: int = logging.INFO) -> None:
-    """Write the service's logs to standard error, one line of JSON each."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
-    logger = logging.getLogger("tuning_fork")
-    logger.handlers[:] = [handler]
-    logger.setLevel(level)
-    logger.propagate = False
 
 
 class RequestLog:
@@ -104,7 +72,9 @@ class RequestLog:
             "client": scope["client"][0] if scope.get("client") else None,
             "principal": scope.get("state", {}).get("principal"),
         }
-        if comparison_id := scope.get("path_params", {}).get("comparison_id"):
+        # In the address, or told by the route that made it.
+        told = scope.get("state", {}).get("comparison_id")
+        if comparison_id := scope.get("path_params", {}).get("comparison_id") or told:
             fields["comparison_id"] = comparison_id
         if error is not None:
             LOGGER.error("request failed", exc_info=error, extra={"fields": fields})

@@ -192,7 +192,8 @@ def test_a_helper_that_fails_leaves_the_comparison_to_who_has_it(
     assert supervised.supervisor.can_help(COMPARISON)
     supervised.supervisor.help(COMPARISON)
     assert supervised.state == "running"
-    assert f"help with {COMPARISON} ended" in caplog.text
+    assert [record.fields["comparison_id"] for record in caplog.records] == [COMPARISON]  # type: ignore[attr-defined]
+    assert "help ended" in caplog.text
     assert not supervised.supervisor.can_help(COMPARISON)
     supervised.supervisor.help(COMPARISON)
     assert supervised.n_starts == 1

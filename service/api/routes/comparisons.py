@@ -41,6 +41,7 @@ from service.data_directory import REPORT_FILE
 from service.dataset_store import DatasetNotFoundError, find_dataset, read_version
 from service.endpoint_guard import EndpointGuard
 from service.estimate import estimate_comparison, remaining_s
+from service.json_log import about
 from service.remote_settings import check_request
 from service.results import read_report_file
 from service.scope import Scope
@@ -67,6 +68,7 @@ def create(
     context: Context,
     caller: Runner,
     followed: Followed,
+    request: Request,
     response: Response,
     idempotency_key: Annotated[
         str | None,
@@ -95,6 +97,7 @@ def create(
         )
         if is_new:
             _submit(context, stored.id)
+    request.scope.setdefault("state", {})["comparison_id"] = stored.id
     response.headers["Location"] = f"/v1/comparisons/{stored.id}"
     return _detail(context, followed, stored)
 
@@ -176,8 +179,7 @@ def _submit(context: ServiceContext, comparison_id: str) -> None:
         context.submit(comparison_id)
     except Exception:
         # The row is committed and says queued: workers take up such rows when they start.
-        fields = {"comparison_id": comparison_id}
-        LOGGER.exception("the comparison could not be put into the queue", extra={"fields": fields})
+        LOGGER.exception("the comparison could not be put into the queue", extra=about(comparison_id))
 
 
 def _summary(stored: StoredComparison) -> dict[str, Any]:

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from service.api.request_log import JsonFormatter
 from service.comparison_state import ComparisonState
 from service.database import open_database, writing
+from service.json_log import JsonFormatter
 from service.scope import Scope
 from tests.service.api.conftest import LOCAL, Api
 
@@ -39,6 +39,12 @@ def test_a_request_has_one_line_with_its_id(api: Api, log: io.StringIO) -> None:
     row = json.loads(log.getvalue())
     assert (row["request_id"], row["status"], row["comparison_id"]) == ("abc-1", 404, "nope")
     assert row["route"] == "/v1/comparisons/{comparison_id}"
+
+
+def test_the_line_of_a_request_that_makes_a_comparison_names_it(api: Api, log: io.StringIO) -> None:
+    body = {"dataset": "appliance-support", "pipelines": ["base"], "limit": 10}
+    made = api.client().post("/v1/comparisons", json=body).json()
+    assert json.loads(log.getvalue())["comparison_id"] == made["id"]
 
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "a\x7fb", "é", "a\u2028"])
