@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.disk_process import TRANSACTION_KIB
 from tests.chaos.workplace import COMPARISON, PROCESS, ROOT, ChaosWorkplace
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
@@ -27,7 +28,7 @@ def may_mount() -> bool:
 
 @pytest.mark.skipif(not may_mount(), reason="mounting a small disk needs root and a mount namespace of one's own")
 @pytest.mark.chaos
-@pytest.mark.parametrize("step_kib", [512, 16])
+@pytest.mark.parametrize("step_kib", [512, TRANSACTION_KIB])
 def test_a_full_disk_delays_a_comparison_and_damages_nothing(tmp_path: Path, step_kib: int) -> None:
     whole = ChaosWorkplace(tmp_path / "whole")
     assert whole.start().wait() == 0
