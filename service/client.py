@@ -246,18 +246,23 @@ class ServiceClient:
             if found.state.is_final:
                 return found
 
-    def stream_events(self, comparison_id: str, *, after: int = 0) -> Iterator[StreamedEvent]:
-        """Events behind a number as they happen, without a gap, until the comparison is over; reconnects by itself."""
+    def stream_events(self, comparison_id: str, *, after: int = 0, reconnects: bool = True) -> Iterator[StreamedEvent]:
+        """Events behind a number as they happen, without a gap, until the comparison is over.
+
+        Args:
+            reconnects: Wait for a service that restarts, and go on. Else the events end with the connection, or the
+                failure is raised.
+        """
         path = f"/v1/comparisons/{_part(comparison_id)}/events"
         while True:
             try:
                 for event in self._stream("GET", path, headers={"Last-Event-ID": str(after)}):
                     after = event.id if event.id is not None else after
                     yield event
-                if self.get_comparison(comparison_id).state.is_final:
+                if not reconnects or self.get_comparison(comparison_id).state.is_final:
                     return
             except ServiceError as error:
-                if error.status not in (0, 429, 502, 503, 504):
+                if not reconnects or error.status not in (0, 429, 502, 503, 504):
                     raise
                 time.sleep(error.retry_after_s or _PAUSE_S)
 

@@ -24,7 +24,8 @@ def events_so_far(client: ServiceClient, detail: ComparisonDetail) -> list[Strea
     known: list[StreamedEvent] = st.session_state.setdefault(_STATE + detail.id, [])
     after = known[-1].id if known and known[-1].id is not None else 0
     if after < detail.last_event:
-        for event in client.stream_events(detail.id, after=after):
+        # Waiting here for a service that is away would hold up the whole page; the next look comes by itself.
+        for event in client.stream_events(detail.id, after=after, reconnects=False):
             known.append(event)
             if event.id is not None and event.id >= detail.last_event:
                 break

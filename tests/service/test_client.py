@@ -132,6 +132,14 @@ def test_a_stream_that_is_cut_off_is_taken_up_without_a_gap(monkeypatch: pytest.
     assert [request.headers.get("Last-Event-ID") for request in requests] == ["0", "2", None]
 
 
+def test_a_stream_without_reconnecting_ends_with_the_connection_or_its_failure() -> None:
+    client, requests = answering(httpx.Response(200, content=event(1)), httpx.Response(503))
+    assert [one.id for one in client.stream_events("c", reconnects=False)] == [1]
+    with pytest.raises(ServiceError):
+        list(client.stream_events("c", after=1, reconnects=False))
+    assert [request.headers.get("Last-Event-ID") for request in requests] == ["0", "1"]
+
+
 def test_only_reports_that_there_are_can_be_asked_for() -> None:
     client, requests = answering(httpx.Response(200, content=b"x"))
     for name in REPORT_NAMES:

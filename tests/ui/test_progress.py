@@ -37,8 +37,9 @@ def test_a_queued_one_says_when_its_turn_comes(show: Any, ahead: int, told: str)
 
 
 def test_a_running_one_shows_stages_scores_losses_and_time_left(show: Any, client: FakeClient) -> None:
-    def events(_: str, *, after: int) -> Iterator[StreamedEvent]:
-        assert after == 0
+    def events(_: str, *, after: int, reconnects: bool) -> Iterator[StreamedEvent]:
+        # A page that waits for a service would not hear its visitor meanwhile.
+        assert (after, reconnects) == (0, False)
         for step in (1, 2):
             losses = {"train_loss": 2.0 / step, "validation_loss": 3.0 / step}
             yield StreamedEvent(step, "training", {"at": 1.0, "done": step, "total": 9, "arm": "rag", **losses})
