@@ -1,10 +1,9 @@
 """Entry of the page: `streamlit run ui/app.py`, which `tuningfork serve` and `tuningfork ui` do."""
 
-import logging
-
 import streamlit as st
 
 from ui.connection import key_field
+from ui.last_resort import last_resort
 
 # The page's icon is a sign and no name of a drawing, which the browser would fetch from another host.
 st.set_page_config(page_title="Tuning Fork", page_icon="🎼", layout="wide")
@@ -30,12 +29,5 @@ _PAGES = {
 
 key_field()
 page = st.navigation(_PAGES)
-try:
+with last_resort(f"the page {page.title}"):
     page.run()
-except Exception:
-    logging.getLogger("tuning_fork.page").exception("the page %s failed", page.title)
-    st.error(
-        "This page has a defect; what happened is in the page's log. Nothing of your comparisons is lost: reload, or "
-        "open another page.",
-        icon=":material/bug_report:",
-    )

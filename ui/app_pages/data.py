@@ -12,6 +12,7 @@ from ui.counted import counted
 from ui.dataset_choice import DATASET, chosen_dataset
 from ui.figures import show_figure
 from ui.findings import show_findings
+from ui.last_resort import last_resort
 from ui.question_edits import apply_edits, editor_frame
 from ui.question_review import review_questions
 from ui.split_picture import sharing_figure, sharing_sentence, split_figure
@@ -116,6 +117,7 @@ def offer_changes(client: ServiceClient, dataset: DatasetDetail) -> None:
 
 
 @st.fragment
+@last_resort("the questions of a data set")
 def browse_questions(client: ServiceClient, version: str) -> None:
     """The questions with filters, and one of them in full."""
     split_field, slice_field, text_field = st.columns(3)
@@ -183,6 +185,7 @@ def show_question(client: ServiceClient, version: str, example: ExampleItem) -> 
 
 
 @st.fragment
+@last_resort("the documents of a data set")
 def browse_documents(client: ServiceClient, version: str) -> None:
     """The documents, a few at a time."""
     contains = st.text_input("Search in documents", max_chars=200, key="document text").strip() or None

@@ -23,6 +23,7 @@ from ui.controls import declared_inputs
 from ui.counted import counted
 from ui.figures import cost_curves, decision_map, differences, frontier, show_figure
 from ui.findings import show_findings
+from ui.last_resort import last_resort
 from ui.finished import finished_comparison
 from ui.tables import show_table
 from ui.untrusted import shown
@@ -42,6 +43,7 @@ def as_decided(_client: ServiceClient, comparison_id: str, owner: str) -> WhatIf
     return _client.decide_again(comparison_id, WhatIfRequest())
 
 
+@last_resort("the decision with its controls")
 @st.fragment
 def decide(client: ServiceClient, comparison_id: str, comparison: Comparison) -> None:
     """The verdict above, what it rests on below; a moved control runs only this part again."""

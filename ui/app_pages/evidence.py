@@ -15,6 +15,7 @@ from ui.connection import cache_owner, guarded, service_client
 from ui.counted import counted
 from ui.figures import differences, show_figure, training_curves
 from ui.finished import finished_comparison
+from ui.last_resort import last_resort
 from ui.overlap import overlap_marks
 from ui.tables import show_table
 from ui.untrusted import shown
@@ -54,6 +55,7 @@ def _answers(_client: ServiceClient, comparison_id: str, owner: str, example_id:
 
 
 @st.fragment
+@last_resort("the questions of a comparison")
 def browse(client: ServiceClient, comparison: Comparison, comparison_id: str) -> None:
     """The questions with filters, and one of them in full."""
     st.header("Question by question")

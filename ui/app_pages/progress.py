@@ -11,6 +11,7 @@ from ui.address import COMPARISON, chosen_comparison
 from ui.connection import guarded, service_client, show_failure
 from ui.counted import counted
 from ui.figures import live_losses, resource_curves, show_figure
+from ui.last_resort import last_resort
 from ui.running import STAGES_OF_ARMS, events_so_far, resource_points, stage_starts, training_points
 from ui.stage_names import stage_name
 from ui.untrusted import shown
@@ -18,6 +19,7 @@ from ui.untrusted import shown
 _INTERVAL_S = 2.0
 
 
+@last_resort("the progress of a comparison")
 def watch(client: ServiceClient, comparison_id: str) -> None:
     """What is known now; looks again by itself until the comparison is over."""
     try:
