@@ -15,6 +15,8 @@ KEY_VARIABLE = "TUNING_FORK_API_KEY"
 DEFAULT_URL = "http://127.0.0.1:8000"
 KEY_STATE = "api_key"
 _KEY = re.compile(r"[\x21-\x7e]+")
+_CALL = re.compile(r"\b(?:GET|POST|PUT|PATCH|DELETE) /\S")
+_CALL_OR_PAGE = re.compile(rf"\({_CALL.pattern}[^ ,]*, or ([^)]*)\)")
 # What passes: no answer, too many requests, and what a service says that is restarting or busy.
 _PASSING = (0, 429, 502, 503, 504)
 
@@ -62,15 +64,24 @@ def guarded(what: str) -> Iterator[None]:
 
 def show_failure(what: str, error: ServiceError) -> None:
     """A failure with its next step; 401 and 403 ask for a key."""
-    st.error(f"{what}: {shown(str(error))}", icon=":material/error:")
+    st.error(f"{what}: {shown(page_words(str(error)))}", icon=":material/error:")
     problem = error.problem
     for one in problem.problems if problem is not None else ():
         where = f"{one.file}, line {one.line}" if one.line is not None else one.file
         st.markdown(f"- **{shown(where)}**: {shown(one.message)}")
+    if error.status == 404 and problem is not None:
+        st.info("It may have been deleted. Choose another one, or reload the page.", icon=":material/search_off:")
     if error.status in (401, 403):
         st.info("Type an API key into the side bar, or ask who runs the service for one.", icon=":material/key:")
     if error.status in _PASSING:
         st.button("Try again", icon=":material/refresh:", key=f"retry {what}")
+
+
+def page_words(message: str) -> str:
+    """What the service said, without the calls of the API that it names: whoever reads a page makes none."""
+    said = _CALL_OR_PAGE.sub(r"(\1)", message)
+    kept = [part for part in said.split("; ") if not _CALL.search(part)]
+    return "; ".join(kept) or message
 
 
 def key_field() -> None:

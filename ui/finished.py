@@ -7,6 +7,7 @@ from advisor.errors import EvaluationError
 from advisor.report.json_report import read_comparison
 from service.client import ServiceClient
 from ui.connection import cache_owner, guarded
+from ui.untrusted import shown
 
 
 def finished_comparison(client: ServiceClient, comparison_id: str) -> Comparison:
@@ -15,7 +16,12 @@ def finished_comparison(client: ServiceClient, comparison_id: str) -> Comparison
         try:
             return _read(client, comparison_id, cache_owner())
         except EvaluationError as error:
-            st.error(f"The report cannot be understood: {error}. Resume the comparison, which writes it anew.")
+            st.error(
+                f"The report cannot be understood: {shown(str(error), 500)} Open it with the version that wrote it, or "
+                "start the comparison anew with the same settings.",
+                icon=":material/error:",
+            )
+            st.page_link("app_pages/new_comparison.py", label="New comparison", icon=":material/add_circle:")
             st.stop()
 
 

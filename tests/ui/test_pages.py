@@ -1,11 +1,15 @@
 """What holds for every page."""
 
+import json
+
 import pytest
+import streamlit as st
 
 from service.client import ServiceError
 from tests.service.api.conftest import Api
 from tests.ui.conftest import EARLIER, FINISHED, OpenPage, healthy, press, said
 from tests.ui.fake_client import AWAY, NO_KEY, FakeClient
+from ui.connection import page_words
 
 PAGES = {
     "start": "Tuning Fork",
@@ -150,3 +154,57 @@ def test_what_passes_can_be_tried_again(open_page: OpenPage, client: FakeClient,
     page = open_page("models", client)
     client.failure = None
     assert not press(page, "Try again").error
+
+
+def test_a_report_that_cannot_be_understood_leads_on(open_page: OpenPage, client: FakeClient) -> None:
+    client.replies["get_report"] = lambda *_: json.dumps({"schema_version": "![x](http://e)"}).encode()
+    page = open_page("decision", client, comparison=FINISHED)
+    assert len(page.error) == 1
+    assert "cannot be understood" in page.error[0].value
+    assert "start the comparison anew" in page.error[0].value
+    assert "![x](" not in page.error[0].value
+    # A comparison that is done cannot be resumed.
+    assert "Resume" not in page.error[0].value
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "rest"),
+    [("decision", "decide_again", "Audit"), ("evidence", "list_questions", "What people prefer")],
+)
+def test_a_defect_in_a_part_that_runs_by_itself_is_told_in_its_place(
+    open_page: OpenPage, client: FakeClient, name: str, method: str, rest: str
+) -> None:
+    page = open_page(name, client, comparison=FINISHED)
+    client.replies[method] = lambda *_, **__: 1 // 0
+    st.cache_data.clear()
+    page.run()
+    assert not page.exception
+    assert ["defect" in one.value for one in page.error] == [True]
+    assert rest in [one.value for one in page.header]
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (
+            "No such comparison: there is no comparison 'x'; GET /v1/comparisons lists them",
+            "No such comparison: there is no comparison 'x'",
+        ),
+        (
+            "create one with the same settings (POST /v1/comparisons, or New comparison on the page), which builds it",
+            "create one with the same settings (New comparison on the page), which builds it",
+        ),
+        ("GET /v1/x failed", "GET /v1/x failed"),
+    ],
+)
+def test_pages_name_no_calls_of_the_api(message: str, told: str) -> None:
+    assert page_words(message) == told
+
+
+@pytest.mark.parametrize("name", ["progress", "decision", "reports"])
+def test_an_address_of_nothing_is_told_in_the_words_of_the_page(
+    open_page: OpenPage, client: FakeClient, name: str
+) -> None:
+    page = open_page(name, client, comparison="nowhere")
+    assert "/v1/" not in said(page)
+    assert "Choose another one" in said(page)

@@ -10,7 +10,14 @@ HOSTILE = "<script>alert(1)</script> [x](javascript:alert(1))"
 
 def answer(text: str, sources: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     tokens = {"input_tokens": 1200, "output_tokens": 3, "embedding_tokens": 0}
-    return {"text": text, "sources": sources or [], "tokens": tokens, "model_s": 0.5, "cost_usd": None}
+    return {
+        "text": text,
+        "sources": sources or [],
+        "tokens": tokens,
+        "model_s": 0.5,
+        "latency_s": 2.5,
+        "cost_usd": None,
+    }
 
 
 def streamed(_: str, kind: str, question: str) -> Iterator[StreamedEvent]:
@@ -36,6 +43,7 @@ def test_all_arms_answer_and_one_that_cannot_says_why(open_page: OpenPage, clien
         (FINISHED, "few-shot", "အာမခံ 😀?"),
     ]
     assert "two years of အာမခံ 😀?" in {one.value for one in page.text}
+    assert "you waited 2.50 s, 0.500 s of it for retrieval and the model" in said(page)
     assert "1,200 tokens read, 3 written" in said(page)
     assert any("no model" in one.value for one in page.warning)
     for text in (*page.markdown, *page.caption, *page.warning):

@@ -13,7 +13,7 @@ from advisor.report.quantities import MISSING, scale_of, usd, usd_range
 from service.api.schemas import ComparisonSummary
 from service.client import ServiceClient, ServiceError
 from service.comparison_state import ComparisonState
-from ui.connection import guarded, service_client
+from ui.connection import guarded, page_words, service_client
 from ui.finished import finished_comparison
 from ui.untrusted import shown
 
@@ -57,7 +57,7 @@ def _asked_besides(client: ServiceClient, listed: set[str]) -> list[ComparisonSu
         try:
             run = client.get_comparison(one)
         except ServiceError as error:
-            st.warning(f"{shown(one, 80)} is left out: {shown(str(error))}", icon=":material/link_off:")
+            st.warning(f"{shown(one, 80)} is left out: {shown(page_words(str(error)))}", icon=":material/link_off:")
             continue
         if run.state is ComparisonState.SUCCEEDED:
             found.append(run)

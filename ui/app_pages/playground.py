@@ -10,7 +10,7 @@ from advisor.report.quantities import seconds, usd
 from service.api.schemas import ComparisonSummary
 from service.client import ServiceClient, ServiceError
 from ui.address import chosen_comparison
-from ui.connection import guarded, service_client, show_failure
+from ui.connection import guarded, page_words, service_client, show_failure
 from ui.overlap import overlap_marks
 from ui.untrusted import shown
 from ui.votes import show_tally
@@ -58,9 +58,9 @@ def _stream_all(
                         elif event.type == "answer":
                             answer = dict(event.data)
                         elif event.type == "problem":
-                            answer = str(event.data["detail"])
+                            answer = page_words(str(event.data["detail"]))
             except ServiceError as error:
-                answer = str(error)
+                answer = page_words(str(error))
             answers.append((kind, answer))
     return answers
 
@@ -82,8 +82,8 @@ def show_answer(answer: dict[str, Any]) -> None:
     tokens = answer["tokens"]
     cost = f"{usd(1000 * answer['cost_usd'])} for 1,000" if answer["cost_usd"] is not None else "no price"
     st.caption(
-        f"{seconds(answer['model_s'])} in the model · {tokens['input_tokens']:,} tokens read, "
-        f"{tokens['output_tokens']:,} written · {cost}"
+        f"you waited {seconds(answer['latency_s'])}, {seconds(answer['model_s'])} of it for retrieval and the model · "
+        f"{tokens['input_tokens']:,} tokens read, {tokens['output_tokens']:,} written · {cost}"
     )
     for source in answer["sources"]:
         with st.expander(shown(source["title"] or source["document_id"], 60)):
