@@ -44,6 +44,8 @@ def offer_downloads(client: ServiceClient, comparison: ComparisonSummary) -> Non
             f"{comparison.id}-{name}",
             mime,
             icon=":material/download:",
+            # A page drawn anew meanwhile would take the file away before a slow browser has fetched it.
+            on_click="ignore",
             key=f"download {name}",
         )
 
