@@ -1,0 +1,101 @@
+"""`tuningfork ci --api`: continuous integration against a real service that wants a key."""
+
+import json
+import os
+import subprocess
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.server import TUNINGFORK, RunningServer, running_server
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+THRESHOLD = '[[gate.threshold]]\narm = "{arm}"\nmeasure = "exact_match"\nat_least = {limit}\n'
+BASELINE = '[gate]\nresolution = 1.0\n[gate.baseline]\nname = "main"\narms = ["base"]\n'
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A checkout in continuous integration, and the service it may use."""
+
+    folder: Path
+    server: RunningServer
+    key: str
+
+    def run(self, gate: str, *, key: str | None) -> tuple[subprocess.CompletedProcess[str], Path]:
+        """`tuningfork ci` with that gate: what became of it, and its files."""
+        (self.folder / "tuning-fork.toml").write_text(
+            f'dataset = "kettles"\n[comparison]\npipelines = ["base"]\n{gate}'
+        )
+        out = self.folder / "out"
+        environment = {name: value for name, value in os.environ.items() if name != "TUNING_FORK_API_KEY"}
+        done = subprocess.run(
+            [TUNINGFORK, "ci", "--api", self.server.url, "--out", out],
+            cwd=self.folder,
+            env=environment | ({"TUNING_FORK_API_KEY": key} if key else {}),
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        return done, out
+
+
+@pytest.fixture(scope="module")
+def pipeline(kettles: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    folder = tmp_path_factory.mktemp("ci")
+    (folder / "kettles").symlink_to(kettles, target_is_directory=True)
+    home = folder / "home"
+    made = subprocess.run(
+        [TUNINGFORK, "keys", "create", "ci", "--scope", "run", "--home", home],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    with running_server(home) as server:
+        yield Pipeline(folder, server, made.stdout.strip())
+
+
+@pytest.mark.parametrize(
+    ("gate", "code", "verdict"),
+    [
+        pytest.param(THRESHOLD.format(arm="base", limit=0.0), 0, "pass", id="pass"),
+        pytest.param(THRESHOLD.format(arm="base", limit=1.0), 1, "fail", id="fail"),
+        pytest.param(THRESHOLD.format(arm="hybrid", limit=0.1), 2, "cannot compare", id="no such arm"),
+    ],
+)
+def test_the_exit_code_is_the_verdict_of_the_service(pipeline: Pipeline, gate: str, code: int, verdict: str) -> None:
+    done, out = pipeline.run(gate, key=pipeline.key)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "The server compares: " in done.stdout
+    assert json.loads((out / "gate.json").read_text())["verdict"] == verdict
+    assert (out / "report.md").read_text().startswith("# ")
+    assert ET.parse(out / "junit.xml").getroot().get("failures") == str(int(verdict == "fail"))
+    assert {path.name for path in out.iterdir()} >= {"report.json", "results.jsonl", "report.html"}
+
+
+def test_a_baseline_of_the_service_is_compared_with(pipeline: Pipeline) -> None:
+    missing, out = pipeline.run(BASELINE, key=pipeline.key)
+    assert missing.returncode == 2
+    assert "no baseline 'main'" in missing.stderr
+    with pipeline.server.client(pipeline.key) as client:
+        client.set_baseline("main", client.list_comparisons(limit=1).items[0].id)
+    done, out = pipeline.run(BASELINE, key=pipeline.key)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads((out / "gate.json").read_text())["baseline"]
+
+
+@pytest.mark.parametrize(("key", "told"), [(None, "key"), ("tf_wrong", "key")])
+def test_without_a_good_key_nothing_is_compared_and_the_pull_request_is_told(
+    pipeline: Pipeline, key: str | None, told: str
+) -> None:
+    done, out = pipeline.run(THRESHOLD.format(arm="base", limit=0.0), key=key)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert told in (out / "report.md").read_text()
+    assert json.loads((out / "gate.json").read_text())["verdict"] == "cannot compare"
+    assert pipeline.key not in (out / "report.md").read_text() + done.stdout + done.stderr
