@@ -294,8 +294,8 @@ def _over_time(rows: Sequence[Mapping[str, object]], time: str, name: str, rules
         # A point says what was so since the one before it.
         .mark_line(strokeWidth=2, interpolate="step-before")
         .encode(
-            x=alt.X(f"{time}:Q", title=time, axis=alt.Axis(format="~g")),
-            y=alt.Y(f"{_field(name)}:Q", title=name, scale=scale, axis=alt.Axis(format="~g")),
+            x=alt.X(f"{time}:Q", title=time, axis=alt.Axis(format=",~f")),
+            y=alt.Y(f"{_field(name)}:Q", title=name, scale=scale, axis=alt.Axis(format=",~f")),
             color=alt.Color("of:N", scale=alt.Scale(domain=series, range=_colours(series)), legend=legend),
             strokeDash=alt.StrokeDash("of:N", scale=alt.Scale(domain=series), legend=legend),
             tooltip=list(frame.columns),
