@@ -84,12 +84,17 @@ class MetricSummary:
 
 @dataclass(frozen=True, slots=True)
 class LatencySummary:
-    """What one caller waits: measured one question at a time, warm, in seconds."""
+    """What one caller waits: measured one question at a time, warm, in seconds.
+
+    Attributes:
+        waits_s: Each wait, by question id; empty in reports of before they were kept.
+    """
 
     p50_s: float
     p95_s: float
     n: int
     n_changed_by_batching: int
+    waits_s: Mapping[str, float] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,11 @@ from advisor.gate_check import (
     too_many_unscored,
     unclear,
 )
+from advisor.gate_latency import check_latency_growth
 from advisor.gate_pairing import BaselineDifference, baseline_difference
 from advisor.gate_rules import RECOMMENDED, BaselineRule, GateRules
 from advisor.metrics.registry import METRICS
-from advisor.report.quantities import ScoreScale, count, percent, scale_of, seconds, usd
+from advisor.report.quantities import ScoreScale, count, percent, scale_of, usd
 from advisor.statistics import minimum_detectable_effect
 
 
@@ -58,7 +59,8 @@ def check_against_baseline(
             for part in (None, *rule.slices):
                 yield _metric_loss(rule, now, baseline, kind, metric, part)
         if rule.max_latency_increase is not None:
-            yield _latency_growth(ours, theirs, rule.max_latency_increase)
+            sides = ([r for r in side.records if r.arm == kind] for side in (now, baseline))
+            yield check_latency_growth(ours, theirs, rule.max_latency_increase, rules, *sides)
         if rule.max_cost_increase is not None:
             yield _cost_growth(ours, theirs, rule.max_cost_increase, rules)
 
@@ -142,19 +144,6 @@ def _loss_test(
         n_unscored,
         scale,
     )
-
-
-def _latency_growth(now: ArmSummary, before: ArmSummary, allowed: float) -> GateCheck:
-    name = f"{now.kind}: p95 wait against the baseline"
-    if now.latency is None or before.latency is None:
-        return cannot_compare(name, "A wait was not measured on both sides.")
-    limit = before.latency.p95_s * (1 + allowed)
-    found = (
-        f"19 in 20 callers of {now.kind} wait at most {seconds(now.latency.p95_s)}, {seconds(before.latency.p95_s)} in "
-        f"the baseline; {percent(allowed)} more is allowed."
-    )
-    verdict = GateVerdict.PASS if now.latency.p95_s <= limit else GateVerdict.FAIL
-    return GateCheck(name, verdict, found, measured=now.latency.p95_s, limit=limit)
 
 
 def _cost_growth(now: ArmSummary, before: ArmSummary, allowed: float, rules: GateRules) -> GateCheck:

@@ -3,10 +3,21 @@ of docs/ci.md; the tests run the same functions with fewer replays."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
+import numpy as np
+
 from advisor.answer import Answer, BuildUsage
-from advisor.comparison import ArmRole, ArmSummary, Comparison, QuestionRecord, Recommendation, Verdict
+from advisor.comparison import (
+    ArmRole,
+    ArmSummary,
+    Comparison,
+    LatencySummary,
+    QuestionRecord,
+    Recommendation,
+    Verdict,
+)
 from advisor.dataset import DatasetCard, Slice, Task
 from advisor.gate import evaluate_gate
 from advisor.gate_baseline import StoredComparison
@@ -14,7 +25,7 @@ from advisor.gate_check import GateVerdict
 from advisor.gate_rules import BaselineRule, GateRules, Threshold
 from advisor.score import Score
 from advisor.scorecard import summarise_metric
-from benchmarks.simulations import Rng, clustered_scores, correlated_arms, names, replayed
+from benchmarks.simulations import Floats, Rng, clustered_scores, correlated_arms, names, replayed
 from lm.completion import FinishReason, Usage
 
 _ANSWER = Answer("text", Usage(), FinishReason.STOP, (), "hash")
@@ -128,7 +139,50 @@ def documents_baseline_ends(loss: float, n: int, size: int, wanted: GateVerdict,
     return float(outcome.verdict is wanted)
 
 
+def latency_ends(
+    factor: float, n: int, rules: GateRules, wanted: GateVerdict, rng: Rng, *, n_arms: int = 1, shared: bool = True
+) -> float:
+    """1 where waits that truly are so many times as long as in the baseline end so.
+
+    A long answer takes long in both runs (log-normal, .4); either run adds its own noise (.1), and one wait in 50 is
+    held up by something else, to twice its length on average.
+
+    Args:
+        n: Questions timed. shared: whether both runs timed the same ones.
+    """
+    arms = {f"arm{i}": [1.0, 0.0] for i in range(n_arms)}
+    size = rng.normal(0, 0.4, (n_arms, n))
+    size_before = size if shared else rng.normal(0, 0.4, (n_arms, n))
+    now, before = _waits(factor, size, rng), _waits(1.0, size_before, rng)
+    looked_at = replace(rules, baseline=replace(rules.baseline or BaselineRule(), arms=tuple(arms)))
+    checks = evaluate_gate(looked_at, _timed(stored(arms), now), _timed(stored(arms), before, shared=shared)).checks
+    return float(any(check.verdict is wanted for check in checks if "wait" in check.name))
+
+
+def _waits(factor: float, size: Floats, rng: Rng) -> Floats:
+    held_up = (rng.random(size.shape) < 0.02) * rng.exponential(0.5, size.shape)
+    return np.asarray(factor * np.exp(size + rng.normal(0, 0.1, size.shape) + held_up))
+
+
+def _timed(made: StoredComparison, waits: Floats, *, shared: bool = True) -> StoredComparison:
+    """The comparison with these waits, shape (n_arms, n_questions)."""
+    timed = []
+    for arm, row in zip(made.comparison.arms, waits.tolist(), strict=True):
+        by_id = {f"{'q' if shared else 'other'}{i}": wait for i, wait in enumerate(row)}
+        p50_s, p95_s = np.quantile(row, (0.5, 0.95))
+        timed.append(replace(arm, latency=LatencySummary(float(p50_s), float(p95_s), len(row), 0, by_id)))
+    records = [
+        replace(made.records[0], arm=arm.kind, example_id=example_id, question=example_id)
+        for arm in timed
+        for example_id in (arm.latency.waits_s if arm.latency else ())
+    ]
+    return StoredComparison(replace(made.comparison, arms=tuple(timed)), records)
+
+
 FAIL, CANNOT = GateVerdict.FAIL, GateVerdict.CANNOT_COMPARE
+NO_SLOWER = GateRules(baseline=BaselineRule(max_latency_increase=0.0), latency_tolerance=0.0)
+A_QUARTER = GateRules(baseline=BaselineRule(max_latency_increase=0.25))
+HALF = GateRules(baseline=BaselineRule(max_latency_increase=0.5))
 
 ROWS: tuple[tuple[str, str, Callable[[Rng], float], int, float | None], ...] = (
     (
@@ -188,6 +242,33 @@ ROWS: tuple[tuple[str, str, Callable[[Rng], float], int, float | None], ...] = (
     ("baseline, 5 points lost, 300 questions", "fails", partial(baseline_ends, 0.05, 300, 1, FAIL), 500, None),
     ("baseline, 10 points lost, 300 questions", "fails", partial(baseline_ends, 0.1, 300, 1, FAIL), 500, None),
     ("baseline, 10 points lost, 1,000 questions", "fails", partial(baseline_ends, 0.1, 1_000, 1, FAIL), 200, None),
+    ("waits no longer, nothing tolerated, 20", "fails", partial(latency_ends, 1.0, 20, NO_SLOWER, FAIL), 1_000, 0.05),
+    ("waits no longer, nothing tolerated, 32", "fails", partial(latency_ends, 1.0, 32, NO_SLOWER, FAIL), 1_000, 0.05),
+    (
+        "waits no longer, nothing tolerated, 32 of other questions",
+        "fails",
+        partial(latency_ends, 1.0, 32, NO_SLOWER, FAIL, shared=False),
+        1_000,
+        0.05,
+    ),
+    (
+        "waits no longer, five arms, a quarter allowed and a tenth tolerated, 32",
+        "fails",
+        partial(latency_ends, 1.0, 32, A_QUARTER, FAIL, n_arms=5),
+        300,
+        0.05,
+    ),
+    ("waits doubled, a quarter allowed, 20", "fails", partial(latency_ends, 2.0, 20, A_QUARTER, FAIL), 500, None),
+    ("waits doubled, a quarter allowed, 32", "fails", partial(latency_ends, 2.0, 32, A_QUARTER, FAIL), 500, None),
+    (
+        "waits doubled, a quarter allowed, 32 of other questions",
+        "fails",
+        partial(latency_ends, 2.0, 32, A_QUARTER, FAIL, shared=False),
+        500,
+        None,
+    ),
+    ("waits doubled, half allowed, 32", "fails", partial(latency_ends, 2.0, 32, HALF, FAIL), 500, None),
+    ("waits tripled, half allowed, 32", "fails", partial(latency_ends, 3.0, 32, HALF, FAIL), 500, None),
 )
 """What is simulated, how the gate may end, replays, and the share that must not be passed."""
 

@@ -29,7 +29,7 @@ from service.progress import OnProgress, Progress
 from service.stage_key import code_digest, stage_key
 
 BLOCK_QUESTIONS = 64
-LATENCY_QUESTIONS = 16
+LATENCY_QUESTIONS = 32
 LATENCY_WARM_UP = 2
 FREQUENT_ANSWERS = 5
 
@@ -219,7 +219,7 @@ def _measure_latencies(
     path = directory.stage("latency", f"{key}.json")
     with suppress(OSError, ValueError, TypeError, AttributeError):
         return {kind: LatencySummary(**raw) for kind, raw in json.loads(path.read_text(encoding="utf-8")).items()}
-    waits: dict[str, list[float]] = {m.arm.pipeline.kind: [] for m in candidates}
+    waits: dict[str, dict[str, float]] = {m.arm.pipeline.kind: {} for m in candidates}
     changed = dict.fromkeys(waits, 0)
     for turn, i in enumerate(chosen):
         on_progress(Progress("latency", "", turn, len(chosen)))
@@ -227,15 +227,17 @@ def _measure_latencies(
             started = time.perf_counter()
             answer = one.arm.pipeline.answer([test[i].question])[0]
             if turn >= LATENCY_WARM_UP or len(chosen) <= LATENCY_WARM_UP:
-                waits[one.arm.pipeline.kind].append(time.perf_counter() - started)
+                waits[one.arm.pipeline.kind][test[i].id] = time.perf_counter() - started
                 changed[one.arm.pipeline.kind] += answer.text != one.answers[i].text
     on_progress(Progress("latency", "", len(chosen), len(chosen)))
-    summaries = {
-        kind: LatencySummary(float(np.quantile(w, 0.5)), float(np.quantile(w, 0.95)), len(w), changed[kind])
-        for kind, w in waits.items()
-    }
+    summaries = {kind: _latency(by_question, changed[kind]) for kind, by_question in waits.items()}
     write_whole(path, json.dumps({kind: asdict(summary) for kind, summary in summaries.items()}))
     return summaries
+
+
+def _latency(waits_s: Mapping[str, float], n_changed: int) -> LatencySummary:
+    p50_s, p95_s = np.quantile(list(waits_s.values()), (0.5, 0.95))
+    return LatencySummary(float(p50_s), float(p95_s), len(waits_s), n_changed, waits_s)
 
 
 def _record(

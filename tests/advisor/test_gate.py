@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from advisor.comparison import (
 from advisor.dataset import Slice
 from advisor.gate import evaluate_gate
 from advisor.gate_baseline import StoredComparison
-from advisor.gate_check import GateVerdict
+from advisor.gate_check import GateCheck, GateVerdict
 from advisor.gate_rules import BaselineRule, GateRules, Threshold, WhenUnclear, read_gate_rules
 from advisor.report.records import read_record, record_line
 from advisor.score import Score
@@ -201,6 +202,15 @@ def with_economics(now: StoredComparison, p95_s: float, usd: Interval | float) -
     return replace(now, comparison=replace(now.comparison, arms=(arm,)))
 
 
+def timed(made: StoredComparison, factor: float, n: int = 32, first: int = 0) -> StoredComparison:
+    """With waits of `n` questions, long and short ones, all so many times as long."""
+    waits = {f"q{first + i}": factor * (1 + i % 8 / 8) for i in range(n)}
+    arm = made.comparison.arms[0]
+    p95_s = float(np.quantile(list(waits.values()), 0.95)) if waits else factor
+    arm = replace(arm, latency=LatencySummary(p95_s / 2, p95_s, max(n, 16), 0, waits))
+    return replace(made, comparison=replace(made.comparison, arms=(arm,)))
+
+
 @pytest.mark.parametrize(("p95_s", "expected"), [(0.9, "pass"), (1.05, "cannot compare"), (1.2, "fail")])
 def test_a_wait_may_pass_its_limit_by_the_tolerance_only(p95_s: float, expected: str) -> None:
     rules = GateRules((Threshold("p95_latency_s", "rag", at_most=1),), unclear=WhenUnclear.CANNOT_COMPARE)
@@ -219,12 +229,73 @@ def test_no_right_answer_has_no_price_low_enough() -> None:
 
 
 def test_growth_of_waits_and_costs_is_held_against_the_baseline() -> None:
-    before = with_economics(stored({"rag": share(0.5)}), 1.0, 0.1)
+    before = timed(with_economics(stored({"rag": share(0.5)}), 1.0, 0.1), 1.0)
     rules = GateRules(baseline=BaselineRule(("rag",), max_latency_increase=0.25, max_cost_increase=0.25))
-    same = evaluate_gate(rules, with_economics(stored({"rag": share(0.5)}), 1.2, 0.12), before)
+    same = evaluate_gate(rules, timed(with_economics(stored({"rag": share(0.5)}), 1.2, 0.12), 1.2), before)
     assert [check.verdict.value for check in same.checks] == ["pass"] * 3
-    worse = evaluate_gate(rules, with_economics(stored({"rag": share(0.5)}), 1.3, 0.13), before)
+    worse = evaluate_gate(rules, timed(with_economics(stored({"rag": share(0.5)}), 1.5, 0.13), 1.5), before)
     assert [check.verdict.value for check in worse.checks] == ["pass", "fail", "fail"]
+
+
+def wait_check(now: StoredComparison, before: StoredComparison, **more: object) -> GateCheck:
+    rules = GateRules(
+        baseline=BaselineRule(("rag",), max_latency_increase=0.25),
+        unclear=WhenUnclear.CANNOT_COMPARE,
+        **more,  # type: ignore[arg-type]
+    )
+    (found,) = [check for check in evaluate_gate(rules, now, before).checks if "wait" in check.name]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("factor", "tolerance", "expected"),
+    [(1.2, 0.1, "pass"), (1.3, 0.1, "cannot compare"), (1.3, 0.0, "fail"), (1.5, 0.1, "fail")],
+)
+def test_waits_fail_beyond_the_growth_allowed_and_tolerated(factor: float, tolerance: float, expected: str) -> None:
+    now, before = timed(stored({"rag": share(0.5)}), factor), timed(stored({"rag": share(0.5)}), 1.0)
+    check = wait_check(now, before, latency_tolerance=tolerance)
+    assert check.verdict.value == expected
+    assert f"{factor:.2f} [{factor:.2f}, {factor:.2f}] times as long (32 questions asked on both sides)" in check.reason
+
+
+def test_one_long_wait_is_no_breach() -> None:
+    before = timed(stored({"rag": share(0.5)}), 1.0, 20)
+    arm = before.comparison.arms[0]
+    assert arm.latency is not None
+    waits = {**arm.latency.waits_s, "q0": 60.0}
+    held_up = replace(arm, latency=replace(arm.latency, p95_s=60.0, waits_s=waits))
+    now = replace(before, comparison=replace(before.comparison, arms=(held_up,)))
+    assert wait_check(now, before).verdict is GateVerdict.CANNOT_COMPARE
+    assert "A breach is not shown" in wait_check(now, before).reason
+
+
+@pytest.mark.parametrize(
+    ("n_now", "n_before", "told"),
+    [
+        (32, 0, "The baseline holds a p95 without the waits"),
+        (0, 32, "This comparison holds a p95 without the waits"),
+        (32, 19, "The baseline timed 19 questions; a p95 takes 20"),
+        (19, 32, "This comparison timed 19 questions"),
+    ],
+)
+def test_too_few_waits_cannot_be_compared_however_long(n_now: int, n_before: int, told: str) -> None:
+    now, before = timed(stored({"rag": share(0.5)}), 9.0, n_now), timed(stored({"rag": share(0.5)}), 1.0, n_before)
+    check = wait_check(now, before)
+    assert check.verdict is GateVerdict.CANNOT_COMPARE
+    assert told in check.reason
+
+
+def test_waits_of_other_questions_are_two_samples() -> None:
+    before = timed(stored({"rag": share(0.5)}), 1.0)
+    for now in (
+        timed(stored({"rag": share(0.5)}), 3.0, first=100),
+        renamed(timed(stored({"rag": share(0.5)}), 3.0), 0, question="another"),
+    ):
+        check = wait_check(now, before)
+        assert "of which the baseline timed others" in check.reason
+        assert check.verdict is GateVerdict.FAIL
+        assert check.low is not None and check.high is not None
+        assert check.low < check.high
 
 
 # Baseline

@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.gate_simulations import CANNOT, FAIL, ROWS, baseline_ends, threshold_ends
+from benchmarks.gate_simulations import (
+    A_QUARTER,
+    CANNOT,
+    FAIL,
+    NO_SLOWER,
+    ROWS,
+    baseline_ends,
+    latency_ends,
+    threshold_ends,
+)
 from benchmarks.simulations import replayed
 
 PAGE = (Path(__file__).parents[2] / "docs" / "ci.md").read_text(encoding="utf-8")
@@ -21,6 +30,9 @@ PAGE = (Path(__file__).parents[2] / "docs" / "ci.md").read_text(encoding="utf-8"
         (partial(threshold_ends, 0.7, 0.8, 300, 1, 1, FAIL), 100, 0.9, 1.0),
         (partial(baseline_ends, 0.0, 300, 1, FAIL), 100, 0.0, 0.06),
         (partial(baseline_ends, 0.1, 300, 1, FAIL), 50, 0.7, 1.0),
+        (partial(latency_ends, 1.0, 32, NO_SLOWER, FAIL), 200, 0.0, 0.05),
+        (partial(latency_ends, 1.0, 32, NO_SLOWER, FAIL, shared=False), 100, 0.0, 0.05),
+        (partial(latency_ends, 2.0, 32, A_QUARTER, FAIL), 50, 0.7, 1.0),
     ],
 )
 def test_the_gate_is_neither_noisy_nor_toothless(

@@ -144,7 +144,9 @@ def test_damaged_latencies_are_measured_again(workplace: "Workplace", damage: st
     (workplace.directory.comparison(first.id) / "report.json").unlink()
     workplace.compositions.clear()
     again = workplace.run()
-    assert again.arm("base").latency is not None
+    latency = again.arm("base").latency
+    assert latency is not None
+    assert len(latency.waits_s) == latency.n == LATENCY_QUESTIONS
     assert workplace.n_calls == 2 * (LATENCY_QUESTIONS + LATENCY_WARM_UP)
 
 
