@@ -1,6 +1,7 @@
 """The GitHub action and the GitLab job: what they are made of, and their shell commands as they stand."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ printf '%s\\n' "$0 $*" "key=$TUNING_FORK_API_KEY" >> "$CALLS"
 case "$(basename "$0")" in
   tuningfork) shift; while [ $# -gt 0 ]; do [ "$1" = --out ] && out=$2; shift; done
     [ -n "$NO_REPORT" ] || { mkdir -p "$out"; echo "# the report" > "$out/report.md"; }; exit "$CODE" ;;
-  gh) case "$*" in *--edit-last*) exit "${NO_COMMENT_YET:-0}" ;; esac; exit "${GH_CODE:-0}" ;;
+  gh) case "$*" in
+      *graphql*) printf '%s\n' "$MARKER" > marker; [ -z "$OURS" ] || printf '%s\n' $OURS; exit "${FIND_CODE:-0}" ;;
+      *body=@*) for word; do case $word in body=@*) cat "${word#body=@}" > body ;; esac; done; exit "${GH_CODE:-0}" ;;
+    esac ;;
 esac
 """
 
@@ -79,19 +83,43 @@ def test_a_gate_that_wrote_no_report_still_ends_with_its_code(place: Path) -> No
     assert "code=2" in text(place, "GITHUB_OUTPUT")
 
 
-@pytest.mark.parametrize(("no_comment_yet", "n_calls"), [("0", 1), ("1", 2)])
-def test_the_comment_is_renewed_or_made(place: Path, no_comment_yet: str, n_calls: int) -> None:
-    (place / "out").mkdir()
+def comment(place: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    (place / "out").mkdir(exist_ok=True)
     (place / "out" / "report.md").write_text("# the report\n")
-    done = bash(place, step("Comment")["run"], GATE_OUT="out", PULL_REQUEST="7", NO_COMMENT_YET=no_comment_yet)
+    given = {"GATE_CONFIG": "c.toml", "GATE_OUT": "out", "PULL_REQUEST": "7", "GH_REPO": "we/ours", **variables}
+    return bash(place, step("Comment")["run"], **given)
+
+
+@pytest.mark.parametrize(
+    ("ours", "called", "not_called"),
+    [
+        ("41", "api --method PATCH repos/we/ours/issues/comments/41 ", "POST"),
+        ("41 42", "api --method PATCH repos/we/ours/issues/comments/41 ", "POST"),
+        ("", "api --method POST repos/we/ours/issues/7/comments ", "PATCH"),
+    ],
+)
+def test_our_own_comment_is_renewed_or_a_new_one_made(place: Path, ours: str, called: str, not_called: str) -> None:
+    done = comment(place, OURS=ours)
     assert done.returncode == 0, done.stderr
-    assert text(place, "CALLS").count("pr comment 7 --body-file out/report.md") == n_calls
+    assert called in text(place, "CALLS")
+    assert not_called not in text(place, "CALLS")
+    marker = text(place, "marker")
+    assert re.fullmatch(r"<!-- tuning-fork-gate [0-9a-f]{16} -->\n", marker)
+    assert text(place, "body") == f"{marker}# the report\n"
 
 
-def test_a_comment_that_is_refused_fails_no_gate(place: Path) -> None:
-    (place / "out").mkdir()
-    (place / "out" / "report.md").write_text("# the report\n")
-    done = bash(place, step("Comment")["run"], GATE_OUT="out", PULL_REQUEST="7", NO_COMMENT_YET="1", GH_CODE="1")
+def test_a_comment_is_ours_by_its_author_and_its_mark_and_gates_keep_apart(place: Path) -> None:
+    comment(place)
+    first = text(place, "marker")
+    assert "select(.viewerDidAuthor and (.body | startswith(env.MARKER)))" in text(place, "CALLS")
+    assert "--edit-last" not in text(place, "CALLS")
+    comment(place, GATE_CONFIG="another.toml")
+    assert text(place, "marker") != first
+
+
+@pytest.mark.parametrize("refused", [{"GH_CODE": "1"}, {"GH_CODE": "1", "FIND_CODE": "1"}])
+def test_a_comment_that_is_refused_fails_no_gate(place: Path, refused: dict[str, str]) -> None:
+    done = comment(place, **refused)
     assert done.returncode == 0
     assert "::warning::" in done.stdout
 
