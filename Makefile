@@ -44,7 +44,7 @@ browser:
 	       || { apt-get update -qq && apt-get install -y -qq chromium; } >/dev/null 2>&1; } \
 	  || echo "Chromium could not be installed: the tests of the page will be skipped"
 
-# The page in a real browser: minutes, and timing-bound on a busy machine, so apart from `make test`.
+# The page in a real browser: it takes minutes (19 where seven others shared two cores), so apart from `make test`.
 page-test: setup browser
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -m browser tests/e2e
 

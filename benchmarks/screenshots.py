@@ -20,11 +20,21 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "screenshots"
-SAMPLE = {"dataset": "appliance-support", "name": "Appliance support", "limit": 150, "chunk_tokens": 64, "top_k": 1}
+SAMPLE = {
+    "dataset": "appliance-support",
+    "name": "Appliance support",
+    "limit": 150,
+    "train_limit": 120,
+    "max_epochs": 3,
+    "chunk_tokens": 64,
+    "top_k": 1,
+}
 OTHER = {"dataset": "ticket-triage", "name": "Ticket triage", "limit": 60, "pipelines": ["base", "few-shot", "rag"]}
 QUESTION = "How deep is the Tide 7?"
 _COLOURS = 256
 _TALLEST = 1800
+_TALLEST_SCROLLED = 6000
+_EDGE = 24
 
 
 @contextmanager
@@ -41,15 +51,24 @@ def sample_page(api_url: str | None, url: str | None) -> Iterator[ServedPage]:
         yield served
 
 
-def take(tab: Tab, name: str) -> int:
-    """The whole page as a picture of few colours; its size in bytes."""
+def take(tab: Tab, name: str, *, below: str | None = None) -> int:
+    """The page as a picture of few colours, all of it or what stands below a heading; its size in bytes."""
     page = tab.page
     height = int(page.locator("[data-testid=stMain]").evaluate("e => e.scrollHeight"))
     size = page.viewport_size
     assert size is not None
-    page.set_viewport_size({"width": size["width"], "height": min(max(height, size["height"]), _TALLEST)})
+    tallest = _TALLEST if below is None else _TALLEST_SCROLLED
+    page.set_viewport_size({"width": size["width"], "height": min(max(height, size["height"]), tallest)})
+    # A pointer over a button would give it other colours.
+    page.mouse.move(0, 0)
     tab.settle()
-    picture = Image.open(BytesIO(page.screenshot())).convert("RGB").quantize(_COLOURS)
+    picture = Image.open(BytesIO(page.screenshot())).convert("RGB")
+    if below is not None:
+        box = page.get_by_role("heading", name=below, exact=True).bounding_box()
+        assert box is not None
+        left, top = max(0, int(box["x"]) - _EDGE), int(box["y"]) - _EDGE // 4
+        picture = picture.crop((left, top, picture.width - _EDGE, min(picture.height, top + _TALLEST)))
+    picture = picture.quantize(_COLOURS)
     file = FOLDER / f"{name}.png"
     picture.save(file, optimize=True)
     page.set_viewport_size(size)
@@ -90,6 +109,8 @@ def main() -> None:
                 prepare(tab.page, title)
                 refuse_failures(tab.page)
                 print(title, take(tab, path or "start"), "bytes")
+            tab.open(served.address("Progress", found), "Progress")
+            print("progress-curves", take(tab, "progress-curves", below="Loss while tuning"), "bytes")
         for name, title, size, dark in (
             ("decision-dark", "Decision", DESKTOP, True),
             ("decision-phone", "Decision", PHONE, False),
