@@ -21,7 +21,9 @@ from pathlib import Path
 from sqlalchemy import Engine, insert
 
 from advisor.comparison import Comparison, QuestionRecord
+from advisor.decision_inputs import Axis
 from advisor.decision_record import DecisionRecord, read_record, text_hash, write_record
+from advisor.report.axes import axis_words
 from advisor.report.json_report import json_report, read_comparison
 from advisor.report.records import read_records, record_line
 from service.comparison_state import ComparisonState
@@ -177,7 +179,8 @@ def page_visits(served: ServedPage) -> Iterator[Act]:
         with open_tab(browser) as tab:
             tab.open(served.address("Decision", LARGE), "Decision")
             tab.settle("Decision")
-            for name in ("Questions a month", "Coverage"):
+            for axis in (Axis.QUERIES_PER_MONTH, Axis.COVERAGE):
+                name = axis_words(axis).name
                 took = [timed(partial(_move_slider, tab, name)) for _ in range(6)]
                 yield Act(f"slider “{name}”, key to redrawn page", took)
 
