@@ -5,6 +5,8 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import accumulate
+from pathlib import Path
+from typing import Any
 
 from advisor.answer import BuildUsage
 from advisor.arm_use import ArmUse, measure_use
@@ -94,7 +96,7 @@ def conclude_comparison(
         differences=differences,
         recommendation=conclusion.recommendation,
         findings=(*findings, *audit_power(conclusion.recommendation)),
-        settings=settings.to_json()
+        settings=_named(settings)
         | {
             "training_curves": {
                 m.arm.pipeline.kind: list(m.arm.training_curve) for m in measured if m.arm.training_curve
@@ -119,6 +121,15 @@ def conclude_comparison(
         flip_map=conclusion.flip_map,
         race=race.outcome if race is not None else None,
     )
+
+
+def _named(settings: ComparisonSettings) -> dict[str, Any]:
+    """The settings as a report shows them: files by name, for reports leave the machine.
+
+    What asks or checks a comparison again has the paths from `settings.json` and the decision record.
+    """
+    raw = settings.to_json()
+    return raw | {name: Path(raw[name]).name for name in ("dataset", "prices", "prior") if raw[name]}
 
 
 def decision_evidence(

@@ -1,4 +1,4 @@
-"""Untrusted text made harmless inside Markdown, as GitHub renders it."""
+"""Untrusted text made harmless inside Markdown, as GitHub and GitLab render it."""
 
 import re
 
@@ -12,15 +12,19 @@ _ZERO_WIDTH_SPACE = "\u200b"
 def inline(text: str) -> str:
     """The text on one line, shown letter by letter: no markup, HTML, link, mention, issue reference or formula.
 
-    GitHub looks for mentions and addresses in the rendered text, where escapes are gone, so a zero-width space is
-    put inside them. Characters that reverse the direction of what follows are dropped; scripts written from right to
-    left need none.
+    GitHub and GitLab look for mentions, references and addresses in the rendered text, where escapes are gone, so a
+    zero-width space is put inside them. Characters that reverse the direction of what follows are dropped; scripts
+    written from right to left need none.
     """
     text = " ".join(_CONTROLS.sub("", text.replace("\x85", " ")).split())
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = _SPECIAL.sub(r"\\\1", text)
     text = _STARTS_A_BLOCK.sub(r"\1\\\2", text)
     text = re.sub(r"(@|#|\bwww(?=\.))", rf"\1{_ZERO_WIDTH_SPACE}", text, flags=re.IGNORECASE)
+    # GitHub's GH-12, and GitLab's !12, %12, %"a b", ~12 and &12, which stands as &amp;12 here.
+    text = re.sub(
+        r"(\bGH)(?=-\d)|([!%~])(?=[\w\"'])|(&amp;)(?=\d)", rf"\g<0>{_ZERO_WIDTH_SPACE}", text, flags=re.IGNORECASE
+    )
     # Before the colon: behind the slashes it would be taken for a letter of a host, and a link be made.
     return text.replace("://", f"{_ZERO_WIDTH_SPACE}://")
 

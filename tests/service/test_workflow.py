@@ -8,6 +8,7 @@ import pytest
 
 from lm.completion import Messages
 from lm.errors import LanguageModelError, TuningForkError
+from service.asking import read_finished
 from service.data_directory import DataDirectory
 from service.measuring import BLOCK_QUESTIONS, LATENCY_QUESTIONS, LATENCY_WARM_UP
 from service.progress import Progress
@@ -148,6 +149,15 @@ def test_damaged_latencies_are_measured_again(workplace: "Workplace", damage: st
     assert latency is not None
     assert len(latency.waits_s) == latency.n == LATENCY_QUESTIONS
     assert workplace.n_calls == 2 * (LATENCY_QUESTIONS + LATENCY_WARM_UP)
+
+
+def test_reports_name_files_and_what_asks_again_finds_them(workplace: "Workplace") -> None:
+    made = workplace.run()
+    assert made.settings["dataset"] == workplace.folder.name
+    folder = workplace.directory.comparison(made.id)
+    for name in ("report.json", "report.md", "report.html"):
+        assert str(workplace.folder) not in (folder / name).read_text()
+    assert read_finished(workplace.directory, made.id).settings.dataset_folder == workplace.folder
 
 
 def test_changed_data_is_another_comparison(workplace: "Workplace") -> None:
