@@ -109,10 +109,12 @@ def _figures(run: Comparison, kind: str) -> str:
 def changed_settings(runs: Mapping[str, Comparison]) -> pd.DataFrame:
     """Every setting and hash that is not the same in all."""
     flat = {name: dict(_leaves({"settings": _settings(run), "hashes": run.hashes})) for name, run in runs.items()}
-    keys = sorted({key for values in flat.values() for key in values})
+    keys = {key for values in flat.values() for key in values}
+    # What people set comes before what was computed of it.
+    keys_in_order = sorted(keys, key=lambda key: (key.startswith("hashes."), key))
     rows = [
         {"setting": key.removeprefix("settings."), **{name: _written(values.get(key)) for name, values in flat.items()}}
-        for key in keys
+        for key in keys_in_order
         if len({repr(values.get(key)) for values in flat.values()}) > 1
     ]
     return pd.DataFrame(rows)
