@@ -13,13 +13,16 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from advisor.comparison import ArmSummary, CostEstimate, FlipMap, PairedDifference
+from advisor.comparison import ArmSummary, Comparison, CostEstimate, FlipMap, PairedDifference
 from advisor.report.arm_letters import NO_ARM, arm_letters
+from advisor.report.arms import candidates_as_run
+from advisor.report.axes import axis_short, axis_value
 from advisor.report.quantities import ScoreScale
 from service.api.schemas import PricedQualityView
 from ui.counted import counted
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
+_GREY = COLOURS[-1]
 SHAPES = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "stroke")
 _CURVE_POINTS = 60
 _HEIGHT = 340
@@ -48,9 +51,12 @@ def frontier(
 ) -> Figure | None:
     """Quality against monthly cost, both with their intervals; None where no arm has both."""
     rows = []
+    missing = []
     for arm in arms:
         summary, cost = arm.metric(metric), costs.get(arm.kind)
         if summary is None or summary.interval is None or cost is None:
+            wanting = ["no score"] if summary is None or summary.interval is None else []
+            missing.append(f"{arm.kind} ({' and '.join([*wanting, *(['no price'] if cost is None else [])])})")
             continue
         monthly = cost.monthly_interval
         rows.append(
@@ -73,7 +79,9 @@ def frontier(
     base = alt.Chart(frame)
     x = alt.X("monthly cost (USD):Q", scale=alt.Scale(zero=False, type=_money_scale(frame["cost, low"])))
     y = alt.Y(f"{_field(quality)}:Q", title=quality)
-    colour = _colour([str(name) for name in frame["arm"]])
+    among = [arm.kind for arm in arms]
+    drawn = [str(name) for name in frame["arm"]]
+    colour = _colour(drawn, among=among)
     bars = base.mark_rule(strokeWidth=2).encode(
         x=x, y=alt.Y("quality, low:Q", title=quality), y2="quality, high:Q", color=colour
     )
@@ -81,14 +89,15 @@ def frontier(
         x=alt.X("cost, low:Q", title="monthly cost (USD)"), x2="cost, high:Q", y=y, color=colour
     )
     points = base.mark_point(filled=True, size=120, opacity=1).encode(
-        x=x, y=y, color=colour, shape=_shape([str(name) for name in frame["arm"]]), tooltip=list(frame.columns)
+        x=x, y=y, color=colour, shape=_shape(drawn, among=among), tooltip=list(frame.columns)
     )
     names = base.mark_text(align="left", dx=10, dy=-8, color=ink()).encode(x=x, y=y, text="arm:N")
-    return Figure(
-        (bars + widths + points + names).properties(height=_HEIGHT),
-        "Up is better, left is cheaper. Lines are 95 % intervals; arms whose lines overlap widely may be equally good.",
-        frame,
+    caption = (
+        "Up is better, left is cheaper. Lines are 95 % intervals; arms whose lines overlap widely may be equally good."
     )
+    if missing:
+        caption += f" Not drawn: {', '.join(missing)}."
+    return Figure((bars + widths + points + names).properties(height=_HEIGHT), caption, frame)
 
 
 def cost_curves(costs: Mapping[str, CostEstimate | None], queries_per_month: float) -> Figure | None:
@@ -104,27 +113,41 @@ def cost_curves(costs: Mapping[str, CostEstimate | None], queries_per_month: flo
                 "arm": arm,
                 "questions a month": volume,
                 "monthly cost (USD)": cost.fixed_usd_per_month + cost.serve_usd_per_query * volume,
+                "cost, low": cost.fixed_usd_per_month + low * volume,
+                "cost, high": cost.fixed_usd_per_month + high * volume,
             }
             for arm, cost in priced.items()
+            for low, high in [_serving_ends(cost)]
             for volume in volumes
         ]
     )
     names = list(priced)
+    x = alt.X("questions a month:Q", scale=alt.Scale(type="log"), axis=alt.Axis(format="~s"))
+    scale = alt.Scale(type="log" if (frame["cost, low"] > 0).all() else "symlog")
+    bands = (
+        alt.Chart(frame)
+        .mark_area(opacity=0.18)
+        .encode(
+            x=x,
+            y=alt.Y("cost, low:Q", title="monthly cost (USD)", scale=scale),
+            y2="cost, high:Q",
+            color=_colour(names, among=list(costs), has_legend=False),
+        )
+    )
     lines = (
         alt.Chart(frame)
         .mark_line(strokeWidth=2)
         .encode(
-            x=alt.X("questions a month:Q", scale=alt.Scale(type="log"), axis=alt.Axis(format="~s")),
-            y=alt.Y(
-                "monthly cost (USD):Q",
-                scale=alt.Scale(type="log" if (frame["monthly cost (USD)"] > 0).all() else "symlog"),
-            ),
-            color=_colour(names),
+            x=x,
+            y=alt.Y("monthly cost (USD):Q", scale=scale),
+            color=_colour(names, among=list(costs)),
             strokeDash=alt.StrokeDash("arm:N", scale=alt.Scale(domain=names), legend=alt.Legend(title="arm")),
             tooltip=[
                 "arm",
                 alt.Tooltip("questions a month:Q", format=",.0f"),
                 alt.Tooltip("monthly cost (USD):Q", format=",.4f"),
+                alt.Tooltip("cost, low:Q", format=",.4f"),
+                alt.Tooltip("cost, high:Q", format=",.4f"),
             ],
         )
     )
@@ -133,28 +156,42 @@ def cost_curves(costs: Mapping[str, CostEstimate | None], queries_per_month: flo
         .mark_rule(strokeDash=[2, 2], color=ink())
         .encode(x="questions a month:Q")
     )
-    return Figure(
-        (lines + now).properties(height=_HEIGHT),
-        "Both axes grow by factors. The dashed line is your volume; where two arms cross, the cheaper one changes.",
-        frame,
+    caption = (
+        "Both axes grow by factors. The dashed line is your volume; where two arms cross, the cheaper one changes. "
+        "Bands are 95 % intervals, from the spread of tokens and seconds."
     )
+    unknown = [arm for arm, cost in priced.items() if cost.serve_interval is None]
+    if unknown:
+        caption += f" No spread is known of {', '.join(unknown)}."
+    if unpriced := [arm for arm, cost in costs.items() if cost is None]:
+        caption += f" Not drawn: {', '.join(f'{arm} (no price)' for arm in unpriced)}."
+    # One legend for bands and lines would be as pale as the bands.
+    layers = (bands + lines + now).resolve_scale(color="independent", strokeDash="independent")
+    return Figure(layers.properties(height=_HEIGHT), caption, frame)
 
 
-def decision_map(flip_map: FlipMap, names: Mapping[str, str]) -> Figure:
-    """The recommended arm over two inputs.
+def _serving_ends(cost: CostEstimate) -> tuple[float, float]:
+    """The least and the most a question may cost to serve, USD; the estimate twice where no spread is known."""
+    spread = cost.serve_interval
+    return (spread.low, spread.high) if spread else (cost.serve_usd_per_query, cost.serve_usd_per_query)
 
-    Args:
-        names: What each axis is called, by its name in the map.
-    """
-    x_name, y_name = names.get(flip_map.x_axis, flip_map.x_axis), names.get(flip_map.y_axis, flip_map.y_axis)
-    kinds = [kind for kind in dict.fromkeys(kind for row in flip_map.arms for kind in row) if kind]
-    letters = arm_letters(kinds)
+
+def decision_map(flip_map: FlipMap, comparison: Comparison) -> Figure:
+    """The recommended arm over two inputs, each arm with the colour it has in the other pictures."""
+    x_name, y_name = axis_short(flip_map.x_axis), axis_short(flip_map.y_axis)
+    among = [arm.kind for arm in candidates_as_run(comparison)]
+    named = {kind for row in flip_map.arms for kind in row if kind}
+    kinds = [*(kind for kind in among if kind in named), *sorted(named.difference(among))]
+    all_letters = arm_letters(dict.fromkeys([*among, *kinds]))
+    letters = {kind: all_letters[kind] for kind in kinds}
+    x_told = {value: axis_value(comparison, flip_map.x_axis, value) for value in flip_map.x_values}
+    y_told = {value: axis_value(comparison, flip_map.y_axis, value) for value in flip_map.y_values}
     frame = pd.DataFrame(
         [
             {
-                x_name: _written(x),
-                y_name: _written(y),
-                "arm": arm or "no verdict",
+                x_name: x_told[x],
+                y_name: y_told[y],
+                "arm": arm or _NO_VERDICT,
                 "letter": letters[arm] if arm else NO_ARM,
                 "now": x == flip_map.x_current and y == flip_map.y_current,
             }
@@ -162,21 +199,25 @@ def decision_map(flip_map: FlipMap, names: Mapping[str, str]) -> Figure:
             for x, arm in zip(flip_map.x_values, row, strict=True)
         ]
     )
-    x = alt.X(f"{_field(x_name)}:O", title=x_name, sort=[_written(value) for value in flip_map.x_values])
-    y = alt.Y(f"{_field(y_name)}:O", title=y_name, sort=[_written(value) for value in reversed(flip_map.y_values)])
+    has_gaps = bool((frame["letter"] == NO_ARM).any())
+    key = [f"{letter} {arm}" for arm, letter in letters.items()] + [f"{NO_ARM} {_NO_VERDICT}"] * has_gaps
+    x = alt.X(f"{_field(x_name)}:O", title=x_name, sort=list(x_told.values()))
+    y = alt.Y(f"{_field(y_name)}:O", title=y_name, sort=list(reversed(y_told.values())))
     base = alt.Chart(frame).encode(x=x, y=y)
     cells = base.mark_rect(opacity=0.55).encode(
-        color=_colour([*kinds, *(["no verdict"] if (frame["letter"] == NO_ARM).any() else [])]),
+        color=_colour(kinds + [_NO_VERDICT] * has_gaps, among=among),
         tooltip=[x_name, y_name, "arm"],
     )
     text = base.mark_text(fontWeight="bold", color=ink()).encode(text="letter:N")
     here = base.transform_filter("datum.now").mark_rect(fillOpacity=0, stroke=ink(), strokeWidth=3)
-    told = ", ".join(f"{letter} {arm}" for arm, letter in letters.items())
     return Figure(
         (cells + text + here).properties(height=_HEIGHT),
-        f"What would be recommended ({told}); the frame marks where you are now.",
+        f"What would be recommended ({', '.join(key)}); the frame marks where you are now.",
         frame.drop(columns=["letter"]).rename(columns={"now": "you are here"}),
     )
+
+
+_NO_VERDICT = "no verdict"
 
 
 def differences(pairs: Sequence[PairedDifference], scale: ScoreScale, margin: float) -> Figure | None:
@@ -422,18 +463,24 @@ def ink() -> str:
     return "#FAFAFA" if st.context.theme.type == "dark" else "#31333F"
 
 
-def _colour(names: Sequence[str], field: str = "arm") -> alt.Color:
-    return alt.Color(
-        f"{field}:N", scale=alt.Scale(domain=list(names), range=_colours(names)), legend=alt.Legend(title=field)
-    )
+def _colour(names: Sequence[str], *, among: Sequence[str] = (), has_legend: bool = True) -> alt.Color:
+    """Each arm's colour by its place among all arms, so that one that is not drawn leaves the others theirs."""
+    colours = [_GREY if name == _NO_VERDICT else COLOURS[i % len(COLOURS)] for name, i in _places(names, among)]
+    legend = alt.Legend(title="arm") if has_legend else None
+    return alt.Color("arm:N", scale=alt.Scale(domain=list(names), range=colours), legend=legend)
+
+
+def _places(names: Sequence[str], among: Sequence[str]) -> list[tuple[str, int]]:
+    order = list(dict.fromkeys([*among, *names]))
+    return [(name, order.index(name)) for name in names]
 
 
 def _colours(names: Sequence[str]) -> list[str]:
     return [COLOURS[i % len(COLOURS)] for i in range(len(names))]
 
 
-def _shape(names: Sequence[str]) -> alt.Shape:
-    shapes = [SHAPES[i % len(SHAPES)] for i in range(len(names))]
+def _shape(names: Sequence[str], *, among: Sequence[str] = ()) -> alt.Shape:
+    shapes = [SHAPES[i % len(SHAPES)] for _, i in _places(names, among)]
     return alt.Shape("arm:N", scale=alt.Scale(domain=list(names), range=shapes), legend=None)
 
 
@@ -444,7 +491,3 @@ def _field(name: str) -> str:
 
 def _money_scale(low_ends: "pd.Series[float]") -> Literal["log", "linear"]:
     return "log" if bool((low_ends > 0).all()) else "linear"
-
-
-def _written(value: float) -> str:
-    return f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}"

@@ -6,7 +6,6 @@ import streamlit as st
 
 from advisor.comparison import Comparison, FlipMap, Verdict
 from advisor.report.arms import candidates, candidates_as_run
-from advisor.report.axes import axis_short
 from advisor.report.break_evens import break_even_table
 from advisor.report.constraints import constraint_sentences, constraint_table
 from advisor.report.economics import cost_table, net_value_table
@@ -23,8 +22,8 @@ from ui.controls import declared_inputs
 from ui.counted import counted
 from ui.figures import cost_curves, decision_map, differences, frontier, show_figure
 from ui.findings import show_findings
-from ui.last_resort import last_resort
 from ui.finished import finished_comparison
+from ui.last_resort import last_resort
 from ui.tables import show_table
 from ui.untrusted import shown
 from ui.what_if import reconsidered
@@ -43,8 +42,8 @@ def as_decided(_client: ServiceClient, comparison_id: str, owner: str) -> WhatIf
     return _client.decide_again(comparison_id, WhatIfRequest())
 
 
-@last_resort("the decision with its controls")
 @st.fragment
+@last_resort("the decision with its controls")
 def decide(client: ServiceClient, comparison_id: str, comparison: Comparison) -> None:
     """The verdict above, what it rests on below; a moved control runs only this part again."""
     with guarded("The decision could not be read"):
@@ -153,12 +152,12 @@ def show_pictures(
             show_table(table, "break-evens")
     with by_both:
         if by_both.open:
-            show_map(make_map)
+            show_map(changed, make_map)
     if table := constraint_table(changed):
         show_table(table, "constraints")
 
 
-def show_map(make_map: Callable[[], FlipMap | None]) -> None:
+def show_map(changed: Comparison, make_map: Callable[[], FlipMap | None]) -> None:
     """What would be recommended at other values of two inputs."""
     try:
         with st.spinner("Deciding at every point of the map …"):
@@ -169,8 +168,7 @@ def show_map(make_map: Callable[[], FlipMap | None]) -> None:
     if flip_map is None:
         st.info("Without an arm to recommend there is no map to draw; see the reasons above.")
         return
-    names = {axis: axis_short(axis) for axis in (flip_map.x_axis, flip_map.y_axis)}
-    show_figure(decision_map(flip_map, names), "map")
+    show_figure(decision_map(flip_map, changed), "map")
 
 
 def show_rest(comparison: Comparison) -> None:

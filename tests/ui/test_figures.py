@@ -1,0 +1,121 @@
+"""What the pictures of a decision show, read out of what is drawn."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from advisor.answer import BuildUsage
+from advisor.comparison import (
+    ArmRole,
+    ArmSummary,
+    Comparison,
+    CostEstimate,
+    FlipMap,
+    Interval,
+    MetricSummary,
+    Recommendation,
+    Verdict,
+)
+from advisor.dataset import DatasetCard, Task
+from advisor.report.quantities import POINTS
+from lm.completion import Usage
+from ui.figures import Figure, cost_curves, decision_map, frontier
+
+KINDS = ("base", "few-shot", "rag", "hybrid")
+SPREAD = Interval(0.002, 0.001, 0.004)
+COST = CostEstimate(0.0, 0.002, None, 0.0, 20.0, "", SPREAD, Interval(20.0, 10.0, 40.0), 1.0)
+QUALITY = Interval(0.5, 0.4, 0.6)
+
+
+def arm(kind: str, score: Interval | None = QUALITY, cost: CostEstimate | None = COST) -> ArmSummary:
+    return ArmSummary(
+        kind, ArmRole.CANDIDATE, kind, (MetricSummary("exact_match", None, score, 90, 40, 2),), Usage(), 1.0,
+        BuildUsage(), None, cost, 100, 0,
+    )  # fmt: skip
+
+
+def comparison(*arms: ArmSummary) -> Comparison:
+    return Comparison(
+        id="x", created_at="", card=DatasetCard("x", Task.QUESTION_ANSWERING, "en", "", (), "", ""),
+        dataset_hash="", n_documents=0, split_sizes={}, slice_sizes={}, model="pocket", arms=arms, differences=(),
+        recommendation=Recommendation(Verdict.WINNER, "rag", "", (), "exact_match", 0.02, 0.5, {}, {}, None, None),
+        findings=(), settings={}, hashes={}, versions={}, prices_as_of="", prices_source="", wall_s=0.0,
+    )  # fmt: skip
+
+
+def parts(figure: Figure | None) -> list[dict[str, Any]]:
+    """The layers of a picture."""
+    assert figure is not None
+    return list(figure.chart.to_dict()["layer"])
+
+
+def colours(figure: Figure | None) -> dict[str, str]:
+    """The colour of each series."""
+    scale = next(one["encoding"]["color"]["scale"] for one in parts(figure) if "color" in one["encoding"])
+    return dict(zip(scale["domain"], scale["range"], strict=True))
+
+
+def drawn_frontier(arms: list[ArmSummary]) -> Figure | None:
+    return frontier(arms, {one.kind: one.cost for one in arms}, "exact_match", POINTS)
+
+
+def test_the_frontier_draws_intervals_and_says_which_arms_it_leaves_out() -> None:
+    figure = drawn_frontier([arm("base"), arm("few-shot", None), arm("rag", cost=None), arm("raft", None, None)])
+    assert figure is not None
+    assert figure.table.to_dict("records") == [
+        {
+            "arm": "base",
+            "monthly cost (USD)": 20.0,
+            "cost, low": 10.0,
+            "cost, high": 40.0,
+            "exact_match (points)": 50.0,
+            "quality, low": 40.0,
+            "quality, high": 60.0,
+            "questions": 90,
+            "unscored": 2,
+        }
+    ]
+    assert "Not drawn: few-shot (no score), rag (no price), raft (no score and no price)." in figure.caption
+    whole = drawn_frontier([arm("base")])
+    assert whole is not None
+    assert "Not drawn" not in whole.caption
+
+
+def test_cost_curves_draw_the_spread_of_serving() -> None:
+    figure = cost_curves({"base": COST, "rag": replace(COST, serve_interval=None), "raft": None}, 1000.0)
+    assert figure is not None
+    assert [one["mark"]["type"] for one in parts(figure)] == ["area", "line", "rule"]
+    # Bands would make a legend that they share with the lines as pale as themselves.
+    assert [one["encoding"]["color"]["legend"] is None for one in parts(figure)[:2]] == [True, False]
+    assert figure.chart.to_dict()["resolve"]["scale"] == {"color": "independent", "strokeDash": "independent"}
+    ends = figure.table.groupby("arm").last()
+    assert list(ends.loc["base", ["cost, low", "monthly cost (USD)", "cost, high"]]) == pytest.approx(
+        [1001.0, 2001.0, 4001.0]
+    )
+    assert ends.loc["rag", "cost, low"] == ends.loc["rag", "cost, high"] == pytest.approx(2001.0)
+    assert "No spread is known of rag." in figure.caption
+    assert "Not drawn: raft (no price)." in figure.caption
+
+
+def test_an_arm_has_one_colour_in_every_picture() -> None:
+    arms = [arm("base", None), *(arm(kind) for kind in KINDS[1:])]
+    flip_map = FlipMap("queries_per_month", (10.0, 1000.0), 10.0, "coverage", (0.5,), 0.5, (("hybrid", None),))
+    quality, mapped = colours(drawn_frontier(arms)), colours(decision_map(flip_map, comparison(*arms)))
+    volume = colours(cost_curves({"base": None} | dict.fromkeys(KINDS[1:], COST), 10.0))
+    assert set(quality) == set(volume) == set(KINDS[1:])
+    assert quality == volume
+    assert mapped["hybrid"] == quality["hybrid"]
+    assert mapped["no verdict"] not in quality.values()
+
+
+def test_the_map_tells_its_axes_with_their_units() -> None:
+    flip_map = FlipMap(
+        "usd_per_million_input_tokens", (0.0, 2.5), 2.5, "coverage", (0.25, 0.5), 0.5, (("rag", "rag"), ("base", None))
+    )
+    figure = decision_map(flip_map, comparison(*(arm(kind) for kind in KINDS)))
+    table = figure.table
+    assert "(B base, R rag, – no verdict)" in figure.caption
+    assert list(table["Price of a million input tokens"]) == ["$0", "$2.50"] * 2
+    assert list(table["Share covered by training"]) == ["25 %", "25 %", "50 %", "50 %"]
+    assert list(table["you are here"]) == [False, False, False, True]
