@@ -136,12 +136,13 @@ class OpenAICompatibleModel:
         Usage is what the endpoint says at the end, if it does without being asked; else counted by `count_tokens`.
         """
         started = time.perf_counter()
-        text, sent, ended, told = "", 0, "", None
+        text, sent, ended, told, is_completion = "", 0, "", None, False
         chunks = self._request(prompt, config, stream=True)
         try:
             for chunk in chunks:
                 told = chunk.usage or told
                 if chunk.choices:
+                    is_completion = True
                     ended = chunk.choices[0].finish_reason or ended
                 if chunk.choices and chunk.choices[0].delta.content:
                     text += chunk.choices[0].delta.content
@@ -153,6 +154,8 @@ class OpenAICompatibleModel:
             raise self._explained(error) from error
         finally:
             chunks.close()
+        if not is_completion:
+            raise self._no_completion()
         answer, stopped = cut_at_stop(text, config.stop)
         answer = answer.strip()
         if len(answer) > sent:
@@ -161,6 +164,11 @@ class OpenAICompatibleModel:
             answer,
             replace(self._usage(prompt, text, told), latency_s=time.perf_counter() - started),
             FinishReason.STOP if stopped else _FINISH_REASONS.get(ended, FinishReason.STOP),
+        )
+
+    def _no_completion(self) -> LanguageModelError:
+        return LanguageModelError(
+            f"{self._base_url} answered, but with no chat completion; the base URL usually ends in /v1"
         )
 
     def _usage(self, prompt: Messages, text: str, told: Any) -> Usage:
@@ -172,9 +180,7 @@ class OpenAICompatibleModel:
     def _complete(self, prompt: Messages, config: GenerationConfig) -> Completion:
         reply = self._request(prompt, config, stream=False)
         if not getattr(reply, "choices", None):
-            raise LanguageModelError(
-                f"{self._base_url} answered, but with no chat completion; the base URL usually ends in /v1"
-            )
+            raise self._no_completion()
         choice = reply.choices[0]
         content = choice.message.content or ""
         text, stopped = cut_at_stop(content, config.stop)

@@ -289,6 +289,12 @@ def test_stream_failures_are_explained() -> None:
         list(_model(lambda request: broken).stream(PROMPT, CONFIG))
 
 
+def test_a_stream_without_any_choice_is_no_answer() -> None:
+    page = httpx2.Response(200, text="<html>Sign in</html>", headers={"content-type": "text/html"})
+    with pytest.raises(LanguageModelError, match="no chat completion"):
+        list(_model(lambda request: page).stream(PROMPT, CONFIG))
+
+
 def _key_sent(model_options: dict[str, Any]) -> str:
     seen: list[str] = []
 
