@@ -6,7 +6,7 @@ import threading
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.errors import problem_response, request_id_of
+from service.api.errors import failure_response
 
 _RETRY_AFTER_S = 10
 
@@ -40,6 +40,5 @@ class EndsWithService:
             if not started:
                 detail = "the service is being stopped; ask again when it is back"
                 headers = {"Retry-After": str(_RETRY_AFTER_S)}
-                request_id = request_id_of(Request(scope))
-                response = problem_response(request_id, 503, "Not answered in time", detail, headers=headers)
+                response = failure_response(Request(scope), 503, "Not answered in time", detail, headers=headers)
                 await response(scope, receive, send)

@@ -35,7 +35,7 @@ def test_who_watches_or_waits_is_let_go_at_once(patient: Api, path: str) -> None
     assert time.monotonic() - started < 30
 
 
-def cancelled(*, is_stopping: bool, begins: bool) -> list[Any]:
+def cancelled(*, is_stopping: bool, begins: bool, path: str = "/") -> list[Any]:
     """What is sent of a request that the server gives up."""
     sent: list[Any] = []
 
@@ -51,7 +51,8 @@ def cancelled(*, is_stopping: bool, begins: bool) -> list[Any]:
         stopping = threading.Event()
         if is_stopping:
             stopping.set()
-        task = asyncio.create_task(EndsWithService(application, stopping)(SCOPE, None, send))  # type: ignore[arg-type]
+        served = EndsWithService(application, stopping)
+        task = asyncio.create_task(served(SCOPE | {"path": path}, None, send))  # type: ignore[arg-type]
         await asyncio.sleep(0)
         task.cancel()
         await task
@@ -65,6 +66,12 @@ def test_a_request_that_is_given_up_is_told_to_come_again() -> None:
     assert start["status"] == 503
     assert dict(start["headers"])[b"retry-after"] == b"10"
     assert "being stopped" in json.loads(body["body"])["detail"]
+
+
+def test_a_request_of_openais_protocol_is_given_up_in_its_shape() -> None:
+    start, body = cancelled(is_stopping=True, begins=False, path="/v1/chat/completions")
+    assert start["status"] == 503
+    assert "being stopped" in json.loads(body["body"])["error"]["message"]
 
 
 def test_an_answer_that_has_begun_is_not_made_to_look_whole() -> None:
