@@ -44,6 +44,7 @@ from service.estimate import estimate_comparison, remaining_s
 from service.json_log import about
 from service.remote_settings import check_request
 from service.results import read_report_file
+from service.run_folder import own_run_folder, remove_run_folder
 from service.scope import Scope
 
 router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"])
@@ -159,8 +160,10 @@ def resume(comparison_id: ComparisonId, context: Context, caller: Runner, follow
 
 @router.delete("/{comparison_id}", status_code=204)
 def delete(comparison_id: ComparisonId, context: Context, caller: Runner) -> None:
-    """Delete a comparison that is over, with its events, reports and votes."""
+    """Delete a comparison that is over, with its events, reports and votes, and the folder that only it rests on."""
+    folder = own_run_folder(context.engine, context.directory, comparison_id)
     delete_comparison(context.engine, comparison_id)
+    remove_run_folder(folder)
 
 
 def _checked(body: ComparisonRequest, context: ServiceContext) -> tuple[dict[str, Any], Estimate, str]:
