@@ -43,7 +43,7 @@ def test_all_arms_answer_and_one_that_cannot_says_why(open_page: OpenPage, clien
         (FINISHED, "few-shot", "အာမခံ 😀?"),
     ]
     assert "two years of အာမခံ 😀?" in {one.value for one in page.text}
-    assert "you waited 2.50 s, 0.500 s of it for retrieval and the model" in said(page)
+    assert "you waited 2.50 s, 0.500 s of it in the model" in said(page)
     assert "1,200 tokens read, 3 written" in said(page)
     assert any("no model" in one.value for one in page.warning)
     for text in (*page.markdown, *page.caption, *page.warning):

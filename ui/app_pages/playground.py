@@ -82,7 +82,7 @@ def show_answer(answer: dict[str, Any]) -> None:
     tokens = answer["tokens"]
     cost = f"{usd(1000 * answer['cost_usd'])} for 1,000" if answer["cost_usd"] is not None else "no price"
     st.caption(
-        f"you waited {seconds(answer['latency_s'])}, {seconds(answer['model_s'])} of it for retrieval and the model · "
+        f"you waited {seconds(answer['latency_s'])}, {seconds(answer['model_s'])} of it in the model · "
         f"{tokens['input_tokens']:,} tokens read, {tokens['output_tokens']:,} written · {cost}"
     )
     for source in answer["sources"]:
