@@ -91,7 +91,9 @@ def labels_task(path: Path, n_taught: int, n_asked: int, epochs: int) -> Task:
     for row in rows:
         prompt = f"Answer with one label.\n\nQuestion: {row['question']}"
         by_split.setdefault(row["split"], []).append((prompt, row["answers"][0]))
-    random.Random(0).shuffle(by_split["train"])
+    # Published test splits come sorted by label.
+    for split in ("train", "test"):
+        random.Random(0).shuffle(by_split[split])
     taught, asked = tuple(by_split["train"][:n_taught]), tuple(by_split["test"][:n_asked])
     n_labels = len({answer for _, answer in taught})
     return Task(f"{n_labels} labels from {len(taught)} examples", taught, asked, epochs)
@@ -186,7 +188,7 @@ def tasks(labels: Path) -> list[Task]:
     return [
         facts_task(96, 2, epochs=20),
         facts_task(250, 4, epochs=8),
-        labels_task(labels, 300, 174, epochs=10),
+        labels_task(labels, 300, 320, epochs=16),
         records_task(250, 60, epochs=8),
     ]
 
