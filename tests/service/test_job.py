@@ -247,5 +247,5 @@ def test_jobs_side_by_side_ask_no_block_twice_and_agree(jobs: Jobs, workplace: "
     assert ends == [JobEnd.OVER] * 3
     assert jobs.state == "succeeded"
     assert len(jobs.blocks()) == N_BLOCKS
-    # Once in a block; 18 questions a second time, where waits are measured, and by one job only.
-    assert Counter(asked.values()) == {1: 2 * 72, 2: 2 * 18}
+    # Once in a block; 34 questions a second time, where waits are measured, and by one job only.
+    assert Counter(asked.values()) == {1: 2 * 56, 2: 2 * 34}
