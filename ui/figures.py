@@ -6,7 +6,7 @@ also has a shape or a letter of its own.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import altair as alt
 import numpy as np
@@ -18,7 +18,7 @@ from advisor.report.arm_letters import NO_ARM, arm_letters
 from advisor.report.arms import candidates_as_run
 from advisor.report.axes import axis_short, axis_value
 from advisor.report.quantities import ScoreScale
-from service.api.schemas import PricedQualityView
+from service.api.schemas import Candidate, PricedQualityView
 from ui.counted import counted
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
@@ -436,14 +436,16 @@ def price_quality(measured: Sequence[PricedQualityView], scale: ScoreScale) -> F
     x = alt.X(f"{_field(_PRICE)}:Q", title=_PRICE, scale=alt.Scale(type=kind, zero=False))
     y = alt.Y(f"{_field(quality)}:Q", title=quality)
     names = list(dict.fromkeys(str(name) for name in frame["arm"]))
+    # In the order of a comparison's arms, so that an arm has the colour it has on the other pages.
+    colour, shape = _colour(names, among=get_args(Candidate)), _shape(names, among=get_args(Candidate))
     bars = base.mark_rule(strokeWidth=2).encode(
-        x=x, y=alt.Y("quality, low:Q", title=quality), y2="quality, high:Q", color=_colour(names)
+        x=x, y=alt.Y("quality, low:Q", title=quality), y2="quality, high:Q", color=colour
     )
     widths = base.mark_rule(strokeWidth=2).encode(
-        x=alt.X("price, low:Q", title=_PRICE), x2="price, high:Q", y=y, color=_colour(names)
+        x=alt.X("price, low:Q", title=_PRICE), x2="price, high:Q", y=y, color=colour
     )
     points = base.mark_point(filled=True, size=110, opacity=1).encode(
-        x=x, y=y, color=_colour(names), shape=_shape(names), tooltip=list(frame.columns)
+        x=x, y=y, color=colour, shape=shape, tooltip=list(frame.columns)
     )
     caption = "Up is better, left is cheaper. Lines are 95 % intervals. Arms of one data set and one metric."
     if n_unpriced := len(measured) - len(rows):

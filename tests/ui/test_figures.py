@@ -20,7 +20,8 @@ from advisor.comparison import (
 from advisor.dataset import DatasetCard, Task
 from advisor.report.quantities import POINTS
 from lm.completion import Usage
-from ui.figures import Figure, cost_curves, decision_map, frontier
+from service.api.schemas import PricedQualityView
+from ui.figures import COLOURS, Figure, cost_curves, decision_map, frontier, price_quality
 
 KINDS = ("base", "few-shot", "rag", "hybrid")
 SPREAD = Interval(0.002, 0.001, 0.004)
@@ -119,3 +120,28 @@ def test_the_map_tells_its_axes_with_their_units() -> None:
     assert list(table["Price of a million input tokens"]) == ["$0", "$2.50"] * 2
     assert list(table["Share covered by training"]) == ["25 %", "25 %", "50 %", "50 %"]
     assert list(table["you are here"]) == [False, False, False, True]
+
+
+def test_an_arm_keeps_its_colour_among_measured_models() -> None:
+    rows = [
+        PricedQualityView(
+            comparison_id="c",
+            dataset="d",
+            metric="exact_match",
+            model="pocket",
+            catalogue_name="",
+            arm=kind,
+            score=0.5,
+            score_low=0.4,
+            score_high=0.6,
+            is_share=True,
+            n=40,
+            n_unscored=0,
+            usd_per_1000_queries=1.0,
+            usd_per_1000_queries_low=None,
+            usd_per_1000_queries_high=None,
+            is_recommended=False,
+        )  # fmt: skip
+        for kind in ("raft", "rag", "base")
+    ]
+    assert colours(price_quality(rows, POINTS)) == {"raft": COLOURS[5], "rag": COLOURS[2], "base": COLOURS[0]}
