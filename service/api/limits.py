@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.errors import failure_response
+from service.api.sending import Sending
 from service.upload.json_depth import MAX_JSON_DEPTH, is_too_deep
 
 BODY_S = 60.0
@@ -48,13 +49,7 @@ class BodyLimits:
         if not re.fullmatch(r"[0-9]{1,15}", announced) or int(announced) > limit:
             await self._refuse(request, receive, send, limit)
             return
-        started = False
-
-        async def watch(message: Message) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await send(message)
-
+        sending = Sending(send)
         try:
             counted = _counted(receive, limit)
             if not is_upload:
@@ -70,9 +65,9 @@ class BodyLimits:
                     await response(scope, receive, send)
                     return
                 counted = _replayed(body, receive)
-            await self._app(scope, counted, watch)
+            await self._app(scope, counted, sending)
         except BodyTooLargeError:
-            if started:
+            if sending.has_begun:
                 raise
             await self._refuse(request, receive, send, limit)
 
@@ -103,18 +98,12 @@ class Deadline:
         if scope["type"] != "http" or self._is_unlimited(scope):
             await self._app(scope, receive, send)
             return
-        started = False
-
-        async def watch(message: Message) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await send(message)
-
+        sending = Sending(send)
         try:
             async with asyncio.timeout(self._seconds):
-                await self._app(scope, receive, watch)
+                await self._app(scope, receive, sending)
         except TimeoutError:
-            if started:
+            if sending.has_begun:
                 raise
             request = Request(scope)
             detail = f"this took longer than {self._seconds:g} s and was given up; try again, or ask for less at a time"

@@ -4,9 +4,10 @@ import asyncio
 import threading
 
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.errors import failure_response
+from service.api.sending import Sending
 
 _RETRY_AFTER_S = 10
 
@@ -24,20 +25,14 @@ class EndsWithService:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, for as long as there is a service."""
-        started = False
-
-        async def watch(message: Message) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await send(message)
-
+        sending = Sending(send)
         try:
-            await self._app(scope, receive, watch)
+            await self._app(scope, receive, sending)
         except asyncio.CancelledError:
             if not self._stopping.is_set() or scope["type"] != "http":
                 raise
             # What has begun stays unfinished, so that its caller does not take it for the whole.
-            if not started:
+            if not sending.has_begun:
                 detail = "the service is being stopped; ask again when it is back"
                 headers = {"Retry-After": str(_RETRY_AFTER_S)}
                 response = failure_response(Request(scope), 503, "Not answered in time", detail, headers=headers)
