@@ -71,29 +71,6 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
 
 
-def problem_response(
-    request_id: str,
-    status: int,
-    title: str,
-    detail: str,
-    *,
-    headers: dict[str, str] | None = None,
-    errors: Sequence[FieldError] = (),
-    problems: Sequence[FileProblem] = (),
-) -> Response:
-    """The response that carries a problem."""
-    body = ProblemDetails(
-        type=f"urn:tuning-fork:problem:{_slug(title)}",
-        title=title,
-        status=status,
-        detail=writable(detail),
-        request_id=request_id,
-        errors=list(errors),
-        problems=[DatasetProblem(file=writable(p.file), line=p.line, message=writable(p.message)) for p in problems],
-    )
-    return Response(body.model_dump_json(), status, headers=headers, media_type=PROBLEM_MEDIA_TYPE)
-
-
 def failure_response(
     request: Request,
     status: int,
@@ -104,12 +81,20 @@ def failure_response(
     errors: Sequence[FieldError] = (),
     problems: Sequence[FileProblem] = (),
 ) -> Response:
-    """The same in the shape that callers of the address read: problem details, or OpenAI's at its addresses."""
+    """The response that carries a failure in the shape that callers of the address read: a problem, or OpenAI's."""
     if speaks_openai(request.scope["path"]):
-        body = openai_failure(status, writable(detail), code=_slug(title).replace("-", "_"))
-        return Response(body.model_dump_json(), status, headers=headers, media_type="application/json")
-    request_id = request_id_of(request)
-    return problem_response(request_id, status, title, detail, headers=headers, errors=errors, problems=problems)
+        failure = openai_failure(status, writable(detail), code=_slug(title).replace("-", "_"))
+        return Response(failure.model_dump_json(), status, headers=headers, media_type="application/json")
+    problem = ProblemDetails(
+        type=f"urn:tuning-fork:problem:{_slug(title)}",
+        title=title,
+        status=status,
+        detail=writable(detail),
+        request_id=request_id_of(request),
+        errors=list(errors),
+        problems=[DatasetProblem(file=writable(p.file), line=p.line, message=writable(p.message)) for p in problems],
+    )
+    return Response(problem.model_dump_json(), status, headers=headers, media_type=PROBLEM_MEDIA_TYPE)
 
 
 def _slug(title: str) -> str:
