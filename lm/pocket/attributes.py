@@ -1,7 +1,7 @@
 """What a text can state about a thing and how one asks for it: written lines, open vocabulary and instructions."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,10 +99,19 @@ def participle(verb: str) -> str:
 
 
 class AttributeSource:
-    """Draws attributes: written ones, and ones made of any words, so that only reading the words can help."""
+    """Draws attributes: written ones, and ones made of any words, so that only reading the words can help.
 
-    def __init__(self, rng: random.Random, values: Values, participles: Sequence[str], written: Sequence[Attribute]):
-        self.rng, self.values, self.participles = rng, values, participles
+    Args:
+        rng: source of all randomness.
+        values: draws names and words.
+        clause: draws an attribute in an open clause, see `clauses.py`.
+        written: the written ones.
+    """
+
+    def __init__(
+        self, rng: random.Random, values: Values, clause: Callable[[], Attribute], written: Sequence[Attribute]
+    ) -> None:
+        self.rng, self.values, self.clause = rng, values, clause
         self.of_things = [a for a in written if a.nouns]
         self.rules = [a for a in written if not a.nouns]
         self.instructions = read_attributes(INSTRUCTIONS)
@@ -111,17 +120,17 @@ class AttributeSource:
         self._nouns = [entry.split(",") for entry in words_of.NOUN_SYNONYMS.split("|")]
 
     def of_thing(self) -> Attribute:
-        """An attribute with `{e}`: half of them written by hand, half from open vocabulary."""
+        """An attribute with `{e}`: four in ten written by hand, most others from open vocabulary."""
         draw = self.rng.random()
-        if draw < 0.5:
+        if draw < 0.40:
             return self.rng.choice(self.of_things)
-        if draw < 0.68:
+        if draw < 0.74:
+            return self.clause()
+        if draw < 0.89:
             return self._open_noun()
-        if draw < 0.84:
-            return self._open_verb()
         kind = self.rng.choice(KINDS_OF_VALUE)
         noun = self.rng.choice(words_of.NOUNS[kind])
-        return Attribute(kind, (f"{self.rng.choice(words_of.MODIFIERS)} {noun}" if draw < 0.94 else noun,), (), ())
+        return Attribute(kind, (f"{self.rng.choice(words_of.MODIFIERS)} {noun}" if draw < 0.96 else noun,), (), ())
 
     def instruction(self) -> Attribute:
         """A rule without `{e}`: a third written by hand, the others of open vocabulary, asked in synonyms."""
@@ -158,40 +167,6 @@ class AttributeSource:
             for _ in range(3):
                 names[" ".join(self.values.related(w) if self.rng.random() < 0.7 else w for w in words)] = None
         return Attribute(self.rng.choice(KINDS_OF_VALUE), tuple(names), (), ())
-
-    def _open_verb(self) -> Attribute:
-        verb, noun = self.rng.choice(self.participles), self._word()
-        asked_verb, asked_noun = verb, noun
-        if self.rng.random() < 0.5:
-            close = [word for word in self.values.neighbours.get(verb, ()) if word.endswith("ed")]
-            asked_verb, asked_noun = self.rng.choice(close or [verb]), self.values.related(noun)
-        statements, questions = self.rng.choice(
-            (
-                (
-                    ("{e} was %s by {v}", "{v} %s {e}", "In the end {v} %s {e}"),
-                    ("Who %s {e}?", "By whom was {e} %s?", "What %s {e}?"),
-                ),
-                (
-                    ("{e} is %s in {v}", "{e} gets %s at {v}", "We have {e} %s at {v}"),
-                    ("Where is {e} %s?", "In what is {e} %s?", "When is {e} %s?"),
-                ),
-                (
-                    ("{e} %s {v}", "Last year {e} %s {v}"),
-                    ("What has {e} %s?", "How much was %s by {e}?", "What was %s by {e}?"),
-                ),
-                (
-                    (f"The {noun} of {{e}} %s {{v}}", f"For its {noun}, {{e}} %s {{v}}"),
-                    (f"What %s the {asked_noun} of {{e}}?", f"For its {asked_noun}, what has {{e}} %s?"),
-                ),
-            )
-        )
-        kind = self.rng.choice(KINDS_OF_VALUE)
-        said, asked = _replace_all(statements, verb), _replace_all(questions, asked_verb)
-        return Attribute(kind, (f"{verb} {noun}",), said, asked)
-
-
-def _replace_all(patterns: Sequence[str], verb: str) -> tuple[str, ...]:
-    return tuple(p.replace("%s", verb) for p in patterns)
 
 
 def _fill_all(patterns: Sequence[str], parts: dict[str, str]) -> tuple[str, ...]:

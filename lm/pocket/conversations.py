@@ -4,10 +4,11 @@ import random
 
 from lm.pocket import vocabulary as words_of
 from lm.pocket.attributes import AttributeSource, read_attributes
+from lm.pocket.clauses import ClauseSource
 from lm.pocket.documents import DocumentSource
 from lm.pocket.passages import ABSTENTION, Fact, Passage, question_about
 from lm.pocket.real_text import RealText, contexts_by_title, questions_from
-from lm.pocket.tasks import TaskSource, Turn, open_participles
+from lm.pocket.tasks import TaskSource, Turn
 from lm.pocket.twins import withheld_from
 from lm.pocket.values import Values
 
@@ -32,7 +33,8 @@ class ConversationSource:
         self.real = real
         open_words = real.open_words
         self.values = Values(self.rng, open_words, real.neighbours)
-        self.attributes = AttributeSource(self.rng, self.values, open_participles(open_words), read_attributes())
+        clauses = ClauseSource(self.rng, self.values, open_words)
+        self.attributes = AttributeSource(self.rng, self.values, clauses.attribute, read_attributes())
         self.documents = DocumentSource(self.rng, self.values, self.attributes, real.sentences)
         self.tasks = TaskSource(self.rng, self.values, self.attributes, self.documents)
         self._by_title = contexts_by_title(real.contexts)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from lm.pocket import vocabulary as words_of
-from lm.pocket.attributes import Attribute, AttributeSource, Pair
+from lm.pocket.attributes import Attribute, AttributeSource, Pair, read_attributes, read_pairs
 from lm.pocket.passages import ABSTENTION, Fact, Passage, capitalised, question_about, question_worded
 from lm.pocket.reference_pages import ReferencePages
 from lm.pocket.values import Values
@@ -33,6 +33,11 @@ _OPENERS = set(
     "The It Its For This You We As In To A An At Every Only Never Do Use Those If Before Wait Look After".split()
 )
 _OPENERS |= {capitalised(verb.split()[0]) for entry in words_of.VERB_SYNONYMS.split("|") for verb in entry.split(",")}
+_OPENERS |= {
+    statement.split()[0]
+    for statement in [*(s for a in read_attributes() for s in a.statements), *(pair.statement for pair in read_pairs())]
+    if not statement.startswith("{")
+}
 
 
 class DocumentSource:

@@ -265,8 +265,3 @@ class TaskSource:
             head = rng.choice(("", "Do the same.\n\n", "Follow the examples.\n\n")) if i == 0 else ""
             turns += _exchange(f"{head}Question: {source}", target)
         return turns
-
-
-def open_participles(open_words: Sequence[str]) -> list[str]:
-    """Words that look like regular participles."""
-    return [word for word in open_words if word.endswith("ed") and len(word) > 4]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lm.pocket.attributes import AttributeSource, participle, read_attributes
+from lm.pocket.clauses import ClauseSource
 from lm.pocket.conversations import ConversationSource
 from lm.pocket.documents import DocumentSource
 from lm.pocket.held_out import HeldOutSource
@@ -25,7 +26,7 @@ def real(text_folder: Path) -> RealText:
 def _documents(seed: int) -> DocumentSource:
     rng = random.Random(seed)
     values = Values(rng, WORDS)
-    attributes = AttributeSource(rng, values, WORDS[3:], read_attributes())
+    attributes = AttributeSource(rng, values, ClauseSource(rng, values, WORDS).attribute, read_attributes())
     return DocumentSource(rng, values, attributes, ["The river is quiet at this time of the year."])
 
 
@@ -126,7 +127,8 @@ def test_records_are_json_of_values_in_the_text(real: RealText) -> None:
 
 
 def test_records_hold_null_for_what_their_text_does_not_state(real: RealText) -> None:
-    turns = ConversationSource(2, real).tasks.records(40)
+    tasks = ConversationSource(2, real).tasks
+    turns = [turn for _ in range(10) for turn in tasks.records(8)]
     records = [json.loads(text) for role, text in turns if role == "assistant"]
     with_null = [record for record in records if None in record.values()]
     assert 0 < len(with_null) < len(records)
@@ -156,7 +158,8 @@ def test_open_themes_are_made_of_neighbours_and_share_no_word(real: RealText) ->
 
 def test_an_open_name_may_be_asked_for_by_a_neighbour() -> None:
     values = Values(random.Random(1), ("price",), {"price": ("cost",)})
-    attributes = AttributeSource(values.rng, values, WORDS[3:], read_attributes())
+    clauses = ClauseSource(values.rng, values, WORDS)
+    attributes = AttributeSource(values.rng, values, clauses.attribute, read_attributes())
     names = [attribute.nouns for _ in range(60) if "price" in (attribute := attributes._open_noun()).nouns]
     assert any("cost" in nouns for nouns in names)
 
