@@ -58,7 +58,8 @@ class Packer:
         ids: list[int] = []
         classes: list[int] = []
         while len(ids) < n_tokens + 1:
-            more_ids, more_classes = self._piece(n_tokens, stage)
+            # Passages that fill what is left of the row would leave no room for their questions.
+            more_ids, more_classes = self._piece(n_tokens - len(ids), stage)
             ids += more_ids
             classes += more_classes
         return ids[: n_tokens + 1], classes[: n_tokens + 1]
@@ -77,7 +78,7 @@ class Packer:
                 *(i for e in self._tokenizer.encode_batch(texts, add_special_tokens=False) for i in e.ids),
             ]
             return ids, [NO_LOSS, *[CONTEXT] * (len(ids) - 1)]
-        return self.encode(self.source.conversation(stage, int(n_tokens * _WORDS_PER_TOKEN * 0.8)))
+        return self.encode(self.source.conversation(stage, max(12, int(n_tokens * _WORDS_PER_TOKEN * 0.7))))
 
 
 def _produce(
