@@ -1,8 +1,9 @@
 """Training of the embedded model: `python -m lm.pocket.train --text FOLDER --out FOLDER --minutes 85`.
 
 FOLDER of `--text` has `general_text.jsonl.gz`, `train.jsonl.gz` and `validation.jsonl.gz` (see MODEL_CARD.md). The
-rates fall to zero at the planned end of the run, so a run may be planned by the clock. `--resume` goes on from the last
-saved state; `--until MINUTES` ends a sitting earlier, with the state saved, as if it went on.
+rates fall to zero at the planned end of the run, so a run may be planned by the clock (`--minutes`) or, the same on
+machines of any speed, by its steps (`--steps`). `--resume` goes on from the last saved state; `--until MINUTES` ends a
+sitting earlier, with the state saved, as if it went on.
 
 On a GPU (untried so far; --device is found by itself) larger batches and more processes that make rows keep it busy:
 
@@ -10,6 +11,7 @@ On a GPU (untried so far; --device is found by itself) larger batches and more p
 """
 
 import argparse
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -45,6 +47,8 @@ class Recipe:
         context_weight: weight of the loss on text that is not an answer, counted on a quarter of its tokens.
         peak: factor on all rates; small to go on from weights whose rates have fallen to zero, without undoing that.
         decay: part of the run over which the rates fall to zero, at its end.
+        semantic: whether the embeddings start from the meanings of the tokens' texts.
+        embedding_scale: the embeddings' part of the rate.
     """
 
     vocabulary_size: int = 8192
@@ -62,6 +66,7 @@ class Recipe:
     peak: float = 1.0
     decay: float = 0.45
     semantic: bool = True
+    embedding_scale: float = 0.1
     compiled: bool = True
 
 
@@ -178,7 +183,8 @@ def train(
     out: Path,
     *,
     recipe: Recipe,
-    minutes: float,
+    minutes: float = 85.0,
+    n_steps: int | None = None,
     seed: int = 0,
     save_every_s: float = 600.0,
     resume: bool = False,
@@ -194,6 +200,7 @@ def train(
         out: gets `tokenizer/`, `latest/`, `final/`, `state.pt` and `log.txt`.
         recipe: size and course.
         minutes: length of the whole run, earlier parts of a resumed one included.
+        n_steps: length of the whole run in steps, instead of minutes.
         seed: of weights, conversations and sampling.
         save_every_s: seconds between checkpoints.
         resume: go on from `out/state.pt`.
@@ -213,12 +220,14 @@ def train(
         embeddings = semantic_embeddings(tokenizer_file, recipe.hidden_size)
         model.model.embed_tokens.weight.data.copy_(torch.from_numpy(embeddings))
     model = model.to(device, torch.bfloat16)
-    optimizer = MuonAdamW(model, embedding_scale=0.1 if recipe.semantic else 1.0)
+    optimizer = MuonAdamW(model, embedding_scale=recipe.embedding_scale)
     step, n_tokens, spent_s, stage = 0, 0, 0.0, 0
     if resume:
         state = torch.load(out / "state.pt", map_location=device)
         optimizer.load_state_dict(state["optimizer"])
-        step, n_tokens, spent_s, stage = state["step"], state["n_tokens"], state["spent_s"], state["stage"]
+        step, n_tokens, spent_s = state["step"], state["n_tokens"], state["spent_s"]
+        # Only forgetting how to copy would need the first stage again; a longer plan may want more of the second.
+        stage = min(state["stage"], 1)
         torch.manual_seed(seed + step)
     body = torch.compile(model.model, dynamic=False) if recipe.compiled else model.model
     # A resumed run draws new conversations instead of those it has seen.
@@ -258,23 +267,26 @@ def train(
     def spent() -> float:
         return time.monotonic() - started
 
-    say(f"{asdict(recipe)} minutes {minutes} seed {seed} parameters {sum(p.numel() for p in model.parameters())}")
+    def done() -> float:
+        return step / n_steps if n_steps else spent() / (60 * minutes)
+
+    n_parameters = sum(p.numel() for p in model.parameters())
+    say(f"{asdict(recipe)} minutes {minutes} steps {n_steps} seed {seed} parameters {n_parameters}")
     recent: deque[float] = deque(maxlen=40)
     saved_at, said_at, said_tokens = spent(), spent(), n_tokens
-    until_s = 60 * (minutes if until_minutes is None else min(minutes, until_minutes))
+    until_s = math.inf if until_minutes is None else 60 * until_minutes
     with closing(stream), fast_convolutions():
-        while spent() < until_s and (max_steps is None or step < max_steps):
-            done = spent() / (60 * minutes)
+        while done() < 1 and spent() < until_s and (max_steps is None or step < max_steps):
             ids, classes = (torch.from_numpy(rows).to(device).long() for rows in stream.next(stage))
             loss, answer_loss = loss_of(model, body, ids, classes, recipe.context_weight)
             loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step(rate_at(step - first_step, done, recipe))
+            optimizer.step(rate_at(step - first_step, done(), recipe))
             step += 1
             n_tokens += classes[:, 1:].numel()
             recent.append(answer_loss)
             mean = sum(recent) / len(recent)
             if len(recent) == recent.maxlen:
-                stage = next_stage(stage, done, mean, recipe)
+                stage = next_stage(stage, done(), mean, recipe)
             if step % 20 == 0:
                 speed = (n_tokens - said_tokens) / (spent() - said_at)
                 said_at, said_tokens = spent(), n_tokens
@@ -285,7 +297,7 @@ def train(
             if spent() - saved_at > save_every_s:
                 save("latest")
                 saved_at = spent()
-        return save("final" if spent() >= 60 * minutes else "latest")
+        return save("final" if done() >= 1 else "latest")
 
 
 def _tokenizer(folder: Path, real: RealText, recipe: Recipe) -> Any:
@@ -312,6 +324,7 @@ def main() -> None:
     parser.add_argument("--text", type=Path, required=True, help="folder of the real text")
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoints")
     parser.add_argument("--minutes", type=float, default=85.0, help="planned length of the whole run")
+    parser.add_argument("--steps", type=int, help="planned length in steps, instead of minutes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -320,14 +333,26 @@ def main() -> None:
     parser.add_argument("--save-every-s", type=float, default=600.0, help="seconds between checkpoints")
     parser.add_argument("--until", type=float, help="minute of the whole run at which this sitting ends")
     parser.add_argument("--peak", type=float, default=Recipe().peak, help="factor on all rates")
+    parser.add_argument(
+        "--second-stage-until", type=float, default=Recipe().second_stage_until, help="part of the run on middling rows"
+    )
+    parser.add_argument(
+        "--embedding-scale", type=float, default=Recipe().embedding_scale, help="the embeddings' part of the rate"
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the last saved state")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     train(
         arguments.text,
         arguments.out,
-        recipe=Recipe(peak=arguments.peak, batch_tokens=arguments.batch_tokens),
+        recipe=Recipe(
+            peak=arguments.peak,
+            batch_tokens=arguments.batch_tokens,
+            second_stage_until=arguments.second_stage_until,
+            embedding_scale=arguments.embedding_scale,
+        ),
         minutes=arguments.minutes,
+        n_steps=arguments.steps,
         seed=arguments.seed,
         save_every_s=arguments.save_every_s,
         resume=arguments.resume,

@@ -105,6 +105,12 @@ def test_a_sitting_that_ends_before_the_run_saves_a_latest_and_no_final_checkpoi
     assert finished == tmp_path / "final"
 
 
+@pytest.mark.slow
+def test_a_run_planned_by_steps_ends_with_them(text_folder: Path, tmp_path: Path) -> None:
+    assert train(text_folder, tmp_path, recipe=TINY, n_steps=3) == tmp_path / "final"
+    assert torch.load(tmp_path / "state.pt")["step"] == 3
+
+
 def test_rates_warm_up_and_fall_to_nearly_nothing() -> None:
     recipe = Recipe()
     assert rate_at(0, 0.0, recipe) < 0.02
