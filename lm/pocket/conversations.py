@@ -53,13 +53,13 @@ class ConversationSource:
         draw = rng.random()
         if rng.random() < (0.30, 0.06, 0.02)[stage]:
             return self.tasks.lookups(rng.randint(3, (8, 12, 16)[stage]))
-        if draw < 0.11:
+        if draw < 0.14:
             return self.tasks.labels(rng.randint(6, max(7, min(24, max_words // 12))))
-        if draw < 0.15:
-            return self.tasks.records(rng.randint(1, max(1, min(5, max_words // 60))))
         if draw < 0.18:
-            return self.tasks.closed_book(rng.randint(2, 7))
+            return self.tasks.records(rng.randint(1, max(1, min(5, max_words // 60))))
         if draw < 0.21:
+            return self.tasks.closed_book(rng.randint(2, 7))
+        if draw < 0.24:
             return self.tasks.patterns(rng.randint(3, 8))
         reading = rng.random()
         if reading < (0.85, 0.60, 0.57)[stage]:

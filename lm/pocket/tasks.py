@@ -31,15 +31,15 @@ class TaskSource:
         """
         rng = self.rng
         chosen = rng.sample(sorted(words_of.THEMES), rng.randint(2, min(8, len(words_of.THEMES))))
-        arbitrary = rng.random() < 0.35
+        arbitrary = rng.random() < 0.45
         names = {theme: self._label_name(theme, arbitrary) for theme in chosen}
         phrases = {theme: list(words_of.THEMES[theme]) for theme in chosen}
         draw = rng.random()
-        if draw < 0.15:
+        if draw < 0.10:
             names = {self._label_name("", True): "" for _ in range(rng.randint(2, 6))}
             names = {name: name for name in names}
             phrases = {name: [*rng.sample(list(self.values.open_words), 3), name.replace("_", " ")] for name in names}
-        elif draw < 0.65 and self.values.neighbours:
+        elif draw < 0.45 and self.values.neighbours:
             phrases = self._open_themes(rng.randint(2, 9))
             names = {theme: self._label_name(theme, arbitrary) for theme in phrases}
         if len(set(names.values())) < len(names):
@@ -71,6 +71,8 @@ class TaskSource:
                     rng.choice(words_of.KINDS),
                 )
             )
+        if rng.random() < 0.4:
+            theme = theme.replace("_", " ")
         suffix = rng.choice(("", "", "", "_problem", "_question", " issue", "_request"))
         return rng.choice((theme, theme, theme.upper(), capitalised(theme))) + suffix
 
@@ -103,13 +105,20 @@ class TaskSource:
         if only_shown:
             head = rng.choice(("Do as in the examples.", "Which label belongs to each text?", "Sort these."))
         bare = rng.random() < 0.3
+        unsaid: dict[str, list[str]] = {theme: [] for theme in names}
         for i in range(n_messages):
             theme = themes[i] if only_shown and i < len(themes) else rng.choice(themes)
-            said, also = rng.choice(phrases[theme]), rng.choice(phrases[theme])
+            said, also = self._next(unsaid[theme], phrases[theme]), rng.choice(phrases[theme])
             pattern = rng.choice(("{w}", "{w}, {x}", "{x} {w}")) if bare else rng.choice(words_of.MESSAGES)
             message = capitalised(pattern.replace("{w}", said).replace("{x}", also))
             turns += _exchange((f"{head}\n\n" if i == 0 else "") + key + message, names[theme])
         return turns
+
+    def _next(self, unsaid: list[str], phrases: list[str]) -> str:
+        """A phrase not said yet, as long as there is one: a phrase said before would be found without its meaning."""
+        if not unsaid:
+            unsaid += self.rng.sample(phrases, len(phrases))
+        return unsaid.pop()
 
     def records(self, n_records: int) -> list[Turn]:
         """Values of a text as a JSON object, keys asked for by name."""

@@ -1,6 +1,8 @@
 """Word lists of the generator; held-out evaluation has its own (held_out.py), with other kinds of things."""
 # ruff: noqa: SIM905 - lists of words and sentences are easier to read and to extend as text
 
+from pathlib import Path
+
 CONSONANTS = "b br c ch d dr f fl g gr h j k kl l m n p pr r s sh st t th tr v w y z".split()
 VOWELS = "a e i o u ai ea ie oa ou".split()
 CODAS = ["", "", "l", "n", "r", "s", "m", "nd", "rt", "x", "ck", "th", "ll", "rn", "st", "v"]
@@ -250,40 +252,27 @@ NOUN_SYNONYMS = (
     "bracket,holder|carpet,rug|drum,cylinder"
 )
 
-_THEMES = {
-    "delivery": "parcel;courier;tracking number;shipment;doorstep;driver;postman;delivery slot;"
-    "depot;sent to my address",
-    "payment": "credit card;charged twice;bank transfer;debit;payment declined;instalment;direct debit;paid already",
-    "refund": "money back;refund;reimburse;repaid;return my money;credited back;overpaid;get back what I paid",
-    "password": "password;log in;sign in;locked out;username;reset link;two-factor code;access denied",
-    "noise": "loud;rattling;humming;squeaks;noise;banging;vibrates;shaking",
-    "leak": "water on the floor;leaking;puddle;drips;wet patch;flooded;hose came off;damp underneath",
-    "food": "soup;menu;dessert;breakfast;tasted;portion;waiter;cold meal;salad",
-    "weather": "rain;storm;sunny;temperature outside;snow;forecast;wind;frost",
-    "health": "headache;fever;doctor;tablet;cough;sore throat;dizzy;prescription",
-    "travel": "flight;train;suitcase;boarding pass;platform;layover;visa;airport",
-    "sport": "match;goal;referee;season;championship;striker;training session;scored",
-    "music": "concert;guitar;album;singer;orchestra;chorus;melody;playlist",
-    "garden": "roses;lawn;compost;watering can;weeds;seedlings;hedge;greenfly",
-    "school": "homework;teacher;exam;classroom;pupil;timetable;term paper;lesson",
-    "computer": "laptop;keyboard;software update;crashed;wifi;browser;virus;hard disk",
-    "staff": "rude;friendly clerk;helpful lady;impolite;ignored by your staff;kind employee;attitude;lovely service",
-    "price": "too expensive;cheaper elsewhere;price rise;discount;special offer;cost so much;bargain;quote",
-    "warranty": "guarantee;still under warranty;two years cover;proof of purchase;broken after a month;free repair",
-    "account": "change my address;close my account;my profile;update my details;email address changed;new surname",
-    "booking": "reservation;book a table;change my booking;double booked;appointment;reschedule;cancel my stay",
-    "cleaning": "dusty;dirty towels;stains;cleaner;mould;vacuumed;smells bad;wipe",
-    "safety": "smoke;burning smell;sparks;electric shock;fire alarm;sharp edge;injured;exit blocked",
-    "pets": "dog;cat;kitten;vet;leash;barking;fish tank;puppy",
-    "housing": "landlord;rent;tenant;flat;lease;neighbour;heating in my flat;deposit for the apartment",
-    "positive": "wonderful;love it;excellent;very happy;best purchase;perfect;delighted;recommend it to everyone",
-    "negative": "terrible;awful;waste of money;very disappointed;worst;never again;useless;broke at once",
-}
-THEMES = {label: phrases.split(";") for label, phrases in _THEMES.items()}
+
+def _read_themes(path: Path) -> dict[str, list[str]]:
+    """Read `label|phrases` lines; lines beginning with # are comments. No phrase belongs to two themes."""
+    lines = (line.split("|") for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
+    return {label: phrases.split(";") for label, phrases in lines}
+
+
+THEMES = _read_themes(Path(__file__).with_name("themes.txt"))
 MESSAGES = (
     "I have a question about this: {w}.|Why {w}? Please explain.|Hello, it is about {w}.|{w}, and nobody told me!|"
     "Can you help? {w} again.|My problem: {w}.|{w} since this morning|There was something with {w} and {x}.|"
     "Yesterday: {w}. What now?|I am writing because of {w}.|so {w}, what should i do|"
     "Good morning, {w} once more. Thanks.|"
-    "What about {w}?|All I can say is {w}.|I told your colleague about {w} last week.|{x} and also {w}."
+    "What about {w}?|All I can say is {w}.|I told your colleague about {w} last week.|{x} and also {w}.|"
+    "We talked for an hour, mostly about {w}.|{w}: what do you make of it?|Does anybody know more on {w}?|"
+    "I never thought {w} would matter so much.|Please look into this. {w}, that is all.|{w}? Really?|"
+    "This is my third letter. It is still {w}.|As of Monday: {w}. Order number 55120.|Once again, {w}!|"
+    "My daughter wrote something on {w}.|They keep sending me texts about {w}, and about {x}.|{w} (urgent)|"
+    "I would rather not speak of {w}, but here we are.|First it was {x}, now {w}.|Not sure where to ask: {w}.|"
+    "Hi there, hope you are well. {w}. Regards, Ana|Everyone here mentions {w}.|You know, {w} and things like that.|"
+    "Reading about {w} on the way to work.|No idea what to say. {w}.|It all began with {w}.|"
+    "Subject: {w}. Please call me back.|Some words on {w} would help.|In short, {w}.|Any news of {w}?|"
+    "{w}, as I said on the phone.|{w}; {x}; I could go on.|Could you pass this on? {w}.|I am after {w}."
 ).split("|")

@@ -9,11 +9,12 @@ from lm.pocket.attributes import AttributeSource, participle, read_attributes
 from lm.pocket.clauses import ClauseSource
 from lm.pocket.conversations import ConversationSource
 from lm.pocket.documents import DocumentSource
-from lm.pocket.held_out import HeldOutSource
+from lm.pocket.held_out import WRITTEN, HeldOutSource
 from lm.pocket.passages import ABSTENTION, capitalised
 from lm.pocket.real_text import RealText, read_real_text
 from lm.pocket.tasks import Turn
 from lm.pocket.values import KINDS_OF_VALUE, Values
+from lm.pocket.vocabulary import THEMES
 
 WORDS = ("anchor", "bucket", "carpet", "painted", "restored", "visited")
 
@@ -133,6 +134,24 @@ def test_records_hold_null_for_what_their_text_does_not_state(real: RealText) ->
     with_null = [record for record in records if None in record.values()]
     assert 0 < len(with_null) < len(records)
     assert any(len(record) >= 5 for record in records)
+
+
+def test_no_phrase_of_a_theme_is_said_again_before_all_are(real: RealText) -> None:
+    tasks = ConversationSource(2, real).tasks
+    unsaid: list[str] = []
+    said = [tasks._next(unsaid, ["rain", "snow", "fog"]) for _ in range(6)]
+    assert sorted(said[:3]) == sorted(said[3:]) == ["fog", "rain", "snow"]
+
+
+def test_no_phrase_belongs_to_two_themes() -> None:
+    phrases = [phrase for listed in THEMES.values() for phrase in listed]
+    assert len(phrases) == len(set(phrases))
+
+
+def test_held_out_themes_are_not_trained_on() -> None:
+    held_out = json.loads(WRITTEN.read_text(encoding="utf-8"))["themes"]
+    assert not set(THEMES) & set(held_out)
+    assert not {p for listed in THEMES.values() for p in listed} & {p for listed in held_out.values() for p in listed}
 
 
 def test_label_answers_are_offered_or_shown_among_the_first_messages(real: RealText) -> None:
