@@ -179,8 +179,8 @@ def skill_items(n: int, text: Path | None) -> dict[str, list[Item]]:
     return sets
 
 
-def tokens_per_second(model: Any, tokenizer: Any, batch_size: int, new_tokens: int = 64) -> float:
-    """New tokens a second for prompts of three passages, prefill included."""
+def tokens_per_second(model: Any, tokenizer: Any, batch_size: int, new_tokens: int = 64) -> tuple[float, int]:
+    """New tokens a second for prompts of three passages, prefill included, and the tokens of the longest prompt."""
     source = HeldOutSource(1)
     turns = [source.item(3, answerable=True).turns for _ in range(batch_size)]
     chats = [[{"role": role, "content": text} for role, text in chat] for chat in turns]
@@ -191,7 +191,7 @@ def tokens_per_second(model: Any, tokenizer: Any, batch_size: int, new_tokens: i
         model.generate(batch.input_ids, max_new_tokens=2, **options)
         started = time.perf_counter()
         model.generate(batch.input_ids, max_new_tokens=new_tokens, min_new_tokens=new_tokens, **options)
-    return batch_size * new_tokens / (time.perf_counter() - started)
+    return batch_size * new_tokens / (time.perf_counter() - started), batch.input_ids.shape[1]
 
 
 def main() -> None:
@@ -225,8 +225,11 @@ def main() -> None:
         mean, low, high = gain(*outcomes)
         write(f"| {FEW_SHOT_ROW} | {mean:+.2f} | {low:+.2f} to {high:+.2f} | | | {2 * arguments.n} |\n")
     if arguments.speed:
-        for batch_size in (1, 16):
-            write(f"batch {batch_size}: {tokens_per_second(model, tokenizer, batch_size):.0f} new tokens/s\n")
+        for dtype in (torch.float32, torch.bfloat16):
+            model = model.to(dtype)
+            for batch_size in (1, 16):
+                speed, n_prompt = tokens_per_second(model, tokenizer, batch_size)
+                write(f"{dtype}, batch of {batch_size}, prompts of {n_prompt} tokens: {speed:.0f} new tokens/s\n")
 
 
 if __name__ == "__main__":
