@@ -18,9 +18,9 @@ import torch.nn.functional as F  # noqa: N812
 from transformers import AutoModelForCausalLM
 
 from lm.pocket.held_out import HeldOutSource
-from lm.pocket.packing import ANSWER, Packer
+from lm.pocket.packing import Packer
 from lm.pocket.real_text import read_real_text
-from lm.pocket.train import Recipe, first_exchange, train
+from lm.pocket.train import Recipe, answer_logits, first_exchange, train
 
 BASE = Recipe(first_stage_until=1.0, second_stage_until=1.0, decay=0.2)
 RANDOM = replace(BASE, semantic=False, embedding_scale=1.0)
@@ -43,16 +43,12 @@ def tokens_until_copying(log: str) -> float | None:
     return float(found[1]) if found else None
 
 
-@torch.no_grad()
 def nats_per_answer(model: Any, rows: Sequence[Row]) -> tuple[float, float]:
     """Mean and standard error of the negative log-probability of whole answers: comparable across vocabularies."""
     losses = []
-    for ids, classes in rows:
-        tokens = torch.tensor(ids)
-        hidden = model.model(input_ids=tokens[None], use_cache=False).last_hidden_state[0, :-1]
-        wanted = torch.tensor(classes[1:]) == ANSWER
-        logits = F.linear(hidden[wanted], model.lm_head.weight).float()
-        losses.append(F.cross_entropy(logits, tokens[1:][wanted], reduction="sum"))
+    for row in rows:
+        logits, targets = answer_logits(model, row)
+        losses.append(F.cross_entropy(logits.float(), targets, reduction="sum"))
     nats = torch.stack(losses)
     return float(nats.mean()), float(nats.std() / len(nats) ** 0.5)
 

@@ -50,11 +50,10 @@ class Attribute:
 def read_attributes(path: Path = LINES) -> list[Attribute]:
     """Read `kind|nouns|statements|questions` lines; lines beginning with # are comments."""
     attributes = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            kind, *columns = line.split("|")
-            nouns, statements, questions = (tuple(c for c in column.split(";") if c) for column in columns)
-            attributes.append(Attribute(kind, nouns, statements, questions))
+    for line in words_of.written_lines(path):
+        kind, *columns = line.split("|")
+        nouns, statements, questions = (tuple(c for c in column.split(";") if c) for column in columns)
+        attributes.append(Attribute(kind, nouns, statements, questions))
     return attributes
 
 
@@ -76,11 +75,10 @@ class Pair:
 def read_pairs(path: Path = PAIRS) -> list[Pair]:
     """Read `kind,kind|statement|questions|questions` lines; lines beginning with # are comments."""
     pairs = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            kinds, statement, first, second = line.split("|")
-            one, two = kinds.split(",")
-            pairs.append(Pair((one, two), statement, (tuple(first.split(";")), tuple(second.split(";")))))
+    for line in words_of.written_lines(path):
+        kinds, statement, first, second = line.split("|")
+        one, two = kinds.split(",")
+        pairs.append(Pair((one, two), statement, (tuple(first.split(";")), tuple(second.split(";")))))
     return pairs
 
 

@@ -179,11 +179,10 @@ _SLOTS = {
 def read_frames(path: Path = FRAMES) -> list[Frame]:
     """Read `kinds|names|statements|questions` lines; lines beginning with # are comments."""
     frames = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            kinds, *columns = line.split("|")
-            patterns = (tuple(_parsed(text) for text in column.split(";")) for column in columns)
-            frames.append(Frame(tuple(kinds.split(",")), *patterns))
+    for line in words_of.written_lines(path):
+        kinds, *columns = line.split("|")
+        patterns = (tuple(_parsed(text) for text in column.split(";")) for column in columns)
+        frames.append(Frame(tuple(kinds.split(",")), *patterns))
     return frames
 
 

@@ -135,16 +135,21 @@ def loss_of(
 
 
 @torch.no_grad()
+def answer_logits(model: Any, row: tuple[list[int], list[int]]) -> tuple[Tensor, Tensor]:
+    """Logits (answer tokens, vocabulary) and ids of the tokens of a row's answers."""
+    tokens = torch.tensor(row[0], device=model.device)
+    hidden = model.model(input_ids=tokens[None], use_cache=False).last_hidden_state[0, :-1]
+    wanted = torch.tensor(row[1][1:], device=model.device) == ANSWER
+    return F.linear(hidden[wanted], model.lm_head.weight), tokens[1:][wanted]
+
+
 def exact_match(model: Any, rows: list[tuple[list[int], list[int]]]) -> float:
     """Part of the rows whose whole answer is the most likely continuation: equals greedy decoding's exact match."""
     right = 0
     model.eval()
-    for ids, classes in rows:
-        tokens = torch.tensor(ids, device=model.device)
-        hidden = model.model(input_ids=tokens[None], use_cache=False).last_hidden_state[0, :-1]
-        wanted = torch.tensor(classes[1:], device=model.device) == ANSWER
-        best = F.linear(hidden[wanted], model.lm_head.weight).argmax(-1)
-        right += bool((best == tokens[1:][wanted]).all())
+    for row in rows:
+        logits, targets = answer_logits(model, row)
+        right += bool((logits.argmax(-1) == targets).all())
     model.train()
     return right / len(rows)
 

@@ -253,9 +253,15 @@ NOUN_SYNONYMS = (
 )
 
 
+def written_lines(path: Path) -> list[str]:
+    """Lines of a word file but for empty ones and comments, which begin with #."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
 def _read_themes(path: Path) -> dict[str, list[str]]:
-    """Read `label|phrases` lines; lines beginning with # are comments. No phrase belongs to two themes."""
-    lines = (line.split("|") for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
+    """Read `label|phrases` lines. No phrase belongs to two themes."""
+    lines = (line.split("|") for line in written_lines(path))
     return {label: phrases.split(";") for label, phrases in lines}
 
 
