@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from lm.constraint import Constraint
+
 
 class Role(StrEnum):
     """Who speaks in a chat message."""
@@ -38,12 +40,17 @@ class Usage:
 
     `latency_s` is this completion's share of the wall time (batch seconds / batch size), so that sums are true. For a
     batch of one it is what a caller waits.
+
+    Attributes:
+        input_tokens: Of the whole prompt, whether or not a part of it was read before.
+        cached_tokens: The part of `input_tokens` that was not read again, because an earlier prompt began alike.
     """
 
     input_tokens: int = 0
     output_tokens: int = 0
     embedding_tokens: int = 0
     latency_s: float = 0.0
+    cached_tokens: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
@@ -51,6 +58,7 @@ class Usage:
             self.output_tokens + other.output_tokens,
             self.embedding_tokens + other.embedding_tokens,
             self.latency_s + other.latency_s,
+            self.cached_tokens + other.cached_tokens,
         )
 
 
@@ -63,7 +71,8 @@ class GenerationConfig:
         temperature: 0 is greedy and deterministic.
         seed: Used only when temperature > 0.
         stop: Texts that end an answer; they are cut off. The model's own end token always ends it.
-        batch_size: Prompts per forward pass. Batching changes greedy answers slightly, so it is part of the record.
+        batch_size: Most prompts a forward pass. Batching changes greedy answers slightly, so it is part of the record.
+        constraint: The form that answers are held to while they are decoded; None leaves them free.
     """
 
     max_output_tokens: int = 64
@@ -71,6 +80,7 @@ class GenerationConfig:
     seed: int = 0
     stop: tuple[str, ...] = field(default=())
     batch_size: int = 16
+    constraint: Constraint | None = None
 
 
 @dataclass(frozen=True, slots=True)
