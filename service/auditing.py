@@ -57,7 +57,7 @@ def _audit_general_abilities(arms: Sequence[Arm], composition: Composition) -> l
     tuned = {arm.pipeline.model.fingerprint: arm for arm in arms if arm.tuned}
     if not tuned:
         return []
-    generation = replace(arms[0].pipeline.generation, max_output_tokens=MAX_OUTPUT_TOKENS)
+    generation = replace(arms[0].pipeline.generation, max_output_tokens=MAX_OUTPUT_TOKENS, constraint=None)
     questions = [example.question for example in GENERAL_QUESTIONS]
 
     def ask(model: LanguageModel) -> list[bool]:
