@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from advisor.dataset import Dataset, Example, Split, Task
-from advisor.metrics.structured import parse_object
+from advisor.metrics.structured import parse_object, schema_check
 from advisor.prompt import ABSTENTION
 from lm.constraint import Constraint, JsonSchema, OneOf
 
@@ -29,6 +29,18 @@ def constraint_of(dataset: Dataset) -> Constraint | None:
         schema = _in_order_of_references(card.schema, dataset.examples)
         return JsonSchema(json.dumps(schema, ensure_ascii=False), declines)
     return None
+
+
+def keeps_form(constraint: Constraint, texts: Sequence[str]) -> list[bool]:
+    """Whether each answer is what the constraint allows, word for word.
+
+    Raises:
+        EvaluationError: the schema is no valid JSON Schema.
+    """
+    if isinstance(constraint, OneOf):
+        return [text.strip() in constraint.choices for text in texts]
+    is_valid = schema_check(json.loads(constraint.schema), "the data set")
+    return [text.strip() in constraint.alternatives or is_valid(text) for text in texts]
 
 
 def _in_order_of_references(schema: Mapping[str, Any], examples: Sequence[Example]) -> dict[str, Any]:

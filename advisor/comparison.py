@@ -156,6 +156,10 @@ class ArmSummary:
         throughput_per_s: Questions a second in batches, the figure behind own-machine cost.
         build_usage: Of all trainings together; nothing for references, which are not built.
         seeds: One a training seed, where there are several.
+        n_outside_form: Answers that are none of the data set's labels, or that its schema does not allow; None where it
+            has neither.
+        n_constraint_refused: Answers that should have been held to that form and were not, as the endpoint takes no
+            constraint.
     """
 
     kind: str
@@ -170,6 +174,8 @@ class ArmSummary:
     n_questions: int
     n_length_stopped: int
     seeds: tuple[SeedSummary, ...] = ()
+    n_outside_form: int | None = None
+    n_constraint_refused: int = 0
 
     def metric(self, name: str, part: Slice | None = None) -> MetricSummary | None:
         """The summary of one metric over one slice (None: traffic-weighted), if it was measured."""

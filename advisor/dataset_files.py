@@ -12,7 +12,8 @@ from typing import Any
 
 from advisor.answer_form import label_set
 from advisor.dataset import Dataset, DatasetCard, Document, Example, Split, Task
-from advisor.errors import DatasetError
+from advisor.errors import DatasetError, EvaluationError
+from advisor.metrics.structured import schema_check
 from advisor.prompt import ABSTENTION
 from advisor.splitting import assign_splits
 
@@ -395,5 +396,10 @@ def _read_schema(folder: Path, name: object, problems: list[Problem]) -> dict[st
         return None
     if not isinstance(schema, dict):
         problems.append(Problem(name, None, "a JSON Schema must be an object"))
+        return None
+    try:
+        schema_check(schema, name)
+    except EvaluationError as error:
+        problems.append(Problem(name, None, str(error)))
         return None
     return schema

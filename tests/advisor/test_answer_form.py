@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from advisor.answer_form import constraint_of, label_set
+from advisor.answer_form import constraint_of, keeps_form, label_set
 from advisor.dataset import Dataset, DatasetCard, Example, Split, Task
 from advisor.dataset_files import load_dataset
+from advisor.errors import EvaluationError
 from advisor.prompt import ABSTENTION
 from lm.constraint import JsonSchema, OneOf
 
@@ -85,3 +86,14 @@ def test_fields_are_written_in_the_order_in_which_they_are_taught() -> None:
 @pytest.mark.parametrize("task", [Task.QUESTION_ANSWERING, Task.GENERATION])
 def test_free_text_is_held_to_nothing(task: Task) -> None:
     assert constraint_of(dataset(task, example(1, "a"), labels=("a",), schema=SCHEMA)) is None
+
+
+def test_an_answer_keeps_the_form_word_for_word() -> None:
+    assert keeps_form(OneOf(("a", "b")), ["a", " b\n", "A", "a.", ""]) == [True, True, False, False, False]
+    closed = JsonSchema(json.dumps(SCHEMA | {"additionalProperties": False}), (ABSTENTION,))
+    assert keeps_form(closed, ['{"b": 1}', '{"b": "1"}', '{"c": 1}', "x", ABSTENTION]) == [True, *[False] * 3, True]
+
+
+def test_a_schema_that_is_none_is_named() -> None:
+    with pytest.raises(EvaluationError, match="the schema of the data set cannot be used"):
+        keeps_form(JsonSchema('{"type": 5}'), ["{}"])

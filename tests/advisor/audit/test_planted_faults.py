@@ -13,6 +13,7 @@ from advisor.audit.arms import audit_arms
 from advisor.audit.check import Check
 from advisor.audit.data import audit_dataset
 from advisor.audit.fairness import ArmSetup, audit_fairness
+from advisor.audit.form import audit_form, audit_output_room
 from advisor.audit.judge import Agreement, ModelIdentity, audit_judge, measure_agreement
 from advisor.audit.power import audit_power
 from advisor.audit.retrieval import audit_index, audit_passages
@@ -32,6 +33,7 @@ from advisor.dataset import Dataset, DatasetCard, Document, Example, Slice, Spli
 from advisor.recommendation import DecisionRule, recommend
 from advisor.score import Score, unscored
 from lm.completion import FinishReason, GenerationConfig, Usage
+from lm.constraint import OneOf
 
 # ---- The clean data sets -------------------------------------------------------------------------------------------
 
@@ -434,6 +436,14 @@ RUN_FAULTS = [
         "max_output_tokens=8",
     ),
     Fault(
+        "an arm that is held to labels alone",
+        Check.UNEQUAL_DECODING,
+        BLOCK,
+        lambda: audit_odd_arm(decoding=GenerationConfig(max_output_tokens=24, constraint=OneOf(("a", "b")))),
+        lambda: audit_fairness(SETUPS),
+        "OneOf",
+    ),
+    Fault(
         "another base",
         Check.UNEQUAL_BASE,
         BLOCK,
@@ -614,6 +624,30 @@ RUN_FAULTS = [
         lambda: audit_changed_arms(replace(ARMS[1], n_length_stopped=20)),
         lambda: audit_arms(ARMS, FACTS, "exact_match"),
         "20 of 100 by rag",
+    ),
+    Fault(
+        "an endpoint that takes no constraint",
+        Check.CONSTRAINT_REFUSED,
+        WARN,
+        lambda: audit_form([replace(ARMS[1], n_constraint_refused=100, n_outside_form=3)]),
+        lambda: audit_form(ARMS),
+        "answered unconstrained were 100 of 100 by rag",
+    ),
+    Fault(
+        "answers outside the labels",
+        Check.OUTSIDE_FORM,
+        WARN,
+        lambda: audit_form([ARMS[0], replace(ARMS[1], n_outside_form=3), replace(ARMS[2], n_outside_form=9)]),
+        lambda: audit_form([replace(one, n_outside_form=0) for one in ARMS]),
+        "3 of 100 by rag.",
+    ),
+    Fault(
+        "labels that no answer can hold",
+        Check.OUTPUT_ROOM,
+        WARN,
+        lambda: audit_output_room(FACTS, {"t0": "x " * 40, "t1": "x"}, lambda text: len(text.split())),
+        lambda: audit_output_room(FACTS, {"t0": "x " * 32, "t1": "x"}, lambda text: len(text.split())),
+        "1 of 2 questions take more than max_output_tokens (32), the longest 40",
     ),
     Fault(
         "empty answers",
