@@ -257,6 +257,27 @@ class Recommendation:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricVerdict:
+    """What the same answers come to by another metric of the dataset.
+
+    Attributes:
+        arm: That would be shipped. changes: Whether verdict or arm is another than by the deciding metric.
+        scores: Weighted mean of each arm that was compared, unscored answers counted as wrong.
+        first: The arm that stands highest, or wins. second: the arm of the deciding metric; where that is `first` too,
+            the next. lead: First minus second.
+    """
+
+    metric: str
+    verdict: Verdict
+    arm: str | None
+    changes: bool
+    scores: Mapping[str, float] = field(hash=False)
+    first: str
+    second: str
+    lead: Interval
+
+
+@dataclass(frozen=True, slots=True)
 class BreakEven:
     """The monthly volume at which two arms cost the same.
 
@@ -437,6 +458,7 @@ class Comparison:
         flips: One for each input of the decision; empty without a recommended arm, and so is `flip_map`.
         prior_check: What was recommended before the run, beside the evidence; None where nothing was asked.
         race: How the race went; None where every arm was asked every question.
+        metric_verdicts: By each other metric that says how right an answer is; empty without a verdict, and in a race.
     """
 
     id: str
@@ -464,6 +486,7 @@ class Comparison:
     flips: tuple[Flip, ...] = ()
     flip_map: FlipMap | None = None
     race: RaceOutcome | None = None
+    metric_verdicts: tuple[MetricVerdict, ...] = ()
 
     def arm(self, kind: str) -> ArmSummary:
         """The arm of that name.

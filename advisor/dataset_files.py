@@ -23,7 +23,7 @@ QUESTIONS_FILE = "questions.jsonl"
 
 _DEFAULT_METRICS: Mapping[Task, tuple[str, ...]] = {
     Task.QUESTION_ANSWERING: (
-        *("exact_match", "token_f1", "rouge_l", "semantic_similarity"),
+        *("contains_answer", "exact_match", "token_f1", "rouge_l", "semantic_similarity"),
         *("abstention", "abstention_precision", "abstention_recall", "recall@1", "recall@3", "mrr@10"),
     ),
     Task.CLASSIFICATION: ("accuracy", "macro_f1"),

@@ -14,6 +14,7 @@ from advisor.arm_use import ArmUse, measure_use
 from advisor.audit.answers import audit_answers
 from advisor.audit.arms import audit_arms
 from advisor.audit.form import audit_form
+from advisor.audit.other_metrics import audit_other_metrics
 from advisor.audit.power import audit_power
 from advisor.comparison import (
     ArmRole,
@@ -32,8 +33,9 @@ from advisor.cost import estimate_cost
 from advisor.dataset import Dataset, Split
 from advisor.decision_inputs import DecisionInputs, MeasuredArms
 from advisor.errors import EvaluationError
+from advisor.metric_verdicts import verdicts_by_metric
 from advisor.metrics.corpus import CORPUS_METRICS
-from advisor.metrics.registry import RETRIEVAL_METRICS
+from advisor.metrics.registry import QUALITY_METRICS, RETRIEVAL_METRICS
 from advisor.prices import PriceList
 from advisor.race import FinishedRace
 from advisor.race_scorecard import summarise_raced_metric
@@ -87,6 +89,8 @@ def conclude_comparison(
             else paired_differences(candidates, rule.metric, weights=weights, seed=settings.seed)
         )
     conclusion = conclude(differences, findings, arms_measured, inputs, rule)
+    others = [metric.name for metric in metrics[1:] if metric.name in QUALITY_METRICS]
+    verdicts = verdicts_by_metric(candidates, others, conclusion.recommendation, arms_measured, inputs, rule)
     return Comparison(
         id=run_id,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -99,7 +103,11 @@ def conclude_comparison(
         arms=tuple(arms),
         differences=differences,
         recommendation=conclusion.recommendation,
-        findings=(*findings, *audit_power(conclusion.recommendation)),
+        findings=(
+            *findings,
+            *audit_power(conclusion.recommendation),
+            *audit_other_metrics(conclusion.recommendation, verdicts),
+        ),
         settings=_named(settings)
         | {
             "training_curves": {
@@ -124,6 +132,7 @@ def conclude_comparison(
         flips=conclusion.flips,
         flip_map=conclusion.flip_map,
         race=race.outcome if race is not None else None,
+        metric_verdicts=verdicts,
     )
 
 

@@ -46,3 +46,4 @@ class Check(StrEnum):
     LOST_ABSTENTION = "lost abstention"
     OFF_DOMAIN = "off-domain regression"
     POWER = "power"
+    OTHER_METRIC = "another metric, another winner"

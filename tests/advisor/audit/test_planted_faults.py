@@ -15,6 +15,7 @@ from advisor.audit.data import audit_dataset
 from advisor.audit.fairness import ArmSetup, audit_fairness
 from advisor.audit.form import audit_form, audit_output_room
 from advisor.audit.judge import Agreement, ModelIdentity, audit_judge, measure_agreement
+from advisor.audit.other_metrics import audit_other_metrics
 from advisor.audit.power import audit_power
 from advisor.audit.retrieval import audit_index, audit_passages
 from advisor.audit.training import EpochLoss, TrainingLog, audit_training
@@ -24,6 +25,7 @@ from advisor.comparison import (
     AuditFinding,
     Interval,
     MetricSummary,
+    MetricVerdict,
     QuestionRecord,
     Recommendation,
     Severity,
@@ -223,6 +225,12 @@ def judged(judge: ModelIdentity = JUDGE, agreements: dict[str, Agreement] = GRAD
 
 def recommended(verdict: Verdict, detectable: float) -> Recommendation:
     return Recommendation(verdict, "rag", "", (), "exact_match", 0.02, 0.5, {}, {}, detectable, 4000)
+
+
+def by_metric(arm: str) -> MetricVerdict:
+    lead = Interval(0.1, 0.05, 0.15)
+    scores = {"hybrid": 0.4, "rag": 0.3}
+    return MetricVerdict("token_f1", Verdict.WINNER, arm, arm != "rag", scores, "hybrid", "rag", lead)
 
 
 # ---- The faults ----------------------------------------------------------------------------------------------------
@@ -696,6 +704,14 @@ RUN_FAULTS = [
         lambda: audit_power(recommended(Verdict.NO_CLEAR_WINNER, 0.09)),
         lambda: audit_power(recommended(Verdict.NO_CLEAR_WINNER, 0.015)),
         "about 9.0 points; the margin is 2.0",
+    ),
+    Fault(
+        "a verdict that hangs on its metric",
+        Check.OTHER_METRIC,
+        WARN,
+        lambda: audit_other_metrics(recommended(Verdict.WINNER, 0.01), [by_metric("hybrid"), by_metric("rag")]),
+        lambda: audit_other_metrics(recommended(Verdict.WINNER, 0.01), [by_metric("rag")]),
+        "By token_f1 hybrid would win: hybrid 40.0 points, rag 30.0, difference 10.0 [5.0, 15.0].",
     ),
 ]
 
