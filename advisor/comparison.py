@@ -156,6 +156,10 @@ class ArmSummary:
         throughput_per_s: Questions a second in batches, the figure behind own-machine cost.
         build_usage: Of all trainings together; nothing for references, which are not built.
         seeds: One a training seed, where there are several.
+        n_outside_form: Answers that are none of the data set's labels, or that its schema does not allow; None where it
+            has neither.
+        n_constraint_refused: Answers that should have been held to that form and were not, as the endpoint takes no
+            constraint.
     """
 
     kind: str
@@ -170,6 +174,8 @@ class ArmSummary:
     n_questions: int
     n_length_stopped: int
     seeds: tuple[SeedSummary, ...] = ()
+    n_outside_form: int | None = None
+    n_constraint_refused: int = 0
 
     def metric(self, name: str, part: Slice | None = None) -> MetricSummary | None:
         """The summary of one metric over one slice (None: traffic-weighted), if it was measured."""
@@ -248,6 +254,27 @@ class Recommendation:
     probability_best: Mapping[str, float] = field(hash=False)
     minimum_detectable_effect: float | None
     questions_needed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricVerdict:
+    """What the same answers come to by another metric of the dataset.
+
+    Attributes:
+        arm: That would be shipped. changes: Whether verdict or arm is another than by the deciding metric.
+        scores: Weighted mean of each arm that was compared, unscored answers counted as wrong.
+        first: The arm that stands highest, or wins. second: the arm of the deciding metric; where that is `first` too,
+            the next. lead: First minus second.
+    """
+
+    metric: str
+    verdict: Verdict
+    arm: str | None
+    changes: bool
+    scores: Mapping[str, float] = field(hash=False)
+    first: str
+    second: str
+    lead: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,6 +458,7 @@ class Comparison:
         flips: One for each input of the decision; empty without a recommended arm, and so is `flip_map`.
         prior_check: What was recommended before the run, beside the evidence; None where nothing was asked.
         race: How the race went; None where every arm was asked every question.
+        metric_verdicts: By each other metric that says how right an answer is; empty without a verdict, and in a race.
     """
 
     id: str
@@ -458,6 +486,7 @@ class Comparison:
     flips: tuple[Flip, ...] = ()
     flip_map: FlipMap | None = None
     race: RaceOutcome | None = None
+    metric_verdicts: tuple[MetricVerdict, ...] = ()
 
     def arm(self, kind: str) -> ArmSummary:
         """The arm of that name.

@@ -85,8 +85,13 @@ class GenerationConfig:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One generated text and what it cost."""
+    """One generated text and what it cost.
+
+    Attributes:
+        constraint_refused: Whether a constraint was asked for that the model's endpoint does not take.
+    """
 
     text: str
     usage: Usage
     finish_reason: FinishReason
+    constraint_refused: bool = False

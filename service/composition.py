@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from advisor.answer import BuildUsage, Pipeline
+from advisor.answer_form import constraint_of
 from advisor.audit.training import EpochLoss, TrainingLog, audit_training
 from advisor.comparison import ArmRole, AuditFinding
 from advisor.dataset import Dataset, Example, Split, Task, TrainingView
@@ -35,7 +36,7 @@ from rag.raft import raft_prompts
 from service.arm import Arm, IndexFacts, trained_with_seeds
 from service.data_directory import DataDirectory
 from service.progress import OnProgress, Progress
-from service.settings import TUNED, ComparisonSettings, TuneOn
+from service.settings import TUNED, ComparisonSettings, Constrain, TuneOn
 from service.stage_key import code_digest, library_versions, stage_key
 from service.stage_sharing import BuildStage, build_alone
 
@@ -190,6 +191,7 @@ class LocalComposition:
             max_output_tokens=dataset.card.max_output_tokens,
             seed=self._settings.seed,
             batch_size=self._settings.batch_size,
+            constraint=constraint_of(dataset) if self._settings.constrain is Constrain.AUTO else None,
         )
         return Pipeline(kind, model, builder, generation, build)
 

@@ -13,8 +13,9 @@ from advisor.cost import estimate_cost
 from advisor.dataset import Dataset, Example, Split
 from advisor.errors import DatasetError
 from advisor.freshness import ArmState, Freshness, ReaskedQuestion, Refresh, summarise_state
+from advisor.metrics.containment import contains_any
 from advisor.metrics.registry import metrics_for
-from advisor.normalisation import is_abstention, normalise
+from advisor.normalisation import is_abstention
 from advisor.prices import PriceList, load_prices
 from advisor.report.freshness import freshness_markdown
 from advisor.report.plain_data import to_json, to_plain
@@ -231,8 +232,7 @@ def _is_stale(text: str, then: Sequence[str], today: Sequence[str]) -> bool:
         return False
     if not then:
         return is_abstention(text)
-    said = normalise(text)
-    return said in set(map(normalise, then)) and said not in set(map(normalise, today))
+    return contains_any(text, then) and not contains_any(text, today)
 
 
 def _price(

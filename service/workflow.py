@@ -7,6 +7,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from advisor.answer_form import constraint_of
 from advisor.audit.data import audit_dataset
 from advisor.comparison import Comparison, QuestionRecord
 from advisor.dataset import Dataset, Task
@@ -71,6 +72,8 @@ def comparison_id(
         "lm", "rag", "finetune", "advisor", "advisor.audit", "advisor.metrics", "advisor.report", "service"
     )
     raw = settings.to_json() | {"dataset": "", "prices": asdict(prices), "prior": answers}
+    # Labels come of all questions, those that a limit leaves out of the data set's hash among them.
+    raw["constraint"] = repr(constraint_of(dataset))
     if settings.judge is not None:
         raw["human_labels"] = hash_human_labels(settings.dataset_folder)
     return (

@@ -242,6 +242,9 @@ class ComparisonRequest(_Request):
     training_seeds: Annotated[int, Field(ge=1, le=20)] = 1
     race: bool = False
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 16
+    constrain: Literal["auto", "off"] = Field(
+        default="auto", description="Whether all arms answer within the data set's labels or JSON schema."
+    )
     margin: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.02
     coverage: Share = 0.5
     judge: Spec | None = Field(default=None, description="Model that grades answers, named as `model`.")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from advisor.answer_form import constraint_of
 from advisor.audit.check import Check
 from advisor.comparison import ArmRole
 from advisor.dataset import Dataset, Split, hash_documents
@@ -15,7 +16,7 @@ from service.composition import LocalComposition, model_identity
 from service.data_directory import DataDirectory
 from service.progress import Progress
 from service.sampling import limit_dataset
-from service.settings import ComparisonSettings, TuneOn
+from service.settings import BUNDLED_DATASETS, ComparisonSettings, Constrain, TuneOn
 
 
 class HostedComposition(LocalComposition):
@@ -46,6 +47,17 @@ def test_all_arms_decode_alike(workplace: Any, dataset: Dataset) -> None:
     arms = list(compose(workplace, pipelines=("base", "few-shot"), seed=3, batch_size=5).arms(dataset))
     assert len({arm.pipeline.generation for arm in arms}) == 1
     assert (arms[0].pipeline.generation.seed, arms[0].pipeline.generation.batch_size) == (3, 5)
+
+
+@pytest.mark.parametrize("name", ["ticket-triage", "claims-to-json", "appliance-support"])
+def test_all_arms_are_held_to_the_form_of_the_data_set_unless_it_is_switched_off(workplace: Any, name: str) -> None:
+    dataset = load_dataset(BUNDLED_DATASETS / name)
+    for constrain in Constrain:
+        composed = compose(workplace, pipelines=("base", "few-shot"), constrain=constrain)
+        arms = [composed.arm(kind, dataset) for kind in ("base", "few-shot", "majority")]
+        expected = constraint_of(dataset) if constrain is Constrain.AUTO else None
+        assert [arm.pipeline.generation.constraint for arm in arms] == [expected] * 3
+        assert (expected is None) == (constrain is Constrain.OFF or name == "appliance-support")
 
 
 def test_the_majority_answers_what_training_questions_want_most_ties_by_alphabet(

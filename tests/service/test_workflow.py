@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from advisor.audit.check import Check
 from lm.completion import Messages
 from lm.errors import LanguageModelError, TuningForkError
 from service.asking import read_finished
@@ -60,6 +61,31 @@ def test_a_run_writes_all_reports_records_and_settings(workplace: "Workplace") -
     base = comparison.arm("base").metric("exact_match")
     assert few_shot and base and few_shot.interval and base.interval
     assert few_shot.interval.estimate > base.interval.estimate
+
+
+def test_a_verdict_that_hangs_on_its_metric_says_so_with_figures_in_every_report(workplace: "Workplace") -> None:
+    def answer(prompt: Messages) -> str:
+        """Without worked examples right half the time and alone; with them always right, in a sentence."""
+        number = "".join(filter(str.isdigit, prompt[-1].content))
+        if len(prompt) > 1:
+            return f"The colour of that thing is c{number} as far as anybody knows."
+        return f"c{number}" if int(number) % 2 == 0 else "c0"
+
+    card = workplace.folder / "dataset.toml"
+    card.write_text(card.read_text().replace('"token_f1"', '"contains_answer", "token_f1"'))
+    workplace.answer = answer
+    comparison = workplace.run()
+    assert comparison.recommendation.arm == "base"
+    assert [(one.metric, one.arm, one.changes) for one in comparison.metric_verdicts] == [
+        ("contains_answer", "few-shot", True),
+        ("token_f1", "base", False),
+    ]
+    (finding,) = (one for one in comparison.findings if one.check == Check.OTHER_METRIC)
+    assert finding.message.startswith("By contains_answer few-shot would win: few-shot ")
+    folder = workplace.directory.comparison(comparison.id)
+    for name in ("report.json", "report.md", "report.html"):
+        text = (folder / name).read_text()
+        assert "By contains_answer few-shot would win" in text.replace("\\", ""), name
 
 
 def test_the_same_run_again_asks_nothing_and_gives_the_same(workplace: "Workplace") -> None:
