@@ -5,7 +5,6 @@ import json
 import math
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -118,16 +117,26 @@ def count_parameters(weight_files: Iterable[Path]) -> int:
     return sum(math.prod(shape) for path in weight_files for shape in read_tensor_shapes(path).values())
 
 
+_hashes: dict[tuple[Path, int, int], str] = {}
+
+
 def hash_file(path: Path) -> str:
     """SHA-256 of a file; computed once in a process for each (path, size, modification time)."""
+    key = _state(path)
+    if key not in _hashes:
+        with path.open("rb") as file:
+            _hashes[key] = hashlib.file_digest(file, "sha256").hexdigest()
+    return _hashes[key]
+
+
+def remember_hash(path: Path, sha256: str) -> None:
+    """Let `hash_file` give what was computed and kept when the file was written; holds until the file changes."""
+    _hashes[_state(path)] = sha256
+
+
+def _state(path: Path) -> tuple[Path, int, int]:
     stat = path.stat()
-    return _hash_file(path.resolve(), stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache(maxsize=1024)
-def _hash_file(path: Path, size_bytes: int, modified_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return path.resolve(), stat.st_size, stat.st_mtime_ns
 
 
 def hash_files(paths: Iterable[Path]) -> str:

@@ -8,14 +8,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lm.errors import ConfigError, LanguageModelError, MissingDependencyError
+from lm.embedded_model import EMBEDDED_MODEL, EMBEDDED_PARAMETERS, locate_embedded_model
+from lm.errors import ConfigError, MissingDependencyError
+from lm.gguf_cache import locate_converted
 from lm.language_model import LanguageModel
-from lm.model_files import count_parameters, find_weight_files
 
 POCKET_CHECKPOINT = Path(__file__).parent / "pocket" / "checkpoint"
-"""The embedded model: small enough to come with the package, large enough to read a passage."""
 
 _LOCAL_PACKAGES = frozenset({"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "jinja2"})
+_WITHOUT_REST = frozenset({EMBEDDED_MODEL, "pocket"})
+_LOCAL_INSTALL = "pip install torch transformers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,8 @@ def load_language_model(
     """Load the model a spec names.
 
     Args:
-        spec: `pocket`; `hf:ID_OR_PATH`, or the bare path or `org/name`; `openai:MODEL`, at OPENAI_BASE_URL or at
-            `openai:MODEL@http://host:port/v1`.
+        spec: `smollm2`; `hf:ID_OR_PATH`, or the bare path or `org/name`; `gguf:PATH`, or the bare path of a file
+            that ends in .gguf; `openai:MODEL`, at OPENAI_BASE_URL or at `openai:MODEL@http://host:port/v1`.
         device: See `LoadOptions`, also for the others.
 
     Raises:
@@ -107,7 +109,13 @@ def load_language_model(
 def known_models() -> list[KnownModel]:
     """What can be named, in the order of the table."""
     return [
-        KnownModel(scheme.spec, name, scheme.description, scheme.runs_on, _n_parameters(name))
+        KnownModel(
+            scheme.spec,
+            name,
+            scheme.description,
+            scheme.runs_on,
+            EMBEDDED_PARAMETERS if name == EMBEDDED_MODEL else None,
+        )
         for name, scheme in SCHEMES.items()
     ]
 
@@ -119,28 +127,36 @@ def parse_spec(spec: str) -> tuple[str, str]:
         ConfigError: no kind of model is called so.
     """
     name, colon, rest = spec.strip().partition(":")
-    if name in SCHEMES and (bool(colon) != (name == "pocket")) and bool(rest.strip()) == bool(colon):
+    if name in SCHEMES and bool(colon) != (name in _WITHOUT_REST) and bool(rest.strip()) == bool(colon):
         return name, rest.strip()
     is_path = spec.startswith((".", "/", "~")) or Path(spec).is_dir()
+    if spec.endswith(".gguf") and name not in SCHEMES and (is_path or Path(spec).is_file()):
+        return "gguf", spec
     if spec and name not in SCHEMES and (is_path or (not colon and spec.count("/") == 1)):
         return "hf", spec
     possible = ", ".join(f"`{scheme.spec}`" for scheme in SCHEMES.values())
     raise ConfigError(f"unknown model {spec!r}; possible are {possible}, a folder like `./my-model`, or `org/name`")
 
 
-def _n_parameters(scheme_name: str) -> int | None:
-    if scheme_name != "pocket":
-        return None
-    try:
-        return count_parameters(find_weight_files(POCKET_CHECKPOINT))
-    except (LanguageModelError, OSError):
-        return None
+def _load_embedded(rest: str, options: LoadOptions) -> LanguageModel:
+    from lm.huggingface import load_huggingface_model
+
+    folder, name = locate_embedded_model()
+    return load_huggingface_model(folder, name=name, device=options.device, dtype=options.dtype)
 
 
 def _load_pocket(rest: str, options: LoadOptions) -> LanguageModel:
     from lm.huggingface import load_huggingface_model
 
     return load_huggingface_model(POCKET_CHECKPOINT, name="pocket", device=options.device, dtype=options.dtype)
+
+
+def _load_gguf(rest: str, options: LoadOptions) -> LanguageModel:
+    from lm.huggingface import load_huggingface_model
+
+    path = Path(rest).expanduser()
+    folder = locate_converted(path)
+    return load_huggingface_model(folder, name=f"gguf:{path.name}", device=options.device, dtype=options.dtype)
 
 
 def _load_huggingface(rest: str, options: LoadOptions) -> LanguageModel:
@@ -163,13 +179,13 @@ def _load_openai(rest: str, options: LoadOptions) -> LanguageModel:
 
 
 SCHEMES: Mapping[str, Scheme] = {
-    "pocket": Scheme(
-        spec="pocket",
-        description="the embedded model: reads short passages, knows little by heart",
+    EMBEDDED_MODEL: Scheme(
+        spec=EMBEDDED_MODEL,
+        description="the embedded model, SmolLM2-135M-Instruct: small, and quickly tuned on a CPU",
         runs_on="this machine",
-        load=_load_pocket,
-        packages=_LOCAL_PACKAGES,
-        install="pip install torch transformers",
+        load=_load_embedded,
+        packages=_LOCAL_PACKAGES | {"gguf"},
+        install=f"{_LOCAL_INSTALL} gguf",
     ),
     "hf": Scheme(
         spec="hf:ID_OR_PATH",
@@ -177,7 +193,23 @@ SCHEMES: Mapping[str, Scheme] = {
         runs_on="this machine",
         load=_load_huggingface,
         packages=_LOCAL_PACKAGES,
-        install="pip install torch transformers",
+        install=_LOCAL_INSTALL,
+    ),
+    "gguf": Scheme(
+        spec="gguf:PATH",
+        description="any GGUF file of an architecture that transformers reads, dequantised once",
+        runs_on="this machine",
+        load=_load_gguf,
+        packages=_LOCAL_PACKAGES | {"gguf"},
+        install=f"{_LOCAL_INSTALL} gguf",
+    ),
+    "pocket": Scheme(
+        spec="pocket",
+        description="the former embedded model: reads short passages, knows little by heart",
+        runs_on="this machine",
+        load=_load_pocket,
+        packages=_LOCAL_PACKAGES,
+        install=_LOCAL_INSTALL,
     ),
     "openai": Scheme(
         spec="openai:MODEL[@BASE_URL]",

@@ -192,7 +192,11 @@ class ComparisonSettings:
 
 
 def _resolved_spec(spec: str) -> str:
-    """A model's or embedder's name; where it names a folder, the folder's absolute path."""
+    """A model's or embedder's name; where it names a folder or a GGUF file, its absolute path."""
+    gguf = Path(spec.removeprefix("gguf:")).expanduser()
+    if spec.startswith("gguf:") or (gguf.suffix == ".gguf" and gguf.is_file()):
+        # Not where a link leads: the hub keeps its files under names without an ending.
+        return f"gguf:{gguf.absolute()}"
     path = Path(spec.removeprefix("hf:")).expanduser()
     is_local = spec.startswith("hf:") or ":" not in spec
     return f"hf:{path.resolve()}" if is_local and path.is_dir() else spec

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.postgres import PostgresMissingError, PostgresServer, postgres_server
+from tests.tiny_gguf import write_tiny_gguf
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -178,3 +179,9 @@ def tiny_adapter_folders(tiny_model_folder: Path, tmp_path_factory: pytest.TempP
         model.save_pretrained(folder)
         folders.append(folder)
     return folders[0], folders[1]
+
+
+@pytest.fixture(scope="session")
+def tiny_gguf(tiny_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model as a GGUF file in float32."""
+    return write_tiny_gguf(tiny_model_folder, tmp_path_factory.mktemp("tiny_gguf") / "tiny.gguf")

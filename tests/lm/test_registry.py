@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from lm.embedded_model import EMBEDDED_PARAMETERS
 from lm.errors import ConfigError, LanguageModelError, MissingDependencyError
 from lm.language_model import LanguageModel
-from lm.registry import POCKET_CHECKPOINT, SCHEMES, known_models, load_language_model
+from lm.registry import POCKET_CHECKPOINT, SCHEMES, known_models, load_language_model, parse_spec
 
 HAS_POCKET = (POCKET_CHECKPOINT / "model.safetensors").is_file()
 HEAVY = ("torch", "transformers", "openai", "numpy")
@@ -20,15 +21,12 @@ def test_importing_and_listing_load_nothing_heavy() -> None:
 
 def test_every_kind_of_model_is_listed_with_where_it_runs() -> None:
     rows = known_models()
-    assert [row.kind for row in rows] == list(SCHEMES) == ["pocket", "hf", "openai"]
+    assert [row.kind for row in rows] == list(SCHEMES) == ["smollm2", "hf", "gguf", "pocket", "openai"]
     assert all(row.name and row.description and row.runs_on for row in rows)
 
 
-@pytest.mark.skipif(not HAS_POCKET, reason="the pocket weights are not built")
-def test_pocket_is_listed_with_its_parameters() -> None:
-    n_parameters = known_models()[0].parameters
-    assert n_parameters is not None
-    assert 1e6 < n_parameters < 1e8
+def test_the_embedded_model_is_listed_with_its_parameters() -> None:
+    assert known_models()[0].parameters == EMBEDDED_PARAMETERS
 
 
 def test_folder_is_loaded_with_or_without_scheme(tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,13 +51,22 @@ def test_endpoint_may_be_part_of_the_spec_or_come_from_the_environment(monkeypat
     assert load_language_model("openai:small").name == "openai:small@http://localhost:9/v1"
 
 
-@pytest.mark.parametrize("spec", ["", "gpt-9", "pocket:x", "hf:", "openai:", "openai", "mystery:model", "a/b/c"])
+@pytest.mark.parametrize(
+    "spec", ["", "gpt-9", "smollm2:x", "gguf:", "hf:", "openai:", "openai", "mystery:model", "a/b/c"]
+)
 def test_unknown_spec_is_refused_with_what_is_possible(spec: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_language_model(spec)
     message = str(caught.value)
     assert repr(spec) in message
     assert all(scheme.spec in message for scheme in SCHEMES.values())
+
+
+def test_bare_path_of_a_gguf_file_is_known_by_its_ending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parse_spec("./some.gguf") == ("gguf", "./some.gguf")
+    (tmp_path / "some.gguf").touch()
+    monkeypatch.chdir(tmp_path)
+    assert parse_spec("some.gguf") == ("gguf", "some.gguf")
 
 
 def test_path_that_does_not_exist_is_a_model_error_not_a_hub_request() -> None:

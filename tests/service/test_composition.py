@@ -124,6 +124,13 @@ def test_identity_follows_the_files_of_a_model_and_not_its_place(tmp_path: Path)
     assert model_identity(f"hf:{folders[0]}") != model_identity(f"hf:{folders[1]}")
 
 
+def test_a_gguf_file_is_known_by_what_is_in_it(tmp_path: Path) -> None:
+    for name, content in (("a", b"GGUF 1"), ("b", b"GGUF 1"), ("c", b"GGUF 2")):
+        (tmp_path / f"{name}.gguf").write_bytes(content)
+    assert model_identity(f"gguf:{tmp_path}/a.gguf") == model_identity(f"{tmp_path}/b.gguf")
+    assert model_identity(f"gguf:{tmp_path}/a.gguf") != model_identity(f"gguf:{tmp_path}/c.gguf")
+
+
 def test_identity_of_a_hosted_model_is_its_name_and_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     before = model_identity("openai:x")
