@@ -19,14 +19,14 @@ from finetune.adapter import RECORD, AdapterRecord
 from finetune.progress import TrainingEvent
 from finetune.recipe import TuningRecipe
 from lm.completion import GenerationConfig, Messages
-from lm.embedded_model import EMBEDDED_MODEL, HUB_ID, embedded_identity
+from lm.embedded_model import EMBEDDED_MODEL, find_embedded_gguf, locate_hub_copy
 from lm.embedding import Embedder
 from lm.errors import ConfigError
 from lm.fake import FakeLM
 from lm.gguf_cache import gguf_identity
 from lm.language_model import LanguageModel
 from lm.model_files import find_weight_files, hash_files, locate_model
-from lm.registry import POCKET_CHECKPOINT, load_language_model, parse_spec
+from lm.registry import load_language_model, parse_spec
 from rag.chunk import Chunking, chunk_document
 from rag.embedder import load_embedder
 from rag.index import MARKER, Index, build_index, open_index
@@ -54,12 +54,10 @@ def model_identity(spec: str) -> str:
     if kind == "openai":
         return f"{spec} {os.environ.get('OPENAI_BASE_URL', '')}"
     if kind == "gguf":
-        return gguf_identity(Path(name).expanduser())
-    if kind == EMBEDDED_MODEL:
-        if (identity := embedded_identity()) is not None:
-            return identity
-        name = HUB_ID
-    folder = locate_model(POCKET_CHECKPOINT if kind == "pocket" else name)
+        return gguf_identity(Path(name))
+    if kind == EMBEDDED_MODEL and (path := find_embedded_gguf()) is not None:
+        return gguf_identity(path)
+    folder = locate_hub_copy() if kind == EMBEDDED_MODEL else locate_model(name)
     small_files = [path for path in sorted(folder.glob("*.json")) if path.is_file()]
     return hash_files(find_weight_files(folder)) + hash_files([*small_files, *sorted(folder.glob("*.jinja"))])
 

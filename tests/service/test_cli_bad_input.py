@@ -72,7 +72,7 @@ def spoil(path: Path, line: int, text: str) -> None:
         (("compare", "appliance-support", "--pipelines", "rag,magic"), "the pipeline 'magic' is unknown; choose from"),
         (("compare", "appliance-support", "--pipelines", ","), "no pipeline was chosen"),
         (("compare", "appliance-support", "--queries-per-month", "inf"), "queries_per_month is inf"),
-        (("compare", "appliance-support", "--model", "chatty"), "unknown model 'chatty'; possible are `pocket`"),
+        (("compare", "appliance-support", "--model", "chatty"), "unknown model 'chatty'; possible are `smollm2`"),
         (("compare", "appliance-support", "--model", "./missing"), "the model folder missing does not exist"),
         (("compare", "appliance-support", "--prices", "none.toml"), "none.toml: there is no such price file"),
     ],
