@@ -71,11 +71,6 @@ def test_a_failed_installation_is_one_error_with_its_reason(
     assert "Traceback" not in message
 
 
-def test_another_model_is_refused(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("install", "llama") == 2
-    assert "no package brings the model 'llama'" in capsys.readouterr().err
-
-
 def test_the_package_comes_without_its_dependencies(monkeypatch: pytest.MonkeyPatch) -> None:
     command = service.cli_models._install_command()
     assert command[0] == sys.executable
