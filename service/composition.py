@@ -63,7 +63,7 @@ def model_identity(spec: str) -> str:
 
 
 QUESTION_DROPOUT = 0.3
-"""Facts are asked in few wordings: without it the embedded model learnt the wordings, not the facts (docs/LOG.md)."""
+"""Facts are asked in few wordings: without it a small model learnt the wordings, not the facts (docs/LOG.md)."""
 
 PASSAGE_PATIENCE = 2
 """Epochs without progress after which training on passages stops: reading is learnt at once, answers by heart later."""
