@@ -45,7 +45,7 @@ class ArmUse:
         index_bytes: What the index takes on disk.
         adapter_slowdown: How many times longer a question takes with the adapter beside the weights, as measured here,
             than merged into them; None without an adapter.
-        n_questions: Test questions it answered, those to adapters of other training seeds counted again.
+        n_questions: Questions it answered in the comparison, those to adapters of other training seeds counted again.
     """
 
     model: str
@@ -83,12 +83,14 @@ def measure_use(
     index_bytes: int = 0,
     adapter_slowdown: float | None = None,
     judge: JudgeUse | None = None,
+    n_asked_besides: int = 0,
     seed: int = 0,
 ) -> ArmUse:
     """Means over the answers of the arm that is deployed, with intervals: tokens by document or fact, seconds by batch.
 
     Args:
         throughput_per_s: Questions a second over the whole run; gives the seconds, whose spread comes from the batches.
+        n_asked_besides: Questions that it answered beside the records; they count as evaluation and change no mean.
     Raises:
         EvaluationError: no answer.
     """
@@ -114,7 +116,7 @@ def measure_use(
         training=training,
         index_bytes=index_bytes,
         adapter_slowdown=adapter_slowdown,
-        n_questions=sum(1 + len(record.other_seeds) for record in records),
+        n_questions=sum(1 + len(record.other_seeds) for record in records) + n_asked_besides,
         judge=judge,
         n_trainings=1 + len(records[0].other_seeds),
     )

@@ -111,7 +111,8 @@ class CostEstimate:
         monthly_interval: Of `monthly_usd`, likewise; builds are measured once and have no spread.
         fixed_usd_per_month: The part of `monthly_usd` that does not grow with the volume.
         index_usd: The part of `build_usd` that embedding and indexing cost; training_usd: the part that tuning cost.
-        evaluation_usd: Answering the test questions and judging the answers; in no other figure. None without a price.
+        evaluation_usd: Answering this comparison's questions and judging the answers; in no other figure. None without
+            a price.
         merged_serve_usd_per_query: With the adapter merged into the weights; None without an adapter of ours.
     """
 
@@ -275,6 +276,53 @@ class MetricVerdict:
     first: str
     second: str
     lead: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class FormGain:
+    """What holding its answers to the labels or the schema brings one arm, on validation questions.
+
+    Attributes:
+        held: Mean score within the form; free: of the same questions answered freely. gain: Held minus free.
+        n_outside_held, n_outside_free: Answers outside the form.
+    """
+
+    arm: str
+    held: float
+    free: float
+    gain: Interval
+    n_outside_held: int
+    n_outside_free: int
+
+
+@dataclass(frozen=True, slots=True)
+class FormLead:
+    """How far the leading tuned arm is ahead of the best prompted one, free and held to the form.
+
+    Attributes:
+        form: The lead when free minus the lead when held: what of it constrained decoding gives the prompted arm too.
+    """
+
+    tuned: str
+    prompted: str
+    free: Interval
+    held: Interval
+    form: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class FormGains:
+    """What the form alone brings, scored both ways on validation questions.
+
+    Attributes:
+        lead: None without both a tuned arm and a prompted one.
+    """
+
+    metric: str
+    n_questions: int
+    n_clusters: int
+    gains: tuple[FormGain, ...]
+    lead: FormLead | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -459,6 +507,8 @@ class Comparison:
         prior_check: What was recommended before the run, beside the evidence; None where nothing was asked.
         race: How the race went; None where every arm was asked every question.
         metric_verdicts: By each other metric that says how right an answer is; empty without a verdict, and in a race.
+        form_gains: What the labels or the schema alone bring; None where answers are free, or without validation
+            questions.
     """
 
     id: str
@@ -487,6 +537,7 @@ class Comparison:
     flip_map: FlipMap | None = None
     race: RaceOutcome | None = None
     metric_verdicts: tuple[MetricVerdict, ...] = ()
+    form_gains: FormGains | None = None
 
     def arm(self, kind: str) -> ArmSummary:
         """The arm of that name.

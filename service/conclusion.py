@@ -21,6 +21,7 @@ from advisor.comparison import (
     ArmSummary,
     AuditFinding,
     Comparison,
+    FormGains,
     LatencySummary,
     PairedDifference,
     QuestionRecord,
@@ -33,6 +34,7 @@ from advisor.cost import estimate_cost
 from advisor.dataset import Dataset, Split
 from advisor.decision_inputs import DecisionInputs, MeasuredArms
 from advisor.errors import EvaluationError
+from advisor.form_gain import form_gains
 from advisor.metric_verdicts import verdicts_by_metric
 from advisor.metrics.corpus import CORPUS_METRICS
 from advisor.metrics.registry import QUALITY_METRICS, RETRIEVAL_METRICS
@@ -133,7 +135,17 @@ def conclude_comparison(
         flip_map=conclusion.flip_map,
         race=race.outcome if race is not None else None,
         metric_verdicts=verdicts,
+        form_gains=_form_gains(measured, arms, rule),
     )
+
+
+def _form_gains(measured: Sequence[ArmMeasurement], arms: Sequence[ArmSummary], rule: DecisionRule) -> FormGains | None:
+    scores = {one.arm.pipeline.kind: one.form for one in measured if one.form is not None}
+    tuned = {one.arm.pipeline.kind for one in measured if one.arm.tuned}
+    standing = {
+        arm.kind: summary.interval.estimate for arm in arms if (summary := arm.metric(rule.metric)) and summary.interval
+    }
+    return form_gains(scores, rule.metric, tuned, standing, seed=rule.seed)
 
 
 def _named(settings: ComparisonSettings) -> dict[str, Any]:
@@ -178,6 +190,7 @@ def _use(one: ArmMeasurement, settings: ComparisonSettings) -> ArmUse:
         training=training,
         adapter_slowdown=settings.adapter_slowdown if one.arm.tuned and one.arm.device is not None else None,
         judge=one.judge,
+        n_asked_besides=one.n_asked_besides,
         seed=settings.seed,
     )
 

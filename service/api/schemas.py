@@ -262,7 +262,7 @@ class ComparisonRequest(_Request):
 class StageEstimate(BaseModel):
     """What one stage is expected to take."""
 
-    stage: str = Field(description="index, tune, answer or latency.")
+    stage: str = Field(description="index, tune, answer, form or latency.")
     arm: str = Field(description="The arm it is for, empty where several share it.")
     time_s: float
     input_tokens: int = 0
