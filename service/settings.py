@@ -53,7 +53,7 @@ class ComparisonSettings:
         raft_gold_share: Share of the training questions of the raft arm whose prompt holds the passage that answers.
         training_seeds: How often tuned arms are trained, with the seeds from `seed` on.
         race: Ask in blocks, and stop asking an arm once it is surely worse than another.
-        batch_size: Questions a forward pass, the same for all arms.
+        batch_size: Most questions a forward pass, the same for all arms.
         constrain: Whether all arms answer within the data set's labels or schema, where it has either.
         margin: Smallest difference that matters, in score units.
         coverage: Share of production questions whose fact training covers.
@@ -85,7 +85,7 @@ class ComparisonSettings:
     raft_gold_share: float = 0.8
     training_seeds: int = 1
     race: bool = False
-    batch_size: int = 16
+    batch_size: int = 32
     constrain: Constrain = Constrain.AUTO
     margin: float = 0.02
     coverage: float = 0.5
