@@ -15,6 +15,7 @@ from lm.errors import ConfigError
 NO_SPREAD = "no spread measured"
 N_RESAMPLES = 2_000
 _NOTHING = BuildUsage()
+_NO_TOKENS = Interval(0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ class ArmUse:
         model: The name the endpoint knows, priced by the token where `device` is None.
         embedder: The same for the embedder.
         device: "cpu" or "cuda" where we run the model ourselves.
-        input_tokens: Mean of a question, as are `output_tokens` and `embedding_tokens`.
+        input_tokens: Mean of a question, as are `output_tokens` and `embedding_tokens`; of the whole prompt.
+        cached_tokens: The part of them that was not read again, likewise.
         seconds: Of the machine, a question, answered in batches; None where no time was measured.
         index: Building the index once. training: All of tuning, every trial and seed.
         n_trainings: How many trainings that was; training anew takes one of them.
@@ -62,6 +64,7 @@ class ArmUse:
     n_questions: int = 0
     judge: JudgeUse | None = None
     n_trainings: int = 1
+    cached_tokens: Interval = _NO_TOKENS
 
     def __post_init__(self) -> None:
         if self.adapter_slowdown is not None and not 1 <= self.adapter_slowdown < float("inf"):
@@ -119,6 +122,7 @@ def measure_use(
         n_questions=sum(1 + len(record.other_seeds) for record in records) + n_asked_besides,
         judge=judge,
         n_trainings=1 + len(records[0].other_seeds),
+        cached_tokens=_mean(np.array([usage.cached_tokens for usage in usages], np.float64), clusters, seed),
     )
 
 

@@ -507,6 +507,7 @@ class Comparison:
         prior_check: What was recommended before the run, beside the evidence; None where nothing was asked.
         race: How the race went; None where every arm was asked every question.
         metric_verdicts: By each other metric that says how right an answer is; empty without a verdict, and in a race.
+        dtype: In which the base model computed, as `float32`; "" for a hosted model.
         form_gains: What the labels or the schema alone bring; None where answers are free, or without validation
             questions.
     """
@@ -538,6 +539,7 @@ class Comparison:
     race: RaceOutcome | None = None
     metric_verdicts: tuple[MetricVerdict, ...] = ()
     form_gains: FormGains | None = None
+    dtype: str = ""
 
     def arm(self, kind: str) -> ArmSummary:
         """The arm of that name.

@@ -20,13 +20,13 @@ from finetune.adapter import RECORD, AdapterRecord
 from finetune.progress import TrainingEvent
 from finetune.recipe import TuningRecipe
 from lm.completion import GenerationConfig, Messages
-from lm.embedded_model import EMBEDDED_MODEL, HUB_ID, embedded_identity
+from lm.embedded_model import EMBEDDED_MODEL, EMBEDDED_PARAMETERS, HUB_ID, embedded_identity
 from lm.embedding import Embedder
 from lm.errors import ConfigError
 from lm.fake import FakeLM
-from lm.gguf_cache import gguf_identity
+from lm.gguf_cache import gguf_identity, locate_converted
 from lm.language_model import LanguageModel
-from lm.model_files import find_weight_files, hash_files, locate_model
+from lm.model_files import count_parameters, find_weight_files, hash_files, locate_model
 from lm.registry import POCKET_CHECKPOINT, load_language_model, parse_spec
 from rag.chunk import Chunking, chunk_document
 from rag.embedder import load_embedder
@@ -60,9 +60,39 @@ def model_identity(spec: str) -> str:
         if (identity := embedded_identity()) is not None:
             return identity
         name = HUB_ID
-    folder = locate_model(POCKET_CHECKPOINT if kind == "pocket" else name)
+    folder = _folder(kind, name)
     small_files = [path for path in sorted(folder.glob("*.json")) if path.is_file()]
     return hash_files(find_weight_files(folder)) + hash_files([*small_files, *sorted(folder.glob("*.jinja"))])
+
+
+def model_dtype(spec: str) -> str:
+    """The floating-point type that a model would be loaded in on this machine, without loading it; "" for a hosted one.
+
+    Raises:
+        ConfigError: no kind of model is called so.
+        LanguageModelError: a local or hub model is missing.
+    """
+    kind, name = parse_spec(spec)
+    if kind == "openai":
+        return ""
+    import torch
+
+    from lm.dtype import choose_dtype
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return str(choose_dtype(device, _n_parameters(kind, name))).removeprefix("torch.")
+
+
+def _n_parameters(kind: str, name: str) -> int:
+    if kind == EMBEDDED_MODEL:
+        return EMBEDDED_PARAMETERS
+    if kind == "gguf":
+        return count_parameters(find_weight_files(locate_converted(Path(name).expanduser())))
+    return count_parameters(find_weight_files(_folder(kind, name)))
+
+
+def _folder(kind: str, name: str) -> Path:
+    return locate_model(POCKET_CHECKPOINT if kind == "pocket" else name)
 
 
 QUESTION_DROPOUT = 0.3

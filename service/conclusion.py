@@ -136,6 +136,7 @@ def conclude_comparison(
         race=race.outcome if race is not None else None,
         metric_verdicts=verdicts,
         form_gains=_form_gains(measured, arms, rule),
+        dtype=getattr(model, "dtype_name", ""),
     )
 
 

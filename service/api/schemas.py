@@ -354,6 +354,7 @@ class UsageView(BaseModel):
     output_tokens: float = 0
     embedding_tokens: float = 0
     latency_s: float = 0
+    cached_tokens: float = Field(default=0, description="Of the input tokens, those that were not read again.")
 
 
 class PassageView(BaseModel):
@@ -545,6 +546,7 @@ class ModelPriceView(BaseModel):
     usd_per_million_input_tokens: float
     usd_per_million_output_tokens: float
     usd_per_million_training_tokens: float | None
+    usd_per_million_cached_input_tokens: float | None = None
     as_of: str
     source: str
 

@@ -12,7 +12,7 @@ from advisor.dataset import Dataset, Split, hash_documents
 from advisor.dataset_files import load_dataset
 from lm.errors import ConfigError, LanguageModelError
 from lm.fake import FakeLM
-from service.composition import LocalComposition, model_identity
+from service.composition import LocalComposition, model_dtype, model_identity
 from service.data_directory import DataDirectory
 from service.progress import Progress
 from service.sampling import limit_dataset
@@ -129,6 +129,19 @@ def test_a_gguf_file_is_known_by_what_is_in_it(tmp_path: Path) -> None:
         (tmp_path / f"{name}.gguf").write_bytes(content)
     assert model_identity(f"gguf:{tmp_path}/a.gguf") == model_identity(f"{tmp_path}/b.gguf")
     assert model_identity(f"gguf:{tmp_path}/a.gguf") != model_identity(f"gguf:{tmp_path}/c.gguf")
+
+
+def test_the_dtype_a_model_would_be_loaded_in_is_known_without_loading_it(
+    tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert model_dtype(f"hf:{tiny_model_folder}") == "float32"
+    assert model_dtype("openai:x") == ""
+    monkeypatch.setattr("lm.dtype.has_native_bfloat16", lambda: True)
+    monkeypatch.setattr("lm.dtype.computes_rightly", lambda *_: True)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert model_dtype("smollm2") == "bfloat16"
+    with pytest.raises(LanguageModelError):
+        model_dtype("hf:./nowhere")
 
 
 def test_identity_of_a_hosted_model_is_its_name_and_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,6 +156,16 @@ def test_the_exit_code_says_what_became_of_the_decision(
     assert "documents: changed" in capsys.readouterr().out
 
 
+def test_another_dtype_than_that_of_the_comparison_is_named(on_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = on_disk / "decision.json"
+    rewrite(record, '"dtype": ""', '"dtype": "float16"')
+    assert run([str(on_disk)]) == 0
+    assert "dtype: was float16, is float32 here" in capsys.readouterr().out
+    rewrite(record, '"dtype": "float16"', '"dtype": "float32"')
+    assert run([str(on_disk)]) == 0
+    assert "dtype" not in capsys.readouterr().out
+
+
 def test_a_damaged_record_ends_with_exit_code_2_and_its_name(on_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (on_disk / "decision.json").write_text("{")
     assert run([str(on_disk)]) == 2

@@ -88,6 +88,23 @@ def test_a_verdict_that_hangs_on_its_metric_says_so_with_figures_in_every_report
         assert "By contains_answer few-shot would win" in text.replace("\\", ""), name
 
 
+def test_the_dtype_of_a_local_base_model_is_on_record(workplace: "Workplace") -> None:
+    assert workplace.run().dtype == ""
+    compose = workplace.compose
+
+    def composing(*parts: Any) -> Any:
+        composition = compose(*parts)
+        composition.model.dtype_name = "float32"  # type: ignore[attr-defined]
+        return composition
+
+    workplace.compose = composing  # type: ignore[method-assign, assignment]
+    comparison = workplace.run(replace(workplace.settings, margin=0.03))
+    assert comparison.dtype == "float32"
+    folder = workplace.directory.comparison(comparison.id)
+    assert json.loads((folder / "decision.json").read_text())["dtype"] == "float32"
+    assert json.loads((folder / "report.json").read_text())["dtype"] == "float32"
+
+
 def test_the_same_run_again_asks_nothing_and_gives_the_same(workplace: "Workplace") -> None:
     first = workplace.run()
     second = workplace.run()

@@ -177,7 +177,8 @@ def show_answer(one: ResultItem) -> None:
     if one.failure:
         st.badge(shown(one.failure), icon=":material/close:", color="red")
     usage = one.answer.usage
-    st.caption(f"{usage.input_tokens:,.0f} tokens read, {usage.output_tokens:,.0f} written")
+    cached = f" ({usage.cached_tokens:,.0f} of them cached)" if usage.cached_tokens else ""
+    st.caption(f"{usage.input_tokens:,.0f} tokens read{cached}, {usage.output_tokens:,.0f} written")
     for passage in one.answer.retrieved:
         is_gold = passage.document_id in one.gold_document_ids
         mark = "the right document" if is_gold else "another document"
