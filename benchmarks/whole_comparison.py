@@ -10,8 +10,9 @@ script reads prompts in batches of 16 in the order of the file; nothing is share
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,9 @@ from finetune.methods import METHODS
 from finetune.recipe import TuningRecipe
 from finetune.rows import build_rows, question_messages
 from finetune.tuned_model import train_adapter
-from lm.completion import Completion, GenerationConfig, Messages
+from lm.completion import GenerationConfig, Messages
 from lm.huggingface import HuggingFaceModel
+from lm.language_model import LanguageModel
 from lm.registry import load_language_model
 from rag.chunk import Chunking
 from rag.embedder import load_embedder
@@ -82,7 +84,7 @@ def script_answers(
     return texts
 
 
-def script_tuning(model: HuggingFaceModel, dataset: Dataset, recipe: TuningRecipe, seed: int = 0) -> None:
+def script_tuning(model: HuggingFaceModel, dataset: Dataset, recipe: TuningRecipe, seed: int = 0) -> list[str]:
     """A plain loop over padded batches, loss on the answers, all logits."""
     import peft
 
@@ -112,6 +114,7 @@ def script_tuning(model: HuggingFaceModel, dataset: Dataset, recipe: TuningRecip
             torch.nn.utils.clip_grad_norm_(weights, recipe.max_grad_norm)
             optimizer.step()
             optimizer.zero_grad()
+    return []
 
 
 def measure(parts: dict[str, Part], name: str, side: str, act: Callable[[], list[str]]) -> None:
@@ -121,6 +124,64 @@ def measure(parts: dict[str, Part], name: str, side: str, act: Callable[[], list
     part.texts[side] = act()
     part.seconds[side].append(time.perf_counter() - started)
     print(f"  {side:6} {name:10} {part.seconds[side][-1]:7.1f} s", flush=True)
+
+
+TUNED_READS = {"fine-tuned": "base", "hybrid": "rag"}
+"""The tuned arms, and the arm whose prompts they read."""
+
+
+def our_turn(
+    parts: dict[str, Part],
+    model: HuggingFaceModel,
+    prompts: Mapping[str, Sequence[Messages]],
+    config: GenerationConfig,
+    dataset: Dataset,
+    recipe: TuningRecipe,
+    folder: Path,
+) -> None:
+    """All arms as a comparison runs them; the adapter is left in `folder`."""
+
+    def answers(answering: LanguageModel, asked: Sequence[Messages]) -> list[str]:
+        return [completion.text for completion in answering.generate(asked, config)]
+
+    def tuning() -> list[str]:
+        train_adapter(model, dataset.training_view(), recipe, folder)
+        return []
+
+    for name, asked in prompts.items():
+        measure(parts, name, "ours", partial(answers, model, asked))
+    measure(parts, "tuning", "ours", tuning)
+    adapted = model.with_adapter(folder, "tuned")
+    for name, arm in TUNED_READS.items():
+        measure(parts, name, "ours", partial(answers, adapted, prompts[arm]))
+
+
+def script_turn(
+    parts: dict[str, Part],
+    model: HuggingFaceModel,
+    prompts: Mapping[str, Sequence[Messages]],
+    config: GenerationConfig,
+    dataset: Dataset,
+    recipe: TuningRecipe,
+    tuned_by: Path,
+) -> None:
+    """All arms by the script; tuned arms answer with our adapter, since what is compared is how they answer."""
+    import peft
+
+    module = type(model.module).from_pretrained(model.folder, dtype=model.module.dtype).eval()
+    for name, asked in prompts.items():
+        measure(parts, name, "script", partial(script_answers, module, model, asked, config))
+    measure(parts, "tuning", "script", partial(script_tuning, model, dataset, recipe))
+    tuned = peft.PeftModel.from_pretrained(module, tuned_by, autocast_adapter_dtype=False).eval()
+    for name, arm in TUNED_READS.items():
+        measure(parts, name, "script", partial(script_answers, tuned, model, prompts[arm], config))
+
+
+def load_model(options: argparse.Namespace) -> HuggingFaceModel:
+    """The model of both sides."""
+    model = load_language_model(options.model, dtype=options.dtype)
+    assert isinstance(model, HuggingFaceModel)
+    return model
 
 
 def main() -> None:
@@ -135,8 +196,7 @@ def main() -> None:
     parser.add_argument("--top-k", type=int, default=2)
     options = parser.parse_args()
 
-    model = load_language_model(options.model, dtype=options.dtype)
-    assert isinstance(model, HuggingFaceModel)
+    model = load_model(options)
     whole = load_dataset(BUNDLED_DATASETS / options.dataset, task=None, seed=0)
     dataset = limit_dataset(whole, limit=options.limit, train_limit=options.train_limit, coverage=0.5, seed=0)
     card, test = dataset.card, dataset.split(Split.TEST)
@@ -159,39 +219,15 @@ def main() -> None:
             for name, builder in builders.items()
         }
         parts: dict[str, Part] = {}
+        tuned_by = Path(scratch) / "adapter-0"
         for turn, side in enumerate(TURNS):
-            folder = Path(scratch) / f"adapter-{turn}"
             if side == "ours":
-                model = load_language_model(options.model, dtype=options.dtype)
-                assert isinstance(model, HuggingFaceModel)
-                for name, asked in prompts.items():
-                    measure(parts, name, side, lambda a=asked: _texts(model.generate(a, config)))
-                measure(parts, "tuning", side, lambda f=folder: _tuned(model, tuning_alone, recipe, f))
-                adapted = model.with_adapter(folder, "tuned")
-                for name, arm in (("fine-tuned", "base"), ("hybrid", "rag")):
-                    measure(parts, name, side, lambda a=arm: _texts(adapted.generate(prompts[a], config)))
+                folder = Path(scratch) / f"adapter-{turn}"
+                our_turn(parts, load_model(options), prompts, config, tuning_alone, recipe, folder)
             else:
-                module = type(model.module).from_pretrained(model.folder, dtype=model.module.dtype).eval()
-                for name, asked in prompts.items():
-                    measure(parts, name, side, lambda a=asked: script_answers(module, model, a, config))
-                measure(parts, "tuning", side, lambda: script_tuning(model, tuning_alone, recipe) or [])
-                import peft
-
-                # Our adapter on both sides: what is compared is how it answers.
-                tuned = peft.PeftModel.from_pretrained(module, Path(scratch) / "adapter-0").eval()
-                for name, arm in (("fine-tuned", "base"), ("hybrid", "rag")):
-                    measure(parts, name, side, lambda a=arm: script_answers(tuned, model, prompts[a], config))
+                script_turn(parts, model, prompts, config, tuning_alone, recipe, tuned_by)
         index.close()
     _report(parts, dataset, options)
-
-
-def _texts(completions: Sequence[Completion]) -> list[str]:
-    return [completion.text for completion in completions]
-
-
-def _tuned(model: HuggingFaceModel, dataset: Dataset, recipe: TuningRecipe, folder: Path) -> list[str]:
-    train_adapter(model, dataset.training_view(), recipe, folder)
-    return []
 
 
 def _report(parts: dict[str, Part], dataset: Dataset, options: argparse.Namespace) -> None:
