@@ -219,7 +219,7 @@ class ComparisonRequest(_Request):
         description="Name of a bundled data set, or the version of an uploaded one."
     )
     name: Name | None = Field(default=None, description="For people; the data set's name if left out.")
-    model: Spec = Field(default="pocket", description="pocket, hf:NAME of the hub, or openai:MODEL[@URL].")
+    model: Spec = Field(default="smollm2", description="smollm2, hf:NAME of the hub, or openai:MODEL[@URL].")
     pipelines: Annotated[list[Candidate], Field(min_length=1, max_length=6)] = [
         "base",
         "few-shot",

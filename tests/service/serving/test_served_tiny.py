@@ -1,9 +1,10 @@
-"""The embedded model with real indexes and adapters, asked by OpenAI's client beside others."""
+"""A real model with real indexes and adapters, asked by OpenAI's client beside others."""
 
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -26,10 +27,13 @@ KINDS = ("base", "rag", "fine-tuned", "hybrid")
 
 
 @pytest.fixture(scope="module")
-def measured(workplace_class: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Servable, Dataset]:
-    workplace = workplace_class(tmp_path_factory.mktemp("pocket"))
-    settings = replace(workplace.settings, model="pocket", pipelines=KINDS, max_epochs=1, limit=6, train_limit=16)
-    report = run_comparison(settings, workplace.directory, LocalComposition, "pocket")
+def measured(
+    workplace_class: Any, tiny_reader_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Any, Servable, Dataset]:
+    workplace = workplace_class(tmp_path_factory.mktemp("tiny"))
+    model = f"hf:{tiny_reader_folder}"
+    settings = replace(workplace.settings, model=model, pipelines=KINDS, max_epochs=1, limit=6, train_limit=16)
+    report = run_comparison(settings, workplace.directory, LocalComposition, "tiny")
     return workplace, Servable("one", settings, load_prices(), report), load_limited_dataset(settings)
 
 
@@ -51,7 +55,7 @@ def compared_arms(measured: tuple[Any, Servable, Dataset]) -> Iterator[dict[str,
 
 
 @pytest.fixture
-def pocket_address(
+def service_address(
     engine: Engine, measured: tuple[Any, Servable, Dataset], service_class: Any, listen: Any
 ) -> Iterator[str]:
     service = service_class(engine, measured[:2], None)
@@ -88,11 +92,11 @@ def test_arms_asked_at_once_do_not_mix_their_adapters(
 
 
 def test_the_official_client_streams_from_several_threads(
-    measured: tuple[Any, Servable, Dataset], pocket_address: str, compared_arms: dict[str, Pipeline]
+    measured: tuple[Any, Servable, Dataset], service_address: str, compared_arms: dict[str, Pipeline]
 ) -> None:
     def stream(wanted: tuple[str, str]) -> str:
         kind, question = wanted
-        with openai.OpenAI(base_url=f"{pocket_address}/v1", api_key="unused", max_retries=0) as client:
+        with openai.OpenAI(base_url=f"{service_address}/v1", api_key="unused", max_retries=0) as client:
             chunks = client.chat.completions.create(
                 model=f"one/{kind}", messages=[{"role": "user", "content": question}], stream=True
             )
