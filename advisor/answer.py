@@ -83,13 +83,18 @@ class BuildUsage:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A pipeline's reply to one question."""
+    """A pipeline's reply to one question.
+
+    Attributes:
+        constraint_refused: Whether it was given without the constraint that was asked for, as the endpoint takes none.
+    """
 
     text: str
     usage: Usage
     finish_reason: FinishReason
     retrieved: tuple[RetrievedChunk, ...]
     prompt_hash: str
+    constraint_refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,4 +133,5 @@ def _answer(prompt: Prompt, completion: Completion) -> Answer:
         finish_reason=completion.finish_reason,
         retrieved=prompt.retrieved,
         prompt_hash=prompt.hash,
+        constraint_refused=completion.constraint_refused,
     )

@@ -15,6 +15,7 @@ from lm.errors import ConfigError
 NO_SPREAD = "no spread measured"
 N_RESAMPLES = 2_000
 _NOTHING = BuildUsage()
+_NO_TOKENS = Interval(0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +39,15 @@ class ArmUse:
         model: The name the endpoint knows, priced by the token where `device` is None.
         embedder: The same for the embedder.
         device: "cpu" or "cuda" where we run the model ourselves.
-        input_tokens: Mean of a question, as are `output_tokens` and `embedding_tokens`.
+        input_tokens: Mean of a question, as are `output_tokens` and `embedding_tokens`; of the whole prompt.
+        cached_tokens: The part of them that was not read again, likewise.
         seconds: Of the machine, a question, answered in batches; None where no time was measured.
         index: Building the index once. training: All of tuning, every trial and seed.
         n_trainings: How many trainings that was; training anew takes one of them.
         index_bytes: What the index takes on disk.
         adapter_slowdown: How many times longer a question takes with the adapter beside the weights, as measured here,
             than merged into them; None without an adapter.
-        n_questions: Test questions it answered, those to adapters of other training seeds counted again.
+        n_questions: Questions it answered in the comparison, those to adapters of other training seeds counted again.
     """
 
     model: str
@@ -62,6 +64,7 @@ class ArmUse:
     n_questions: int = 0
     judge: JudgeUse | None = None
     n_trainings: int = 1
+    cached_tokens: Interval = _NO_TOKENS
 
     def __post_init__(self) -> None:
         if self.adapter_slowdown is not None and not 1 <= self.adapter_slowdown < float("inf"):
@@ -83,12 +86,14 @@ def measure_use(
     index_bytes: int = 0,
     adapter_slowdown: float | None = None,
     judge: JudgeUse | None = None,
+    n_asked_besides: int = 0,
     seed: int = 0,
 ) -> ArmUse:
     """Means over the answers of the arm that is deployed, with intervals: tokens by document or fact, seconds by batch.
 
     Args:
         throughput_per_s: Questions a second over the whole run; gives the seconds, whose spread comes from the batches.
+        n_asked_besides: Questions that it answered beside the records; they count as evaluation and change no mean.
     Raises:
         EvaluationError: no answer.
     """
@@ -114,9 +119,10 @@ def measure_use(
         training=training,
         index_bytes=index_bytes,
         adapter_slowdown=adapter_slowdown,
-        n_questions=sum(1 + len(record.other_seeds) for record in records),
+        n_questions=sum(1 + len(record.other_seeds) for record in records) + n_asked_besides,
         judge=judge,
         n_trainings=1 + len(records[0].other_seeds),
+        cached_tokens=_mean(np.array([usage.cached_tokens for usage in usages], np.float64), clusters, seed),
     )
 
 

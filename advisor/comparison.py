@@ -111,7 +111,8 @@ class CostEstimate:
         monthly_interval: Of `monthly_usd`, likewise; builds are measured once and have no spread.
         fixed_usd_per_month: The part of `monthly_usd` that does not grow with the volume.
         index_usd: The part of `build_usd` that embedding and indexing cost; training_usd: the part that tuning cost.
-        evaluation_usd: Answering the test questions and judging the answers; in no other figure. None without a price.
+        evaluation_usd: Answering this comparison's questions and judging the answers; in no other figure. None without
+            a price.
         merged_serve_usd_per_query: With the adapter merged into the weights; None without an adapter of ours.
     """
 
@@ -156,6 +157,10 @@ class ArmSummary:
         throughput_per_s: Questions a second in batches, the figure behind own-machine cost.
         build_usage: Of all trainings together; nothing for references, which are not built.
         seeds: One a training seed, where there are several.
+        n_outside_form: Answers that are none of the data set's labels, or that its schema does not allow; None where it
+            has neither.
+        n_constraint_refused: Answers that should have been held to that form and were not, as the endpoint takes no
+            constraint.
     """
 
     kind: str
@@ -170,6 +175,8 @@ class ArmSummary:
     n_questions: int
     n_length_stopped: int
     seeds: tuple[SeedSummary, ...] = ()
+    n_outside_form: int | None = None
+    n_constraint_refused: int = 0
 
     def metric(self, name: str, part: Slice | None = None) -> MetricSummary | None:
         """The summary of one metric over one slice (None: traffic-weighted), if it was measured."""
@@ -248,6 +255,74 @@ class Recommendation:
     probability_best: Mapping[str, float] = field(hash=False)
     minimum_detectable_effect: float | None
     questions_needed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricVerdict:
+    """What the same answers come to by another metric of the dataset.
+
+    Attributes:
+        arm: That would be shipped. changes: Whether verdict or arm is another than by the deciding metric.
+        scores: Weighted mean of each arm that was compared, unscored answers counted as wrong.
+        first: The arm that stands highest, or wins. second: the arm of the deciding metric; where that is `first` too,
+            the next. lead: First minus second.
+    """
+
+    metric: str
+    verdict: Verdict
+    arm: str | None
+    changes: bool
+    scores: Mapping[str, float] = field(hash=False)
+    first: str
+    second: str
+    lead: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class FormGain:
+    """What holding its answers to the labels or the schema brings one arm, on validation questions.
+
+    Attributes:
+        held: Mean score within the form; free: of the same questions answered freely. gain: Held minus free.
+        n_outside_held, n_outside_free: Answers outside the form.
+    """
+
+    arm: str
+    held: float
+    free: float
+    gain: Interval
+    n_outside_held: int
+    n_outside_free: int
+
+
+@dataclass(frozen=True, slots=True)
+class FormLead:
+    """How far the leading tuned arm is ahead of the best prompted one, free and held to the form.
+
+    Attributes:
+        form: The lead when free minus the lead when held: what of it constrained decoding gives the prompted arm too.
+    """
+
+    tuned: str
+    prompted: str
+    free: Interval
+    held: Interval
+    form: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class FormGains:
+    """What the form alone brings, scored both ways on validation questions.
+
+    Attributes:
+        lead: None without both a tuned arm and a prompted one.
+    """
+
+    metric: str
+    n_questions: int
+    n_clusters: int
+    gains: tuple[FormGain, ...]
+    lead: FormLead | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,6 +506,10 @@ class Comparison:
         flips: One for each input of the decision; empty without a recommended arm, and so is `flip_map`.
         prior_check: What was recommended before the run, beside the evidence; None where nothing was asked.
         race: How the race went; None where every arm was asked every question.
+        metric_verdicts: By each other metric that says how right an answer is; empty without a verdict, and in a race.
+        dtype: In which the base model computed, as `float32`; "" for a hosted model.
+        form_gains: What the labels or the schema alone bring; None where answers are free, or without validation
+            questions.
     """
 
     id: str
@@ -458,6 +537,9 @@ class Comparison:
     flips: tuple[Flip, ...] = ()
     flip_map: FlipMap | None = None
     race: RaceOutcome | None = None
+    metric_verdicts: tuple[MetricVerdict, ...] = ()
+    form_gains: FormGains | None = None
+    dtype: str = ""
 
     def arm(self, kind: str) -> ArmSummary:
         """The arm of that name.

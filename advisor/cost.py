@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from advisor.answer import BuildUsage
 from advisor.arm_use import NO_SPREAD, ArmUse, JudgeUse
 from advisor.comparison import CostEstimate, Interval
-from advisor.prices import PriceList
+from advisor.prices import ModelPrice, PriceList
 from lm.completion import Usage
 from lm.errors import ConfigError
 
@@ -100,6 +100,7 @@ def estimate_answer_cost(
         output_tokens=_known(usage.output_tokens),
         embedding_tokens=_known(usage.embedding_tokens),
         seconds=_known(usage.latency_s),
+        cached_tokens=_known(usage.cached_tokens),
     )
     cost = _serve(use, prices, merged=False)
     return cost.estimate if cost else None
@@ -123,12 +124,26 @@ def _serve(use: ArmUse, prices: PriceList, *, merged: bool) -> Interval | None:
         if hosted is None:
             return None
         parts = [
-            (use.input_tokens, hosted.usd_per_million_input_tokens / 1e6),
+            (_fresh(use, hosted), hosted.usd_per_million_input_tokens / 1e6),
             (use.output_tokens, hosted.usd_per_million_output_tokens / 1e6),
         ]
+        if hosted.usd_per_million_cached_input_tokens is not None:
+            parts.append((use.cached_tokens, hosted.usd_per_million_cached_input_tokens / 1e6))
     if use.embedder in prices.embedders:
         parts.append((use.embedding_tokens, prices.embedders[use.embedder].usd_per_million_tokens / 1e6))
     return _linear(parts, 0.0)
+
+
+def _fresh(use: ArmUse, price: ModelPrice) -> Interval:
+    """Tokens that cost the price of input: the whole prompt, but for a cached part that the provider prices apart.
+
+    The ends are those furthest apart, as if prompts and their cached parts erred against each other.
+    """
+    whole, cached = use.input_tokens, use.cached_tokens
+    if price.usd_per_million_cached_input_tokens is None or not cached.high:
+        return whole
+    low, high = max(0.0, whole.low - cached.high), max(0.0, whole.high - cached.low)
+    return Interval(whole.estimate - cached.estimate, low, high, method=whole.method)
 
 
 def _build(use: ArmUse, prices: PriceList) -> tuple[float, float] | None:
@@ -167,8 +182,12 @@ def _judging(judge: JudgeUse, prices: PriceList) -> float | None:
     hosted = prices.models.get(judge.model)
     if hosted is None:
         return None
-    tokens_in, tokens_out = judge.usage.input_tokens, judge.usage.output_tokens
-    return (tokens_in * hosted.usd_per_million_input_tokens + tokens_out * hosted.usd_per_million_output_tokens) / 1e6
+    usage = judge.usage
+    usd = usage.input_tokens * hosted.usd_per_million_input_tokens
+    usd += usage.output_tokens * hosted.usd_per_million_output_tokens
+    if (cached_usd := hosted.usd_per_million_cached_input_tokens) is not None:
+        usd += usage.cached_tokens * (cached_usd - hosted.usd_per_million_input_tokens)
+    return usd / 1e6
 
 
 def _linear(parts: list[tuple[Interval, float]], constant: float) -> Interval:
@@ -186,7 +205,11 @@ def _measured(interval: Interval) -> Interval | None:
 
 def _basis(use: ArmUse, prices: PriceList) -> str:
     if use.device is None:
-        return f"{use.model} by the token, prices of {prices.models[use.model].as_of}"
+        price = prices.models[use.model]
+        share = use.cached_tokens.estimate / use.input_tokens.estimate if use.input_tokens.estimate else 0.0
+        is_apart = share > 0 and price.usd_per_million_cached_input_tokens is not None
+        cached = f"{share:.0%} of the input at the price of cached tokens, " if is_apart else ""
+        return f"{use.model} by the token, {cached}prices of {price.as_of}"
     machine = prices.machines[use.device]
     rate = f"{1 / use.seconds.estimate:.1f} questions/s" if use.seconds else ""
     return f"{machine.label} at {machine.usd_per_hour} USD/h, fully used at {rate}"

@@ -90,6 +90,7 @@ class DatasetCard:
         instruction: The answer instruction given to every arm alike.
         max_output_tokens: Longest answer the task needs.
         schema: JSON Schema of an answer, for extraction tasks; None elsewhere.
+        labels: Of the training and validation questions as they were read, for classification tasks; () elsewhere.
     """
 
     name: str
@@ -101,6 +102,7 @@ class DatasetCard:
     instruction: str
     max_output_tokens: int = 32
     schema: Mapping[str, Any] | None = field(default=None, hash=False)
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

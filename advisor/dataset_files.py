@@ -6,12 +6,14 @@ Every problem is found in one pass and named by file and line, so that a user me
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from advisor.answer_form import label_set
 from advisor.dataset import Dataset, DatasetCard, Document, Example, Split, Task
-from advisor.errors import DatasetError
+from advisor.errors import DatasetError, EvaluationError
+from advisor.metrics.structured import schema_check
 from advisor.prompt import ABSTENTION
 from advisor.splitting import assign_splits
 
@@ -21,7 +23,7 @@ QUESTIONS_FILE = "questions.jsonl"
 
 _DEFAULT_METRICS: Mapping[Task, tuple[str, ...]] = {
     Task.QUESTION_ANSWERING: (
-        *("exact_match", "token_f1", "rouge_l", "semantic_similarity"),
+        *("contains_answer", "exact_match", "token_f1", "rouge_l", "semantic_similarity"),
         *("abstention", "abstention_precision", "abstention_recall", "recall@1", "recall@3", "mrr@10"),
     ),
     Task.CLASSIFICATION: ("accuracy", "macro_f1"),
@@ -113,7 +115,7 @@ def read_dataset(folder: Path, problems: list[Problem], *, task: Task | None = N
     if not has_splits:
         whole_groups = card.task is not Task.QUESTION_ANSWERING
         examples = list(assign_splits(examples, seed=seed, whole_groups=whole_groups))
-    if "{labels}" in card.instruction:
+    if card.task is Task.CLASSIFICATION or "{labels}" in card.instruction:
         card = _with_labels(card, examples)
     dataset = Dataset(card, tuple(documents), tuple(examples))
     if not dataset.split(Split.TEST):
@@ -127,13 +129,9 @@ def read_dataset(folder: Path, problems: list[Problem], *, task: Task | None = N
     return dataset
 
 
-def _with_labels(card: DatasetCard, examples: list[Example]) -> DatasetCard:
-    labels = sorted({e.answers[0] for e in examples if e.answers and e.split is not Split.TEST})
-    instruction = card.instruction.replace("{labels}", ", ".join(labels))
-    return DatasetCard(
-        card.name, card.task, card.language, card.licence, card.metrics, card.description, instruction,
-        card.max_output_tokens, card.schema,
-    )  # fmt: skip
+def _with_labels(card: DatasetCard, examples: Sequence[Example]) -> DatasetCard:
+    labels = label_set(examples)
+    return replace(card, instruction=card.instruction.replace("{labels}", ", ".join(labels)), labels=labels)
 
 
 def read_rows(path: Path, problems: list[Problem]) -> Iterator[Row]:
@@ -398,5 +396,10 @@ def _read_schema(folder: Path, name: object, problems: list[Problem]) -> dict[st
         return None
     if not isinstance(schema, dict):
         problems.append(Problem(name, None, "a JSON Schema must be an object"))
+        return None
+    try:
+        schema_check(schema, name)
+    except EvaluationError as error:
+        problems.append(Problem(name, None, str(error)))
         return None
     return schema

@@ -215,7 +215,7 @@ class MeasuredArms:
                 return replace(inputs, coverage=value)
             case Axis.INPUT_PRICE:
                 models = {
-                    name: replace(price, usd_per_million_input_tokens=value) if name in self._hosted_models else price
+                    name: price.at_input_price(value) if name in self._hosted_models else price
                     for name, price in prices.models.items()
                 }
                 return replace(inputs, prices=replace(prices, models=models))

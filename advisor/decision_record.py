@@ -51,6 +51,7 @@ class DecisionRecord:
         data: Hash of each part of the data (`data_hashes`); model: of the model (`service.composition.model_identity`).
         race: How the race went; None where every arm was asked every question.
         results_hash: SHA-256 of `results.jsonl`, which holds the scores.
+        dtype: In which the base model computed; "" for a hosted one, and in records of before it was kept.
     """
 
     schema_version: int
@@ -78,6 +79,7 @@ class DecisionRecord:
     flips: tuple[Flip, ...] = ()
     flip_map: FlipMap | None = None
     race: RaceOutcome | None = None
+    dtype: str = ""
 
 
 class RecheckOutcome(StrEnum):
@@ -125,6 +127,7 @@ class Present:
     Attributes:
         data: As `data_hashes` gives them; None where the data cannot be read.
         model: Identity of the model; None where it cannot be read.
+        dtype: In which it would compute here; "" for a hosted model, and where it is not known.
         unreadable: Why, in sentences.
     """
 
@@ -133,6 +136,7 @@ class Present:
     model: str | None
     today: date
     unreadable: tuple[str, ...] = ()
+    dtype: str = ""
 
 
 def data_hashes(dataset: Dataset) -> dict[str, str]:
@@ -216,6 +220,7 @@ def record_decision(
         flips=comparison.flips,
         flip_map=comparison.flip_map,
         race=comparison.race,
+        dtype=comparison.dtype,
     )
 
 
@@ -267,7 +272,7 @@ def recheck(record: DecisionRecord, candidates: Mapping[str, Sequence[QuestionRe
         race=record.race,
     )
     data_changes, reruns = _data_changes(record, present)
-    changes = (*data_changes, *_input_changes(record.inputs, present.inputs))
+    changes = (*data_changes, *_dtype_change(record, present), *_input_changes(record.inputs, present.inputs))
     totals = measured.monthly_usd(present.inputs)
     monthly = tuple(MonthlyTotal(arm, record.monthly_usd.get(arm), _priced(totals[arm])) for arm in record.uses)
     expired = present.today > date.fromisoformat(record.expires_on)
@@ -325,6 +330,13 @@ def _data_changes(record: DecisionRecord, present: Present) -> tuple[tuple[str, 
     }
     reruns = [f"{needed[part][0]}: {', '.join(needed[part][1]) or 'no candidate'}" for part in changed]
     return tuple(f"{part}: changed" for part in changed), tuple(reruns)
+
+
+def _dtype_change(record: DecisionRecord, present: Present) -> tuple[str, ...]:
+    """That the model computes otherwise here: some answers differ for that alone, and the stored scores stay."""
+    if not record.dtype or not present.dtype or record.dtype == present.dtype:
+        return ()
+    return (f"dtype: was {record.dtype}, is {present.dtype} here, for which alone some answers would differ",)
 
 
 def _input_changes(before: DecisionInputs, now: DecisionInputs) -> tuple[str, ...]:

@@ -176,6 +176,18 @@ def changes_since(now: Comparison, before: Comparison) -> Iterable[str]:
     yield f"The baseline is the comparison {before.id} of {before.created_at[:10]}."
     if now.model != before.model:
         yield f"The base model changed from {before.model} to {now.model}."
+    if now.dtype and before.dtype and now.dtype != before.dtype:
+        yield (
+            f"The base model computed in {before.dtype} in the baseline and in {now.dtype} now: some answers differ "
+            "for that alone."
+        )
+    constrain, was = (str(one.settings.get("constrain", "off")) for one in (now, before))
+    has_form = any(arm.n_outside_form is not None for arm in now.arms)
+    if has_form and constrain != was:
+        yield (
+            f"Answers were decoded with constrain = {was} in the baseline and {constrain} now: labels and records keep "
+            "their form only where they are held to it."
+        )
     if now.dataset_hash != before.dataset_hash:
         yield "Documents, questions or what of them was used changed since the baseline."
     if dict(now.recommendation.slice_weights) != dict(before.recommendation.slice_weights):

@@ -5,7 +5,7 @@ another tokenizer cuts the same text into somewhat fewer or more.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from advisor.catalogue import CatalogueModel
 from advisor.comparison import ArmRole, Comparison
@@ -45,10 +45,10 @@ def hosted_prices(
         was_tuned = arm.build_usage.input_tokens > 0
         if arm.role is not ArmRole.CANDIDATE or was_tuned:
             continue
+        # What another host would have cached is not known: the whole prompt is priced.
+        usage = replace(arm.usage_per_question, cached_tokens=0)
         for model in catalogue:
-            usd = estimate_answer_cost(
-                arm.usage_per_question, prices, model=model.priced_as, embedder=embedder, device=None
-            )
+            usd = estimate_answer_cost(usage, prices, model=model.priced_as, embedder=embedder, device=None)
             if model.price is None or usd is None:
                 continue
             found.append(

@@ -3,7 +3,7 @@
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from importlib import resources
 from pathlib import Path
@@ -30,6 +30,8 @@ class ModelPrice:
 
     Attributes:
         usd_per_million_training_tokens: Of tuning, each epoch counted; None where the model cannot be tuned.
+        usd_per_million_cached_input_tokens: Of the part of a prompt that the provider had read before; None where it
+            costs what the rest does.
     """
 
     usd_per_million_input_tokens: float
@@ -37,6 +39,15 @@ class ModelPrice:
     as_of: str
     source: str
     usd_per_million_training_tokens: float | None = None
+    usd_per_million_cached_input_tokens: float | None = None
+
+    def at_input_price(self, usd_per_million: float) -> "ModelPrice":
+        """The same with another price of input, that of its cached part in proportion."""
+        cached = self.usd_per_million_cached_input_tokens
+        if cached is not None:
+            was = self.usd_per_million_input_tokens
+            cached = cached * usd_per_million / was if was else usd_per_million
+        return replace(self, usd_per_million_input_tokens=usd_per_million, usd_per_million_cached_input_tokens=cached)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +122,8 @@ def read_prices(raw: Mapping[str, Any], name: str) -> PriceList:
                 _usd(row, "usd_per_million_input_tokens", name, key),
                 _usd(row, "usd_per_million_output_tokens", name, key),
                 *_dated(row, name, key),
-                _usd(row, "usd_per_million_training_tokens", name, key)
-                if "usd_per_million_training_tokens" in row
-                else None,
+                _usd_if_given(row, "usd_per_million_training_tokens", name, key),
+                _usd_if_given(row, "usd_per_million_cached_input_tokens", name, key),
             )
             for key, row in _table(raw, "models", name).items()
         },
@@ -147,6 +157,10 @@ def _usd(row: Mapping[str, Any], key: str, name: str, where: str) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < float("inf"):
         raise ConfigError(f"{name}: {where}: {key} is {value!r}; give an amount in US dollars of at least 0")
     return float(value)
+
+
+def _usd_if_given(row: Mapping[str, Any], key: str, name: str, where: str) -> float | None:
+    return _usd(row, key, name, where) if key in row else None
 
 
 def _text(row: Mapping[str, Any], key: str, name: str, where: str) -> str:

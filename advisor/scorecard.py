@@ -107,6 +107,7 @@ def mean_usage(records: Sequence[QuestionRecord]) -> Usage:
         round(total.output_tokens / n),
         round(total.embedding_tokens / n),
         total.latency_s / n,
+        round(total.cached_tokens / n),
     )
 
 

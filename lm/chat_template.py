@@ -32,6 +32,7 @@ class ChatTemplate:
 
     Attributes:
         stop: Texts that end every answer besides those the caller asks for.
+        answer_lead: What stands between a prompt and the text of its answer, such as a space.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -41,6 +42,7 @@ class ChatTemplate:
             tokenizer.chat_template = PLAIN_TEMPLATE
             self.stop = PLAIN_STOP
         self._takes_system = self._renders_system()
+        self.answer_lead = self._answer_lead()
 
     @property
     def source(self) -> str:
@@ -76,6 +78,18 @@ class ChatTemplate:
             return _PROBE in self._render([Message(Role.SYSTEM, _PROBE), Message(Role.USER, "x")], True)
         except TemplateError:
             return False
+
+    def _answer_lead(self) -> str:
+        from jinja2 import TemplateError
+
+        user = Message(Role.USER, "x")
+        try:
+            prompt = self._render([user], True)
+            answered = self._render([user, Message(Role.ASSISTANT, _PROBE)], False)
+        except TemplateError:
+            return ""
+        lead = answered.removeprefix(prompt).partition(_PROBE)[0]
+        return lead if answered.startswith(prompt) and lead.isspace() else ""
 
 
 def _merge_system(messages: Messages) -> Messages:

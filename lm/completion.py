@@ -79,14 +79,19 @@ class GenerationConfig:
     temperature: float = 0.0
     seed: int = 0
     stop: tuple[str, ...] = field(default=())
-    batch_size: int = 16
+    batch_size: int = 32
     constraint: Constraint | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One generated text and what it cost."""
+    """One generated text and what it cost.
+
+    Attributes:
+        constraint_refused: Whether a constraint was asked for that the model's endpoint does not take.
+    """
 
     text: str
     usage: Usage
     finish_reason: FinishReason
+    constraint_refused: bool = False

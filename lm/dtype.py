@@ -11,7 +11,7 @@ from lm.errors import ConfigError
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 """What a user may ask for by name."""
 
-LARGE_MODEL_PARAMETERS = 1_000_000_000
+SMALL_MODEL_PARAMETERS = 50_000_000
 """Below this size float32 is fast enough on a CPU, and it makes batched and single answers agree better."""
 
 _MAX_RELATIVE_ERROR = 0.02
@@ -21,7 +21,7 @@ def choose_dtype(device: torch.device, n_parameters: int, requested: str | None 
     """The type to load a model in.
 
     Asked for by name: that one. Otherwise bfloat16 on CUDA where the card computes in it, and on a CPU with native
-    bfloat16 for models above `LARGE_MODEL_PARAMETERS`; without native support bfloat16 on a CPU is 40 to 500 times
+    bfloat16 for models above `SMALL_MODEL_PARAMETERS`; without native support bfloat16 on a CPU is 40 to 500 times
     slower (pytorch#146508). In either case only when it computes rightly here; float32 everywhere else.
 
     Raises:
@@ -34,7 +34,7 @@ def choose_dtype(device: torch.device, n_parameters: int, requested: str | None 
     if device.type == "cuda":
         wanted = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        wanted = device.type == "cpu" and n_parameters > LARGE_MODEL_PARAMETERS and has_native_bfloat16()
+        wanted = device.type == "cpu" and n_parameters > SMALL_MODEL_PARAMETERS and has_native_bfloat16()
     return torch.bfloat16 if wanted and computes_rightly(torch.bfloat16, device) else torch.float32
 
 

@@ -8,22 +8,27 @@ import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
-from transformers.generation.stopping_criteria import StoppingCriteria, StoppingCriteriaList
-from transformers.generation.streamers import BaseStreamer
 
 from lm.adapter import AdapterFiles, check_fits_base, read_adapter
 from lm.answer_text import certain_part, cut_at_stop
+from lm.batch_plan import plan_batches
 from lm.chat_template import ChatTemplate
 from lm.completion import Completion, FinishReason, GenerationConfig, Messages, Usage
+from lm.constraint import Constraint
+from lm.decoding import DecodingRules, Form, Forward, decode
 from lm.dtype import choose_dtype
 from lm.errors import ConfigError, LanguageModelError, MissingDependencyError
 from lm.model_files import count_parameters, find_weight_files, hash_files, locate_model
+from lm.shared_beginning import SharedBeginnings
+
+if TYPE_CHECKING:
+    from lm.answer_grammar import AnswerGrammar
 
 _TOKENIZER_FILES = (
     "tokenizer.json",
@@ -138,6 +143,10 @@ class HuggingFaceModel:
             eos_token_id=sorted(self._end_ids) or None, pad_token_id=self._pad_id
         )
         self._context_tokens = _context_tokens(module.config, tokenizer)
+        self._forward = Forward(module)
+        self._beginnings = SharedBeginnings(self._forward, lambda token: "\n" in self._decode([token]))
+        self._grammar_tokens: Any = None
+        self._grammars: dict[Constraint, AnswerGrammar] = {}
         self._lock = threading.RLock()
         self._tokenizer_lock = threading.Lock()
         self._peft: Any = None
@@ -247,7 +256,9 @@ class HuggingFaceModel:
                     config = peft.LoraConfig.from_pretrained(files.folder)
                     config.inference_mode = True
                     self._peft = peft.PeftModel(self.module, config, adapter_name=key)
-                self._peft.load_adapter(files.folder, adapter_name=key, torch_device=str(self.device))
+                self._peft.load_adapter(
+                    files.folder, adapter_name=key, torch_device=str(self.device), autocast_adapter_dtype=False
+                )
             except (ValueError, RuntimeError, KeyError, TypeError) as error:
                 self._detach(key)
                 reason = str(error).strip().splitlines()[-1].strip()
@@ -277,6 +288,7 @@ class HuggingFaceModel:
             if self._n_handles[key]:
                 return
             self._turn_adapters_off()
+            self._beginnings.forget(key)
             with warnings.catch_warnings():
                 # peft warns that no adapter is left to be active, which is what is wanted.
                 warnings.simplefilter("ignore")
@@ -303,15 +315,21 @@ class HuggingFaceModel:
 
     def _generate(self, prompts: Sequence[Messages], config: GenerationConfig, adapter: str | None) -> list[Completion]:
         encoded = [self._encode_with_room(prompt, config, i, len(prompts)) for i, prompt in enumerate(prompts)]
-        # Longest first: what does not fit into memory fails at once rather than after most of the work.
-        order = sorted(range(len(prompts)), key=lambda i: -len(encoded[i]))
         completions: dict[int, Completion] = {}
-        with self._lock, self._seeded(config):
+        if not encoded:
+            return []
+        with self._lock, self._seeded(config), torch.inference_mode():
             self._activate(adapter)
-            for start in range(0, len(order), config.batch_size):
-                batch = order[start : start + config.batch_size]
-                for i, completion in zip(batch, self._answer([encoded[i] for i in batch], config), strict=True):
-                    completions[i] = completion
+            beginning = self._beginnings.of(adapter, encoded)
+            batches = plan_batches(
+                [len(ids) - len(beginning) for ids in encoded],
+                shared=len(beginning),
+                max_output_tokens=config.max_output_tokens,
+                batch_size=config.batch_size,
+            )
+            for batch in batches:
+                answers = self._answer([encoded[i] for i in batch], config, adapter, beginning)
+                completions |= dict(zip(batch, answers, strict=True))
         return [completions[i] for i in range(len(prompts))]
 
     def _encode_with_room(self, prompt: Messages, config: GenerationConfig, i: int, n_prompts: int) -> list[int]:
@@ -324,65 +342,77 @@ class HuggingFaceModel:
             )
         return ids
 
-    def _answer(self, prompts: list[list[int]], config: GenerationConfig) -> list[Completion]:
-        """One batch; the lock is held and the adapter chosen."""
-        started = time.perf_counter()
-        width = max(len(ids) for ids in prompts)
-        stop = (*config.stop, *self._template.stop)
-        ends = _StopTexts(self.tokenizer, stop, width, len(prompts))
-        output = self._run(prompts, config, ends)[:, width:].tolist()  # (batch, <= max_output_tokens)
-        latency_s = (time.perf_counter() - started) / len(prompts)
-        return [
-            self._complete(ids, row[: ends.lengths.get(i)], stop, latency_s)
-            for i, (ids, row) in enumerate(zip(prompts, output, strict=True))
-        ]
-
-    def _complete(self, prompt: list[int], output: list[int], stop: Sequence[str], latency_s: float) -> Completion:
-        end = next((i for i, token in enumerate(output) if token in self._end_ids), None)
-        n_output_tokens = len(output) if end is None else end + 1
-        text, stopped = cut_at_stop(self._decode(output[:end]), stop)
-        reason = FinishReason.LENGTH if end is None and not stopped else FinishReason.STOP
-        return Completion(text.strip(), Usage(len(prompt), n_output_tokens, 0, latency_s), reason)
-
-    def _decode(self, ids: Sequence[int]) -> str:
-        return _decode(self.tokenizer, ids)
-
-    def _run(
+    def _answer(
         self,
         prompts: list[list[int]],
         config: GenerationConfig,
-        ends: "_StopTexts",
-        streamer: BaseStreamer | None = None,
-    ) -> torch.Tensor:
-        """Padded prompts with their answers, (batch, width + output)."""
-        width = max(len(ids) for ids in prompts)
-        padded = [[self._pad_id] * (width - len(ids)) + ids for ids in prompts]
-        mask = [[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts]
-        decoding: dict[str, Any] = {"do_sample": False}
-        if config.temperature > 0:
-            decoding = {"do_sample": True, "temperature": config.temperature, "top_k": 0, "top_p": 1.0}
-        settings = transformers.GenerationConfig(
-            max_new_tokens=config.max_output_tokens,
-            eos_token_id=sorted(self._end_ids) or None,
-            pad_token_id=self._pad_id,
-            **decoding,
-        )
-        criteria = [ends] if ends.stop else []
+        adapter: str | None,
+        beginning: tuple[int, ...],
+        on_token: Callable[[int], None] | None = None,
+    ) -> list[Completion]:
+        """One batch; the lock is held, the adapter chosen, and gradients are off."""
+        started = time.perf_counter()
+        stop = self._stop_texts(config)
+        forms = self._forms(config.constraint, len(prompts))
         try:
-            with torch.inference_mode():
-                output: torch.Tensor = self.module.generate(
-                    input_ids=torch.tensor(padded, device=self.device),  # (batch, width)
-                    attention_mask=torch.tensor(mask, device=self.device),  # (batch, width)
-                    generation_config=settings,
-                    stopping_criteria=StoppingCriteriaList(criteria),
-                    streamer=streamer,
-                )
+            read, was_kept = self._beginnings.read(adapter, beginning) if beginning else ((), False)
+            outputs = decode(
+                self._forward,
+                [ids[len(beginning) :] for ids in prompts],
+                self._rules(config, stop),
+                beginning=read,
+                forms=forms,
+                on_token=on_token,
+            )
         except torch.OutOfMemoryError as error:
+            width = max(map(len, prompts))
             raise LanguageModelError(
                 f"{self._name!r} ran out of memory on {self.device} with {len(prompts)} prompts of up to {width} "
                 "tokens; lower batch_size or shorten the prompts"
             ) from error
-        return output
+        latency_s = (time.perf_counter() - started) / len(prompts)
+        cached = [len(beginning) if was_kept or i else 0 for i in range(len(prompts))]
+        return [
+            self._complete(ids, output, stop, latency_s, n_cached)
+            for ids, output, n_cached in zip(prompts, outputs, cached, strict=True)
+        ]
+
+    def _stop_texts(self, config: GenerationConfig) -> tuple[str, ...]:
+        return tuple(mark for mark in (*config.stop, *self._template.stop) if mark)
+
+    def _rules(self, config: GenerationConfig, stop: Sequence[str]) -> DecodingRules:
+        # A token spells at least one byte, so a stop text just completed lies within this many tokens of the end.
+        window = 4 + max((len(mark.encode()) for mark in stop), default=0)
+
+        def is_ended(output: list[int]) -> bool:
+            return bool(stop) and cut_at_stop(self._decode(output[-window:]), stop)[1]
+
+        return DecodingRules(config.max_output_tokens, config.temperature, self._end_ids, self._pad_id, is_ended)
+
+    def _forms(self, constraint: Constraint | None, n_rows: int) -> list[Form]:
+        """What each row of a batch is held to; nothing where nothing constrains."""
+        if constraint is None:
+            return []
+        if constraint not in self._grammars:
+            from lm.answer_grammar import AnswerGrammar, grammar_tokens
+
+            if self._grammar_tokens is None:
+                n_logits = self.module.get_output_embeddings().weight.shape[0]
+                self._grammar_tokens = grammar_tokens(self.tokenizer, n_logits, self._end_ids, self._name)
+            self._grammars[constraint] = AnswerGrammar(self._grammar_tokens, constraint, self._template.answer_lead)
+        return [self._grammars[constraint].start() for _ in range(n_rows)]
+
+    def _complete(
+        self, prompt: list[int], output: list[int], stop: Sequence[str], latency_s: float, n_cached: int
+    ) -> Completion:
+        end = next((i for i, token in enumerate(output) if token in self._end_ids), None)
+        n_output_tokens = len(output) if end is None else end + 1
+        text, stopped = cut_at_stop(self._decode(output[:end]), stop)
+        reason = FinishReason.LENGTH if end is None and not stopped else FinishReason.STOP
+        return Completion(text.strip(), Usage(len(prompt), n_output_tokens, 0, latency_s, n_cached), reason)
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     @contextlib.contextmanager
     def _seeded(self, config: GenerationConfig) -> Iterator[None]:
@@ -403,16 +433,16 @@ class HuggingFaceModel:
     def _pieces(
         self, ids: list[int], config: GenerationConfig, adapter: str | None
     ) -> Generator[str, None, Completion]:
-        started = time.perf_counter()
-        stop = (*config.stop, *self._template.stop)
+        stop = self._stop_texts(config)
         tokens = _TokenQueue()
-        ends = _StopTexts(self.tokenizer, stop, len(ids), 1)
+        completions: list[Completion] = []
 
         def work() -> None:
             try:
-                with self._lock, self._seeded(config):
+                with self._lock, self._seeded(config), torch.inference_mode():
                     self._activate(adapter)
-                    self._run([ids], config, ends, tokens)
+                    beginning = self._beginnings.of(adapter, [ids])
+                    completions.extend(self._answer([ids], config, adapter, beginning, tokens.put))
             except _AbandonedError:
                 pass
             except BaseException as error:
@@ -426,14 +456,14 @@ class HuggingFaceModel:
         sent = 0
         try:
             for token in tokens:
-                output.append(token)
                 if token in self._end_ids:
-                    break
+                    continue
+                output.append(token)
                 text = certain_part(self._decode(output), stop)
                 if len(text) > sent:
                     yield text[sent:]
                     sent = len(text)
-            completion = self._complete(ids, output, stop, time.perf_counter() - started)
+            (completion,) = completions
             if len(completion.text) > sent:
                 yield completion.text[sent:]
             return completion
@@ -492,55 +522,21 @@ class AdaptedModel:
             self.base._release(self._key)
 
 
-class _StopTexts(StoppingCriteria):  # type: ignore[misc]
-    """Ends each row of a batch at its first stop text.
-
-    Attributes:
-        lengths: Output tokens of each row that a stop text ended.
-    """
-
-    def __init__(self, tokenizer: Any, stop: Sequence[str], prompt_width: int, n_rows: int) -> None:
-        self.stop = tuple(mark for mark in stop if mark)
-        self.lengths: dict[int, int] = {}
-        self._tokenizer = tokenizer
-        self._prompt_width = prompt_width
-        self._n_rows = n_rows
-        # A token spells at least one byte, so a stop text just completed lies within this many tokens of the end.
-        self._window = 4 + max((len(mark.encode()) for mark in self.stop), default=0)
-
-    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
-        output = input_ids[:, self._prompt_width :]  # (batch, output)
-        tails = output[:, -self._window :].tolist()
-        for i in range(self._n_rows):
-            if i not in self.lengths and cut_at_stop(_decode(self._tokenizer, tails[i]), self.stop)[1]:
-                self.lengths[i] = output.shape[1]
-        return torch.tensor([i in self.lengths for i in range(self._n_rows)], device=input_ids.device)
-
-
 class _AbandonedError(Exception):
     """The reader of a stream went away."""
 
 
-class _TokenQueue(BaseStreamer):  # type: ignore[misc]
-    """Carries tokens from the generating thread to the reader.
-
-    transformers' `TextIteratorStreamer` carries text and forgets earlier tokens at each line end, so its pieces need
-    not add up to the decoded whole, and an exception in its thread leaves the reader waiting.
-    """
+class _TokenQueue:
+    """Carries tokens from the generating thread to the reader."""
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[int | BaseException | None] = queue.SimpleQueue()
         self._abandoned = threading.Event()
-        self._prompt_seen = False
 
-    def put(self, value: torch.Tensor) -> None:
+    def put(self, token: int) -> None:
         if self._abandoned.is_set():
             raise _AbandonedError
-        if not self._prompt_seen:
-            self._prompt_seen = True
-            return
-        for token in value.flatten().tolist():
-            self._queue.put(token)
+        self._queue.put(token)
 
     def end(self) -> None:
         self._queue.put(None)
@@ -556,10 +552,6 @@ class _TokenQueue(BaseStreamer):  # type: ignore[misc]
             if isinstance(item, BaseException):
                 raise item
             yield item
-
-
-def _decode(tokenizer: Any, ids: Sequence[int]) -> str:
-    return str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
 def _end_ids(module: Any, tokenizer: Any) -> frozenset[int]:

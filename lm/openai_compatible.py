@@ -17,8 +17,10 @@ import openai
 from lm.answer_text import certain_part, cut_at_stop
 from lm.completion import Completion, FinishReason, GenerationConfig, Messages, Usage
 from lm.connection import connection_to
+from lm.constraint import Constraint
 from lm.endpoint_key import OPENAI_BASE_URL, endpoint_key, how_to_give_key, is_azure, is_openai
 from lm.errors import ConfigError, LanguageModelError
+from lm.response_format import WRAPPER_TOKENS, is_wrapped, response_format, unwrapped
 
 _OPENAI_CONTEXT_TOKENS = 128_000
 _UNKNOWN_CONTEXT_TOKENS = 8_192
@@ -27,6 +29,7 @@ _MAX_STOP_TEXTS = 4
 _TOKENS_PER_MESSAGE = 8
 _BYTES_PER_TOKEN = 2
 _OVERFLOW_WORDS = ("context length", "context_length", "context size", "context window", "maximum context")
+_STRICT = "strict of response_format"
 _FINISH_REASONS = {"length": FinishReason.LENGTH, "content_filter": FinishReason.CONTENT_FILTER}
 
 _log = logging.getLogger(__name__)
@@ -39,7 +42,9 @@ class OpenAICompatibleModel:
 
     Rate limits, timeouts, lost connections and server errors are tried again with growing pauses, `max_retries` times.
     Endpoints differ in the settings they take: one that is refused by name (`max_tokens`, `temperature`, `seed` or
-    `stop`, mostly by reasoning models) is renamed or left out from then on, with a warning in the log.
+    `stop`, mostly by reasoning models) is renamed or left out from then on, with a warning in the log. A constraint is
+    asked for by `response_format`; where that is refused, first without `strict`, answers are given without it and
+    each says so (`Completion.constraint_refused`).
 
     Usage is what the reply says. A server that says nothing is counted by `count_tokens`, which over-estimates.
     """
@@ -137,7 +142,9 @@ class OpenAICompatibleModel:
         """
         started = time.perf_counter()
         text, sent, ended, told, is_completion = "", 0, "", None, False
-        chunks = self._request(prompt, config, stream=True)
+        chunks, held = self._request(prompt, config, stream=True)
+        # What has to be unwrapped can only be told as a whole.
+        streams = held is None or not is_wrapped(held)
         try:
             for chunk in chunks:
                 told = chunk.usage or told
@@ -147,7 +154,7 @@ class OpenAICompatibleModel:
                 if chunk.choices and chunk.choices[0].delta.content:
                     text += chunk.choices[0].delta.content
                     certain = certain_part(text, config.stop)
-                    if len(certain) > sent:
+                    if streams and len(certain) > sent:
                         yield certain[sent:]
                         sent = len(certain)
         except (openai.OpenAIError, httpx2.HTTPError, json.JSONDecodeError) as error:
@@ -156,15 +163,10 @@ class OpenAICompatibleModel:
             chunks.close()
         if not is_completion:
             raise self._no_completion()
-        answer, stopped = cut_at_stop(text, config.stop)
-        answer = answer.strip()
-        if len(answer) > sent:
-            yield answer[sent:]
-        return Completion(
-            answer,
-            replace(self._usage(prompt, text, told), latency_s=time.perf_counter() - started),
-            FinishReason.STOP if stopped else _FINISH_REASONS.get(ended, FinishReason.STOP),
-        )
+        completion = self._completion(prompt, config, held, text, ended, told)
+        if len(completion.text) > sent:
+            yield completion.text[sent:]
+        return replace(completion, usage=replace(completion.usage, latency_s=time.perf_counter() - started))
 
     def _no_completion(self) -> LanguageModelError:
         return LanguageModelError(
@@ -175,28 +177,46 @@ class OpenAICompatibleModel:
         """As the endpoint tells it; where it does not, over-estimated."""
         if told is None:
             return Usage(self.count_tokens(prompt), _estimate_tokens(text))
-        return Usage(told.prompt_tokens, told.completion_tokens)
+        details = getattr(told, "prompt_tokens_details", None)
+        cached = getattr(details, "cached_tokens", None) or 0
+        return Usage(told.prompt_tokens, told.completion_tokens, cached_tokens=min(cached, told.prompt_tokens))
 
     def _complete(self, prompt: Messages, config: GenerationConfig) -> Completion:
-        reply = self._request(prompt, config, stream=False)
+        reply, held = self._request(prompt, config, stream=False)
         if not getattr(reply, "choices", None):
             raise self._no_completion()
         choice = reply.choices[0]
         content = choice.message.content or ""
-        text, stopped = cut_at_stop(content, config.stop)
-        usage = self._usage(prompt, content, reply.usage)
-        reason = FinishReason.STOP if stopped else _FINISH_REASONS.get(choice.finish_reason or "", FinishReason.STOP)
-        return Completion(text.strip(), usage, reason)
+        return self._completion(prompt, config, held, content, choice.finish_reason or "", reply.usage)
 
-    def _request(self, prompt: Messages, config: GenerationConfig, *, stream: bool) -> Any:
+    def _completion(
+        self, prompt: Messages, config: GenerationConfig, held: Constraint | None, content: str, ended: str, told: Any
+    ) -> Completion:
+        """The answer in what the endpoint wrote.
+
+        Args:
+            held: The constraint that was sent. ended: the reply's finish reason. told: its usage, if it has one.
+        """
+        text = unwrapped(held, content) if held is not None else content
+        text, stopped = cut_at_stop(text, config.stop)
+        return Completion(
+            text.strip(),
+            self._usage(prompt, content, told),
+            FinishReason.STOP if stopped else _FINISH_REASONS.get(ended, FinishReason.STOP),
+            constraint_refused=config.constraint is not None and held is None,
+        )
+
+    def _request(self, prompt: Messages, config: GenerationConfig, *, stream: bool) -> tuple[Any, Constraint | None]:
+        """The reply, and the constraint it was asked to keep."""
         messages: list[Any] = [{"role": str(message.role), "content": message.content} for message in prompt]
         while True:
             settings = self._settings(config)
             try:
-                return self._client.chat.completions.create(
+                reply = self._client.chat.completions.create(
                     model=self._model, messages=messages, stream=stream, **settings
                 )
-            except openai.BadRequestError as error:
+                return reply, config.constraint if "response_format" in settings else None
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 refused = None if _is_overflow(error) else _refused_setting(error, settings)
                 if refused is None:
                     raise self._explained(error) from error
@@ -211,6 +231,9 @@ class OpenAICompatibleModel:
             settings["seed"] = config.seed
         if stop := [mark for mark in config.stop if mark][:_MAX_STOP_TEXTS]:
             settings["stop"] = stop
+        if config.constraint is not None and "response_format" not in self._refused:
+            settings["response_format"] = response_format(config.constraint, strict=_STRICT not in self._refused)
+            settings["max_tokens"] += WRAPPER_TOKENS if is_wrapped(config.constraint) else 0
         if "max_tokens" in self._refused:
             settings["max_completion_tokens"] = settings["max_tokens"]
         return {name: value for name, value in settings.items() if name not in self._refused}
@@ -239,7 +262,7 @@ class OpenAICompatibleModel:
                 f"{where} keeps refusing for its rate limit or quota: {error.message}; wait, lower "
                 "batch_size, or raise the quota"
             )
-        if isinstance(error, openai.BadRequestError) and _is_overflow(error):
+        if isinstance(error, openai.APIStatusError) and _is_overflow(error):
             return LanguageModelError(
                 f"a prompt leaves no room for an answer in the context of {where}: {error.message}; shorten it, lower "
                 "max_output_tokens, or give the model's true context_tokens"
@@ -262,13 +285,17 @@ def _estimate_tokens(text: str) -> int:
     return -(-len(text.encode("utf-8", "replace")) // _BYTES_PER_TOKEN)
 
 
-def _is_overflow(error: openai.BadRequestError) -> bool:
+def _is_overflow(error: openai.APIStatusError) -> bool:
     text = error.message.lower()
     return error.code == "context_length_exceeded" or any(words in text for words in _OVERFLOW_WORDS)
 
 
-def _refused_setting(error: openai.BadRequestError, sent: dict[str, Any]) -> str | None:
-    """The setting a 400 is about, among those that can be renamed or left out."""
+def _refused_setting(error: openai.APIStatusError, sent: dict[str, Any]) -> str | None:
+    """The setting a refusal is about, among those that can be renamed or left out."""
+    # Its name is no word of English, and not all endpoints put it in quotes.
+    form = sent.get("response_format")
+    if form and ((error.param or "").startswith("response_format") or "response_format" in error.message):
+        return _STRICT if form["json_schema"]["strict"] else "response_format"
     candidates = [name for name in ("max_tokens", "temperature", "seed", "stop") if name in sent]
     if error.param in candidates:
         return error.param

@@ -20,6 +20,10 @@ _LOCAL_PACKAGES = frozenset({"torch", "transformers", "tokenizers", "safetensors
 _LOCAL_INSTALL = "pip install torch transformers"
 
 
+class RetiredModelError(ConfigError):
+    """The model came with an earlier version of the program and no longer does."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
     """What a caller may ask of a model besides its name; a kind of model reads what applies to it.
@@ -124,7 +128,7 @@ def parse_spec(spec: str) -> tuple[str, str]:
     """The kind of model a spec names, a key of `SCHEMES`, and what is after the colon. Nothing is loaded.
 
     Raises:
-        ConfigError: no kind of model is called so.
+        ConfigError: no kind of model is called so; RetiredModelError: one was.
     """
     if (path := gguf_path(spec)) is not None:
         return "gguf", str(path)
@@ -135,7 +139,7 @@ def parse_spec(spec: str) -> tuple[str, str]:
     if spec and name not in SCHEMES and (is_path or (not colon and spec.count("/") == 1)):
         return "hf", spec
     if spec in RETIRED:
-        raise ConfigError(f"the model {spec!r} is no longer shipped; choose {EMBEDDED_MODEL}, the embedded model")
+        raise RetiredModelError(f"the model {spec!r} is no longer shipped; choose {EMBEDDED_MODEL}, the embedded model")
     possible = ", ".join(f"`{scheme.spec}`" for scheme in SCHEMES.values())
     raise ConfigError(f"unknown model {spec!r}; possible are {possible}, a folder like `./my-model`, or `org/name`")
 

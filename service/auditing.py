@@ -6,6 +6,7 @@ from dataclasses import replace
 from advisor.answer import Pipeline
 from advisor.audit.abilities import audit_lost_abstention, audit_off_domain
 from advisor.audit.fairness import ArmSetup, audit_fairness
+from advisor.audit.form import audit_output_room
 from advisor.audit.general_questions import GENERAL_QUESTIONS, INSTRUCTION, MAX_OUTPUT_TOKENS, right_answers
 from advisor.audit.judge import Agreement, ModelIdentity, audit_judge, measure_agreement
 from advisor.audit.retrieval import audit_index, audit_passages
@@ -14,8 +15,9 @@ from advisor.dataset import Dataset
 from advisor.dataset_files import load_dataset
 from advisor.human_labels import load_human_labels
 from advisor.metrics.registry import JUDGE_METRICS, metric
-from advisor.prompt import QuestionOnly
+from advisor.prompt import QuestionOnly, reference_text
 from advisor.score import Metric, ScoringResources
+from lm.completion import Message, Role
 from lm.language_model import LanguageModel
 from service.arm import Arm, Composition
 from service.measuring import ArmMeasurement
@@ -34,6 +36,7 @@ def audit_run(
     retrieving = {one.arm.pipeline.kind: one.records for one in candidates if one.arm.retrieves}
     indexes = {one.arm.pipeline.kind: one.arm.index.documents_hash for one in candidates if one.arm.index is not None}
     findings = [finding for one in measured for finding in one.arm.findings]
+    findings += _audit_output_room(candidates[0].arm, dataset) if candidates else []
     findings += audit_fairness([arm_setup(one.arm) for one in candidates])
     findings += audit_index(indexes, dataset.documents)
     findings += audit_passages(retrieving, dataset.documents)
@@ -52,12 +55,24 @@ def arm_setup(arm: Arm) -> ArmSetup:
     return ArmSetup(pipeline.kind, pipeline.prompt_builder.instruction, pipeline.generation, name, base.fingerprint)
 
 
+def _audit_output_room(arm: Arm, dataset: Dataset) -> list[AuditFinding]:
+    """Whether references fit, in tokens of the model all arms start from; hosted models only estimate theirs."""
+    model = arm.pipeline.model
+    if arm.device is None:
+        return []
+    n_around = model.count_tokens((Message(Role.USER, ""),))
+    references = {example.id: reference_text(example) for example in dataset.examples}
+    return audit_output_room(
+        dataset, references, lambda text: model.count_tokens((Message(Role.USER, text),)) - n_around
+    )
+
+
 def _audit_general_abilities(arms: Sequence[Arm], composition: Composition) -> list[AuditFinding]:
     """Each tuned model and the base are asked a few questions of everyday knowledge, without passages."""
     tuned = {arm.pipeline.model.fingerprint: arm for arm in arms if arm.tuned}
     if not tuned:
         return []
-    generation = replace(arms[0].pipeline.generation, max_output_tokens=MAX_OUTPUT_TOKENS)
+    generation = replace(arms[0].pipeline.generation, max_output_tokens=MAX_OUTPUT_TOKENS, constraint=None)
     questions = [example.question for example in GENERAL_QUESTIONS]
 
     def ask(model: LanguageModel) -> list[bool]:

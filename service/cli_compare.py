@@ -12,7 +12,7 @@ from lm.embedded_model import EMBEDDED_MODEL
 from lm.errors import ConfigError
 from service.cli_options import DatasetArgument, Home, TaskOption
 from service.data_directory import DataDirectory
-from service.settings import CANDIDATES, DEFAULT_PIPELINES, ComparisonSettings, TuneOn
+from service.settings import CANDIDATES, DEFAULT_PIPELINES, ComparisonSettings, Constrain, TuneOn
 from service.terminal import plain_console
 
 _OUT = plain_console()
@@ -66,7 +66,14 @@ def compare(
         bool,
         typer.Option("--race", help="Ask in blocks, and stop asking an arm once it is surely worse than another."),
     ] = False,
-    batch_size: Annotated[int, typer.Option(help="Questions answered at a time, the same for all arms.")] = 16,
+    batch_size: Annotated[int, typer.Option(help="Questions answered at a time, the same for all arms.")] = 32,
+    constrain: Annotated[
+        Constrain,
+        typer.Option(
+            metavar="WHEN",
+            help="Hold every arm's answers to the data set's labels or JSON schema, where it has them: auto or off.",
+        ),
+    ] = Constrain.AUTO,
     margin: Annotated[float, typer.Option(help="Smallest difference that matters to you; 0.02 is two points.")] = 0.02,
     coverage: Annotated[
         float, typer.Option(help="Share of your users' questions whose fact the training questions cover.")
@@ -167,6 +174,7 @@ def compare(
         training_seeds=training_seeds,
         race=race,
         batch_size=batch_size,
+        constrain=constrain,
         margin=margin,
         coverage=coverage,
         judge=judge,

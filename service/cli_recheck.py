@@ -59,7 +59,7 @@ def recheck(
     model; where data or model changed, says what must be run again.
     Exit codes: 0 it holds, 1 it no longer holds, 2 cannot tell (also when the record has expired).
     """
-    from service.composition import model_identity
+    from service.composition import model_dtype, model_identity
     from service.recheck import find_record, recheck_file
 
     def traffic(recorded: Traffic) -> Traffic:
@@ -76,6 +76,7 @@ def recheck(
         margin=margin,
         dataset=dataset,
         model=model,
+        dtype_of=model_dtype,
     )
     if as_json:
         typer.echo(to_json(to_plain(result), indent=2))

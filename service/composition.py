@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from advisor.answer import BuildUsage, Pipeline
+from advisor.answer_form import constraint_of
 from advisor.audit.training import EpochLoss, TrainingLog, audit_training
 from advisor.comparison import ArmRole, AuditFinding
 from advisor.dataset import Dataset, Example, Split, Task, TrainingView
@@ -19,13 +20,18 @@ from finetune.adapter import RECORD, AdapterRecord
 from finetune.progress import TrainingEvent
 from finetune.recipe import TuningRecipe
 from lm.completion import GenerationConfig, Messages
-from lm.embedded_model import EMBEDDED_MODEL, find_embedded_gguf, locate_hub_copy
+from lm.embedded_model import (
+    EMBEDDED_MODEL,
+    EMBEDDED_PARAMETERS,
+    find_embedded_gguf,
+    locate_hub_copy,
+)
 from lm.embedding import Embedder
 from lm.errors import ConfigError
 from lm.fake import FakeLM
-from lm.gguf_cache import gguf_identity
+from lm.gguf_cache import gguf_identity, locate_converted
 from lm.language_model import LanguageModel
-from lm.model_files import find_weight_files, hash_files, locate_model
+from lm.model_files import count_parameters, find_weight_files, hash_files, locate_model
 from lm.registry import load_language_model, parse_spec
 from rag.chunk import Chunking, chunk_document
 from rag.embedder import load_embedder
@@ -35,7 +41,7 @@ from rag.raft import raft_prompts
 from service.arm import Arm, IndexFacts, trained_with_seeds
 from service.data_directory import DataDirectory
 from service.progress import OnProgress, Progress
-from service.settings import TUNED, ComparisonSettings, TuneOn
+from service.settings import TUNED, ComparisonSettings, Constrain, TuneOn
 from service.stage_key import code_digest, library_versions, stage_key
 from service.stage_sharing import BuildStage, build_alone
 
@@ -60,6 +66,30 @@ def model_identity(spec: str) -> str:
     folder = locate_hub_copy() if kind == EMBEDDED_MODEL else locate_model(name)
     small_files = [path for path in sorted(folder.glob("*.json")) if path.is_file()]
     return hash_files(find_weight_files(folder)) + hash_files([*small_files, *sorted(folder.glob("*.jinja"))])
+
+
+def model_dtype(spec: str) -> str:
+    """The floating-point type that a model would be loaded in on this machine, without loading it; "" for a hosted one.
+
+    Raises:
+        ConfigError: no kind of model is called so.
+        LanguageModelError: a local or hub model is missing.
+    """
+    kind, name = parse_spec(spec)
+    if kind == "openai":
+        return ""
+    import torch
+
+    from lm.dtype import choose_dtype
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return str(choose_dtype(device, _n_parameters(kind, name))).removeprefix("torch.")
+
+
+def _n_parameters(kind: str, name: str) -> int:
+    if kind == EMBEDDED_MODEL:
+        return EMBEDDED_PARAMETERS
+    return count_parameters(find_weight_files(locate_converted(Path(name)) if kind == "gguf" else locate_model(name)))
 
 
 QUESTION_DROPOUT = 0.3
@@ -188,6 +218,7 @@ class LocalComposition:
             max_output_tokens=dataset.card.max_output_tokens,
             seed=self._settings.seed,
             batch_size=self._settings.batch_size,
+            constraint=constraint_of(dataset) if self._settings.constrain is Constrain.AUTO else None,
         )
         return Pipeline(kind, model, builder, generation, build)
 

@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from advisor.answer import BuildUsage
+from advisor.answer_form import constraint_of, keeps_form
 from advisor.arm_use import ArmUse, measure_use
 from advisor.audit.answers import audit_answers
 from advisor.audit.arms import audit_arms
+from advisor.audit.form import audit_form
+from advisor.audit.other_metrics import audit_other_metrics
 from advisor.audit.power import audit_power
 from advisor.comparison import (
     ArmRole,
     ArmSummary,
     AuditFinding,
     Comparison,
+    FormGains,
     LatencySummary,
     PairedDifference,
     QuestionRecord,
@@ -30,8 +34,10 @@ from advisor.cost import estimate_cost
 from advisor.dataset import Dataset, Split
 from advisor.decision_inputs import DecisionInputs, MeasuredArms
 from advisor.errors import EvaluationError
+from advisor.form_gain import form_gains
+from advisor.metric_verdicts import verdicts_by_metric
 from advisor.metrics.corpus import CORPUS_METRICS
-from advisor.metrics.registry import RETRIEVAL_METRICS
+from advisor.metrics.registry import QUALITY_METRICS, RETRIEVAL_METRICS
 from advisor.prices import PriceList
 from advisor.race import FinishedRace
 from advisor.race_scorecard import summarise_raced_metric
@@ -43,7 +49,7 @@ from lm.language_model import LanguageModel
 from service.arm import Arm, minus_index
 from service.auditing import arm_setup
 from service.measuring import ArmMeasurement
-from service.settings import ComparisonSettings
+from service.settings import ComparisonSettings, Constrain
 from service.stage_key import library_versions
 
 
@@ -74,6 +80,8 @@ def conclude_comparison(
     arms = [_summarise(one, dataset, settings, metrics, weights, sizes, latencies, prices, uses) for one in measured]
     candidates = {m.arm.pipeline.kind: m.records for m in measured if m.arm.role is ArmRole.CANDIDATE}
     findings = findings + audit_arms(arms, dataset, rule.metric) + audit_answers(candidates)
+    if settings.constrain is Constrain.AUTO:
+        findings += audit_form(arms)
     differences: tuple[PairedDifference, ...] = ()
     # Where too little was scored for any difference, the recommendation says so in its own words.
     with suppress(EvaluationError):
@@ -83,6 +91,8 @@ def conclude_comparison(
             else paired_differences(candidates, rule.metric, weights=weights, seed=settings.seed)
         )
     conclusion = conclude(differences, findings, arms_measured, inputs, rule)
+    others = [metric.name for metric in metrics[1:] if metric.name in QUALITY_METRICS]
+    verdicts = verdicts_by_metric(candidates, others, conclusion.recommendation, arms_measured, inputs, rule)
     return Comparison(
         id=run_id,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -95,7 +105,11 @@ def conclude_comparison(
         arms=tuple(arms),
         differences=differences,
         recommendation=conclusion.recommendation,
-        findings=(*findings, *audit_power(conclusion.recommendation)),
+        findings=(
+            *findings,
+            *audit_power(conclusion.recommendation),
+            *audit_other_metrics(conclusion.recommendation, verdicts),
+        ),
         settings=_named(settings)
         | {
             "training_curves": {
@@ -120,7 +134,19 @@ def conclude_comparison(
         flips=conclusion.flips,
         flip_map=conclusion.flip_map,
         race=race.outcome if race is not None else None,
+        metric_verdicts=verdicts,
+        form_gains=_form_gains(measured, arms, rule),
+        dtype=getattr(model, "dtype_name", ""),
     )
+
+
+def _form_gains(measured: Sequence[ArmMeasurement], arms: Sequence[ArmSummary], rule: DecisionRule) -> FormGains | None:
+    scores = {one.arm.pipeline.kind: one.form for one in measured if one.form is not None}
+    tuned = {one.arm.pipeline.kind for one in measured if one.arm.tuned}
+    standing = {
+        arm.kind: summary.interval.estimate for arm in arms if (summary := arm.metric(rule.metric)) and summary.interval
+    }
+    return form_gains(scores, rule.metric, tuned, standing, seed=rule.seed)
 
 
 def _named(settings: ComparisonSettings) -> dict[str, Any]:
@@ -165,6 +191,7 @@ def _use(one: ArmMeasurement, settings: ComparisonSettings) -> ArmUse:
         training=training,
         adapter_slowdown=settings.adapter_slowdown if one.arm.tuned and one.arm.device is not None else None,
         judge=one.judge,
+        n_asked_besides=one.n_asked_besides,
         seed=settings.seed,
     )
 
@@ -202,6 +229,8 @@ def _summarise(
         for name in dataset.card.metrics
         if name in CORPUS_METRICS
     )
+    constraint = constraint_of(dataset)
+    form = keeps_form(constraint, [record.answer.text for record in one.records]) if constraint is not None else None
     overall = summaries[0].interval
     use = uses.get(pipeline.kind)
     accuracy = overall.estimate if overall else None
@@ -218,6 +247,8 @@ def _summarise(
         n_questions=len(one.records),
         n_length_stopped=sum(record.answer.finish_reason == "length" for record in one.records),
         seeds=_seed_summaries(one, metrics[0].name, weights, settings.seed),
+        n_outside_form=form.count(False) if form is not None else None,
+        n_constraint_refused=sum(record.answer.constraint_refused for record in one.records),
     )
 
 

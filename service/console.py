@@ -15,6 +15,7 @@ from advisor.comparison import ArmRole, ArmSummary, Comparison, Severity
 from advisor.dataset import Slice
 from advisor.metrics.registry import METRICS
 from advisor.report.arms import shown_arms
+from advisor.report.form_gains import form_sentences
 from advisor.report.quantities import MISSING, count, scale_of, seconds, unscored, usd
 from advisor.report.sensitivity import change_sentences
 from service.progress import OnProgress, Progress
@@ -24,6 +25,7 @@ _STAGES = {
     "index": "building the index",
     "tune": "tuning the adapter",
     "answer": "answering",
+    "form": "answering within labels or schema and freely",
     "latency": "measuring latency",
     "score": "scoring",
     "report": "writing the report",
@@ -67,7 +69,7 @@ def progress_bars(console: Console) -> Iterator[OnProgress]:
 
 
 def _describe(progress: Progress) -> str:
-    if progress.stage == "answer":
+    if progress.stage in ("answer", "form"):
         return f"{_STAGES[progress.stage]} {progress.arm}"
     named = progress.arm and progress.stage in ("index", "tune")
     return f"{_STAGES[progress.stage]} ({progress.arm})" if named else _STAGES[progress.stage]
@@ -110,6 +112,8 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     console.print(printable(comparison.recommendation.headline), style="bold")
     for reason in comparison.recommendation.reasons:
         console.print(Padding(Text(printable(reason)), (0, 0, 0, 2), expand=False))
+    for sentence in form_sentences(comparison)[:1]:
+        console.print(Padding(Text(printable(sentence)), (0, 0, 0, 2), expand=False))
     if changes := change_sentences(comparison, _CHANGES_SHOWN):
         console.print("What would change it:", style="bold")
     for sentence in changes:

@@ -8,24 +8,26 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
+from advisor.answer_form import constraint_of
 from advisor.comparison import ArmSummary, Comparison
 from advisor.dataset import Dataset, Split, Task
 from advisor.errors import EvaluationError
+from advisor.form_gain import FORM_QUESTIONS
 from advisor.prices import PriceList, load_prices, read_prices
 from advisor.report.json_report import read_comparison
 from lm.embedded_model import EMBEDDED_MODEL
 from service.api.schemas import Estimate, StageEstimate, StageProgress
 from service.comparison_state import ComparisonState
 from service.data_directory import REPORT_FILE
+from service.measuring import LATENCY_QUESTIONS, LATENCY_WARM_UP
 from service.remote_settings import PRICE_LIST
 from service.sampling import limit_dataset
-from service.settings import RETRIEVING, TUNED, ComparisonSettings
+from service.settings import RETRIEVING, TUNED, ComparisonSettings, Constrain
 from service.tables import comparisons, report_files
 
 BYTES_PER_TOKEN = 4.0
 MESSAGE_TOKENS = 12
 DEFAULT_EPOCHS = 20
-LATENCY_QUESTIONS = 34
 MAX_CONTEXT_TOKENS = 2000
 EARLIER_LOOKED_AT = 50
 
@@ -167,8 +169,12 @@ def _stages(
         add_answers(kind, len(test) * (settings.training_seeds if kind in TUNED else 1))
     if dataset.card.task is Task.QUESTION_ANSWERING and any(example.document_ids for example in test):
         add_answers("oracle-context", len(test))
+    n_validation = min(FORM_QUESTIONS, len(dataset.split(Split.VALIDATION)))
+    if settings.constrain is Constrain.AUTO and n_validation and constraint_of(dataset) is not None:
+        for kind in settings.pipelines:
+            add_answers(kind, 2 * n_validation, stage="form")
     for kind in settings.pipelines:
-        add_answers(kind, min(LATENCY_QUESTIONS, len(test)), stage="latency")
+        add_answers(kind, min(LATENCY_QUESTIONS + LATENCY_WARM_UP, len(test)), stage="latency")
     return stages
 
 

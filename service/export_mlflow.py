@@ -113,6 +113,7 @@ def _metrics(comparison: Comparison, arm: ArmSummary) -> Iterator[tuple[str, flo
             yield f"{name}.low", summary.interval.low, 0
             yield f"{name}.high", summary.interval.high, 0
     yield "input_tokens_per_question", float(arm.usage_per_question.input_tokens), 0
+    yield "cached_tokens_per_question", float(arm.usage_per_question.cached_tokens), 0
     yield "output_tokens_per_question", float(arm.usage_per_question.output_tokens), 0
     yield "questions_per_s", arm.throughput_per_s, 0
     yield "build_s", arm.build_usage.wall_s, 0

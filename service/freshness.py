@@ -13,8 +13,9 @@ from advisor.cost import estimate_cost
 from advisor.dataset import Dataset, Example, Split
 from advisor.errors import DatasetError
 from advisor.freshness import ArmState, Freshness, ReaskedQuestion, Refresh, summarise_state
+from advisor.metrics.containment import contains_any
 from advisor.metrics.registry import metrics_for
-from advisor.normalisation import is_abstention, normalise
+from advisor.normalisation import is_abstention
 from advisor.prices import PriceList, load_prices
 from advisor.report.freshness import freshness_markdown
 from advisor.report.plain_data import to_json, to_plain
@@ -24,6 +25,7 @@ from lm.errors import ConfigError
 from lm.metered_model import MeteredModel
 from service.arm import Arm, Compose, Composition, minus_index
 from service.asking import FinishedComparison
+from service.base_model import check_base_model
 from service.data_directory import DataDirectory, write_whole
 from service.progress import OnProgress, Progress, silent
 from service.settings import ComparisonSettings
@@ -90,6 +92,7 @@ def measure_freshness(
     names = _Stages(on_progress)
     composition = compose(settings, directory, names)
     try:
+        check_base_model(composition.model, comparison)
         states: list[ArmState] = []
         for kind in settings.pipelines:
             names.after = ""
@@ -231,8 +234,7 @@ def _is_stale(text: str, then: Sequence[str], today: Sequence[str]) -> bool:
         return False
     if not then:
         return is_abstention(text)
-    said = normalise(text)
-    return said in set(map(normalise, then)) and said not in set(map(normalise, today))
+    return contains_any(text, then) and not contains_any(text, today)
 
 
 def _price(

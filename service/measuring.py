@@ -14,6 +14,7 @@ from advisor.arm_use import JudgeUse
 from advisor.comparison import ArmRole, LatencySummary, QuestionRecord, SeedAnswer
 from advisor.dataset import Dataset, Example, Split
 from advisor.failure import ArmNature, classify_failure
+from advisor.form_gain import FormScores
 from advisor.metrics.registry import RETRIEVAL_METRICS
 from advisor.normalisation import normalise
 from advisor.prompt import question_turn, reference_text
@@ -46,6 +47,8 @@ class ArmMeasurement:
         records: One a question, once they are scored.
         judge: What grading took.
         deciding: Scores by question id that are known before all others are made, as a race needs them.
+        form: Scores of validation questions, held to the form of the data set and free, where answers are held to one.
+        n_asked_besides: Validation questions that it answered for this, each way counted.
     """
 
     arm: Arm
@@ -56,6 +59,8 @@ class ArmMeasurement:
     records: list[QuestionRecord] = field(default_factory=list)
     judge: JudgeUse | None = None
     deciding: dict[str, Score] = field(default_factory=dict)
+    form: FormScores | None = None
+    n_asked_besides: int = 0
 
     @property
     def throughput_per_s(self) -> float:
@@ -79,12 +84,13 @@ def ask_arms(
         if not asked:
             check_questions_fit(arm, dataset)
         trained = (arm, *arm.other_seeds)
-        asked.append((arm, [_answer_free_blocks(a, None, dataset, leases, metric, on_progress) for a in trained]))
+        logs = [answer_free_blocks(a, None, test, dataset, leases, metric, on_progress) for a in trained]
+        asked.append((arm, logs))
     measured = []
     for arm, logs in asked:
         by_seed = {}
         for one, log in zip((arm, *arm.other_seeds), logs, strict=True):
-            _answer_free_blocks(one, log, dataset, leases, metric, on_progress)
+            answer_free_blocks(one, log, test, dataset, leases, metric, on_progress)
             by_seed[one.training_seed] = [log.answers[example.id] for example in test]
         answers = by_seed.pop(arm.training_seed)
         others = {seed: given for seed, given in by_seed.items() if seed is not None}
@@ -138,25 +144,37 @@ def check_questions_fit(arm: Arm, dataset: Dataset) -> None:
         )
 
 
-def _answer_free_blocks(
-    arm: Arm, log: AnswerLog | None, dataset: Dataset, leases: Leases, metric: Metric, on_progress: OnProgress
+def answer_free_blocks(
+    arm: Arm,
+    log: AnswerLog | None,
+    questions: Sequence[Example],
+    dataset: Dataset,
+    leases: Leases,
+    metric: Metric,
+    on_progress: OnProgress,
+    stage: str = "answer",
 ) -> AnswerLog:
     """Answer the blocks that nobody has answered; with the `log` of an earlier round, wait for those of others too.
 
-    Blocks are cut by position among the questions, so that an interrupted run forms the same batches when it goes on.
+    The questions alone decide the blocks, and with them which prompts share a batch: not their order in a file, nor
+    where an interrupted run goes on.
+
+    Args:
+        stage: As which progress is told; running scores are of test questions alone.
     """
-    kind, test = named(arm), dataset.split(Split.TEST)
-    key = answers_key(arm, [(e.id, e.question) for e in test])
+    kind = named(arm)
+    key = answers_key(arm, sorted((e.id, e.question) for e in questions))
     is_last_round = log is not None
     log = log or AnswerLog(leases, key)
-    examples = {example.id: example for example in test}
-    ids = [example.id for example in test]
+    examples = {example.id: example for example in questions}
+    # Questions of like length make prompts of like length: little padding. The longest come first, as in a batch.
+    ids = [example.id for example in sorted(questions, key=lambda e: (-len(e.question), e.id))]
     blocks = [ids[start : start + BLOCK_QUESTIONS] for start in range(0, len(ids), BLOCK_QUESTIONS)]
     n_before = len(log.answers)
 
     def tell() -> None:
-        score = None if metric.needs else _mean_so_far(log, test, metric, dataset)
-        on_progress(Progress("answer", kind, len(log.answers), len(test), score=score, key=key))
+        score = _mean_so_far(log, questions, metric, dataset) if stage == "answer" and not metric.needs else None
+        on_progress(Progress(stage, kind, len(log.answers), len(questions), score=score, key=key))
 
     if not is_last_round:
         tell()

@@ -13,6 +13,7 @@ from advisor.errors import DatasetError
 from advisor.prices import load_prices
 from advisor.report.records import read_records
 from lm.errors import ConfigError, LanguageModelError
+from lm.registry import RetiredModelError
 from service.data_directory import DECISION_FILE, RECORDS_FILE, DataDirectory
 from service.settings import ComparisonSettings
 from service.workflow import load_limited_dataset
@@ -45,12 +46,15 @@ def recheck_file(
     margin: float | None = None,
     dataset: str | None = None,
     model: str | None = None,
+    dtype_of: Callable[[str], str] = lambda _: "",
 ) -> Recheck:
     """What became of the decision in a file; what is not given is taken as it was, read anew.
 
     Args:
         identify: Identity of a model by its spec (`service.composition.model_identity`).
         prices: A price file; else the one of the comparison, as it is now.
+        dtype_of: In which a model would compute here (`service.composition.model_dtype`), if the record says in which
+            it did.
         traffic: Makes today's traffic of the recorded one.
     Raises:
         ConfigError: impossible values, or the results beside the record are gone or damaged.
@@ -68,7 +72,7 @@ def recheck_file(
     return recheck(
         record,
         _candidates(record, path.with_name(RECORDS_FILE)),
-        _present(settings, inputs, identify, today, dataset, model),
+        _present(settings, inputs, identify, dtype_of if record.dtype else lambda _: "", today, dataset, model),
     )
 
 
@@ -76,6 +80,7 @@ def _present(
     settings: ComparisonSettings,
     inputs: DecisionInputs,
     identify: Callable[[str], str],
+    dtype_of: Callable[[str], str],
     today: date,
     dataset: str | None,
     model: str | None,
@@ -86,12 +91,13 @@ def _present(
         data = data_hashes(load_limited_dataset(replace(settings, dataset=dataset or settings.dataset)))
     except (DatasetError, ConfigError) as error:
         unreadable.append(f"The data cannot be read: {error}")
-    identity = None
+    identity, dtype = None, ""
     try:
         identity = identify(model or settings.model)
-    except LanguageModelError as error:
+        dtype = dtype_of(model or settings.model)
+    except (LanguageModelError, RetiredModelError) as error:
         unreadable.append(f"The model cannot be read: {error}")
-    return Present(inputs, data, identity, today, tuple(unreadable))
+    return Present(inputs, data, identity, today, tuple(unreadable), dtype)
 
 
 def _candidates(record: DecisionRecord, path: Path) -> dict[str, list[QuestionRecord]]:

@@ -21,7 +21,7 @@ from service.comparison_store import StoredComparison
 from service.data_directory import DataDirectory, write_whole
 from service.dataset_store import dataset_folder
 from service.endpoint_guard import EndpointGuard
-from service.settings import ComparisonSettings, TuneOn, bundled_datasets
+from service.settings import ComparisonSettings, Constrain, TuneOn, bundled_datasets
 
 PRICE_LIST = "price_list"
 PRIOR_ANSWERS = "prior_answers"
@@ -48,6 +48,7 @@ def check_request(request: ComparisonRequest, guard: EndpointGuard) -> dict[str,
         | {
             "pipelines": tuple(raw["pipelines"]),
             "tune_on": TuneOn(raw["tune_on"]),
+            "constrain": Constrain(raw["constrain"]),
             "traffic": Traffic(**raw["traffic"]),
             "constraints": Constraints(**raw["constraints"]),
             "values": AnswerValues(**raw["values"]) if raw["values"] else None,

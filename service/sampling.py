@@ -20,7 +20,7 @@ def limit_dataset(
     """
     train = list(dataset.split(Split.TRAIN))
     if train_limit is not None and train_limit < len(train):
-        train = _draw(train, train_limit, seed, whole_groups=True)
+        train = draw_questions(train, train_limit, seed, whole_groups=True)
         kept = {example.id for example in train}
         examples = tuple(e for e in dataset.examples if e.split is not Split.TRAIN or e.id in kept)
         dataset = replace(dataset, examples=examples)
@@ -34,7 +34,7 @@ def limit_dataset(
     chosen: set[str] = set()
     for part, share in shares.items():
         members = [e for e, s in zip(test, slices, strict=True) if str(s) == part]
-        chosen |= {example.id for example in _draw(members, share, seed, whole_groups=False)}
+        chosen |= {example.id for example in draw_questions(members, share, seed, whole_groups=False)}
     examples = tuple(e for e in dataset.examples if e.split is not Split.TEST or e.id in chosen)
     return replace(dataset, examples=examples)
 
@@ -50,7 +50,7 @@ def _allocate(limit: int, weights: Mapping[str, float], sizes: Counter[str]) -> 
     return shares
 
 
-def _draw(examples: Sequence[Example], n: int, seed: int, *, whole_groups: bool) -> list[Example]:
+def draw_questions(examples: Sequence[Example], n: int, seed: int, *, whole_groups: bool) -> list[Example]:
     """`n` examples in an order decided by hashes, so that a larger limit only adds to a smaller one."""
 
     def rank(text: str) -> str:

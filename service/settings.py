@@ -29,6 +29,13 @@ class TuneOn(StrEnum):
     QUESTIONS_AND_DOCUMENTS = "questions+documents"
 
 
+class Constrain(StrEnum):
+    """Whether answers are held to the data set's labels or schema while they are decoded."""
+
+    AUTO = "auto"
+    OFF = "off"
+
+
 @dataclass(frozen=True, slots=True)
 class ComparisonSettings:
     """One comparison.
@@ -48,7 +55,8 @@ class ComparisonSettings:
         raft_gold_share: Share of the training questions of the raft arm whose prompt holds the passage that answers.
         training_seeds: How often tuned arms are trained, with the seeds from `seed` on.
         race: Ask in blocks, and stop asking an arm once it is surely worse than another.
-        batch_size: Questions a forward pass, the same for all arms.
+        batch_size: Most questions a forward pass, the same for all arms.
+        constrain: Whether all arms answer within the data set's labels or schema, where it has either.
         margin: Smallest difference that matters, in score units.
         coverage: Share of production questions whose fact training covers.
         judge: A model spec for judge-based metrics, or None.
@@ -79,7 +87,8 @@ class ComparisonSettings:
     raft_gold_share: float = 0.8
     training_seeds: int = 1
     race: bool = False
-    batch_size: int = 16
+    batch_size: int = 32
+    constrain: Constrain = Constrain.AUTO
     margin: float = 0.02
     coverage: float = 0.5
     judge: str | None = None
@@ -174,6 +183,8 @@ class ComparisonSettings:
         known["pipelines"] = tuple(known["pipelines"])
         known["task"] = Task(known["task"]) if known.get("task") else None
         known["tune_on"] = TuneOn(known.get("tune_on", TuneOn.QUESTIONS))
+        # Comparisons of before answers could be constrained decoded freely.
+        known["constrain"] = Constrain(known.get("constrain", Constrain.OFF))
         known["prices"] = Path(known["prices"]) if known.get("prices") else None
         known["prior"] = Path(known["prior"]) if known.get("prior") else None
         known["traffic"] = Traffic(**known["traffic"])

@@ -7,6 +7,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from advisor.answer_form import constraint_of
 from advisor.audit.data import audit_dataset
 from advisor.comparison import Comparison, QuestionRecord
 from advisor.dataset import Dataset, Task
@@ -23,6 +24,7 @@ from advisor.questionnaire import prior, read_answers
 from advisor.report.formats import REPORT_FILES, REPORT_FORMATS
 from advisor.report.json_report import read_comparison
 from advisor.report.records import record_line
+from advisor.score import ScoringResources
 from service.arm import Compose
 from service.auditing import audit_run
 from service.conclusion import conclude_comparison, decision_evidence
@@ -34,6 +36,7 @@ from service.data_directory import (
     DataDirectory,
     write_whole,
 )
+from service.form import ask_both_ways
 from service.lease import Leases
 from service.local_database import local_leases
 from service.measuring import ArmMeasurement, ask_arms, score_arms
@@ -71,6 +74,8 @@ def comparison_id(
         "lm", "rag", "finetune", "advisor", "advisor.audit", "advisor.metrics", "advisor.report", "service"
     )
     raw = settings.to_json() | {"dataset": "", "prices": asdict(prices), "prior": answers}
+    # Labels come of all questions, those that a limit leaves out of the data set's hash among them.
+    raw["constraint"] = repr(constraint_of(dataset))
     if settings.judge is not None:
         raw["human_labels"] = hash_human_labels(settings.dataset_folder)
     return (
@@ -121,6 +126,8 @@ def run_comparison(
             else:
                 measured, race = ask_arms(composition, dataset, held, metrics[0], on_progress), None
                 findings += [NO_RACE] if settings.race else []
+            resources = ScoringResources(dataset.card, composition.embedder, composition.judge)
+            ask_both_ways(measured, dataset, held, metrics[0], resources, settings.seed, on_progress)
             # Whoever comes first measures the waits and writes the report; the others then find it.
             stack.enter_context(held.hold(f"report/{run_id}"))
             if (finished := _read_finished(folder)) and _is_of(finished, measured):

@@ -11,7 +11,7 @@ from service.api.schemas import ComparisonRequest
 _SETTINGS = ("model", "pipelines", "limit", "train_limit", "top_k", "chunk_tokens", "n_shots", "method", "max_epochs")
 _WHERE_CHANGED = (
     *("seed", "embedder", "overlap_tokens", "tune_on", "raft_gold_share", "training_seeds", "race", "judge"),
-    *("margin", "coverage", "adapter_slowdown"),
+    *("constrain", "margin", "coverage", "adapter_slowdown"),
 )
 _TABLES = ("traffic", "constraints", "values")
 

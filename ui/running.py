@@ -9,7 +9,7 @@ import streamlit as st
 from service.api.schemas import ComparisonDetail
 from service.client import ServiceClient, StreamedEvent
 
-STAGES_OF_ARMS = frozenset({"answer", "tune"})
+STAGES_OF_ARMS = frozenset({"answer", "form", "tune"})
 """Each arm has its own; other stages go through the arms one by one."""
 
 _STATE = "events of "

@@ -4,6 +4,7 @@ _STAGES = {
     "index": "Index the documents",
     "tune": "Tune the model",
     "answer": "Answer the test questions",
+    "form": "Answer within the form and freely",
     "latency": "Measure waiting times",
     "score": "Score the answers",
     "report": "Decide and write the report",

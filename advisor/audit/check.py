@@ -30,6 +30,7 @@ class Check(StrEnum):
     DIVERGED = "diverged loss"
     NOT_CONVERGED = "loss not converged"
     OVER_FITTED = "over-fitted adapter"
+    OUTPUT_ROOM = "references longer than the output limit"
     JUDGE_FAMILY = "judge of the same family"
     JUDGE_UNCALIBRATED = "uncalibrated judge"
     # What they answered.
@@ -39,7 +40,10 @@ class Check(StrEnum):
     UNSCORED = "unscored answers"
     EMPTY = "empty answers"
     CUT = "cut answers"
+    CONSTRAINT_REFUSED = "constraint not taken"
+    OUTSIDE_FORM = "answers outside the form"
     COLLAPSE = "one answer to most questions"
     LOST_ABSTENTION = "lost abstention"
     OFF_DOMAIN = "off-domain regression"
     POWER = "power"
+    OTHER_METRIC = "another metric, another winner"

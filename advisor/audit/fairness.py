@@ -54,7 +54,7 @@ def audit_fairness(setups: Sequence[ArmSetup]) -> list[AuditFinding]:
             Check.UNEQUAL_DECODING,
             lambda setup: repr(setup.decoding),
             "do not decode alike",
-            "Use one output limit, temperature, seed, stop list and batch size for all arms.",
+            "Use one output limit, temperature, seed, stop list, batch size and constraint for all arms.",
         ),
         *_unequal(
             setups,

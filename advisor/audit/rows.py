@@ -66,10 +66,10 @@ def _spellings(dataset: Dataset) -> list[str]:
 
 
 def _unshown_labels(dataset: Dataset) -> list[AuditFinding]:
-    train = dataset.split(Split.TRAIN)
-    if dataset.card.task is not Task.CLASSIFICATION or not train:
+    taught = dataset.split(Split.TRAIN) or dataset.split(Split.VALIDATION)
+    if dataset.card.task is not Task.CLASSIFICATION or not taught:
         return []
-    shown = {normalise(answer) for example in train for answer in example.answers}
+    shown = {normalise(answer) for example in taught for answer in example.answers}
     unshown = {
         example.answers[0]
         for example in dataset.split(Split.TEST)
@@ -81,7 +81,8 @@ def _unshown_labels(dataset: Dataset) -> list[AuditFinding]:
         AuditFinding(
             Check.UNSHOWN_LABELS,
             Severity.WARN,
-            f"Labels that are tested and never shown in training: {len(unshown)}. No arm can learn them.",
+            f"Labels that are tested and never shown in training: {len(unshown)}. No arm can learn them, nor give them "
+            "where answers are held to the labels.",
             "Add training questions of these labels, or leave them out of the test.",
             tuple(sorted(unshown)[:MAX_ITEMS]),
         )

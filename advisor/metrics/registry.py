@@ -84,6 +84,10 @@ RETRIEVAL_METRICS = frozenset(
 """Metrics of the retrieved passages. Not defined for an arm that retrieves nothing: do not run them there."""
 
 
+QUALITY_METRICS = frozenset(METRICS) - RETRIEVAL_METRICS - frozenset(JUDGE_METRICS) - {"abstention", "json_valid"}
+"""Metrics of how right an answer is: not of its passages, its form or its declining alone, and by no judge's word."""
+
+
 def metric(name: str) -> Metric:
     """The metric of that name.
 

@@ -2,7 +2,7 @@
 
 import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from advisor.answer import Answer
@@ -30,26 +30,45 @@ def json_valid(examples: Sequence[Example], answers: Sequence[Answer], resources
     """1 if the answer is a JSON object that satisfies the card's schema, if it has one.
 
     Raises:
-        EvaluationError: the card's schema is itself no valid JSON Schema, or refers to one that is not in it.
+        EvaluationError: as `schema_check`.
+    """
+    if resources.card.schema is None:
+        return [Score(float(parse_object(answer.text) is not None)) for answer in answers]
+    is_valid = schema_check(resources.card.schema, f"data set {resources.card.name!r}")
+    return [Score(float(is_valid(answer.text))) for answer in answers]
+
+
+def schema_check(schema: Mapping[str, Any], whose: str) -> Callable[[str], bool]:
+    """A function that says whether a text is a JSON object which a schema allows.
+
+    Args:
+        whose: Schema it is, for the message.
+    Raises:
+        EvaluationError: it is itself no valid JSON Schema; or, when asked, it refers to one that is not in it.
     """
     import jsonschema
     import referencing
     import referencing.exceptions
 
-    schema = resources.card.schema
-    if schema is None:
-        return [Score(float(parse_object(answer.text) is not None)) for answer in answers]
+    def unusable(error: Exception) -> EvaluationError:
+        return EvaluationError(f"the schema of {whose} cannot be used: {error}; correct its file")
+
     validator_class = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
         validator_class.check_schema(schema)
-        # An explicit registry, since the default one fetches remote references over the network.
-        validator = validator_class(schema, registry=referencing.Registry())
-        objects = [parse_object(answer.text) for answer in answers]
-        return [Score(float(value is not None and validator.is_valid(value))) for value in objects]
-    except (jsonschema.SchemaError, referencing.exceptions.Unresolvable) as error:
-        raise EvaluationError(
-            f"the schema of data set {resources.card.name!r} cannot be used: {error}; correct it in dataset.toml"
-        ) from error
+    except jsonschema.SchemaError as error:
+        raise unusable(error) from error
+    # An explicit registry, since the default one fetches remote references over the network.
+    validator = validator_class(schema, registry=referencing.Registry())
+
+    def is_valid(text: str) -> bool:
+        value = parse_object(text)
+        try:
+            return value is not None and bool(validator.is_valid(value))
+        except referencing.exceptions.Unresolvable as error:
+            raise unusable(error) from error
+
+    return is_valid
 
 
 def json_exact(example: Example, answer: Answer) -> Score:

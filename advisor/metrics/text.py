@@ -4,6 +4,7 @@ from collections import Counter
 
 from advisor.answer import Answer
 from advisor.dataset import Example
+from advisor.metrics.containment import contains_any
 from advisor.normalisation import normalise, tokens
 from advisor.score import Score
 
@@ -28,11 +29,5 @@ def bag_f1(given: list[str], wanted: list[str]) -> float:
 
 
 def contains_answer(example: Example, answer: Answer) -> Score:
-    """1 if a reference's tokens stand in the answer one after another; "5" is not in "15"."""
-    given = tokens(answer.text)
-    return Score(float(any(_contains(given, tokens(reference)) for reference in example.answers)))
-
-
-def _contains(given: list[str], wanted: list[str]) -> bool:
-    starts = range(len(given) - len(wanted) + 1)
-    return bool(wanted) and any(given[i : i + len(wanted)] == wanted for i in starts)
+    """1 if the answer equals a reference, or a reference's words stand in it one after another; "5" is not in "15"."""
+    return Score(float(contains_any(answer.text, example.answers)))

@@ -6,8 +6,9 @@ from os.path import commonprefix
 
 from advisor.comparison import Comparison, CostEstimate, Interval
 from advisor.report.arms import arm_name, candidates, row_kind, shown_arms
-from advisor.report.quantities import MISSING, count, seconds, significant, usd, usd_range
+from advisor.report.quantities import MISSING, count, percent, seconds, significant, usd, usd_range
 from advisor.report.table import Cell, Row, Table
+from lm.completion import Usage
 
 
 def cost_table(comparison: Comparison) -> Table:
@@ -86,6 +87,10 @@ class _Column:
 
 
 _NOTHING = Cell(MISSING)
+_CACHED_NOTE = (
+    " Tokens in are those of the whole prompt; 'cached' is the part of them that was not read again, because an "
+    "earlier prompt began alike. It costs less only where a provider prices it apart."
+)
 _EVALUATION_NOTE = "What this comparison itself spent on asking and judging is in no other figure. "
 _COLUMNS = (
     _Column("Build, once", _build),
@@ -124,7 +129,7 @@ def speed_table(comparison: Comparison) -> Table:
                     Cell(seconds(waiting.p50_s) if waiting else MISSING, f"n {count(waiting.n)}" if waiting else ""),
                     Cell(seconds(waiting.p95_s) if waiting else MISSING),
                     Cell(f"{significant(arm.throughput_per_s)}/s", f"batching changed {batching}" if batching else ""),
-                    Cell(count(usage.input_tokens), _embedding(usage.embedding_tokens)),
+                    Cell(count(usage.input_tokens), _reading(usage)),
                     Cell(
                         count(usage.output_tokens), f"{arm.n_length_stopped:,} cut off" if arm.n_length_stopped else ""
                     ),
@@ -133,6 +138,7 @@ def speed_table(comparison: Comparison) -> Table:
                 row_kind(comparison, arm),
             )
         )
+    cached_note = _CACHED_NOTE if any(arm.usage_per_question.cached_tokens for arm in comparison.arms) else ""
     return Table(
         caption="Waiting time, tokens and build time",
         columns=(
@@ -147,12 +153,17 @@ def speed_table(comparison: Comparison) -> Table:
         rows=tuple(rows),
         note="Waiting time is measured one question at a time on a warm model: half of the callers wait less than p50, "
         "one in twenty longer than p95. Throughput is measured in batches. 'Cut off' counts answers that met the "
-        "length limit; 'batching changed' counts answers that differ when asked alone.",
+        f"length limit; 'batching changed' counts answers that differ when asked alone.{cached_note}",
     )
 
 
-def _embedding(embedding_tokens: float) -> str:
-    return f"and {count(embedding_tokens)} embedded" if embedding_tokens else ""
+def _reading(usage: Usage) -> str:
+    """What of a prompt was read before, and what was embedded beside it."""
+    cached = ""
+    if usage.cached_tokens and usage.input_tokens:
+        cached = f"{count(usage.cached_tokens)} cached ({percent(usage.cached_tokens / usage.input_tokens)})"
+    embedded = f"and {count(usage.embedding_tokens)} embedded" if usage.embedding_tokens else ""
+    return ", ".join(filter(None, (cached, embedded)))
 
 
 def _build_detail(device_s: float, device: str) -> str:

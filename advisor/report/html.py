@@ -27,6 +27,7 @@ from advisor.report.figures import (
     training_figures,
 )
 from advisor.report.flip_map import flip_map_figure, flip_map_sentence
+from advisor.report.form_gains import FORM_HEADING, form_sentences, form_table
 from advisor.report.prior import PRIOR_HEADING, prior_sentences, prior_table
 from advisor.report.provenance import provenance_tables
 from advisor.report.quality import (
@@ -79,6 +80,9 @@ def html_report(comparison: Comparison, records: Sequence[QuestionRecord] = ()) 
         quality_figures=quality_figures(comparison),
         other_metrics=other_metrics_table(comparison),
         other_metrics_by_slice=[quality_table(comparison, name) for name in other_metrics(comparison)],
+        form_heading=FORM_HEADING,
+        form_sentences=form_sentences(comparison),
+        form=form_table(comparison),
         differences=difference_table(comparison, pivots, f"Paired differences of {pivots[0].first} to the others")
         if pivots
         else None,

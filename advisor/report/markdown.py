@@ -9,6 +9,7 @@ from advisor.report.constraints import CONSTRAINT_HEADING, constraint_sentences,
 from advisor.report.economics import cost_table, net_value_table, speed_table
 from advisor.report.failures import FailedQuestion, failed_questions, failure_class_table, is_unscored, main_score
 from advisor.report.flip_map import flip_map_sentence, flip_map_table
+from advisor.report.form_gains import FORM_HEADING, form_sentences, form_table
 from advisor.report.markdown_text import code, inline
 from advisor.report.prior import PRIOR_HEADING, prior_sentences, prior_table
 from advisor.report.provenance import provenance_tables
@@ -85,6 +86,10 @@ def _measured(comparison: Comparison) -> Iterable[str]:
         yield _table(seeds)
     if (others := other_metrics_table(comparison)) is not None:
         yield _table(others)
+    if (form := form_table(comparison)) is not None:
+        yield f"## {FORM_HEADING}"
+        yield _bullets(form_sentences(comparison))
+        yield _table(form)
     yield "## Differences, question by question"
     pivots, rest = differences_with_pivot(comparison), other_differences(comparison)[:_PAIRS_SHOWN]
     if pivots or rest:

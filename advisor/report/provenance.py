@@ -35,6 +35,7 @@ def _run_facts(comparison: Comparison) -> dict[str, str]:
         "Questions by split": _sizes(comparison.split_sizes),
         "Test questions by slice": _sizes(comparison.slice_sizes),
         "Model": comparison.model,
+        "Computed in": comparison.dtype or MISSING,
         "Deciding metric": recommendation.metric,
         "Margin": f"{scale.value(recommendation.margin)} {scale.unit}",
         "Coverage": percent(recommendation.coverage),

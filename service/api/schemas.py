@@ -241,7 +241,10 @@ class ComparisonRequest(_Request):
     raft_gold_share: Share = 0.8
     training_seeds: Annotated[int, Field(ge=1, le=20)] = 1
     race: bool = False
-    batch_size: Annotated[int, Field(ge=1, le=4096)] = 16
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
+    constrain: Literal["auto", "off"] = Field(
+        default="auto", description="Whether all arms answer within the data set's labels or JSON schema."
+    )
     margin: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.02
     coverage: Share = 0.5
     judge: Spec | None = Field(default=None, description="Model that grades answers, named as `model`.")
@@ -259,7 +262,7 @@ class ComparisonRequest(_Request):
 class StageEstimate(BaseModel):
     """What one stage is expected to take."""
 
-    stage: str = Field(description="index, tune, answer or latency.")
+    stage: str = Field(description="index, tune, answer, form or latency.")
     arm: str = Field(description="The arm it is for, empty where several share it.")
     time_s: float
     input_tokens: int = 0
@@ -351,6 +354,7 @@ class UsageView(BaseModel):
     output_tokens: float = 0
     embedding_tokens: float = 0
     latency_s: float = 0
+    cached_tokens: float = Field(default=0, description="Of the input tokens, those that were not read again.")
 
 
 class PassageView(BaseModel):
@@ -542,6 +546,7 @@ class ModelPriceView(BaseModel):
     usd_per_million_input_tokens: float
     usd_per_million_output_tokens: float
     usd_per_million_training_tokens: float | None
+    usd_per_million_cached_input_tokens: float | None = None
     as_of: str
     source: str
 

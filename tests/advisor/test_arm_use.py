@@ -37,6 +37,12 @@ def test_means_stand_in_intervals_that_narrow_with_more_documents() -> None:
     assert (use.embedding_tokens.low, use.embedding_tokens.high) == (0.0, 0.0)
 
 
+def test_cached_tokens_are_measured_beside_the_whole_prompt() -> None:
+    use = measure([Usage(100, 5, 0, 0.1, 60 + i % 5) for i in range(50)])
+    assert (use.input_tokens.estimate, use.cached_tokens.estimate) == (100, 62)
+    assert use.cached_tokens.low < 62 < use.cached_tokens.high
+
+
 def test_questions_of_a_document_vary_together() -> None:
     usages = [Usage(100 * (1 + i // 20), 5, 0, 0.1) for i in range(200)]
     clustered, independent = measure(usages, size=20).input_tokens, measure(usages).input_tokens

@@ -71,6 +71,47 @@ def test_one_answer_costs_what_a_question_of_the_arm_does() -> None:
     assert estimate_answer_cost(usage, make_prices(), model="unknown", embedder="e", device=None) is None
 
 
+CACHING = replace(
+    make_prices(), models={"m": replace(make_prices().models["m"], usd_per_million_cached_input_tokens=0.25)}
+)
+CACHED = replace(HOSTED, cached_tokens=spread(300, 20))
+
+
+def test_cached_tokens_cost_less_only_where_the_provider_says_so() -> None:
+    assert cost(CACHED).serve_usd_per_query == cost(HOSTED).serve_usd_per_query
+    assert cost(CACHED).basis == "m by the token, prices of 2026-11-20"
+    apart = cost(CACHED, prices=CACHING)
+    assert apart.serve_usd_per_query == pytest.approx((100 * 1 + 300 * 0.25 + 10 * 4 + 20 * 0.1) / 1e6)
+    assert apart.basis == "m by the token, 75% of the input at the price of cached tokens, prices of 2026-11-20"
+    assert apart.serve_interval is not None
+    assert apart.serve_interval.low == pytest.approx((30 * 1 + 280 * 0.25 + 9 * 4 + 20 * 0.1) / 1e6)
+    assert apart.serve_interval.high == pytest.approx((170 * 1 + 320 * 0.25 + 11 * 4 + 20 * 0.1) / 1e6)
+    assert cost(HOSTED, prices=CACHING).serve_usd_per_query == cost(HOSTED).serve_usd_per_query
+
+
+def test_a_local_model_is_never_priced_by_its_cache() -> None:
+    assert cost(replace(LOCAL, cached_tokens=spread(300)), prices=CACHING) == cost(LOCAL, prices=CACHING)
+
+
+def test_one_answer_and_a_judge_have_their_cached_tokens_priced_apart_too() -> None:
+    usage = Usage(400, 10, 20, 0.5, 300)
+    one = estimate_answer_cost(usage, CACHING, model="m", embedder="e", device=None)
+    assert one == pytest.approx(cost(CACHED, prices=CACHING).serve_usd_per_query)
+    judge = JudgeUse("m", None, Usage(1_000, 0, 0, 0.0, 400))
+    without = cost(CACHED, prices=CACHING).evaluation_usd
+    judged = cost(replace(CACHED, judge=judge), prices=CACHING).evaluation_usd
+    assert judged is not None and without is not None
+    assert judged - without == pytest.approx((600 + 400 * 0.25) / 1e6)
+
+
+def test_another_price_of_input_moves_that_of_its_cached_part_with_it() -> None:
+    price = CACHING.models["m"].at_input_price(2.0)
+    assert (price.usd_per_million_input_tokens, price.usd_per_million_cached_input_tokens) == (2.0, 0.5)
+    assert make_prices().models["m"].at_input_price(2.0).usd_per_million_cached_input_tokens is None
+    free = replace(price, usd_per_million_input_tokens=0.0, usd_per_million_cached_input_tokens=0.0)
+    assert free.at_input_price(3.0).usd_per_million_cached_input_tokens == 3.0
+
+
 def test_adapters_may_be_trained_anew_at_another_pace_than_documents_change() -> None:
     use = replace(LOCAL, index=BuildUsage(wall_s=100), training=BuildUsage(wall_s=1_000))
     seldom = replace(TRAFFIC, retrainings_per_month=0.5)

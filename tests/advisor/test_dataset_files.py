@@ -309,6 +309,7 @@ def test_a_bad_card_is_named(tmp_path: Path, card: str | bytes, expected: str) -
         (b"\xff", "not readable JSON"),
         (b"[" * 100_000, "not readable JSON"),
         (b"[]", "a JSON Schema must be an object"),
+        (b'{"type": 5}', "the schema of record.json cannot be used: 5 is not valid under any"),
     ],
 )
 def test_a_bad_schema_file_is_named(tmp_path: Path, schema: bytes, expected: str) -> None:

@@ -218,6 +218,22 @@ def test_another_model_cannot_be_judged() -> None:
     assert found.reruns[0].startswith("tune, answer and score again with the new model: rag, fine-tuned")
 
 
+def test_another_dtype_is_named_and_leaves_the_decision() -> None:
+    record = replace(decided(), dtype="float32")
+    assert read_record(write_record(record)) == record
+    found = checked(record, replace(present(), dtype="bfloat16"))
+    assert (found.outcome, found.reruns) == (RecheckOutcome.HOLDS, ())
+    assert found.changes == ("dtype: was float32, is bfloat16 here, for which alone some answers would differ",)
+    for one, here in ((record, "float32"), (record, ""), (decided(), "bfloat16")):
+        assert checked(one, replace(present(), dtype=here)).changes == ()
+
+
+def test_a_record_of_before_dtypes_were_kept_is_read() -> None:
+    raw = json.loads(write_record(decided()))
+    assert raw.pop("dtype") == ""
+    assert read_record(json.dumps(raw)).dtype == ""
+
+
 def test_what_cannot_be_read_cannot_be_judged() -> None:
     found = checked(decided(), present(model=None, unreadable=("The model cannot be read: gone.",)))
     assert (found.outcome, found.explanation) == (RecheckOutcome.UNKNOWN, "The model cannot be read: gone.")

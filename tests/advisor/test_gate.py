@@ -478,3 +478,24 @@ def test_rules_are_read_whole() -> None:
     assert rules.thresholds == (Threshold("exact_match", "rag", at_least=0.5, slice=Slice.UNSEEN_FACT),)
     assert rules.baseline == BaselineRule(("rag",), ("token_f1",), (Slice.SEEN_FACT,), 0.01)
     assert (rules.unclear, rules.resolution) == (WhenUnclear.FAIL, 0.1)
+
+
+def test_another_dtype_and_another_constraint_are_named_and_decide_nothing() -> None:
+    def notes(now: dict[str, object], before: dict[str, object]) -> str:
+        ours, theirs = stored({"rag": share(0.6)}), stored({"rag": share(0.6)})
+        ours = replace(ours, comparison=replace(ours.comparison, **now))  # type: ignore[arg-type]
+        theirs = replace(theirs, comparison=replace(theirs.comparison, **before))  # type: ignore[arg-type]
+        outcome = evaluate_gate(AGAINST, ours, theirs)
+        assert outcome.verdict is GateVerdict.PASS
+        return " ".join(outcome.notes)
+
+    assert "computed in float32 in the baseline and in bfloat16 now" in notes(
+        {"dtype": "bfloat16"}, {"dtype": "float32"}
+    )
+    for same in ({"dtype": "float32"}, {"dtype": ""}):
+        assert "computed in" not in notes({"dtype": "float32"}, same)
+    labelled = tuple(replace(arm, n_outside_form=0) for arm in stored({"rag": share(0.6)}).comparison.arms)
+    held = {"settings": {"constrain": "auto"}, "arms": labelled}
+    assert "constrain = off in the baseline and auto now" in notes(held, {})
+    assert "constrain" not in notes(held, {"settings": {"constrain": "auto"}})
+    assert "constrain" not in notes({"settings": {"constrain": "auto"}}, {})

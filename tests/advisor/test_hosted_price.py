@@ -54,6 +54,14 @@ def test_measured_tokens_are_priced_at_every_priced_model() -> None:
     assert (found["base", "gpt-4o-mini"].as_of, found["base", "gpt-4o-mini"].source) == (price.as_of, price.source)
 
 
+def test_what_was_cached_here_is_priced_whole_elsewhere() -> None:
+    arms = tuple(
+        replace(one, usage_per_question=replace(one.usage_per_question, cached_tokens=90)) for one in COMPARISON.arms
+    )
+    cached = hosted_prices(replace(COMPARISON, arms=arms), CATALOGUE, PRICES)
+    assert cached == hosted_prices(COMPARISON, CATALOGUE, PRICES)
+
+
 def test_a_hosted_embedder_is_paid_too_and_a_local_one_is_not() -> None:
     hosted = replace(COMPARISON, settings={"embedder": "openai:text-embedding-3-small"})
     local, paid = (

@@ -17,6 +17,7 @@ source = "a list"
 usd_per_million_input_tokens = 1
 usd_per_million_output_tokens = 2.0
 usd_per_million_training_tokens = 3
+usd_per_million_cached_input_tokens = 0.5
 as_of = "2026-11-20"
 source = "a list"
 [embedders.e]
@@ -44,6 +45,7 @@ def test_a_price_file_is_read_whole(tmp_path: Path) -> None:
     prices = load_prices(path)
     assert (prices.as_of, prices.machines["cpu"].usd_per_hour) == ("2026-11-20", 0.1)
     assert prices.models["m"].usd_per_million_training_tokens == 3.0
+    assert prices.models["m"].usd_per_million_cached_input_tokens == 0.5
     assert prices.storage_usd_per_gb_month == 0.08
 
 
@@ -54,6 +56,7 @@ def test_a_price_file_is_read_whole(tmp_path: Path) -> None:
         ("usd_per_hour = 0.1", "usd_per_hour = nan", "cpu: usd_per_hour is nan"),
         ("usd_per_hour = 0.1", "", "cpu: usd_per_hour is None"),
         ("training_tokens = 3", "training_tokens = -3", "m: usd_per_million_training_tokens is -3"),
+        ("cached_input_tokens = 0.5", "cached_input_tokens = nan", "m: usd_per_million_cached_input_tokens is nan"),
         ("usd_per_gb_month = 0.08", "usd_per_gb_month = true", "storage: usd_per_gb_month is True"),
         ('source = "a list"\n[machines', "[machines", "mine.toml: source is missing"),
         ("as_of = 2026-11-20", "as_of = ", "mine.toml: not a readable TOML price file"),

@@ -65,8 +65,8 @@ def test_the_overall_figure_weighs_slices_and_each_slice_stands_alone() -> None:
 
 
 def test_mean_usage_is_rounded_tokens_and_true_seconds() -> None:
-    rows = [record(0, 1.0, usage=Usage(10, 3, 2, 0.5)), record(1, 1.0, usage=Usage(20, 4, 0, 1.0))]
-    assert mean_usage(rows) == Usage(15, 4, 1, 0.75)
+    rows = [record(0, 1.0, usage=Usage(10, 3, 2, 0.5, 8)), record(1, 1.0, usage=Usage(20, 4, 0, 1.0, 16))]
+    assert mean_usage(rows) == Usage(15, 4, 1, 0.75, 12)
     assert mean_usage([]) == Usage()
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 import lm.dtype
-from lm.dtype import LARGE_MODEL_PARAMETERS, choose_dtype, computes_rightly, has_native_bfloat16
+from lm.dtype import SMALL_MODEL_PARAMETERS, choose_dtype, computes_rightly, has_native_bfloat16
 from lm.errors import ConfigError
 
 CPU = torch.device("cpu")
@@ -14,25 +14,25 @@ def _flags(monkeypatch: pytest.MonkeyPatch, **flags: bool) -> None:
 
 def test_small_models_on_a_cpu_compute_in_float32_whatever_it_can_do(monkeypatch: pytest.MonkeyPatch) -> None:
     _flags(monkeypatch, avx512_bf16=True, amx_bf16=True)
-    assert choose_dtype(CPU, LARGE_MODEL_PARAMETERS) is torch.float32
+    assert choose_dtype(CPU, SMALL_MODEL_PARAMETERS) is torch.float32
 
 
 @pytest.mark.parametrize("flag", ["avx512_bf16", "amx_bf16", "sve_bf16"])
 def test_large_models_on_a_cpu_use_native_bfloat16(monkeypatch: pytest.MonkeyPatch, flag: str) -> None:
     _flags(monkeypatch, **{flag: True})
-    assert choose_dtype(CPU, LARGE_MODEL_PARAMETERS + 1) is torch.bfloat16
+    assert choose_dtype(CPU, SMALL_MODEL_PARAMETERS + 1) is torch.bfloat16
 
 
 def test_large_models_on_a_cpu_without_native_bfloat16_stay_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     _flags(monkeypatch, avx512_f=True)
     assert not has_native_bfloat16()
-    assert choose_dtype(CPU, LARGE_MODEL_PARAMETERS + 1) is torch.float32
+    assert choose_dtype(CPU, SMALL_MODEL_PARAMETERS + 1) is torch.float32
 
 
 def test_a_type_that_computes_wrongly_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     _flags(monkeypatch, avx512_bf16=True)
     monkeypatch.setattr(lm.dtype, "computes_rightly", lambda dtype, device: False)
-    assert choose_dtype(CPU, LARGE_MODEL_PARAMETERS + 1) is torch.float32
+    assert choose_dtype(CPU, SMALL_MODEL_PARAMETERS + 1) is torch.float32
 
 
 def test_what_is_asked_for_is_used() -> None:

@@ -131,10 +131,10 @@ def test_an_abandoned_stream_frees_the_model(model: HuggingFaceModel) -> None:
 
 
 def test_a_failure_while_streaming_reaches_the_reader(model: HuggingFaceModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(**kwargs: object) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
         raise LanguageModelError("the device went away")
 
-    monkeypatch.setattr(model.module, "generate", fail)
+    monkeypatch.setattr(model.module, "forward", fail)
     with pytest.raises(LanguageModelError, match="the device went away"):
         list(model.stream(PROMPTS[0], CONFIG))
 

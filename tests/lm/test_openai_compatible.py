@@ -6,9 +6,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from lm.completion import FinishReason, GenerationConfig, Message, Messages, Role, Usage
+from lm.completion import Completion, FinishReason, GenerationConfig, Message, Messages, Role, Usage
+from lm.constraint import JsonSchema, OneOf
 from lm.errors import ConfigError, LanguageModelError
 from lm.openai_compatible import OpenAICompatibleModel
+from lm.response_format import WRAPPER_TOKENS
 
 URL = "http://localhost:8000/v1"
 CONFIG = GenerationConfig(max_output_tokens=8, batch_size=4)
@@ -252,6 +254,95 @@ def test_settings_a_reasoning_model_refuses_are_left_out_with_a_warning(caplog: 
     ]
 
 
+LABELS = GenerationConfig(max_output_tokens=8, constraint=OneOf(("billing", "other")))
+OPEN_RECORD = GenerationConfig(max_output_tokens=8, constraint=JsonSchema('{"type": "object"}'))
+
+
+def _takes(n_refusals: int, error: httpx2.Response, seen: list[dict[str, Any]]) -> Handler:
+    """An endpoint that refuses its first requests with a constraint."""
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        seen.append(_sent(request))
+        asked = [sent for sent in seen if "response_format" in sent]
+        if "response_format" in seen[-1] and len(asked) <= n_refusals:
+            return error
+        return _reply('{"answer": "billing"}' if "response_format" in seen[-1] else "It is billing.")
+
+    return answer
+
+
+def test_labels_are_asked_for_by_response_format_and_come_back_plain() -> None:
+    seen: list[dict[str, Any]] = []
+    completion = _model(_takes(0, _error(500), seen)).generate([PROMPT], LABELS)[0]
+    assert (completion.text, completion.constraint_refused) == ("billing", False)
+    schema = seen[0]["response_format"]["json_schema"]
+    assert schema["strict"] is True
+    assert schema["schema"]["properties"]["answer"]["enum"] == ["billing", "other"]
+    assert seen[0]["max_tokens"] == 8 + WRAPPER_TOKENS
+
+
+def test_a_schema_is_asked_for_as_it_is_and_has_no_room_added() -> None:
+    seen: list[dict[str, Any]] = []
+    completion = _model(_takes(0, _error(500), seen)).generate([PROMPT], OPEN_RECORD)[0]
+    assert completion.text == '{"answer": "billing"}'
+    assert (seen[0]["response_format"]["json_schema"]["strict"], seen[0]["max_tokens"]) == (False, 8)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        _error(400, "Invalid schema for response_format 'answer': 'minLength' is not permitted.", param="x"),
+        _error(400, "not supported", param="response_format"),
+        _error(422, "unknown field response_format"),
+    ],
+)
+def test_an_endpoint_without_constraints_is_asked_freely_from_then_on_and_each_answer_says_so(
+    error: httpx2.Response, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[dict[str, Any]] = []
+    model = _model(_takes(99, error, seen))
+    completions = [model.generate([PROMPT], LABELS)[0] for _ in range(2)]
+    assert [(c.text, c.constraint_refused) for c in completions] == [("It is billing.", True)] * 2
+    strict = [sent["response_format"]["json_schema"]["strict"] if "response_format" in sent else None for sent in seen]
+    assert strict == [True, False, None, None]
+    assert seen[-1]["max_tokens"] == 8
+    assert [str(record.args and record.args[1]) for record in caplog.records] == [  # type: ignore[index]
+        "strict of response_format",
+        "response_format",
+    ]
+    assert model.generate([PROMPT], CONFIG)[0].constraint_refused is False
+
+
+def test_an_endpoint_that_refuses_only_strict_is_given_the_schema_without_it() -> None:
+    seen: list[dict[str, Any]] = []
+    completion = _model(_takes(1, _error(400, "no", param="response_format"), seen)).generate([PROMPT], LABELS)[0]
+    assert (completion.text, completion.constraint_refused) == ("billing", False)
+    assert [sent["response_format"]["json_schema"]["strict"] for sent in seen] == [True, False]
+
+
+def test_refusals_at_the_same_time_drop_one_setting() -> None:
+    both_in = threading.Barrier(2, timeout=10)
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if _sent(request)["response_format"]["json_schema"]["strict"]:
+            both_in.wait()
+            return _error(400, "no", param="response_format")
+        return _reply('{"answer": "other"}')
+
+    completions = _model(answer).generate([PROMPT] * 2, LABELS)
+    assert [(c.text, c.constraint_refused) for c in completions] == [("other", False)] * 2
+
+
+def test_tokens_that_the_endpoint_had_cached_are_told_within_the_prompt() -> None:
+    def answer(details: Any) -> Usage:
+        body = json.loads(_reply("x").content)
+        body["usage"]["prompt_tokens_details"] = details
+        return _model(lambda request: httpx2.Response(200, json=body)).generate([PROMPT], CONFIG)[0].usage
+
+    assert [answer(d).cached_tokens for d in ({"cached_tokens": 16}, {"cached_tokens": 99}, {}, None)] == [16, 20, 0, 0]
+    assert answer({"cached_tokens": 16}).input_tokens == 20
+
+
 def _events(*pieces: str | None) -> httpx2.Response:
     rows = [
         {
@@ -277,6 +368,22 @@ def test_stream_holds_back_what_may_become_a_stop_text() -> None:
     assert list(model.stream(PROMPT, GenerationConfig(stop=("\nQuestion:",)))) == ["Two years"]
     model = _model(lambda request: _events("Two years", "\nQues", "t done"))
     assert "".join(model.stream(PROMPT, GenerationConfig(stop=("\nQuestion:",)))) == "Two years\nQuest done"
+
+
+def test_a_stream_that_has_to_be_unwrapped_comes_as_a_whole() -> None:
+    def streamed(config: GenerationConfig) -> tuple[list[str], Completion]:
+        stream = _model(lambda request: _events('{"ans', 'wer": "bil', 'ling"}')).stream(PROMPT, config)
+        pieces: list[str] = []
+        while True:
+            try:
+                pieces.append(next(stream))
+            except StopIteration as end:
+                return pieces, end.value
+
+    pieces, completion = streamed(LABELS)
+    assert (pieces, completion.text) == (["billing"], "billing")
+    pieces, completion = streamed(OPEN_RECORD)
+    assert (len(pieces), completion.text) == (3, '{"answer": "billing"}')
 
 
 def test_stream_failures_are_explained() -> None:

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,8 @@ from advisor.dataset_files import load_dataset
 from advisor.human_labels import HUMAN_LABELS_FILE
 from advisor.metrics.registry import metric
 from advisor.prompt import QuestionOnly
-from lm.completion import GenerationConfig, Messages
+from lm.completion import Completion, GenerationConfig, Messages
+from lm.constraint import OneOf
 from lm.fake import FakeLM
 from service.arm import Arm, IndexFacts
 from service.auditing import audit_run
@@ -119,3 +120,29 @@ def test_a_judge_that_cannot_grade_the_labelled_answers_is_not_believed(workplac
     Path(workplace.folder / HUMAN_LABELS_FILE).write_text("\n".join(labels), encoding="utf-8")
     (finding,) = audited(workplace, dataset, [], "exact_match", "faithfulness", judge="another")
     assert finding.items == ("faithfulness: kappa none on 4 labelled answers, 4 of them not graded",)
+
+
+def test_references_that_do_not_fit_are_counted_in_tokens_of_the_local_model(workplace: "Workplace") -> None:
+    dataset = load_dataset(workplace.folder)
+    short = replace(dataset, card=replace(dataset.card, max_output_tokens=2))
+    (finding,) = audited(workplace, short, [tuned(knows)])
+    assert finding.check == Check.OUTPUT_ROOM
+    assert "9 of 159 questions" in finding.message  # the abstention has three words
+    assert audited(workplace, short, [replace(tuned(knows), device=None)]) == []
+
+
+def test_general_questions_are_asked_freely(workplace: "Workplace") -> None:
+    dataset = load_dataset(workplace.folder)
+    arm = tuned(knows)
+    held = replace(arm.pipeline.generation, constraint=OneOf(("billing",)))
+    seen: list[GenerationConfig] = []
+
+    class Watched(FakeLM):
+        def generate(self, prompts: Sequence[Messages], config: GenerationConfig) -> list[Completion]:
+            seen.append(config)
+            return super().generate(prompts, config)
+
+    model = Watched(knows, name="tuned")
+    model.base = FakeLM(knows, name="base")  # type: ignore[attr-defined]
+    audited(workplace, dataset, [replace(arm, pipeline=replace(arm.pipeline, model=model, generation=held))])
+    assert [config.constraint for config in seen] == [None]

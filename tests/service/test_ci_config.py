@@ -5,7 +5,7 @@ import pytest
 from advisor.gate_rules import BaselineRule, Threshold
 from lm.errors import ConfigError
 from service.ci_config import read_ci_config
-from service.settings import ComparisonSettings
+from service.settings import ComparisonSettings, Constrain
 
 GATE = '[[gate.threshold]]\nmeasure = "exact_match"\nat_least = 0.6\n'
 
@@ -42,6 +42,7 @@ top_k = 2
 margin = 0.05
 prices = "prices.toml"
 tune_on = "questions"
+constrain = "off"
 
 [comparison.traffic]
 queries_per_month = 500
@@ -65,6 +66,7 @@ arms = ["rag"]
     assert settings.dataset == str(tmp_path / "data")
     assert settings.model == f"hf:{tmp_path / 'models' / 'mine'}"
     assert settings.pipelines == ("base", "rag")
+    assert settings.constrain is Constrain.OFF
     assert settings.prices == tmp_path / "prices.toml"
     assert (settings.traffic.queries_per_month, settings.constraints.must_cite_sources) == (500.0, True)
     assert settings.values is not None
@@ -89,6 +91,7 @@ arms = ["rag"]
         (f'dataset = "x"\n[comparison]\npipelines = "rag"\n{GATE}', "pipelines is str, expected a list"),
         (f'dataset = "x"\n[comparison]\npipelines = ["rga"]\n{GATE}', "pipeline 'rga' is unknown"),
         (f'dataset = "x"\n[comparison]\ntask = "riddles"\n{GATE}', "task is 'riddles'"),
+        (f'dataset = "x"\n[comparison]\nconstrain = "on"\n{GATE}', "constrain is 'on'"),
         (f'dataset = "x"\n[comparison]\nprices = 3\n{GATE}', "prices: must be a text"),
         (f'dataset = "x"\n[comparison]\ntrust_remote_code = true\n{GATE}', "no place here"),
         (f'dataset = "x"\n[comparison]\ndataset = "y"\n{GATE}', "at the top of the file"),

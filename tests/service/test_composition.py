@@ -5,17 +5,18 @@ from typing import Any
 
 import pytest
 
+from advisor.answer_form import constraint_of
 from advisor.audit.check import Check
 from advisor.comparison import ArmRole
 from advisor.dataset import Dataset, Split, hash_documents
 from advisor.dataset_files import load_dataset
 from lm.errors import ConfigError, LanguageModelError
 from lm.fake import FakeLM
-from service.composition import LocalComposition, model_identity
+from service.composition import LocalComposition, model_dtype, model_identity
 from service.data_directory import DataDirectory
 from service.progress import Progress
 from service.sampling import limit_dataset
-from service.settings import ComparisonSettings, TuneOn
+from service.settings import BUNDLED_DATASETS, ComparisonSettings, Constrain, TuneOn
 
 
 class HostedComposition(LocalComposition):
@@ -46,6 +47,17 @@ def test_all_arms_decode_alike(workplace: Any, dataset: Dataset) -> None:
     arms = list(compose(workplace, pipelines=("base", "few-shot"), seed=3, batch_size=5).arms(dataset))
     assert len({arm.pipeline.generation for arm in arms}) == 1
     assert (arms[0].pipeline.generation.seed, arms[0].pipeline.generation.batch_size) == (3, 5)
+
+
+@pytest.mark.parametrize("name", ["ticket-triage", "claims-to-json", "appliance-support"])
+def test_all_arms_are_held_to_the_form_of_the_data_set_unless_it_is_switched_off(workplace: Any, name: str) -> None:
+    dataset = load_dataset(BUNDLED_DATASETS / name)
+    for constrain in Constrain:
+        composed = compose(workplace, pipelines=("base", "few-shot"), constrain=constrain)
+        arms = [composed.arm(kind, dataset) for kind in ("base", "few-shot", "majority")]
+        expected = constraint_of(dataset) if constrain is Constrain.AUTO else None
+        assert [arm.pipeline.generation.constraint for arm in arms] == [expected] * 3
+        assert (expected is None) == (constrain is Constrain.OFF or name == "appliance-support")
 
 
 def test_the_majority_answers_what_training_questions_want_most_ties_by_alphabet(
@@ -117,6 +129,19 @@ def test_a_gguf_file_is_known_by_what_is_in_it(tmp_path: Path) -> None:
         (tmp_path / f"{name}.gguf").write_bytes(content)
     assert model_identity(f"gguf:{tmp_path}/a.gguf") == model_identity(f"{tmp_path}/b.gguf")
     assert model_identity(f"gguf:{tmp_path}/a.gguf") != model_identity(f"gguf:{tmp_path}/c.gguf")
+
+
+def test_the_dtype_a_model_would_be_loaded_in_is_known_without_loading_it(
+    tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert model_dtype(f"hf:{tiny_model_folder}") == "float32"
+    assert model_dtype("openai:x") == ""
+    monkeypatch.setattr("lm.dtype.has_native_bfloat16", lambda: True)
+    monkeypatch.setattr("lm.dtype.computes_rightly", lambda *_: True)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert model_dtype("smollm2") == "bfloat16"
+    with pytest.raises(LanguageModelError):
+        model_dtype("hf:./nowhere")
 
 
 def test_identity_of_a_hosted_model_is_its_name_and_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 from advisor.cost import Traffic
 from advisor.dataset import Task
 from lm.errors import ConfigError
-from service.settings import BUNDLED_DATASETS, ComparisonSettings, bundled_datasets
+from service.settings import BUNDLED_DATASETS, ComparisonSettings, Constrain, bundled_datasets
 
 
 @pytest.mark.parametrize(
@@ -100,3 +100,9 @@ def test_settings_of_before_tuning_could_read_documents_are_still_read() -> None
     raw = ComparisonSettings("tiny").to_json()
     del raw["tune_on"], raw["raft_gold_share"]
     assert ComparisonSettings.from_json(raw) == ComparisonSettings("tiny")
+
+
+def test_comparisons_of_before_answers_could_be_constrained_stay_free() -> None:
+    raw = ComparisonSettings("tiny").to_json()
+    assert raw.pop("constrain") == "auto"
+    assert ComparisonSettings.from_json(raw).constrain is Constrain.OFF

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from advisor.audit.check import Check
 from lm.completion import Messages
 from lm.errors import LanguageModelError, TuningForkError
 from service.asking import read_finished
@@ -62,6 +63,48 @@ def test_a_run_writes_all_reports_records_and_settings(workplace: "Workplace") -
     assert few_shot.interval.estimate > base.interval.estimate
 
 
+def test_a_verdict_that_hangs_on_its_metric_says_so_with_figures_in_every_report(workplace: "Workplace") -> None:
+    def answer(prompt: Messages) -> str:
+        """Without worked examples right half the time and alone; with them always right, in a sentence."""
+        number = "".join(filter(str.isdigit, prompt[-1].content))
+        if len(prompt) > 1:
+            return f"The colour of that thing is c{number} as far as anybody knows."
+        return f"c{number}" if int(number) % 2 == 0 else "c0"
+
+    card = workplace.folder / "dataset.toml"
+    card.write_text(card.read_text().replace('"token_f1"', '"contains_answer", "token_f1"'))
+    workplace.answer = answer
+    comparison = workplace.run()
+    assert comparison.recommendation.arm == "base"
+    assert [(one.metric, one.arm, one.changes) for one in comparison.metric_verdicts] == [
+        ("contains_answer", "few-shot", True),
+        ("token_f1", "base", False),
+    ]
+    (finding,) = (one for one in comparison.findings if one.check == Check.OTHER_METRIC)
+    assert finding.message.startswith("By contains_answer few-shot would win: few-shot ")
+    folder = workplace.directory.comparison(comparison.id)
+    for name in ("report.json", "report.md", "report.html"):
+        text = (folder / name).read_text()
+        assert "By contains_answer few-shot would win" in text.replace("\\", ""), name
+
+
+def test_the_dtype_of_a_local_base_model_is_on_record(workplace: "Workplace") -> None:
+    assert workplace.run().dtype == ""
+    compose = workplace.compose
+
+    def composing(*parts: Any) -> Any:
+        composition = compose(*parts)
+        composition.model.dtype_name = "float32"  # type: ignore[attr-defined]
+        return composition
+
+    workplace.compose = composing  # type: ignore[method-assign, assignment]
+    comparison = workplace.run(replace(workplace.settings, margin=0.03))
+    assert comparison.dtype == "float32"
+    folder = workplace.directory.comparison(comparison.id)
+    assert json.loads((folder / "decision.json").read_text())["dtype"] == "float32"
+    assert json.loads((folder / "report.json").read_text())["dtype"] == "float32"
+
+
 def test_the_same_run_again_asks_nothing_and_gives_the_same(workplace: "Workplace") -> None:
     first = workplace.run()
     second = workplace.run()
@@ -109,7 +152,7 @@ def test_a_failed_run_leaves_earlier_results_as_they_were(workplace: "Workplace"
     folder = workplace.directory.comparison(first.id)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     workplace.answer = failing_after(10, LanguageModelError("the server went away"), workplace.answer)
-    with pytest.raises(LanguageModelError, match=r"the server went away \(arm base, questions t0 to t\d+\)"):
+    with pytest.raises(LanguageModelError, match=r"the server went away \(arm base, questions t\d+ to t\d+\)"):
         workplace.run(replace(workplace.settings, seed=1, limit=70, coverage=0.4))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert workplace.directory.comparison_ids() == [first.id]

@@ -6,7 +6,7 @@ from advisor.answer_values import AnswerValues
 from advisor.constraints import Constraints
 from advisor.cost import Traffic
 from service.ci_config import read_ci_config
-from service.settings import ComparisonSettings, TuneOn
+from service.settings import ComparisonSettings, Constrain, TuneOn
 from ui.gate_file import GateDraft, ThresholdDraft, gate_rules, gate_toml
 
 DRAFT = GateDraft("appliance-support", False, (ThresholdDraft("rag", "exact_match", "at least", 0.6),), "main")
@@ -41,6 +41,7 @@ def test_the_file_asks_for_the_same_comparison(tmp_path: Path) -> None:
         overlap_tokens=16,
         tune_on=TuneOn.QUESTIONS_AND_DOCUMENTS,
         training_seeds=3,
+        constrain=Constrain.OFF,
         margin=0.05,
         coverage=0.25,
         judge="openai:judge",

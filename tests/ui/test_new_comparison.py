@@ -49,6 +49,7 @@ def test_settings_are_those_of_the_address(open_page: OpenPage, client: FakeClie
         "model": "hf:some/model",
         "tune_on": "questions+documents",
         "race": "true",
+        "constrain": "off",
         "top_k": "5",
         "questions": "2e6",
     }
@@ -56,6 +57,7 @@ def test_settings_are_those_of_the_address(open_page: OpenPage, client: FakeClie
     asked: ComparisonRequest = client.asked("estimate_comparison")[-1].args[0]
     assert (asked.dataset, asked.model) == (populated.dataset, "hf:some/model")
     assert (asked.tune_on, asked.race, asked.top_k) == ("questions+documents", True, 5)
+    assert asked.constrain == "off"
     assert asked.traffic.queries_per_month == 2e6
     open_page("new_comparison", client, dataset=populated.dataset, arms="<b>", top_k="9999", seed="x", method="y")
     asked = client.asked("estimate_comparison")[-1].args[0]

@@ -6,6 +6,7 @@ import streamlit as st
 from advisor.comparison import Comparison
 from advisor.failure import NEXT_STEPS
 from advisor.report.economics import speed_table
+from advisor.report.form_gains import FORM_HEADING, form_sentences, form_table
 from advisor.report.quality import difference_table, differences_with_pivot, other_metrics_table, quality_table
 from advisor.report.quantities import MISSING, ScoreScale, scale_of
 from service.api.schemas import GridRowView, QuestionGrid, ResultItem
@@ -176,7 +177,8 @@ def show_answer(one: ResultItem) -> None:
     if one.failure:
         st.badge(shown(one.failure), icon=":material/close:", color="red")
     usage = one.answer.usage
-    st.caption(f"{usage.input_tokens:,.0f} tokens read, {usage.output_tokens:,.0f} written")
+    cached = f" ({usage.cached_tokens:,.0f} of them cached)" if usage.cached_tokens else ""
+    st.caption(f"{usage.input_tokens:,.0f} tokens read{cached}, {usage.output_tokens:,.0f} written")
     for passage in one.answer.retrieved:
         is_gold = passage.document_id in one.gold_document_ids
         mark = "the right document" if is_gold else "another document"
@@ -201,6 +203,10 @@ st.header("Metrics")
 show_table(quality_table(finished), "evidence quality")
 if table := other_metrics_table(finished):
     show_table(table, "evidence other metrics")
+if form := form_table(finished):
+    st.header(FORM_HEADING)
+    st.markdown("\n".join(f"- {shown(sentence)}" for sentence in form_sentences(finished)))
+    show_table(form, "evidence form")
 st.header("What people prefer")
 show_tally(the_client, chosen.id)
 st.page_link(

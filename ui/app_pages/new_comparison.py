@@ -28,6 +28,7 @@ _ARMS = {
 }
 _DEFAULT_ARMS = ("base", "few-shot", "rag", "fine-tuned", "hybrid")
 _TUNE_ON = ("questions", "questions+documents")
+_CONSTRAIN = ("auto", "off")
 _SUBMISSION = "submission key"
 
 
@@ -99,6 +100,13 @@ def advanced_settings() -> dict[str, Any]:
         with tuning:
             found |= {
                 "n_shots": _number("Worked examples of the few-shot arm", 1, 1000, 6, key="n_shots"),
+                "constrain": st.selectbox(
+                    "Answers within labels or schema",
+                    _CONSTRAIN,
+                    help="auto: all arms answer within the data set's labels or JSON schema, where it has them.",
+                    key="constrain",
+                    bind="query-params",
+                ),
                 "method": st.selectbox("Tuning method", get_args(TuningMethod), key="method", bind="query-params"),
                 "tune_on": st.selectbox("Tuning reads", _TUNE_ON, key="tune_on", bind="query-params"),
                 "max_epochs": _number("Most passes over the training questions", 1, 1000, None, key="max_epochs"),

@@ -13,7 +13,9 @@ from advisor.audit.arms import audit_arms
 from advisor.audit.check import Check
 from advisor.audit.data import audit_dataset
 from advisor.audit.fairness import ArmSetup, audit_fairness
+from advisor.audit.form import audit_form, audit_output_room
 from advisor.audit.judge import Agreement, ModelIdentity, audit_judge, measure_agreement
+from advisor.audit.other_metrics import audit_other_metrics
 from advisor.audit.power import audit_power
 from advisor.audit.retrieval import audit_index, audit_passages
 from advisor.audit.training import EpochLoss, TrainingLog, audit_training
@@ -23,6 +25,7 @@ from advisor.comparison import (
     AuditFinding,
     Interval,
     MetricSummary,
+    MetricVerdict,
     QuestionRecord,
     Recommendation,
     Severity,
@@ -32,6 +35,7 @@ from advisor.dataset import Dataset, DatasetCard, Document, Example, Slice, Spli
 from advisor.recommendation import DecisionRule, recommend
 from advisor.score import Score, unscored
 from lm.completion import FinishReason, GenerationConfig, Usage
+from lm.constraint import OneOf
 
 # ---- The clean data sets -------------------------------------------------------------------------------------------
 
@@ -221,6 +225,12 @@ def judged(judge: ModelIdentity = JUDGE, agreements: dict[str, Agreement] = GRAD
 
 def recommended(verdict: Verdict, detectable: float) -> Recommendation:
     return Recommendation(verdict, "rag", "", (), "exact_match", 0.02, 0.5, {}, {}, detectable, 4000)
+
+
+def by_metric(arm: str) -> MetricVerdict:
+    lead = Interval(0.1, 0.05, 0.15)
+    scores = {"hybrid": 0.4, "rag": 0.3}
+    return MetricVerdict("token_f1", Verdict.WINNER, arm, arm != "rag", scores, "hybrid", "rag", lead)
 
 
 # ---- The faults ----------------------------------------------------------------------------------------------------
@@ -434,6 +444,14 @@ RUN_FAULTS = [
         "max_output_tokens=8",
     ),
     Fault(
+        "an arm that is held to labels alone",
+        Check.UNEQUAL_DECODING,
+        BLOCK,
+        lambda: audit_odd_arm(decoding=GenerationConfig(max_output_tokens=24, constraint=OneOf(("a", "b")))),
+        lambda: audit_fairness(SETUPS),
+        "OneOf",
+    ),
+    Fault(
         "another base",
         Check.UNEQUAL_BASE,
         BLOCK,
@@ -616,6 +634,30 @@ RUN_FAULTS = [
         "20 of 100 by rag",
     ),
     Fault(
+        "an endpoint that takes no constraint",
+        Check.CONSTRAINT_REFUSED,
+        WARN,
+        lambda: audit_form([replace(ARMS[1], n_constraint_refused=100, n_outside_form=3)]),
+        lambda: audit_form(ARMS),
+        "answered unconstrained were 100 of 100 by rag",
+    ),
+    Fault(
+        "answers outside the labels",
+        Check.OUTSIDE_FORM,
+        WARN,
+        lambda: audit_form([ARMS[0], replace(ARMS[1], n_outside_form=3), replace(ARMS[2], n_outside_form=9)]),
+        lambda: audit_form([replace(one, n_outside_form=0) for one in ARMS]),
+        "3 of 100 by rag.",
+    ),
+    Fault(
+        "labels that no answer can hold",
+        Check.OUTPUT_ROOM,
+        WARN,
+        lambda: audit_output_room(FACTS, {"t0": "x " * 40, "t1": "x"}, lambda text: len(text.split())),
+        lambda: audit_output_room(FACTS, {"t0": "x " * 32, "t1": "x"}, lambda text: len(text.split())),
+        "1 of 2 questions take more than max_output_tokens (32), the longest 40",
+    ),
+    Fault(
         "empty answers",
         Check.EMPTY,
         WARN,
@@ -662,6 +704,14 @@ RUN_FAULTS = [
         lambda: audit_power(recommended(Verdict.NO_CLEAR_WINNER, 0.09)),
         lambda: audit_power(recommended(Verdict.NO_CLEAR_WINNER, 0.015)),
         "about 9.0 points; the margin is 2.0",
+    ),
+    Fault(
+        "a verdict that hangs on its metric",
+        Check.OTHER_METRIC,
+        WARN,
+        lambda: audit_other_metrics(recommended(Verdict.WINNER, 0.01), [by_metric("hybrid"), by_metric("rag")]),
+        lambda: audit_other_metrics(recommended(Verdict.WINNER, 0.01), [by_metric("rag")]),
+        "By token_f1 hybrid would win: hybrid 40.0 points, rag 30.0, difference 10.0 [5.0, 15.0].",
     ),
 ]
 

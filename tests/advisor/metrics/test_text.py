@@ -44,7 +44,45 @@ def test_token_f1_counts_characters_where_words_have_no_spaces() -> None:
 
 @pytest.mark.parametrize(
     ("reference", "text", "expected"),
-    [("5", "It takes 15 minutes", 0), ("5", "It takes 5 minutes", 1), ("Paris", "", 0), ("東京", "ここは東京です", 1)],
+    [
+        ("5", "It takes 15 minutes", 0),
+        ("5", "It takes 5 minutes", 1),
+        ("5 minutes", "It takes 2.5 minutes.", 0),
+        ("Paris", "", 0),
+        ("Paris", "The comparison", 0),
+        ("東京", "ここは東京です", 1),
+        ("ခုနစ်ရက်", "အာမခံသည် ခုနစ်ရက် ဖြစ်သည်။", 1),
+        ("२५ दिन", "वारंटी 25 दिन की है", 1),
+        ("60 °C", "Wash it at 60°C.", 1),
+        ("60°C", "Wash it at 60 °C, not more.", 1),
+        ("60 °C", "Wash it at 60.", 0),
+        ("1,250 euros", "That is 1250 euros in all.", 1),
+        ("30 %", "It saves 30 percent.", 1),
+        ("30 %", "It takes 30 minutes.", 0),
+        ("30 %", "30", 1),
+        ("21", "It shows E21.", 0),
+        ("E2", "It shows E2b.", 0),
+        ("the drum", "A drum.", 1),
+        ("two years", "The warranty is two years.", 1),
+        ("two years", "It is two full years.", 0),
+        ("€20", "It costs 20 euros.", 1),
+        ("20 euros", "It costs EUR 20, tax included.", 1),
+        ("€1,250", "1250 €", 1),
+        ("€20", "It takes 20 minutes.", 0),
+        ("30°", "Tilt it by 30 degrees.", 1),
+        ("30°", "30 °C", 0),
+        ("2 hours", "It takes 2 hours.", 1),
+        ("2 hours", "It takes 2 hours 30 minutes.", 0),
+        ("2 hours", "It takes 2 hours and 30 minutes.", 0),
+        ("30 minutes", "2 hours 30 minutes", 0),
+        ("30 minutes", "2h 30min", 0),
+        ("2 hours 30 minutes", "It takes 2 hours 30 minutes.", 1),
+        ("24 months", "24 months (2 years)", 1),
+        ("2 years", "24 months (2 years)", 1),
+        ("7 kg", "7 kg, 1,400 rpm", 1),
+        ("12", "12 place settings", 1),
+        ("left, then right", "Turn it left then right.", 1),
+    ],
 )
 def test_contains_answer_looks_for_whole_tokens(reference: str, text: str, expected: int) -> None:
     assert contains_answer(as_example(reference), as_answer(text)).value == expected
@@ -88,6 +126,15 @@ def test_f1_is_symmetric_within_bounds_and_never_below_exact_match(first: str, s
     assert forth is not None and equal is not None
     assert forth == back
     assert 0 <= equal <= forth <= 1
+
+
+@given(WORDS, WORDS)
+def test_what_matches_exactly_is_contained(first: str, second: str) -> None:
+    example = as_example(second)
+    contained = contains_answer(example, as_answer(first)).value
+    equal = exact_match(example, as_answer(first)).value
+    assert contained is not None and equal is not None
+    assert contained >= equal
 
 
 @given(WORDS)

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from advisor.report.economics import cost_table, net_value_table
+from advisor.report.economics import cost_table, net_value_table, speed_table
 
 
 def _cells(table, arm):
@@ -17,6 +17,18 @@ def test_builds_are_split_and_serving_has_its_spread(comparison):
     assert hybrid["Serve 1,000, adapter merged"].text == "$0.00768"
     assert hybrid["Total, a month"].detail.startswith("[$0.9")
     assert hybrid["This evaluation, once"].text == "$0.0025"
+
+
+def test_the_cached_share_stands_beside_the_whole_prompt(comparison):
+    assert "cached" not in speed_table(comparison).note
+    arms = tuple(
+        replace(arm, usage_per_question=replace(arm.usage_per_question, input_tokens=400, cached_tokens=300))
+        for arm in comparison.arms
+    )
+    table = speed_table(replace(comparison, arms=arms))
+    cell = _cells(table, "base")["Tokens in, a question"]
+    assert (cell.text, cell.detail) == ("400", "300 cached (75 %)")
+    assert "was not read again" in table.note
 
 
 def test_what_has_no_spread_or_no_adapter_shows_none(comparison):

@@ -175,6 +175,16 @@ def test_estimating_stores_nothing(api: Api, client: TestClient) -> None:
     assert estimate["usd"] > 0
 
 
+@pytest.mark.parametrize(("constrain", "n_answers"), [("auto", 120), ("off", 0)])
+def test_an_estimate_counts_the_validation_questions_that_are_answered_both_ways(
+    client: TestClient, constrain: str, n_answers: int
+) -> None:
+    body = {"dataset": "ticket-triage", "pipelines": ["base"], "limit": 60, "constrain": constrain}
+    stages = client.post("/v1/comparisons/estimate", json=body).json()["stages"]
+    tokens = {stage["stage"]: stage["output_tokens"] for stage in stages}
+    assert tokens.get("form", 0) == pytest.approx(tokens["answer"] * n_answers / 60, abs=2)
+
+
 def test_an_estimate_uses_speeds_that_were_measured(
     api: Api, client: TestClient, finished_files: dict[str, bytes]
 ) -> None:
@@ -320,7 +330,9 @@ def test_progress_scores_and_remaining_time_are_told(api: Api, client: TestClien
         ("index", 9, 9),
         ("answer", 5, 10),
     ]
-    assert found["running_scores"] == [{"arm": "base", "metric": "exact_match", "mean": 0.4, "n": 5, "n_questions": 10}]
+    assert found["running_scores"] == [
+        {"arm": "base", "metric": "contains_answer", "mean": 0.4, "n": 5, "n_questions": 10}
+    ]
     assert found["eta_s"] >= 0
     assert found["last_event"] == 5
 

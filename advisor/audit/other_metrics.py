@@ -1,0 +1,46 @@
+"""Whether the verdict hangs on which metric was chosen to decide."""
+
+from collections.abc import Sequence
+
+from advisor.audit.check import Check
+from advisor.comparison import AuditFinding, Interval, MetricVerdict, Recommendation, Severity, Verdict
+from advisor.wording import listed, points
+
+_TOLD = 2
+"""The message of a finding is read at a glance; all are among its items."""
+
+
+def audit_other_metrics(decided: Recommendation, verdicts: Sequence[MetricVerdict]) -> list[AuditFinding]:
+    """The metrics by which another arm would be shipped, or none surely, with their figures."""
+    changed = [verdict for verdict in verdicts if verdict.changes]
+    if not changed:
+        return []
+    sentences = [_sentence(verdict, decided) for verdict in changed]
+    rest = [verdict.metric for verdict in changed[_TOLD:]]
+    more = f" Another verdict also by {listed(rest)}." if rest else ""
+    return [
+        AuditFinding(
+            Check.OTHER_METRIC,
+            Severity.WARN,
+            " ".join(sentences[:_TOLD]) + more,
+            f"Make sure that {decided.metric} scores what your users need; the first of `metrics` in dataset.toml "
+            "decides.",
+            tuple(sentences),
+        )
+    ]
+
+
+def _sentence(verdict: MetricVerdict, decided: Recommendation) -> str:
+    figures = (
+        f"{verdict.first} {points(verdict.scores[verdict.first])} points, {verdict.second} "
+        f"{points(verdict.scores[verdict.second])}, difference {_interval(verdict.lead)}."
+    )
+    if verdict.verdict is Verdict.WINNER:
+        return f"By {verdict.metric} {verdict.arm} would win: {figures}"
+    if decided.verdict is Verdict.WINNER:
+        return f"By {verdict.metric} there would be no clear winner: {figures}"
+    return f"By {verdict.metric} there is no clear winner either, and {verdict.arm} would be named: {figures}"
+
+
+def _interval(interval: Interval) -> str:
+    return f"{points(interval.estimate)} [{points(interval.low)}, {points(interval.high)}]"
