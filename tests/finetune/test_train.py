@@ -85,7 +85,7 @@ def test_only_adapter_weights_change(base_folder: Path, rows: Rows, recipe: Tuni
 
 def test_four_examples_overfit(base_folder: Path, rows: Rows, recipe: TuningRecipe, tmp_path: Path) -> None:
     model = adapted_model(base_folder, recipe)
-    state = run(model, rows[:4], rows[:4], replace(recipe, learning_rate=0.05, max_epochs=80, patience=80), tmp_path)
+    state = run(model, rows[:4], rows[:4], replace(recipe, max_epochs=80, patience=80), tmp_path)
     assert state.epochs[0].train_loss > 1
     assert state.epochs[-1].validation_loss is not None
     assert state.epochs[-1].validation_loss < 0.01
