@@ -14,9 +14,11 @@ from finetune.answer_logits import AnswerLogits
 from finetune.batches import drop_prompt_tokens, optimiser_steps
 from finetune.checkpoint import TrainingState, restore_checkpoint, save_checkpoint
 from finetune.errors import TrainingError
+from finetune.fused_lora import fuse_lora
 from finetune.progress import EpochResult, TrainingEvent
 from finetune.recipe import TuningRecipe
 from finetune.rows import TrainingRow
+from lm.dtype import computes_rightly, has_native_bfloat16
 
 OnEvent = Callable[[TrainingEvent], None]
 
@@ -52,9 +54,12 @@ def train(
         raise TrainingError("there are no training rows; add training questions, or raise max_length")
     weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     device = next(iter(weights.values())).device
-    optimizer = torch.optim.AdamW(weights.values(), lr=learning_rate, weight_decay=recipe.weight_decay)
+    optimizer = torch.optim.AdamW(
+        weights.values(), lr=learning_rate, weight_decay=recipe.weight_decay, fused=device.type == "cpu"
+    )
     model.eval()
     answer_logits = AnswerLogits.of(model, autocast_dtype(recipe, device), rows, pad_token_id)
+    fuse_lora(model, answer_logits.autocast_dtype)
     steps_an_epoch = math.ceil(len(rows) / recipe.batch_size)
     n_steps = recipe.max_epochs * steps_an_epoch
     torch.manual_seed(recipe.seed)
@@ -129,10 +134,14 @@ def schedule_factor(step: int, n_steps: int, recipe: TuningRecipe) -> float:
 
 
 def autocast_dtype(recipe: TuningRecipe, device: torch.device) -> torch.dtype | None:
-    """bfloat16 where the recipe asks for it, or leaves it open and the device is a CUDA one that has it."""
-    if recipe.precision == "auto":
-        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else None
-    return torch.bfloat16 if recipe.precision == "bfloat16" else None
+    """What matrix products are computed in, None for float32.
+
+    Left open, it is bfloat16 where the device multiplies in it natively and rightly.
+    """
+    if recipe.precision != "auto":
+        return torch.bfloat16 if recipe.precision == "bfloat16" else None
+    native = torch.cuda.is_bf16_supported() if device.type == "cuda" else device.type == "cpu" and has_native_bfloat16()
+    return torch.bfloat16 if native and computes_rightly(torch.bfloat16, device) else None
 
 
 @torch.no_grad()

@@ -113,4 +113,6 @@ def view() -> TrainingView:
 
 @pytest.fixture
 def recipe() -> TuningRecipe:
-    return TuningRecipe(r=4, lora_alpha=8, learning_rate=0.02, batch_size=4, max_epochs=4, patience=4)
+    return TuningRecipe(
+        r=4, lora_alpha=8, learning_rate=0.02, batch_size=4, max_epochs=4, patience=4, precision="float32"
+    )
