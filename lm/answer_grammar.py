@@ -51,7 +51,7 @@ class AnswerForm:
     @property
     def is_complete(self) -> bool:
         """Whether nothing but the end may follow."""
-        return self._checked(bool(self._matcher.is_stopped()))
+        return bool(self._checked(self._matcher.is_stopped()))
 
     def allow(self, logits: Tensor) -> None:
         """Set the logits, (vocabulary,), of tokens that are not allowed to minus infinity."""

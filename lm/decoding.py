@@ -99,7 +99,7 @@ def decode(
     """Answer tokens of each prompt, its end token included if it came to one.
 
     Tokens that a form forces are not predicted: they are read together with the next that is free. Rows that have ended
-    leave the batch once they are half of it.
+    leave the batch once they are half of it; of models whose cache is not plain they stay.
 
     Args:
         prompts: Token ids, without the beginning that all share; none is empty.
@@ -120,7 +120,7 @@ def decode(
     for row in rows:
         _go_on(row, [], forward.is_plain, rules, on_token)
     while left := [i for i, row in enumerate(rows) if not row.is_done]:
-        if len(left) <= len(rows) // 2:
+        if forward.is_plain and len(left) <= len(rows) // 2:
             chosen = torch.tensor(left, device=device)
             cache.batch_select_indices(chosen)
             mask, rows = mask[chosen], [rows[i] for i in left]

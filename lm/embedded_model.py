@@ -8,7 +8,7 @@ import importlib.util
 from pathlib import Path
 
 from lm.errors import LanguageModelError
-from lm.gguf_cache import gguf_identity, locate_converted
+from lm.gguf_cache import locate_converted
 from lm.model_files import hash_file, locate_model
 
 EMBEDDED_MODEL = "smollm2"
@@ -51,16 +51,15 @@ def locate_embedded_model() -> tuple[Path, str]:
         LanguageModelError: neither can be had, or the cache folder not be written.
     """
     path = find_embedded_gguf()
-    return (locate_converted(path), EMBEDDED_MODEL) if path is not None else (_locate_on_hub(), f"hf:{HUB_ID}")
+    return (locate_converted(path), EMBEDDED_MODEL) if path is not None else (locate_hub_copy(), f"hf:{HUB_ID}")
 
 
-def embedded_identity() -> str | None:
-    """What tells the package's model from others, without converting it; None where the package is not installed."""
-    path = find_embedded_gguf()
-    return None if path is None else gguf_identity(path)
+def locate_hub_copy() -> Path:
+    """The folder of the same model as the hub has it, fetched when online.
 
-
-def _locate_on_hub() -> Path:
+    Raises:
+        LanguageModelError: it cannot be had; names the command that installs the package.
+    """
     try:
         return locate_model(HUB_ID)
     except LanguageModelError as error:

@@ -58,7 +58,7 @@ def locate_converted(gguf_file: Path) -> Path:
     folder = cache_folder() / "models" / gguf_identity(gguf_file)
     if _is_whole(folder):
         return folder
-    with _lock(folder):
+    with _lock(folder.parent):
         if not _is_whole(folder):
             module, tokenizer = read_gguf(gguf_file)
             with _writing():
@@ -120,11 +120,11 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """One process a folder; the system releases the lock of a killed one."""
+def _lock(models: Path) -> Iterator[None]:
+    """One process at a time converts; the system releases the lock of a killed one."""
     with _writing():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        file = _sibling(folder, "lock").open("a")
+        models.mkdir(parents=True, exist_ok=True)
+        file = (models / ".lock").open("a")
     with file:
         with _writing():
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -2,10 +2,13 @@
 
 import contextlib
 import io
+import logging
 from pathlib import Path
 from typing import Any
 
 from lm.errors import LanguageModelError
+
+_log = logging.getLogger(__name__)
 
 DIGIT_SPLITTING_TOKENIZERS = frozenset(
     {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"}
@@ -55,6 +58,12 @@ def read_gguf(path: Path) -> tuple[Any, Any]:
         raise LanguageModelError(
             f"the GGUF file {path} lacks {len(unloaded)} of the model's tensors, {unloaded[0]} first, or holds them in "
             "another shape; they would be random, so fetch another file"
+        )
+    if any(tensor.name == "rope_freqs.weight" for tensor in header.tensors):
+        _log.warning(
+            "%s scales rotary positions by factors that transformers does not read from GGUF files: its answers will "
+            "be a little worse than those of the same model as safetensors",
+            path,
         )
     pre_tokenizer = header.get_field("tokenizer.ggml.pre")
     if pre_tokenizer is not None and pre_tokenizer.contents() in DIGIT_SPLITTING_TOKENIZERS:

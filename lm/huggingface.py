@@ -457,7 +457,7 @@ class HuggingFaceModel:
         try:
             for token in tokens:
                 if token in self._end_ids:
-                    break
+                    continue
                 output.append(token)
                 text = certain_part(self._decode(output), stop)
                 if len(text) > sent:

@@ -12,7 +12,7 @@ class LanguageModel(Protocol):
 
     @property
     def name(self) -> str:
-        """The name shown in reports, e.g. `pocket` or `openai:gpt-5-mini`."""
+        """The name shown in reports, e.g. `smollm2` or `openai:gpt-5-mini`."""
         ...
 
     @property

@@ -13,11 +13,15 @@ from lm.errors import ConfigError, MissingDependencyError
 from lm.gguf_cache import locate_converted
 from lm.language_model import LanguageModel
 
-POCKET_CHECKPOINT = Path(__file__).parent / "pocket" / "checkpoint"
+RETIRED = frozenset({"pocket"})
+"""Models that were shipped once; comparisons made with them keep their reports."""
 
 _LOCAL_PACKAGES = frozenset({"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "jinja2"})
-_WITHOUT_REST = frozenset({EMBEDDED_MODEL, "pocket"})
 _LOCAL_INSTALL = "pip install torch transformers"
+
+
+class RetiredModelError(ConfigError):
+    """The model came with an earlier version of the program and no longer does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,18 +128,28 @@ def parse_spec(spec: str) -> tuple[str, str]:
     """The kind of model a spec names, a key of `SCHEMES`, and what is after the colon. Nothing is loaded.
 
     Raises:
-        ConfigError: no kind of model is called so.
+        ConfigError: no kind of model is called so; RetiredModelError: one was.
     """
+    if (path := gguf_path(spec)) is not None:
+        return "gguf", str(path)
     name, colon, rest = spec.strip().partition(":")
-    if name in SCHEMES and bool(colon) != (name in _WITHOUT_REST) and bool(rest.strip()) == bool(colon):
+    if name in SCHEMES and bool(colon) != (name == EMBEDDED_MODEL) and bool(rest.strip()) == bool(colon):
         return name, rest.strip()
     is_path = spec.startswith((".", "/", "~")) or Path(spec).is_dir()
-    if spec.endswith(".gguf") and name not in SCHEMES and (is_path or Path(spec).is_file()):
-        return "gguf", spec
     if spec and name not in SCHEMES and (is_path or (not colon and spec.count("/") == 1)):
         return "hf", spec
+    if spec in RETIRED:
+        raise RetiredModelError(f"the model {spec!r} is no longer shipped; choose {EMBEDDED_MODEL}, the embedded model")
     possible = ", ".join(f"`{scheme.spec}`" for scheme in SCHEMES.values())
     raise ConfigError(f"unknown model {spec!r}; possible are {possible}, a folder like `./my-model`, or `org/name`")
+
+
+def gguf_path(spec: str) -> Path | None:
+    """The GGUF file a spec names, as `gguf:PATH` or by a bare path that ends in .gguf; None if it names another."""
+    name, colon, rest = spec.strip().partition(":")
+    if name == "gguf" and rest.strip():
+        return Path(rest.strip()).expanduser()
+    return Path(name).expanduser() if not colon and name.endswith(".gguf") else None
 
 
 def _load_embedded(rest: str, options: LoadOptions) -> LanguageModel:
@@ -145,18 +159,11 @@ def _load_embedded(rest: str, options: LoadOptions) -> LanguageModel:
     return load_huggingface_model(folder, name=name, device=options.device, dtype=options.dtype)
 
 
-def _load_pocket(rest: str, options: LoadOptions) -> LanguageModel:
-    from lm.huggingface import load_huggingface_model
-
-    return load_huggingface_model(POCKET_CHECKPOINT, name="pocket", device=options.device, dtype=options.dtype)
-
-
 def _load_gguf(rest: str, options: LoadOptions) -> LanguageModel:
     from lm.huggingface import load_huggingface_model
 
-    path = Path(rest).expanduser()
-    folder = locate_converted(path)
-    return load_huggingface_model(folder, name=f"gguf:{path.name}", device=options.device, dtype=options.dtype)
+    folder = locate_converted(Path(rest))
+    return load_huggingface_model(folder, name=f"gguf:{Path(rest).name}", device=options.device, dtype=options.dtype)
 
 
 def _load_huggingface(rest: str, options: LoadOptions) -> LanguageModel:
@@ -202,14 +209,6 @@ SCHEMES: Mapping[str, Scheme] = {
         load=_load_gguf,
         packages=_LOCAL_PACKAGES | {"gguf"},
         install=f"{_LOCAL_INSTALL} gguf",
-    ),
-    "pocket": Scheme(
-        spec="pocket",
-        description="the former embedded model: reads short passages, knows little by heart",
-        runs_on="this machine",
-        load=_load_pocket,
-        packages=_LOCAL_PACKAGES,
-        install=_LOCAL_INSTALL,
     ),
     "openai": Scheme(
         spec="openai:MODEL[@BASE_URL]",

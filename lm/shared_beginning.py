@@ -80,7 +80,7 @@ class SharedBeginnings:
         return self._can_share
 
 
-def _n_common(prompts: Sequence[Sequence[int]]) -> int:
+def _n_common(prompts: Sequence[list[int]]) -> int:
     """How many first tokens are the same in all prompts; at least one token of each stays out of it."""
     # Of sorted lists the first and last differ most.
     first, last = min(prompts), max(prompts)

@@ -11,6 +11,7 @@ from advisor.errors import EvaluationError
 from advisor.report.json_report import read_comparison
 from lm.errors import ConfigError
 from service.arm import Compose
+from service.base_model import check_base_model
 from service.composition import LocalComposition
 from service.data_directory import REPORT_FILE, SETTINGS_FILE, DataDirectory
 from service.progress import OnProgress, silent
@@ -71,6 +72,7 @@ def open_arm(
         raise ConfigError(_changed(comparison, f"the data set {settings.dataset} has changed"))
     composition = compose(settings, directory, on_progress)
     try:
+        check_base_model(composition.model, comparison)
         pipeline = composition.arm(kind, dataset).pipeline
         if pipeline.fingerprint != comparison.hashes.get(f"pipeline {kind}"):
             raise ConfigError(

@@ -10,6 +10,7 @@ from advisor.errors import EvaluationError
 from advisor.gate_rules import GateRules, read_gate_rules
 from advisor.report.plain_data import from_plain
 from lm.errors import ConfigError
+from lm.registry import gguf_path
 from service.settings import ComparisonSettings, bundled_datasets
 
 _PATHS = ("prices", "prior")
@@ -120,7 +121,9 @@ def _settings(dataset: str, comparison: Mapping[str, Any], folder: Path) -> Comp
 
 
 def _from_folder(spec: str, folder: Path) -> str:
-    """A model's name; where it is a folder beside the file, its absolute path."""
+    """A model's name; where it is a folder or a GGUF file beside the file, its absolute path."""
+    if (gguf := gguf_path(spec)) is not None:
+        return f"gguf:{folder / gguf}"
     name = spec.removeprefix("hf:")
     is_local = spec.startswith("hf:") or ":" not in spec
     return f"hf:{(folder / name).resolve()}" if is_local and "/" in name and (folder / name).is_dir() else spec

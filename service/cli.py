@@ -21,6 +21,7 @@ from service.cli_compare import compare
 from service.cli_export import export
 from service.cli_freshness import freshness
 from service.cli_keys import keys
+from service.cli_models import models
 from service.cli_options import ComparisonArgument, DatasetArgument, Home, TaskOption
 from service.cli_recheck import recheck
 from service.cli_serve import serve, worker
@@ -139,16 +140,7 @@ def report(
     typer.echo(path.read_bytes(), nl=False)
 
 
-@app.command()
-def models() -> None:
-    """List the kinds of models that can be compared."""
-    from lm.registry import known_models
-
-    table = Table("name", "what it is", "runs on", "parameters")
-    for known in known_models():
-        size = f"{known.parameters / 1e6:.1f} M" if known.parameters else "–"
-        table.add_row(known.name, known.description, known.runs_on, size)
-    _OUT.print(table)
+app.add_typer(models)
 
 
 @app.command()

@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from advisor.answer import Pipeline
 from lm.errors import ConfigError, TuningForkError
-from service.cli_options import ComparisonArgument, Home
+from service.cli_options import BaseModel, ComparisonArgument, Home
 from service.data_directory import DataDirectory
 from service.terminal import plain_console, replace_unreadable, show_error
 
@@ -24,6 +25,7 @@ def ask(
     pipeline: Annotated[
         str | None, typer.Option(help="Which arm answers. [default: the recommended one]", show_default=False)
     ] = None,
+    base_model: BaseModel = None,
     home: Home = None,
 ) -> None:
     """Put questions to an arm of a finished comparison.
@@ -32,12 +34,14 @@ def ask(
     """
     from advisor.report.arms import pivot_arm
     from service.asking import open_arm, read_finished
+    from service.base_model import with_base_model
     from service.console_answer import print_answer
 
     if question is not None:
         question = _checked_question(question)
     directory = DataDirectory.from_environment(home)
     finished = read_finished(directory, comparison)
+    finished = replace(finished, settings=with_base_model(finished.settings, base_model))
     kind = pipeline or pivot_arm(finished.comparison) or finished.settings.pipelines[0]
     with directory.lock(), open_arm(directory, finished, kind) as arm:
         if question is not None:

@@ -8,6 +8,7 @@ import typer
 from advisor.answer_values import AnswerValues
 from advisor.constraints import Constraints
 from advisor.cost import Traffic
+from lm.embedded_model import EMBEDDED_MODEL
 from lm.errors import ConfigError
 from service.cli_options import DatasetArgument, Home, TaskOption
 from service.data_directory import DataDirectory
@@ -20,8 +21,9 @@ _OUT = plain_console()
 def compare(
     dataset: DatasetArgument,
     model: Annotated[
-        str, typer.Option(help="Model that all arms start from: pocket, hf:ID_OR_PATH, or openai:MODEL[@URL].")
-    ] = "pocket",
+        str,
+        typer.Option(help="Model that all arms start from: smollm2, hf:ID_OR_PATH, gguf:PATH, or openai:MODEL[@URL]."),
+    ] = EMBEDDED_MODEL,
     pipelines: Annotated[
         str, typer.Option(help=f"Arms to compare, separated by commas, of: {', '.join(CANDIDATES)}.")
     ] = ",".join(DEFAULT_PIPELINES),
@@ -64,7 +66,7 @@ def compare(
         bool,
         typer.Option("--race", help="Ask in blocks, and stop asking an arm once it is surely worse than another."),
     ] = False,
-    batch_size: Annotated[int, typer.Option(help="Questions answered at a time, the same for all arms.")] = 16,
+    batch_size: Annotated[int, typer.Option(help="Questions answered at a time, the same for all arms.")] = 32,
     constrain: Annotated[
         Constrain,
         typer.Option(

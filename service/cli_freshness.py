@@ -1,5 +1,6 @@
 """`tuningfork freshness`: what goes stale when documents change, and what makes it right again."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from advisor.freshness import Freshness
-from service.cli_options import ComparisonArgument, Home
+from service.cli_options import BaseModel, ComparisonArgument, Home
 from service.data_directory import DataDirectory
 from service.terminal import plain_console, printable
 
@@ -27,6 +28,7 @@ def freshness(
             show_default=False,
         ),
     ] = None,
+    base_model: BaseModel = None,
     home: Home = None,
 ) -> None:
     """Change the documents, and ask the arms again.
@@ -34,12 +36,14 @@ def freshness(
     Shows which arms still give the old answers, and what indexing or training anew takes until they are right again.
     """
     from service.asking import read_finished
+    from service.base_model import with_base_model
     from service.composition import LocalComposition
     from service.console import progress_bars
     from service.freshness import MARKDOWN_FILE, measure_freshness
 
     directory = DataDirectory.from_environment(home)
     finished = read_finished(directory, comparison)
+    finished = replace(finished, settings=with_base_model(finished.settings, base_model))
     with directory.lock(), progress_bars(_OUT) as on_progress:
         found = measure_freshness(
             finished,

@@ -20,6 +20,14 @@ TaskOption = Annotated[
     Task | None,
     typer.Option(metavar="TASK", help=f"For a folder without dataset.toml: {', '.join(Task)}.", show_default=False),
 ]
+BaseModel = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder of the base model, where it has moved or is no longer shipped.",
+        show_default=False,
+    ),
+]
 Home = Annotated[
     Path | None,
     typer.Option("--home", help="Data directory. [default: $TUNING_FORK_HOME, else ./var]", show_default=False),

@@ -1,5 +1,6 @@
 """`tuningfork serve` and `tuningfork worker`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,6 +21,14 @@ def serve(
     workers: Jobs = 1,
     ui_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the page on this machine.")] = 8501,
     no_ui: Annotated[bool, typer.Option("--no-ui", help="Serve the API alone, without the page.")] = False,
+    base_model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of the base model of comparisons whose own is no longer shipped.",
+            show_default=False,
+        ),
+    ] = None,
     home: Home = None,
 ) -> None:
     """Serve the page and the REST API on this machine.
@@ -34,7 +43,7 @@ def serve(
     from service.serve import serve as serve_until_stopped
 
     log_as_json()
-    settings = ServiceSettings(host=host, port=port, n_jobs=workers)
+    settings = ServiceSettings(host=host, port=port, n_jobs=workers, retired_model=base_model)
     serve_until_stopped(settings, directory, show, page_port=None if no_ui else ui_port)
 
 

@@ -20,14 +20,19 @@ from finetune.adapter import RECORD, AdapterRecord
 from finetune.progress import TrainingEvent
 from finetune.recipe import TuningRecipe
 from lm.completion import GenerationConfig, Messages
-from lm.embedded_model import EMBEDDED_MODEL, EMBEDDED_PARAMETERS, HUB_ID, embedded_identity
+from lm.embedded_model import (
+    EMBEDDED_MODEL,
+    EMBEDDED_PARAMETERS,
+    find_embedded_gguf,
+    locate_hub_copy,
+)
 from lm.embedding import Embedder
 from lm.errors import ConfigError
 from lm.fake import FakeLM
 from lm.gguf_cache import gguf_identity, locate_converted
 from lm.language_model import LanguageModel
 from lm.model_files import count_parameters, find_weight_files, hash_files, locate_model
-from lm.registry import POCKET_CHECKPOINT, load_language_model, parse_spec
+from lm.registry import load_language_model, parse_spec
 from rag.chunk import Chunking, chunk_document
 from rag.embedder import load_embedder
 from rag.index import MARKER, Index, build_index, open_index
@@ -55,12 +60,10 @@ def model_identity(spec: str) -> str:
     if kind == "openai":
         return f"{spec} {os.environ.get('OPENAI_BASE_URL', '')}"
     if kind == "gguf":
-        return gguf_identity(Path(name).expanduser())
-    if kind == EMBEDDED_MODEL:
-        if (identity := embedded_identity()) is not None:
-            return identity
-        name = HUB_ID
-    folder = _folder(kind, name)
+        return gguf_identity(Path(name))
+    if kind == EMBEDDED_MODEL and (path := find_embedded_gguf()) is not None:
+        return gguf_identity(path)
+    folder = locate_hub_copy() if kind == EMBEDDED_MODEL else locate_model(name)
     small_files = [path for path in sorted(folder.glob("*.json")) if path.is_file()]
     return hash_files(find_weight_files(folder)) + hash_files([*small_files, *sorted(folder.glob("*.jinja"))])
 
@@ -86,17 +89,11 @@ def model_dtype(spec: str) -> str:
 def _n_parameters(kind: str, name: str) -> int:
     if kind == EMBEDDED_MODEL:
         return EMBEDDED_PARAMETERS
-    if kind == "gguf":
-        return count_parameters(find_weight_files(locate_converted(Path(name).expanduser())))
-    return count_parameters(find_weight_files(_folder(kind, name)))
-
-
-def _folder(kind: str, name: str) -> Path:
-    return locate_model(POCKET_CHECKPOINT if kind == "pocket" else name)
+    return count_parameters(find_weight_files(locate_converted(Path(name)) if kind == "gguf" else locate_model(name)))
 
 
 QUESTION_DROPOUT = 0.3
-"""Facts are asked in few wordings: without it the embedded model learnt the wordings, not the facts (docs/LOG.md)."""
+"""Facts are asked in few wordings: without it a small model learnt the wordings, not the facts (docs/LOG.md)."""
 
 PASSAGE_PATIENCE = 2
 """Epochs without progress after which training on passages stops: reading is learnt at once, answers by heart later."""

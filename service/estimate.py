@@ -15,6 +15,7 @@ from advisor.errors import EvaluationError
 from advisor.form_gain import FORM_QUESTIONS
 from advisor.prices import PriceList, load_prices, read_prices
 from advisor.report.json_report import read_comparison
+from lm.embedded_model import EMBEDDED_MODEL
 from service.api.schemas import Estimate, StageEstimate, StageProgress
 from service.comparison_state import ComparisonState
 from service.data_directory import REPORT_FILE
@@ -31,7 +32,7 @@ MAX_CONTEXT_TOKENS = 2000
 EARLIER_LOOKED_AT = 50
 
 # Guesses, said to be such: seconds a token on two CPU cores for local models, seconds a question for hosted ones.
-_GUESSED_S_PER_TOKEN = {"pocket": 1.5e-4, "hf": 5e-3}
+_GUESSED_S_PER_TOKEN = {EMBEDDED_MODEL: 2e-3, "hf": 5e-3}
 _GUESSED_HOSTED_S = 0.5
 _GUESSED_EMBEDDING_S_PER_TOKEN = 1.5e-4
 _TRAINING_TO_ANSWERING = 3.0
@@ -203,7 +204,7 @@ def _tune_stage(
 ) -> StageEstimate:
     tokens = row_tokens * (settings.max_epochs or DEFAULT_EPOCHS) * settings.training_seeds
     measured = speeds.training_seconds_per_token() if speeds else None
-    guessed = _TRAINING_TO_ANSWERING * _GUESSED_S_PER_TOKEN["pocket" if settings.model == "pocket" else "hf"]
+    guessed = _TRAINING_TO_ANSWERING * _guessed_s_per_token(settings.model)
     seconds = tokens * (measured or guessed)
     return StageEstimate(
         stage="tune",
@@ -223,7 +224,11 @@ def _answer_seconds(
         return tokens * measured, f"measured in {speeds.source}"
     if model.startswith("openai:"):
         return n_questions * _GUESSED_HOSTED_S, "guess"
-    return tokens * _GUESSED_S_PER_TOKEN["pocket" if model == "pocket" else "hf"], "guess"
+    return tokens * _guessed_s_per_token(model), "guess"
+
+
+def _guessed_s_per_token(model: str) -> float:
+    return _GUESSED_S_PER_TOKEN[EMBEDDED_MODEL if model == EMBEDDED_MODEL else "hf"]
 
 
 def _answer_usd(

@@ -25,6 +25,7 @@ from lm.errors import ConfigError
 from lm.metered_model import MeteredModel
 from service.arm import Arm, Compose, Composition, minus_index
 from service.asking import FinishedComparison
+from service.base_model import check_base_model
 from service.data_directory import DataDirectory, write_whole
 from service.progress import OnProgress, Progress, silent
 from service.settings import ComparisonSettings
@@ -91,6 +92,7 @@ def measure_freshness(
     names = _Stages(on_progress)
     composition = compose(settings, directory, names)
     try:
+        check_base_model(composition.model, comparison)
         states: list[ArmState] = []
         for kind in settings.pipelines:
             names.after = ""

@@ -156,17 +156,19 @@ def answer_free_blocks(
 ) -> AnswerLog:
     """Answer the blocks that nobody has answered; with the `log` of an earlier round, wait for those of others too.
 
-    Blocks are cut by position among the questions, so that an interrupted run forms the same batches when it goes on.
+    The questions alone decide the blocks, and with them which prompts share a batch: not their order in a file, nor
+    where an interrupted run goes on.
 
     Args:
         stage: As which progress is told; running scores are of test questions alone.
     """
     kind = named(arm)
-    key = answers_key(arm, [(e.id, e.question) for e in questions])
+    key = answers_key(arm, sorted((e.id, e.question) for e in questions))
     is_last_round = log is not None
     log = log or AnswerLog(leases, key)
     examples = {example.id: example for example in questions}
-    ids = [example.id for example in questions]
+    # Questions of like length make prompts of like length: little padding. The longest come first, as in a batch.
+    ids = [example.id for example in sorted(questions, key=lambda e: (-len(e.question), e.id))]
     blocks = [ids[start : start + BLOCK_QUESTIONS] for start in range(0, len(ids), BLOCK_QUESTIONS)]
     n_before = len(log.answers)
 

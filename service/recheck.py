@@ -13,6 +13,7 @@ from advisor.errors import DatasetError
 from advisor.prices import load_prices
 from advisor.report.records import read_records
 from lm.errors import ConfigError, LanguageModelError
+from lm.registry import RetiredModelError
 from service.data_directory import DECISION_FILE, RECORDS_FILE, DataDirectory
 from service.settings import ComparisonSettings
 from service.workflow import load_limited_dataset
@@ -94,7 +95,7 @@ def _present(
     try:
         identity = identify(model or settings.model)
         dtype = dtype_of(model or settings.model)
-    except LanguageModelError as error:
+    except (LanguageModelError, RetiredModelError) as error:
         unreadable.append(f"The model cannot be read: {error}")
     return Present(inputs, data, identity, today, tuple(unreadable), dtype)
 

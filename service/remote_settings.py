@@ -14,6 +14,7 @@ from advisor.constraints import Constraints
 from advisor.cost import Traffic
 from advisor.prices import read_prices
 from advisor.questionnaire import check_answers
+from lm.embedded_model import EMBEDDED_MODEL
 from lm.errors import ConfigError
 from service.api.schemas import ComparisonRequest
 from service.comparison_store import StoredComparison
@@ -35,8 +36,8 @@ def check_request(request: ComparisonRequest, guard: EndpointGuard) -> dict[str,
         ConfigError: a value is wrong, a model is one of the server's own files or an address that is not reached.
     """
     for field, spec, builtin in (
-        ("model", request.model, "pocket"),
-        ("judge", request.judge, "pocket"),
+        ("model", request.model, EMBEDDED_MODEL),
+        ("judge", request.judge, EMBEDDED_MODEL),
         ("embedder", request.embedder, "minilm"),
     ):
         if spec is not None:

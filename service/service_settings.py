@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,7 @@ class ServiceSettings:
         max_body_bytes: Of a request that is no upload. max_upload_bytes: of an upload, as sent.
         max_dataset_bytes: Of an upload, unpacked. max_dataset_files: files in it.
         request_timeout_s: Longest that handling a request may take; streams have their own.
+        retired_model: Folder of the base model of comparisons whose own is no longer shipped.
         longest_wait_s: Most that `wait_s` can be. event_stream_s: after so long a stream ends, to be resumed.
     """
 
@@ -29,6 +31,7 @@ class ServiceSettings:
     request_timeout_s: float = 300.0
     longest_wait_s: float = 60.0
     event_stream_s: float = 3600.0
+    retired_model: Path | None = None
 
     @property
     def is_local(self) -> bool:

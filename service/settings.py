@@ -9,7 +9,9 @@ from advisor.answer_values import AnswerValues
 from advisor.constraints import Constraints
 from advisor.cost import Traffic
 from advisor.dataset import Task
+from lm.embedded_model import EMBEDDED_MODEL
 from lm.errors import ConfigError
+from lm.registry import gguf_path
 
 CANDIDATES = ("base", "few-shot", "rag", "fine-tuned", "hybrid", "raft")
 DEFAULT_PIPELINES = CANDIDATES[:-1]
@@ -53,7 +55,7 @@ class ComparisonSettings:
         raft_gold_share: Share of the training questions of the raft arm whose prompt holds the passage that answers.
         training_seeds: How often tuned arms are trained, with the seeds from `seed` on.
         race: Ask in blocks, and stop asking an arm once it is surely worse than another.
-        batch_size: Questions a forward pass, the same for all arms.
+        batch_size: Most questions a forward pass, the same for all arms.
         constrain: Whether all arms answer within the data set's labels or schema, where it has either.
         margin: Smallest difference that matters, in score units.
         coverage: Share of production questions whose fact training covers.
@@ -69,7 +71,7 @@ class ComparisonSettings:
 
     dataset: str
     task: Task | None = None
-    model: str = "pocket"
+    model: str = EMBEDDED_MODEL
     pipelines: tuple[str, ...] = DEFAULT_PIPELINES
     seed: int = 0
     limit: int | None = None
@@ -85,7 +87,7 @@ class ComparisonSettings:
     raft_gold_share: float = 0.8
     training_seeds: int = 1
     race: bool = False
-    batch_size: int = 16
+    batch_size: int = 32
     constrain: Constrain = Constrain.AUTO
     margin: float = 0.02
     coverage: float = 0.5
@@ -193,8 +195,7 @@ class ComparisonSettings:
 
 def _resolved_spec(spec: str) -> str:
     """A model's or embedder's name; where it names a folder or a GGUF file, its absolute path."""
-    gguf = Path(spec.removeprefix("gguf:")).expanduser()
-    if spec.startswith("gguf:") or (gguf.suffix == ".gguf" and gguf.is_file()):
+    if (gguf := gguf_path(spec)) is not None:
         # Not where a link leads: the hub keeps its files under names without an ending.
         return f"gguf:{gguf.absolute()}"
     path = Path(spec.removeprefix("hf:")).expanduser()

@@ -2,7 +2,8 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,11 @@ def engine(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -
 @pytest.fixture(scope="session")
 def tiny_tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A byte-level BPE tokenizer with a chat template that takes the system role."""
+    return save_tiny_tokenizer(tmp_path_factory.mktemp("tiny_tokenizer"), [TINY_WORDS], vocab_size=320, context=256)
+
+
+def save_tiny_tokenizer(folder: Path, texts: Iterable[str], *, vocab_size: int, context: int) -> Path:
+    """A byte-level BPE tokenizer trained on texts, as a folder."""
     import tokenizers
     import transformers
 
@@ -100,17 +106,20 @@ def tiny_tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     backend.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = tokenizers.decoders.ByteLevel()
     trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=320,
+        vocab_size=vocab_size,
         special_tokens=special,
         initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    backend.train_from_iterator([TINY_WORDS], trainer)
+    backend.train_from_iterator(texts, trainer)
     tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=backend, pad_token="<|pad|>", bos_token="<|bos|>", eos_token="<|end|>", model_max_length=256
+        tokenizer_object=backend,
+        pad_token="<|pad|>",
+        bos_token="<|bos|>",
+        eos_token="<|end|>",
+        model_max_length=context,
     )
     tokenizer.chat_template = TINY_TEMPLATE
-    folder = tmp_path_factory.mktemp("tiny_tokenizer")
     tokenizer.save_pretrained(folder)
     return folder
 
@@ -150,6 +159,45 @@ def tiny_model_folder(tiny_tokenizer_folder: Path, tmp_path_factory: pytest.Temp
         eos_token_id=2,
     )
     return save_tiny_model(config, tiny_tokenizer_folder, tmp_path_factory.mktemp("tiny_llama"))
+
+
+@pytest.fixture(scope="session")
+def tiny_reader_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random two-layer Llama with room for worked examples and passages, for whole comparisons."""
+    import transformers
+
+    path = Path(__file__).parents[1] / "datasets" / "appliance-support" / "documents.jsonl"
+    folder, texts = tmp_path_factory.mktemp("tiny_reader"), path.read_text(encoding="utf-8").splitlines()[:20]
+    tokenizer_folder = save_tiny_tokenizer(folder / "tokenizer", texts, vocab_size=1024, context=4096)
+    config = transformers.LlamaConfig(
+        vocab_size=1024,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=4096,
+        tie_word_embeddings=True,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    return save_tiny_model(config, tokenizer_folder, folder / "model")
+
+
+TINY_MODEL = "hf:tuning-fork/tiny"
+"""The tiny reader's name in the cache that `tiny_hub` makes: services take no paths of their own machine."""
+
+
+@pytest.fixture(scope="session")
+def tiny_hub(tiny_reader_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment of a process that finds the tiny reader in its cache of the hub."""
+    cache = tmp_path_factory.mktemp("hub")
+    model, commit = cache / "models--tuning-fork--tiny", "0" * 40
+    (model / "refs").mkdir(parents=True)
+    (model / "refs" / "main").write_text(commit)
+    shutil.copytree(tiny_reader_folder, model / "snapshots" / commit)
+    return {"HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
 
 
 @pytest.fixture(scope="session")

@@ -219,7 +219,7 @@ class ComparisonRequest(_Request):
         description="Name of a bundled data set, or the version of an uploaded one."
     )
     name: Name | None = Field(default=None, description="For people; the data set's name if left out.")
-    model: Spec = Field(default="pocket", description="pocket, hf:NAME of the hub, or openai:MODEL[@URL].")
+    model: Spec = Field(default="smollm2", description="smollm2, hf:NAME of the hub, or openai:MODEL[@URL].")
     pipelines: Annotated[list[Candidate], Field(min_length=1, max_length=6)] = [
         "base",
         "few-shot",
@@ -241,7 +241,7 @@ class ComparisonRequest(_Request):
     raft_gold_share: Share = 0.8
     training_seeds: Annotated[int, Field(ge=1, le=20)] = 1
     race: bool = False
-    batch_size: Annotated[int, Field(ge=1, le=4096)] = 16
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
     constrain: Literal["auto", "off"] = Field(
         default="auto", description="Whether all arms answer within the data set's labels or JSON schema."
     )

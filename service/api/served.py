@@ -43,7 +43,9 @@ def get_served(request: Request) -> ServedPipelines:
     with _making:
         if not hasattr(state, "served"):
             context: ServiceContext = state.context
-            read = partial(read_servable, context.engine, context.directory)
+            read = partial(
+                read_servable, context.engine, context.directory, retired_model=context.settings.retired_model
+            )
             state.served = ServedPipelines(context.directory, read, fetch_stage=partial(fetch_stage, context.engine))
     served: ServedPipelines = state.served
     return served

@@ -1,10 +1,15 @@
 """A finished comparison out of the database."""
 
+from pathlib import Path
+
 from sqlalchemy import Engine, select
 
 from advisor.errors import EvaluationError
 from advisor.prices import load_prices
 from advisor.report.json_report import read_comparison
+from lm.errors import ConfigError
+from lm.registry import RETIRED
+from service.base_model import with_base_model
 from service.comparison_state import ComparisonState
 from service.comparison_store import StoredComparison, find_comparison
 from service.data_directory import REPORT_FILE, DataDirectory
@@ -38,12 +43,16 @@ def servable_kinds(stored: StoredComparison) -> tuple[str, ...]:
     return tuple(stored.settings["pipelines"]) if stored.state is ComparisonState.SUCCEEDED else ()
 
 
-def read_servable(engine: Engine, directory: DataDirectory, comparison_id: str) -> Servable:
+def read_servable(
+    engine: Engine, directory: DataDirectory, comparison_id: str, *, retired_model: Path | None = None
+) -> Servable:
     """All that is needed to open a comparison's arms; an uploaded data set is written out where it is not yet.
 
+    Args:
+        retired_model: Folder of the base model where the comparison's own is no longer shipped.
     Raises:
         ComparisonNotFoundError, DatasetNotFoundError: there is none.
-        NotServableError: it has no result, or one that this version cannot read.
+        NotServableError: it has no result, one that this version cannot read, or no base model.
     """
     check_servable(engine, comparison_id)
     stored = find_comparison(engine, comparison_id)
@@ -60,4 +69,8 @@ def read_servable(engine: Engine, directory: DataDirectory, comparison_id: str) 
     except (EvaluationError, UnicodeDecodeError) as error:
         raise NotServableError(f"{error} Create the comparison again, and ask that one.") from error
     settings = job_settings(engine, directory, stored)
+    try:
+        settings = with_base_model(settings, retired_model if settings.model in RETIRED else None)
+    except ConfigError as error:
+        raise NotServableError(str(error)) from error
     return Servable(comparison_id, settings, load_prices(settings.prices), measured)

@@ -113,7 +113,8 @@ def test_a_file_that_is_no_catalogue_is_refused_by_name(tmp_path: Path, text: st
         ("qwen/qwen3-0.6b", "Qwen3 0.6B"),
         ("openai:gpt-4o-mini", "GPT-4o mini"),
         ("openai:gpt-5-mini@http://localhost:8000/v1", "GPT-5 mini"),
-        ("pocket", None),
+        ("smollm2", "SmolLM2 135M Instruct"),
+        ("hf:org/unknown", None),
         ("", None),
     ],
 )

@@ -31,7 +31,7 @@ def spread(mean: float, half: float = 0.0) -> Interval:
     return Interval(mean, mean - half, mean + half, method="clustered bootstrap")
 
 
-LOCAL = ArmUse("pocket", "minilm", "cpu", spread(400), spread(10), spread(20), spread(0.5, 0.1), n_questions=100)
+LOCAL = ArmUse("smollm2", "minilm", "cpu", spread(400), spread(10), spread(20), spread(0.5, 0.1), n_questions=100)
 HOSTED = replace(LOCAL, model="m", embedder="e", device=None, input_tokens=spread(400, 50), output_tokens=spread(10, 1))
 TRAFFIC = Traffic(queries_per_month=1_000, refreshes_per_month=2.0, amortisation_months=10.0)
 
@@ -64,7 +64,7 @@ def test_a_hosted_model_costs_its_tokens_and_those_of_tuning() -> None:
 
 def test_one_answer_costs_what_a_question_of_the_arm_does() -> None:
     usage = Usage(400, 10, 20, 0.5)
-    local = estimate_answer_cost(usage, make_prices(), model="pocket", embedder="minilm", device="cpu")
+    local = estimate_answer_cost(usage, make_prices(), model="smollm2", embedder="minilm", device="cpu")
     hosted = estimate_answer_cost(usage, make_prices(), model="m", embedder="e", device=None)
     assert local == pytest.approx(cost(LOCAL).serve_usd_per_query)
     assert hosted == pytest.approx(cost(HOSTED).serve_usd_per_query)
@@ -135,7 +135,7 @@ def test_evaluation_and_judge_are_apart_from_serving() -> None:
     judged = replace(HOSTED, judge=JudgeUse("m", None, Usage(1_000_000, 500_000)))
     assert cost(judged).monthly_usd == cost(HOSTED).monthly_usd
     assert cost(judged).evaluation_usd == pytest.approx(100 * cost(HOSTED).serve_usd_per_query + 1 + 2)
-    local_judge = replace(LOCAL, judge=JudgeUse("pocket", "cpu", Usage(latency_s=3_600)))
+    local_judge = replace(LOCAL, judge=JudgeUse("smollm2", "cpu", Usage(latency_s=3_600)))
     assert cost(local_judge).evaluation_usd == pytest.approx(100 * 5e-5 + 0.36)
     assert cost(replace(HOSTED, judge=JudgeUse("unlisted", None, Usage(1, 1)))).evaluation_usd is None
 

@@ -77,7 +77,7 @@ def use(arm: str, *, hosted: bool = False) -> ArmUse:
     index = BuildUsage(wall_s=20) if arm in ("rag", "hybrid") else BuildUsage()
     training = BuildUsage(wall_s=600, input_tokens=50_000) if arm in ("fine-tuned", "hybrid") else BuildUsage()
     return ArmUse(
-        "m" if hosted else "pocket", "minilm", None if hosted else "cpu",
+        "m" if hosted else "smollm2", "minilm", None if hosted else "cpu",
         exactly(1_000 * seconds), exactly(10), exactly(0), exactly(seconds), index, training,
     )  # fmt: skip
 

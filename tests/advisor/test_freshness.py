@@ -86,7 +86,7 @@ def freshness() -> Freshness:
         state(many(now=None), Refresh.RETUNED, "hybrid", index_s=7.0, training_s=120.0, index_usd=None),
     )
     return Freshness(
-        comparison="tiny-1", created_at="2026-01-01", dataset="tiny", model="pocket", metric="exact_match", margin=0.02,
+        comparison="tiny-1", created_at="2026-01-01", dataset="tiny", model="tiny", metric="exact_match", margin=0.02,
         revision_hash="a" * 64, n_documents=3, n_facts=30, prices_as_of="2026-01-01", prices_source="a list",
         wall_s=9.0, states=states,
     )  # fmt: skip

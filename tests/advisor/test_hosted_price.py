@@ -33,7 +33,7 @@ def arm(kind: str, usage: Usage, role: ArmRole = ArmRole.CANDIDATE, *, tuned: bo
 
 COMPARISON = Comparison(
     id="x", created_at="", card=DatasetCard("x", Task.QUESTION_ANSWERING, "en", "", (), "", ""), dataset_hash="",
-    n_documents=0, split_sizes={}, slice_sizes={}, model="pocket",
+    n_documents=0, split_sizes={}, slice_sizes={}, model="smollm2",
     arms=(
         arm("base", Usage(100, 10)), arm("rag", Usage(1000, 10, 20)), arm("fine-tuned", Usage(100, 10), tuned=True),
         arm("oracle-context", Usage(900, 10), ArmRole.REFERENCE),
@@ -74,7 +74,7 @@ def test_a_hosted_embedder_is_paid_too_and_a_local_one_is_not() -> None:
 
 def test_the_table_says_that_quality_there_is_not_known_and_leaves_tuned_arms_without_a_quote() -> None:
     table = price_table(COMPARISON, hosted_prices(COMPARISON, CATALOGUE, PRICES))
-    assert table.columns[2:] == ("pocket", "GPT-4o mini", "GPT-5 mini")
+    assert table.columns[2:] == ("smollm2", "GPT-4o mini", "GPT-5 mini")
     cells = {line.cells[0].text.split()[0]: [cell.text for cell in line.cells] for line in table.rows}
     assert cells["fine-tuned"][3:] == ["–", "–"]
     assert cells["base"][2] == "$0.002"

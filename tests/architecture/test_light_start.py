@@ -47,7 +47,7 @@ def test_commands_that_run_no_model_import_none(arguments: str, tmp_path: Path) 
 def test_asking_what_a_finished_comparison_found_imports_no_model() -> None:
     statement = "import service.composition, service.console, service.workflow, service.asking"
     assert heavy_after(statement) == "HEAVY"
-    identity = "from service.composition import model_identity; model_identity('pocket')"
+    identity = "from service.composition import model_identity; model_identity('smollm2')"
     assert heavy_after(identity) == "HEAVY"
 
 

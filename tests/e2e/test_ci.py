@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import TINY_MODEL
 from tests.e2e.server import TUNINGFORK, RunningServer, running_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -29,7 +30,7 @@ class Pipeline:
     def run(self, gate: str, *, key: str | None) -> tuple[subprocess.CompletedProcess[str], Path]:
         """`tuningfork ci` with that gate: what became of it, and its files."""
         (self.folder / "tuning-fork.toml").write_text(
-            f'dataset = "kettles"\n[comparison]\npipelines = ["base"]\n{gate}'
+            f'dataset = "kettles"\n[comparison]\nmodel = "{TINY_MODEL}"\npipelines = ["base"]\n{gate}'
         )
         out = self.folder / "out"
         environment = {name: value for name, value in os.environ.items() if name != "TUNING_FORK_API_KEY"}
@@ -45,7 +46,7 @@ class Pipeline:
 
 
 @pytest.fixture(scope="module")
-def pipeline(kettles: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+def pipeline(kettles: Path, tiny_hub: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     folder = tmp_path_factory.mktemp("ci")
     (folder / "kettles").symlink_to(kettles, target_is_directory=True)
     home = folder / "home"
@@ -55,7 +56,7 @@ def pipeline(kettles: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         text=True,
         check=True,
     )
-    with running_server(home) as server:
+    with running_server(home, environment=tiny_hub) as server:
         yield Pipeline(folder, server, made.stdout.strip())
 
 

@@ -1,4 +1,4 @@
-"""The installed command as a user has it: real model, real embedder, real processes, real signals."""
+"""The installed command as a user has it: a tiny model, real embedder, real processes, real signals."""
 
 import json
 import os
@@ -26,14 +26,15 @@ DEADLINE_S = 300
 
 @dataclass(frozen=True)
 class Workplace:
-    """A data set of a dozen real documents and a data directory."""
+    """A data set of a dozen real documents, a data directory and a model."""
 
     dataset: Path
     home: Path
+    model: Path
 
     @property
     def compare(self) -> tuple[str, ...]:
-        return ("compare", str(self.dataset), "--max-epochs", "2")
+        return ("compare", str(self.dataset), "--model", str(self.model), "--max-epochs", "2")
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -94,9 +95,11 @@ class Workplace:
 
 
 @pytest.fixture(scope="module")
-def finished(kettles: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workplace, str]:
+def finished(
+    kettles: Path, tiny_reader_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Workplace, str]:
     """A whole comparison and what it printed."""
-    workplace = Workplace(kettles, tmp_path_factory.mktemp("home"))
+    workplace = Workplace(kettles, tmp_path_factory.mktemp("home"), tiny_reader_folder)
     return workplace, workplace.run(*workplace.compare)
 
 
@@ -148,7 +151,7 @@ def test_a_run_stopped_and_then_killed_goes_on_and_ends_like_one_that_was_not(
     finished: tuple[Workplace, str], tmp_path: Path
 ) -> None:
     whole, _ = finished
-    workplace = Workplace(whole.dataset, tmp_path)
+    workplace = Workplace(whole.dataset, tmp_path, whole.model)
     code, err = workplace.run_until(lambda: len(workplace.answer_blocks()) >= 1, signal.SIGINT)
     assert code == 130
     assert "the same command goes on from there" in err

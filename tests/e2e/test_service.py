@@ -1,4 +1,4 @@
-"""The whole service with real processes, the real embedded model and a small data set; on SQLite and on Postgres."""
+"""The whole service with real processes, a tiny model and a small data set; on SQLite and on Postgres."""
 
 import json
 import socket
@@ -13,12 +13,13 @@ import openai
 import pytest
 
 from service.api.schemas import ComparisonDetail, DatasetDetail
+from tests.conftest import TINY_MODEL
 from tests.e2e.server import RunningServer, running_server, start_process
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 ARMS = ("base", "rag", "fine-tuned")
-REQUEST = {"pipelines": list(ARMS), "max_epochs": 2}
+REQUEST = {"model": TINY_MODEL, "pipelines": list(ARMS), "max_epochs": 2}
 N_TEST = 24
 
 
@@ -33,10 +34,10 @@ class FinishedService:
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def finished(
-    request: pytest.FixtureRequest, kettles: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, kettles: Path, tiny_hub: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[FinishedService]:
     """The same on either database."""
-    environment = {}
+    environment = dict(tiny_hub)
     if request.param == "postgres":
         environment["TUNING_FORK_DATABASE_URL"] = request.getfixturevalue("postgres").create_database("e2e_service")
     home = tmp_path_factory.mktemp(f"service-{request.param}") / "home"
@@ -117,16 +118,16 @@ def test_a_second_service_on_the_same_directory_is_refused_by_name(finished: Fin
 
 
 def test_a_comparison_killed_with_its_service_goes_on_and_ends_like_one_that_was_not(
-    kettles: Path, tmp_path: Path
+    kettles: Path, tiny_hub: dict[str, str], tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
-    with running_server(home) as server, server.client() as client:
+    with running_server(home, environment=tiny_hub) as server, server.client() as client:
         version = client.upload_folder(kettles).version
         made = client.create_comparison({"dataset": version, **REQUEST})
         wait_for_blocks(home, 1)
         server.kill()
     before = blocks(home)
-    with running_server(home) as server, server.client() as client:
+    with running_server(home, environment=tiny_hub) as server, server.client() as client:
         done = client.wait_for_comparison(made.id, timeout_s=600)
         assert done.state == "succeeded", done.error
         assert {key: row for key, row in blocks(home).items() if key in before} == before
@@ -134,11 +135,13 @@ def test_a_comparison_killed_with_its_service_goes_on_and_ends_like_one_that_was
         assert server.stop() == 0
 
 
-def test_a_cancelled_comparison_stops_keeps_what_it_has_and_can_be_resumed(kettles: Path, tmp_path: Path) -> None:
+def test_a_cancelled_comparison_stops_keeps_what_it_has_and_can_be_resumed(
+    kettles: Path, tiny_hub: dict[str, str], tmp_path: Path
+) -> None:
     home = tmp_path / "home"
-    with running_server(home) as server, server.client() as client:
+    with running_server(home, environment=tiny_hub) as server, server.client() as client:
         version = client.upload_folder(kettles).version
-        made = client.create_comparison({"dataset": version, "pipelines": ["base", "few-shot"]})
+        made = client.create_comparison({"dataset": version, "model": TINY_MODEL, "pipelines": ["base", "few-shot"]})
         wait_for_blocks(home, 1)
         client.cancel_comparison(made.id)
         assert client.wait_for_comparison(made.id, timeout_s=120).state == "cancelled"

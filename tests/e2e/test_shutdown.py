@@ -6,19 +6,20 @@ from pathlib import Path
 import pytest
 
 from service.client import StreamedEvent
+from tests.conftest import TINY_MODEL
 from tests.e2e.server import DEADLINE_S, running_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def test_a_watcher_is_let_go_without_a_trace_and_takes_up_the_stream_after_the_restart(
-    kettles: Path, tmp_path: Path
+    kettles: Path, tiny_hub: dict[str, str], tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
     before: list[StreamedEvent] = []
-    with running_server(home) as server, server.client() as client:
+    with running_server(home, environment=tiny_hub) as server, server.client() as client:
         version = client.upload_folder(kettles).version
-        made = client.create_comparison({"dataset": version, "pipelines": ["base", "few-shot"]})
+        made = client.create_comparison({"dataset": version, "model": TINY_MODEL, "pipelines": ["base", "few-shot"]})
         path = f"/v1/comparisons/{made.id}/events"
 
         def watch() -> None:
@@ -38,7 +39,7 @@ def test_a_watcher_is_let_go_without_a_trace_and_takes_up_the_stream_after_the_r
     told = (tmp_path / "home.stderr").read_text()
     for trace in ("Traceback", "CancelledError", "Exception in ASGI", "Cancel 1 running task"):
         assert trace not in told
-    with running_server(home) as server, server.client() as client:
+    with running_server(home, environment=tiny_hub) as server, server.client() as client:
         last = before[-1].id
         assert last is not None
         client.cancel_comparison(made.id)

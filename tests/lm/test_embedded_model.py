@@ -7,7 +7,6 @@ from lm.completion import GenerationConfig, Message, Role
 from lm.embedded_model import (
     EMBEDDED_PARAMETERS,
     HUB_ID,
-    embedded_identity,
     find_embedded_gguf,
     locate_embedded_model,
 )
@@ -34,7 +33,7 @@ def smollm2() -> HuggingFaceModel:
 def test_without_the_package_and_the_hub_the_command_is_named(without_package: None) -> None:
     with pytest.raises(LanguageModelError, match="not installed.*`tuningfork models install smollm2`"):
         load_language_model("smollm2")
-    assert embedded_identity() is None
+    assert find_embedded_gguf() is None
 
 
 def test_without_the_package_the_hub_is_asked(
@@ -75,6 +74,16 @@ def test_prompts_become_the_tokens_it_was_trained_on(smollm2: HuggingFaceModel) 
     # As llama.cpp splits the same text.
     assert smollm2.tokenizer("Hello world! 123")["input_ids"] == [19556, 905, 17, 216, 33, 34, 35]
     assert smollm2.tokenizer("  multiple   spaces")["input_ids"] == [216, 2701, 256, 5600]
+
+
+@pytest.mark.slow
+def test_it_answers_in_batches_and_streams_as_it_does_alone(smollm2: HuggingFaceModel) -> None:
+    questions = ["What colour is the door?", "Who repairs the pump when it leaks?", "How long is the guarantee on it?"]
+    prompts = [[Message(Role.USER, f"[1] The door is green.\n\nQuestion: {question}")] for question in questions]
+    config = GenerationConfig(max_output_tokens=16)
+    alone = [smollm2.generate([prompt], config)[0].text for prompt in prompts]
+    assert [answer.text for answer in smollm2.generate(prompts, config)] == alone
+    assert "".join(smollm2.stream(prompts[0], config)) == alone[0]
 
 
 @pytest.mark.slow

@@ -12,7 +12,6 @@ import transformers
 from lm.completion import Completion, FinishReason, GenerationConfig, Message, Messages, Role
 from lm.errors import ConfigError, LanguageModelError
 from lm.huggingface import HuggingFaceModel, load_huggingface_model
-from lm.registry import POCKET_CHECKPOINT
 
 CONFIG = GenerationConfig(max_output_tokens=12, batch_size=4)
 QUESTIONS = [
@@ -324,14 +323,3 @@ def test_every_family_goes_the_same_way(family: str, tiny_tokenizer_folder: Path
     ]
     assert all(1 <= completion.usage.output_tokens <= 3 for completion in completions)
     assert "".join(loaded.stream(PROMPTS[1], CONFIG)) == loaded.generate([PROMPTS[1]], CONFIG)[0].text
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not (POCKET_CHECKPOINT / "model.safetensors").is_file(), reason="the pocket weights are not built")
-def test_pocket_model_answers_in_batches_as_it_does_alone() -> None:
-    pocket = load_huggingface_model(POCKET_CHECKPOINT, name="pocket", device="cpu", dtype="float32")
-    questions = ["What colour is the door?", "Who repairs the pump when it leaks?", "How long is the guarantee on it?"]
-    prompts = [(Message(Role.USER, f"[1] The door is green.\n\nQuestion: {question}"),) for question in questions]
-    config = GenerationConfig(max_output_tokens=16)
-    assert _texts(pocket.generate(prompts, config)) == [pocket.generate([p], config)[0].text for p in prompts]
-    assert "".join(pocket.stream(prompts[0], config)) == pocket.generate(prompts[:1], config)[0].text

@@ -7,9 +7,8 @@ import pytest
 from lm.embedded_model import EMBEDDED_PARAMETERS
 from lm.errors import ConfigError, LanguageModelError, MissingDependencyError
 from lm.language_model import LanguageModel
-from lm.registry import POCKET_CHECKPOINT, SCHEMES, known_models, load_language_model, parse_spec
+from lm.registry import SCHEMES, known_models, load_language_model, parse_spec
 
-HAS_POCKET = (POCKET_CHECKPOINT / "model.safetensors").is_file()
 HEAVY = ("torch", "transformers", "openai", "numpy")
 
 
@@ -21,7 +20,7 @@ def test_importing_and_listing_load_nothing_heavy() -> None:
 
 def test_every_kind_of_model_is_listed_with_where_it_runs() -> None:
     rows = known_models()
-    assert [row.kind for row in rows] == list(SCHEMES) == ["smollm2", "hf", "gguf", "pocket", "openai"]
+    assert [row.kind for row in rows] == list(SCHEMES) == ["smollm2", "hf", "gguf", "openai"]
     assert all(row.name and row.description and row.runs_on for row in rows)
 
 
@@ -62,11 +61,14 @@ def test_unknown_spec_is_refused_with_what_is_possible(spec: str) -> None:
     assert all(scheme.spec in message for scheme in SCHEMES.values())
 
 
-def test_bare_path_of_a_gguf_file_is_known_by_its_ending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert parse_spec("./some.gguf") == ("gguf", "./some.gguf")
-    (tmp_path / "some.gguf").touch()
-    monkeypatch.chdir(tmp_path)
-    assert parse_spec("some.gguf") == ("gguf", "some.gguf")
+@pytest.mark.parametrize("spec", ["gguf:~/some.gguf", " gguf: ~/some.gguf", "~/some.gguf"])
+def test_a_gguf_file_is_known_by_scheme_or_ending(spec: str) -> None:
+    assert parse_spec(spec) == ("gguf", str(Path.home() / "some.gguf"))
+
+
+def test_a_model_that_was_shipped_once_is_said_to_be_gone() -> None:
+    with pytest.raises(ConfigError, match="'pocket' is no longer shipped; choose smollm2"):
+        load_language_model("pocket")
 
 
 def test_path_that_does_not_exist_is_a_model_error_not_a_hub_request() -> None:
@@ -85,11 +87,3 @@ def test_missing_package_names_the_install_command(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingDependencyError, match=f"{package}.*pip install"):
         load_language_model(spec)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not HAS_POCKET, reason="the pocket weights are not built")
-def test_pocket_loads_by_its_name() -> None:
-    model = load_language_model("pocket")
-    assert model.name == "pocket"
-    assert model.context_tokens >= 1024

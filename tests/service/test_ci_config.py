@@ -23,6 +23,12 @@ def test_the_smallest_file_has_the_defaults_of_the_command_line(tmp_path: Path) 
     assert (config.baseline_path, config.baseline_name) == (None, None)
 
 
+@pytest.mark.parametrize("spec", ["gguf:models/small.gguf", "models/small.gguf"])
+def test_a_gguf_file_lies_beside_the_file(tmp_path: Path, spec: str) -> None:
+    config = read(tmp_path, f'dataset = "appliance-support"\n[comparison]\nmodel = "{spec}"\n{GATE}')
+    assert config.settings.model == f"gguf:{tmp_path / 'models' / 'small.gguf'}"
+
+
 def test_a_whole_file_is_read_and_its_paths_are_beside_it(tmp_path: Path) -> None:
     (tmp_path / "models" / "mine").mkdir(parents=True)
     text = """

@@ -127,7 +127,7 @@ def test_a_damaged_comparison_does_not_spoil_the_list(
 def test_models_lists_every_kind_and_the_size_of_the_embedded_one(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("models") == 0
     out = capsys.readouterr().out
-    for name in ("pocket", "hf:ID_OR_PATH", "openai:MODEL"):
+    for name in ("smollm2", "134.5 M", "hf:ID_OR_PATH", "gguf:PATH", "openai:MODEL"):
         assert name in out
 
 

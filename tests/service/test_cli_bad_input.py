@@ -72,13 +72,43 @@ def spoil(path: Path, line: int, text: str) -> None:
         (("compare", "appliance-support", "--pipelines", "rag,magic"), "the pipeline 'magic' is unknown; choose from"),
         (("compare", "appliance-support", "--pipelines", ","), "no pipeline was chosen"),
         (("compare", "appliance-support", "--queries-per-month", "inf"), "queries_per_month is inf"),
-        (("compare", "appliance-support", "--model", "chatty"), "unknown model 'chatty'; possible are `pocket`"),
+        (("compare", "appliance-support", "--model", "chatty"), "unknown model 'chatty'; possible are `smollm2`"),
         (("compare", "appliance-support", "--model", "./missing"), "the model folder missing does not exist"),
+        (
+            ("compare", "appliance-support", "--model", "gguf:none.gguf"),
+            "the GGUF file none.gguf cannot be read: No such",
+        ),
+        (("models", "install", "llama"), "no package brings the model 'llama'"),
         (("compare", "appliance-support", "--prices", "none.toml"), "none.toml: there is no such price file"),
     ],
 )
 def test_a_bad_command_is_refused(refused: Refused, arguments: tuple[str, ...], message: str) -> None:
     assert message in refused(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"PK\x03\x04", "small.gguf is no GGUF file"), (None, "small.gguf is cut off or damaged")]
+)
+def test_a_spoilt_gguf_file_is_named(
+    refused: Refused,
+    tiny_gguf: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes | None,
+    message: str,
+) -> None:
+    monkeypatch.setenv("TUNING_FORK_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "small.gguf").write_bytes(content or tiny_gguf.read_bytes()[:-100])
+    assert message in refused("compare", "appliance-support", "--model", "./small.gguf")
+
+
+def test_a_cache_folder_that_cannot_be_written_is_named(
+    refused: Refused, tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNING_FORK_CACHE", "/dev/null/cache")
+    message = refused("compare", "appliance-support", "--model", str(tiny_gguf), "--pipelines", "base")
+    assert "/dev/null/cache cannot be written" in message
+    assert "TUNING_FORK_CACHE" in message
 
 
 def test_an_unknown_comparison_is_refused_with_those_there_are(refused: Refused, workplace: Any) -> None:

@@ -22,7 +22,7 @@ description = "Colours of things."
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workspace(tiny_reader_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data set and a data directory that all tests here share, so that answers are given once."""
     folder = tmp_path_factory.mktemp("ci")
     data = folder / "data"
@@ -37,12 +37,13 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, rows in (("documents", documents), ("questions", questions)):
         (data / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (data / "dataset.toml").write_text(CARD)
+    (folder / "model").symlink_to(tiny_reader_folder, target_is_directory=True)
     return folder
 
 
 def run(workspace: Path, gate: str, *more: str, name: str = "out") -> tuple[subprocess.CompletedProcess[str], Path]:
     config = workspace / "tuning-fork.toml"
-    config.write_text(f'dataset = "data"\n[comparison]\npipelines = ["base"]\n{gate}')
+    config.write_text(f'dataset = "data"\n[comparison]\nmodel = "./model"\npipelines = ["base"]\n{gate}')
     out = workspace / name
     command = [sys.executable, "-c", "from service.cli import main; main()", "ci", str(config), "--out", str(out)]
     command += ["--home", str(workspace / "home"), *more]

@@ -29,7 +29,7 @@ def summary(state: str) -> dict[str, Any]:
         "id": "c",
         "name": "n",
         "dataset": "d",
-        "model": "pocket",
+        "model": "smollm2",
         "pipelines": ["base"],
         "state": state,
         "cancel_requested": False,

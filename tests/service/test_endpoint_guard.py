@@ -146,7 +146,7 @@ def test_public_addresses_are_let_through(url: str) -> None:
 
 def test_only_the_address_in_a_spec_is_looked_at() -> None:
     guard = EndpointGuard(NONE)
-    for spec in ("pocket", "hf:org/name", "openai:gpt-5-mini", "openai:m@https://example.com/v1", None, ""):
+    for spec in ("smollm2", "hf:org/name", "openai:gpt-5-mini", "openai:m@https://example.com/v1", None, ""):
         guard.check_spec(spec)
     with pytest.raises(EndpointRefusedError):
         guard.check_spec("openai:m@http://169.254.169.254/v1")

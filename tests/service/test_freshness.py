@@ -259,11 +259,19 @@ def test_a_data_set_without_later_editions_says_what_to_add(
 
 
 @pytest.mark.slow
-def test_the_embedded_model_is_asked_again_from_the_command_line(
-    workplace: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+def test_a_real_model_is_asked_again_from_the_command_line(
+    workplace: Any, tiny_reader_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    settings = replace(workplace.settings, pipelines=("rag", "raft"), limit=16, train_limit=8, max_epochs=1, top_k=1)
-    run_comparison(settings, workplace.directory, LocalComposition, model_identity("pocket"))
+    settings = replace(
+        workplace.settings,
+        model=f"hf:{tiny_reader_folder}",
+        pipelines=("rag", "raft"),
+        limit=16,
+        train_limit=8,
+        max_epochs=1,
+        top_k=1,
+    )
+    run_comparison(settings, workplace.directory, LocalComposition, model_identity(settings.model))
     write_revision(workplace.folder / "v2", range(8))
     monkeypatch.setenv("TUNING_FORK_HOME", str(workplace.directory.root))
     with pytest.raises(SystemExit) as exit_:

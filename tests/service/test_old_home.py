@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import date
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -20,8 +21,10 @@ from service.database import open_database
 from service.migrations.upgrade import is_current, migrate
 from service.recheck import recheck_file
 from service.service_settings import ServiceSettings
+from service.serving.servable import read_servable
 from tests.old_home import OldHome, unpack_old_home
 
+NO_LONGER_SHIPPED = "the base model is no longer shipped; give `--base-model DIR`"
 BOTH = pytest.mark.parametrize("which", ["tiny", "pocket"])
 REPORTS = {
     "report.json": b"{",
@@ -157,3 +160,40 @@ def test_its_reports_are_written_by_the_command_line(
     folder = old_home.run_folder(getattr(old_home, which))
     assert run("report", folder.name, "--format", "html") == 0
     assert capfdbinary.readouterr().out == (folder / "report.html").read_bytes()
+
+
+@pytest.mark.parametrize("command", ["ask", "freshness"])
+def test_asking_its_retired_model_is_refused_with_the_remedy(
+    run: Callable[..., int],
+    old_home: OldHome,
+    command: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = [command, old_home.run_folder(old_home.pocket).name, *(["Why?"] if command == "ask" else [])]
+    assert run(*arguments) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith(f"error: {NO_LONGER_SHIPPED}")
+
+
+def test_asking_its_retired_model_over_rest_is_a_conflict(client: TestClient, old_home: OldHome) -> None:
+    address = f"/v1/comparisons/{old_home.pocket}"
+    reply = client.post(f"{address}/pipelines/rag/answers", json={"questions": ["Why?"]})
+    assert reply.status_code == 409
+    assert reply.json()["detail"].startswith(NO_LONGER_SHIPPED)
+    arms = client.post(f"{address}/answers", json={"question": "Why?"}).json()["arms"]
+    assert [arm["error"].startswith(NO_LONGER_SHIPPED) for arm in arms] == [True, True]
+
+
+def test_a_service_may_be_given_its_retired_model(engine: Engine, old_home: OldHome, tmp_path: Path) -> None:
+    """Other comparisons keep their own."""
+    for comparison_id, folder in ((old_home.pocket, tmp_path), (old_home.tiny, old_home.model_folder)):
+        servable = read_servable(engine, old_home.directory, comparison_id, retired_model=tmp_path)
+        assert servable.settings.model == f"hf:{folder}"
+
+
+def test_a_decision_on_its_retired_model_cannot_be_told(old_home: OldHome) -> None:
+    path = old_home.run_folder(old_home.pocket) / "decision.json"
+    found = recheck_file(path, model_identity, today=date(2026, 12, 1))
+    assert found.outcome is RecheckOutcome.UNKNOWN
+    assert "the model 'pocket' is no longer shipped" in found.explanation

@@ -128,8 +128,14 @@ def on_disk(workplace: "Workplace", tiny_model_folder: Path) -> Iterator[Path]:
     """A comparison whose model has files, as the command line identifies it."""
     settings = replace(workplace.settings, model=f"hf:{tiny_model_folder}")
     identity = model_identity(settings.model)
-    comparison = run_comparison(settings, workplace.directory, workplace.compose, identity)
-    yield workplace.directory.comparison(comparison.id)
+    folder = workplace.directory.comparison(
+        run_comparison(settings, workplace.directory, workplace.compose, identity).id
+    )
+    # Scripted arms take no time to speak of; which of them took longer must not hang on a busy machine.
+    record = json.loads((folder / "decision.json").read_text())
+    record["uses"]["few-shot"]["seconds"] |= dict.fromkeys(("estimate", "low", "high"), 1.0)
+    (folder / "decision.json").write_text(json.dumps(record))
+    yield folder
 
 
 def run(arguments: list[str]) -> int:

@@ -87,7 +87,6 @@ def test_resolved_settings_open_from_any_folder(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("spec", ["gguf:small.gguf", "small.gguf", "./small.gguf"])
 def test_a_gguf_file_is_resolved_to_its_path(spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "small.gguf").touch()
     monkeypatch.chdir(tmp_path)
     assert ComparisonSettings("x", model=spec).resolved().model == f"gguf:{tmp_path / 'small.gguf'}"
 

@@ -165,16 +165,17 @@ def test_the_report_shows_the_score_of_each_seed(run: Run, workplace: "Workplace
 
 
 @pytest.mark.slow
-def test_the_embedded_model_is_trained_with_each_seed(workplace: "Workplace") -> None:
+def test_a_real_model_is_trained_with_each_seed(workplace: "Workplace", tiny_reader_folder: Path) -> None:
     settings = ComparisonSettings(
         str(workplace.folder),
+        model=f"hf:{tiny_reader_folder}",
         pipelines=("base", "fine-tuned"),
         limit=30,
         train_limit=12,
         max_epochs=1,
         training_seeds=2,
     )
-    identity = model_identity("pocket")
+    identity = model_identity(settings.model)
     comparison = run_comparison(settings, workplace.directory, LocalComposition, identity)
     seeds = comparison.arm("fine-tuned").seeds
     assert [one.training_seed for one in seeds] == [0, 1]

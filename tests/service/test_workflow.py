@@ -152,7 +152,7 @@ def test_a_failed_run_leaves_earlier_results_as_they_were(workplace: "Workplace"
     folder = workplace.directory.comparison(first.id)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     workplace.answer = failing_after(10, LanguageModelError("the server went away"), workplace.answer)
-    with pytest.raises(LanguageModelError, match=r"the server went away \(arm base, questions t0 to t\d+\)"):
+    with pytest.raises(LanguageModelError, match=r"the server went away \(arm base, questions t\d+ to t\d+\)"):
         workplace.run(replace(workplace.settings, seed=1, limit=70, coverage=0.4))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert workplace.directory.comparison_ids() == [first.id]

@@ -39,7 +39,7 @@ def arm(kind: str, score: Interval | None = QUALITY, cost: CostEstimate | None =
 def comparison(*arms: ArmSummary) -> Comparison:
     return Comparison(
         id="x", created_at="", card=DatasetCard("x", Task.QUESTION_ANSWERING, "en", "", (), "", ""),
-        dataset_hash="", n_documents=0, split_sizes={}, slice_sizes={}, model="pocket", arms=arms, differences=(),
+        dataset_hash="", n_documents=0, split_sizes={}, slice_sizes={}, model="smollm2", arms=arms, differences=(),
         recommendation=Recommendation(Verdict.WINNER, "rag", "", (), "exact_match", 0.02, 0.5, {}, {}, None, None),
         findings=(), settings={}, hashes={}, versions={}, prices_as_of="", prices_source="", wall_s=0.0,
     )  # fmt: skip
@@ -128,7 +128,7 @@ def test_an_arm_keeps_its_colour_among_measured_models() -> None:
             comparison_id="c",
             dataset="d",
             metric="exact_match",
-            model="pocket",
+            model="smollm2",
             catalogue_name="",
             arm=kind,
             score=0.5,

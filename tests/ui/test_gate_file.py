@@ -21,7 +21,7 @@ def test_the_request_asks_what_was_drafted() -> None:
 
 def test_the_file_is_one_that_the_command_reads(tmp_path) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / "tuning-fork.toml"
-    path.write_text(gate_toml(DRAFT, {"model": "pocket", "pipelines": ["base", "rag"], "limit": 50, "judge": None}))
+    path.write_text(gate_toml(DRAFT, {"model": "smollm2", "pipelines": ["base", "rag"], "limit": 50, "judge": None}))
     config = read_ci_config(path)
     assert config.settings.pipelines == ("base", "rag")
     assert config.settings.limit == 50

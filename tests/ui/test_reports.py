@@ -138,7 +138,7 @@ def test_models_are_filtered_by_family(open_page: OpenPage, client: FakeClient) 
 
 
 def measured(arm: str, score: float, **others: Any) -> PricedQualityView:
-    fields = {"comparison_id": "c", "dataset": "d", "metric": "exact_match", "model": "pocket", "catalogue_name": ""}
+    fields = {"comparison_id": "c", "dataset": "d", "metric": "exact_match", "model": "smollm2", "catalogue_name": ""}
     scores = {"score": score, "score_low": score - 0.125, "score_high": score + 0.125, "is_share": score <= 1}
     price = {"usd_per_1000_queries": 2.0, "usd_per_1000_queries_low": 1.5, "usd_per_1000_queries_high": 2.5}
     rest = {"n": 40, "n_unscored": 0, "is_recommended": False}

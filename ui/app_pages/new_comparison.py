@@ -63,10 +63,10 @@ def basic_settings(dataset: DatasetSummary) -> dict[str, Any]:
         "name": st.text_input("Name", value=dataset.name, max_chars=120) or None,
         "model": st.text_input(
             "Model",
-            value="pocket",
+            value="smollm2",
             key="model",
             bind="query-params",
-            help="pocket comes with Tuning Fork and runs anywhere; hf:NAME is a model of the Hugging Face hub; "
+            help="smollm2 is installed with Tuning Fork and runs anywhere; hf:NAME is a model of the Hugging Face hub; "
             "openai:MODEL@URL is an endpoint with that protocol, which cannot be tuned here.",
         ),
         "pipelines": choose_arms(),

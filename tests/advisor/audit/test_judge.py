@@ -10,7 +10,7 @@ from advisor.audit.judge import Agreement, ModelIdentity, cohen_kappa, measure_a
         ("openai:gpt-5-mini@https://api.example/v1", "openai:o3-mini"),
         ("mistralai/Ministral-8B-Instruct-2410", "Mistral-7B-Instruct-v0.3"),
         ("meta-llama/Llama-3.2-1B", "Meta-Llama-3-8B"),
-        ("pocket", "pocket"),
+        ("smollm2", "smollm2"),
     ],
 )
 def test_sister_models_are_of_one_family(first: str, second: str) -> None:

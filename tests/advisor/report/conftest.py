@@ -58,13 +58,13 @@ QUALITY = {
     "oracle-context": (0.91, 0.90, 0.60),
 }
 LABELS = {
-    "base": "pocket-7m, question only",
-    "few-shot": "pocket-7m + 5 examples",
-    "rag": "pocket-7m + 4 retrieved passages",
-    "fine-tuned": "pocket-7m tuned on 480 questions, 3 seeds",
-    "hybrid": "tuned pocket-7m + 4 retrieved passages",
+    "base": "tiny-7m, question only",
+    "few-shot": "tiny-7m + 5 examples",
+    "rag": "tiny-7m + 4 retrieved passages",
+    "fine-tuned": "tiny-7m tuned on 480 questions, 3 seeds",
+    "hybrid": "tuned tiny-7m + 4 retrieved passages",
     "majority": "the most frequent training answer",
-    "oracle-context": "pocket-7m + the right document",
+    "oracle-context": "tiny-7m + the right document",
 }
 REFERENCES = ("majority", "oracle-context")
 
@@ -368,7 +368,7 @@ def make_comparison() -> Comparison:
         n_documents=412,
         split_sizes={"train": 480, "validation": 96, "test": 260},
         slice_sizes={part.value: n for part, n in SLICES.items()},
-        model="pocket-7m",
+        model="tiny-7m",
         arms=tuple(_arm(kind) for kind in QUALITY),
         differences=(
             _difference("rag", "base", 0.49, 0.07, 0.0002),

@@ -1,1 +1,0 @@
-"""The embedded causal language model: weights, generator of its training text, training and evaluation."""

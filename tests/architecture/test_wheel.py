@@ -1,0 +1,34 @@
+"""What is installed: every file that the code reads, and no weights."""
+
+import tomllib
+from fnmatch import fnmatch
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PACKAGES = tuple(name.rstrip("*") for name in PYPROJECT["tool"]["setuptools"]["packages"]["find"]["include"])
+WEIGHTS = frozenset({".safetensors", ".gguf", ".bin", ".pt", ".pth", ".onnx", ".npy", ".npz"})
+MAX_BYTES = 1_000_000
+
+
+def data_files() -> list[Path]:
+    """Files of the packages that are no Python, relative to the root."""
+    files = [path for name in PACKAGES for path in (ROOT / name).rglob("*") if path.is_file()]
+    return sorted(p.relative_to(ROOT) for p in files if p.suffix not in (".py", ".pyc"))
+
+
+def test_every_file_beside_the_code_is_installed_with_it() -> None:
+    patterns = PYPROJECT["tool"]["setuptools"]["package-data"]
+    for path in data_files():
+        package = next(folder for folder in path.parents if (ROOT / folder / "__init__.py").is_file())
+        wanted = [*patterns.get("*", ()), *patterns.get(".".join(package.parts), ())]
+        inside = path.relative_to(package)
+        assert any(inside.parent.name == Path(p).parent.name and fnmatch(inside.name, Path(p).name) for p in wanted), (
+            path
+        )
+
+
+def test_no_weights_and_nothing_large_is_installed() -> None:
+    for path in data_files():
+        assert path.suffix not in WEIGHTS, path
+        assert (ROOT / path).stat().st_size < MAX_BYTES, path

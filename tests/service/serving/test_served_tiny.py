@@ -1,0 +1,108 @@
+"""A real model with real indexes and adapters, asked by OpenAI's client beside others."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+from sqlalchemy import Engine
+
+from advisor.answer import Pipeline
+from advisor.dataset import Dataset
+from advisor.prices import load_prices
+from service.composition import LocalComposition
+from service.progress import silent
+from service.serving.opened import Servable
+from service.serving.pipelines import ServedPipelines
+from service.workflow import load_limited_dataset, run_comparison
+
+pytestmark = pytest.mark.slow
+
+QUESTIONS = ["Which colour has number 7?", "Which colour has number 3?", "Who painted 2?"]
+KINDS = ("base", "rag", "fine-tuned", "hybrid")
+
+
+@pytest.fixture(scope="module")
+def measured(
+    workplace_class: Any, tiny_reader_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Any, Servable, Dataset]:
+    workplace = workplace_class(tmp_path_factory.mktemp("tiny"))
+    model = f"hf:{tiny_reader_folder}"
+    settings = replace(workplace.settings, model=model, pipelines=KINDS, max_epochs=1, limit=6, train_limit=16)
+    report = run_comparison(settings, workplace.directory, LocalComposition, "tiny")
+    return workplace, Servable("one", settings, load_prices(), report), load_limited_dataset(settings)
+
+
+@pytest.fixture
+def served(measured: tuple[Any, Servable, Dataset]) -> Iterator[ServedPipelines]:
+    workplace, servable, _ = measured
+    served = ServedPipelines(workplace.directory, lambda _: servable)
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def compared_arms(measured: tuple[Any, Servable, Dataset]) -> Iterator[dict[str, Pipeline]]:
+    """The arms as a job of the same comparison holds them open, its index among them."""
+    workplace, servable, dataset = measured
+    composition = LocalComposition(servable.settings, workplace.directory, silent)
+    yield {kind: composition.arm(kind, dataset).pipeline for kind in KINDS}
+    composition.close()
+
+
+@pytest.fixture
+def service_address(
+    engine: Engine, measured: tuple[Any, Servable, Dataset], service_class: Any, listen: Any
+) -> Iterator[str]:
+    service = service_class(engine, measured[:2], None)
+    with listen(service.app) as address:
+        yield address
+
+
+def test_every_arm_answers_as_it_was_compared_while_a_job_holds_the_same_index(
+    served: ServedPipelines, compared_arms: dict[str, Pipeline], ask: Any
+) -> None:
+    async def all_kinds() -> dict[str, Any]:
+        return {kind: [(await served.answer("one", kind, [q]))[0] for q in QUESTIONS] for kind in KINDS}
+
+    answered = ask(all_kinds())
+    for kind, answers in answered.items():
+        expected = [compared_arms[kind].answer([q])[0] for q in QUESTIONS]
+        assert [one.answer.text for one in answers] == [one.text for one in expected]
+        assert [one.answer.retrieved for one in answers] == [one.retrieved for one in expected]
+        assert all(one.cost_usd > 0 for one in answers)
+    assert answered["fine-tuned"] != answered["base"]
+
+
+def test_arms_asked_at_once_do_not_mix_their_adapters(
+    served: ServedPipelines, compared_arms: dict[str, Pipeline], ask: Any
+) -> None:
+    async def crowd() -> list[tuple[str, str, str]]:
+        wanted = [(kind, q) for q in QUESTIONS for kind in KINDS]
+        answers = await asyncio.gather(*(served.answer("one", kind, [q]) for kind, q in wanted))
+        return [(kind, q, one.answer.text) for (kind, q), (one,) in zip(wanted, answers, strict=True)]
+
+    for kind, question, text in ask(crowd()):
+        batched = [one.text for one in compared_arms[kind].answer(QUESTIONS)]
+        assert text in (batched[QUESTIONS.index(question)], compared_arms[kind].answer([question])[0].text)
+
+
+def test_the_official_client_streams_from_several_threads(
+    measured: tuple[Any, Servable, Dataset], service_address: str, compared_arms: dict[str, Pipeline]
+) -> None:
+    def stream(wanted: tuple[str, str]) -> str:
+        kind, question = wanted
+        with openai.OpenAI(base_url=f"{service_address}/v1", api_key="unused", max_retries=0) as client:
+            chunks = client.chat.completions.create(
+                model=f"one/{kind}", messages=[{"role": "user", "content": question}], stream=True
+            )
+            return "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+
+    wanted = [(kind, QUESTIONS[0]) for kind in KINDS]
+    with ThreadPoolExecutor(len(wanted)) as pool:
+        texts = list(pool.map(stream, wanted))
+    assert texts == [compared_arms[kind].answer([question])[0].text for kind, question in wanted]
