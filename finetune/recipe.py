@@ -54,8 +54,8 @@ class TuningRecipe:
     weight_decay: float = 0.0
     batch_size: int = 8
     gradient_accumulation: int = 1
-    max_epochs: int = 20
-    patience: int = 5
+    max_epochs: int = 3
+    patience: int = 2
     max_grad_norm: float = 1.0
     seed: int = 0
     precision: str = "auto"
