@@ -1,6 +1,6 @@
 """The table of README.md and docs/results.md from stored reports.
 
-    python benchmarks/results_table.py docs/runs/appliance-support/report.json [more report.json ...]
+    python benchmarks/results_table.py docs/runs/ticket-triage/report.json [more report.json ...]
 
 The README's table stands between its `results` marks; a test compares it with what this prints.
 """

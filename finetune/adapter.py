@@ -25,6 +25,7 @@ class AdapterRecord:
     Attributes:
         key: Hash of base, recipe, rows and library versions: equal keys, equal training.
         base_weights_sha256: Of the base model's weight files.
+        precision: What training computed in, "float32" or "bfloat16"; None for adapters of versions that did not tell.
         learning_rate: Peak rate, also where the recipe left it to the model's width.
         dataset_hash: Content hash of the training view: card, documents, train and validation split.
         train_rows_hash: Of all rows trained on, those of `text_rows` included.
@@ -55,6 +56,7 @@ class AdapterRecord:
     library_versions: Mapping[str, str]
     file_sha256: Mapping[str, str]
     text_rows: RowReport | None = None
+    precision: str | None = None
 
 
 def save_adapter(

@@ -1,17 +1,23 @@
 """Batches: rows of like length together, another order each epoch, everything decided by seed and epoch."""
 
+import math
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, groupby
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from finetune.packed_attention import NAME, PackedLayout
 from finetune.rows import TrainingRow
 
 LENGTH_POOL_BATCHES = 8
 """Batches that are sorted by length together: little padding, and the order of rows still varies."""
+
+PACK_TOKENS = 1024
+"""Tokens packed into one sequence at most, unless a single row has more: bounds the memory of a forward pass."""
 
 PADDING_MULTIPLE = 8
 IGNORED = -100
@@ -21,17 +27,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows padded on the right, which a causal model never looks at.
+    """Rows as a causal model reads them in one forward pass: padded or packed.
 
     Attributes:
         input_ids: (batch, seq).
-        attention_mask: (batch, seq), 0 on padding.
         target_ids: (batch, seq): the token to predict at each position, `IGNORED` where nothing is scored.
+        row_of_target: (n_scored,): the row each scored position belongs to; rows come one after the other.
+        inputs: What else the model is given, by keyword.
     """
 
     input_ids: Tensor
-    attention_mask: Tensor
     target_ids: Tensor
+    row_of_target: Tensor
+    inputs: Mapping[str, Any]
 
     @property
     def scored(self) -> Tensor:
@@ -58,22 +66,77 @@ def optimiser_steps(
 def drop_prompt_tokens(
     rows: Sequence[TrainingRow], share: float, special_ids: frozenset[int], *, seed: int, epoch: int
 ) -> list[TrainingRow]:
-    """The rows with a random share of their prompt tokens left out; answers and special tokens stay.
+    """The rows with a random share of their prompt tokens left out.
+
+    Answers and special tokens stay, and so does what all prompts begin and end with: instruction and chat template are
+    no wording of a question, and a beginning that stays whole is computed once.
 
     Source:
         Word dropout as in Iyyer et al. 2015, "Deep Unordered Composition Rivals Syntactic Methods", section 3.
     """
     generator = random.Random(f"prompt/{seed}/{epoch}")
+    questions = [row for row in rows if not row.is_text]
+    start = shared_beginning(questions)
+    n_end = _n_common([row.token_ids[start : row.n_prompt_tokens][::-1] for row in questions])
     thinned = []
     for row in rows:
-        prompt, answer = row.token_ids[: row.n_prompt_tokens], row.token_ids[row.n_prompt_tokens :]
-        kept = tuple(token for token in prompt if token in special_ids or generator.random() >= share) or prompt[-1:]
-        thinned.append(TrainingRow(row.example_id, kept + answer, len(kept)))
+        if row.is_text:
+            thinned.append(row)
+            continue
+        end = row.n_prompt_tokens - n_end
+        drawn = row.token_ids[start:end]
+        kept = tuple(token for token in drawn if token in special_ids or generator.random() >= share) or drawn[-1:]
+        n_prompt_tokens = start + len(kept) + n_end
+        thinned.append(
+            replace(row, token_ids=row.token_ids[:start] + kept + row.token_ids[end:], n_prompt_tokens=n_prompt_tokens)
+        )
     return thinned
 
 
+def shared_beginning(rows: Sequence[TrainingRow]) -> int:
+    """How many tokens all prompts begin with, short of the last token: what that one predicts is the row's own."""
+    return _n_common([row.token_ids[: row.n_prompt_tokens - 1] for row in rows])
+
+
+def packs(rows: Sequence[TrainingRow]) -> list[list[TrainingRow]]:
+    """The rows of each packed sequence, about `PACK_TOKENS` long at most and of like size.
+
+    Rows that are read as plain text share no beginning and are packed apart.
+    """
+    parts: list[list[TrainingRow]] = []
+    for alike in ([row for row in rows if not row.is_text], [row for row in rows if row.is_text]):
+        n_shared = shared_beginning(alike)
+        own_tokens = [len(row.token_ids) - n_shared for row in alike]
+        n_parts = math.ceil(sum(own_tokens) / max(PACK_TOKENS - n_shared, 1))
+        middles = [before + own / 2 for before, own in zip(accumulate(own_tokens, initial=0), own_tokens, strict=False)]
+        places = [int(middle * n_parts / sum(own_tokens)) for middle in middles]
+        parts += [[row for _, row in group] for _, group in groupby(zip(places, alike, strict=True), lambda x: x[0])]
+    return parts
+
+
+def pack(rows: Sequence[TrainingRow], device: torch.device) -> Batch:
+    """One sequence of what the rows begin with and of what each has beside it; positions go on from the beginning."""
+    n_shared = shared_beginning(rows)
+    token_ids, positions = list(rows[0].token_ids[:n_shared]), list(range(n_shared))
+    targets, row_of_target = [IGNORED] * n_shared, []
+    for i, row in enumerate(rows):
+        token_ids += row.token_ids[n_shared:]
+        positions += range(n_shared, len(row.token_ids))
+        targets += [IGNORED] * (row.n_prompt_tokens - 1 - n_shared) + [*row.token_ids[row.n_prompt_tokens :], IGNORED]
+        row_of_target += [i] * row.n_answer_tokens
+    return Batch(
+        input_ids=torch.tensor([token_ids], device=device),
+        target_ids=torch.tensor([targets], device=device),
+        row_of_target=torch.tensor(row_of_target, device=device),
+        inputs={
+            "position_ids": torch.tensor([positions], device=device),
+            NAME: PackedLayout(n_shared, tuple(len(row.token_ids) - n_shared for row in rows)),
+        },
+    )
+
+
 def collate(rows: Sequence[TrainingRow], pad_token_id: int, device: torch.device) -> Batch:
-    """Pad rows to one length, a multiple of 8."""
+    """Pad rows on the right, where a causal model never looks, to one length, a multiple of 8."""
     longest = max(len(row.token_ids) for row in rows)
     n_positions = -(-longest // PADDING_MULTIPLE) * PADDING_MULTIPLE
     input_ids = torch.full((len(rows), n_positions), pad_token_id)
@@ -84,7 +147,20 @@ def collate(rows: Sequence[TrainingRow], pad_token_id: int, device: torch.device
         input_ids[i, :n_tokens] = torch.tensor(row.token_ids)
         attention_mask[i, :n_tokens] = 1
         target_ids[i, row.n_prompt_tokens - 1 : n_tokens - 1] = input_ids[i, row.n_prompt_tokens : n_tokens]
-    return Batch(input_ids.to(device), attention_mask.to(device), target_ids.to(device))
+    return Batch(
+        input_ids=input_ids.to(device),
+        target_ids=target_ids.to(device),
+        row_of_target=(target_ids != IGNORED).nonzero()[:, 0].to(device),
+        inputs={"attention_mask": attention_mask.to(device)},
+    )
+
+
+def _n_common(sequences: Sequence[tuple[int, ...]]) -> int:
+    """How many tokens all sequences begin with: as many as the first and the last of them in order do."""
+    if not sequences:
+        return 0
+    first, last = min(sequences), max(sequences)
+    return next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
 
 
 def _chunks(items: Sequence[T], size: int) -> list[list[T]]:

@@ -36,7 +36,8 @@ class TuningRecipe:
         patience: Epochs without a better validation loss before training stops.
         max_grad_norm: Gradients are scaled down to this norm.
         seed: Decides initial weights, order of rows and dropout.
-        precision: "auto" is bfloat16 autocast on CUDA and float32 elsewhere.
+        precision: Of matrix products; the adapter itself stays in float32. "auto" is bfloat16 where the device
+            multiplies in it natively and float32 elsewhere.
         gradient_checkpointing: Recompute activations in the backward pass: less memory, about a third more time.
         max_length: Longest row in tokens; longer ones are left out and counted. The model's context also bounds it.
     """
@@ -53,8 +54,8 @@ class TuningRecipe:
     weight_decay: float = 0.0
     batch_size: int = 8
     gradient_accumulation: int = 1
-    max_epochs: int = 20
-    patience: int = 5
+    max_epochs: int = 3
+    patience: int = 2
     max_grad_norm: float = 1.0
     seed: int = 0
     precision: str = "auto"

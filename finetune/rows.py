@@ -28,6 +28,11 @@ class TrainingRow:
         """Tokens the loss is taken over, end token included."""
         return len(self.token_ids) - self.n_prompt_tokens
 
+    @property
+    def is_text(self) -> bool:
+        """Whether it is read as plain text: all but the first token scored."""
+        return self.n_prompt_tokens == 1
+
 
 @dataclass(frozen=True, slots=True)
 class RowReport:

@@ -11,12 +11,14 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 
 from finetune.answer_logits import AnswerLogits
-from finetune.batches import collate, drop_prompt_tokens, optimiser_steps
+from finetune.batches import drop_prompt_tokens, optimiser_steps
 from finetune.checkpoint import TrainingState, restore_checkpoint, save_checkpoint
 from finetune.errors import TrainingError
+from finetune.fused_lora import fuse_lora
 from finetune.progress import EpochResult, TrainingEvent
 from finetune.recipe import TuningRecipe
 from finetune.rows import TrainingRow
+from lm.dtype import computes_rightly, has_native_bfloat16
 
 OnEvent = Callable[[TrainingEvent], None]
 
@@ -52,8 +54,12 @@ def train(
         raise TrainingError("there are no training rows; add training questions, or raise max_length")
     weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     device = next(iter(weights.values())).device
-    optimizer = torch.optim.AdamW(weights.values(), lr=learning_rate, weight_decay=recipe.weight_decay)
-    answer_logits = AnswerLogits.of(model, autocast_dtype(recipe, device), collate(rows[:1], pad_token_id, device))
+    optimizer = torch.optim.AdamW(
+        weights.values(), lr=learning_rate, weight_decay=recipe.weight_decay, fused=device.type == "cpu"
+    )
+    model.eval()
+    answer_logits = AnswerLogits.of(model, autocast_dtype(recipe, device), rows, pad_token_id)
+    fuse_lora(model, answer_logits.autocast_dtype)
     steps_an_epoch = math.ceil(len(rows) / recipe.batch_size)
     n_steps = recipe.max_epochs * steps_an_epoch
     torch.manual_seed(recipe.seed)
@@ -77,8 +83,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = rate
             step_loss = 0.0
-            for part in parts:
-                batch = collate(part, pad_token_id, device)
+            for batch in (batch for part in parts for batch in answer_logits.batches(part)):
                 logits = answer_logits(batch).float()  # (n_scored, vocabulary)
                 loss = cross_entropy(logits, batch.target_ids[batch.scored], reduction="sum") / n_answer_tokens
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -99,7 +104,7 @@ def train(
                 on_event(TrainingEvent(epoch, step, n_steps, step_loss, None, rate, time.perf_counter() - started))
 
         train_loss = epoch_loss / epoch_answer_tokens
-        validation_loss, exact_match = validate(answer_logits, validation_rows, recipe.batch_size, pad_token_id, device)
+        validation_loss, exact_match = validate(answer_logits, validation_rows, recipe.batch_size)
         state.seconds = time.perf_counter() - started
         result = EpochResult(epoch, train_loss, validation_loss, exact_match, rate, state.seconds)
         if is_better(result, state):
@@ -129,19 +134,19 @@ def schedule_factor(step: int, n_steps: int, recipe: TuningRecipe) -> float:
 
 
 def autocast_dtype(recipe: TuningRecipe, device: torch.device) -> torch.dtype | None:
-    """bfloat16 where the recipe asks for it, or leaves it open and the device is a CUDA one that has it."""
-    if recipe.precision == "auto":
-        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else None
-    return torch.bfloat16 if recipe.precision == "bfloat16" else None
+    """What matrix products are computed in, None for float32.
+
+    Left open, it is bfloat16 where the device multiplies in it natively and rightly.
+    """
+    if recipe.precision != "auto":
+        return torch.bfloat16 if recipe.precision == "bfloat16" else None
+    native = torch.cuda.is_bf16_supported() if device.type == "cuda" else device.type == "cpu" and has_native_bfloat16()
+    return torch.bfloat16 if native and computes_rightly(torch.bfloat16, device) else None
 
 
 @torch.no_grad()
 def validate(
-    answer_logits: AnswerLogits,
-    rows: Sequence[TrainingRow],
-    batch_size: int,
-    pad_token_id: int,
-    device: torch.device,
+    answer_logits: AnswerLogits, rows: Sequence[TrainingRow], batch_size: int
 ) -> tuple[float | None, float | None]:
     """Mean loss per answer token in nats, and the share of rows that greedy decoding would answer word for word."""
     if not rows:
@@ -150,13 +155,12 @@ def validate(
     loss, n_exact = 0.0, 0
     ordered = sorted(rows, key=lambda row: len(row.token_ids))
     for start in range(0, len(ordered), batch_size):
-        batch = collate(ordered[start : start + batch_size], pad_token_id, device)
-        logits = answer_logits(batch).float()  # (n_scored, vocabulary)
-        targets = batch.target_ids[batch.scored]  # (n_scored,)
-        loss += cross_entropy(logits, targets, reduction="sum").item()
-        wrong = torch.zeros_like(batch.scored)
-        wrong[batch.scored] = logits.argmax(-1) != targets
-        n_exact += int((~wrong.any(dim=1)).sum())
+        for batch in answer_logits.batches(ordered[start : start + batch_size]):
+            logits = answer_logits(batch).float()  # (n_scored, vocabulary)
+            targets = batch.target_ids[batch.scored]  # (n_scored,)
+            loss += cross_entropy(logits, targets, reduction="sum").item()
+            wrong_rows = batch.row_of_target[logits.argmax(-1) != targets]
+            n_exact += len(set(batch.row_of_target.tolist())) - len(set(wrong_rows.tolist()))
     return loss / sum(row.n_answer_tokens for row in rows), n_exact / len(rows)
 
 

@@ -99,6 +99,7 @@ def train_adapter(
         base_fingerprint=model.fingerprint,
         base_weights_sha256=model.weights_sha256,
         recipe=recipe,
+        precision=str(autocast_dtype(recipe, model.device) or torch.float32).removeprefix("torch."),
         learning_rate=learning_rate,
         n_trainable_parameters=sum(w.numel() for w in adapted.parameters() if w.requires_grad),
         dataset_hash=Dataset(view.card, view.documents, view.train + view.validation).content_hash,
@@ -150,8 +151,7 @@ def _attach_adapter(model: HuggingFaceModel, recipe: TuningRecipe) -> Any:
     """A fresh copy of the base from its files, with a new adapter: the caller's copy may carry adapters, and serves."""
     from peft import get_peft_model
 
-    keeps_dtype = autocast_dtype(recipe, model.device) is not None
-    dtype = model.module.dtype if keeps_dtype else torch.float32
+    dtype = autocast_dtype(recipe, model.device) or torch.float32
     base = type(model.module).from_pretrained(model.folder, dtype=dtype, use_safetensors=True).to(model.device)
     if recipe.gradient_checkpointing and not base.supports_gradient_checkpointing:
         raise TrainingError(f"{model.name!r} cannot recompute activations; set gradient_checkpointing to false")

@@ -82,7 +82,9 @@ class Forward:
         if self._takes_positions:
             options["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
         if self._takes_logits_to_keep:
-            options["logits_to_keep"] = 1
+            # An index makes a whole copy of the last states. Of a mere slice of them, and weights without gradients as
+            # adapters leave them, torch copies the output layer's weights once a row (seconds for 32 rows).
+            options["logits_to_keep"] = torch.tensor([ids.shape[1] - 1], device=ids.device)
         logits: Tensor = self.module(input_ids=ids, attention_mask=mask, use_cache=True, **options).logits
         return logits[:, -1]
 

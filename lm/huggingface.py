@@ -267,6 +267,10 @@ class HuggingFaceModel:
                 ) from error
             finally:
                 self._turn_adapters_off()
+        for name, weight in self.module.named_parameters():
+            if f".{key}." in name:
+                # Adapters are stored in float32; computing them so beside a bfloat16 base takes half as long again.
+                weight.data = weight.data.to(self.module.dtype)
         names = [name.replace(f".{key}.", ".") for name, _ in self.module.named_parameters() if f".{key}." in name]
         lacking = [name for name in names if (".lora_A." in name or ".lora_B." in name) and name not in files.shapes]
         if lacking:

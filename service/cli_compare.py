@@ -50,7 +50,7 @@ def compare(
     method: Annotated[str, typer.Option(help="Tuning method: lora, rslora, dora, pissa or olora.")] = "lora",
     max_epochs: Annotated[
         int | None,
-        typer.Option(help="Most passes of tuning over the training questions. [default: 20]", show_default=False),
+        typer.Option(help="Most passes of tuning. [default: 3; 6 for answers from memory]", show_default=False),
     ] = None,
     tune_on: Annotated[
         TuneOn, typer.Option(metavar="WHAT", help=f"What tuned arms are trained on: {' or '.join(TuneOn)}.")

@@ -41,7 +41,7 @@ from rag.raft import raft_prompts
 from service.arm import Arm, IndexFacts, trained_with_seeds
 from service.data_directory import DataDirectory
 from service.progress import OnProgress, Progress
-from service.settings import TUNED, ComparisonSettings, Constrain, TuneOn
+from service.settings import DEFAULT_EPOCHS, FACT_EPOCHS, TUNED, ComparisonSettings, Constrain, TuneOn
 from service.stage_key import code_digest, library_versions, stage_key
 from service.stage_sharing import BuildStage, build_alone
 
@@ -140,10 +140,8 @@ class LocalComposition:
 
     @property
     def _recipe(self) -> TuningRecipe:
-        recipe = TuningRecipe(method=self._settings.method, seed=self._training_seed)
-        if self._settings.max_epochs is not None:
-            recipe = replace(recipe, max_epochs=self._settings.max_epochs)
-        return recipe
+        epochs = self._settings.max_epochs or DEFAULT_EPOCHS
+        return TuningRecipe(method=self._settings.method, seed=self._training_seed, max_epochs=epochs)
 
     @property
     def _reads_documents(self) -> bool:
@@ -369,7 +367,8 @@ class LocalComposition:
         if prompts is not None:
             recipe = replace(recipe, patience=PASSAGE_PATIENCE)
         elif dataset.card.task is Task.QUESTION_ANSWERING:
-            recipe = replace(recipe, prompt_dropout=QUESTION_DROPOUT)
+            epochs = self._settings.max_epochs or FACT_EPOCHS
+            recipe = replace(recipe, prompt_dropout=QUESTION_DROPOUT, max_epochs=epochs)
         view = dataset.training_view()
         texts = self._texts(dataset)
         rows = [(e.question, reference_text(e), e.group, e.split) for e in view.train + view.validation]

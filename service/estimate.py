@@ -22,12 +22,11 @@ from service.data_directory import REPORT_FILE
 from service.measuring import LATENCY_QUESTIONS, LATENCY_WARM_UP
 from service.remote_settings import PRICE_LIST
 from service.sampling import limit_dataset
-from service.settings import RETRIEVING, TUNED, ComparisonSettings, Constrain
+from service.settings import DEFAULT_EPOCHS, FACT_EPOCHS, RETRIEVING, TUNED, ComparisonSettings, Constrain
 from service.tables import comparisons, report_files
 
 BYTES_PER_TOKEN = 4.0
 MESSAGE_TOKENS = 12
-DEFAULT_EPOCHS = 20
 MAX_CONTEXT_TOKENS = 2000
 EARLIER_LOOKED_AT = 50
 
@@ -165,7 +164,7 @@ def _stages(
             stages.append(_index_stage(settings, corpus, prices, speeds))
         if kind in TUNED and "tune" not in told:
             rows = len(train) * (instruction + question + answer)
-            stages.append(_tune_stage(settings, rows, prices, speeds))
+            stages.append(_tune_stage(settings, dataset.card.task, rows, prices, speeds))
         add_answers(kind, len(test) * (settings.training_seeds if kind in TUNED else 1))
     if dataset.card.task is Task.QUESTION_ANSWERING and any(example.document_ids for example in test):
         add_answers("oracle-context", len(test))
@@ -200,9 +199,9 @@ def _index_stage(
 
 
 def _tune_stage(
-    settings: ComparisonSettings, row_tokens: float, prices: PriceList, speeds: _Speeds | None
+    settings: ComparisonSettings, task: Task, row_tokens: float, prices: PriceList, speeds: _Speeds | None
 ) -> StageEstimate:
-    tokens = row_tokens * (settings.max_epochs or DEFAULT_EPOCHS) * settings.training_seeds
+    tokens = row_tokens * (settings.max_epochs or _default_epochs(task)) * settings.training_seeds
     measured = speeds.training_seconds_per_token() if speeds else None
     guessed = _TRAINING_TO_ANSWERING * _guessed_s_per_token(settings.model)
     seconds = tokens * (measured or guessed)
@@ -214,6 +213,10 @@ def _tune_stage(
         usd=_machine_usd(seconds, prices),
         basis=f"measured in {speeds.source}" if speeds and measured else "guess; training stops early where it can",
     )
+
+
+def _default_epochs(task: Task) -> int:
+    return FACT_EPOCHS if task is Task.QUESTION_ANSWERING else DEFAULT_EPOCHS
 
 
 def _answer_seconds(

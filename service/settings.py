@@ -19,6 +19,10 @@ DEFAULT_PIPELINES = CANDIDATES[:-1]
 REFERENCES = ("majority", "oracle-context")
 TUNED = frozenset({"fine-tuned", "hybrid", "raft"})
 RETRIEVING = frozenset({"rag", "hybrid", "raft"})
+DEFAULT_EPOCHS = 3
+"""Passes of tuning over labels, records, or passages to read: the embedded model learns them in two or three."""
+FACT_EPOCHS = 6
+"""Passes over questions that are answered from memory, each asked in few wordings."""
 BUNDLED_DATASETS = Path(__file__).resolve().parent.parent / "datasets"
 
 
@@ -50,7 +54,7 @@ class ComparisonSettings:
         top_k: Retrieved passages.
         chunk_tokens: Longest chunk, in the embedder's tokens; overlap_tokens: shared by neighbours.
         n_shots: Worked examples of the few-shot arm.
-        max_epochs: Of tuning; None takes the recipe's default.
+        max_epochs: Most passes of tuning; None takes `DEFAULT_EPOCHS`, or `FACT_EPOCHS` for answers from memory.
         tune_on: Whether tuned arms also read the documents, as plain text.
         raft_gold_share: Share of the training questions of the raft arm whose prompt holds the passage that answers.
         training_seeds: How often tuned arms are trained, with the seeds from `seed` on.

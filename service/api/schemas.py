@@ -376,6 +376,9 @@ class AnswerView(BaseModel):
     finish_reason: str
     retrieved: list[PassageView] = []
     prompt_hash: str = ""
+    constraint_refused: bool = Field(
+        default=False, description="Whether it was given without the constraint asked for, as the endpoint takes none."
+    )
 
 
 class ScoreView(BaseModel):

@@ -13,7 +13,16 @@ import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
-from transformers import AutoModelForCausalLM, Lfm2Config, LlamaConfig, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    BloomConfig,
+    Gemma2Config,
+    GPT2Config,
+    Lfm2Config,
+    LlamaConfig,
+    MistralConfig,
+    PreTrainedTokenizerFast,
+)
 
 from advisor.dataset import DatasetCard, Example, Split, Task, TrainingView
 from finetune.recipe import TuningRecipe
@@ -31,7 +40,19 @@ WORDS = [
 ]  # fmt: skip
 
 
-def write_base(folder: Path, *, architecture: str = "lfm2", template: str = TEMPLATE) -> Path:
+CONFIGS = {
+    "llama": (LlamaConfig, {}),
+    "lfm2": (Lfm2Config, {"layer_types": ["conv", "full_attention"], "block_auto_adjust_ff_dim": False}),
+    "gpt2": (GPT2Config, {"n_embd": 32, "n_head": 2, "n_layer": 2, "n_positions": 64}),
+    "bloom": (BloomConfig, {"n_head": 2, "n_layer": 2}),
+    "mistral": (MistralConfig, {"sliding_window": 64}),
+    "short-window": (MistralConfig, {"sliding_window": 4}),
+    "gemma2": (Gemma2Config, {"head_dim": 16, "sliding_window": 64}),
+}
+"""Architectures by name, with what their configurations need beside the common shape."""
+
+
+def write_base(folder: Path, *, architecture: str = "llama", template: str = TEMPLATE) -> Path:
     """A random model and a tokenizer of whole words, saved as transformers saves them."""
     tokenizer = Tokenizer(WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = WhitespaceSplit()
@@ -50,7 +71,7 @@ def write_base(folder: Path, *, architecture: str = "lfm2", template: str = TEMP
         "hidden_size": 32,
         "intermediate_size": 48,
         "num_attention_heads": 2,
-        "num_key_value_heads": 2,
+        "num_key_value_heads": 1,
         "num_hidden_layers": 2,
         "max_position_embeddings": 64,
         "tie_word_embeddings": True,
@@ -59,12 +80,9 @@ def write_base(folder: Path, *, architecture: str = "lfm2", template: str = TEMP
         "eos_token_id": 2,
         "pad_token_id": 0,
     }
-    if architecture == "lfm2":
-        config = Lfm2Config(**shape, layer_types=["conv", "full_attention"], block_auto_adjust_ff_dim=False)
-    else:
-        config = LlamaConfig(**shape)
+    config, special = CONFIGS[architecture]
     torch.manual_seed(7)
-    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    AutoModelForCausalLM.from_config(config(**shape | special)).save_pretrained(folder)
     fast.save_pretrained(folder)
     return folder
 
@@ -95,4 +113,6 @@ def view() -> TrainingView:
 
 @pytest.fixture
 def recipe() -> TuningRecipe:
-    return TuningRecipe(r=4, lora_alpha=8, learning_rate=0.02, batch_size=4, max_epochs=4, patience=4)
+    return TuningRecipe(
+        r=4, lora_alpha=8, learning_rate=0.02, batch_size=4, max_epochs=4, patience=4, precision="float32"
+    )

@@ -15,7 +15,7 @@ from finetune.methods import METHODS
 from finetune.progress import EpochResult, TrainingEvent
 from finetune.recipe import TuningRecipe
 from finetune.rows import TrainingRow, build_rows, question_messages
-from finetune.train import OnEvent, is_better, schedule_factor, train
+from finetune.train import OnEvent, autocast_dtype, is_better, schedule_factor, train
 from lm.huggingface import HuggingFaceModel
 from tests.finetune.conftest import example
 
@@ -85,7 +85,7 @@ def test_only_adapter_weights_change(base_folder: Path, rows: Rows, recipe: Tuni
 
 def test_four_examples_overfit(base_folder: Path, rows: Rows, recipe: TuningRecipe, tmp_path: Path) -> None:
     model = adapted_model(base_folder, recipe)
-    state = run(model, rows[:4], rows[:4], replace(recipe, learning_rate=0.05, max_epochs=80, patience=80), tmp_path)
+    state = run(model, rows[:4], rows[:4], replace(recipe, max_epochs=80, patience=80), tmp_path)
     assert state.epochs[0].train_loss > 1
     assert state.epochs[-1].validation_loss is not None
     assert state.epochs[-1].validation_loss < 0.01
@@ -229,3 +229,35 @@ def test_constant_schedule_stays_at_the_peak() -> None:
 def test_equal_validation_loss_is_no_improvement() -> None:
     first = EpochResult(1, 1.0, 0.5, 0.1, 0.1, 1.0)
     assert not is_better(replace(first, epoch=2), TrainingState(epochs=[first], best_epoch=1))
+
+
+def test_bfloat16_is_chosen_only_where_it_is_native_and_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    def chosen(precision: str, *, native: bool, right: bool = True) -> torch.dtype | None:
+        monkeypatch.setattr("finetune.train.has_native_bfloat16", lambda: native)
+        monkeypatch.setattr("finetune.train.computes_rightly", lambda dtype, device: right)
+        return autocast_dtype(TuningRecipe(precision=precision), torch.device("cpu"))
+
+    assert chosen("auto", native=True) is torch.bfloat16
+    assert chosen("auto", native=False) is None
+    assert chosen("auto", native=True, right=False) is None
+    assert chosen("float32", native=True) is None
+    assert chosen("bfloat16", native=False) is torch.bfloat16
+
+
+@pytest.mark.parametrize("method", ["lora", "dora"])
+def test_bfloat16_learns_as_float32_does_and_keeps_the_adapter_wide(
+    base_folder: Path, rows: Rows, recipe: TuningRecipe, tmp_path: Path, method: str
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    recipe = replace(recipe, method=method, max_epochs=8)
+    wide = run(adapted_model(base_folder, recipe), rows, rows, recipe, tmp_path / "wide")
+    base = AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.bfloat16)
+    torch.manual_seed(recipe.seed)
+    narrow_model = get_peft_model(base, METHODS[method](recipe))
+    narrow = run(narrow_model, rows, rows, replace(recipe, precision="bfloat16"), tmp_path / "narrow")
+    assert {weight.dtype for weight in narrow.best_weights.values()} == {torch.float32}
+    assert {w.dtype for w in narrow_model.parameters() if not w.requires_grad} == {torch.bfloat16}
+    assert wide.epochs[0].train_loss > 2 * wide.epochs[-1].train_loss
+    for ours, theirs in zip(narrow.epochs, wide.epochs, strict=True):
+        assert ours.train_loss == pytest.approx(theirs.train_loss, rel=0.2)

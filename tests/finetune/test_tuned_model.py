@@ -103,6 +103,7 @@ def test_record_tells_where_the_adapter_came_from(
     written = json.loads((tmp_path / "adapter" / "adapter.json").read_text())
     assert written["base_weights_sha256"] == model.weights_sha256
     assert record.base_fingerprint == model.fingerprint
+    assert record.precision == "float32"
     assert (record.train_rows.n_rows, record.validation_rows.n_rows) == (12, 4)
     assert record.build_usage.input_tokens == record.train_rows.n_tokens * len(record.epochs)
     assert 0 < record.build_usage.device_s <= record.build_usage.wall_s

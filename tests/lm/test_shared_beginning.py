@@ -183,3 +183,17 @@ def test_families_share_beginnings_or_read_whole_prompts_and_answer_the_same(
     singles = load_huggingface_model(tmp_path, device="cpu")
     singles._beginnings._can_share = False
     assert [c.text for c in completions] == [singles.generate([p], CONFIG)[0].text for p in _prompts()]
+
+
+def test_the_output_layer_gets_states_of_its_own(
+    model: HuggingFaceModel, tiny_adapter_folders: tuple[Path, Path]
+) -> None:
+    """Of a slice of states, and weights without gradients, torch copies the weights once a row: seconds a batch."""
+    given: list[torch.Tensor] = []
+    layer = model.module.get_output_embeddings()
+    layer.register_forward_pre_hook(lambda _, arguments: given.append(arguments[0]))
+    adapted = model.with_adapter(tiny_adapter_folders[0], "tuned")
+    for one in (model, adapted):
+        one.generate(_prompts(), CONFIG)
+    assert {states.shape[1] for states in given} == {1}
+    assert all(states.is_contiguous() for states in given)

@@ -76,3 +76,16 @@ def test_scores_beyond_1_are_no_points(open_page: OpenPage, client: FakeClient) 
     assert "figures are exact_match in units of the metric" in said(page)
     scores = {one.split(" · ")[0] for arm in ("base", "few-shot") for one in grid(page)[arm]}
     assert scores == {"0", "1"}
+
+
+def test_what_the_form_alone_brings_is_shown_where_it_was_measured(open_page: OpenPage, client: FakeClient) -> None:
+    report = json.loads(client.real.get_report(FINISHED))
+    interval = {"estimate": 0.12, "low": 0.05, "high": 0.19}
+    gain = {"held": 0.32, "free": 0.2, "gain": interval, "n_outside_held": 0, "n_outside_free": 21}
+    gains = [gain | {"arm": arm} for arm in ("base", "few-shot")]
+    report["form_gains"] = {"metric": "accuracy", "n_questions": 53, "n_clusters": 50, "gains": gains}
+    client.replies["get_report"] = lambda *_: json.dumps(report).encode()
+    page = open_page("evidence", client, comparison=FINISHED)
+    assert "Holding answers to the schema brings" in said(page)
+    table = next(one.value for one in page.dataframe if "Gain by form" in one.value)
+    assert set(table["Gain by form"]) == {"+12.0 [+5.0, +19.0]"}
