@@ -81,7 +81,7 @@ def _is_whole(folder: Path) -> bool:
                 return False
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    return True
+    return bool(marker["files"])
 
 
 def _write(folder: Path, module: Any, tokenizer: Any) -> None:
