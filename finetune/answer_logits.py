@@ -65,7 +65,7 @@ class AnswerLogits:
     def batches(self, rows: Sequence[TrainingRow]) -> list[Batch]:
         """The forward passes over some rows; their losses add up."""
         if self.packed:
-            return [pack(part, self._device) for part in packs(rows)]
+            return [pack(part, self.pad_token_id, self._device) for part in packs(rows)]
         return [collate(rows, self.pad_token_id, self._device)]
 
     def __call__(self, batch: Batch) -> Tensor:
@@ -98,7 +98,7 @@ class AnswerLogits:
         expected = torch.cat([self(collate(part, self.pad_token_id, self._device)) for part in parts])
         try:
             self.model.set_attn_implementation(NAME)
-            found = torch.cat([self(pack(part, self._device)) for part in parts])
+            found = torch.cat([self(pack(part, self.pad_token_id, self._device)) for part in parts])
         except _REFUSALS:
             return False
         spread = expected - expected.mean(dim=-1, keepdim=True)  # (n_scored, vocabulary)

@@ -53,12 +53,12 @@ class _LoraProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scale: float) -> Tensor:
         """(..., in), (out, in), (out,), (r, in), (out, r) to (..., out)."""
-        flat = x.reshape(-1, x.shape[-1])  # (n, in)
-        a, b = a.to(x.dtype), b.to(x.dtype)
+        flat = x.reshape(-1, x.shape[-1]).to(weight.dtype)  # (n, in)
+        a, b = a.to(weight.dtype), b.to(weight.dtype)
         low = flat @ a.t()  # (n, r)
         out = nn.functional.linear(flat, weight, bias).addmm_(low, b.t(), alpha=scale)
         ctx.save_for_backward(flat, weight, a, b, low)
-        ctx.scale, ctx.x_shape = scale, x.shape
+        ctx.scale, ctx.x_shape, ctx.x_dtype = scale, x.shape, x.dtype
         return out.view(*x.shape[:-1], -1)
 
     @staticmethod
@@ -70,7 +70,7 @@ class _LoraProduct(torch.autograd.Function):
         of_low = (grad @ b).mul_(ctx.scale)  # (n, r)
         of_x = None
         if ctx.needs_input_grad[0]:
-            of_x = (grad @ weight).addmm_(of_low, a).view(ctx.x_shape)
+            of_x = (grad @ weight).addmm_(of_low, a).view(ctx.x_shape).to(ctx.x_dtype)
         of_a = (of_low.t() @ flat).float()
         of_b = (grad.t() @ low).float().mul_(ctx.scale)
         return of_x, None, None, of_a, of_b, None

@@ -15,9 +15,13 @@ NAME = "packed_rows"
 """The name transformers knows this attention by; models are given the layout as a keyword of that name."""
 
 
+LENGTH_MULTIPLE = 16
+"""Own parts are brought to a multiple of it: matrix kernels are made and kept for every shape that occurs."""
+
+
 @dataclass(frozen=True, slots=True)
 class PackedLayout:
-    """Where the rows of a packed sequence lie.
+    """Where the rows of a packed sequence lie; what comes behind the last one is padding.
 
     Attributes:
         n_shared: Tokens of the shared beginning; may be 0.
@@ -27,6 +31,11 @@ class PackedLayout:
     n_shared: int
     own_lengths: tuple[int, ...]
     _places: dict[tuple[int, int, torch.device], "_Places"] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def n_own(self) -> int:
+        """Tokens of all own parts."""
+        return sum(self.own_lengths)
 
     @property
     def longest(self) -> int:
@@ -46,15 +55,17 @@ class _Places:
     """Flat indices, heads counted by key head; own parts are brought to one length, their last token repeated.
 
     Attributes:
-        own: (row, key head, longest) into (token, key head): the own parts.
-        seen: (row, key head, n_shared + longest) into (token, key head): what a row sees.
+        length: That length.
+        own: (row, key head, length) into (token, key head): the own parts.
+        seen: (row, key head, n_shared + length) into (token, key head): what a row sees.
         from_own: (own token, key head) into `own`.
         from_seen: (own token, key head) into `seen`.
         padding: The places in `own` that repeat a token.
-        hidden_own: (longest * heads per key head, n_shared + longest) boolean: what an own token must not see.
+        hidden_own: (length * heads per key head, n_shared + length) boolean: what an own token must not see.
         hidden_shared: (n_shared * heads per key head, n_shared) boolean: the same of the shared beginning.
     """
 
+    length: int
     own: Tensor
     seen: Tensor
     from_own: Tensor
@@ -65,16 +76,16 @@ class _Places:
 
     @classmethod
     def of(cls, layout: PackedLayout, n_groups: int, per_group: int, device: torch.device) -> "_Places":
-        n_shared, longest = layout.n_shared, layout.longest
+        n_shared, length = layout.n_shared, -(-layout.longest // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
         groups = torch.arange(n_groups)
         lengths = torch.tensor(layout.own_lengths)[:, None]  # (row, 1)
-        slots = torch.arange(longest).expand(len(lengths), -1)  # (row, longest)
+        slots = torch.arange(length).expand(len(lengths), -1)  # (row, length)
         own = n_shared + lengths.cumsum(0) - lengths + torch.minimum(slots, lengths - 1)
         seen = torch.cat([torch.arange(n_shared).expand(len(lengths), -1), own], dim=1)
 
         def places(chosen: Tensor, n_before: int) -> Tensor:
             rows, at = chosen.nonzero(as_tuple=True)
-            first = (rows[:, None] * n_groups + groups) * (n_before + longest)  # (chosen, key head)
+            first = (rows[:, None] * n_groups + groups) * (n_before + length)  # (chosen, key head)
             return (first + n_before + at[:, None]).flatten()
 
         def causal(n_own: int, n_before: int) -> Tensor:
@@ -86,10 +97,10 @@ class _Places:
             places(slots < lengths, 0),
             places(slots < lengths, n_shared),
             places(slots >= lengths, 0),
-            causal(longest, n_shared).repeat_interleave(per_group, dim=0),
+            causal(length, n_shared).repeat_interleave(per_group, dim=0),
             causal(n_shared, 0).repeat_interleave(per_group, dim=0),
         )
-        return cls(*(index.to(device) for index in indices))
+        return cls(length, *(index.to(device) for index in indices))
 
 
 def packed_attention(
@@ -156,8 +167,10 @@ class _PackedAttention(torch.autograd.Function):
         shared_out, *shared_weights = _attend(*shared, hidden=places.hidden_shared, scale=scale, dropout=dropout)
         ctx.save_for_backward(*own, *own_weights, *shared, *shared_weights)
         ctx.layout, ctx.scale, ctx.shapes = layout, scale, (query.shape, key.shape, value.shape)
-        own_out = own_out.reshape(batch * layout.longest, -1).index_select(0, places.from_own)
-        return torch.cat([_by_token(shared_out, n_shared, n_heads), own_out.view(n_tokens - n_shared, n_heads, -1)])
+        own_out = own_out.reshape(batch * places.length, -1).index_select(0, places.from_own)
+        own_out = own_out.view(layout.n_own, n_heads, -1)
+        padding = own_out.new_zeros(n_tokens - n_shared - layout.n_own, *own_out.shape[1:])
+        return torch.cat([_by_token(shared_out, n_shared, n_heads), own_out, padding])
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -175,12 +188,16 @@ class _PackedAttention(torch.autograd.Function):
         own_query, *own_seen = _attend_back(own_grad, *own, scale=ctx.scale)
         shared_query, *shared_seen = _attend_back(shared_grad, *shared, scale=ctx.scale)
 
-        own_query = own_query.reshape(n_rows * n_groups * layout.longest, -1).index_select(0, places.from_own)
-        grads = [torch.cat([_by_token(shared_query, n_shared, n_heads), own_query.view(-1, *query_shape[1:])])]
+        def whole(shared_part: Tensor, own_part: Tensor, shape: tuple[int, ...]) -> Tensor:
+            padding = own_part.new_zeros(n_tokens - n_shared - layout.n_own, *shape[1:])
+            return torch.cat([shared_part, own_part.view(-1, *shape[1:]), padding])
+
+        own_query = own_query.reshape(n_rows * n_groups * places.length, -1).index_select(0, places.from_own)
+        grads = [whole(_by_token(shared_query, n_shared, n_heads), own_query, query_shape)]
         for of_own, of_shared, shape in zip(own_seen, shared_seen, (key_shape, value_shape), strict=True):
             from_rows = of_own.view(n_rows, n_groups, -1, shape[-1])[:, :, :n_shared].sum(0)
-            own_part = of_own.view(-1, shape[-1]).index_select(0, places.from_seen).view(-1, *shape[1:])
-            grads.append(torch.cat([(of_shared + from_rows).transpose(0, 1), own_part]))
+            own_part = of_own.view(-1, shape[-1]).index_select(0, places.from_seen)
+            grads.append(whole((of_shared + from_rows).transpose(0, 1), own_part, shape))
         return *grads, None, None, None
 
 
@@ -188,7 +205,7 @@ def _attend(
     query: Tensor, key: Tensor, value: Tensor, *, hidden: Tensor, scale: float, dropout: float
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """(batch, queries, head), (batch, seen, head) twice to (batch, queries, head), the weights, and the dropout."""
-    scores = torch.baddbmm(query.new_empty(()), query, key.transpose(1, 2), beta=0, alpha=scale)
+    scores = torch.baddbmm(query.new_zeros(()), query, key.transpose(1, 2), beta=0, alpha=scale)
     weights = torch.softmax(scores.masked_fill_(hidden, -torch.inf), dim=-1).to(query.dtype)
     if not dropout:
         return torch.bmm(weights, value), weights, None
@@ -204,7 +221,7 @@ def _attend_back(
     of_used = torch.bmm(grad, value.transpose(1, 2))
     of_weights = of_used if kept is None else of_used * kept
     of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
-    unused = query.new_empty(())
+    unused = query.new_zeros(())
     return (
         torch.baddbmm(unused, of_scores, key, beta=0, alpha=scale),
         torch.baddbmm(unused, of_scores.transpose(1, 2), query, beta=0, alpha=scale),

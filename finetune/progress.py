@@ -34,6 +34,8 @@ class EpochResult:
         validation_loss: Mean per answer token in nats at the end of the epoch; None without validation rows.
         validation_exact_match: Share of validation rows whose every answer token is the model's first choice, which
             is what greedy decoding would write; None without validation rows.
+        validation_probability: Probability of an answer token, the geometric mean of a row's, averaged over validation
+            rows; None without validation rows, and in records of versions that did not take it.
     """
 
     epoch: int
@@ -42,3 +44,13 @@ class EpochResult:
     validation_exact_match: float | None
     learning_rate: float
     seconds: float
+    validation_probability: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What the validation rows say of the weights as they are; see `EpochResult`."""
+
+    loss: float
+    exact_match: float
+    probability: float

@@ -15,7 +15,7 @@ from finetune.batches import drop_prompt_tokens, optimiser_steps
 from finetune.checkpoint import TrainingState, restore_checkpoint, save_checkpoint
 from finetune.errors import TrainingError
 from finetune.fused_lora import fuse_lora
-from finetune.progress import EpochResult, TrainingEvent
+from finetune.progress import EpochResult, TrainingEvent, Validation
 from finetune.recipe import TuningRecipe
 from finetune.rows import TrainingRow
 from lm.dtype import computes_rightly, has_native_bfloat16
@@ -104,16 +104,24 @@ def train(
                 on_event(TrainingEvent(epoch, step, n_steps, step_loss, None, rate, time.perf_counter() - started))
 
         train_loss = epoch_loss / epoch_answer_tokens
-        validation_loss, exact_match = validate(answer_logits, validation_rows, recipe.batch_size)
+        validation = validate(answer_logits, validation_rows, recipe.batch_size) if validation_rows else None
         state.seconds = time.perf_counter() - started
-        result = EpochResult(epoch, train_loss, validation_loss, exact_match, rate, state.seconds)
+        result = EpochResult(
+            epoch=epoch,
+            train_loss=train_loss,
+            validation_loss=validation.loss if validation else None,
+            validation_exact_match=validation.exact_match if validation else None,
+            learning_rate=rate,
+            seconds=state.seconds,
+            validation_probability=validation.probability if validation else None,
+        )
         if is_better(result, state):
             state.best_epoch = epoch
             state.best_weights = {name: weight.detach().cpu().clone() for name, weight in weights.items()}
         state.epochs.append(result)
         save_checkpoint(checkpoint_dir, key, state, weights, optimizer)
         if on_event:
-            on_event(TrainingEvent(epoch, step, n_steps, train_loss, validation_loss, rate, state.seconds))
+            on_event(TrainingEvent(epoch, step, n_steps, train_loss, result.validation_loss, rate, state.seconds))
 
     with torch.no_grad():
         for name, weight in weights.items():
@@ -145,28 +153,31 @@ def autocast_dtype(recipe: TuningRecipe, device: torch.device) -> torch.dtype | 
 
 
 @torch.no_grad()
-def validate(
-    answer_logits: AnswerLogits, rows: Sequence[TrainingRow], batch_size: int
-) -> tuple[float | None, float | None]:
-    """Mean loss per answer token in nats, and the share of rows that greedy decoding would answer word for word."""
-    if not rows:
-        return None, None
+def validate(answer_logits: AnswerLogits, rows: Sequence[TrainingRow], batch_size: int) -> Validation:
+    """How well the answers of at least one row are known."""
     answer_logits.model.eval()
-    loss, n_exact = 0.0, 0
+    loss, n_exact, probability = 0.0, 0, 0.0
     ordered = sorted(rows, key=lambda row: len(row.token_ids))
     for start in range(0, len(ordered), batch_size):
         for batch in answer_logits.batches(ordered[start : start + batch_size]):
             logits = answer_logits(batch).float()  # (n_scored, vocabulary)
             targets = batch.target_ids[batch.scored]  # (n_scored,)
-            loss += cross_entropy(logits, targets, reduction="sum").item()
-            wrong_rows = batch.row_of_target[logits.argmax(-1) != targets]
-            n_exact += len(set(batch.row_of_target.tolist())) - len(set(wrong_rows.tolist()))
-    return loss / sum(row.n_answer_tokens for row in rows), n_exact / len(rows)
+            losses = cross_entropy(logits, targets, reduction="none")
+            n_tokens = batch.row_of_target.bincount()  # (rows,)
+            n_wrong = batch.row_of_target.bincount((logits.argmax(-1) != targets).float())
+            n_exact += int((n_wrong == 0).sum())
+            probability += (-batch.row_of_target.bincount(losses) / n_tokens).exp().sum().item()
+            loss += losses.sum().item()
+    return Validation(loss / sum(row.n_answer_tokens for row in rows), n_exact / len(rows), probability / len(rows))
 
 
 def is_better(result: EpochResult, state: TrainingState) -> bool:
-    """Whether an epoch is the best so far: by validation loss; the last one where there is none."""
-    if result.validation_loss is None or not state.epochs:
+    """Whether an epoch is the best so far: by the probability of the answers; the last one without validation rows.
+
+    Not by their loss: one sure mistake weighs more in it than many answers that became right, and it rises while they
+    do.
+    """
+    if result.validation_probability is None or not state.epochs:
         return True
     best = state.epochs[state.best_epoch - 1]
-    return best.validation_loss is None or result.validation_loss < best.validation_loss
+    return best.validation_probability is None or result.validation_probability > best.validation_probability

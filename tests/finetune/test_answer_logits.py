@@ -99,7 +99,7 @@ def test_the_longest_row_decides_whether_a_window_is_long_enough(tmp_path: Path)
     assert AnswerLogits.of(model.module, None, [short, short], 0).packed
     assert not AnswerLogits.of(loaded(tmp_path, "short-window").module, None, [short, *rows_of(model)], 0).packed
     with pytest.raises(ValueError, match="no sliding window"):
-        AnswerLogits(model.module, None, 0, packed=True)(pack(rows_of(model), CPU))
+        AnswerLogits(model.module, None, 0, packed=True)(pack(rows_of(model), 0, CPU))
 
 
 def row(*parts: int, answer: int, seed: int = 0) -> TrainingRow:

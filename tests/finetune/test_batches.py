@@ -104,13 +104,13 @@ def test_a_row_longer_than_a_pack_is_packed_alone(monkeypatch: pytest.MonkeyPatc
     assert packs([]) == []
 
 
-def test_pack_writes_the_shared_beginning_once() -> None:
+def test_pack_writes_the_shared_beginning_once_and_pads_to_a_multiple_of_32() -> None:
     rows = [TrainingRow("a", (5, 6, 7, 8, 2), 3), TrainingRow("b", (5, 6, 9, 10, 11, 2), 4)]
-    batch = pack(rows, torch.device("cpu"))
-    assert batch.input_ids.tolist() == [[5, 6, 7, 8, 2, 9, 10, 11, 2]]
-    assert batch.inputs["position_ids"].tolist() == [[0, 1, 2, 3, 4, 2, 3, 4, 5]]
+    batch = pack(rows, 3, torch.device("cpu"))
+    assert batch.input_ids.tolist() == [[5, 6, 7, 8, 2, 9, 10, 11, 2] + [3] * 23]
+    assert batch.inputs["position_ids"].tolist() == [[0, 1, 2, 3, 4, 2, 3, 4, 5] + [0] * 23]
     none = IGNORED
-    assert batch.target_ids.tolist() == [[none, none, 8, 2, none, none, 11, 2, none]]
+    assert batch.target_ids.tolist() == [[none, none, 8, 2, none, none, 11, 2, none] + [none] * 23]
     assert batch.row_of_target.tolist() == [0, 0, 1, 1]
     assert batch.inputs["packed_rows"] == PackedLayout(2, (3, 4))
 

@@ -13,15 +13,19 @@ LAYOUTS = [
 ]
 
 
+N_PADDING = 2
+
+
 def tensors(layout: PackedLayout, n_groups: int, per_group: int) -> list[Tensor]:
     torch.manual_seed(1)
-    n_tokens = layout.n_shared + sum(layout.own_lengths)
+    n_tokens = layout.n_shared + layout.n_own + N_PADDING
     shapes = [(n_groups * per_group, 8), (n_groups, 8), (n_groups, 6)]
     return [torch.randn(1, heads, n_tokens, width, dtype=torch.float64).requires_grad_() for heads, width in shapes]
 
 
 def dense_mask(layout: PackedLayout) -> Tensor:
-    row = torch.tensor([-1] * layout.n_shared + [i for i, n in enumerate(layout.own_lengths) for _ in range(n)])
+    own = [i for i, n in enumerate(layout.own_lengths) for _ in range(n)]
+    row = torch.tensor([-1] * layout.n_shared + own)
     sees = (row[:, None] == row) | (row == -1)
     return sees & torch.ones_like(sees).tril()
 
@@ -31,10 +35,14 @@ def dense_mask(layout: PackedLayout) -> Tensor:
 def test_rows_see_the_beginning_and_themselves(layout: PackedLayout, n_groups: int, per_group: int) -> None:
     query, key, value = inputs = tensors(layout, n_groups, per_group)
     found, _ = packed_attention(None, query, key, value, None, packed_rows=layout)
-    whole = [tensor.repeat_interleave(per_group, dim=1) for tensor in (key, value)]
-    expected = scaled_dot_product_attention(query, *whole, attn_mask=dense_mask(layout)).transpose(1, 2)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
-    weight = torch.randn_like(expected)
+    dense = [
+        tensor[:, :, :-N_PADDING] for tensor in (query, *(t.repeat_interleave(per_group, 1) for t in (key, value)))
+    ]
+    expected = scaled_dot_product_attention(*dense, attn_mask=dense_mask(layout)).transpose(1, 2)
+    torch.testing.assert_close(found[:, :-N_PADDING], expected, rtol=0, atol=1e-12)
+    assert not found[:, -N_PADDING:].any()
+    weight = torch.randn_like(found)
+    expected = torch.cat([expected, torch.zeros_like(found[:, -N_PADDING:])], dim=1)
     for mine, theirs in zip(
         torch.autograd.grad(found, inputs, weight), torch.autograd.grad(expected, inputs, weight), strict=True
     ):

@@ -9,13 +9,14 @@ import torch
 from peft import get_peft_model
 from torch.nn.functional import cross_entropy
 
+from finetune.answer_logits import AnswerLogits
 from finetune.checkpoint import TrainingState
 from finetune.errors import TrainingError
 from finetune.methods import METHODS
 from finetune.progress import EpochResult, TrainingEvent
 from finetune.recipe import TuningRecipe
 from finetune.rows import TrainingRow, build_rows, question_messages
-from finetune.train import OnEvent, autocast_dtype, is_better, schedule_factor, train
+from finetune.train import OnEvent, autocast_dtype, is_better, schedule_factor, train, validate
 from lm.huggingface import HuggingFaceModel
 from tests.finetune.conftest import example
 
@@ -106,6 +107,20 @@ def test_loss_is_the_mean_over_answer_tokens(
     assert events[0].train_loss == pytest.approx(sum(losses) / sum(row.n_answer_tokens for row in rows[:4]), rel=1e-5)
 
 
+def test_validation_is_that_of_each_row_alone(base_folder: Path, rows: Rows, recipe: TuningRecipe) -> None:
+    model = adapted_model(base_folder, recipe).eval()
+    losses = []
+    for row in rows:
+        ids = torch.tensor([row.token_ids])
+        logits = model(input_ids=ids).logits[0, row.n_prompt_tokens - 1 : -1]  # (n_answer, vocabulary)
+        losses.append(cross_entropy(logits, ids[0, row.n_prompt_tokens :], reduction="none"))
+    found = validate(AnswerLogits.of(model, None, rows, 0), rows, batch_size=5)
+    assert found.loss == pytest.approx(torch.cat(losses).mean().item(), rel=1e-5)
+    assert found.probability == pytest.approx(
+        torch.stack([(-row.mean()).exp() for row in losses]).mean().item(), rel=1e-4
+    )
+
+
 @pytest.mark.parametrize("parts", [2, 4])
 def test_accumulated_passes_equal_the_big_batch(
     base_folder: Path, model: HuggingFaceModel, recipe: TuningRecipe, tmp_path: Path, parts: int
@@ -166,9 +181,9 @@ def test_early_stopping_keeps_the_best_epoch(
     contradicting, _ = build_rows([example(i, answer="black") for i in range(4)], question_messages(""), model, 64)
     model_after = adapted_model(base_folder, recipe)
     state = run(model_after, rows, contradicting, replace(recipe, max_epochs=30, patience=3), tmp_path)
-    losses = [epoch.validation_loss for epoch in state.epochs]
-    assert len(losses) == state.best_epoch + 3 < 30
-    assert losses[state.best_epoch - 1] == min(losses)
+    probabilities = [epoch.validation_probability or 0 for epoch in state.epochs]
+    assert len(probabilities) == state.best_epoch + 3 < 30
+    assert probabilities[state.best_epoch - 1] == max(probabilities)
     kept = adapted_model(base_folder, recipe)
     shorter = run(kept, rows, contradicting, replace(recipe, max_epochs=30, patience=3), tmp_path / "again")
     assert all(torch.equal(weight, state.best_weights[name]) for name, weight in trainable(model_after).items())
@@ -182,6 +197,7 @@ def test_without_validation_rows_the_last_epoch_is_kept(
     assert len(state.epochs) == state.best_epoch == recipe.max_epochs
     assert state.epochs[-1].validation_loss is None
     assert state.epochs[-1].validation_exact_match is None
+    assert state.epochs[-1].validation_probability is None
 
 
 def test_diverged_loss_says_what_to_lower(base_folder: Path, rows: Rows, recipe: TuningRecipe, tmp_path: Path) -> None:
@@ -226,9 +242,11 @@ def test_constant_schedule_stays_at_the_peak() -> None:
     assert {schedule_factor(step, 10, recipe) for step in range(1, 11)} == {1.0}
 
 
-def test_equal_validation_loss_is_no_improvement() -> None:
-    first = EpochResult(1, 1.0, 0.5, 0.1, 0.1, 1.0)
-    assert not is_better(replace(first, epoch=2), TrainingState(epochs=[first], best_epoch=1))
+def test_an_epoch_is_better_by_the_probability_of_the_answers_whatever_their_loss() -> None:
+    first = EpochResult(1, 1.0, 0.5, 0.1, 0.1, 1.0, validation_probability=0.4)
+    state = TrainingState(epochs=[first], best_epoch=1)
+    assert is_better(replace(first, epoch=2, validation_probability=0.41, validation_loss=0.6), state)
+    assert not is_better(replace(first, epoch=2), state)
 
 
 def test_bfloat16_is_chosen_only_where_it_is_native_and_right(monkeypatch: pytest.MonkeyPatch) -> None:
