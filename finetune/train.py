@@ -14,11 +14,11 @@ from finetune.answer_logits import AnswerLogits
 from finetune.batches import drop_prompt_tokens, optimiser_steps
 from finetune.checkpoint import TrainingState, restore_checkpoint, save_checkpoint
 from finetune.errors import TrainingError
-from finetune.fused_lora import fuse_lora
 from finetune.progress import EpochResult, TrainingEvent, Validation
 from finetune.recipe import TuningRecipe
 from finetune.rows import TrainingRow
 from lm.dtype import computes_rightly, has_native_bfloat16
+from lm.fused_lora import fuse_lora
 
 OnEvent = Callable[[TrainingEvent], None]
 

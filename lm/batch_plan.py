@@ -7,15 +7,14 @@ BATCH_TOKENS = 16_384
 
 
 def plan_batches(
-    lengths: Sequence[int], *, shared: int, max_output_tokens: int, batch_size: int, budget: int = BATCH_TOKENS
+    lengths: Sequence[int], *, max_output_tokens: int, batch_size: int, budget: int = BATCH_TOKENS
 ) -> list[list[int]]:
     """Indices of prompts by batch. The lengths alone decide, so that equal prompts are always batched alike.
 
     Longest first: what does not fit into memory fails at once rather than after most of the work.
 
     Args:
-        lengths: Tokens of each prompt without the beginning that all share.
-        shared: Tokens of that beginning, which every row of a batch keeps in its cache.
+        lengths: Tokens of each prompt, all of which its row keeps in its cache.
         batch_size: Most prompts a batch.
         budget: Most positions a batch; a single prompt may exceed it.
     """
@@ -27,5 +26,5 @@ def plan_batches(
             batches[-1].append(i)
         else:
             batches.append([i])
-            widest = shared + lengths[i] + max_output_tokens
+            widest = lengths[i] + max_output_tokens
     return batches

@@ -79,7 +79,7 @@ class GenerationConfig:
     temperature: float = 0.0
     seed: int = 0
     stop: tuple[str, ...] = field(default=())
-    batch_size: int = 32
+    batch_size: int = 64
     constraint: Constraint | None = None
 
 

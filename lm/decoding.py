@@ -1,14 +1,14 @@
 """From prompts to answer tokens: one loop for batches and single prompts, free and constrained."""
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from lm.key_value_cache import KeysAndValues, empty_cache, is_plain, start_cache
+from lm.forward import Forward
+from lm.prefill import Unread, left_padded, read_prompts
 
 
 class Form(Protocol):
@@ -37,7 +37,7 @@ class DecodingRules:
     """What the loop needs besides the prompts.
 
     Attributes:
-        end_ids: Tokens that end an answer. pad_id: fills rows up.
+        end_ids: Tokens that end an answer.
         temperature: 0 is greedy; above it tokens are drawn with torch's random generator.
         is_ended: Whether the tokens of an answer so far end it by their text.
     """
@@ -45,7 +45,6 @@ class DecodingRules:
     max_output_tokens: int
     temperature: float
     end_ids: frozenset[int]
-    pad_id: int
     is_ended: Callable[[list[int]], bool]
 
 
@@ -59,42 +58,11 @@ class _Row:
     is_done: bool = False
 
 
-class Forward:
-    """A module's forward pass that gives the logits after the last token, whatever a family's own forward takes."""
-
-    def __init__(self, module: Any) -> None:
-        self.module = module
-        self.is_plain = is_plain(module.config)
-        names = inspect.signature(module.forward).parameters
-        self._takes_positions = "position_ids" in names
-        self._takes_logits_to_keep = "logits_to_keep" in names
-        self._cache_name = "cache_params" if "cache_params" in names else "past_key_values"
-
-    def __call__(self, ids: Tensor, mask: Tensor, cache: Any) -> Tensor:
-        """Logits after the last position.
-
-        Args:
-            ids: (batch, new). mask: (batch, read before + new), 0 on padding. cache: gets the new tokens too.
-        Returns:
-            (batch, vocabulary).
-        """
-        options: dict[str, Any] = {self._cache_name: cache}
-        if self._takes_positions:
-            options["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        if self._takes_logits_to_keep:
-            # An index makes a whole copy of the last states. Of a mere slice of them, and weights without gradients as
-            # adapters leave them, torch copies the output layer's weights once a row (seconds for 32 rows).
-            options["logits_to_keep"] = torch.tensor([ids.shape[1] - 1], device=ids.device)
-        logits: Tensor = self.module(input_ids=ids, attention_mask=mask, use_cache=True, **options).logits
-        return logits[:, -1]
-
-
 def decode(
     forward: Forward,
-    prompts: Sequence[list[int]],
+    prompts: Sequence[Unread],
     rules: DecodingRules,
     *,
-    beginning: KeysAndValues = (),
     forms: Sequence[Form] = (),
     on_token: Callable[[int], None] | None = None,
 ) -> list[list[int]]:
@@ -104,50 +72,55 @@ def decode(
     leave the batch once they are half of it; of models whose cache is not plain they stay.
 
     Args:
-        prompts: Token ids, without the beginning that all share; none is empty.
-        beginning: Keys and values of that beginning; only for models whose cache is plain.
         forms: What each answer is held to; empty leaves all free.
         on_token: Told the tokens of the only prompt as they come; what it raises ends decoding.
     """
-    device = forward.module.device
-    rows = [_Row(list(ids), forms[i] if forms else None) for i, ids in enumerate(prompts)]
-    outputs = [row.output for row in rows]
-    n_shared = beginning[0][0].shape[-2] if beginning else 0
-    n_positions = n_shared + max(map(len, prompts)) + rules.max_output_tokens
-    if beginning:
-        cache = start_cache(beginning, len(rows), n_positions)
-    else:
-        cache = empty_cache(forward.module.config, n_positions)
-    mask = torch.ones((len(rows), n_shared), dtype=torch.long, device=device)  # (batch, read)
-    for row in rows:
+    all_rows = [_Row(list(prompt.ids), forms[i] if forms else None) for i, prompt in enumerate(prompts)]
+    outputs = [row.output for row in all_rows]
+    for row in all_rows:
         _go_on(row, [], forward.is_plain, rules, on_token)
-    while left := [i for i, row in enumerate(rows) if not row.is_done]:
+    # Those that a form leaves nothing to choose are not even read.
+    open_rows = [i for i, row in enumerate(all_rows) if not row.is_done]
+    open_rows.sort(key=lambda i: -len(all_rows[i].unread))
+    if not open_rows:
+        return outputs
+    rows = [all_rows[i] for i in open_rows]
+    read = read_prompts(
+        forward, [Unread(prompts[i].path, all_rows[i].unread) for i in open_rows], rules.max_output_tokens
+    )
+    cache, mask, logits = read.cache, read.mask, read.logits
+    while True:
+        _choose_next(rows, logits.float(), forward.is_plain, rules, on_token)
+        left = [i for i, row in enumerate(rows) if not row.is_done]
+        if not left:
+            return outputs
         if forward.is_plain and len(left) <= len(rows) // 2:
-            chosen = torch.tensor(left, device=device)
+            chosen = torch.tensor(left, device=mask.device)
             cache.batch_select_indices(chosen)
             mask, rows = mask[chosen], [rows[i] for i in left]
-        ids, new_mask = _unread(rows, rules.pad_id, device)
+        unread = [[] if row.is_done else row.unread for row in rows]
+        ids, new_mask = left_padded(unread, forward.pad_id, mask.device)
         mask = torch.cat([mask, new_mask], dim=1)
-        logits = forward(ids, mask, cache).float()  # (batch, vocabulary)
-        for row, row_logits in zip(rows, logits, strict=True):
-            if row.form is not None and not row.is_done:
-                row.form.allow(row_logits)
-        for row, token in zip(rows, _choose(logits, rules.temperature), strict=True):
-            row.unread = []
-            if not row.is_done:
-                if row.form is not None and token not in rules.end_ids:
-                    row.form.take(token)
-                _go_on(row, [token], forward.is_plain, rules, on_token)
-    return outputs
+        logits = forward(ids, mask, cache)  # (batch, vocabulary)
 
 
-def _unread(rows: Sequence[_Row], pad_id: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Unread tokens of all rows, padded on the left, and their mask; rows that are done read padding alone."""
-    unread = [[] if row.is_done else row.unread for row in rows]
-    width = max(map(len, unread))
-    ids = [[pad_id] * (width - len(tokens)) + tokens for tokens in unread]
-    mask = [[0] * (width - len(tokens)) + [1] * len(tokens) for tokens in unread]
-    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+def _choose_next(
+    rows: Sequence[_Row],
+    logits: Tensor,
+    skips_forced: bool,
+    rules: DecodingRules,
+    on_token: Callable[[int], None] | None,
+) -> None:
+    """The next token of every row that is not done, and what it forces."""
+    for row, row_logits in zip(rows, logits, strict=True):
+        if row.form is not None and not row.is_done:
+            row.form.allow(row_logits)
+    for row, token in zip(rows, _choose(logits, rules.temperature), strict=True):
+        row.unread = []
+        if not row.is_done:
+            if row.form is not None and token not in rules.end_ids:
+                row.form.take(token)
+            _go_on(row, [token], skips_forced, rules, on_token)
 
 
 def _choose(logits: Tensor, temperature: float) -> list[int]:

@@ -21,11 +21,14 @@ from lm.batch_plan import plan_batches
 from lm.chat_template import ChatTemplate
 from lm.completion import Completion, FinishReason, GenerationConfig, Messages, Usage
 from lm.constraint import Constraint
-from lm.decoding import DecodingRules, Form, Forward, decode
+from lm.decoding import DecodingRules, Form, decode
 from lm.dtype import choose_dtype
 from lm.errors import ConfigError, LanguageModelError, MissingDependencyError
+from lm.forward import Forward
+from lm.fused_lora import fuse_lora, unfuse_lora
 from lm.model_files import count_parameters, find_weight_files, hash_files, locate_model
-from lm.shared_beginning import SharedBeginnings
+from lm.prefill import Unread
+from lm.shared_beginning import Shared, SharedBeginnings
 
 if TYPE_CHECKING:
     from lm.answer_grammar import AnswerGrammar
@@ -143,7 +146,7 @@ class HuggingFaceModel:
             eos_token_id=sorted(self._end_ids) or None, pad_token_id=self._pad_id
         )
         self._context_tokens = _context_tokens(module.config, tokenizer)
-        self._forward = Forward(module)
+        self._forward = Forward(module, self._pad_id)
         self._beginnings = SharedBeginnings(self._forward, lambda token: "\n" in self._decode([token]))
         self._grammar_tokens: Any = None
         self._grammars: dict[Constraint, AnswerGrammar] = {}
@@ -301,6 +304,7 @@ class HuggingFaceModel:
     def _turn_adapters_off(self) -> None:
         self.module.eval()
         if self._peft is not None:
+            unfuse_lora(self.module)
             self._peft.base_model.disable_adapter_layers()
         self._active = None
 
@@ -308,6 +312,7 @@ class HuggingFaceModel:
         """Switch the attached layers to one adapter, or off for the base model's own answers."""
         if key == self._active:
             return
+        unfuse_lora(self.module)
         if key is None:
             self._peft.base_model.disable_adapter_layers()
         elif key not in self._peft.peft_config:
@@ -315,6 +320,7 @@ class HuggingFaceModel:
         else:
             self._peft.base_model.enable_adapter_layers()
             self._peft.set_adapter(key, inference_mode=True)
+            fuse_lora(self.module)
         self._active = key
 
     def _generate(self, prompts: Sequence[Messages], config: GenerationConfig, adapter: str | None) -> list[Completion]:
@@ -324,15 +330,17 @@ class HuggingFaceModel:
             return []
         with self._lock, self._seeded(config), torch.inference_mode():
             self._activate(adapter)
-            beginning = self._beginnings.of(adapter, encoded)
+            started = time.perf_counter()
+            with self._naming_memory(encoded):
+                shared = self._beginnings.share(adapter, encoded)
+            shared_s = (time.perf_counter() - started) / len(encoded)
             batches = plan_batches(
-                [len(ids) - len(beginning) for ids in encoded],
-                shared=len(beginning),
+                [len(ids) for ids in encoded],
                 max_output_tokens=config.max_output_tokens,
                 batch_size=config.batch_size,
             )
             for batch in batches:
-                answers = self._answer([encoded[i] for i in batch], config, adapter, beginning)
+                answers = self._answer([encoded[i] for i in batch], [shared[i] for i in batch], config, shared_s)
                 completions |= dict(zip(batch, answers, strict=True))
         return [completions[i] for i in range(len(prompts))]
 
@@ -349,37 +357,43 @@ class HuggingFaceModel:
     def _answer(
         self,
         prompts: list[list[int]],
+        shared: list[Shared],
         config: GenerationConfig,
-        adapter: str | None,
-        beginning: tuple[int, ...],
+        shared_s: float,
         on_token: Callable[[int], None] | None = None,
     ) -> list[Completion]:
-        """One batch; the lock is held, the adapter chosen, and gradients are off."""
+        """One batch; the lock is held, the adapter chosen, and gradients are off.
+
+        Args:
+            shared_s: Seconds that reading what is shared took for each prompt.
+        """
         started = time.perf_counter()
         stop = self._stop_texts(config)
         forms = self._forms(config.constraint, len(prompts))
-        try:
-            read, was_kept = self._beginnings.read(adapter, beginning) if beginning else ((), False)
+        with self._naming_memory(prompts):
             outputs = decode(
                 self._forward,
-                [ids[len(beginning) :] for ids in prompts],
+                [Unread(one.path, ids[one.n_tokens :]) for ids, one in zip(prompts, shared, strict=True)],
                 self._rules(config, stop),
-                beginning=read,
                 forms=forms,
                 on_token=on_token,
             )
+        latency_s = (time.perf_counter() - started) / len(prompts) + shared_s
+        return [
+            self._complete(ids, output, stop, latency_s, one.n_cached)
+            for ids, output, one in zip(prompts, outputs, shared, strict=True)
+        ]
+
+    @contextlib.contextmanager
+    def _naming_memory(self, prompts: Sequence[Sequence[int]]) -> Iterator[None]:
+        try:
+            yield
         except torch.OutOfMemoryError as error:
             width = max(map(len, prompts))
             raise LanguageModelError(
                 f"{self._name!r} ran out of memory on {self.device} with {len(prompts)} prompts of up to {width} "
                 "tokens; lower batch_size or shorten the prompts"
             ) from error
-        latency_s = (time.perf_counter() - started) / len(prompts)
-        cached = [len(beginning) if was_kept or i else 0 for i in range(len(prompts))]
-        return [
-            self._complete(ids, output, stop, latency_s, n_cached)
-            for ids, output, n_cached in zip(prompts, outputs, cached, strict=True)
-        ]
 
     def _stop_texts(self, config: GenerationConfig) -> tuple[str, ...]:
         return tuple(mark for mark in (*config.stop, *self._template.stop) if mark)
@@ -391,7 +405,7 @@ class HuggingFaceModel:
         def is_ended(output: list[int]) -> bool:
             return bool(stop) and cut_at_stop(self._decode(output[-window:]), stop)[1]
 
-        return DecodingRules(config.max_output_tokens, config.temperature, self._end_ids, self._pad_id, is_ended)
+        return DecodingRules(config.max_output_tokens, config.temperature, self._end_ids, is_ended)
 
     def _forms(self, constraint: Constraint | None, n_rows: int) -> list[Form]:
         """What each row of a batch is held to; nothing where nothing constrains."""
@@ -445,8 +459,10 @@ class HuggingFaceModel:
             try:
                 with self._lock, self._seeded(config), torch.inference_mode():
                     self._activate(adapter)
-                    beginning = self._beginnings.of(adapter, [ids])
-                    completions.extend(self._answer([ids], config, adapter, beginning, tokens.put))
+                    started = time.perf_counter()
+                    shared = self._beginnings.share(adapter, [ids])
+                    shared_s = time.perf_counter() - started
+                    completions.extend(self._answer([ids], shared, config, shared_s, tokens.put))
             except _AbandonedError:
                 pass
             except BaseException as error:

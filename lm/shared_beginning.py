@@ -1,12 +1,13 @@
-"""The beginning that prompts share is read once: system turn, instruction and worked examples of an arm."""
+"""What prompts share is read once: the system turn, instruction and worked examples of an arm, passages of several."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-import torch
-
-from lm.decoding import Forward
-from lm.key_value_cache import KeysAndValues, empty_cache, start_cache
+from lm.forward import Forward
+from lm.key_value_cache import KeysAndValues
+from lm.prefill import Unread, pass_tokens, read_prompts
+from lm.prefix_tree import PrefixTree, prefix_tree
 
 LEAST_SHARED_TOKENS = 8
 """Shorter beginnings cost more in bookkeeping than reading them again."""
@@ -14,8 +15,20 @@ LEAST_SHARED_TOKENS = 8
 KEPT_TOKENS = 16_384
 """Tokens of all beginnings kept, of the base and every adapter together; the one used longest ago goes first."""
 
-_LARGEST_DEVIATION = {torch.float32: 1e-3}
-_LARGEST_DEVIATION_ROUNDED = 0.05
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What a prompt has in common with others.
+
+    Attributes:
+        path: Keys and values of it, in the order of the prompt.
+        n_tokens: Its tokens.
+        n_cached: Those of them that were read for another prompt.
+    """
+
+    path: tuple[KeysAndValues, ...] = ()
+    n_tokens: int = 0
+    n_cached: int = 0
 
 
 class SharedBeginnings:
@@ -31,7 +44,43 @@ class SharedBeginnings:
         self._ends_line = ends_line
         self._kept: OrderedDict[tuple[str | None, tuple[int, ...]], KeysAndValues] = OrderedDict()
         self._latest: dict[str | None, list[int]] = {}
-        self._can_share: bool | None = None
+
+    def share(self, adapter: str | None, prompts: Sequence[list[int]]) -> list[Shared]:
+        """What each of these prompts shares, read. The adapter is active.
+
+        Beginnings of all are kept for the next call. Runs of some prompts are not: which prompts are read together, and
+        with it the rounding of their answers, must not hang on what was asked before.
+        """
+        beginning = self.of(adapter, prompts)
+        path: tuple[KeysAndValues, ...] = ()
+        was_kept = False
+        if beginning:
+            kept, was_kept = self.read(adapter, beginning)
+            path = (kept,)
+        rests = [prompt[len(beginning) :] for prompt in prompts]
+        if self._forward.can_share:
+            tree = prefix_tree(rests, least_saved=pass_tokens(self._forward.module.device) // 2)
+        else:
+            tree = PrefixTree((), (None,) * len(prompts))
+        runs = self._read_runs(tree, path)
+        shared = []
+        for i, last in enumerate(tree.last):
+            taken = tree.path(last)
+            n_new = sum(len(tree.runs[run].ids) for run in taken if tree.runs[run].first_reader == i)
+            n_new += len(beginning) if i == 0 and not was_kept else 0
+            n_tokens = len(beginning) + tree.n_tokens(last)
+            shared.append(Shared(path + tuple(runs[run] for run in taken), n_tokens, n_tokens - n_new))
+        return shared
+
+    def _read_runs(self, tree: PrefixTree, path: tuple[KeysAndValues, ...]) -> dict[int, KeysAndValues]:
+        runs: dict[int, KeysAndValues] = {}
+        for level in tree.levels():
+            longest_first = sorted(level, key=lambda i: -len(tree.runs[i].ids))
+            behind = [path + tuple(runs[i] for i in tree.path(tree.runs[run].before)) for run in longest_first]
+            unread = [Unread(before, tree.runs[run].ids) for before, run in zip(behind, longest_first, strict=True)]
+            read = read_prompts(self._forward, unread, 0)
+            runs |= {run: read.run(row, len(tree.runs[run].ids)) for row, run in enumerate(longest_first)}
+        return runs
 
     def of(self, adapter: str | None, prompts: Sequence[list[int]]) -> tuple[int, ...]:
         """The beginning by which to read these prompts; empty where none pays.
@@ -39,7 +88,7 @@ class SharedBeginnings:
         That of several prompts is what all of them begin with, up to the end of a line, so that it hangs on no chance
         likeness of the questions. A prompt alone begins with what is kept, or like the one that was alone before it.
         """
-        if not self._is_possible():
+        if not self._forward.can_share:
             return ()
         if len(prompts) > 1:
             return self._whole_lines(prompts[0], _n_common(prompts))
@@ -56,7 +105,7 @@ class SharedBeginnings:
         key = (adapter, ids)
         was_kept = key in self._kept
         if not was_kept:
-            self._kept[key] = _keys_and_values(self._forward, list(ids))
+            self._kept[key] = read_prompts(self._forward, [Unread((), ids)], 0).run(0, len(ids))
         self._kept.move_to_end(key)
         while len(self._kept) > 1 and sum(len(kept) for _, kept in self._kept) > KEPT_TOKENS:
             self._kept.popitem(last=False)
@@ -73,12 +122,6 @@ class SharedBeginnings:
         n = by_line if by_line >= LEAST_SHARED_TOKENS else n_shared
         return tuple(ids[:n]) if n >= LEAST_SHARED_TOKENS else ()
 
-    def _is_possible(self) -> bool:
-        """Tried once: families differ in what their forward pass makes of padding behind a cache."""
-        if self._can_share is None:
-            self._can_share = self._forward.is_plain and _reads_alike(self._forward)
-        return self._can_share
-
 
 def _n_common(prompts: Sequence[list[int]]) -> int:
     """How many first tokens are the same in all prompts; at least one token of each stays out of it."""
@@ -86,33 +129,3 @@ def _n_common(prompts: Sequence[list[int]]) -> int:
     first, last = min(prompts), max(prompts)
     shortest = min(len(ids) for ids in prompts) - 1
     return next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b or i >= shortest), shortest)
-
-
-def _keys_and_values(forward: Forward, ids: list[int]) -> KeysAndValues:
-    device = forward.module.device
-    cache = empty_cache(forward.module.config, len(ids))
-    forward(torch.tensor([ids], device=device), torch.ones((1, len(ids)), dtype=torch.long, device=device), cache)
-    return [(layer.keys, layer.values) for layer in cache.layers]
-
-
-def _reads_alike(forward: Forward) -> bool:
-    """Whether rows behind a shared beginning, with padding between, give the logits they give alone."""
-    device, config = forward.module.device, forward.module.config
-    beginning, rests = [5, 6, 7, 5, 9], [[6, 8], [9, 5, 7, 6, 8, 7]]
-    width = max(map(len, rests))
-    try:
-        alone = []
-        for rest in rests:
-            ids = torch.tensor([beginning + rest], device=device)
-            alone.append(forward(ids, torch.ones_like(ids), empty_cache(config, ids.shape[1]))[0])
-        cache = start_cache(_keys_and_values(forward, beginning), len(rests), len(beginning) + width)
-        padded = torch.tensor([[0] * (width - len(rest)) + rest for rest in rests], device=device)
-        mask = torch.tensor(
-            [[1] * len(beginning) + [0] * (width - len(rest)) + [1] * len(rest) for rest in rests], device=device
-        )
-        shared = forward(padded, mask, cache).float()
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, NotImplementedError):
-        return False
-    expected = torch.stack(alone).float()
-    largest = _LARGEST_DEVIATION.get(forward.module.dtype, _LARGEST_DEVIATION_ROUNDED)
-    return bool((shared - expected).norm() <= largest * expected.norm())

@@ -66,7 +66,7 @@ def compare(
         bool,
         typer.Option("--race", help="Ask in blocks, and stop asking an arm once it is surely worse than another."),
     ] = False,
-    batch_size: Annotated[int, typer.Option(help="Questions answered at a time, the same for all arms.")] = 32,
+    batch_size: Annotated[int, typer.Option(help="Questions answered at a time, the same for all arms.")] = 64,
     constrain: Annotated[
         Constrain,
         typer.Option(

@@ -91,7 +91,7 @@ class ComparisonSettings:
     raft_gold_share: float = 0.8
     training_seeds: int = 1
     race: bool = False
-    batch_size: int = 32
+    batch_size: int = 64
     constrain: Constrain = Constrain.AUTO
     margin: float = 0.02
     coverage: float = 0.5

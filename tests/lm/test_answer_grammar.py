@@ -16,6 +16,7 @@ from lm.completion import FinishReason, GenerationConfig, Message, Messages, Rol
 from lm.constraint import Constraint, JsonSchema, OneOf
 from lm.errors import ConfigError
 from lm.huggingface import HuggingFaceModel, load_huggingface_model
+from lm.shared_beginning import Shared
 
 LABELS = ("billing", "bug", "bug report", "C++", "C#", 'say "no"', "ü-umlaut", "I don't know.")
 SCHEMA: dict[str, Any] = {
@@ -132,7 +133,7 @@ def test_what_the_template_writes_before_an_answer_is_no_part_of_it(tiny_model_f
     outputs: list[int] = []
     with torch.inference_mode():
         ids = loaded.encode(PROMPTS[0])
-        completion = loaded._answer([ids], _held(OneOf(LABELS)), None, (), outputs.append)[0]
+        completion = loaded._answer([ids], [Shared()], _held(OneOf(LABELS)), 0.0, outputs.append)[0]
     assert completion.text in LABELS
     assert loaded._decode(outputs).startswith(f" {completion.text}")
 

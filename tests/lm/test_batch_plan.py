@@ -6,15 +6,13 @@ from lm.batch_plan import plan_batches
 LENGTHS = st.lists(st.integers(1, 300), max_size=60)
 
 
-@given(LENGTHS, st.integers(0, 500), st.integers(1, 20), st.integers(50, 4000))
-def test_every_prompt_is_in_one_batch_within_size_and_budget(
-    lengths: list[int], shared: int, batch_size: int, budget: int
-) -> None:
-    batches = plan_batches(lengths, shared=shared, max_output_tokens=10, batch_size=batch_size, budget=budget)
+@given(LENGTHS, st.integers(1, 20), st.integers(50, 4000))
+def test_every_prompt_is_in_one_batch_within_size_and_budget(lengths: list[int], batch_size: int, budget: int) -> None:
+    batches = plan_batches(lengths, max_output_tokens=10, batch_size=batch_size, budget=budget)
     assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
     for batch in batches:
         assert len(batch) <= batch_size
-        positions = len(batch) * (shared + max(lengths[i] for i in batch) + 10)
+        positions = len(batch) * (max(lengths[i] for i in batch) + 10)
         assert len(batch) == 1 or positions <= budget
 
 
@@ -25,7 +23,7 @@ def test_the_order_of_the_prompts_changes_no_batch(lengths: list[int], random: o
     plans = [
         [
             sorted(order[i] for i in batch)
-            for batch in plan_batches(order, shared=7, max_output_tokens=10, batch_size=8, budget=1000)
+            for batch in plan_batches(order, max_output_tokens=10, batch_size=8, budget=1000)
         ]
         for order in (lengths, shuffled)
     ]
@@ -33,4 +31,4 @@ def test_the_order_of_the_prompts_changes_no_batch(lengths: list[int], random: o
 
 
 def test_longest_prompts_come_first_and_like_lengths_share_a_batch() -> None:
-    assert plan_batches([3, 90, 4, 95], shared=0, max_output_tokens=5, batch_size=2) == [[3, 1], [2, 0]]
+    assert plan_batches([3, 90, 4, 95], max_output_tokens=5, batch_size=2) == [[3, 1], [2, 0]]

@@ -4,7 +4,7 @@ import torch
 import transformers
 from transformers.cache_utils import DynamicLayer
 
-from lm.key_value_cache import RoomyLayer, empty_cache, is_plain, start_cache
+from lm.key_value_cache import Room, RoomyLayer, is_plain
 
 
 def _new(n_rows: int, n_tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -12,7 +12,7 @@ def _new(n_rows: int, n_tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_a_roomy_layer_holds_what_transformers_own_holds_also_beyond_its_room() -> None:
-    roomy, own = RoomyLayer(5), DynamicLayer()
+    roomy, own = RoomyLayer(Room(2, 5), slice(0, 2), 0, 0), DynamicLayer()
     for n_tokens in (3, 1, 1, 4, 1):
         new = _new(2, n_tokens)
         for ours, theirs in zip(roomy.update(*new), own.update(*new), strict=True):
@@ -22,7 +22,7 @@ def test_a_roomy_layer_holds_what_transformers_own_holds_also_beyond_its_room() 
 
 
 def test_rows_that_stay_keep_what_they_read() -> None:
-    roomy, own = RoomyLayer(8), DynamicLayer()
+    roomy, own = RoomyLayer(Room(3, 8), slice(0, 3), 0, 0), DynamicLayer()
     for layer in (roomy, own):
         torch.manual_seed(0)
         layer.update(*_new(3, 4))
@@ -32,14 +32,28 @@ def test_rows_that_stay_keep_what_they_read() -> None:
     assert torch.equal(roomy.values, own.values)
 
 
-def test_rows_that_share_a_beginning_do_not_share_what_follows() -> None:
-    beginning = [_new(1, 3)]
-    before = beginning[0][0].clone()
-    cache = start_cache(beginning, 2, 6)
-    keys, _ = cache.update(*_new(2, 1), 0)
-    assert torch.equal(keys[:, :, :3], before.expand(2, -1, -1, -1))
-    assert not torch.equal(keys[0, :, 3], keys[1, :, 3])
-    assert torch.equal(beginning[0][0], before)
+def test_rows_that_share_a_run_do_not_share_what_follows() -> None:
+    room, run = Room(3, 6), _new(1, 3)
+    before = run[0].clone()
+    room.write([0, 2], 3, *run)
+    keys, _ = RoomyLayer(room, slice(0, 3), 0, 3).update(*_new(3, 1))
+    assert torch.equal(keys[[0, 2], :, :3], before.expand(2, -1, -1, -1))
+    assert not keys[1, :, :3].any()
+    assert not torch.equal(keys[0, :, 3], keys[2, :, 3])
+    assert torch.equal(run[0], before)
+
+
+def test_parts_of_a_batch_are_written_apart_and_read_on_together() -> None:
+    room, new = Room(3, 6), _new(3, 2)
+    for rows in (slice(0, 1), slice(1, 3)):
+        part = RoomyLayer(room, rows, 1, 1)
+        assert part.get_seq_length() == 1
+        keys, _ = part.update(new[0][rows], new[1][rows])
+        assert keys.shape[-2] == 3
+    keys, values = RoomyLayer(room, slice(0, 3), 0, 4).update(*_new(3, 1))
+    assert torch.equal(keys[:, :, 2:4], new[0])
+    assert torch.equal(values[:, :, 2:4], new[1])
+    assert torch.equal(room.read(1, 2, 4)[0], new[0][1:2])
 
 
 def test_windows_are_not_plain(tiny_model_folder: Path) -> None:
@@ -47,5 +61,3 @@ def test_windows_are_not_plain(tiny_model_folder: Path) -> None:
     windows = transformers.MistralConfig(num_hidden_layers=2, sliding_window=16)
     assert is_plain(plain)
     assert not is_plain(windows)
-    assert [type(layer) for layer in empty_cache(plain, 4).layers] == [RoomyLayer, RoomyLayer]
-    assert RoomyLayer not in map(type, empty_cache(windows, 4).layers)

@@ -30,7 +30,7 @@ def model(tiny_model_folder: Path) -> HuggingFaceModel:
 def alone(tiny_model_folder: Path) -> HuggingFaceModel:
     """The same model, that reads every prompt from its first token."""
     loaded = load_huggingface_model(tiny_model_folder, name="tiny", device="cpu")
-    loaded._beginnings._can_share = False
+    loaded._forward.can_share = False
     return loaded
 
 
@@ -181,7 +181,7 @@ def test_families_share_beginnings_or_read_whole_prompts_and_answer_the_same(
     completions = loaded.generate(_prompts(), CONFIG)
     assert any(completion.usage.cached_tokens for completion in completions) is shares
     singles = load_huggingface_model(tmp_path, device="cpu")
-    singles._beginnings._can_share = False
+    singles._forward.can_share = False
     assert [c.text for c in completions] == [singles.generate([p], CONFIG)[0].text for p in _prompts()]
 
 
@@ -197,3 +197,23 @@ def test_the_output_layer_gets_states_of_its_own(
         one.generate(_prompts(), CONFIG)
     assert {states.shape[1] for states in given} == {1}
     assert all(states.is_contiguous() for states in given)
+
+
+def test_passages_that_some_prompts_share_are_read_once(
+    model: HuggingFaceModel,
+    alone: HuggingFaceModel,
+    tiny_adapter_folders: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lm.prefill.PASS_TOKENS", {"cpu": 8})
+    first, second = "the quick brown fox reads the manual " * 3, "how long does it take? Two years. " * 2
+    contents = [f"{first}\n{second}\nx?", f"{second}\nthe fox?", f"{first}\nhow?", f"{first}\n{second}\nhow long?"]
+    prompts = [(Message(Role.USER, f"{INSTRUCTION}\n\n{content}"),) for content in contents]
+    for folder in (None, *tiny_adapter_folders):
+        shared, whole = (one.with_adapter(folder, "tuned") if folder else one for one in (model, alone))
+        completions = shared.generate(prompts, CONFIG)
+        assert [c.text for c in completions] == [c.text for c in whole.generate(prompts, CONFIG)]
+        common = min(c.usage.cached_tokens for c in completions[1:])
+        n_first, n_second = (len(model.tokenizer(text)["input_ids"]) for text in (first, second))
+        assert completions[2].usage.cached_tokens >= common + n_first - 8
+        assert completions[3].usage.cached_tokens >= common + n_first + n_second - 16

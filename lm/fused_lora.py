@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 
-def fuse_lora(model: Any, autocast_dtype: torch.dtype | None) -> int:
-    """Let each plain LoRA layer compute itself so; the numbers stay, up to rounding.
+def fuse_lora(model: Any, autocast_dtype: torch.dtype | None = None) -> int:
+    """Let each plain LoRA layer compute itself so with its active adapter; the numbers stay, up to rounding.
 
-    Layers with dropout, a bias of the adapter, or another formula (DoRA) stay as peft has them, and so do those whose
-    base weights have to be cast.
+    Layers with dropout in training, a bias of the adapter, or another formula (DoRA) stay as peft has them, and so do
+    those whose base weights have to be cast.
 
     Returns:
         How many layers were changed.
@@ -29,6 +29,13 @@ def fuse_lora(model: Any, autocast_dtype: torch.dtype | None) -> int:
     return n_fused
 
 
+def unfuse_lora(model: Any) -> None:
+    """Let every layer be as peft has it again."""
+    for module in model.modules():
+        if isinstance(vars(module).get("forward"), partial):
+            del module.forward
+
+
 def _is_plain(layer: Any) -> bool:
     return (
         type(layer.base_layer) is nn.Linear
@@ -36,15 +43,27 @@ def _is_plain(layer: Any) -> bool:
         and not (
             layer.merged or layer.disable_adapters or layer.lora_variant or layer.lora_bias[layer.active_adapters[0]]
         )
-        and isinstance(layer.lora_dropout[layer.active_adapters[0]], nn.Identity)
+        and (not layer.training or isinstance(layer.lora_dropout[layer.active_adapters[0]], nn.Identity))
     )
 
 
 def _forward(layer: Any, adapter: str, x: Tensor) -> Tensor:
     base = layer.base_layer
-    low_rank = layer.lora_A[adapter].weight, layer.lora_B[adapter].weight
-    out: Tensor = _LoraProduct.apply(x, base.weight, base.bias, *low_rank, layer.scaling[adapter])  # type: ignore[no-untyped-call]
+    a, b, scale = layer.lora_A[adapter].weight, layer.lora_B[adapter].weight, layer.scaling[adapter]
+    if not torch.is_grad_enabled():
+        flat, a, b = _matching(x, base.weight, a, b)
+        return _product(flat, base.weight, base.bias, flat @ a.t(), b, scale).view(*x.shape[:-1], -1)
+    out: Tensor = _LoraProduct.apply(x, base.weight, base.bias, a, b, scale)  # type: ignore[no-untyped-call]
     return out
+
+
+def _matching(x: Tensor, weight: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(..., in) to (n, in), and all in the dtype of the base weight."""
+    return x.reshape(-1, x.shape[-1]).to(weight.dtype), a.to(weight.dtype), b.to(weight.dtype)
+
+
+def _product(flat: Tensor, weight: Tensor, bias: Tensor | None, low: Tensor, b: Tensor, scale: float) -> Tensor:
+    return nn.functional.linear(flat, weight, bias).addmm_(low, b.t(), alpha=scale)
 
 
 class _LoraProduct(torch.autograd.Function):
@@ -53,10 +72,9 @@ class _LoraProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scale: float) -> Tensor:
         """(..., in), (out, in), (out,), (r, in), (out, r) to (..., out)."""
-        flat = x.reshape(-1, x.shape[-1]).to(weight.dtype)  # (n, in)
-        a, b = a.to(weight.dtype), b.to(weight.dtype)
+        flat, a, b = _matching(x, weight, a, b)
         low = flat @ a.t()  # (n, r)
-        out = nn.functional.linear(flat, weight, bias).addmm_(low, b.t(), alpha=scale)
+        out = _product(flat, weight, bias, low, b, scale)
         ctx.save_for_backward(flat, weight, a, b, low)
         ctx.scale, ctx.x_shape, ctx.x_dtype = scale, x.shape, x.dtype
         return out.view(*x.shape[:-1], -1)
