@@ -11,8 +11,8 @@ from torch.autograd.function import once_differentiable
 def fuse_lora(model: Any, autocast_dtype: torch.dtype | None = None) -> int:
     """Let each plain LoRA layer compute itself so with its active adapter; the numbers stay, up to rounding.
 
-    Layers with dropout in training, a bias of the adapter, or another formula (DoRA) stay as peft has them, and so do
-    those whose base weights have to be cast.
+    Layers with a bias of the adapter or another formula (DoRA) stay as peft has them, and so do those whose base
+    weights have to be cast. Dropout is left to peft while it trains.
 
     Returns:
         How many layers were changed.
@@ -43,11 +43,13 @@ def _is_plain(layer: Any) -> bool:
         and not (
             layer.merged or layer.disable_adapters or layer.lora_variant or layer.lora_bias[layer.active_adapters[0]]
         )
-        and (not layer.training or isinstance(layer.lora_dropout[layer.active_adapters[0]], nn.Identity))
     )
 
 
 def _forward(layer: Any, adapter: str, x: Tensor) -> Tensor:
+    if layer.training and not isinstance(layer.lora_dropout[adapter], nn.Identity):
+        dropped: Tensor = type(layer).forward(layer, x)
+        return dropped
     base = layer.base_layer
     a, b, scale = layer.lora_A[adapter].weight, layer.lora_B[adapter].weight, layer.scaling[adapter]
     if not torch.is_grad_enabled():
