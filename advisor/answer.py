@@ -1,64 +1,12 @@
 """What a pipeline is and what it answers."""
 
 import hashlib
-import json
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-from lm.completion import Completion, FinishReason, GenerationConfig, Messages, Usage
+from advisor.prompt import Prompt, PromptBuilder, RetrievedChunk
+from lm.completion import Completion, FinishReason, GenerationConfig, Usage
 from lm.language_model import LanguageModel
-
-
-@dataclass(frozen=True, slots=True)
-class RetrievedChunk:
-    """A passage put before the model.
-
-    Attributes:
-        score: Similarity to the question, cosine in [-1, 1]; higher is nearer.
-        used: Whether it went into the prompt (False: the context budget cut it).
-    """
-
-    chunk_id: str
-    document_id: str
-    title: str
-    text: str
-    score: float
-    used: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """One question made ready for the model, with what it was made from."""
-
-    messages: Messages
-    retrieved: tuple[RetrievedChunk, ...] = ()
-    embedding_tokens: int = 0
-    latency_s: float = 0.0
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 of the messages."""
-        rows = [[m.role, m.content] for m in self.messages]
-        return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()
-
-
-class PromptBuilder(Protocol):
-    """The second axis: how a question becomes a prompt."""
-
-    @property
-    def instruction(self) -> str:
-        """The answer instruction in every prompt."""
-        ...
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of all that decides the prompts: instruction, examples, index, top_k, context budget."""
-        ...
-
-    def build(self, questions: Sequence[str], model: LanguageModel, max_output_tokens: int) -> list[Prompt]:
-        """A prompt for each question that leaves room for an answer of `max_output_tokens` in the model's context."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

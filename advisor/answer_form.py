@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from advisor.dataset import Dataset, Example, Split, Task
-from advisor.metrics.structured import parse_object, schema_check
+from advisor.json_schema import parse_object, schema_check
 from advisor.prompt import ABSTENTION
 from lm.constraint import Constraint, JsonSchema, OneOf
 

@@ -13,7 +13,7 @@ from typing import Any
 from advisor.answer_form import label_set
 from advisor.dataset import Dataset, DatasetCard, Document, Example, Split, Task
 from advisor.errors import DatasetError, EvaluationError
-from advisor.metrics.structured import schema_check
+from advisor.json_schema import schema_check
 from advisor.prompt import ABSTENTION
 from advisor.splitting import assign_splits
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from advisor.answer import Answer, RetrievedChunk
+from advisor.answer import Answer
 from advisor.dataset import Example
 from advisor.errors import DatasetError
 from advisor.metrics.registry import JUDGE_METRICS
+from advisor.prompt import RetrievedChunk
 from lm.completion import FinishReason, Usage
 
 HUMAN_LABELS_FILE = "human_labels.jsonl"

@@ -1,12 +1,12 @@
-"""Prompt builders that need no retrieval: question only, few-shot, and gold documents (the ceiling of retrieval)."""
+"""What a prompt is, and builders that need no retrieval: question only, few-shot, and gold documents."""
 
 import hashlib
 import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from advisor.answer import Prompt, RetrievedChunk
 from advisor.dataset import Document, Example, TrainingView
 from advisor.errors import EvaluationError
 from lm.completion import Message, Messages, Role
@@ -14,6 +14,57 @@ from lm.language_model import LanguageModel
 
 ABSTENTION = "I don't know."
 """What an arm is asked to say when it has no answer, and what unanswerable training questions teach."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievedChunk:
+    """A passage put before the model.
+
+    Attributes:
+        score: Similarity to the question, cosine in [-1, 1]; higher is nearer.
+        used: Whether it went into the prompt (False: the context budget cut it).
+    """
+
+    chunk_id: str
+    document_id: str
+    title: str
+    text: str
+    score: float
+    used: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One question made ready for the model, with what it was made from."""
+
+    messages: Messages
+    retrieved: tuple[RetrievedChunk, ...] = ()
+    embedding_tokens: int = 0
+    latency_s: float = 0.0
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the messages."""
+        rows = [[m.role, m.content] for m in self.messages]
+        return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()
+
+
+class PromptBuilder(Protocol):
+    """The second axis: how a question becomes a prompt."""
+
+    @property
+    def instruction(self) -> str:
+        """The answer instruction in every prompt."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that decides the prompts: instruction, examples, index, top_k, context budget."""
+        ...
+
+    def build(self, questions: Sequence[str], model: LanguageModel, max_output_tokens: int) -> list[Prompt]:
+        """A prompt for each question that leaves room for an answer of `max_output_tokens` in the model's context."""
+        ...
 
 
 def reference_text(example: Example) -> str:

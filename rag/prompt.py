@@ -6,8 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from advisor.answer import Prompt, RetrievedChunk
-from advisor.prompt import fit_passages, passage_text, question_turn
+from advisor.prompt import Prompt, RetrievedChunk, fit_passages, passage_text, question_turn
 from lm.embedding import Embedder
 from lm.language_model import LanguageModel
 from rag.index import Index

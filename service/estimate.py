@@ -31,10 +31,10 @@ MAX_CONTEXT_TOKENS = 2000
 EARLIER_LOOKED_AT = 50
 
 # Guesses, said to be such: seconds a token on two CPU cores for local models, seconds a question for hosted ones.
-_GUESSED_S_PER_TOKEN = {EMBEDDED_MODEL: 2e-3, "hf": 5e-3}
+_GUESSED_S_PER_TOKEN = {EMBEDDED_MODEL: 3e-4, "hf": 5e-3}
 _GUESSED_HOSTED_S = 0.5
 _GUESSED_EMBEDDING_S_PER_TOKEN = 1.5e-4
-_TRAINING_TO_ANSWERING = 3.0
+_TRAINING_TO_ANSWERING = 6.0
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from advisor.audit.check import MAX_ITEMS, Check
 from advisor.comparison import AuditFinding, Severity
 from advisor.dataset import Dataset, Example, Task
-from advisor.metrics.structured import parse_object
+from advisor.json_schema import parse_object
 from advisor.normalisation import mostly_unspaced
 
 DISTINCTIVE_SOURCES = 3

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from advisor.audit.check import MAX_ITEMS, Check
 from advisor.comparison import AuditFinding, Severity
 from advisor.dataset import Dataset, Example, Split, Task
-from advisor.metrics.structured import parse_object
+from advisor.json_schema import parse_object
 from advisor.normalisation import normalise
 
 _CHAT_MARKS = re.compile(r"<\|[\w-]+\|>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|</s>")

@@ -1,29 +1,15 @@
 """Extraction: is the answer the JSON object that was asked for?"""
 
-import json
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import Any
 
 from advisor.answer import Answer
 from advisor.dataset import Example
-from advisor.errors import EvaluationError
+from advisor.json_schema import parse_object, schema_check
 from advisor.score import Score, ScoringResources, unscored
 
 _Leaves = dict[tuple[str, ...], Any]
-
-
-def parse_object(text: str) -> dict[str, Any] | None:
-    """The JSON object that the text is, or None.
-
-    Strict, as a program reading the answer would be: code fences or words around it, repeated keys, NaN and Infinity
-    make it no JSON object.
-    """
-    try:
-        value = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def json_valid(examples: Sequence[Example], answers: Sequence[Answer], resources: ScoringResources) -> list[Score]:
@@ -36,39 +22,6 @@ def json_valid(examples: Sequence[Example], answers: Sequence[Answer], resources
         return [Score(float(parse_object(answer.text) is not None)) for answer in answers]
     is_valid = schema_check(resources.card.schema, f"data set {resources.card.name!r}")
     return [Score(float(is_valid(answer.text))) for answer in answers]
-
-
-def schema_check(schema: Mapping[str, Any], whose: str) -> Callable[[str], bool]:
-    """A function that says whether a text is a JSON object which a schema allows.
-
-    Args:
-        whose: Schema it is, for the message.
-    Raises:
-        EvaluationError: it is itself no valid JSON Schema; or, when asked, it refers to one that is not in it.
-    """
-    import jsonschema
-    import referencing
-    import referencing.exceptions
-
-    def unusable(error: Exception) -> EvaluationError:
-        return EvaluationError(f"the schema of {whose} cannot be used: {error}; correct its file")
-
-    validator_class = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-    try:
-        validator_class.check_schema(schema)
-    except jsonschema.SchemaError as error:
-        raise unusable(error) from error
-    # An explicit registry, since the default one fetches remote references over the network.
-    validator = validator_class(schema, registry=referencing.Registry())
-
-    def is_valid(text: str) -> bool:
-        value = parse_object(text)
-        try:
-            return value is not None and bool(validator.is_valid(value))
-        except referencing.exceptions.Unresolvable as error:
-            raise unusable(error) from error
-
-    return is_valid
 
 
 def json_exact(example: Example, answer: Answer) -> Score:
@@ -122,14 +75,3 @@ def _equal(first: Any, second: Any) -> bool:
     if isinstance(first, list) and isinstance(second, list):
         return len(first) == len(second) and all(map(_equal, first, second))
     return bool(first == second)
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise ValueError("a key is repeated")
-    return fields
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")

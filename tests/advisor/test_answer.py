@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from advisor.answer import BuildUsage, Pipeline, Prompt, RetrievedChunk
-from advisor.prompt import QuestionOnly, question_turn
+from advisor.answer import BuildUsage, Pipeline
+from advisor.prompt import Prompt, QuestionOnly, RetrievedChunk, question_turn
 from lm.completion import FinishReason, GenerationConfig, Usage
 from lm.fake import FakeLM
 from lm.language_model import LanguageModel

@@ -1,10 +1,11 @@
 import pytest
 
-from advisor.answer import Answer, RetrievedChunk
+from advisor.answer import Answer
 from advisor.comparison import QuestionRecord
 from advisor.dataset import Slice
 from advisor.failure import NEXT_STEPS, ArmNature, Failure, classify_failure
 from advisor.normalisation import normalise
+from advisor.prompt import RetrievedChunk
 from lm.completion import FinishReason, Usage
 
 RAG = ArmNature(retrieves=True, tuned=False)

@@ -4,13 +4,14 @@ from collections import Counter
 
 import pytest
 
-from advisor.answer import Prompt, PromptBuilder
 from advisor.dataset import DatasetCard, Document, Example, Split, Task, TrainingView
 from advisor.errors import EvaluationError
 from advisor.prompt import (
     ABSTENTION,
     FewShot,
     OracleContext,
+    Prompt,
+    PromptBuilder,
     QuestionOnly,
     fit_passages,
     passage_text,

@@ -5,7 +5,8 @@ from contextlib import ExitStack
 import pytest
 from sqlalchemy import Engine, delete, insert, select, update
 
-from advisor.answer import Answer, RetrievedChunk
+from advisor.answer import Answer
+from advisor.prompt import RetrievedChunk
 from lm.completion import FinishReason, Usage
 from service.answer_log import AnswerLog
 from service.database import writing

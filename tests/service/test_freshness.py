@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from advisor.answer import BuildUsage, Pipeline, Prompt
+from advisor.answer import BuildUsage, Pipeline
 from advisor.comparison import ArmRole
 from advisor.dataset import Dataset, Split
 from advisor.errors import DatasetError
 from advisor.freshness import Freshness, Part, Refresh
-from advisor.prompt import QuestionOnly, reference_text
+from advisor.prompt import Prompt, QuestionOnly, reference_text
 from advisor.report.plain_data import from_plain
 from lm.completion import GenerationConfig, Message, Messages, Role
 from lm.errors import ConfigError

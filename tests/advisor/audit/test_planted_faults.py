@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from advisor.answer import Answer, BuildUsage, RetrievedChunk
+from advisor.answer import Answer, BuildUsage
 from advisor.audit.abilities import audit_lost_abstention, audit_off_domain
 from advisor.audit.answers import audit_answers
 from advisor.audit.arms import audit_arms
@@ -32,6 +32,7 @@ from advisor.comparison import (
     Verdict,
 )
 from advisor.dataset import Dataset, DatasetCard, Document, Example, Slice, Split, Task, hash_documents
+from advisor.prompt import RetrievedChunk
 from advisor.recommendation import DecisionRule, recommend
 from advisor.score import Score, unscored
 from lm.completion import FinishReason, GenerationConfig, Usage

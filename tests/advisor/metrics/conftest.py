@@ -2,8 +2,9 @@ from collections.abc import Callable
 
 import pytest
 
-from advisor.answer import Answer, RetrievedChunk
+from advisor.answer import Answer
 from advisor.dataset import DatasetCard, Example, Split, Task
+from advisor.prompt import RetrievedChunk
 from lm.completion import FinishReason, Usage
 
 

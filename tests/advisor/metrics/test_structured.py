@@ -10,23 +10,11 @@ from hypothesis import strategies as st
 from advisor.answer import Answer
 from advisor.dataset import DatasetCard, Example
 from advisor.errors import EvaluationError
-from advisor.metrics.structured import json_exact, json_field_accuracy, json_valid, parse_object
+from advisor.json_schema import parse_object
+from advisor.metrics.structured import json_exact, json_field_accuracy, json_valid
 from advisor.score import ScoringResources
 
 REFERENCE = '{"name": "Kaw", "price": {"amount": 5, "currency": "EUR"}, "tags": ["a", "b"]}'
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "[]", "5", "null", '{"a": 1', '```json\n{"a": 1}\n```', 'Here: {"a": 1}', '{"a": 1}{"a": 2}', '{"a": NaN}']
-    + ['{"a": 1, "a": 2}', '{"a": ' * 100_000, "{'a': 1}", '{"a": ' + "9" * 5000 + "}"],
-)
-def test_anything_but_one_json_object_is_none(text: str) -> None:
-    assert parse_object(text) is None
-
-
-def test_white_space_around_the_object_is_fine() -> None:
-    assert parse_object(' {"a": 1}\n') == {"a": 1}
 
 
 def test_json_valid_without_a_schema_is_parsing(

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from advisor.answer import Answer, BuildUsage, RetrievedChunk
+from advisor.answer import Answer, BuildUsage
 from advisor.break_even import break_evens
 from advisor.comparison import (
     ArmRole,
@@ -28,6 +28,7 @@ from advisor.comparison import (
     Verdict,
 )
 from advisor.dataset import DatasetCard, Slice, Task
+from advisor.prompt import RetrievedChunk
 from advisor.score import Score, unscored
 from lm.completion import FinishReason, Usage
 

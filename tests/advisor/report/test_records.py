@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.answer import Answer, RetrievedChunk
+from advisor.answer import Answer
 from advisor.comparison import QuestionRecord, SeedAnswer
 from advisor.dataset import Slice
 from advisor.errors import EvaluationError
+from advisor.prompt import RetrievedChunk
 from advisor.report.plain_data import from_json
 from advisor.report.records import read_record, read_records, read_scored_answers, record_line
 from advisor.score import Score
