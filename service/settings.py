@@ -1,5 +1,6 @@
 """What a comparison was asked to be: everything a user can set, validated once."""
 
+import sys
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -23,7 +24,9 @@ DEFAULT_EPOCHS = 3
 """Passes of tuning over labels, records, or passages to read: the embedded model learns them in two or three."""
 FACT_EPOCHS = 6
 """Passes over questions that are answered from memory, each asked in few wordings."""
-BUNDLED_DATASETS = Path(__file__).resolve().parent.parent / "datasets"
+_IN_THE_REPOSITORY = Path(__file__).resolve().parent.parent / "datasets"
+_INSTALLED = Path(sys.prefix) / "share" / "tuning-fork" / "datasets"
+BUNDLED_DATASETS = _IN_THE_REPOSITORY if any(_IN_THE_REPOSITORY.glob("*/dataset.toml")) else _INSTALLED
 
 
 class TuneOn(StrEnum):

@@ -32,3 +32,19 @@ def test_no_weights_and_nothing_large_is_installed() -> None:
     for path in data_files():
         assert path.suffix not in WEIGHTS, path
         assert (ROOT / path).stat().st_size < MAX_BYTES, path
+
+
+def test_every_file_of_the_bundled_datasets_is_installed_where_it_is_looked_for() -> None:
+    places = PYPROJECT["tool"]["setuptools"]["data-files"]
+    installed = {
+        f"{place}/{path.name}": path
+        for place, globs in places.items()
+        for pattern in globs
+        for path in ROOT.glob(pattern)
+    }
+    wanted = {
+        f"share/tuning-fork/{path.relative_to(ROOT).as_posix()}": path
+        for path in (ROOT / "datasets").rglob("*")
+        if path.is_file()
+    }
+    assert installed == wanted
