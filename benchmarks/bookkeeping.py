@@ -1,4 +1,4 @@
-"""What keeping results safe costs a comparison: leases, commits, events and reports, as a share of its wall time.
+"""What keeping results safe costs a comparison: commits, events and reports, as a share of its wall time.
 
     python benchmarks/bookkeeping.py --dataset appliance-support --limit 200
 
@@ -14,21 +14,17 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from service import job
 from service.answer_log import AnswerLog
 from service.comparison_store import create_comparison, find_comparison
 from service.composition import LocalComposition, model_identity
 from service.data_directory import DataDirectory
 from service.database import DATABASE_FILE, open_database
-from service.job_watch import JobWatch
-from service.lease import Leases
+from service.jobs import job
+from service.jobs.job_watch import JobWatch
 from service.migrations.upgrade import migrate
 from service.settings import DEFAULT_PIPELINES, ComparisonSettings
 
 PARTS: tuple[tuple[Any, str], ...] = (
-    (Leases, "claim"),
-    (Leases, "write"),
-    (Leases, "give_up"),
     (AnswerLog, "_read"),
     (AnswerLog, "append"),
     (JobWatch, "__call__"),
@@ -88,9 +84,8 @@ def main() -> None:
             engine,
             directory,
             "c",
-            lambda stages: lambda *arguments: LocalComposition(*arguments, build_stage=stages),
+            LocalComposition,
             model_identity,
-            owner="benchmark",
         )
         wall_s = time.perf_counter() - started
         state = find_comparison(engine, "c").state

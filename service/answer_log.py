@@ -3,30 +3,31 @@
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Engine, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from advisor.answer import Answer
 from advisor.errors import EvaluationError
 from advisor.report.plain_data import from_plain, to_json, to_plain
 from service.database import patiently, writing
-from service.lease import Lease, Leases, pauses
 from service.stage_key import stage_key
 from service.tables import answer_blocks
 
 
 class AnswerLog:
-    """One arm's answers by question id, shared by all processes that work on them.
+    """One arm's answers by question id, shared by all comparisons that ask it the same.
 
-    A block that cannot be read (damaged later) is taken out: its questions count as not yet asked.
+    Of a block the first answers that were committed count, whoever gave them; later ones change nothing. A block that
+    cannot be read (damaged later) is taken out: its questions count as not yet asked.
     """
 
-    def __init__(self, leases: Leases, stage: str) -> None:
-        self._leases = leases
+    def __init__(self, database: Engine, stage: str) -> None:
+        self._database = database
         self._stage = stage
         self._answers: dict[str, Answer] = {}
         self._wall_s: dict[str, float] = {}
-        self._claimed: dict[str, Lease] = {}
         self._read()
 
     @property
@@ -39,45 +40,18 @@ class AnswerLog:
         """Seconds spent answering, over all runs and processes."""
         return sum(self._wall_s.values())
 
-    def unanswered(self, blocks: Sequence[Sequence[str]], *, wait: bool = True) -> Iterator[Sequence[str]]:
-        """The blocks of question ids that are for this process to answer, each to be appended before the next is drawn.
-
-        Blocks that another process is at are left to it. With `wait` the iteration ends when every block has its
-        answers, its own or those of others; without, when no block is free.
-        """
-        waits = pauses()
-        while open_blocks := [ids for ids in blocks if not self._has(ids)]:
-            n_claimed = 0
-            for ids in open_blocks:
-                lease = self._leases.claim(self._unit(ids))
-                if lease is None:
-                    continue
-                # Whoever held it until now may have answered it.
-                self._read()
-                if self._has(ids):
-                    self._leases.give_up(lease)
-                    continue
-                self._claimed[lease.unit] = lease
-                n_claimed += 1
-                try:
-                    yield ids
-                finally:
-                    if unused := self._claimed.pop(lease.unit, None):
-                        self._leases.give_up(unused)
-            if not wait:
-                return
-            if n_claimed:
-                waits = pauses()
-            else:
-                self._leases.wait(next(waits))
+    def unanswered(self, blocks: Sequence[Sequence[str]]) -> Iterator[Sequence[str]]:
+        """The blocks of question ids without answers, each to be appended before the next is drawn."""
+        for ids in blocks:
+            if self._has(ids):
+                continue
+            # Another comparison may have asked the same meanwhile.
             self._read()
+            if not self._has(ids):
+                yield ids
 
     def append(self, ids: Sequence[str], answers: Sequence[Answer], wall_s: float) -> None:
-        """Add a block; on return it is committed. Of a block that was not drawn before, the first answers count.
-
-        Raises:
-            LostLeaseError: another process took the block over, and nothing was written.
-        """
+        """Add a block; on return it is committed. Where another was first, its answers are taken."""
         block = dict(zip(ids, answers, strict=True))
         row = {
             "stage": self._stage,
@@ -86,28 +60,17 @@ class AnswerLog:
             "wall_s": wall_s,
             "created_at": time.time(),
         }
-        unit = self._unit(ids)
-        lease = self._claimed.get(unit)
-        if lease is None:
-            lease = self._leases.wait_for(unit)
-            self._read()
-            if _name(ids) in self._wall_s:
-                self._leases.give_up(lease)
-                return
+        insert: Any = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[self._database.dialect.name]
 
-        def write(connection: Connection) -> None:
-            connection.execute(insert(answer_blocks).values(row))
+        def write() -> None:
+            with writing(self._database) as connection:
+                connection.execute(insert(answer_blocks).values(row).on_conflict_do_nothing())
 
-        self._leases.write(lease, write, ends=True)
-        self._claimed.pop(unit, None)
-        self._answers |= block
-        self._wall_s[_name(ids)] = wall_s
+        patiently(write)
+        self._read()
 
     def _has(self, ids: Sequence[str]) -> bool:
         return all(i in self._answers for i in ids)
-
-    def _unit(self, ids: Sequence[str]) -> str:
-        return f"block/{self._stage}/{_name(ids)}"
 
     def _read(self) -> None:
         """Take in the blocks that are new."""
@@ -116,7 +79,7 @@ class AnswerLog:
         )
 
         def rows() -> list[tuple[str, str, float]]:
-            with self._leases.engine.connect() as connection:
+            with self._database.connect() as connection:
                 return [(name, text, wall_s) for name, text, wall_s in connection.execute(known)]
 
         for name, text, wall_s in patiently(rows):
@@ -134,7 +97,7 @@ class AnswerLog:
             answer_blocks.c.block == name,
             answer_blocks.c.answers == text,
         )
-        with writing(self._leases.engine) as connection:
+        with writing(self._database) as connection:
             connection.execute(damaged)
 
 

@@ -24,7 +24,7 @@ from service.cli_keys import keys
 from service.cli_models import models
 from service.cli_options import ComparisonArgument, DatasetArgument, Home, TaskOption
 from service.cli_recheck import recheck
-from service.cli_serve import serve, worker
+from service.cli_serve import serve
 from service.cli_ui import ui
 from service.data_directory import DataDirectory
 from service.settings import ComparisonSettings, bundled_datasets
@@ -183,7 +183,6 @@ app.command()(ci)
 app.command()(export)
 app.add_typer(keys)
 app.command()(serve)
-app.command()(worker)
 app.command()(ui)
 
 

@@ -1,4 +1,4 @@
-"""`tuningfork serve` and `tuningfork worker`."""
+"""`tuningfork serve`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -45,22 +45,6 @@ def serve(
     log_as_json()
     settings = ServiceSettings(host=host, port=port, n_jobs=workers, retired_model=base_model)
     serve_until_stopped(settings, directory, show, page_port=None if no_ui else ui_port)
-
-
-def worker(workers: Jobs = 1, home: Home = None) -> None:
-    """Work on the comparisons of a service on Postgres.
-
-    TUNING_FORK_DATABASE_URL names it. No requests are served.
-
-    Workers on several machines share the questions of a comparison. Each needs a data directory of its own.
-    """
-    directory = DataDirectory.from_environment(home)
-    _refuse_taken(directory)
-    from service.json_log import log_as_json
-    from service.serve import work
-
-    log_as_json()
-    work(ServiceSettings(n_jobs=workers), directory, show)
 
 
 def _refuse_taken(directory: DataDirectory) -> None:

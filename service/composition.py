@@ -39,11 +39,11 @@ from rag.index import MARKER, Index, build_index, open_index
 from rag.prompt import RetrievedPrompt
 from rag.raft import raft_prompts
 from service.arm import Arm, IndexFacts, trained_with_seeds
+from service.build_alone import build_alone
 from service.data_directory import DataDirectory
 from service.progress import OnProgress, Progress
 from service.settings import DEFAULT_EPOCHS, FACT_EPOCHS, TUNED, ComparisonSettings, Constrain, TuneOn
 from service.stage_key import code_digest, library_versions, stage_key
-from service.stage_sharing import BuildStage, build_alone
 
 if TYPE_CHECKING:
     from lm.huggingface import HuggingFaceModel
@@ -107,11 +107,8 @@ class LocalComposition:
         settings: ComparisonSettings,
         directory: DataDirectory,
         on_progress: OnProgress,
-        *,
-        build_stage: BuildStage = build_alone,
     ) -> None:
         self._settings = settings
-        self._build_stage = build_stage
         self._directory = directory
         self._on_progress = on_progress
         self._indexes: dict[str, tuple[Index, BuildUsage]] = {}
@@ -350,7 +347,8 @@ class LocalComposition:
         return self._indexes[key]
 
     def _open_index(self, dataset: Dataset, directory: Path) -> tuple[Index, BuildUsage]:
-        with self._build_stage(directory):
+        waiting = Progress("index", "", 0, len(dataset.documents), "another comparison builds this index")
+        with build_alone(self._directory, directory, lambda: self._on_progress(waiting)):
             record = build_index(dataset.documents, self.embedder, directory, chunking=self._chunking)
         return open_index(directory, self.embedder), record.build_usage
 
@@ -397,7 +395,8 @@ class LocalComposition:
     ) -> AdapterRecord:
         from finetune.tuned_model import train_adapter
 
-        with self._build_stage(directory):
+        waiting = Progress("tune", self._training, 0, 1, "another comparison trains this adapter")
+        with build_alone(self._directory, directory, lambda: self._on_progress(waiting)):
             return train_adapter(
                 base, view, recipe, directory, messages_of=messages_of, texts=texts, on_event=self._on_training
             )
@@ -417,9 +416,13 @@ class LocalComposition:
         name = "loss" if event.validation_loss is None else "validation loss"
         detail = f"epoch {event.epoch}, {name} {loss:.3f}"
         values = {"epoch": event.epoch, "train_loss": event.train_loss, "validation_loss": event.validation_loss}
+        self._on_progress(Progress("tune", self._training, event.step, event.n_steps, detail, values=values))
+
+    @property
+    def _training(self) -> str:
+        """Which training this is, where there are several."""
         seed = f"seed {self._training_seed}" if self._settings.training_seeds > 1 else ""
-        told_apart = ", ".join(part for part in (self._training_arm, seed) if part)
-        self._on_progress(Progress("tune", told_apart, event.step, event.n_steps, detail, values=values))
+        return ", ".join(part for part in (self._training_arm, seed) if part)
 
 
 Builder = QuestionOnly | FewShot | RetrievedPrompt | OracleContext

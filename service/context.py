@@ -14,7 +14,7 @@ class ServiceContext:
     """Shared by routes and workers.
 
     Attributes:
-        submit: Puts a comparison, whose row is committed, into the queue; called twice, it is queued once.
+        submit: Tells the engine of a comparison whose row is committed, so that it need not wait for its next look.
     """
 
     engine: Engine

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,17 +66,6 @@ class DataDirectory:
             what = "several comparisons begin with" if matching else "there is no finished comparison"
             raise ConfigError(f"{what} {name!r}; choose one of: {', '.join(matching or ids)}")
         return self.comparison(matching[0])
-
-    @property
-    def identity(self) -> str:
-        """A name that no other data directory has, the same at every start."""
-        path = self.root / "identity"
-        try:
-            return path.read_text(encoding="ascii")
-        except OSError:
-            self.root.mkdir(parents=True, exist_ok=True)
-            write_whole(path, secrets.token_hex(8))
-            return path.read_text(encoding="ascii")
 
     @contextmanager
     def lock(self) -> Iterator[int]:

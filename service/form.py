@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from sqlalchemy import Engine
 
 from advisor.answer import Answer
 from advisor.answer_form import keeps_form
@@ -14,8 +15,7 @@ from advisor.score import Metric, ScoringResources
 from advisor.statistics import Floats
 from lm.constraint import Constraint
 from service.arm import Arm
-from service.lease import Leases
-from service.measuring import ArmMeasurement, answer_free_blocks
+from service.measuring import ArmMeasurement, answer_blocks
 from service.progress import OnProgress
 from service.sampling import draw_questions
 
@@ -30,7 +30,7 @@ def form_questions(dataset: Dataset, metric: Metric, seed: int) -> list[Example]
 def ask_both_ways(
     measured: Sequence[ArmMeasurement],
     dataset: Dataset,
-    leases: Leases,
+    database: Engine,
     metric: Metric,
     resources: ScoringResources,
     seed: int,
@@ -50,10 +50,9 @@ def ask_both_ways(
     if not questions or not held:
         return
     arms = [arm for one, _ in held.values() for arm in (one.arm, _free(one.arm))]
-    logs = [answer_free_blocks(arm, None, questions, dataset, leases, metric, on_progress, "form") for arm in arms]
     answers = []
-    for arm, log in zip(arms, logs, strict=True):
-        answer_free_blocks(arm, log, questions, dataset, leases, metric, on_progress, "form")
+    for arm in arms:
+        log = answer_blocks(arm, questions, dataset, database, metric, on_progress, "form")
         answers.append([log.answers[example.id] for example in questions])
     for (one, constraint), within, free in zip(held.values(), answers[::2], answers[1::2], strict=True):
         one.n_asked_besides = 2 * len(questions)

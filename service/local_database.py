@@ -1,19 +1,18 @@
 """The database of a data directory that no server uses: a file in it."""
 
-import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sqlalchemy import Engine
+
 from service.data_directory import DataDirectory
 from service.database import DATABASE_FILE, open_database
-from service.lease import Leases, release_all
 from service.migrations.upgrade import migrate
 
 
 @contextmanager
-def local_leases(directory: DataDirectory) -> Iterator[Leases]:
-    """The leases of this process, alone in the data directory whose lock it holds.
+def local_database(directory: DataDirectory) -> Iterator[Engine]:
+    """The database of a process alone in the data directory whose lock it holds.
 
     Raises:
         ConfigError: a later version of this program made the tables.
@@ -22,8 +21,6 @@ def local_leases(directory: DataDirectory) -> Iterator[Leases]:
     engine = open_database(f"sqlite:///{directory.root / DATABASE_FILE}")
     try:
         migrate(engine)
-        release_all(engine, "")
-        with Leases(engine, f"process {os.getpid()} {secrets.token_hex(4)}") as leases:
-            yield leases
+        yield engine
     finally:
         engine.dispose()

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
+from sqlalchemy import Engine
 
 from advisor.answer import Answer
 from advisor.arm_use import JudgeUse
@@ -25,7 +26,6 @@ from lm.metered_model import MeteredModel
 from service.answer_log import AnswerLog
 from service.arm import Arm, Composition
 from service.data_directory import DataDirectory, write_whole
-from service.lease import Leases
 from service.progress import OnProgress, Progress
 from service.stage_key import code_digest, stage_key
 
@@ -69,32 +69,27 @@ class ArmMeasurement:
 
 
 def ask_arms(
-    composition: Composition, dataset: Dataset, leases: Leases, metric: Metric, on_progress: OnProgress
+    composition: Composition, dataset: Dataset, database: Engine, metric: Metric, on_progress: OnProgress
 ) -> list[ArmMeasurement]:
     """Answers of all arms to all test questions.
-
-    What other processes are at is left to them until nothing else remains, and waited for then.
 
     Args:
         metric: Watched while answers come in, where it needs no model.
     """
     test = dataset.split(Split.TEST)
-    asked: list[tuple[Arm, list[AnswerLog]]] = []
+    measured: list[ArmMeasurement] = []
     for arm in composition.arms(dataset):
-        if not asked:
+        if not measured:
             check_questions_fit(arm, dataset)
         trained = (arm, *arm.other_seeds)
-        logs = [answer_free_blocks(a, None, test, dataset, leases, metric, on_progress) for a in trained]
-        asked.append((arm, logs))
-    measured = []
-    for arm, logs in asked:
-        by_seed = {}
-        for one, log in zip((arm, *arm.other_seeds), logs, strict=True):
-            answer_free_blocks(one, log, test, dataset, leases, metric, on_progress)
-            by_seed[one.training_seed] = [log.answers[example.id] for example in test]
-        answers = by_seed.pop(arm.training_seed)
-        others = {seed: given for seed, given in by_seed.items() if seed is not None}
-        measured.append(ArmMeasurement(arm, test, answers, logs[0].wall_s, others))
+        logs = [answer_blocks(one, test, dataset, database, metric, on_progress) for one in trained]
+        own, *others = ([log.answers[example.id] for example in test] for log in logs)
+        by_seed = {
+            one.training_seed: answers
+            for one, answers in zip(arm.other_seeds, others, strict=True)
+            if one.training_seed is not None
+        }
+        measured.append(ArmMeasurement(arm, test, own, logs[0].wall_s, by_seed))
     return measured
 
 
@@ -144,17 +139,16 @@ def check_questions_fit(arm: Arm, dataset: Dataset) -> None:
         )
 
 
-def answer_free_blocks(
+def answer_blocks(
     arm: Arm,
-    log: AnswerLog | None,
     questions: Sequence[Example],
     dataset: Dataset,
-    leases: Leases,
+    database: Engine,
     metric: Metric,
     on_progress: OnProgress,
     stage: str = "answer",
 ) -> AnswerLog:
-    """Answer the blocks that nobody has answered; with the `log` of an earlier round, wait for those of others too.
+    """Answers to all questions, of which those are asked that nobody has answered.
 
     The questions alone decide the blocks, and with them which prompts share a batch: not their order in a file, nor
     where an interrupted run goes on.
@@ -164,24 +158,19 @@ def answer_free_blocks(
     """
     kind = named(arm)
     key = answers_key(arm, sorted((e.id, e.question) for e in questions))
-    is_last_round = log is not None
-    log = log or AnswerLog(leases, key)
+    log = AnswerLog(database, key)
     examples = {example.id: example for example in questions}
     # Questions of like length make prompts of like length: little padding. The longest come first, as in a batch.
     ids = [example.id for example in sorted(questions, key=lambda e: (-len(e.question), e.id))]
     blocks = [ids[start : start + BLOCK_QUESTIONS] for start in range(0, len(ids), BLOCK_QUESTIONS)]
-    n_before = len(log.answers)
 
     def tell() -> None:
         score = _mean_so_far(log, questions, metric, dataset) if stage == "answer" and not metric.needs else None
         on_progress(Progress(stage, kind, len(log.answers), len(questions), score=score, key=key))
 
-    if not is_last_round:
-        tell()
-    for block in log.unanswered(blocks, wait=is_last_round):
+    tell()
+    for block in log.unanswered(blocks):
         answer_block(arm, log, [examples[i] for i in block])
-        tell()
-    if is_last_round and len(log.answers) > n_before:
         tell()
     return log
 

@@ -87,7 +87,7 @@ def _without_key(environment: Mapping[str, str]) -> dict[str, str]:
 
 def main() -> None:
     """Become the command behind the first argument, which is the process to end with."""
-    from service.job import die_with_parent
+    from service.jobs.job import die_with_parent
 
     die_with_parent(int(sys.argv[1]))
     os.execv(sys.argv[2], sys.argv[2:])

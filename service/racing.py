@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from sqlalchemy import Engine
+
 from advisor.comparison import ArmRole, AuditFinding, Severity
 from advisor.constraints import ArmTraits, Constraints, breach, check_constraints
 from advisor.dataset import Dataset, Example, Split
@@ -14,7 +16,6 @@ from advisor.score import Metric, ScoringResources
 from advisor.slices import slice_weights
 from service.answer_log import AnswerLog
 from service.arm import Arm, Composition
-from service.lease import Leases
 from service.measuring import ArmMeasurement, answer_block, answers_key, check_questions_fit
 from service.progress import OnProgress, Progress
 from service.settings import ComparisonSettings
@@ -23,7 +24,7 @@ from service.settings import ComparisonSettings
 def race_arms(
     composition: Composition,
     dataset: Dataset,
-    leases: Leases,
+    database: Engine,
     metric: Metric,
     settings: ComparisonSettings,
     on_progress: OnProgress,
@@ -48,7 +49,7 @@ def race_arms(
         return None
     blocks = [[examples[i] for i in block.questions] for block in plan.blocks]
     resources = ScoringResources(dataset.card, composition.embedder, composition.judge)
-    asked = {arm.pipeline.kind: _AskedArm(arm, blocks, leases, on_progress) for arm in arms}
+    asked = {arm.pipeline.kind: _AskedArm(arm, blocks, database, on_progress) for arm in arms}
     race = Race(racing, plan, DecisionRule(metric.name, settings.margin, settings.coverage, settings.seed))
     kept_out = tuple(arm.pipeline.kind for arm in candidates if arm.pipeline.kind not in racing)
     while race.next_block() is not None:
@@ -103,10 +104,12 @@ NO_RACE = AuditFinding(
 class _AskedArm:
     """One arm, asked block after block."""
 
-    def __init__(self, arm: Arm, blocks: Sequence[Sequence[Example]], leases: Leases, on_progress: OnProgress) -> None:
+    def __init__(
+        self, arm: Arm, blocks: Sequence[Sequence[Example]], database: Engine, on_progress: OnProgress
+    ) -> None:
         self._arm, self._blocks, self._on_progress = arm, blocks, on_progress
         self._key = answers_key(arm, [[(e.id, e.question) for e in block] for block in blocks])
-        self._log = AnswerLog(leases, self._key)
+        self._log = AnswerLog(database, self._key)
         self._n_blocks = 0
         self._measured = ArmMeasurement(arm, [], [], 0.0)
 

@@ -1,9 +1,8 @@
-"""The processes of the service: `serve` answers and works, `work` only works. Neither loads a model itself at start."""
+"""The process of the service: answers requests and works on comparisons. It loads no model itself at start."""
 
 import os
 import signal
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -17,7 +16,6 @@ from service.context import ServiceContext
 from service.data_directory import DataDirectory
 from service.database import database_url, open_database
 from service.endpoint_guard import guard_process
-from service.lease import release_all
 from service.migrations.upgrade import migrate
 from service.newest_comparison import newest_kept_ready
 from service.service_settings import ServiceSettings
@@ -76,26 +74,6 @@ def serve(
             tell("Stopping: jobs are parked at the end of what they are at.")
 
 
-def work(settings: ServiceSettings, directory: DataDirectory, tell: Callable[[str], None]) -> None:
-    """Work on comparisons of a shared database until told to stop.
-
-    Raises:
-        ConfigError: the database is a file, which belongs to one process.
-    """
-    if database_url(directory.root).startswith("sqlite"):
-        raise ConfigError(
-            "a worker shares its database with others, so it needs Postgres: set TUNING_FORK_DATABASE_URL to "
-            "postgresql://…; on one machine `tuningfork serve` alone does the work too"
-        )
-    stopped = threading.Event()
-    with opened(directory) as (engine, lock), _working(engine, directory, settings, lock):
-        for name in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(name, lambda *_: stopped.set())
-        tell(f"Working in {directory.root}. Ctrl-C stops it.")
-        stopped.wait()
-        tell("Stopping: jobs are parked at the end of what they are at.")
-
-
 @contextmanager
 def opened(directory: DataDirectory) -> Iterator[tuple[Engine, int]]:
     """The database with all its tables, and the lock of a data directory that is ours alone."""
@@ -104,8 +82,6 @@ def opened(directory: DataDirectory) -> Iterator[tuple[Engine, int]]:
         engine = open_database(database_url(directory.root))
         try:
             migrate(engine)
-            # Whoever worked here before is dead, or the lock would not be ours.
-            release_all(engine, f"{directory.identity}/")
             yield engine, lock
         finally:
             engine.dispose()
@@ -115,17 +91,16 @@ def opened(directory: DataDirectory) -> Iterator[tuple[Engine, int]]:
 def _working(
     engine: Engine, directory: DataDirectory, settings: ServiceSettings, lock: int
 ) -> Iterator[ServiceContext]:
-    """A queue whose comparisons are worked on."""
-    from service.queue import ComparisonQueue
-    from service.supervisor import Supervisor
+    """An engine that works on what is queued."""
+    from service.jobs.local_engine import LocalEngine
+    from service.jobs.supervisor import Supervisor
 
-    supervisor = Supervisor(engine, directory, inherited=[lock], n_jobs=settings.n_jobs)
-    queue = ComparisonQueue(engine, directory, supervisor, n_jobs=settings.n_jobs)
-    queue.start()
+    local = LocalEngine(engine, Supervisor(engine, directory, inherited=[lock]), n_jobs=settings.n_jobs)
+    local.start()
     try:
-        yield ServiceContext(engine, directory, queue.submit, settings)
+        yield ServiceContext(engine, directory, local.submit, settings)
     finally:
-        queue.stop(JOB_GRACE_S)
+        local.stop(JOB_GRACE_S)
 
 
 @contextmanager

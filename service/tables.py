@@ -5,7 +5,6 @@ again. Times are seconds since 1970 in UTC; JSON is stored as text, so that SQLi
 """
 
 from sqlalchemy import (
-    BigInteger,
     Boolean,
     Column,
     Double,
@@ -95,26 +94,6 @@ answer_blocks = Table(
     Column("answers", Text, nullable=False),  # JSON: {question id: answer}
     Column("wall_s", Double, nullable=False),
     Column("created_at", Double, nullable=False),
-)
-
-leases = Table(
-    "leases",
-    metadata,
-    # A unit of work that one process at a time may do: a block, an adapter, an index, a report.
-    Column("unit", String(256), primary_key=True),
-    Column("owner", String(128), nullable=False),
-    # Grows with each new owner; who holds an old one can no longer write (fencing).
-    Column("token", BigInteger, nullable=False),
-    Column("expires_at", Double, nullable=False),
-)
-
-stage_files = Table(
-    "stage_files",
-    metadata,
-    # Indexes and adapters, for workers that do not share a data directory.
-    Column("unit", String(256), primary_key=True),
-    Column("path", String(512), primary_key=True),
-    Column("content", LargeBinary, nullable=False),
 )
 
 report_files = Table(

@@ -7,6 +7,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from sqlalchemy import Engine
+
 from advisor.answer_form import constraint_of
 from advisor.audit.data import audit_dataset
 from advisor.comparison import Comparison, QuestionRecord
@@ -27,6 +29,7 @@ from advisor.report.records import record_line
 from advisor.score import ScoringResources
 from service.arm import Compose
 from service.auditing import audit_run
+from service.build_alone import build_alone
 from service.conclusion import conclude_comparison, decision_evidence
 from service.data_directory import (
     DECISION_FILE,
@@ -37,8 +40,7 @@ from service.data_directory import (
     write_whole,
 )
 from service.form import ask_both_ways
-from service.lease import Leases
-from service.local_database import local_leases
+from service.local_database import local_database
 from service.measuring import ArmMeasurement, ask_arms, score_arms
 from service.progress import OnProgress, Progress, silent
 from service.racing import NO_RACE, race_arms
@@ -90,16 +92,15 @@ def run_comparison(
     model_identity: str,
     *,
     on_progress: OnProgress = silent,
-    leases: Leases | None = None,
+    database: Engine | None = None,
     on_finished: Callable[[Path], None] = lambda folder: None,
     to_be_asked: bool = False,
 ) -> Comparison:
     """Build, measure, decide, report. What was already measured is not done again.
 
     Args:
-        leases: Of the database that holds the answers; left out, it is a file in the data directory, of which the
-            caller holds the lock.
-        on_finished: Given the folder with all reports, before another process may take up the same comparison.
+        database: Holds the answers; left out, it is a file in the data directory, of which the caller holds the lock.
+        on_finished: Given the folder with all reports, before another process may write to it.
         to_be_asked: Whether its arms should be there afterwards, and not the report alone: what was deleted of a
             finished comparison's indexes and adapters is then built again.
     Raises:
@@ -117,19 +118,25 @@ def run_comparison(
     metrics = metrics_for(dataset.card, has_embedder=True, has_judge=settings.judge is not None)
     findings = audit_dataset(dataset)
     with ExitStack() as stack:
-        held = leases or stack.enter_context(local_leases(directory))
+        answers_in = database or stack.enter_context(local_database(directory))
         composition = compose(settings, directory, on_progress)
         try:
-            raced = race_arms(composition, dataset, held, metrics[0], settings, on_progress) if settings.race else None
+            raced = (
+                race_arms(composition, dataset, answers_in, metrics[0], settings, on_progress)
+                if settings.race
+                else None
+            )
             if raced is not None:
                 measured, race = raced
             else:
-                measured, race = ask_arms(composition, dataset, held, metrics[0], on_progress), None
+                measured, race = ask_arms(composition, dataset, answers_in, metrics[0], on_progress), None
                 findings += [NO_RACE] if settings.race else []
             resources = ScoringResources(dataset.card, composition.embedder, composition.judge)
-            ask_both_ways(measured, dataset, held, metrics[0], resources, settings.seed, on_progress)
-            # Whoever comes first measures the waits and writes the report; the others then find it.
-            stack.enter_context(held.hold(f"report/{run_id}"))
+            ask_both_ways(measured, dataset, answers_in, metrics[0], resources, settings.seed, on_progress)
+            # Of two comparisons with the same settings in one data directory the first measures the waits and writes
+            # the report; the other then finds it.
+            waiting = Progress("report", "", 0, 1, "another comparison writes this report")
+            stack.enter_context(build_alone(directory, folder, lambda: on_progress(waiting)))
             if (finished := _read_finished(folder)) and _is_of(finished, measured):
                 _note_stages(run_id, composition.stage_markers, directory)
                 on_finished(folder)

@@ -10,6 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 START_DEADLINE_S = 60
 
@@ -94,6 +98,18 @@ def postgres_server() -> Iterator[PostgresServer]:
             server.stop("immediate")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def end_lock_holders(engine: "Engine") -> None:
+    """End the connections that hold an advisory lock, as a restart of the server does."""
+    from sqlalchemy import text
+
+    ending = (
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND "
+        "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    with engine.connect() as connection:
+        connection.execute(text(ending))
 
 
 def find_binaries() -> Path:

@@ -28,7 +28,6 @@ from service.serving.errors import (
 )
 from service.serving.pipelines import ServedPipelines
 from service.serving.servable import read_servable
-from service.stage_sharing import fetch_stage
 
 T = TypeVar("T")
 
@@ -46,7 +45,7 @@ def get_served(request: Request) -> ServedPipelines:
             read = partial(
                 read_servable, context.engine, context.directory, retired_model=context.settings.retired_model
             )
-            state.served = ServedPipelines(context.directory, read, fetch_stage=partial(fetch_stage, context.engine))
+            state.served = ServedPipelines(context.directory, read)
     served: ServedPipelines = state.served
     return served
 

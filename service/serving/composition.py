@@ -39,7 +39,6 @@ class ServedComposition(LocalComposition):
     Args:
         model: Shared with other comparisons, as is `embedder`; each is asked for when an arm first needs it.
         private: A folder of this process for the copies; it need not exist.
-        fetch_stage: Writes a stage that another machine built, if it is known and not on this disk.
     """
 
     def __init__(
@@ -50,13 +49,11 @@ class ServedComposition(LocalComposition):
         model: Callable[[], LanguageModel],
         embedder: Callable[[], Embedder],
         private: Path,
-        fetch_stage: Callable[[Path], None],
     ) -> None:
         super().__init__(settings, directory, silent)
         self._take_model = model
         self._take_embedder = embedder
         self._private = private
-        self._fetch_stage = fetch_stage
 
     @cached_property
     def model(self) -> LanguageModel:
@@ -77,7 +74,6 @@ class ServedComposition(LocalComposition):
                 adapted.close()
 
     def _open_index(self, dataset: Dataset, directory: Path) -> tuple[Index, BuildUsage]:
-        self._fetch_stage(directory)
         if not (directory / MARKER).is_file():
             raise _gone("index")
         copied = self._private / directory.name
@@ -100,7 +96,6 @@ class ServedComposition(LocalComposition):
         messages_of: Callable[[Example], Messages] | None,
         texts: Sequence[str],
     ) -> AdapterRecord:
-        self._fetch_stage(directory)
         if not (directory / RECORD).is_file():
             raise _gone("adapter")
         try:

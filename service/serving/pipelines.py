@@ -29,7 +29,6 @@ class ServedPipelines:
 
     Args:
         read: A finished comparison by its id in the database; raises NotServableError where there is none.
-        fetch_stage: Writes a stage that another machine built, if it is known and not on this disk.
         load_model: The registered models if not given, as with `load_embedder`.
     """
 
@@ -39,14 +38,12 @@ class ServedPipelines:
         read: Callable[[str], Servable],
         *,
         limits: ServingLimits | None = None,
-        fetch_stage: Callable[[Path], None] = lambda _: None,
         load_model: LoadModel | None = None,
         load_embedder: LoadEmbedder | None = None,
     ) -> None:
         self.limits = limits or ServingLimits()
         self._directory = directory
         self._read = read
-        self._fetch_stage = fetch_stage
         self._parts = SharedParts(self.limits, load_model=load_model, load_embedder=load_embedder)
         self._private = directory.root / "serving"
         # What a killed process left; the data directory belongs to this one.
@@ -155,7 +152,6 @@ class ServedPipelines:
             model=parts.model,
             embedder=parts.embedder,
             private=private,
-            fetch_stage=self._fetch_stage,
         )
         return OpenedComparison(servable, composition, parts.batcher, private, parts.give_back)
 

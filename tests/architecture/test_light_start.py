@@ -51,13 +51,12 @@ def test_asking_what_a_finished_comparison_found_imports_no_model() -> None:
     assert heavy_after(identity) == "HEAVY"
 
 
-@pytest.mark.parametrize("command", ["serve", "worker"])
-def test_a_second_service_is_refused_before_anything_is_loaded(command: str, tmp_path: Path) -> None:
-    program = f"""
+def test_a_second_service_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+    program = """
 import sys
 from service.cli import main
 try:
-    main(["{command}", "--home", sys.argv[1]])
+    main(["serve", "--home", sys.argv[1]])
 finally:
     print("LOADED", *[name for name in ("fastapi", "sqlalchemy") if name in sys.modules])
 """

@@ -1,7 +1,7 @@
-"""A job like `service.job`, with scripted arms: real processes, leases, stages and reports, no model.
+"""A job like `service.jobs.job`, with scripted arms: real processes, locks, stages and reports, no model.
 
-Behind the arguments of `service.job` stand a file in which it notes every block that is asked, the moment at which it
-kills its process group, the moment at which it stops itself, how long a block takes and how long a lease lasts.
+Behind the arguments of `service.jobs.job` stand a file in which it notes every block that is asked, the moment at which
+it kills its process group, the moment at which it stops itself, and how long a block takes.
 """
 
 import os
@@ -22,13 +22,14 @@ from lm.completion import GenerationConfig, Messages
 from lm.embedding import Embedder
 from lm.fake import FakeLM
 from lm.language_model import LanguageModel
-from service.arm import Arm, Compose
+from service.arm import Arm
+from service.build_alone import build_alone
 from service.data_directory import DataDirectory, write_whole
-from service.job import job_process
-from service.job_watch import JobWatch
+from service.jobs import comparison_lock
+from service.jobs.job import job_process
+from service.jobs.job_watch import JobWatch
 from service.progress import OnProgress, Progress
 from service.settings import ComparisonSettings
-from service.stage_sharing import SharedStages
 
 ARMS = ("base", "few-shot", "rag", "fine-tuned")
 
@@ -89,15 +90,12 @@ class ScriptedComposition:
 
     stage_markers: Sequence[Path] = ()
 
-    def __init__(
-        self, script: Script, stages: SharedStages, settings: ComparisonSettings, directory: DataDirectory
-    ) -> None:
+    def __init__(self, script: Script, settings: ComparisonSettings, directory: DataDirectory) -> None:
         self.settings = settings
         self.model: LanguageModel = FakeLM(answer, name="scripted", context_tokens=4096)
         self.embedder: Embedder = OneHotEmbedder()
         self.judge: LanguageModel | None = None
         self._script = script
-        self._stages = stages
         self._directory = directory
 
     def arms(self, dataset: Dataset) -> Iterator[Arm]:
@@ -124,7 +122,7 @@ class ScriptedComposition:
     def _build(self, kind: str) -> None:
         folder = self._directory.stage(kind, f"{kind}-of-the-test")
         self._script.reach(f"before {kind}")
-        with self._stages(folder):
+        with build_alone(self._directory, folder, lambda: None):
             if not folder.exists():
                 self._script.note(f"built {kind}")
                 staged = folder.with_name(f".{folder.name}.building")
@@ -144,7 +142,9 @@ def answer(prompt: Messages) -> str:
 
 
 def main() -> None:
-    *arguments, journal, die_at, freeze_at, block_s, lease_s = sys.argv[1:]
+    *arguments, journal, die_at, freeze_at, block_s = sys.argv[1:]
+    # Short, so that a test need not wait long for the comparison of a frozen job.
+    comparison_lock.SILENCE_S, comparison_lock.PING_S = 3, 0.5
     script = Script(Path(journal), die_at, freeze_at, float(block_s))
     tell = JobWatch._tell
 
@@ -154,16 +154,11 @@ def main() -> None:
 
     JobWatch._tell = tell_and_die  # type: ignore[method-assign]
 
-    def make_compose(stages: SharedStages) -> Compose:
-        def compose(
-            settings: ComparisonSettings, directory: DataDirectory, on_progress: OnProgress
-        ) -> ScriptedComposition:
-            on_progress(Progress("start", "", 0, 1))
-            return ScriptedComposition(script, stages, settings, directory)
+    def compose(settings: ComparisonSettings, directory: DataDirectory, on_progress: OnProgress) -> ScriptedComposition:
+        on_progress(Progress("start", "", 0, 1))
+        return ScriptedComposition(script, settings, directory)
 
-        return compose
-
-    sys.exit(job_process(make_compose, lambda spec: "scripted", arguments, lease_s=float(lease_s)))
+    sys.exit(job_process(compose, lambda spec: "scripted", arguments))
 
 
 if __name__ == "__main__":

@@ -13,34 +13,33 @@ from pathlib import Path
 from service.comparison_store import find_comparison
 from service.data_directory import DataDirectory
 from service.database import patiently
-from service.queue import ComparisonQueue
+from service.jobs.local_engine import LocalEngine
+from service.jobs.supervisor import Supervisor
 from service.serve import opened
-from service.supervisor import Supervisor
 
 JOB = Path(__file__).with_name("scripted_job.py")
 
 
 def main() -> None:
     home, comparison_id, *script = sys.argv[1:]
-    lease_s = float(script[-1])
     directory = DataDirectory(Path(home))
 
-    def command(comparison_id: str, helps: bool) -> Sequence[str | Path]:
-        options = ["--home", home, "--parent", str(os.getpid()), *(["--helps"] if helps else [])]
+    def command(comparison_id: str, shows_life: int) -> Sequence[str | Path]:
+        options = ["--home", home, "--parent", str(os.getpid()), "--life", str(shows_life)]
         return [sys.executable, JOB, comparison_id, *options, *script]
 
     with opened(directory) as (engine, lock):
         supervisor = Supervisor(engine, directory, inherited=[lock], command=command)
-        queue = ComparisonQueue(engine, directory, supervisor, look_interval_s=0.2, lease_s=lease_s)
+        local = LocalEngine(engine, supervisor, adoption_s=3.0)
         stopped = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-        queue.start()
+        local.start()
         try:
             while not patiently(lambda: find_comparison(engine, comparison_id)).state.is_final:
                 if stopped.wait(0.05):
                     break
         finally:
-            queue.stop(grace_s=5)
+            local.stop(grace_s=5)
     assert threading.active_count() == 1, threading.enumerate()
 
 

@@ -34,7 +34,7 @@ def test_a_full_disk_delays_a_comparison_and_damages_nothing(tmp_path: Path, ste
     assert whole.start().wait() == 0
     workplace = ChaosWorkplace(tmp_path / "small")
     workplace.close()
-    script = [str(workplace.journal), "", "", "0.05", "30"]
+    script = [str(workplace.journal), "", "", "0.05"]
     service = [sys.executable, str(PROCESS), str(workplace.home), COMPARISON, *script]
     command = ["unshare", "--mount", sys.executable, str(DISK), str(workplace.home), str(FIRST_KIB), str(step_kib)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

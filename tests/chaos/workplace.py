@@ -84,11 +84,10 @@ class ChaosWorkplace:
         die_at: str = "",
         freeze_at: str = "",
         block_s: float = BLOCK_S,
-        lease_s: float = 30.0,
         home: Path | None = None,
     ) -> subprocess.Popen[bytes]:
         """A process in a group of its own, which ends when the comparison is over."""
-        script = [self.journal, die_at, freeze_at, str(block_s), str(lease_s)]
+        script = [self.journal, die_at, freeze_at, str(block_s)]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         environment.pop("TUNING_FORK_DATABASE_URL", None)
         if self.url is not None:

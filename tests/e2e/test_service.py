@@ -176,12 +176,6 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
     assert f"port {port}" in (tmp_path / "home.stderr").read_text()
 
 
-def test_a_worker_without_a_shared_database_is_told_what_it_needs(tmp_path: Path) -> None:
-    with start_process(tmp_path / "home", "worker") as process:
-        assert process.wait(timeout=60) == 2
-    assert "TUNING_FORK_DATABASE_URL" in (tmp_path / "home.stderr").read_text()
-
-
 def blocks(home: Path) -> dict[tuple[str, str], tuple[str, float]]:
     """Committed blocks of answers."""
     with closing(sqlite3.connect(home / "tuning_fork.db", timeout=30)) as connection:

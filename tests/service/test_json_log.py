@@ -7,21 +7,21 @@ from pathlib import Path
 
 from service.data_directory import DataDirectory
 from service.database import DATABASE_FILE, open_database
-from service.job import JobEnd
+from service.jobs.job import JobEnd
 from service.json_log import JsonFormatter
 from service.migrations.upgrade import migrate
 from tests.chaos.workplace import COMPARISON, create_dataset_and_comparison, dataset_of
 
 BROKEN_JOB = """
 import logging, sys, warnings
-from service.job import job_process
+from service.jobs.job import job_process
 
 def identify(model):
     logging.getLogger("a.library").warning("from a library, with tf_%s", "x" * 30)
     warnings.warn("from Python")
     raise ZeroDivisionError("ours")
 
-sys.exit(job_process(lambda stages: None, identify, sys.argv[1:]))
+sys.exit(job_process(None, identify, sys.argv[1:]))
 """
 
 
@@ -41,7 +41,18 @@ def test_all_that_a_job_logs_is_json_with_its_comparison(tmp_path: Path) -> None
     migrate(engine)
     create_dataset_and_comparison(engine, dataset_of(6))
     engine.dispose()
-    command = [sys.executable, "-c", BROKEN_JOB, COMPARISON, "--home", str(home), "--parent", str(os.getpid())]
+    command = [
+        sys.executable,
+        "-c",
+        BROKEN_JOB,
+        COMPARISON,
+        "--home",
+        str(home),
+        "--parent",
+        str(os.getpid()),
+        "--life",
+        "1",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode not in list(JobEnd)
     rows = [json.loads(line) for line in done.stderr.splitlines()]

@@ -115,11 +115,10 @@ class Desk:
             raise NotServableError(f"no {comparison_id}")
         return self.servables[comparison_id]
 
-    def serve(self, *, fetch_stage: Callable[[Path], None] = lambda _: None, **limits: Any) -> ServedPipelines:
+    def serve(self, **limits: Any) -> ServedPipelines:
         served = ServedPipelines(
             self.directory,
             self.read,
-            fetch_stage=fetch_stage,
             limits=ServingLimits(**limits),
             load_model=self.load_model,
             load_embedder=lambda _: WordEmbedder(),

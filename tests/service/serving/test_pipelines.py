@@ -3,17 +3,13 @@ import contextlib
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, insert
 
 from advisor.cost import estimate_answer_cost
 from lm.completion import FinishReason
-from service.data_directory import DataDirectory
-from service.database import writing
 from service.serving.asked import Decoding, ServedAnswer
 from service.serving.errors import (
     AnswerTimeoutError,
@@ -22,8 +18,6 @@ from service.serving.errors import (
     NotServableError,
     TooBusyError,
 )
-from service.stage_sharing import fetch_stage
-from service.tables import stage_files
 
 Ask = Callable[..., Any]
 QUESTION = "Which colour has number 7?"
@@ -133,20 +127,6 @@ def test_an_index_that_is_gone_is_told_with_the_remedy_and_other_arms_go_on(desk
         shutil.rmtree(indexes, ignore_errors=True)
         away.rename(indexes)
     assert ask(served.answer("one", "rag", [QUESTION]))
-
-
-def test_an_index_built_on_another_machine_is_written_out_of_the_database(
-    engine: Engine, desk: Any, ask: Ask, tmp_path: Path
-) -> None:
-    (index,) = (path for path in (desk.directory.root / "stages" / "indexes").iterdir() if path.is_dir())
-    with writing(engine) as connection:
-        for path in index.rglob("*"):
-            if path.is_file():
-                row = {"unit": f"indexes/{index.name}", "path": path.relative_to(index).as_posix()}
-                connection.execute(insert(stage_files).values(**row, content=path.read_bytes()))
-    desk.directory = DataDirectory(tmp_path / "elsewhere")
-    served = desk.serve(fetch_stage=partial(fetch_stage, engine))
-    assert len(ask(served.answer("one", "rag", [QUESTION]))[0].answer.retrieved) == 3
 
 
 def test_unknown_comparisons_and_arms_are_refused_and_nothing_stays_open(desk: Any, ask: Ask) -> None:

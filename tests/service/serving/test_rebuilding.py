@@ -12,12 +12,11 @@ from sqlalchemy import Engine
 from lm.fake import FakeLM
 from service.comparison_store import create_comparison, find_comparison
 from service.data_directory import DataDirectory
-from service.job import JobEnd, run_job
+from service.jobs.job import JobEnd, run_job
 from service.serving.errors import NotServableError
 from service.serving.pipelines import ServedPipelines
 from service.serving.servable import read_servable
 from service.settings import ComparisonSettings
-from service.stage_sharing import fetch_stage
 from tests.chaos.workplace import COMPARISON, create_dataset_and_comparison, dataset_of
 from tests.service.serving.conftest import ScriptedLocal, WordEmbedder, say
 
@@ -32,7 +31,6 @@ class Jobs:
         self.served = ServedPipelines(
             self.directory,
             partial(read_servable, engine, self.directory),
-            fetch_stage=partial(fetch_stage, engine),
             load_model=lambda settings: FakeLM(say, name=settings.model),
             load_embedder=lambda _: WordEmbedder(),
         )
@@ -40,16 +38,12 @@ class Jobs:
     def run(self, comparison_id: str) -> int:
         """Run a comparison to its end; how many questions were asked."""
 
-        def make_compose(stages: Any) -> Any:
-            def compose(settings: ComparisonSettings, directory: DataDirectory, on_progress: Any) -> ScriptedLocal:
-                self.compositions.append(ScriptedLocal(settings, directory, on_progress, build_stage=stages))
-                return self.compositions[-1]
-
-            return compose
+        def compose(settings: ComparisonSettings, directory: DataDirectory, on_progress: Any) -> ScriptedLocal:
+            self.compositions.append(ScriptedLocal(settings, directory, on_progress))
+            return self.compositions[-1]
 
         self.compositions.clear()
-        owner = f"job of {comparison_id}"
-        end = run_job(self.engine, self.directory, comparison_id, make_compose, lambda spec: spec, owner=owner)
+        end = run_job(self.engine, self.directory, comparison_id, compose, lambda spec: spec)
         assert end is JobEnd.OVER
         assert find_comparison(self.engine, comparison_id).state == "succeeded"
         return sum(len(composition.model.calls) for composition in self.compositions)
@@ -74,19 +68,11 @@ def jobs(engine: Engine, tmp_path: Path) -> Iterator[Jobs]:
 
 
 @pytest.mark.parametrize("lost", ["stages/indexes", "stages"])
-def test_the_same_comparison_again_builds_what_was_deleted_and_asks_nothing(
-    jobs: Jobs, ask: Any, database_kind: str, lost: str
-) -> None:
+def test_the_same_comparison_again_builds_what_was_deleted_and_asks_nothing(jobs: Jobs, ask: Any, lost: str) -> None:
     assert jobs.run(COMPARISON) > 0
     shutil.rmtree(jobs.directory.root / lost)
-    if database_kind == "sqlite":
-        with pytest.raises(
-            NotServableError, match=r"create a comparison with the same settings \(POST /v1/comparisons"
-        ):
-            jobs.ask(ask, COMPARISON)
-    else:
-        # What workers hand on to each other is fetched from the database, for asking as well.
-        assert jobs.ask(ask, COMPARISON).retrieved
+    with pytest.raises(NotServableError, match=r"create a comparison with the same settings \(POST /v1/comparisons"):
+        jobs.ask(ask, COMPARISON)
     assert jobs.run(jobs.again()) == 0
     first, again = (jobs.ask(ask, comparison_id) for comparison_id in (COMPARISON, "again"))
     assert (again.text, again.retrieved) == (first.text, first.retrieved)

@@ -1,7 +1,7 @@
-"""One comparison in a process of its own, which can be killed at any moment: `python -m service.job COMPARISON_ID`.
+"""One comparison in a process of its own, which can be killed at any moment.
 
-Started by `service.supervisor` and never by hand. What it measured is committed block by block; a second start goes on
-from there, and several processes may work on one comparison at the same time.
+Started by `service.jobs.supervisor` and never by hand. What it measured is committed block by block; a second start
+goes on from there.
 """
 
 import argparse
@@ -16,7 +16,6 @@ import sys
 from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, insert
 from sqlalchemy.exc import DBAPIError
@@ -27,20 +26,18 @@ from service.comparison_state import ComparisonState
 from service.comparison_store import StoredComparison, find_comparison, set_state
 from service.data_directory import DataDirectory
 from service.database import database_url, is_outage, open_database, patiently, writing
-from service.job_watch import CancelledError, JobWatch, ParkedError, SupersededError
+from service.jobs.comparison_lock import ComparisonLock, OwnedElsewhereError
+from service.jobs.job_watch import CancelledError, JobWatch, ParkedError, SupersededError, life_on
+from service.jobs.resource_watch import ResourceWatch
 from service.json_log import EVERYTHING, log_as_json
-from service.lease import LEASE_S, Leases, LostLeaseError
+from service.progress import Progress
 from service.remote_settings import job_settings
-from service.resource_watch import ResourceWatch
-from service.stage_sharing import SharedStages
 from service.tables import report_files
 from service.workflow import run_comparison
 
 _PR_SET_PDEATHSIG = 1
 _DEFECT = 1  # what Python itself ends with
 _LOG = logging.getLogger("tuning_fork.jobs")
-
-MakeCompose = Callable[[SharedStages], Compose]
 
 
 class JobEnd(IntEnum):
@@ -52,49 +49,48 @@ class JobEnd(IntEnum):
     """It was asked to stop; another start goes on."""
     INTERRUPTED = 11
     """Something passing was in the way: another start goes on."""
-    UNABLE = 12
-    """It only helped, and cannot: those who have the comparison go on."""
+    SUPERSEDED = 12
+    """Another process works on the comparison."""
 
 
 def run_job(
     engine: Engine,
     directory: DataDirectory,
     comparison_id: str,
-    make_compose: MakeCompose,
+    compose: Compose,
     identify_model: Callable[[str], str],
     *,
-    owner: str,
     watch: JobWatch | None = None,
-    lease_s: float = LEASE_S,
-    helps: bool = False,
 ) -> JobEnd:
-    """Work on a comparison until it is over, or until this process should stop.
-
-    Args:
-        helps: Another process has the comparison. Then nothing that fails here fails it: this machine may lack what
-            the other one has.
-    """
+    """Work on a comparison until it is over, or until this process should stop."""
     watch = watch or JobWatch(engine, comparison_id)
+    lock = ComparisonLock(engine, comparison_id)
+
+    def on_progress(progress: Progress) -> None:
+        lock.check()
+        watch(progress)
+
     try:
-        stored = _begin(engine, comparison_id, helps)
-        if stored is None:
-            return JobEnd.OVER
-        settings = job_settings(engine, directory, stored)
-        with Leases(engine, owner, lease_s=lease_s, pause=watch.pause) as leases:
-            lease = leases.wait_for(f"job/{comparison_id}/{owner}")
-            stages = SharedStages(leases, hands_on=engine.dialect.name != "sqlite")
-            with ResourceWatch(engine, comparison_id, lease):
+        with lock:
+            stored = _begin(engine, comparison_id)
+            if stored is None:
+                return JobEnd.OVER
+            settings = job_settings(engine, directory, stored)
+            with ResourceWatch(engine, comparison_id, secrets.token_hex(4)):
                 run_comparison(
                     settings,
                     directory,
-                    make_compose(stages),
+                    compose,
                     identify_model(settings.model),
-                    on_progress=watch,
-                    leases=leases,
+                    on_progress=on_progress,
+                    database=engine,
                     on_finished=lambda folder: _publish(engine, comparison_id, folder),
                     to_be_asked=True,
                 )
         return JobEnd.OVER
+    except OwnedElsewhereError:
+        _LOG.warning("another process works on it and goes on")
+        return JobEnd.SUPERSEDED
     except SupersededError:
         return JobEnd.OVER
     except CancelledError:
@@ -102,30 +98,23 @@ def run_job(
         return JobEnd.OVER
     except ParkedError:
         return JobEnd.PARKED
-    except LostLeaseError as error:
-        _LOG.warning("%s; another process goes on", error)
-        return JobEnd.INTERRUPTED
     except TuningForkError as error:
-        if helps:
-            _LOG.warning("this machine cannot help: %s", error)
-            return JobEnd.UNABLE
         _LOG.error("failed: %s", error)
         _end(engine, comparison_id, ComparisonState.FAILED, _as_told(error, directory))
         return JobEnd.OVER
     except Exception as error:
         if _passes(error):
             _LOG.warning("interrupted: %s", error)
-            return JobEnd.UNABLE if helps else JobEnd.INTERRUPTED
+            return JobEnd.INTERRUPTED
         raise
 
 
-def _begin(engine: Engine, comparison_id: str, helps: bool) -> StoredComparison | None:
+def _begin(engine: Engine, comparison_id: str) -> StoredComparison | None:
     """The comparison, now running; None where nothing is to be done."""
 
     def begin() -> StoredComparison | None:
-        if not helps:
-            with writing(engine) as connection:
-                set_state(connection, comparison_id, ComparisonState.RUNNING, expected=[ComparisonState.QUEUED])
+        with writing(engine) as connection:
+            set_state(connection, comparison_id, ComparisonState.RUNNING, expected=[ComparisonState.QUEUED])
         stored = find_comparison(engine, comparison_id)
         return stored if stored.state is ComparisonState.RUNNING else None
 
@@ -180,38 +169,25 @@ def die_with_parent(parent_pid: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def job_process(
-    make_compose: MakeCompose, identify_model: Callable[[str], str], arguments: list[str], **options: Any
-) -> int:
+def job_process(compose: Compose, identify_model: Callable[[str], str], arguments: list[str]) -> int:
     """The life of such a process; its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m service.job")
+    parser = argparse.ArgumentParser(prog="python -m service.jobs.job")
     parser.add_argument("comparison_id")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--parent", type=int, required=True)
-    parser.add_argument("--helps", action="store_true")
+    parser.add_argument("--life", type=int, required=True, help="descriptor to show life on")
     given = parser.parse_args(arguments)
     die_with_parent(given.parent)
     log_as_json(EVERYTHING, {"comparison_id": given.comparison_id})
     logging.captureWarnings(True)
     directory = DataDirectory(given.home)
     engine = open_database(database_url(directory.root))
-    watch = JobWatch(engine, given.comparison_id)
+    watch = JobWatch(engine, given.comparison_id, show_life=life_on(given.life))
     signal.signal(signal.SIGTERM, lambda *_: watch.park())
     # Ctrl-C in a terminal reaches the whole group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    owner = f"{directory.identity}/{os.getpid()}/{secrets.token_hex(4)}"
     try:
-        return run_job(
-            engine,
-            directory,
-            given.comparison_id,
-            make_compose,
-            identify_model,
-            owner=owner,
-            watch=watch,
-            helps=given.helps,
-            **options,
-        )
+        return run_job(engine, directory, given.comparison_id, compose, identify_model, watch=watch)
     except Exception:
         _LOG.exception("an internal error")
         return _DEFECT
@@ -227,17 +203,9 @@ def main() -> None:
     from service.composition import LocalComposition, model_identity
     from service.endpoint_guard import guard_process
 
-    guard_process()
-
     # Callers of the service named the models.
     guard_process()
-
-    def make_compose(stages: SharedStages) -> Compose:
-        return lambda settings, directory, on_progress: LocalComposition(
-            settings, directory, on_progress, build_stage=stages
-        )
-
-    sys.exit(job_process(make_compose, model_identity, sys.argv[1:]))
+    sys.exit(job_process(LocalComposition, model_identity, sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -1,27 +1,26 @@
 import errno
 import sqlite3
-import threading
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import Engine, delete, select, update
+from sqlalchemy import Engine, delete, select
 from sqlalchemy.exc import OperationalError
 
 from lm.completion import Messages
 from lm.errors import LanguageModelError
 from service.comparison_state import ComparisonState
-from service.comparison_store import find_comparison, request_cancel, resume_comparison, set_state
+from service.comparison_store import find_comparison, request_cancel, resume_comparison
 from service.data_directory import DataDirectory
 from service.database import writing
 from service.events import read_events
-from service.job import JobEnd, run_job
-from service.job_watch import JobWatch
-from service.lease import held_units
-from service.tables import answer_blocks, comparisons, leases, report_files
+from service.jobs.comparison_lock import ComparisonLock, held_keys
+from service.jobs.job import JobEnd, run_job
+from service.jobs.job_watch import JobWatch
+from service.tables import answer_blocks, comparisons, report_files
 from tests.chaos.workplace import COMPARISON, create_dataset_and_comparison, dataset_of
+from tests.postgres import end_lock_holders
 
 if TYPE_CHECKING:
     from conftest import Workplace
@@ -36,21 +35,11 @@ class Jobs:
         self.engine = engine
         self.root = root
         self.workplace = workplace
-        self.n_started = 0
         create_dataset_and_comparison(engine, dataset_of(90), pipelines=("base", "few-shot"))
 
-    def run(self, watch: JobWatch | None = None, home: str = "home", *, helps: bool = False) -> JobEnd:
-        self.n_started += 1
-        return run_job(
-            self.engine,
-            DataDirectory(self.root / home),
-            COMPARISON,
-            lambda stages: self.workplace.compose,
-            lambda spec: "scripted",
-            owner=f"job {self.n_started}",
-            watch=watch,
-            helps=helps,
-        )
+    def run(self, watch: JobWatch | None = None) -> JobEnd:
+        directory = DataDirectory(self.root / "home")
+        return run_job(self.engine, directory, COMPARISON, self.workplace.compose, lambda spec: "scripted", watch=watch)
 
     @property
     def state(self) -> ComparisonState:
@@ -102,7 +91,7 @@ def test_a_job_ends_with_all_reports_in_the_database_and_nothing_held(jobs: Jobs
         "report.json", "report.md", "report.html", "junit.xml", "results.jsonl", "settings.json", "decision.json",
     }  # fmt: skip
     assert len(jobs.blocks()) == N_BLOCKS
-    assert held_units(jobs.engine, "") == []
+    assert held_keys(jobs.engine) == frozenset()
 
 
 def test_its_events_tell_states_and_blocks_with_scores(jobs: Jobs) -> None:
@@ -131,7 +120,7 @@ def test_what_the_user_must_mend_is_told_and_the_rest_kept(jobs: Jobs) -> None:
     assert jobs.error is not None
     assert jobs.error.startswith("the endpoint says no (arm few-shot")
     assert len(jobs.blocks()) == 2
-    assert held_units(jobs.engine, "") == []
+    assert held_keys(jobs.engine) == frozenset()
 
 
 def test_what_is_told_of_a_failure_names_no_place_on_this_machine(jobs: Jobs, caplog: pytest.LogCaptureFixture) -> None:
@@ -165,18 +154,6 @@ def test_a_parked_job_leaves_the_comparison_to_the_next_start(jobs: Jobs) -> Non
     assert jobs.state == "succeeded"
 
 
-def test_a_job_whose_block_was_taken_over_writes_nothing_and_ends(jobs: Jobs) -> None:
-    def take_over() -> None:
-        with writing(jobs.engine) as connection:
-            taken = {"owner": "another", "token": leases.c.token + 1}
-            connection.execute(update(leases).where(leases.c.unit.startswith("block/")).values(**taken))
-
-    jobs.at_call(70, take_over)
-    assert jobs.run() is JobEnd.INTERRUPTED
-    assert jobs.state == "running"
-    assert len(jobs.blocks()) == 1
-
-
 def test_a_job_whose_comparison_was_deleted_ends(jobs: Jobs) -> None:
     def delete_it() -> None:
         with writing(jobs.engine) as connection:
@@ -201,51 +178,41 @@ def test_a_full_disk_is_waited_out(jobs: Jobs, error: Exception) -> None:
     assert jobs.state == "succeeded"
 
 
-@pytest.mark.parametrize(
-    "error", [LanguageModelError("no model of that name here"), OSError(errno.ENOSPC, "No space left on device")]
-)
-def test_a_helper_that_lacks_something_fails_nothing(jobs: Jobs, error: Exception) -> None:
-    with writing(jobs.engine) as connection:
-        set_state(connection, COMPARISON, ComparisonState.RUNNING, expected=[ComparisonState.QUEUED])
-    jobs.at_call(100, failing_with(error))
-    assert jobs.run(helps=True) is JobEnd.UNABLE
-    assert jobs.state == "running"
-    assert jobs.error is None
-    assert held_units(jobs.engine, "") == []
-    assert len(jobs.blocks()) == 2
-    assert jobs.run() is JobEnd.OVER
-    assert jobs.state == "succeeded"
-
-
-def test_a_helper_begins_nothing_that_waits(jobs: Jobs) -> None:
-    assert jobs.run(helps=True) is JobEnd.OVER
-    assert jobs.state == "queued"
-    assert jobs.blocks() == {}
-
-
 def test_a_defect_of_ours_is_not_taken_for_anything_else(jobs: Jobs) -> None:
     jobs.at_call(1, failing_with(ZeroDivisionError("ours")))
     with pytest.raises(ZeroDivisionError):
         jobs.run()
 
 
-def test_jobs_side_by_side_ask_no_block_twice_and_agree(jobs: Jobs, workplace: "Workplace") -> None:
-    asked: Counter[str] = Counter()
-    answer = workplace.answer
-
-    def count(prompt: Messages) -> str:
-        asked[f"{len(prompt)} {prompt[-1].content}"] += 1
-        return answer(prompt)
-
-    workplace.answer = count
-    ends: list[JobEnd] = []
-    threads = [threading.Thread(target=lambda i=i: ends.append(jobs.run(home=f"home {i}"))) for i in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert ends == [JobEnd.OVER] * 3
+@pytest.mark.parametrize("database_kind", ["postgres"], indirect=True)
+def test_what_another_process_works_on_is_left_to_it(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.jobs.comparison_lock.TAKING_S", 0.0)
+    with ComparisonLock(jobs.engine, COMPARISON):
+        assert jobs.run() is JobEnd.SUPERSEDED
+    assert jobs.state == "queued"
+    assert jobs.blocks() == {}
+    assert jobs.run() is JobEnd.OVER
     assert jobs.state == "succeeded"
-    assert len(jobs.blocks()) == N_BLOCKS
-    # Once in a block; 34 questions a second time, where waits are measured, and by one job only.
-    assert Counter(asked.values()) == {1: 2 * 56, 2: 2 * 34}
+
+
+@pytest.mark.parametrize("database_kind", ["postgres"], indirect=True)
+def test_a_job_that_lost_its_comparison_ends_and_tells_nothing_more(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after a restart of the server, or a freeze, when another process was quicker."""
+    monkeypatch.setattr("service.jobs.comparison_lock.TAKING_S", 0.0)
+    monkeypatch.setattr("service.jobs.comparison_lock.PING_S", 3600.0)
+    heirs: list[ComparisonLock] = []
+
+    def take_over() -> None:
+        end_lock_holders(jobs.engine)
+        heirs.append(ComparisonLock(jobs.engine, COMPARISON).__enter__())
+        monkeypatch.setattr("service.jobs.comparison_lock.PING_S", -1.0)
+
+    jobs.at_call(70, take_over)
+    assert jobs.run() is JobEnd.SUPERSEDED
+    heirs[0].__exit__(None, None, None)
+    assert jobs.state == "running"
+    # The block that it had in hand is kept: the first commit wins, and it was the first.
+    assert len(jobs.blocks()) == 2
+    assert "another process works on it" in caplog.text

@@ -1,8 +1,11 @@
 """What a running comparison tells its watchers, and how it learns that it should stop."""
 
 import math
+import os
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Engine, select
@@ -38,11 +41,16 @@ class ParkedError(StoppedError):
 class JobWatch:
     """Turns progress into events, and raises where the comparison should stop."""
 
-    def __init__(self, engine: Engine, comparison_id: str) -> None:
+    def __init__(
+        self, engine: Engine, comparison_id: str, *, show_life: Callable[[str], None] = lambda stage: None
+    ) -> None:
+        """`show_life` is given the stage whenever anything moved; it neither waits nor fails."""
         self._engine = engine
         self._comparison_id = comparison_id
+        self._show_life = show_life
         self._parked = threading.Event()
         self._stage = ("", "")
+        self._told: Progress | None = None
         self._told_at = -math.inf
         self._looked_at = -math.inf
 
@@ -56,23 +64,15 @@ class JobWatch:
         Raises:
             StoppedError: the comparison should not go on here.
         """
+        self._show_life(progress.stage)
         is_new = (progress.stage, progress.arm) != self._stage
         self._stage = (progress.stage, progress.arm)
         self.look(at_once=is_new or progress.score is not None)
         now = time.monotonic()
         is_news = is_new or progress.score is not None or progress.is_milestone or progress.done == progress.total
-        if is_news or now - self._told_at >= SHORTEST_INTERVAL_S:
-            self._told_at = now
+        if progress != self._told and (is_news or now - self._told_at >= SHORTEST_INTERVAL_S):
+            self._told_at, self._told = now, progress
             self._tell(progress)
-
-    def pause(self, pause_s: float) -> None:
-        """Wait for another process, as long as the comparison should go on here.
-
-        Raises:
-            StoppedError: it should not.
-        """
-        self._parked.wait(pause_s)
-        self.look()
 
     def look(self, *, at_once: bool = False) -> None:
         """See whether to stop, in the database once a second at most unless it is wanted at once.
@@ -107,6 +107,17 @@ class JobWatch:
         patiently(write)
 
 
+def life_on(descriptor: int) -> Callable[[str], None]:
+    """Shows life by writing to a pipe, of which the other end may be slow or gone."""
+    os.set_blocking(descriptor, False)
+
+    def show_life(stage: str) -> None:
+        with suppress(OSError):
+            os.write(descriptor, f"{stage}\n".encode())
+
+    return show_life
+
+
 def event_of(progress: Progress) -> tuple[str, dict[str, Any]]:
     """Type and data of the event that tells a step."""
     data: dict[str, Any] = {
@@ -121,7 +132,7 @@ def event_of(progress: Progress) -> tuple[str, dict[str, Any]]:
         data["key"] = progress.key
     if progress.stage == "answer" and progress.key:
         return "block", data | {"score": progress.score}
-    if progress.stage == "tune":
+    if progress.stage == "tune" and progress.values:
         return "training", data | {name: _finite(value) for name, value in progress.values.items()}
     return "progress", data
 

@@ -11,8 +11,7 @@ from sqlalchemy.exc import OperationalError
 from service.comparison_state import ComparisonState
 from service.database import writing
 from service.events import append_event, read_events
-from service.lease import LEASE_S, Lease, LostLeaseError, claim
-from service.resource_watch import (
+from service.jobs.resource_watch import (
     EVENT_TYPE,
     LOOK_INTERVAL_S,
     POINTS_PER_INTERVAL,
@@ -23,7 +22,7 @@ from service.resource_watch import (
     resident_bytes,
     usable_cores,
 )
-from service.tables import comparisons, leases
+from service.tables import comparisons
 
 DAY_S = 86_400
 
@@ -52,22 +51,20 @@ def machine() -> Machine:
 
 
 @pytest.fixture
-def lease(engine: Engine) -> Lease:
+def process(engine: Engine) -> str:
     row = {"id": "c", "name": "c", "dataset": "d", "settings": "{}", "state": "running", "cancel_requested": False}
     with writing(engine) as connection:
         connection.execute(insert(comparisons), [row | {"created_at": 0.0}])
-    found = claim(engine, "job/c/owner", "machine/17/ab12", LEASE_S)
-    assert found is not None
-    return found
+    return "ab12"
 
 
 @pytest.fixture
-def watch(engine: Engine, lease: Lease, machine: Machine) -> ResourceWatch:
-    return begun(engine, lease, machine)
+def watch(engine: Engine, process: str, machine: Machine) -> ResourceWatch:
+    return begun(engine, process, machine)
 
 
-def begun(engine: Engine, lease: Lease, machine: Machine) -> ResourceWatch:
-    watch = ResourceWatch(engine, "c", lease, read=machine.read, clock=machine.clock)
+def begun(engine: Engine, process: str, machine: Machine) -> ResourceWatch:
+    watch = ResourceWatch(engine, "c", process, read=machine.read, clock=machine.clock)
     watch.begin()
     return watch
 
@@ -127,12 +124,12 @@ def test_a_long_job_writes_ever_more_rarely(engine: Engine, watch: ResourceWatch
 
 
 def test_a_job_that_goes_on_counts_the_points_of_those_before_it(
-    engine: Engine, lease: Lease, machine: Machine
+    engine: Engine, process: str, machine: Machine
 ) -> None:
     with writing(engine) as connection:
         for _ in range(2 * POINTS_PER_INTERVAL):
             append_event(connection, "c", EVENT_TYPE, {})
-    watch = begun(engine, lease, machine)
+    watch = begun(engine, process, machine)
     for _ in range(3):
         machine.work(LOOK_INTERVAL_S, 1.0)
         watch.look()
@@ -140,17 +137,6 @@ def test_a_job_that_goes_on_counts_the_points_of_those_before_it(
     machine.work(LOOK_INTERVAL_S, 1.0)
     watch.look()
     assert points(engine)[-1]["interval_s"] == 4 * LOOK_INTERVAL_S
-
-
-def test_nothing_is_written_once_the_lease_is_in_other_hands(
-    engine: Engine, watch: ResourceWatch, machine: Machine
-) -> None:
-    with writing(engine) as connection:
-        connection.execute(update(leases).values(owner="another", token=leases.c.token + 1))
-    machine.work(2.0, 1.0)
-    with pytest.raises(LostLeaseError):
-        watch.look()
-    assert read_events(engine, "c") == []
 
 
 @pytest.mark.parametrize("state", [one for one in ComparisonState if one is not ComparisonState.RUNNING])
@@ -199,7 +185,7 @@ def test_a_point_that_cannot_be_written_is_lost_and_the_next_one_is_its_own(
     assert [(one["interval_s"], one["cores_busy"]) for one in points(engine)] == [(2.0, 0.5)]
 
 
-def test_its_thread_measures_and_ends_with_the_job(engine: Engine, lease: Lease) -> None:
+def test_its_thread_measures_and_ends_with_the_job(engine: Engine, process: str) -> None:
     looked = threading.Event()
     reads = 0
 
@@ -210,22 +196,13 @@ def test_its_thread_measures_and_ends_with_the_job(engine: Engine, lease: Lease)
             looked.set()
         return Usage(float(reads), 100, None)
 
-    with ResourceWatch(engine, "c", lease, look_interval_s=0.001, read=read) as watch:
+    with ResourceWatch(engine, "c", process, look_interval_s=0.001, read=read) as watch:
         assert looked.wait(60)
     assert not any(thread.name == "resources" for thread in threading.enumerate())
     assert watch._thread.daemon
     found = read_events(engine, "c", limit=100_000)
     assert [one.sequence for one in found] == list(range(1, len(found) + 1))
     assert len(found) >= 1
-
-
-def test_its_thread_ends_by_itself_where_the_lease_is_lost(engine: Engine, lease: Lease) -> None:
-    with writing(engine) as connection:
-        connection.execute(update(leases).values(token=leases.c.token + 1))
-    with ResourceWatch(engine, "c", lease, look_interval_s=0.001) as watch:
-        watch._thread.join(60)
-        assert not watch._thread.is_alive()
-    assert points(engine) == []
 
 
 def test_this_process_has_used_time_and_holds_memory() -> None:

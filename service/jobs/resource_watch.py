@@ -17,7 +17,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.comparison_state import ComparisonState
 from service.database import writing
 from service.events import append_event
-from service.lease import Lease, LostLeaseError, check
 from service.tables import comparisons, events
 
 EVENT_TYPE = "resources"
@@ -54,16 +53,16 @@ class ResourceWatch:
         self,
         engine: Engine,
         comparison_id: str,
-        lease: Lease,
+        process: str,
         *,
         look_interval_s: float = LOOK_INTERVAL_S,
         read: Callable[[], Usage] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`lease` is the job's: without it nothing is written."""
+        """`process` tells the points of this job from those of others."""
         self._engine = engine
         self._comparison_id = comparison_id
-        self._lease = lease
+        self._process = process
         self._look_interval_s = look_interval_s
         self._read = read or read_usage
         self._clock = clock
@@ -95,11 +94,7 @@ class ResourceWatch:
         self._start_interval(self._read())
 
     def look(self) -> None:
-        """Measure, and tell of it where the time for the next point has come.
-
-        Raises:
-            LostLeaseError: this job's work is in other hands; nothing was written.
-        """
+        """Measure, and tell of it where the time for the next point has come."""
         usage = self._read()
         self._note_peaks(usage)
         elapsed_s = self._clock() - self._told_at
@@ -107,7 +102,7 @@ class ResourceWatch:
         if elapsed_s < self._interval_s - self._look_interval_s / 2:
             return
         point = {
-            "process": self._lease.owner.rsplit("/", 1)[-1],
+            "process": self._process,
             "interval_s": round(elapsed_s, 2),
             "cores_busy": round((usage.cpu_s - self._cpu_s) / elapsed_s, 3),
             "n_cores": usable_cores(),
@@ -135,7 +130,6 @@ class ResourceWatch:
 
     def _write(self, point: Mapping[str, Any]) -> bool:
         with writing(self._engine) as connection:
-            check(connection, self._lease)
             # Whoever finished or cancelled it has the last word.
             if not self._is_running(connection):
                 return False
@@ -152,12 +146,7 @@ class ResourceWatch:
 
     def _watch(self) -> None:
         while not self._ended.wait(self._look_interval_s):
-            try:
-                self.look()
-            except LostLeaseError as error:
-                # The job finds out by itself at its next write.
-                _LOG.info("resources are no longer measured: %s", error)
-                return
+            self.look()
 
 
 def read_usage() -> Usage:

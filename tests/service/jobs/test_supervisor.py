@@ -1,24 +1,22 @@
 """Supervising with processes that are three lines long."""
 
 import os
-import signal
 import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, insert, literal, select
+from sqlalchemy import Engine
 
 from service.comparison_state import ComparisonState
 from service.comparison_store import find_comparison, request_cancel, resume_comparison, set_state
 from service.data_directory import DataDirectory
 from service.database import writing
 from service.events import read_events
-from service.job import JobEnd
-from service.lease import claim, held_units
-from service.supervisor import MAX_CRASHES, Supervisor
-from service.tables import comparisons
+from service.jobs.job import JobEnd
+from service.jobs.stage_budget import START, StageBudget
+from service.jobs.supervisor import MAX_CRASHES, SignsOfLife, Supervisor
 from tests.chaos.workplace import COMPARISON, create_dataset_and_comparison, dataset_of
 
 STARTED = "import sys, pathlib; pathlib.Path(sys.argv[2]).open('a').write('started\\n');"
@@ -33,15 +31,19 @@ class Supervised:
         self.directory = DataDirectory(root / "home")
         self.starts = root / "starts"
         self.program = ""
-        self.helped: list[bool] = []
         create_dataset_and_comparison(engine, dataset_of(6))
         with writing(engine) as connection:
             set_state(connection, COMPARISON, ComparisonState.RUNNING, expected=IN_PROGRESS)
         self.supervisor = Supervisor(engine, self.directory, command=self._command)
 
-    def _command(self, comparison_id: str, helps: bool) -> list[str | Path]:
-        self.helped.append(helps)
-        return [sys.executable, "-S", "-c", STARTED + self.program, comparison_id, self.starts]
+    def _command(self, comparison_id: str, shows_life: int) -> list[str | Path]:
+        program = STARTED + f"life = {shows_life};" + self.program
+        return [sys.executable, "-S", "-c", program, comparison_id, self.starts]
+
+    def bound(self, seconds: float) -> None:
+        """Let jobs show no life for so long at most, whatever their stage."""
+        budgets = {name: StageBudget(seconds, f"at {name}", "see to it") for name in (START, "tune")}
+        self.supervisor = Supervisor(self.engine, self.directory, command=self._command, budgets=budgets)
 
     @property
     def n_starts(self) -> int:
@@ -51,9 +53,8 @@ class Supervised:
     def state(self) -> str:
         return find_comparison(self.engine, COMPARISON).state
 
-    def start(self, *, helps: bool = False) -> threading.Thread:
-        work = self.supervisor.help if helps else self.supervisor.run
-        thread = threading.Thread(target=work, args=(COMPARISON,))
+    def start(self) -> threading.Thread:
+        thread = threading.Thread(target=self.supervisor.run, args=(COMPARISON,))
         thread.start()
         while not self.n_starts:
             time.sleep(0.01)
@@ -123,7 +124,7 @@ def test_a_job_that_will_not_park_is_ended_after_the_grace(supervised: Supervise
 def test_a_job_deaf_to_cancelling_is_ended_after_the_grace(
     supervised: Supervised, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.supervisor.CANCEL_GRACE_S", 0.0)
+    monkeypatch.setattr("service.jobs.supervisor.CANCEL_GRACE_S", 0.0)
     supervised.program = "import time; time.sleep(600)"
     thread = supervised.start()
     request_cancel(supervised.engine, COMPARISON)
@@ -160,19 +161,6 @@ def test_a_comparison_resumed_before_its_cancelled_job_had_ended_goes_on(
     thread.join()
 
 
-def test_what_a_dead_job_held_is_free_at_once(supervised: Supervised) -> None:
-    supervised.program = "import time; time.sleep(600)"
-    thread = supervised.start()
-    (process,) = supervised.supervisor._processes()
-    claim(supervised.engine, "block/1", f"{supervised.directory.identity}/{process.pid}/x")
-    claim(supervised.engine, "block/2", "another home/1/x")
-    with writing(supervised.engine) as connection:
-        set_state(connection, COMPARISON, ComparisonState.SUCCEEDED, expected=IN_PROGRESS)
-    os.kill(process.pid, signal.SIGKILL)
-    thread.join()
-    assert held_units(supervised.engine, "block/") == ["block/2"]
-
-
 def test_a_comparison_is_worked_on_once_in_a_process(supervised: Supervised) -> None:
     supervised.program = "import time; time.sleep(600)"
     thread = supervised.start()
@@ -182,62 +170,61 @@ def test_a_comparison_is_worked_on_once_in_a_process(supervised: Supervised) -> 
     thread.join()
 
 
-@pytest.mark.parametrize(
-    "program", [f"sys.exit({JobEnd.UNABLE.value})", "raise ZeroDivisionError", "import os; os.kill(os.getpid(), 9)"]
-)
-def test_a_helper_that_fails_leaves_the_comparison_to_who_has_it(
-    supervised: Supervised, program: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    supervised.program = program
-    assert supervised.supervisor.can_help(COMPARISON)
-    supervised.supervisor.help(COMPARISON)
-    assert supervised.state == "running"
-    assert [record.fields["comparison_id"] for record in caplog.records] == [COMPARISON]  # type: ignore[attr-defined]
-    assert "help ended" in caplog.text
-    assert not supervised.supervisor.can_help(COMPARISON)
-    supervised.supervisor.help(COMPARISON)
+def test_a_job_that_finds_another_at_work_leaves_the_comparison_to_it(supervised: Supervised) -> None:
+    supervised.program = f"sys.exit({JobEnd.SUPERSEDED.value})"
+    supervised.supervisor.run(COMPARISON)
     assert supervised.n_starts == 1
+    assert supervised.state == "running"
 
 
-def test_a_helper_that_no_process_can_be_started_for_is_no_failure_either(
-    supervised: Supervised, caplog: pytest.LogCaptureFixture
+def test_a_job_that_moves_nothing_is_ended_and_says_at_which_stage(supervised: Supervised) -> None:
+    supervised.bound(0.0)
+    supervised.program = "import os, time; os.write(life, b'start\\ntune\\n'); time.sleep(600)"
+    supervised.supervisor.run(COMPARISON)
+    assert supervised.n_starts == 1
+    assert supervised.state == "failed"
+    error = find_comparison(supervised.engine, COMPARISON).error
+    assert error is not None
+    assert error.startswith("nothing moved for 0 s while at tune, so that its job was ended; see to it; ")
+    assert "resume" in error
+    resume_comparison(supervised.engine, COMPARISON)
+    supervised.program = f"sys.exit({JobEnd.SUPERSEDED.value})"
+    supervised.supervisor.run(COMPARISON)
+    assert supervised.n_starts == 2
+
+
+def test_a_job_that_was_cancelled_and_moves_nothing_is_cancelled(
+    supervised: Supervised, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    supervised.supervisor = Supervisor(supervised.engine, supervised.directory, command=lambda *_: ["/nowhere/at/all"])
-    supervised.supervisor.help(COMPARISON)
-    assert supervised.state == "running"
-    assert "broke off" in caplog.text
+    monkeypatch.setattr("service.jobs.supervisor.CANCEL_GRACE_S", 3600.0)
+    supervised.bound(3600.0)
+    supervised.program = "import time; time.sleep(600)"
+    thread = supervised.start()
+    noticed = threading.Event()
+    monkeypatch.setattr(SignsOfLife, "look", lambda signs: StageBudget(0.0, "", "") if noticed.is_set() else None)
+    monkeypatch.setattr(supervised.supervisor, "_is_cancelled", lambda comparison_id: noticed.set() or True)
+    request_cancel(supervised.engine, COMPARISON)
+    thread.join()
+    assert supervised.state == "cancelled"
 
 
-def test_who_could_not_help_fails_the_comparison_once_it_is_its_own(supervised: Supervised) -> None:
-    supervised.program = "sys.exit(1)"
-    supervised.supervisor.help(COMPARISON)
-    supervised.supervisor.run(COMPARISON)
-    assert supervised.state == "failed"
-    assert supervised.helped == [True, False]
-
-
-def test_a_help_makes_room_for_a_job_of_ones_own(supervised: Supervised) -> None:
-    with writing(supervised.engine) as connection:
-        columns = [column.name for column in comparisons.c if column.name != "id"]
-        copied = select(literal("mine"), *(comparisons.c[name] for name in columns))
-        connection.execute(insert(comparisons).from_select(["id", *columns], copied))
-    supervised.program = "import os, time; sys.argv[1] == 'mine' and sys.exit(1); time.sleep(600)"
-    helping = supervised.start(helps=True)
-    assert not supervised.supervisor.can_help("mine")
-    supervised.supervisor.run("mine")
-    helping.join()
-    assert find_comparison(supervised.engine, "mine").state == "failed"
-    assert supervised.state == "running"
-    # It made room and did not fail, so that it may help again.
-    assert supervised.supervisor.can_help(COMPARISON)
-
-
-def test_what_is_helped_and_becomes_ones_own_is_worked_on_as_ones_own(supervised: Supervised) -> None:
-    supervised.program = "import time; sys.argv[3] == 'own' and sys.exit(1); time.sleep(600)"
-    command = supervised._command
-    supervised.supervisor._command = lambda name, helps: [*command(name, helps), "help" if helps else "own"]
-    helping = supervised.start(helps=True)
-    supervised.supervisor.run(COMPARISON)
-    helping.join()
-    assert supervised.helped == [True, False]
-    assert supervised.state == "failed"
+def test_a_slow_job_that_moves_now_and_then_is_not_overdue() -> None:
+    life, shows_life = os.pipe()
+    now = [0.0]
+    budgets = {START: StageBudget(10.0, "", ""), "answer": StageBudget(100.0, "", "")}
+    signs = SignsOfLife(life, budgets, clock=lambda: now[-1])
+    for second in (5.0, 90.0, 180.0):
+        now.append(second)
+        os.write(shows_life, b"index\nanswer\n")
+        assert signs.look() is None
+    now.append(279.0)
+    assert signs.look() is None
+    now.append(281.0)
+    assert signs.look() is budgets["answer"]
+    # A stage without a budget of its own has that of the start.
+    os.write(shows_life, b"new\n")
+    assert signs.look() is None
+    now.append(292.0)
+    assert signs.look() is budgets[START]
+    os.close(life)
+    os.close(shows_life)

@@ -1,4 +1,4 @@
-"""Starts a process for each comparison, watches over it, and knows what to do however it ends."""
+"""Starts a process for a comparison, watches over it, and knows what to do however it ends."""
 
 import logging
 import os
@@ -7,8 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import Engine, select
@@ -17,9 +17,9 @@ from service.comparison_state import ComparisonState
 from service.comparison_store import ComparisonNotFoundError, find_comparison, set_state
 from service.data_directory import DataDirectory
 from service.database import patiently, writing
-from service.job import JobEnd
+from service.jobs.job import JobEnd
+from service.jobs.stage_budget import STAGE_BUDGETS, START, StageBudget
 from service.json_log import about
-from service.lease import held_units, pauses, release_all
 from service.tables import comparisons
 
 LOOK_INTERVAL_S = 0.5
@@ -28,27 +28,14 @@ CANCEL_GRACE_S = 15.0
 
 MAX_CRASHES = 3
 MAX_INTERRUPTIONS = 60
+LONGEST_PAUSE_S = 1.0
+"""Between two starts of a job that crashed."""
 
 _IN_PROGRESS = (ComparisonState.QUEUED, ComparisonState.RUNNING)
 _LOG = logging.getLogger("tuning_fork.jobs")
 
-JobCommand = Callable[[str, bool], Sequence[str | Path]]
-"""What starts the job of a comparison, given its id and whether it only helps."""
-
-
-@dataclass(eq=False)
-class _Work:
-    """What this process does for a comparison.
-
-    Attributes:
-        helps: Others have the comparison, and this process only joins in.
-        process: The job, while there is one.
-        is_unwanted: Set where a help has to make room.
-    """
-
-    helps: bool = False
-    process: subprocess.Popen[bytes] | None = None
-    is_unwanted: threading.Event = field(default_factory=threading.Event)
+JobCommand = Callable[[str, int], Sequence[str | Path]]
+"""What starts the job of a comparison, given its id and the descriptor on which it shows life."""
 
 
 class Supervisor:
@@ -61,22 +48,21 @@ class Supervisor:
         *,
         inherited: Sequence[int] = (),
         command: JobCommand | None = None,
-        n_jobs: int = 1,
+        budgets: Mapping[str, StageBudget] = STAGE_BUDGETS,
     ) -> None:
         """Nothing runs yet.
 
         Args:
             inherited: File descriptors that jobs keep open: the directory stays locked until the last one ended.
-            n_jobs: Jobs at a time, beside which there is no room for helping others.
+            budgets: By stage, how long a job may show no life.
         """
         self._engine = engine
         self._directory = directory
         self._inherited = tuple(inherited)
         self._command = command or self._job_command
-        self._n_jobs = n_jobs
-        self._running: dict[str, _Work] = {}
-        self._not_helped: set[str] = set()
-        self._guard = threading.Condition()
+        self._budgets = budgets
+        self._running: dict[str, subprocess.Popen[bytes] | None] = {}
+        self._guard = threading.Lock()
         self._parking = threading.Event()
 
     @property
@@ -90,57 +76,16 @@ class Supervisor:
         return self._directory.root / "logs" / f"{comparison_id}.log"
 
     def run(self, comparison_id: str) -> None:
-        """Work on a comparison in a process of its own until it is over, or until `park` is called.
-
-        Helps to others end first where there is no room beside them.
-        """
-        work = _Work()
+        """Work on a comparison in a process of its own until it is over, another has it, or `park` is called."""
         with self._guard:
-            while (there := self._running.get(comparison_id)) is not None:
-                if not there.helps:
-                    return
-                there.is_unwanted.set()
-                self._guard.wait()
-            self._running[comparison_id] = work
-        try:
-            self._make_room()
-            self._run(comparison_id, work)
-        finally:
-            self._forget(comparison_id)
-
-    def can_help(self, comparison_id: str) -> bool:
-        """Whether there is room to join others in a comparison, and nothing that was in the way before."""
-        with self._guard:
-            return (
-                len(self._running) < self._n_jobs
-                and comparison_id not in self._running
-                and comparison_id not in self._not_helped
-            )
-
-    def help(self, comparison_id: str) -> None:
-        """Join others in a comparison, where that can be done.
-
-        Whatever fails here is no failure of the comparison, which those who have it go on with: it is logged, and this
-        process leaves that comparison to them.
-        """
-        work = _Work(helps=True)
-        with self._guard:
-            if not self.can_help(comparison_id):
+            if comparison_id in self._running:
                 return
-            self._running[comparison_id] = work
+            self._running[comparison_id] = None
         try:
-            code = self._run_process(comparison_id, work)
-            is_left = work.is_unwanted.is_set() or self._parking.is_set()
-            if is_left or code in (JobEnd.OVER, JobEnd.PARKED, JobEnd.INTERRUPTED) or self._is_over(comparison_id):
-                return
-            self._not_helped.add(comparison_id)
-            log_file = self.log_file(comparison_id)
-            _LOG.warning("help ended with code %s, others go on; see %s", code, log_file, extra=about(comparison_id))
-        except Exception:
-            self._not_helped.add(comparison_id)
-            _LOG.exception("help broke off, others go on", extra=about(comparison_id))
+            self._run(comparison_id)
         finally:
-            self._forget(comparison_id)
+            with self._guard:
+                del self._running[comparison_id]
 
     def park(self, grace_s: float) -> None:
         """Stop all jobs at the end of what they are at, and after the grace wherever they are. They go on later."""
@@ -155,29 +100,17 @@ class Supervisor:
 
     def _processes(self) -> list[subprocess.Popen[bytes]]:
         with self._guard:
-            return [work.process for work in self._running.values() if work.process is not None]
+            return [process for process in self._running.values() if process is not None]
 
-    def _make_room(self) -> None:
-        """End as many helps as there are jobs too many, and wait until they have ended."""
-        with self._guard:
-            n_too_many = max(0, len(self._running) - self._n_jobs)
-            helps = [work for work in self._running.values() if work.helps]
-            for work in helps[:n_too_many]:
-                work.is_unwanted.set()
-            self._guard.wait_for(lambda: not any(work.is_unwanted.is_set() for work in self._running.values()))
-
-    def _forget(self, comparison_id: str) -> None:
-        with self._guard:
-            del self._running[comparison_id]
-            self._guard.notify_all()
-
-    def _run(self, comparison_id: str, work: _Work) -> None:
+    def _run(self, comparison_id: str) -> None:
         n_crashes = n_interruptions = 0
-        waits = pauses()
+        pause_s = 0.05
         while not self._parking.is_set() and not self._is_over(comparison_id):
-            code = self._run_process(comparison_id, work)
+            code = self._run_process(comparison_id)
             if code == JobEnd.OVER:
                 continue
+            if code == JobEnd.SUPERSEDED:
+                return
             if code == JobEnd.PARKED:
                 break
             if code == JobEnd.INTERRUPTED:
@@ -194,48 +127,58 @@ class Supervisor:
                     self._fail(
                         comparison_id, f"its process was ended {n_crashes} times, last by {name}; is memory short?"
                     )
-            self._parking.wait(next(waits))
+            self._parking.wait(pause_s)
+            pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
         if self._parking.is_set():
             patiently(lambda: self._queue_again(comparison_id))
 
-    def _run_process(self, comparison_id: str, work: _Work) -> int:
+    def _run_process(self, comparison_id: str) -> int:
         """Exit code of one start, negative for a signal."""
         log_file = self.log_file(comparison_id)
         log_file.parent.mkdir(parents=True, exist_ok=True)
-        with log_file.open("ab") as log:
-            process = subprocess.Popen(
-                list(self._command(comparison_id, work.helps)),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=self._inherited,
-            )
-        with self._guard:
-            work.process = process
-        code = None
-        cancelled_at = unwanted_at = None
-        while code is None:
-            try:
+        life, shows_life = os.pipe()
+        try:
+            with log_file.open("ab") as log:
+                process = subprocess.Popen(
+                    list(self._command(comparison_id, shows_life)),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=(*self._inherited, shows_life),
+                )
+            with self._guard:
+                self._running[comparison_id] = process
+            return self._watch_over(comparison_id, process, SignsOfLife(life, self._budgets))
+        finally:
+            with self._guard:
+                self._running[comparison_id] = None
+            os.close(life)
+            os.close(shows_life)
+
+    def _watch_over(self, comparison_id: str, process: subprocess.Popen[bytes], signs: "SignsOfLife") -> int:
+        cancelled_at = None
+        while True:
+            with suppress(subprocess.TimeoutExpired):
                 code = process.wait(LOOK_INTERVAL_S)
-            except subprocess.TimeoutExpired:
-                if cancelled_at is None and self._is_cancelled(comparison_id):
-                    cancelled_at = time.monotonic()
-                if unwanted_at is None and work.is_unwanted.is_set():
-                    unwanted_at = time.monotonic()
-                    process.terminate()
-                ending = [at for at in (cancelled_at, unwanted_at) if at is not None]
-                if ending and time.monotonic() > min(ending) + CANCEL_GRACE_S:
-                    process.kill()
-        with self._guard:
-            work.process = None
-        patiently(lambda: release_all(self._engine, f"{self._directory.identity}/{process.pid}/"))
+                break
+            if (overrun := signs.look()) is not None:
+                process.kill()
+                code = process.wait()
+                # What is cancelled or parked meanwhile is no failure.
+                if cancelled_at is None and not self._parking.is_set():
+                    self._fail(comparison_id, overrun.overrun())
+                break
+            if cancelled_at is None and self._is_cancelled(comparison_id):
+                cancelled_at = time.monotonic()
+            if cancelled_at is not None and time.monotonic() > cancelled_at + CANCEL_GRACE_S:
+                process.kill()
         if cancelled_at is not None:
             patiently(lambda: self._end_cancelled(comparison_id))
         return code
 
-    def _job_command(self, comparison_id: str, helps: bool) -> Sequence[str | Path]:
+    def _job_command(self, comparison_id: str, shows_life: int) -> Sequence[str | Path]:
         options: list[str | Path] = ["--home", self._directory.root, "--parent", str(os.getpid())]
-        return [sys.executable, "-m", "service.job", comparison_id, *options, *(["--helps"] if helps else [])]
+        return [sys.executable, "-m", "service.jobs.job", comparison_id, *options, "--life", str(shows_life)]
 
     def _is_over(self, comparison_id: str) -> bool:
         try:
@@ -268,8 +211,27 @@ class Supervisor:
         patiently(write)
 
     def _queue_again(self, comparison_id: str) -> None:
-        """Back into the queue, unless other workers are at it."""
-        if held_units(self._engine, f"job/{comparison_id}/"):
-            return
         with writing(self._engine) as connection:
             set_state(connection, comparison_id, ComparisonState.QUEUED, expected=[ComparisonState.RUNNING])
+
+
+class SignsOfLife:
+    """What a job shows on a pipe: the name of its stage, a line whenever something moved."""
+
+    def __init__(
+        self, descriptor: int, budgets: Mapping[str, StageBudget], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        os.set_blocking(descriptor, False)
+        self._descriptor = descriptor
+        self._budgets = budgets
+        self._clock = clock
+        self._stage = START
+        self._moved_at = clock()
+
+    def look(self) -> StageBudget | None:
+        """The budget that is overrun, if one is."""
+        with suppress(BlockingIOError):
+            if lines := os.read(self._descriptor, 2**16).splitlines():
+                self._stage, self._moved_at = lines[-1].decode(), self._clock()
+        budget = self._budgets.get(self._stage, self._budgets[START])
+        return budget if self._clock() - self._moved_at > budget.seconds else None
