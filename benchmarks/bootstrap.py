@@ -12,7 +12,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.statistics import ScoreTable, _multiplicities, bootstrap_arms
+from advisor.evidence.statistics import ScoreTable, _multiplicities, bootstrap_arms
 
 REPEATS = 3
 

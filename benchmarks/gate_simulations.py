@@ -8,8 +8,14 @@ from functools import partial
 
 import numpy as np
 
-from advisor.answer import Answer, BuildUsage
-from advisor.comparison import (
+from advisor.data.dataset import DatasetCard, Slice, Task
+from advisor.evidence.scorecard import summarise_metric
+from advisor.gate.baseline import StoredComparison
+from advisor.gate.check import GateVerdict
+from advisor.gate.gate import evaluate_gate
+from advisor.gate.rules import BaselineRule, GateRules, Threshold
+from advisor.results.answer import Answer, BuildUsage
+from advisor.results.comparison import (
     ArmRole,
     ArmSummary,
     Comparison,
@@ -18,13 +24,7 @@ from advisor.comparison import (
     Recommendation,
     Verdict,
 )
-from advisor.dataset import DatasetCard, Slice, Task
-from advisor.gate import evaluate_gate
-from advisor.gate_baseline import StoredComparison
-from advisor.gate_check import GateVerdict
-from advisor.gate_rules import BaselineRule, GateRules, Threshold
-from advisor.score import Score
-from advisor.scorecard import summarise_metric
+from advisor.results.score import Score
 from benchmarks.simulations import Floats, Rng, clustered_scores, correlated_arms, names, replayed
 from lm.completion import FinishReason, Usage
 

@@ -20,12 +20,12 @@ from pathlib import Path
 
 from sqlalchemy import Engine, insert
 
-from advisor.comparison import Comparison, QuestionRecord
-from advisor.decision_inputs import Axis
-from advisor.decision_record import DecisionRecord, read_record, text_hash, write_record
+from advisor.decision.inputs import Axis
+from advisor.decision.record import DecisionRecord, read_record, text_hash, write_record
+from advisor.evidence.records import read_records, record_line
 from advisor.report.axes import axis_words
-from advisor.report.json_report import json_report, read_comparison
-from advisor.report.records import read_records, record_line
+from advisor.results.comparison import Comparison, QuestionRecord
+from advisor.results.json_report import json_report, read_comparison
 from service.comparison_state import ComparisonState
 from service.comparison_store import create_comparison, find_comparison, set_state
 from service.database import database_url, open_database, writing

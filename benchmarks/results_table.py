@@ -8,9 +8,9 @@ The README's table stands between its `results` marks; a test compares it with w
 import sys
 from pathlib import Path
 
-from advisor.comparison import ArmRole, ArmSummary, Comparison, MetricSummary
-from advisor.dataset import Slice
-from advisor.report.json_report import read_comparison
+from advisor.data.dataset import Slice
+from advisor.results.comparison import ArmRole, ArmSummary, Comparison, MetricSummary
+from advisor.results.json_report import read_comparison
 
 
 def results_table(comparison: Comparison) -> str:

@@ -12,15 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, t
 
-from advisor.answer import Answer
-from advisor.comparison import Interval, QuestionRecord, Verdict
-from advisor.dataset import Slice
-from advisor.decision import ALPHA
-from advisor.race import Race
-from advisor.race_plan import RacePlan, plan_race
-from advisor.recommendation import DecisionRule, recommend
-from advisor.score import Score
-from advisor.statistics import ScoreTable, bootstrap_arms, bootstrap_p_value, holm, mean_interval, paired_bootstrap
+from advisor.data.dataset import Slice
+from advisor.decision.decision import ALPHA
+from advisor.decision.race import Race
+from advisor.decision.race_plan import RacePlan, plan_race
+from advisor.decision.recommendation import DecisionRule, recommend
+from advisor.evidence.statistics import (
+    ScoreTable,
+    bootstrap_arms,
+    bootstrap_p_value,
+    holm,
+    mean_interval,
+    paired_bootstrap,
+)
+from advisor.results.answer import Answer
+from advisor.results.comparison import Interval, QuestionRecord, Verdict
+from advisor.results.score import Score
 from lm.completion import FinishReason, Usage
 
 Floats = NDArray[np.float64]

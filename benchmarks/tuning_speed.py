@@ -23,7 +23,7 @@ from typing import Any
 import datasets
 import torch
 
-from advisor.dataset_files import load_dataset
+from advisor.data.files import load_dataset
 from benchmarks.gemm_share import forward_flop, gemm_rate, prefill_share
 from finetune.answer_logits import AnswerLogits
 from finetune.batches import optimiser_steps, packs, shared_beginning

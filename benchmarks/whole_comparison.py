@@ -20,12 +20,12 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from advisor.dataset import Dataset, Split
-from advisor.dataset_files import load_dataset
+from advisor.data.dataset import Dataset, Split
+from advisor.data.files import load_dataset
+from advisor.data.prompt import FewShot, QuestionOnly
+from advisor.evidence.statistics import paired_bootstrap
 from advisor.metrics.registry import metric
-from advisor.prompt import FewShot, QuestionOnly
-from advisor.score import ScoringResources
-from advisor.statistics import paired_bootstrap
+from advisor.results.score import ScoringResources
 from finetune.methods import METHODS
 from finetune.recipe import TuningRecipe
 from finetune.rows import build_rows, question_messages
@@ -250,7 +250,7 @@ def _report(parts: dict[str, Part], dataset: Dataset, options: argparse.Namespac
 
 
 def _scores(texts: Sequence[str], dataset: Dataset, deciding: Any) -> np.ndarray:
-    from advisor.answer import Answer
+    from advisor.results.answer import Answer
     from lm.completion import FinishReason, Usage
 
     answers = [Answer(text, Usage(), FinishReason.STOP, (), "") for text in texts]

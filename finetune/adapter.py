@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from advisor.answer import BuildUsage
+from advisor.results.answer import BuildUsage
 from finetune.errors import TrainingError
 from finetune.progress import EpochResult
 from finetune.recipe import TuningRecipe

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from advisor.dataset import Example
-from advisor.prompt import question_turn, reference_text
+from advisor.data.dataset import Example
+from advisor.data.prompt import question_turn, reference_text
 from finetune.errors import TrainingError
 from lm.completion import Message, Messages, Role
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from advisor.answer import BuildUsage
-from advisor.dataset import Dataset, Example, TrainingView
+from advisor.data.dataset import Dataset, Example, TrainingView
+from advisor.results.answer import BuildUsage
 from finetune.adapter import AdapterRecord, load_adapter_record, save_adapter
 from finetune.errors import TrainingError
 from finetune.methods import METHODS

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from advisor.dataset import Document
-from advisor.prompt import passage_text
+from advisor.data.dataset import Document
+from advisor.data.prompt import passage_text
 from lm.errors import ConfigError
 from rag.text_unit import Boundary, Heading, TextUnit, find_headings, split_clusters, split_units
 

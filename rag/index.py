@@ -24,9 +24,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.answer import BuildUsage
-from advisor.dataset import Document, hash_documents
-from advisor.prompt import RetrievedChunk
+from advisor.data.dataset import Document, hash_documents
+from advisor.data.prompt import RetrievedChunk
+from advisor.results.answer import BuildUsage
 from lm.embedding import Embedder
 from lm.errors import ConfigError
 from rag import vector_search

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from advisor.prompt import Prompt, RetrievedChunk, fit_passages, passage_text, question_turn
+from advisor.data.prompt import Prompt, RetrievedChunk, fit_passages, passage_text, question_turn
 from lm.embedding import Embedder
 from lm.language_model import LanguageModel
 from rag.index import Index

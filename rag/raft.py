@@ -8,9 +8,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from advisor.dataset import Example
-from advisor.normalisation import normalise
-from advisor.prompt import Prompt, RetrievedChunk, passage_text
+from advisor.data.dataset import Example
+from advisor.data.normalisation import normalise
+from advisor.data.prompt import Prompt, RetrievedChunk, passage_text
 from lm.language_model import LanguageModel
 from rag.prompt import RetrievedPrompt
 

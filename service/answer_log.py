@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import Engine, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from advisor.answer import Answer
 from advisor.errors import EvaluationError
-from advisor.report.plain_data import from_plain, to_json, to_plain
+from advisor.results.answer import Answer
+from advisor.results.plain_data import from_plain, to_json, to_plain
 from service.database import patiently, writing
 from service.stage_key import stage_key
 from service.tables import answer_blocks

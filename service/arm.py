@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from advisor.answer import BuildUsage, Pipeline
-from advisor.comparison import ArmRole, AuditFinding
-from advisor.dataset import Dataset
+from advisor.data.dataset import Dataset
+from advisor.results.answer import BuildUsage, Pipeline
+from advisor.results.comparison import ArmRole, AuditFinding
 from lm.embedding import Embedder
 from lm.language_model import LanguageModel
 from service.data_directory import DataDirectory
@@ -20,7 +20,7 @@ class IndexFacts:
     """An index as far as audit and cost go.
 
     Attributes:
-        documents_hash: `advisor.dataset.hash_documents` of what it was built from.
+        documents_hash: `advisor.data.dataset.hash_documents` of what it was built from.
         n_bytes: On disk.
     """
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from advisor.answer import Pipeline
-from advisor.comparison import Comparison
 from advisor.errors import EvaluationError
-from advisor.report.json_report import read_comparison
+from advisor.results.answer import Pipeline
+from advisor.results.comparison import Comparison
+from advisor.results.json_report import read_comparison
 from lm.errors import ConfigError
 from service.arm import Compose
 from service.base_model import check_base_model

@@ -3,20 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from advisor.answer import Pipeline
 from advisor.audit.abilities import audit_lost_abstention, audit_off_domain
 from advisor.audit.fairness import ArmSetup, audit_fairness
 from advisor.audit.form import audit_output_room
 from advisor.audit.general_questions import GENERAL_QUESTIONS, INSTRUCTION, MAX_OUTPUT_TOKENS, right_answers
 from advisor.audit.judge import Agreement, ModelIdentity, audit_judge, measure_agreement
 from advisor.audit.retrieval import audit_index, audit_passages
-from advisor.comparison import ArmRole, AuditFinding
-from advisor.dataset import Dataset
-from advisor.dataset_files import load_dataset
-from advisor.human_labels import load_human_labels
+from advisor.data.dataset import Dataset
+from advisor.data.files import load_dataset
+from advisor.data.prompt import QuestionOnly, reference_text
+from advisor.evidence.human_labels import load_human_labels
 from advisor.metrics.registry import JUDGE_METRICS, metric
-from advisor.prompt import QuestionOnly, reference_text
-from advisor.score import Metric, ScoringResources
+from advisor.results.answer import Pipeline
+from advisor.results.comparison import ArmRole, AuditFinding
+from advisor.results.score import Metric, ScoringResources
 from lm.completion import Message, Role
 from lm.language_model import LanguageModel
 from service.arm import Arm, Composition

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from advisor.comparison import Comparison
+from advisor.results.comparison import Comparison
 from lm.errors import ConfigError
 from lm.language_model import LanguageModel
 from lm.registry import RetiredModelError, parse_spec

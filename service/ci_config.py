@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from advisor.errors import EvaluationError
-from advisor.gate_rules import GateRules, read_gate_rules
-from advisor.report.plain_data import from_plain
+from advisor.gate.rules import GateRules, read_gate_rules
+from advisor.results.plain_data import from_plain
 from lm.errors import ConfigError
 from lm.registry import gguf_path
 from service.settings import ComparisonSettings, bundled_datasets

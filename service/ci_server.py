@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from advisor.gate import GateOutcome
+from advisor.gate.gate import GateOutcome
 from advisor.report.formats import REPORT_FILES
-from advisor.report.plain_data import from_plain
+from advisor.results.plain_data import from_plain
 from lm.errors import ConfigError
 from service.ci_config import CiConfig
 from service.client import ServiceClient, ServiceError

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from advisor.dataset import Task
+from advisor.data.dataset import Task
 from lm.errors import ConfigError, TuningForkError
 from service.cli_advise import advise
 from service.cli_ask import ask
@@ -71,10 +71,10 @@ app.command()(compare)
 def validate(dataset: DatasetArgument, task: TaskOption = None) -> None:
     """List everything wrong with a data set, by file and line."""
     from advisor.audit.data import audit_dataset
-    from advisor.dataset import Split
-    from advisor.dataset_files import Problem, read_dataset
+    from advisor.data.dataset import Split
+    from advisor.data.files import Problem, read_dataset
     from advisor.errors import DatasetError
-    from advisor.human_labels import load_human_labels
+    from advisor.evidence.human_labels import load_human_labels
     from advisor.metrics.registry import metrics_for
 
     problems: list[Problem] = []
@@ -115,7 +115,7 @@ def import_(
     Columns of the table: question, answer; if you like also document, group, split, answerable, id. Several accepted
     answers, or several documents, are separated by |.
     """
-    from advisor.folder_import import import_folder
+    from advisor.data.folder_import import import_folder
 
     folder = import_folder(source.expanduser(), destination.expanduser(), task=task)
     show(f"Written: {folder}. Complete its dataset.toml, then: tuningfork validate {folder}")
@@ -146,7 +146,7 @@ app.add_typer(models)
 @app.command()
 def datasets(home: Home = None) -> None:
     """List the bundled data sets and the finished comparisons."""
-    from advisor.dataset_files import load_dataset
+    from advisor.data.files import load_dataset
 
     table = Table("data set", "task", "documents", "questions", "licence")
     for name in bundled_datasets():

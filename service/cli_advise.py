@@ -11,8 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from advisor.prior import PriorRecommendation
-from advisor.questionnaire import (
+from advisor.advice.prior import PriorRecommendation
+from advisor.advice.questionnaire import (
     Answer,
     Question,
     contradictions,
@@ -22,8 +22,8 @@ from advisor.questionnaire import (
     read_answers,
     template,
 )
-from advisor.report.plain_data import to_json, to_plain
 from advisor.report.prior import signed
+from advisor.results.plain_data import to_json, to_plain
 from lm.errors import ConfigError
 from service.terminal import plain_console, printable
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from advisor.answer import Pipeline
+from advisor.results.answer import Pipeline
 from lm.errors import ConfigError, TuningForkError
 from service.cli_options import BaseModel, ComparisonArgument, Home
 from service.data_directory import DataDirectory

@@ -8,13 +8,13 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from advisor.catalogue import CatalogueModel, Openness, load_catalogue, price_quality
-from advisor.comparison import Comparison
-from advisor.hosted_price import hosted_prices
-from advisor.prices import PriceList, load_prices
-from advisor.report.plain_data import to_json, to_plain
+from advisor.money.catalogue import CatalogueModel, Openness, load_catalogue, price_quality
+from advisor.money.hosted_price import hosted_prices
+from advisor.money.prices import PriceList, load_prices
 from advisor.report.price_picture import price_figure, price_table
-from advisor.report.quantities import MISSING, usd
+from advisor.results.comparison import Comparison
+from advisor.results.plain_data import to_json, to_plain
+from advisor.results.quantities import MISSING, usd
 from lm.errors import ConfigError
 from service.cli_options import Home
 from service.data_directory import DataDirectory, write_whole

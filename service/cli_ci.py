@@ -13,8 +13,8 @@ from service.data_directory import RECORDS_FILE, REPORT_FILE, DataDirectory
 from service.terminal import plain_console, printable
 
 if TYPE_CHECKING:
-    from advisor.gate import GateOutcome
-    from advisor.gate_baseline import StoredComparison
+    from advisor.gate.baseline import StoredComparison
+    from advisor.gate.gate import GateOutcome
     from service.ci_config import CiConfig
 
 EXIT_CODES = {"pass": 0, "fail": 1, "cannot compare": 2}
@@ -47,11 +47,11 @@ def ci(
 
     Exit codes: 0 the gate passed, 1 it failed, 2 it cannot compare or something must be mended.
     """
+    from advisor.evidence.records import read_records
     from advisor.report.gate_junit import gate_junit
     from advisor.report.gate_markdown import gate_markdown
-    from advisor.report.json_report import read_comparison
-    from advisor.report.plain_data import to_json, to_plain
-    from advisor.report.records import read_records
+    from advisor.results.json_report import read_comparison
+    from advisor.results.plain_data import to_json, to_plain
     from service.ci_config import read_ci_config
     from service.data_directory import write_whole
 
@@ -83,7 +83,7 @@ def ci(
 
 
 def _here(config: "CiConfig", directory: DataDirectory) -> "tuple[GateOutcome, Mapping[str, bytes]]":
-    from advisor.gate import evaluate_gate
+    from advisor.gate.gate import evaluate_gate
     from advisor.report.formats import REPORT_FILES
     from service.composition import LocalComposition, model_identity
     from service.console import progress_bars
@@ -126,9 +126,9 @@ def read_stored_folder(folder: Path) -> "StoredComparison":
         ConfigError: one of them is missing.
         EvaluationError: one is damaged.
     """
-    from advisor.gate_baseline import StoredComparison
-    from advisor.report.json_report import read_comparison
-    from advisor.report.records import read_records
+    from advisor.evidence.records import read_records
+    from advisor.gate.baseline import StoredComparison
+    from advisor.results.json_report import read_comparison
 
     for name in (REPORT_FILE, RECORDS_FILE):
         if not (folder / name).is_file():
@@ -147,7 +147,7 @@ def _write_failure(out: Path, message: str) -> None:
     """What the pull request is told where there is nothing to report; the error itself goes on to the terminal."""
     from advisor.report.gate_junit import failed_gate_junit
     from advisor.report.gate_markdown import failed_gate_markdown
-    from advisor.report.plain_data import to_json
+    from advisor.results.plain_data import to_json
     from service.data_directory import write_whole
 
     outcome = {"schema_version": SCHEMA_VERSION, "verdict": "cannot compare", "headline": message}

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from advisor.answer_values import AnswerValues
-from advisor.constraints import Constraints
-from advisor.cost import Traffic
+from advisor.decision.constraints import Constraints
+from advisor.money.cost import Traffic
+from advisor.results.answer_values import AnswerValues
 from lm.embedded_model import EMBEDDED_MODEL
 from lm.errors import ConfigError
 from service.cli_options import DatasetArgument, Home, TaskOption

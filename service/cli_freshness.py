@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from advisor.freshness import Freshness
+from advisor.decision.freshness import Freshness
 from service.cli_options import BaseModel, ComparisonArgument, Home
 from service.data_directory import DataDirectory
 from service.terminal import plain_console, printable

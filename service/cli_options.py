@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from advisor.dataset import Task
+from advisor.data.dataset import Task
 
 DatasetArgument = Annotated[
     str, typer.Argument(metavar="DATASET", help="Name of a bundled data set, or a folder.", show_default=False)

@@ -9,10 +9,10 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from advisor.cost import Traffic
-from advisor.decision_record import Recheck, RecheckOutcome
-from advisor.report.plain_data import to_json, to_plain
-from advisor.report.quantities import usd
+from advisor.decision.record import Recheck, RecheckOutcome
+from advisor.money.cost import Traffic
+from advisor.results.plain_data import to_json, to_plain
+from advisor.results.quantities import usd
 from service.data_directory import DataDirectory
 from service.terminal import plain_console, printable
 

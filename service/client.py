@@ -18,7 +18,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from advisor.dataset import Slice, Split, Task
+from advisor.data.dataset import Slice, Split, Task
 from lm.errors import TuningForkError
 from service.api.schemas import (
     AdviceView,

@@ -9,13 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from advisor.answer import BuildUsage, Pipeline
-from advisor.answer_form import constraint_of
 from advisor.audit.training import EpochLoss, TrainingLog, audit_training
-from advisor.comparison import ArmRole, AuditFinding
-from advisor.dataset import Dataset, Example, Split, Task, TrainingView
-from advisor.prompt import FewShot, OracleContext, QuestionOnly, passage_text, reference_text
-from advisor.report.quantities import clip
+from advisor.data.answer_form import constraint_of
+from advisor.data.dataset import Dataset, Example, Split, Task, TrainingView
+from advisor.data.prompt import FewShot, OracleContext, QuestionOnly, passage_text, reference_text
+from advisor.results.answer import BuildUsage, Pipeline
+from advisor.results.comparison import ArmRole, AuditFinding
+from advisor.results.quantities import clip
 from finetune.adapter import RECORD, AdapterRecord
 from finetune.progress import TrainingEvent
 from finetune.recipe import TuningRecipe
@@ -371,7 +371,7 @@ class LocalComposition:
         texts = self._texts(dataset)
         rows = [(e.question, reference_text(e), e.group, e.split) for e in view.train + view.validation]
         # Training refuses a folder whose adapter came of other libraries or prompts, so they name the folder too.
-        code = code_digest("finetune", "advisor", "lm")
+        code = code_digest("finetune", "advisor.data", "lm")
         asked = {i: [(turn.role, turn.content) for turn in messages] for i, messages in (prompts or {}).items()}
         key = stage_key(
             base.fingerprint, recipe.hash, dataset.card.instruction, rows, asked, texts, code, library_versions()

@@ -8,15 +8,32 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from advisor.answer import BuildUsage
-from advisor.answer_form import constraint_of, keeps_form
-from advisor.arm_use import ArmUse, measure_use
 from advisor.audit.answers import audit_answers
 from advisor.audit.arms import audit_arms
 from advisor.audit.form import audit_form
 from advisor.audit.other_metrics import audit_other_metrics
 from advisor.audit.power import audit_power
-from advisor.comparison import (
+from advisor.data.answer_form import constraint_of, keeps_form
+from advisor.data.dataset import Dataset, Split
+from advisor.decision.conclusion import conclude
+from advisor.decision.constraints import ArmTraits, abstention_recall
+from advisor.decision.inputs import DecisionInputs, MeasuredArms
+from advisor.decision.metric_verdicts import verdicts_by_metric
+from advisor.decision.race import FinishedRace
+from advisor.decision.race_scorecard import summarise_raced_metric
+from advisor.decision.recommendation import DecisionRule
+from advisor.errors import EvaluationError
+from advisor.evidence.arm_use import ArmUse, measure_use
+from advisor.evidence.corpus_scorecard import summarise_corpus_metric
+from advisor.evidence.form_gain import form_gains
+from advisor.evidence.scorecard import answer_of_seed, mean_usage, paired_differences, summarise_metric, training_seeds
+from advisor.evidence.slices import slice_weights
+from advisor.metrics.corpus import CORPUS_METRICS
+from advisor.metrics.registry import QUALITY_METRICS, RETRIEVAL_METRICS
+from advisor.money.cost import estimate_cost
+from advisor.money.prices import PriceList
+from advisor.results.answer import BuildUsage
+from advisor.results.comparison import (
     ArmRole,
     ArmSummary,
     AuditFinding,
@@ -27,24 +44,7 @@ from advisor.comparison import (
     QuestionRecord,
     SeedSummary,
 )
-from advisor.conclusion import conclude
-from advisor.constraints import ArmTraits, abstention_recall
-from advisor.corpus_scorecard import summarise_corpus_metric
-from advisor.cost import estimate_cost
-from advisor.dataset import Dataset, Split
-from advisor.decision_inputs import DecisionInputs, MeasuredArms
-from advisor.errors import EvaluationError
-from advisor.form_gain import form_gains
-from advisor.metric_verdicts import verdicts_by_metric
-from advisor.metrics.corpus import CORPUS_METRICS
-from advisor.metrics.registry import QUALITY_METRICS, RETRIEVAL_METRICS
-from advisor.prices import PriceList
-from advisor.race import FinishedRace
-from advisor.race_scorecard import summarise_raced_metric
-from advisor.recommendation import DecisionRule
-from advisor.score import Metric
-from advisor.scorecard import answer_of_seed, mean_usage, paired_differences, summarise_metric, training_seeds
-from advisor.slices import slice_weights
+from advisor.results.score import Metric
 from lm.language_model import LanguageModel
 from service.arm import Arm, minus_index
 from service.auditing import arm_setup

@@ -11,13 +11,13 @@ from rich.progress import Progress as Bars
 from rich.table import Column, Table
 from rich.text import Text
 
-from advisor.comparison import ArmRole, ArmSummary, Comparison, Severity
-from advisor.dataset import Slice
+from advisor.data.dataset import Slice
 from advisor.metrics.registry import METRICS
 from advisor.report.arms import shown_arms
 from advisor.report.form_gains import form_sentences
-from advisor.report.quantities import MISSING, count, scale_of, seconds, unscored, usd
 from advisor.report.sensitivity import change_sentences
+from advisor.results.comparison import ArmRole, ArmSummary, Comparison, Severity
+from advisor.results.quantities import MISSING, count, scale_of, seconds, unscored, usd
 from service.progress import OnProgress, Progress
 from service.terminal import printable
 

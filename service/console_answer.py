@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from advisor.answer import Answer
+from advisor.results.answer import Answer
 from service.terminal import printable
 
 _SHOWN_CHARACTERS = 160

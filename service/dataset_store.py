@@ -15,10 +15,10 @@ from sqlalchemy import Engine, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from advisor.audit.data import audit_dataset
-from advisor.comparison import AuditFinding
-from advisor.dataset import Dataset, DatasetCard, Split
-from advisor.dataset_files import load_dataset
-from advisor.report.plain_data import from_plain, to_plain
+from advisor.data.dataset import Dataset, DatasetCard, Split
+from advisor.data.files import load_dataset
+from advisor.results.comparison import AuditFinding
+from advisor.results.plain_data import from_plain, to_plain
 from lm.errors import TuningForkError
 from service.data_directory import DataDirectory
 from service.database import writing

@@ -8,13 +8,13 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
-from advisor.answer_form import constraint_of
-from advisor.comparison import ArmSummary, Comparison
-from advisor.dataset import Dataset, Split, Task
+from advisor.data.answer_form import constraint_of
+from advisor.data.dataset import Dataset, Split, Task
 from advisor.errors import EvaluationError
-from advisor.form_gain import FORM_QUESTIONS
-from advisor.prices import PriceList, load_prices, read_prices
-from advisor.report.json_report import read_comparison
+from advisor.evidence.form_gain import FORM_QUESTIONS
+from advisor.money.prices import PriceList, load_prices, read_prices
+from advisor.results.comparison import ArmSummary, Comparison
+from advisor.results.json_report import read_comparison
 from lm.embedded_model import EMBEDDED_MODEL
 from service.api.schemas import Estimate, StageEstimate, StageProgress
 from service.comparison_state import ComparisonState

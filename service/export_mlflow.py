@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from advisor.comparison import ArmSummary, Comparison
+from advisor.results.comparison import ArmSummary, Comparison
 from lm.errors import MissingDependencyError, TuningForkError
 
 INSTALL = "pip install 'tuning-fork[mlflow]'"

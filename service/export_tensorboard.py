@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from advisor.comparison import Comparison
+from advisor.results.comparison import Comparison
 from lm.errors import MissingDependencyError
 from service.export_mlflow import ExportError, training_curve
 

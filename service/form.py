@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 from sqlalchemy import Engine
 
-from advisor.answer import Answer
-from advisor.answer_form import keeps_form
-from advisor.comparison import ArmRole
-from advisor.dataset import Dataset, Example, Split
-from advisor.form_gain import FORM_QUESTIONS, FormScores
-from advisor.score import Metric, ScoringResources
-from advisor.statistics import Floats
+from advisor.data.answer_form import keeps_form
+from advisor.data.dataset import Dataset, Example, Split
+from advisor.evidence.form_gain import FORM_QUESTIONS, FormScores
+from advisor.evidence.statistics import Floats
+from advisor.results.answer import Answer
+from advisor.results.comparison import ArmRole
+from advisor.results.score import Metric, ScoringResources
 from lm.constraint import Constraint
 from service.arm import Arm
 from service.measuring import ArmMeasurement, answer_blocks

@@ -6,21 +6,21 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from advisor.answer import Answer, BuildUsage, Pipeline
-from advisor.arm_use import NO_SPREAD, ArmUse
-from advisor.comparison import Interval
-from advisor.cost import estimate_cost
-from advisor.dataset import Dataset, Example, Split
+from advisor.data.dataset import Dataset, Example, Split
+from advisor.data.normalisation import is_abstention
+from advisor.data.revision import Revision, load_revision
+from advisor.decision.freshness import ArmState, Freshness, ReaskedQuestion, Refresh, summarise_state
 from advisor.errors import DatasetError
-from advisor.freshness import ArmState, Freshness, ReaskedQuestion, Refresh, summarise_state
+from advisor.evidence.arm_use import NO_SPREAD, ArmUse
 from advisor.metrics.containment import contains_any
 from advisor.metrics.registry import metrics_for
-from advisor.normalisation import is_abstention
-from advisor.prices import PriceList, load_prices
+from advisor.money.cost import estimate_cost
+from advisor.money.prices import PriceList, load_prices
 from advisor.report.freshness import freshness_markdown
-from advisor.report.plain_data import to_json, to_plain
-from advisor.revision import Revision, load_revision
-from advisor.score import Metric, ScoringResources
+from advisor.results.answer import Answer, BuildUsage, Pipeline
+from advisor.results.comparison import Interval
+from advisor.results.plain_data import to_json, to_plain
+from advisor.results.score import Metric, ScoringResources
 from lm.errors import ConfigError
 from lm.metered_model import MeteredModel
 from service.arm import Arm, Compose, Composition, minus_index

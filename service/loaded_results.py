@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from advisor.report.plain_data import from_json
-from advisor.report.quantities import clip
+from advisor.results.plain_data import from_json
+from advisor.results.quantities import clip
 from service.data_directory import DECISION_FILE, RECORDS_FILE
 from service.recently_used import RecentlyUsed
 from service.stored_reports import NotFinishedError, read_report_files

@@ -10,17 +10,17 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 from sqlalchemy import Engine
 
-from advisor.answer import Answer
-from advisor.arm_use import JudgeUse
-from advisor.comparison import ArmRole, LatencySummary, QuestionRecord, SeedAnswer
-from advisor.dataset import Dataset, Example, Split
-from advisor.failure import ArmNature, classify_failure
-from advisor.form_gain import FormScores
+from advisor.data.dataset import Dataset, Example, Split
+from advisor.data.normalisation import normalise
+from advisor.data.prompt import question_turn, reference_text
+from advisor.evidence.arm_use import JudgeUse
+from advisor.evidence.failure import ArmNature, classify_failure
+from advisor.evidence.form_gain import FormScores
 from advisor.metrics.registry import RETRIEVAL_METRICS
-from advisor.normalisation import normalise
-from advisor.prompt import question_turn, reference_text
 from advisor.report.failures import is_wrong
-from advisor.score import Metric, Score, ScoringResources
+from advisor.results.answer import Answer
+from advisor.results.comparison import ArmRole, LatencySummary, QuestionRecord, SeedAnswer
+from advisor.results.score import Metric, Score, ScoringResources
 from lm.errors import LanguageModelError
 from lm.metered_model import MeteredModel
 from service.answer_log import AnswerLog
@@ -28,6 +28,9 @@ from service.arm import Arm, Composition
 from service.data_directory import DataDirectory, write_whole
 from service.progress import OnProgress, Progress
 from service.stage_key import code_digest, stage_key
+
+PROMPTS = ("advisor.data", "advisor.results")
+"""What makes prompts of questions and takes the answers: a change in metrics or statistics asks nobody again."""
 
 BLOCK_QUESTIONS = 64
 LATENCY_QUESTIONS = 32
@@ -177,7 +180,7 @@ def answer_blocks(
 
 def answers_key(arm: Arm, asked: object) -> str:
     """The stage that an arm's answers are kept in; `asked` is all that decides which questions are batched together."""
-    code = code_digest("lm", "rag", "advisor") if arm.role is ArmRole.CANDIDATE else code_digest("lm", "advisor")
+    code = code_digest("lm", "rag", *PROMPTS) if arm.role is ArmRole.CANDIDATE else code_digest("lm", *PROMPTS)
     return stage_key(arm.pipeline.fingerprint, code, asked)
 
 
@@ -222,7 +225,7 @@ def _measure_latencies(
     step = max(1, len(test) // (LATENCY_QUESTIONS + LATENCY_WARM_UP))
     chosen = list(range(0, len(test), step))[: LATENCY_QUESTIONS + LATENCY_WARM_UP]
     fingerprints = [m.arm.pipeline.fingerprint for m in candidates]
-    key = stage_key(fingerprints, code_digest("lm", "rag", "advisor", "service"), [test[i].question for i in chosen])
+    key = stage_key(fingerprints, code_digest("lm", "rag", *PROMPTS, "service.run"), [test[i].question for i in chosen])
     path = directory.stage("latency", f"{key}.json")
     with suppress(OSError, ValueError, TypeError, AttributeError):
         return {kind: LatencySummary(**raw) for kind, raw in json.loads(path.read_text(encoding="utf-8")).items()}

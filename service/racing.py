@@ -5,15 +5,15 @@ from dataclasses import replace
 
 from sqlalchemy import Engine
 
-from advisor.comparison import ArmRole, AuditFinding, Severity
-from advisor.constraints import ArmTraits, Constraints, breach, check_constraints
-from advisor.dataset import Dataset, Example, Split
-from advisor.race import FinishedRace, Race
-from advisor.race_plan import RacePlan, plan_race
-from advisor.race_recommendation import is_too_small
-from advisor.recommendation import DecisionRule
-from advisor.score import Metric, ScoringResources
-from advisor.slices import slice_weights
+from advisor.data.dataset import Dataset, Example, Split
+from advisor.decision.constraints import ArmTraits, Constraints, breach, check_constraints
+from advisor.decision.race import FinishedRace, Race
+from advisor.decision.race_plan import RacePlan, plan_race
+from advisor.decision.race_recommendation import is_too_small
+from advisor.decision.recommendation import DecisionRule
+from advisor.evidence.slices import slice_weights
+from advisor.results.comparison import ArmRole, AuditFinding, Severity
+from advisor.results.score import Metric, ScoringResources
 from service.answer_log import AnswerLog
 from service.arm import Arm, Composition
 from service.measuring import ArmMeasurement, answer_block, answers_key, check_questions_fit

@@ -5,13 +5,13 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from advisor.comparison import QuestionRecord
-from advisor.cost import Traffic
-from advisor.decision_inputs import DecisionInputs
-from advisor.decision_record import DecisionRecord, Present, Recheck, data_hashes, read_record, recheck, text_hash
+from advisor.decision.inputs import DecisionInputs
+from advisor.decision.record import DecisionRecord, Present, Recheck, data_hashes, read_record, recheck, text_hash
 from advisor.errors import DatasetError
-from advisor.prices import load_prices
-from advisor.report.records import read_records
+from advisor.evidence.records import read_records
+from advisor.money.cost import Traffic
+from advisor.money.prices import load_prices
+from advisor.results.comparison import QuestionRecord
 from lm.errors import ConfigError, LanguageModelError
 from lm.registry import RetiredModelError
 from service.data_directory import DECISION_FILE, RECORDS_FILE, DataDirectory

@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from advisor.answer_values import AnswerValues
-from advisor.constraints import Constraints
-from advisor.cost import Traffic
-from advisor.prices import read_prices
-from advisor.questionnaire import check_answers
+from advisor.advice.questionnaire import check_answers
+from advisor.decision.constraints import Constraints
+from advisor.money.cost import Traffic
+from advisor.money.prices import read_prices
+from advisor.results.answer_values import AnswerValues
 from lm.embedded_model import EMBEDDED_MODEL
 from lm.errors import ConfigError
 from service.api.schemas import ComparisonRequest

@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
-from advisor.answer import Answer
-from advisor.comparison import QuestionRecord
-from advisor.dataset import Dataset, Split
-from advisor.report.plain_data import from_json, from_plain, to_plain
+from advisor.data.dataset import Dataset, Split
+from advisor.results.answer import Answer
+from advisor.results.comparison import QuestionRecord
+from advisor.results.plain_data import from_json, from_plain, to_plain
 from service.loaded_results import LoadedResults
 from service.stored_reports import read_report_files
 from service.tables import answer_blocks

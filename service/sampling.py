@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from advisor.dataset import Dataset, Example, Split
-from advisor.slices import slice_weights
+from advisor.data.dataset import Dataset, Example, Split
+from advisor.evidence.slices import slice_weights
 
 
 def limit_dataset(

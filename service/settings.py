@@ -6,10 +6,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from advisor.answer_values import AnswerValues
-from advisor.constraints import Constraints
-from advisor.cost import Traffic
-from advisor.dataset import Task
+from advisor.data.dataset import Task
+from advisor.decision.constraints import Constraints
+from advisor.money.cost import Traffic
+from advisor.results.answer_values import AnswerValues
 from lm.embedded_model import EMBEDDED_MODEL
 from lm.errors import ConfigError
 from lm.registry import gguf_path

@@ -28,9 +28,7 @@ def library_versions() -> dict[str, str]:
 
 @cache
 def code_digest(*packages: str) -> str:
-    """Hash of our own source files of these packages (not of their subpackages), so that what older code made is not
-    taken for current.
-    """
+    """Hash of our own source files of these packages, so that what older code made is not taken for current."""
     digest = hashlib.sha256()
     for package in packages:
         for path in _source_files(package):
@@ -41,4 +39,4 @@ def code_digest(*packages: str) -> str:
 
 def _source_files(package: str) -> Sequence[Path]:
     root = Path(str(importlib.import_module(package).__file__)).parent
-    return sorted(path for path in root.glob("*") if path.suffix in {".py", ".toml", ".html", ".css", ".jinja"})
+    return sorted(path for path in root.rglob("*") if path.suffix in {".py", ".toml", ".html", ".css", ".jinja"})

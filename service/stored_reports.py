@@ -2,9 +2,9 @@
 
 from sqlalchemy import Engine, select
 
-from advisor.gate_baseline import StoredComparison
-from advisor.report.json_report import read_comparison
-from advisor.report.records import read_records
+from advisor.evidence.records import read_records
+from advisor.gate.baseline import StoredComparison
+from advisor.results.json_report import read_comparison
 from lm.errors import TuningForkError
 from service.comparison_store import find_comparison
 from service.data_directory import RECORDS_FILE, REPORT_FILE

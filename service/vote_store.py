@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from advisor.comparison import Interval
-from advisor.statistics import wilson_interval
+from advisor.evidence.statistics import wilson_interval
+from advisor.results.comparison import Interval
 from lm.errors import ConfigError
 from service.comparison_store import find_comparison
 from service.database import writing

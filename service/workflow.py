@@ -9,24 +9,24 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from advisor.answer_form import constraint_of
+from advisor.advice.questionnaire import Answer as GivenAnswer
+from advisor.advice.questionnaire import prior, read_answers
 from advisor.audit.data import audit_dataset
-from advisor.comparison import Comparison, QuestionRecord
-from advisor.dataset import Dataset, Task
-from advisor.dataset_files import load_dataset
-from advisor.decision_inputs import DecisionInputs
-from advisor.decision_record import record_decision, write_record
+from advisor.data.answer_form import constraint_of
+from advisor.data.dataset import Dataset, Task
+from advisor.data.files import load_dataset
+from advisor.decision.inputs import DecisionInputs
+from advisor.decision.prior_check import confront
+from advisor.decision.record import record_decision, write_record
 from advisor.errors import EvaluationError
-from advisor.human_labels import hash_human_labels
+from advisor.evidence.human_labels import hash_human_labels
+from advisor.evidence.records import record_line
 from advisor.metrics.registry import JUDGE_METRICS, metrics_for
-from advisor.prices import PriceList, load_prices
-from advisor.prior_check import confront
-from advisor.questionnaire import Answer as GivenAnswer
-from advisor.questionnaire import prior, read_answers
+from advisor.money.prices import PriceList, load_prices
 from advisor.report.formats import REPORT_FILES, REPORT_FORMATS
-from advisor.report.json_report import read_comparison
-from advisor.report.records import record_line
-from advisor.score import ScoringResources
+from advisor.results.comparison import Comparison, QuestionRecord
+from advisor.results.json_report import read_comparison
+from advisor.results.score import ScoringResources
 from service.arm import Compose
 from service.auditing import audit_run
 from service.build_alone import build_alone
@@ -72,9 +72,7 @@ def comparison_id(
     answers: Mapping[str, GivenAnswer] | None = None,
 ) -> str:
     """Data set's name and a hash of all that decides the report: the same command gives the same id."""
-    digest = code_digest(
-        "lm", "rag", "finetune", "advisor", "advisor.audit", "advisor.metrics", "advisor.report", "service"
-    )
+    digest = code_digest("lm", "rag", "finetune", "advisor", "service.run")
     raw = settings.to_json() | {"dataset": "", "prices": asdict(prices), "prior": answers}
     # Labels come of all questions, those that a limit leaves out of the data set's hash among them.
     raw["constraint"] = repr(constraint_of(dataset))

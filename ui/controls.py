@@ -6,9 +6,9 @@ import numpy as np
 import streamlit as st
 from pydantic import ValidationError
 
-from advisor.comparison import Comparison
-from advisor.decision_inputs import Axis
+from advisor.decision.inputs import Axis
 from advisor.report.axes import axis_value, axis_words
+from advisor.results.comparison import Comparison
 from service.api.schemas import AnswerValuesRequest, AxisView, ConstraintsRequest, WhatIfRequest
 
 WHAT_IF = "what_if"

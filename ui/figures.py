@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from advisor.comparison import ArmSummary, Comparison, CostEstimate, FlipMap, PairedDifference
 from advisor.report.arm_letters import NO_ARM, arm_letters
 from advisor.report.arms import candidates_as_run
 from advisor.report.axes import axis_short, axis_value
-from advisor.report.quantities import ScoreScale
+from advisor.results.comparison import ArmSummary, Comparison, CostEstimate, FlipMap, PairedDifference
+from advisor.results.quantities import ScoreScale
 from service.api.schemas import Candidate, PricedQualityView
 from ui.counted import counted
 

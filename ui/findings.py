@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from advisor.comparison import AuditFinding, Severity
 from advisor.report.verdict import severity_text
+from advisor.results.comparison import AuditFinding, Severity
 from service.api.schemas import Finding
 from ui.counted import counted
 from ui.untrusted import shown

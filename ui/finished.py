@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from advisor.comparison import Comparison
 from advisor.errors import EvaluationError
-from advisor.report.json_report import read_comparison
+from advisor.results.comparison import Comparison
+from advisor.results.json_report import read_comparison
 from service.client import ServiceClient
 from ui.connection import cache_owner, guarded
 from ui.untrusted import shown

@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Iterator
 
-from advisor.normalisation import fold, split_tokens
+from advisor.data.normalisation import fold, split_tokens
 from ui.untrusted import shown
 
 _Word = tuple[int, int, str]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from advisor.report.quantities import count
+from advisor.results.quantities import count
 from service.client import ServiceClient, ServiceError
 from ui.connection import show_failure
 from ui.dataset_choice import DATASET

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from advisor.dataset import Slice, Split
+from advisor.data.dataset import Slice, Split
 from service.api.schemas import ExampleItem
 from ui.figures import COLOURS, Figure, ink
 

@@ -8,7 +8,7 @@ live.
 import re
 
 from advisor.report.markdown_text import inline
-from advisor.report.quantities import clip
+from advisor.results.quantities import clip
 
 _ZERO_WIDTH_SPACE = "\u200b"
 # Streamlit reads `:red[…]`, `:material/…:` and `:smile:`, the last of them after escapes are gone.

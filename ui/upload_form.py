@@ -7,8 +7,8 @@ from pathlib import PurePosixPath
 import pandas as pd
 import streamlit as st
 
-from advisor.dataset import Task
-from advisor.dataset_files import CARD_FILE
+from advisor.data.dataset import Task
+from advisor.data.files import CARD_FILE
 from service.api.schemas import ValidationReport
 from service.client import UPLOAD_ENDINGS, ServiceClient, ServiceError
 from ui.connection import show_failure

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from advisor.dataset_files import DOCUMENTS_FILE, QUESTIONS_FILE
+from advisor.data.files import DOCUMENTS_FILE, QUESTIONS_FILE
 from service.api.schemas import DatasetDetail
 from service.client import ServiceClient
 from ui.connection import cache_owner, guarded

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from advisor.report.quantities import MISSING
+from advisor.results.quantities import MISSING
 from service.client import ServiceClient
 from ui.connection import guarded
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from advisor.comparison import ArmRole, ArmSummary, Comparison
+from advisor.results.comparison import ArmRole, ArmSummary, Comparison
 from service.api.schemas import WhatIfReply, WhatIfRequest
 
 

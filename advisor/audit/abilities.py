@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from advisor.audit.check import MAX_ITEMS, Check
-from advisor.comparison import ArmSummary, AuditFinding, QuestionRecord, Severity
-from advisor.dataset import Dataset, Slice, Task
-from advisor.normalisation import is_abstention
-from advisor.statistics import mcnemar_exact
+from advisor.data.dataset import Dataset, Slice, Task
+from advisor.data.normalisation import is_abstention
+from advisor.evidence.statistics import mcnemar_exact
+from advisor.results.comparison import ArmSummary, AuditFinding, QuestionRecord, Severity
 
 KNOWN_ALREADY = 0.2
 LOST_SHARE = 0.1

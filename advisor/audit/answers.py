@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from advisor.audit.check import Check
-from advisor.comparison import ArmSummary, AuditFinding, QuestionRecord, Severity
-from advisor.normalisation import is_abstention, normalise
-from advisor.recommendation import MAX_UNSCORED_SHARE
-from advisor.wording import listed
+from advisor.data.normalisation import is_abstention, normalise
+from advisor.data.wording import listed
+from advisor.decision.recommendation import MAX_UNSCORED_SHARE
+from advisor.results.comparison import ArmSummary, AuditFinding, QuestionRecord, Severity
 
 CUT_ANSWERS = 0.05
 EMPTY_ANSWERS = 0.05

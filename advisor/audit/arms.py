@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from advisor.audit.abilities import audit_known_already
 from advisor.audit.answers import audit_scoring
 from advisor.audit.retrieval import audit_recall
-from advisor.comparison import ArmSummary, AuditFinding
-from advisor.dataset import Dataset
+from advisor.data.dataset import Dataset
+from advisor.results.comparison import ArmSummary, AuditFinding
 
 
 def audit_arms(arms: Sequence[ArmSummary], dataset: Dataset, metric: str) -> list[AuditFinding]:

@@ -5,9 +5,9 @@ from advisor.audit.gold import audit_gold
 from advisor.audit.languages import audit_languages
 from advisor.audit.leakage import audit_leakage
 from advisor.audit.rows import audit_rows
-from advisor.comparison import AuditFinding, Severity
-from advisor.dataset import Dataset, Slice, Split, Task
-from advisor.recommendation import MIN_CLUSTERS, MIN_QUESTIONS
+from advisor.data.dataset import Dataset, Slice, Split, Task
+from advisor.decision.recommendation import MIN_CLUSTERS, MIN_QUESTIONS
+from advisor.results.comparison import AuditFinding, Severity
 
 
 def audit_dataset(dataset: Dataset) -> list[AuditFinding]:

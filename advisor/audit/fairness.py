@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from advisor.audit.check import Check
-from advisor.comparison import AuditFinding, Severity
+from advisor.results.comparison import AuditFinding, Severity
 from lm.completion import GenerationConfig
 
 

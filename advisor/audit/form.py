@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from advisor.audit.check import MAX_ITEMS, Check
-from advisor.comparison import ArmRole, ArmSummary, AuditFinding, Severity
-from advisor.dataset import Dataset
+from advisor.data.dataset import Dataset
+from advisor.results.comparison import ArmRole, ArmSummary, AuditFinding, Severity
 
 
 def audit_form(arms: Sequence[ArmSummary]) -> list[AuditFinding]:

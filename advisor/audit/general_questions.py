@@ -5,9 +5,9 @@ Too easy to tell models apart, and meant to be: each model is compared with itse
 
 from collections.abc import Sequence
 
-from advisor.answer import Answer
-from advisor.dataset import Example, Split
+from advisor.data.dataset import Example, Split
 from advisor.metrics.text import contains_answer
+from advisor.results.answer import Answer
 
 INSTRUCTION = "Answer the question in a few words."
 MAX_OUTPUT_TOKENS = 24

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from advisor.audit.check import MAX_ITEMS, Check
-from advisor.comparison import AuditFinding, Severity
-from advisor.dataset import Dataset, Example, Task
-from advisor.json_schema import parse_object
-from advisor.normalisation import mostly_unspaced
+from advisor.data.dataset import Dataset, Example, Task
+from advisor.data.json_schema import parse_object
+from advisor.data.normalisation import mostly_unspaced
+from advisor.results.comparison import AuditFinding, Severity
 
 DISTINCTIVE_SOURCES = 3
 MIN_CLAIMS = 10

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from advisor.audit.check import Check
-from advisor.comparison import AuditFinding, Severity
-from advisor.recommendation import MAX_UNSCORED_SHARE
+from advisor.decision.recommendation import MAX_UNSCORED_SHARE
+from advisor.results.comparison import AuditFinding, Severity
 
 MIN_KAPPA = 0.6
 MIN_LABELS = 30

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from advisor.audit.check import Check
-from advisor.comparison import AuditFinding, Severity
-from advisor.dataset import Dataset, Split
-from advisor.language import language_of
+from advisor.data.dataset import Dataset, Split
+from advisor.data.language import language_of
+from advisor.results.comparison import AuditFinding, Severity
 
 MAX_TEXTS = 300
 MIN_TOLD = 10

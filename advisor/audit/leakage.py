@@ -3,11 +3,11 @@
 from collections import defaultdict
 
 from advisor.audit.check import MAX_ITEMS, Check
-from advisor.comparison import AuditFinding, Severity
-from advisor.dataset import Dataset, Example, Slice, Split, Task
-from advisor.language import content_words
-from advisor.leaks import NamedQuestions, find_duplicates, find_leaks
-from advisor.normalisation import normalise
+from advisor.data.dataset import Dataset, Example, Slice, Split, Task
+from advisor.data.language import content_words
+from advisor.data.leaks import NamedQuestions, find_duplicates, find_leaks
+from advisor.data.normalisation import normalise
+from advisor.results.comparison import AuditFinding, Severity
 
 PARAPHRASE_OVERLAP = 0.5
 

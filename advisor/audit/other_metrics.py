@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from advisor.audit.check import Check
-from advisor.comparison import AuditFinding, Interval, MetricVerdict, Recommendation, Severity, Verdict
-from advisor.wording import listed, points
+from advisor.data.wording import listed, points
+from advisor.results.comparison import AuditFinding, Interval, MetricVerdict, Recommendation, Severity, Verdict
 
 _TOLD = 2
 """The message of a finding is read at a glance; all are among its items."""

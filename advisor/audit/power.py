@@ -1,7 +1,7 @@
 """Can the test set see what it is asked to see?"""
 
 from advisor.audit.check import Check
-from advisor.comparison import AuditFinding, Recommendation, Severity, Verdict
+from advisor.results.comparison import AuditFinding, Recommendation, Severity, Verdict
 
 
 def audit_power(recommendation: Recommendation) -> list[AuditFinding]:

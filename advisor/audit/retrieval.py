@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from advisor.audit.check import MAX_ITEMS, Check
-from advisor.comparison import ArmSummary, AuditFinding, QuestionRecord, Severity
-from advisor.dataset import Document, hash_documents
-from advisor.wording import listed
+from advisor.data.dataset import Document, hash_documents
+from advisor.data.wording import listed
+from advisor.results.comparison import ArmSummary, AuditFinding, QuestionRecord, Severity
 
 RETRIEVAL_FLOOR = 0.6
 NO_PASSAGE_SHARE = 0.05

@@ -5,10 +5,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from advisor.audit.check import MAX_ITEMS, Check
-from advisor.comparison import AuditFinding, Severity
-from advisor.dataset import Dataset, Example, Split, Task
-from advisor.json_schema import parse_object
-from advisor.normalisation import normalise
+from advisor.data.dataset import Dataset, Example, Split, Task
+from advisor.data.json_schema import parse_object
+from advisor.data.normalisation import normalise
+from advisor.results.comparison import AuditFinding, Severity
 
 _CHAT_MARKS = re.compile(r"<\|[\w-]+\|>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|</s>")
 _UNFILLED = re.compile(r"\{\s*(?:question|answer|input|output|context|label)\s*\}|<(?:question|answer)>")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from advisor.audit.check import MAX_ITEMS, Check
-from advisor.comparison import AuditFinding, Severity
+from advisor.results.comparison import AuditFinding, Severity
 
 MIN_ROWS = 50
 STILL_FALLING = 0.02

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from advisor.answer import Answer
-from advisor.dataset import Example
-from advisor.normalisation import is_abstention, may_be_abstention, normalise
-from advisor.score import Score, ScoreFunction, per_example
+from advisor.data.dataset import Example
+from advisor.data.normalisation import is_abstention, may_be_abstention, normalise
+from advisor.results.answer import Answer
+from advisor.results.score import Score, ScoreFunction, per_example
 
 
 def declines(text: str, references: Sequence[str]) -> bool:

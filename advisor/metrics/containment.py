@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from advisor.normalisation import normalise, tokens
+from advisor.data.normalisation import normalise, tokens
 
 _UNIT_SIGNS = {"%": "percent", "‰": "permille", "€": "euro", "$": "dollar", "£": "pound", "¥": "yen"}
 _UNIT_NAMES = {

@@ -6,12 +6,12 @@ A set for which a metric is undefined yields an unscored `Score` with the reason
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from advisor.answer import Answer
-from advisor.dataset import Example
+from advisor.data.dataset import Example
 from advisor.metrics.abstention import abstained
 from advisor.metrics.labels import same_label
 from advisor.metrics.overlap import bleu_tokenizer
-from advisor.score import Score, unscored
+from advisor.results.answer import Answer
+from advisor.results.score import Score, unscored
 
 CorpusMetric = Callable[[Sequence[Example], Sequence[Answer]], Score]
 """One score of all answers together; examples and answers in the same order, shape (n_examples,) each."""

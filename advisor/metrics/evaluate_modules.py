@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 import datasets
 import evaluate
 
-from advisor.answer import Answer
-from advisor.dataset import DatasetCard, Example, Split, Task
+from advisor.data.dataset import DatasetCard, Example, Split, Task
 from advisor.metrics.corpus import CORPUS_METRICS
 from advisor.metrics.registry import metric
-from advisor.score import Score, ScoringResources
+from advisor.results.answer import Answer
+from advisor.results.score import Score, ScoringResources
 from lm.completion import FinishReason, Usage
 
 _CARD = DatasetCard("evaluate", Task.QUESTION_ANSWERING, "und", "unknown", (), "", "")

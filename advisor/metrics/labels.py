@@ -1,9 +1,9 @@
 """Classification: is the answer the label?"""
 
-from advisor.answer import Answer
-from advisor.dataset import Example
-from advisor.normalisation import fold
-from advisor.score import Score
+from advisor.data.dataset import Example
+from advisor.data.normalisation import fold
+from advisor.results.answer import Answer
+from advisor.results.score import Score
 
 _AROUND_A_LABEL = " .,;:!?\"'`*()[]。،؟…।၊။"
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from advisor.answer import Answer
-from advisor.dataset import Example
-from advisor.normalisation import mostly_unspaced, runs
-from advisor.score import Score
+from advisor.data.dataset import Example
+from advisor.data.normalisation import mostly_unspaced, runs
+from advisor.results.answer import Answer
+from advisor.results.score import Score
 
 
 def rouge_l(example: Example, answer: Answer) -> Score:

@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from advisor.answer import Answer
-from advisor.dataset import Example
+from advisor.data.dataset import Example
 from advisor.metrics.abstention import abstained
 from advisor.metrics.retrieval import has_gold_documents
-from advisor.score import Score, ScoreFunction, ScoringResources, unscored
+from advisor.results.answer import Answer
+from advisor.results.score import Score, ScoreFunction, ScoringResources, unscored
 
 _Ask = Callable[[Example, Answer], Awaitable[Score]]
 

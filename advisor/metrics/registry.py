@@ -1,12 +1,12 @@
 """The table of all metrics. To add one: a function, a line here, an entry in docs/metrics.md."""
 
-from advisor.dataset import DatasetCard, Example
+from advisor.data.dataset import DatasetCard, Example
 from advisor.errors import EvaluationError
 from advisor.metrics import abstention, labels, overlap, ragas, retrieval, similarity, structured, text
 from advisor.metrics.abstention import unless_abstained
 from advisor.metrics.corpus import CORPUS_METRICS
 from advisor.metrics.retrieval import has_gold_documents
-from advisor.score import Metric, per_example
+from advisor.results.score import Metric, per_example
 
 
 def is_answerable(example: Example) -> bool:

@@ -9,9 +9,9 @@ normalised discounted cumulative gain: Järvelin, Kekäläinen 2002, doi:10.1145
 import math
 from collections.abc import Callable
 
-from advisor.answer import Answer
-from advisor.dataset import Example
-from advisor.score import Score, ScoreFunction, per_example, unscored
+from advisor.data.dataset import Example
+from advisor.results.answer import Answer
+from advisor.results.score import Score, ScoreFunction, per_example, unscored
 
 
 def has_gold_documents(example: Example) -> bool:

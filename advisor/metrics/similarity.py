@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from advisor.answer import Answer
-from advisor.dataset import Example
+from advisor.data.dataset import Example
 from advisor.metrics.abstention import abstained
-from advisor.score import Score, ScoringResources, unscored
+from advisor.results.answer import Answer
+from advisor.results.score import Score, ScoringResources, unscored
 
 
 def semantic_similarity(

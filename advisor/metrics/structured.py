@@ -4,10 +4,10 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from advisor.answer import Answer
-from advisor.dataset import Example
-from advisor.json_schema import parse_object, schema_check
-from advisor.score import Score, ScoringResources, unscored
+from advisor.data.dataset import Example
+from advisor.data.json_schema import parse_object, schema_check
+from advisor.results.answer import Answer
+from advisor.results.score import Score, ScoringResources, unscored
 
 _Leaves = dict[tuple[str, ...], Any]
 

@@ -2,11 +2,11 @@
 
 from collections import Counter
 
-from advisor.answer import Answer
-from advisor.dataset import Example
+from advisor.data.dataset import Example
+from advisor.data.normalisation import normalise, tokens
 from advisor.metrics.containment import contains_any
-from advisor.normalisation import normalise, tokens
-from advisor.score import Score
+from advisor.results.answer import Answer
+from advisor.results.score import Score
 
 
 def exact_match(example: Example, answer: Answer) -> Score:

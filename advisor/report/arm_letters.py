@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from string import ascii_uppercase, digits
 
-from advisor.report.quantities import MISSING
+from advisor.results.quantities import MISSING
 
 NO_ARM = MISSING
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from advisor.comparison import ArmRole, ArmSummary, Comparison, Verdict
 from advisor.report.table import Cell, RowKind
+from advisor.results.comparison import ArmRole, ArmSummary, Comparison, Verdict
 
 
 def candidates(comparison: Comparison) -> list[ArmSummary]:

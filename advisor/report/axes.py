@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from advisor.comparison import Comparison
-from advisor.decision_inputs import Axis
-from advisor.report.quantities import percent_in_digits, rounded, scale_of, usd
+from advisor.decision.inputs import Axis
+from advisor.results.comparison import Comparison
+from advisor.results.quantities import percent_in_digits, rounded, scale_of, usd
 
 NOT_DECLARED = "not declared"
 

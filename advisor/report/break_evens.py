@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
-from advisor.comparison import BreakEven, Comparison, CostEstimate
-from advisor.decision_inputs import Axis
+from advisor.decision.inputs import Axis
 from advisor.report.arms import arm_name, candidates_as_run, pivot_arm, row_kind
 from advisor.report.figure import Figure
-from advisor.report.quantities import MISSING, rounded, usd
 from advisor.report.svg import DASHES, INK, MUTED, arm_colours, label_line_ends, label_text, picture
 from advisor.report.table import Cell, Table, row
+from advisor.results.comparison import BreakEven, Comparison, CostEstimate
+from advisor.results.quantities import MISSING, rounded, usd
 
 _DECADES_SHOWN = 1e3
 _POINTS = 61

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from advisor.comparison import Comparison, ConstraintOutcome
 from advisor.report.arms import arm_name, candidates, row_kind
-from advisor.report.quantities import MISSING, percent_in_digits, rounded, usd
 from advisor.report.table import Cell, Row, Table
+from advisor.results.comparison import Comparison, ConstraintOutcome
+from advisor.results.quantities import MISSING, percent_in_digits, rounded, usd
 
 CONSTRAINT_HEADING = "What an arm must fulfil"
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os.path import commonprefix
 
-from advisor.comparison import Comparison, CostEstimate, Interval
 from advisor.report.arms import arm_name, candidates, row_kind, shown_arms
-from advisor.report.quantities import MISSING, count, percent, seconds, significant, usd, usd_range
 from advisor.report.table import Cell, Row, Table
+from advisor.results.comparison import Comparison, CostEstimate, Interval
+from advisor.results.quantities import MISSING, count, percent, seconds, significant, usd, usd_range
 from lm.completion import Usage
 
 

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from advisor.comparison import Comparison, QuestionRecord
-from advisor.dataset import Slice
-from advisor.failure import NEXT_STEPS
+from advisor.data.dataset import Slice
+from advisor.evidence.failure import NEXT_STEPS
 from advisor.report.arms import arm_name, candidates, pivot_arm, shown_arms
-from advisor.report.quantities import MISSING, count
 from advisor.report.table import Cell, Row, Table
+from advisor.results.comparison import Comparison, QuestionRecord
+from advisor.results.quantities import MISSING, count
 
 UNCLASSIFIED = "not classified"
 _NEXT_STEPS = {str(failure): step for failure, step in NEXT_STEPS.items()}

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from advisor.comparison import ArmRole, ArmSummary, Comparison, Interval, MetricSummary
 from advisor.report.arms import arm_name, references, row_kind, shown_arms
 from advisor.report.break_evens import cost_curve_figure
 from advisor.report.figure import Figure
@@ -17,7 +16,6 @@ from advisor.report.quality import (
     measured_slices,
     named_with_role,
 )
-from advisor.report.quantities import ScoreScale, scale_of, seconds, significant, usd
 from advisor.report.svg import (
     ACCENT,
     BAND,
@@ -32,6 +30,8 @@ from advisor.report.svg import (
     place_labels,
 )
 from advisor.report.table import Cell, Row, Table, row
+from advisor.results.comparison import ArmRole, ArmSummary, Comparison, Interval, MetricSummary
+from advisor.results.quantities import ScoreScale, scale_of, seconds, significant, usd
 
 _OVERALL_MEANING = (
     "All slices, weighed by what users ask. Dots are estimates, lines their intervals; the diamond is the arm named in "

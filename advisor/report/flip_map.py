@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from advisor.comparison import Comparison, FlipMap
 from advisor.report.arm_letters import NO_ARM, arm_letters
 from advisor.report.arms import candidates_as_run
 from advisor.report.axes import axis_short, axis_value
 from advisor.report.figure import Figure
 from advisor.report.svg import INK, LINE, MUTED, arm_colours, label_text, picture
 from advisor.report.table import Table, row
+from advisor.results.comparison import Comparison, FlipMap
 
 _TINT = 0.3
 _TICKS = 7

@@ -1,10 +1,10 @@
 """What the labels or the schema alone bring, in sentences and as a table."""
 
-from advisor.comparison import Comparison, FormLead
-from advisor.dataset import Task
+from advisor.data.dataset import Task
 from advisor.report.arms import arm_name, candidates, row_kind
-from advisor.report.quantities import MISSING, ScoreScale, count, scale_of_scores
 from advisor.report.table import Cell, Row, Table
+from advisor.results.comparison import Comparison, FormLead
+from advisor.results.quantities import MISSING, ScoreScale, count, scale_of_scores
 
 FORM_HEADING = "What the form alone brings"
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from advisor.comparison import Comparison, QuestionRecord
 from advisor.report.html import html_report
-from advisor.report.json_report import json_report
 from advisor.report.junit import junit_report
 from advisor.report.markdown import markdown_report
+from advisor.results.comparison import Comparison, QuestionRecord
+from advisor.results.json_report import json_report
 
 ReportFunction = Callable[[Comparison, Sequence[QuestionRecord]], str]
 """A comparison and its question records (possibly none) to the text of a file. Pure."""

@@ -3,8 +3,8 @@
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
-from advisor.gate import GateOutcome
-from advisor.gate_check import GateCheck, GateVerdict
+from advisor.gate.check import GateCheck, GateVerdict
+from advisor.gate.gate import GateOutcome
 from advisor.report.xml_text import legal_xml
 
 _TAGS = {GateVerdict.FAIL: "failure", GateVerdict.CANNOT_COMPARE: "error"}

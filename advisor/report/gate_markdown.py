@@ -3,12 +3,12 @@
 import re
 from collections.abc import Sequence
 
-from advisor.comparison import Comparison, QuestionRecord
-from advisor.gate import GateOutcome
-from advisor.gate_check import GateCheck, GateVerdict
+from advisor.gate.check import GateCheck, GateVerdict
+from advisor.gate.gate import GateOutcome
 from advisor.report.markdown import markdown_report
 from advisor.report.markdown_text import inline
-from advisor.report.quantities import clip
+from advisor.results.comparison import Comparison, QuestionRecord
+from advisor.results.quantities import clip
 
 COMMENT_LIMIT = 65_536
 """Characters that GitHub takes in a comment."""

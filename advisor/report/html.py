@@ -7,7 +7,6 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from advisor.comparison import Comparison, QuestionRecord
 from advisor.report.break_evens import break_even_table, cost_curve_figure
 from advisor.report.constraints import CONSTRAINT_HEADING, constraint_sentences, constraint_table
 from advisor.report.economics import cost_table, net_value_table, speed_table
@@ -39,12 +38,13 @@ from advisor.report.quality import (
     other_metrics_table,
     quality_table,
 )
-from advisor.report.quantities import clip, scale_of
 from advisor.report.race import RACE_HEADING, race_sentences, race_table
 from advisor.report.seeds import seed_table
 from advisor.report.sensitivity import CHANGE_HEADING, change_summary, flip_table
 from advisor.report.verdict import best_chance_table, severity_text, standing, unknowns, urgent_findings
 from advisor.report.xml_text import shown_text
+from advisor.results.comparison import Comparison, QuestionRecord
+from advisor.results.quantities import clip, scale_of
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _FAILURES_SHOWN = 200

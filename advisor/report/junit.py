@@ -3,11 +3,11 @@
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
-from advisor.comparison import Comparison, QuestionRecord
 from advisor.report.arms import candidates
 from advisor.report.failures import UNCLASSIFIED, is_unscored, is_wrong, main_score
-from advisor.report.quantities import clip, scale_of
 from advisor.report.xml_text import legal_xml
+from advisor.results.comparison import Comparison, QuestionRecord
+from advisor.results.quantities import clip, scale_of
 
 _NAME_LIMIT = 160
 

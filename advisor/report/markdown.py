@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from advisor.comparison import AuditFinding, Comparison, QuestionRecord
 from advisor.report.break_evens import break_even_table
 from advisor.report.constraints import CONSTRAINT_HEADING, constraint_sentences, constraint_table
 from advisor.report.economics import cost_table, net_value_table, speed_table
@@ -21,12 +20,13 @@ from advisor.report.quality import (
     other_metrics_table,
     quality_table,
 )
-from advisor.report.quantities import MISSING, clip, count, scale_of
 from advisor.report.race import RACE_HEADING, race_sentences, race_table
 from advisor.report.seeds import seed_table
 from advisor.report.sensitivity import CHANGE_HEADING, change_summary, flip_table
 from advisor.report.table import Cell, Table
 from advisor.report.verdict import best_chance_table, severity_text, standing, unknowns, urgent_findings
+from advisor.results.comparison import AuditFinding, Comparison, QuestionRecord
+from advisor.results.quantities import MISSING, clip, count, scale_of
 
 LIMIT_BYTES = 60_000
 """GitHub refuses comments above 65,536 characters; the rest is left to whoever posts it."""

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from advisor.comparison import ArmRole, ArmSummary, Comparison, Interval
-from advisor.hosted_price import HostedPrice
+from advisor.money.hosted_price import HostedPrice
 from advisor.report.arms import arm_name, row_kind, shown_arms
 from advisor.report.figure import Figure
-from advisor.report.quantities import MISSING, scale_of, usd
 from advisor.report.svg import BAND, INK, MUTED, SECOND, error_bar, has_points, label_text, picture, place_labels
 from advisor.report.table import Table, row
+from advisor.results.comparison import ArmRole, ArmSummary, Comparison, Interval
+from advisor.results.quantities import MISSING, scale_of, usd
 
 _ROW = 9.0
 _TITLE = "Quality and price, measured and quoted"

@@ -1,9 +1,9 @@
 """The prior beside the evidence as a table."""
 
-from advisor.comparison import ArmRole, Comparison
-from advisor.prior import ArmPrior
-from advisor.report.quantities import MISSING, scale_of
+from advisor.advice.prior import ArmPrior
 from advisor.report.table import Cell, Row, RowKind, Table
+from advisor.results.comparison import ArmRole, Comparison
+from advisor.results.quantities import MISSING, scale_of
 
 PRIOR_HEADING = "What was expected before measuring"
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from advisor.comparison import Comparison
-from advisor.report.plain_data import to_json, to_plain
-from advisor.report.quantities import MISSING, count, percent, scale_of, seconds
 from advisor.report.table import Table, row
+from advisor.results.comparison import Comparison
+from advisor.results.plain_data import to_json, to_plain
+from advisor.results.quantities import MISSING, count, percent, scale_of, seconds
 
 CURVES_SETTING = "training_curves"
 """Key of `Comparison.settings` that holds loss curves; they are drawn, not listed."""

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from advisor.comparison import ArmRole, Comparison, Interval, MetricSummary, PairedDifference
-from advisor.dataset import Slice
+from advisor.data.dataset import Slice
 from advisor.report.arms import arm_cell, arm_name, pivot_arm, row_kind, shown_arms
-from advisor.report.quantities import MISSING, ScoreScale, count, p_value, scale_of, unscored
 from advisor.report.table import Cell, Row, Table, row
+from advisor.results.comparison import ArmRole, Comparison, Interval, MetricSummary, PairedDifference
+from advisor.results.quantities import MISSING, ScoreScale, count, p_value, scale_of, unscored
 
 OVERALL = "overall, by traffic"
 

@@ -1,10 +1,10 @@
 """A race in the report: who left when, what was saved, and what the intervals of a race mean."""
 
-from advisor.comparison import Comparison
+from advisor.data.wording import listed
 from advisor.report.arms import arm_name, candidates, references
-from advisor.report.quantities import MISSING, count, percent
 from advisor.report.table import Cell, Row, Table
-from advisor.wording import listed
+from advisor.results.comparison import Comparison
+from advisor.results.quantities import MISSING, count, percent
 
 RACE_HEADING = "The race"
 

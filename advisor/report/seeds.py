@@ -1,9 +1,9 @@
 """Tuned arms that were trained several times: how much their score owes to the seed."""
 
-from advisor.comparison import ArmSummary, Comparison
 from advisor.report.arms import arm_name, candidates
-from advisor.report.quantities import MISSING, ScoreScale, scale_of
 from advisor.report.table import Cell, Table, row
+from advisor.results.comparison import ArmSummary, Comparison
+from advisor.results.quantities import MISSING, ScoreScale, scale_of
 
 
 def seed_table(comparison: Comparison) -> Table | None:

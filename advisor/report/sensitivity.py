@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from math import inf
 
-from advisor.comparison import Comparison, Flip, FlipPoint
 from advisor.report.axes import NOT_DECLARED, axis_value, axis_words
-from advisor.report.quantities import MISSING
 from advisor.report.table import Cell, Table, row
+from advisor.results.comparison import Comparison, Flip, FlipPoint
+from advisor.results.quantities import MISSING
 
 CHANGE_HEADING = "What would change this"
 _SENTENCES = 5

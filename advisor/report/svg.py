@@ -14,9 +14,9 @@ from threading import Lock
 from typing import Any, Literal
 from xml.etree import ElementTree as ET
 
-from advisor.comparison import Interval
-from advisor.report.quantities import clip
 from advisor.report.xml_text import shown_text
+from advisor.results.comparison import Interval
+from advisor.results.quantities import clip
 
 INK = "#1c2430"
 MUTED = "#5b6675"

@@ -1,9 +1,9 @@
 """The verdict in words: what to ship, why, and what the run cannot know."""
 
-from advisor.comparison import AuditFinding, Comparison, Severity, Verdict
 from advisor.report.arms import candidates
-from advisor.report.quantities import count, percent, scale_of
 from advisor.report.table import Cell, Table, row
+from advisor.results.comparison import AuditFinding, Comparison, Severity, Verdict
+from advisor.results.quantities import count, percent, scale_of
 
 _STANDING = {
     Verdict.WINNER: "One arm is better than the others by more than chance and the margin explain.",

@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from advisor.dataset_files import Problem as FileProblem
+from advisor.data.files import Problem as FileProblem
 from advisor.errors import DatasetError
 from lm.errors import ConfigError, TuningForkError
 from service.api.openai_shape import openai_failure, speaks_openai

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
-from advisor.comparison import (
+from advisor.data.dataset import Slice, Split, Task
+from advisor.results.comparison import (
     BreakEven,
     ConstraintOutcome,
     CostEstimate,
@@ -18,7 +19,6 @@ from advisor.comparison import (
     Recommendation,
     Severity,
 )
-from advisor.dataset import Slice, Split, Task
 from service.comparison_state import ComparisonState
 from service.scope import Scope
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from advisor.answer import Answer, Pipeline
+from advisor.results.answer import Answer, Pipeline
 
 
 @dataclass(frozen=True, slots=True)

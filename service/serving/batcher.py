@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 
-from advisor.answer import Answer, Pipeline
+from advisor.results.answer import Answer, Pipeline
 from service.serving.errors import ClosingError, TooBusyError
 
 OnPiece = Callable[[str], None]

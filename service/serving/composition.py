@@ -5,8 +5,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from advisor.answer import BuildUsage
-from advisor.dataset import Dataset, Example, TrainingView
+from advisor.data.dataset import Dataset, Example, TrainingView
+from advisor.results.answer import BuildUsage
 from finetune.adapter import RECORD, AdapterRecord, load_adapter_record
 from finetune.recipe import TuningRecipe
 from lm.completion import Messages

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from advisor.answer import Pipeline
-from advisor.comparison import Comparison
-from advisor.dataset import Dataset
-from advisor.prices import PriceList
+from advisor.data.dataset import Dataset
+from advisor.money.prices import PriceList
+from advisor.results.answer import Pipeline
+from advisor.results.comparison import Comparison
 from lm.errors import TuningForkError
 from lm.registry import parse_spec
 from service.arm import Arm

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from advisor.cost import estimate_answer_cost
+from advisor.money.cost import estimate_answer_cost
 from lm.errors import LanguageModelError, TuningForkError
 from service.data_directory import DataDirectory
 from service.serving.asked import AS_MEASURED, Decoding, ServedAnswer

@@ -5,8 +5,8 @@ from pathlib import Path
 from sqlalchemy import Engine, select
 
 from advisor.errors import EvaluationError
-from advisor.prices import load_prices
-from advisor.report.json_report import read_comparison
+from advisor.money.prices import load_prices
+from advisor.results.json_report import read_comparison
 from lm.errors import ConfigError
 from lm.registry import RETIRED
 from service.base_model import with_base_model

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from typing import IO, BinaryIO
 
-from advisor.dataset_files import Problem
+from advisor.data.files import Problem
 from service.upload.file_name import is_passed_over
 from service.upload.limits import UploadLimits
 

@@ -9,13 +9,13 @@ from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
 from advisor.audit.data import audit_dataset
-from advisor.comparison import AuditFinding, Severity
-from advisor.dataset import Dataset, Task
-from advisor.dataset_files import CARD_FILE, DOCUMENTS_FILE, QUESTIONS_FILE, Problem, read_dataset
+from advisor.data.dataset import Dataset, Task
+from advisor.data.files import CARD_FILE, DOCUMENTS_FILE, QUESTIONS_FILE, Problem, read_dataset
+from advisor.data.folder_import import card_text, read_folder, write_rows
 from advisor.errors import DatasetError
-from advisor.folder_import import card_text, read_folder, write_rows
-from advisor.human_labels import HUMAN_LABELS_FILE, load_human_labels
+from advisor.evidence.human_labels import HUMAN_LABELS_FILE, load_human_labels
 from advisor.metrics.registry import metrics_for
+from advisor.results.comparison import AuditFinding, Severity
 from lm.errors import TuningForkError
 from service.upload.archive import CHUNK_BYTES, UNPACKING_ERRORS, read_archive, shown
 from service.upload.file_name import ending_problem, is_passed_over, name_problem, same_name

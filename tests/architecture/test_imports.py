@@ -29,7 +29,7 @@ def modules_of_advisor() -> list[str]:
 
 def test_the_advisor_loads_nothing_heavy() -> None:
     names = [name for name in modules_of_advisor() if name not in LAZY]
-    assert "advisor.recommendation" in names
+    assert "advisor.decision.recommendation" in names
     assert loaded_by(", ".join(["advisor", *names])) == []
 
 

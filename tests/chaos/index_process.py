@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.dataset import Document
+from advisor.data.dataset import Document
 from rag.chunk import Chunking
 from rag.index import MARKER, build_index, open_index
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.answer import BuildUsage, Pipeline
-from advisor.comparison import ArmRole
-from advisor.dataset import Dataset
-from advisor.prompt import FewShot, QuestionOnly
+from advisor.data.dataset import Dataset
+from advisor.data.prompt import FewShot, QuestionOnly
+from advisor.results.answer import BuildUsage, Pipeline
+from advisor.results.comparison import ArmRole
 from lm.completion import GenerationConfig, Messages
 from lm.embedding import Embedder
 from lm.fake import FakeLM

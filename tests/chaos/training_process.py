@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from advisor.dataset import DatasetCard, Example, Split, Task, TrainingView
+from advisor.data.dataset import DatasetCard, Example, Split, Task, TrainingView
 from finetune.progress import TrainingEvent
 from finetune.recipe import TuningRecipe
 from finetune.tuned_model import train_adapter

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from advisor.answer import Answer
-from advisor.dataset import DatasetCard, Example, Split, Task
+from advisor.data.dataset import DatasetCard, Example, Split, Task
+from advisor.data.prompt import RetrievedChunk
 from advisor.metrics.registry import METRICS, RETRIEVAL_METRICS
-from advisor.prompt import RetrievedChunk
-from advisor.score import Metric, Score, ScoringResources
+from advisor.results.answer import Answer
+from advisor.results.score import Metric, Score, ScoringResources
 from lm.completion import FinishReason, Messages, Usage
 from lm.fake import FakeLM
 

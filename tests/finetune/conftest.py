@@ -24,7 +24,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from advisor.dataset import DatasetCard, Example, Split, Task, TrainingView
+from advisor.data.dataset import DatasetCard, Example, Split, Task, TrainingView
 from finetune.recipe import TuningRecipe
 from lm.huggingface import HuggingFaceModel, load_huggingface_model
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from advisor.prompt import ABSTENTION, question_turn
+from advisor.data.prompt import ABSTENTION, question_turn
 from finetune.errors import TrainingError
 from finetune.rows import build_rows, build_text_rows, question_messages, rows_hash
 from lm.completion import Message, Role

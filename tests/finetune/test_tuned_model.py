@@ -8,7 +8,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from advisor.dataset import Split, TrainingView
+from advisor.data.dataset import Split, TrainingView
 from finetune.adapter import load_adapter_record
 from finetune.errors import TrainingError
 from finetune.methods import METHODS

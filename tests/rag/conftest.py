@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from advisor.dataset import Document
+from advisor.data.dataset import Document
 
 
 class HashingEmbedder:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from advisor.dataset import Document
+from advisor.data.dataset import Document
 from lm.errors import ConfigError
 from rag.chunk import Chunk, Chunking, chunk_document
 from rag.text_unit import find_headings, split_clusters

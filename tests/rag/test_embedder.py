@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from advisor.dataset import Document
+from advisor.data.dataset import Document
 from lm.errors import ConfigError
 from rag.chunk import Chunking
 from rag.embedder import SentenceTransformerEmbedder, check_minilm, load_embedder

@@ -8,7 +8,7 @@ import numpy as np
 import psutil
 import pytest
 
-from advisor.dataset import Document
+from advisor.data.dataset import Document
 from lm.errors import ConfigError
 from rag import vector_search
 from rag.chunk import Chunking

@@ -1,7 +1,7 @@
 import pytest
 
-from advisor.dataset import Document
-from advisor.prompt import OracleContext, question_turn
+from advisor.data.dataset import Document
+from advisor.data.prompt import OracleContext, question_turn
 from lm.fake import FakeLM
 from rag.index import build_index, open_index
 from rag.prompt import RetrievedPrompt

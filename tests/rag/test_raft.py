@@ -1,7 +1,7 @@
 import pytest
 
-from advisor.dataset import Example, Split
-from advisor.prompt import RetrievedChunk
+from advisor.data.dataset import Example, Split
+from advisor.data.prompt import RetrievedChunk
 from lm.fake import FakeLM
 from rag.index import build_index, open_index
 from rag.prompt import RetrievedPrompt

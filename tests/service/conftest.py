@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from advisor.answer import Pipeline
-from advisor.comparison import ArmRole, Comparison
-from advisor.dataset import Dataset
-from advisor.prompt import FewShot, QuestionOnly
+from advisor.data.dataset import Dataset
+from advisor.data.prompt import FewShot, QuestionOnly
+from advisor.results.answer import Pipeline
+from advisor.results.comparison import ArmRole, Comparison
 from lm.completion import GenerationConfig, Messages
 from lm.embedding import Embedder
 from lm.fake import FakeLM

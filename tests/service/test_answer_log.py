@@ -3,8 +3,8 @@ import json
 import pytest
 from sqlalchemy import Engine, delete, insert, select, update
 
-from advisor.answer import Answer
-from advisor.prompt import RetrievedChunk
+from advisor.data.prompt import RetrievedChunk
+from advisor.results.answer import Answer
 from lm.completion import FinishReason, Usage
 from service.answer_log import AnswerLog
 from service.database import writing

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from advisor.answer import Pipeline
 from advisor.audit.check import Check
 from advisor.audit.general_questions import GENERAL_QUESTIONS
-from advisor.comparison import ArmRole, AuditFinding, Comparison, Verdict
-from advisor.dataset import Dataset
-from advisor.dataset_files import load_dataset
-from advisor.human_labels import HUMAN_LABELS_FILE
+from advisor.data.dataset import Dataset
+from advisor.data.files import load_dataset
+from advisor.data.prompt import QuestionOnly
+from advisor.evidence.human_labels import HUMAN_LABELS_FILE
 from advisor.metrics.registry import metric
-from advisor.prompt import QuestionOnly
+from advisor.results.answer import Pipeline
+from advisor.results.comparison import ArmRole, AuditFinding, Comparison, Verdict
 from lm.completion import Completion, GenerationConfig, Messages
 from lm.constraint import OneOf
 from lm.fake import FakeLM

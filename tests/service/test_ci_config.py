@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from advisor.gate_rules import BaselineRule, Threshold
+from advisor.gate.rules import BaselineRule, Threshold
 from lm.errors import ConfigError
 from service.ci_config import read_ci_config
 from service.settings import ComparisonSettings, Constrain

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, insert, update
 
-from advisor.gate_check import GateVerdict
+from advisor.gate.check import GateVerdict
 from lm.errors import ConfigError
 from service.api.app import create_app
 from service.ci_config import CiConfig, read_ci_config

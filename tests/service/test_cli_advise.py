@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from advisor.questionnaire import load_questionnaire, read_answers, template
+from advisor.advice.questionnaire import load_questionnaire, read_answers, template
 from service.cli import main
 
 ANSWERS = 'knowledge = "facts"\nrarity = "rare"\nlabelled_examples = 300\nchange_rate = "weekly"\ndeletion = true\n'

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from advisor.answer_form import constraint_of
 from advisor.audit.check import Check
-from advisor.comparison import ArmRole
-from advisor.dataset import Dataset, Split, hash_documents
-from advisor.dataset_files import load_dataset
+from advisor.data.answer_form import constraint_of
+from advisor.data.dataset import Dataset, Split, hash_documents
+from advisor.data.files import load_dataset
+from advisor.results.comparison import ArmRole
 from lm.errors import ConfigError, LanguageModelError
 from lm.fake import FakeLM
 from service.composition import LocalComposition, model_dtype, model_identity

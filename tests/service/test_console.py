@@ -5,9 +5,18 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from advisor.answer import Answer
-from advisor.comparison import ArmSummary, AuditFinding, Comparison, Flip, FlipPoint, Interval, MetricSummary, Severity
-from advisor.prompt import RetrievedChunk
+from advisor.data.prompt import RetrievedChunk
+from advisor.results.answer import Answer
+from advisor.results.comparison import (
+    ArmSummary,
+    AuditFinding,
+    Comparison,
+    Flip,
+    FlipPoint,
+    Interval,
+    MetricSummary,
+    Severity,
+)
 from lm.completion import FinishReason, Usage
 from service.console import print_comparison, progress_bars
 from service.console_answer import print_answer

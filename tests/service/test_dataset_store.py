@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from advisor.dataset_files import load_dataset
+from advisor.data.files import load_dataset
 from service.data_directory import DataDirectory
 from service.dataset_store import (
     DatasetNotFoundError,

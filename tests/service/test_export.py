@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from advisor.comparison import Comparison
+from advisor.results.comparison import Comparison
 from lm.errors import MissingDependencyError
 from service.cli import main
 from service.export_mlflow import ExportError, export_to_mlflow

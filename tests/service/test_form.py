@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from advisor.answer_form import constraint_of
 from advisor.audit.check import Check
-from advisor.comparison import ArmRole, Comparison
-from advisor.dataset import Dataset
-from advisor.dataset_files import load_dataset
-from advisor.form_gain import FORM_QUESTIONS
+from advisor.data.answer_form import constraint_of
+from advisor.data.dataset import Dataset
+from advisor.data.files import load_dataset
+from advisor.evidence.form_gain import FORM_QUESTIONS
 from advisor.metrics.registry import metric
-from advisor.report.json_report import read_comparison
+from advisor.results.comparison import ArmRole, Comparison
+from advisor.results.json_report import read_comparison
 from lm.completion import Completion, FinishReason, GenerationConfig, Messages, Usage
 from lm.constraint import OneOf
 from lm.fake import FakeLM

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from advisor.answer import BuildUsage, Pipeline
-from advisor.comparison import ArmRole
-from advisor.dataset import Dataset, Split
+from advisor.data.dataset import Dataset, Split
+from advisor.data.prompt import Prompt, QuestionOnly, reference_text
+from advisor.decision.freshness import Freshness, Part, Refresh
 from advisor.errors import DatasetError
-from advisor.freshness import Freshness, Part, Refresh
-from advisor.prompt import Prompt, QuestionOnly, reference_text
-from advisor.report.plain_data import from_plain
+from advisor.results.answer import BuildUsage, Pipeline
+from advisor.results.comparison import ArmRole
+from advisor.results.plain_data import from_plain
 from lm.completion import GenerationConfig, Message, Messages, Role
 from lm.errors import ConfigError
 from lm.fake import FakeLM

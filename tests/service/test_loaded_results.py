@@ -4,12 +4,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.answer import Answer
-from advisor.comparison import QuestionRecord
-from advisor.dataset import Slice
-from advisor.report.plain_data import to_plain
-from advisor.report.records import record_line
-from advisor.score import Score
+from advisor.data.dataset import Slice
+from advisor.evidence.records import record_line
+from advisor.results.answer import Answer
+from advisor.results.comparison import QuestionRecord
+from advisor.results.plain_data import to_plain
+from advisor.results.score import Score
 from lm.completion import FinishReason, Usage
 from service.loaded_results import load_results
 from service.question_grid import GridFilter, question_page

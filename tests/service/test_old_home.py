@@ -8,10 +8,10 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
-from advisor.decision_record import RecheckOutcome
-from advisor.gate import evaluate_gate
-from advisor.gate_check import GateVerdict
-from advisor.gate_rules import read_gate_rules
+from advisor.decision.record import RecheckOutcome
+from advisor.gate.check import GateVerdict
+from advisor.gate.gate import evaluate_gate
+from advisor.gate.rules import read_gate_rules
 from service.api.app import create_app
 from service.cli import main
 from service.cli_ci import read_stored_folder

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from advisor.answer import Pipeline
-from advisor.answer_values import AnswerValues
-from advisor.comparison import ArmRole, Comparison, Verdict
-from advisor.constraints import Constraints
-from advisor.dataset import Dataset
-from advisor.decision_inputs import Axis
-from advisor.decision_record import RecheckOutcome
+from advisor.data.dataset import Dataset
+from advisor.data.prompt import QuestionOnly
+from advisor.decision.constraints import Constraints
+from advisor.decision.inputs import Axis
+from advisor.decision.record import RecheckOutcome
+from advisor.decision.what_if import read_stored_decision, reconsider
 from advisor.errors import EvaluationError
-from advisor.prompt import QuestionOnly
-from advisor.what_if import read_stored_decision, reconsider
+from advisor.results.answer import Pipeline
+from advisor.results.answer_values import AnswerValues
+from advisor.results.comparison import ArmRole, Comparison, Verdict
 from lm.completion import GenerationConfig, Messages
 from lm.errors import ConfigError
 from lm.fake import FakeLM

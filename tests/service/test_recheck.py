@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from advisor.decision_record import Recheck, RecheckOutcome, read_record
-from advisor.prior import PriorOutcome
+from advisor.advice.prior import PriorOutcome
+from advisor.decision.record import Recheck, RecheckOutcome, read_record
 from lm.errors import ConfigError, LanguageModelError, TuningForkError
 from service.cli import main
 from service.composition import model_identity

@@ -3,7 +3,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from advisor.dataset import Dataset, DatasetCard, Document, Example, Slice, Split, Task
+from advisor.data.dataset import Dataset, DatasetCard, Document, Example, Slice, Split, Task
 from service.sampling import limit_dataset
 
 CARD = DatasetCard("x", Task.QUESTION_ANSWERING, "en", "CC0-1.0", ("exact_match",), "", "")

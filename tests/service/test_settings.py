@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from advisor.cost import Traffic
-from advisor.dataset import Task
+from advisor.data.dataset import Task
+from advisor.money.cost import Traffic
 from lm.errors import ConfigError
 from service.settings import BUNDLED_DATASETS, ComparisonSettings, Constrain, bundled_datasets
 

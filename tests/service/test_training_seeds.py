@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from advisor.answer import BuildUsage, Pipeline
-from advisor.comparison import ArmRole, Comparison
-from advisor.dataset import Dataset
-from advisor.decision_record import RecheckOutcome, read_record
-from advisor.prompt import QuestionOnly
+from advisor.data.dataset import Dataset
+from advisor.data.prompt import QuestionOnly
+from advisor.decision.record import RecheckOutcome, read_record
+from advisor.results.answer import BuildUsage, Pipeline
+from advisor.results.comparison import ArmRole, Comparison
 from lm.completion import GenerationConfig, Messages
 from lm.fake import FakeLM
 from service.arm import Arm, trained_with_seeds

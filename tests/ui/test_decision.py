@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from advisor.answer_values import AnswerValues
-from advisor.constraints import Constraints
+from advisor.decision.constraints import Constraints
+from advisor.results.answer_values import AnswerValues
 from service.api.schemas import WhatIfReply
 from tests.service.conftest import Workplace
 from tests.ui.conftest import EARLIER, FINISHED, OpenPage, healthy, press, said, service_of

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from advisor.answer import BuildUsage
-from advisor.comparison import (
+from advisor.data.dataset import DatasetCard, Task
+from advisor.results.answer import BuildUsage
+from advisor.results.comparison import (
     ArmRole,
     ArmSummary,
     Comparison,
@@ -17,8 +18,7 @@ from advisor.comparison import (
     Recommendation,
     Verdict,
 )
-from advisor.dataset import DatasetCard, Task
-from advisor.report.quantities import POINTS
+from advisor.results.quantities import POINTS
 from lm.completion import Usage
 from service.api.schemas import PricedQualityView
 from ui.figures import COLOURS, Figure, cost_curves, decision_map, frontier, price_quality

@@ -2,9 +2,9 @@ import json
 import tomllib
 from pathlib import Path
 
-from advisor.answer_values import AnswerValues
-from advisor.constraints import Constraints
-from advisor.cost import Traffic
+from advisor.decision.constraints import Constraints
+from advisor.money.cost import Traffic
+from advisor.results.answer_values import AnswerValues
 from service.ci_config import read_ci_config
 from service.settings import ComparisonSettings, Constrain, TuneOn
 from ui.gate_file import GateDraft, ThresholdDraft, gate_rules, gate_toml

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from advisor.report.quantities import seconds
+from advisor.results.quantities import seconds
 from service.api.schemas import ComparisonDetail, ComparisonList, RunningScore, StageProgress
 from service.client import StreamedEvent
 from service.comparison_state import ComparisonState

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from advisor.dataset import Split
-from advisor.dataset_files import load_dataset
+from advisor.data.dataset import Split
+from advisor.data.files import load_dataset
 from ui.question_edits import (
     Review,
     apply_edits,

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from advisor.comparison import Comparison
 from advisor.report.arms import candidates
-from advisor.report.quantities import MISSING, scale_of, usd, usd_range
+from advisor.results.comparison import Comparison
+from advisor.results.quantities import MISSING, scale_of, usd, usd_range
 from service.api.schemas import ComparisonSummary
 from service.client import ServiceClient, ServiceError
 from service.comparison_state import ComparisonState

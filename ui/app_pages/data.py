@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from advisor.audit.check import Check
-from advisor.dataset import Slice, Split
+from advisor.data.dataset import Slice, Split
 from service.api.schemas import DatasetDetail, DocumentPage, ExampleItem, ExamplePage
 from service.client import ServiceClient, ServiceError
 from ui.connection import cache_owner, guarded, service_client, show_failure

@@ -4,16 +4,16 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from advisor.comparison import Comparison, FlipMap, Verdict
 from advisor.report.arms import candidates, candidates_as_run
 from advisor.report.break_evens import break_even_table
 from advisor.report.constraints import constraint_sentences, constraint_table
 from advisor.report.economics import cost_table, net_value_table
 from advisor.report.prior import prior_sentences, prior_table
 from advisor.report.quality import quality_table
-from advisor.report.quantities import percent, scale_of, seconds, usd, usd_range
 from advisor.report.sensitivity import change_summary, flip_table
 from advisor.report.verdict import best_chance_table, standing, unknowns
+from advisor.results.comparison import Comparison, FlipMap, Verdict
+from advisor.results.quantities import percent, scale_of, seconds, usd, usd_range
 from service.api.schemas import AxisView, ConstraintsRequest, WhatIfReply, WhatIfRequest
 from service.client import ServiceClient, ServiceError
 from ui.address import chosen_comparison

@@ -3,12 +3,12 @@
 import pandas as pd
 import streamlit as st
 
-from advisor.comparison import Comparison
-from advisor.failure import NEXT_STEPS
+from advisor.evidence.failure import NEXT_STEPS
 from advisor.report.economics import speed_table
 from advisor.report.form_gains import FORM_HEADING, form_sentences, form_table
 from advisor.report.quality import difference_table, differences_with_pivot, other_metrics_table, quality_table
-from advisor.report.quantities import MISSING, ScoreScale, scale_of
+from advisor.results.comparison import Comparison
+from advisor.results.quantities import MISSING, ScoreScale, scale_of
 from service.api.schemas import GridRowView, QuestionGrid, ResultItem
 from service.client import ServiceClient
 from ui.address import COMPARISON, chosen_comparison

@@ -3,8 +3,8 @@
 import pandas as pd
 import streamlit as st
 
-from advisor.comparison import Interval
-from advisor.report.quantities import AS_MEASURED, MISSING, POINTS, ScoreScale, unscored, usd, usd_range
+from advisor.results.comparison import Interval
+from advisor.results.quantities import AS_MEASURED, MISSING, POINTS, ScoreScale, unscored, usd, usd_range
 from service.api.schemas import CatalogueModelView, CatalogueView, PricedQualityView
 from service.client import ServiceClient
 from ui.connection import cache_owner, guarded, service_client

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 from pydantic import ValidationError
 
-from advisor.report.quantities import count, seconds, usd
+from advisor.results.quantities import count, seconds, usd
 from service.api.schemas import Candidate, ComparisonRequest, DatasetSummary, Estimate, TuningMethod
 from service.client import ServiceClient, ServiceError
 from ui.address import COMPARISON

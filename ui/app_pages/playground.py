@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from advisor.report.quantities import seconds, usd
+from advisor.results.quantities import seconds, usd
 from service.api.schemas import ComparisonSummary
 from service.client import ServiceClient, ServiceError
 from ui.address import chosen_comparison

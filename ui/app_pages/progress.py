@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from advisor.report.quantities import scale_of_scores, seconds
+from advisor.results.quantities import scale_of_scores, seconds
 from service.api.schemas import ComparisonDetail, RunningScore, StageProgress
 from service.client import ServiceClient, ServiceError, StreamedEvent
 from service.comparison_state import ComparisonState

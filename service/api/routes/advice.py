@@ -4,13 +4,13 @@ import math
 
 from fastapi import APIRouter, Depends
 
-from advisor.catalogue import load_catalogue, price_quality
+from advisor.advice.questionnaire import check_answers, load_questionnaire, prior
 from advisor.errors import EvaluationError
-from advisor.prices import load_prices
-from advisor.questionnaire import check_answers, load_questionnaire, prior
-from advisor.report.json_report import read_comparison
-from advisor.report.plain_data import to_plain
-from advisor.report.quantities import POINTS, scale_of
+from advisor.money.catalogue import load_catalogue, price_quality
+from advisor.money.prices import load_prices
+from advisor.results.json_report import read_comparison
+from advisor.results.plain_data import to_plain
+from advisor.results.quantities import POINTS, scale_of
 from service.api.auth import Context, require
 from service.api.schemas import (
     AdviceRequest,

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from advisor.errors import EvaluationError
-from advisor.report.json_report import read_comparison
+from advisor.results.json_report import read_comparison
 from service.api.auth import Context, Principal, require
 from service.api.errors import Problem
 from service.api.schemas import (

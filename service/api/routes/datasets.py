@@ -12,9 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
-from advisor.comparison import AuditFinding
-from advisor.dataset import Dataset, Slice, Split, Task
-from advisor.report.plain_data import to_plain
+from advisor.data.dataset import Dataset, Slice, Split, Task
+from advisor.results.comparison import AuditFinding
+from advisor.results.plain_data import to_plain
 from service.api.auth import Context, get_context, require
 from service.api.errors import Problem
 from service.api.schemas import (

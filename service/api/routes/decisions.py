@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Request
 from sqlalchemy import Engine
 
-from advisor.answer_values import AnswerValues
-from advisor.constraints import Constraints
-from advisor.decision_inputs import Axis, DecisionInputs
-from advisor.what_if import StoredDecision, WhatIf, axis_ranges, read_stored_decision, reconsider
+from advisor.decision.constraints import Constraints
+from advisor.decision.inputs import Axis, DecisionInputs
+from advisor.decision.what_if import StoredDecision, WhatIf, axis_ranges, read_stored_decision, reconsider
+from advisor.results.answer_values import AnswerValues
 from service.api.auth import Context, require
 from service.api.errors import Problem
 from service.api.schemas import ID_PATTERN, AxisView, WhatIfReply, WhatIfRequest

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, Field, StringConstraints
 
-from advisor.dataset import Slice
-from advisor.gate import evaluate_gate
-from advisor.gate_check import GateVerdict
-from advisor.gate_rules import RECOMMENDED, GateRules, WhenUnclear, read_gate_rules
-from advisor.report.plain_data import to_plain
+from advisor.data.dataset import Slice
+from advisor.gate.check import GateVerdict
+from advisor.gate.gate import evaluate_gate
+from advisor.gate.rules import RECOMMENDED, GateRules, WhenUnclear, read_gate_rules
+from advisor.results.plain_data import to_plain
 from service.api.auth import Context, require
 from service.api.errors import Problem
 from service.api.routes.baselines import BaselineName, required_baseline

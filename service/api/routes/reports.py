@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
-from advisor.dataset import Dataset
+from advisor.data.dataset import Dataset
 from advisor.report.formats import REPORT_FILES
 from service.api.auth import Context, require
 from service.api.errors import Problem

@@ -1,11 +1,12 @@
 from dataclasses import replace
 
-from advisor.answer import Answer, BuildUsage
 from advisor.audit.answers import audit_answers
 from advisor.audit.arms import audit_arms
 from advisor.audit.check import MAX_ITEMS, Check
 from advisor.audit.data import audit_dataset as audit_whole_dataset
-from advisor.comparison import (
+from advisor.data.dataset import Dataset, DatasetCard, Document, Example, Slice, Split, Task
+from advisor.results.answer import Answer, BuildUsage
+from advisor.results.comparison import (
     ArmRole,
     ArmSummary,
     AuditFinding,
@@ -14,7 +15,6 @@ from advisor.comparison import (
     QuestionRecord,
     Severity,
 )
-from advisor.dataset import Dataset, DatasetCard, Document, Example, Slice, Split, Task
 from lm.completion import FinishReason, Usage
 
 CARD = DatasetCard("x", Task.QUESTION_ANSWERING, "en", "CC0-1.0", ("exact_match",), "", "")

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from advisor.answer import Answer, BuildUsage
 from advisor.audit.abilities import audit_lost_abstention, audit_off_domain
 from advisor.audit.answers import audit_answers
 from advisor.audit.arms import audit_arms
@@ -19,7 +18,11 @@ from advisor.audit.other_metrics import audit_other_metrics
 from advisor.audit.power import audit_power
 from advisor.audit.retrieval import audit_index, audit_passages
 from advisor.audit.training import EpochLoss, TrainingLog, audit_training
-from advisor.comparison import (
+from advisor.data.dataset import Dataset, DatasetCard, Document, Example, Slice, Split, Task, hash_documents
+from advisor.data.prompt import RetrievedChunk
+from advisor.decision.recommendation import DecisionRule, recommend
+from advisor.results.answer import Answer, BuildUsage
+from advisor.results.comparison import (
     ArmRole,
     ArmSummary,
     AuditFinding,
@@ -31,10 +34,7 @@ from advisor.comparison import (
     Severity,
     Verdict,
 )
-from advisor.dataset import Dataset, DatasetCard, Document, Example, Slice, Split, Task, hash_documents
-from advisor.prompt import RetrievedChunk
-from advisor.recommendation import DecisionRule, recommend
-from advisor.score import Score, unscored
+from advisor.results.score import Score, unscored
 from lm.completion import FinishReason, GenerationConfig, Usage
 from lm.constraint import OneOf
 

@@ -2,9 +2,9 @@ from collections.abc import Callable
 
 import pytest
 
-from advisor.answer import Answer
-from advisor.dataset import DatasetCard, Example, Split, Task
-from advisor.prompt import RetrievedChunk
+from advisor.data.dataset import DatasetCard, Example, Split, Task
+from advisor.data.prompt import RetrievedChunk
+from advisor.results.answer import Answer
 from lm.completion import FinishReason, Usage
 
 

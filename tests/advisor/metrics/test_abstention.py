@@ -2,9 +2,9 @@ from collections.abc import Callable
 
 import pytest
 
-from advisor.answer import Answer
-from advisor.dataset import Example
+from advisor.data.dataset import Example
 from advisor.metrics.abstention import abstained, abstention
+from advisor.results.answer import Answer
 
 
 @pytest.mark.parametrize(

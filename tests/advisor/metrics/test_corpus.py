@@ -4,8 +4,7 @@ import pytest
 import sacrebleu
 from sklearn.metrics import f1_score
 
-from advisor.answer import Answer
-from advisor.dataset import Example
+from advisor.data.dataset import Example
 from advisor.metrics.corpus import (
     CORPUS_METRICS,
     abstention_precision,
@@ -14,6 +13,7 @@ from advisor.metrics.corpus import (
     corpus_chrf,
     macro_f1,
 )
+from advisor.results.answer import Answer
 
 MakeExample = Callable[..., Example]
 MakeAnswer = Callable[..., Answer]

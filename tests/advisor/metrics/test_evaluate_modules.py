@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from advisor.answer import Answer
-from advisor.dataset import DatasetCard, Example, Split
+from advisor.data.dataset import DatasetCard, Example, Split
 from advisor.metrics.corpus import CORPUS_METRICS
 from advisor.metrics.registry import METRICS
-from advisor.score import ScoringResources
+from advisor.results.answer import Answer
+from advisor.results.score import ScoringResources
 from lm.completion import FinishReason, Usage
 
 evaluate = pytest.importorskip("evaluate")

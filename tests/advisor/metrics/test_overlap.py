@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import DefaultTokenizer
 
-from advisor.answer import Answer
-from advisor.dataset import Example, Split
+from advisor.data.dataset import Example, Split
+from advisor.data.normalisation import runs
 from advisor.metrics.overlap import bleu, chrf, rouge_l
-from advisor.normalisation import runs
+from advisor.results.answer import Answer
 from lm.completion import FinishReason, Usage
 
 CASES = [

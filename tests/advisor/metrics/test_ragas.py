@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from advisor.answer import Answer
-from advisor.dataset import DatasetCard, Example
+from advisor.data.dataset import DatasetCard, Example
 from advisor.metrics.registry import METRICS, metric
-from advisor.score import Score, ScoringResources
+from advisor.results.answer import Answer
+from advisor.results.score import Score, ScoringResources
 from lm.completion import Messages
 from lm.errors import LanguageModelError
 from lm.fake import FakeLM

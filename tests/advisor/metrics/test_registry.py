@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from advisor.dataset import DatasetCard
+from advisor.data.dataset import DatasetCard
 from advisor.errors import EvaluationError
 from advisor.metrics.registry import METRICS, RETRIEVAL_METRICS, metric, metrics_for
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 import pytest
 from sklearn.metrics import ndcg_score
 
-from advisor.answer import Answer
-from advisor.dataset import DatasetCard, Example
+from advisor.data.dataset import DatasetCard, Example
 from advisor.metrics.registry import METRICS, RETRIEVAL_METRICS, metric
-from advisor.score import ScoringResources
+from advisor.results.answer import Answer
+from advisor.results.score import ScoringResources
 
 Score = Callable[..., float | None]
 BY_DOCUMENT_ID = sorted(name for name in RETRIEVAL_METRICS if not METRICS[name].needs)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from advisor.answer import Answer
-from advisor.dataset import DatasetCard, Example
+from advisor.data.dataset import DatasetCard, Example
 from advisor.metrics.similarity import semantic_similarity
-from advisor.score import ScoringResources
+from advisor.results.answer import Answer
+from advisor.results.score import ScoringResources
 
 VECTORS = {"north": (1.0, 0.0), "north-east": (0.6, 0.8), "south": (-1.0, 0.0)}
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.answer import Answer
-from advisor.dataset import DatasetCard, Example
+from advisor.data.dataset import DatasetCard, Example
+from advisor.data.json_schema import parse_object
 from advisor.errors import EvaluationError
-from advisor.json_schema import parse_object
 from advisor.metrics.structured import json_exact, json_field_accuracy, json_valid
-from advisor.score import ScoringResources
+from advisor.results.answer import Answer
+from advisor.results.score import ScoringResources
 
 REFERENCE = '{"name": "Kaw", "price": {"amount": 5, "currency": "EUR"}, "tags": ["a", "b"]}'
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.answer import Answer
-from advisor.dataset import DatasetCard, Example, Split
+from advisor.data.dataset import DatasetCard, Example, Split
+from advisor.data.normalisation import tokens
 from advisor.metrics.registry import metric
 from advisor.metrics.text import bag_f1, contains_answer, exact_match, token_f1
-from advisor.normalisation import tokens
-from advisor.score import ScoringResources
+from advisor.results.answer import Answer
+from advisor.results.score import ScoringResources
 from lm.completion import FinishReason, Usage
 
 WORDS = st.lists(st.sampled_from(["red", "blue", "1,000", "the", "မြို့", "東京", "-5"]), max_size=5).map(" ".join)

@@ -3,9 +3,9 @@ from dataclasses import replace
 
 import pytest
 
-from advisor.comparison import BreakEven
 from advisor.report.break_evens import break_even_table, cost_curve_figure, declared_volume
-from advisor.report.quantities import usd
+from advisor.results.comparison import BreakEven
+from advisor.results.quantities import usd
 
 
 def _only(comparison, pair):

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from advisor.comparison import Interval
 from advisor.report.figures import (
     difference_figure,
     figures,
@@ -15,6 +14,7 @@ from advisor.report.figures import (
     quality_figures,
     training_figures,
 )
+from advisor.results.comparison import Interval
 
 HOSTILE_NAMES = ("<script>alert(1)</script>", "$x$ $\\frac{1}{0}$", "_hidden", "a\x00b\ud800\n&amp;]]>", "စက် جهاز 👩‍🔧")
 

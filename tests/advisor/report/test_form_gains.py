@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import pytest
 
-from advisor.comparison import Comparison, FormGain, FormGains, FormLead, Interval
-from advisor.dataset import Task
+from advisor.data.dataset import Task
 from advisor.report.form_gains import FORM_HEADING, form_sentences, form_table
 from advisor.report.html import html_report
-from advisor.report.json_report import json_report, read_comparison
 from advisor.report.markdown import markdown_report
+from advisor.results.comparison import Comparison, FormGain, FormGains, FormLead, Interval
+from advisor.results.json_report import json_report, read_comparison
 
 
 def around(estimate: float) -> Interval:

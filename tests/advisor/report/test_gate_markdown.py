@@ -1,13 +1,13 @@
 import re
 import xml.etree.ElementTree as ET
 
-from advisor.comparison import Comparison, QuestionRecord
-from advisor.gate import GateOutcome, evaluate_gate
-from advisor.gate_baseline import StoredComparison
-from advisor.gate_check import GateCheck, GateVerdict
-from advisor.gate_rules import GateRules, Threshold
+from advisor.gate.baseline import StoredComparison
+from advisor.gate.check import GateCheck, GateVerdict
+from advisor.gate.gate import GateOutcome, evaluate_gate
+from advisor.gate.rules import GateRules, Threshold
 from advisor.report.gate_junit import failed_gate_junit, gate_junit
 from advisor.report.gate_markdown import COMMENT_LIMIT, failed_gate_markdown, gate_markdown
+from advisor.results.comparison import Comparison, QuestionRecord
 
 
 def outcome_of(comparison: Comparison, records: list[QuestionRecord]) -> GateOutcome:

@@ -4,8 +4,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from advisor.comparison import Severity
 from advisor.report.html import html_report
+from advisor.results.comparison import Severity
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 HIDDEN = {"style", "title"}

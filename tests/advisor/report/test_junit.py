@@ -1,9 +1,9 @@
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
-from advisor.comparison import ArmRole
 from advisor.report.junit import junit_report
-from advisor.score import Score
+from advisor.results.comparison import ArmRole
+from advisor.results.score import Score
 
 
 def test_one_suite_a_candidate_and_one_case_a_question(comparison, records):

@@ -3,9 +3,9 @@ from dataclasses import replace
 
 import pytest
 
-from advisor.comparison import Verdict
 from advisor.report.markdown import LIMIT_BYTES, markdown_report
 from advisor.report.markdown_text import code, inline
+from advisor.results.comparison import Verdict
 
 
 def _rows(text, name):

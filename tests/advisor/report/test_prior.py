@@ -3,13 +3,13 @@ from dataclasses import replace
 
 import pytest
 
-from advisor.comparison import Comparison
-from advisor.prior_check import confront
-from advisor.questionnaire import check_answers, prior
+from advisor.advice.questionnaire import check_answers, prior
+from advisor.decision.prior_check import confront
 from advisor.report.html import html_report
-from advisor.report.json_report import json_report, read_comparison
 from advisor.report.markdown import markdown_report
 from advisor.report.prior import PRIOR_HEADING, prior_sentences, prior_table, signed
+from advisor.results.comparison import Comparison
+from advisor.results.json_report import json_report, read_comparison
 
 ANSWERS = check_answers(
     {

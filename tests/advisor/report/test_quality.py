@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from advisor.comparison import Comparison, MetricSummary
-from advisor.dataset import Slice
+from advisor.data.dataset import Slice
 from advisor.report.html import html_report
 from advisor.report.markdown import markdown_report
 from advisor.report.quality import SLICE_MEANING
+from advisor.results.comparison import Comparison, MetricSummary
 
 
 def test_every_slice_has_a_meaning_for_people() -> None:

@@ -2,10 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from advisor.comparison import Flip, FlipPoint
-from advisor.decision_inputs import Axis
+from advisor.decision.inputs import Axis
 from advisor.report.axes import axis_short, axis_value, axis_words
 from advisor.report.sensitivity import change_sentences, change_summary, flip_table
+from advisor.results.comparison import Flip, FlipPoint
 
 
 def _with(comparison, *flips):

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
-from advisor.comparison import Verdict
 from advisor.report.verdict import best_chance_table, standing, unknowns
+from advisor.results.comparison import Verdict
 
 
 def _decided(comparison, **changes):

@@ -3,7 +3,7 @@ import json
 import pytest
 from fastapi.testclient import TestClient
 
-from advisor.questionnaire import load_questionnaire
+from advisor.advice.questionnaire import load_questionnaire
 from tests.service.api.conftest import Api
 
 

@@ -6,7 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, insert
 
-from advisor.comparison import Comparison
+from advisor.results.comparison import Comparison
 from service.api.app import create_app
 from service.comparison_store import create_comparison
 from service.context import ServiceContext

@@ -8,8 +8,8 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, insert, update
 
-from advisor.report.json_report import json_report
-from advisor.report.records import record_line
+from advisor.evidence.records import record_line
+from advisor.results.json_report import json_report
 from benchmarks.gate_simulations import stored as simulated
 from service.api.app import create_app
 from service.comparison_state import ComparisonState

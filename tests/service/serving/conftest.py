@@ -19,9 +19,9 @@ from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 from sqlalchemy import Engine, insert, update
 
-from advisor.dataset_files import load_dataset
-from advisor.prices import load_prices
-from advisor.report.json_report import json_report
+from advisor.data.files import load_dataset
+from advisor.money.prices import load_prices
+from advisor.results.json_report import json_report
 from lm.completion import Completion, GenerationConfig, Messages
 from lm.fake import FakeLM
 from service.api.app import create_app

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from advisor.answer import Pipeline
-from advisor.prompt import QuestionOnly
+from advisor.data.prompt import QuestionOnly
+from advisor.results.answer import Pipeline
 from lm.completion import GenerationConfig, Messages
 from lm.errors import LanguageModelError
 from service.serving.batcher import Batcher, Call

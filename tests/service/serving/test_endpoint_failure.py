@@ -11,7 +11,7 @@ import openai
 import pytest
 from sqlalchemy import Engine
 
-from advisor.prices import load_prices
+from advisor.money.prices import load_prices
 from lm.completion import GenerationConfig, Message, Role
 from lm.connection import guard_connections
 from lm.errors import ConfigError, LanguageModelError

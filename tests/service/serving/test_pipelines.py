@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from advisor.cost import estimate_answer_cost
+from advisor.money.cost import estimate_answer_cost
 from lm.completion import FinishReason
 from service.serving.asked import Decoding, ServedAnswer
 from service.serving.errors import (

@@ -11,9 +11,9 @@ import openai
 import pytest
 from sqlalchemy import Engine
 
-from advisor.answer import Pipeline
-from advisor.dataset import Dataset
-from advisor.prices import load_prices
+from advisor.data.dataset import Dataset
+from advisor.money.prices import load_prices
+from advisor.results.answer import Pipeline
 from service.composition import LocalComposition
 from service.progress import silent
 from service.serving.opened import Servable

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from advisor.dataset import Split, Task
+from advisor.data.dataset import Split, Task
 from service.upload.limits import UploadLimits
 from service.upload.prepare import PreparedDataset, UnfitUploadError, UploadedFile, prepare_upload
 from tests.service.upload.conftest import DOCUMENT, GOOD, QUESTIONS, Prepare, zipped

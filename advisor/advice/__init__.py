@@ -1,0 +1,1 @@
+"""What the answers to a questionnaire speak for, before anything is built."""

@@ -1,0 +1,1 @@
+"""Documents, questions, splits and prompts: what goes into a comparison."""

@@ -1,0 +1,139 @@
+"""Splitting questions fairly, so that no wording stands on both sides (`advisor.data.leaks` finds those that do).
+
+A group is one fact, label case or record in all its wordings. Sets whose groups have several wordings are knowledge
+sets: half of the facts are asked in training (and tested in another wording: the slice seen-fact), half never
+(unseen-fact), so that what tuning learnt is told from what only the documents hold. All other sets are split by whole
+groups.
+"""
+
+import random
+import unicodedata
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from advisor.data.dataset import Example, Split
+
+VALIDATION_SHARE = 0.15
+TEST_SHARE = 0.3
+TRAINED_UNANSWERABLE_SHARE = 0.3
+NEAR_DUPLICATE_JACCARD = 0.85
+
+
+def assign_splits(
+    examples: Sequence[Example], *, seed: int = 0, seen_share: float = 0.5, whole_groups: bool = False
+) -> tuple[Example, ...]:
+    """Give every example a split; the same examples and seed give the same split whatever their order.
+
+    Args:
+        seen_share: Share of facts that training asks about, for knowledge sets.
+        whole_groups: No knowledge set, however many wordings its groups have: labels, records and texts, where a case
+            known from training would be a leak.
+    """
+    groups: dict[str, list[Example]] = defaultdict(list)
+    for example in sorted(examples, key=lambda e: e.id):
+        groups[example.group].append(example)
+    answerable = [group for group in groups.values() if group[0].answerable]
+    unanswerable = [group for group in groups.values() if not group[0].answerable]
+    several = sum(len(_by_wording(group)) > 1 for group in answerable)
+    split: dict[str, Split] = {}
+    rng = random.Random(seed)
+    if several > len(answerable) / 2 and not whole_groups:
+        _split_knowledge(answerable, split, rng, seen_share)
+        _split_whole(unanswerable, split, rng, train=TRAINED_UNANSWERABLE_SHARE, validation=VALIDATION_SHARE)
+    else:
+        train = 1 - TEST_SHARE - VALIDATION_SHARE
+        by_answer: dict[str, list[list[Example]]] = defaultdict(list)
+        for group in [*answerable, *unanswerable]:
+            by_answer[group[0].answers[0] if group[0].answers else ""].append(group)
+        repeated = [label for label, members in by_answer.items() if len(members) > 2]
+        strata = [by_answer[label] for label in repeated]
+        strata.append([g for label, members in by_answer.items() if label not in set(repeated) for g in members])
+        for stratum in strata:
+            _split_whole(stratum, split, rng, train=train, validation=VALIDATION_SHARE)
+    return tuple(replace(example, split=split[example.id]) for example in examples)
+
+
+def _split_whole(
+    groups: list[list[Example]], split: dict[str, Split], rng: random.Random, *, train: float, validation: float
+) -> None:
+    """Whole groups to one side each, in the given shares."""
+    order = groups.copy()
+    rng.shuffle(order)
+    n_train, n_validation = round(train * len(order)), round(validation * len(order))
+    for i, group in enumerate(order):
+        side = Split.TRAIN if i < n_train else Split.VALIDATION if i < n_train + n_validation else Split.TEST
+        split.update({example.id: side for example in group})
+
+
+def _split_knowledge(
+    groups: list[list[Example]], split: dict[str, Split], rng: random.Random, seen_share: float
+) -> None:
+    """Facts asked in training keep one wording back for test or validation; the others are never asked in training.
+
+    Facts of one document are dealt to both halves in turn, so that the slices differ in what was trained and nothing
+    else.
+    """
+    order = groups.copy()
+    rng.shuffle(order)
+    order.sort(key=lambda group: group[0].document_ids[:1])  # stable: keeps facts of a document together, shuffled
+    owed = rng.random()
+    seen: list[list[Example]] = []
+    unseen: list[list[Example]] = []
+    for group in order:
+        owed += seen_share
+        if owed >= 1 and len(_by_wording(group)) > 1:
+            owed -= 1
+            seen.append(group)
+        else:
+            unseen.append(group)
+    for groups_of_side in (seen, unseen):
+        rng.shuffle(groups_of_side)
+    n_validation = round(VALIDATION_SHARE * len(seen))
+    for i, group in enumerate(seen):
+        wordings = _by_wording(group)
+        rng.shuffle(wordings)
+        held_back = Split.VALIDATION if i < n_validation else Split.TEST
+        split.update({example.id: held_back for example in wordings[0]})
+        split.update({example.id: Split.TRAIN for wording in wordings[1:] for example in wording})
+    n_validation = round(VALIDATION_SHARE * len(unseen))
+    for i, group in enumerate(unseen):
+        split.update({example.id: Split.VALIDATION if i < n_validation else Split.TEST for example in group})
+
+
+def normalise_wording(text: str) -> str:
+    """Case, compatibility forms, punctuation and spacing folded away: equal results are the same wording."""
+    return " ".join(split_words(text)).casefold()
+
+
+def split_words(text: str) -> list[str]:
+    """Runs of letters, digits and pictures. Vowel signs belong to their letters, as in Burmese, Hindi and Thai."""
+    kept: list[str] = []
+    for character in unicodedata.normalize("NFKC", text):
+        category = unicodedata.category(character)
+        if category[0] in "LMN" or category == "So":
+            kept.append(character)
+        elif category != "Cf":  # joiners shape letters and pictures, and part nothing
+            kept.append(" ")
+    return "".join(kept).split()
+
+
+def _by_wording(group: Sequence[Example]) -> list[list[Example]]:
+    """Questions of a group, those worded nearly the same together: one of them in training gives the others away."""
+    wordings: list[list[tuple[Example, frozenset[str]]]] = []
+    for example in group:
+        grams = wording_grams(normalise_wording(example.question))
+        same = [w for w in wordings if any(_jaccard(grams, other) >= NEAR_DUPLICATE_JACCARD for _, other in w)]
+        wordings = [w for w in wordings if w not in same]
+        wordings.append([member for w in same for member in w] + [(example, grams)])
+    return [[example for example, _ in wording] for wording in wordings]
+
+
+def _jaccard(first: frozenset[str], second: frozenset[str]) -> float:
+    return len(first & second) / len(first | second)
+
+
+def wording_grams(text: str) -> frozenset[str]:
+    """Runs of four characters of a normalised wording."""
+    padded = f"  {text}  "
+    return frozenset(padded[i : i + 4] for i in range(len(padded) - 3))

@@ -1,0 +1,1 @@
+"""The rule, and all that asks it: verdict, flips, what-if, constraints, record, race."""

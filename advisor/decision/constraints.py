@@ -1,0 +1,132 @@
+"""What an arm must fulfil to be shipped at all, however well it answers."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from advisor.data.dataset import Slice
+from advisor.metrics.abstention import declines
+from advisor.results.comparison import ConstraintOutcome, QuestionRecord
+from lm.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Constraints:
+    """Declared before the run.
+
+    Attributes:
+        must_cite_sources: Each answer can name the passages it came from.
+        max_p95_latency_s: Longest wait of 19 in 20 callers.
+        monthly_budget_usd: Most that building, serving and keeping fresh may cost a month.
+        no_gpu_in_serving: Answers come without a GPU of ours; a hosted endpoint is none.
+        facts_must_be_deletable: A fact can be taken out without training anew.
+        min_abstention_recall: Least share of unanswerable questions that must be declined.
+    """
+
+    must_cite_sources: bool = False
+    max_p95_latency_s: float | None = None
+    monthly_budget_usd: float | None = None
+    no_gpu_in_serving: bool = False
+    facts_must_be_deletable: bool = False
+    min_abstention_recall: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_p95_latency_s is not None and not 0 < self.max_p95_latency_s < float("inf"):
+            raise ConfigError(f"max_p95_latency_s is {self.max_p95_latency_s}; give seconds above 0")
+        if self.monthly_budget_usd is not None and not 0 <= self.monthly_budget_usd < float("inf"):
+            raise ConfigError(f"monthly_budget_usd is {self.monthly_budget_usd}; give US dollars of at least 0")
+        if self.min_abstention_recall is not None and not 0 <= self.min_abstention_recall <= 1:
+            raise ConfigError(f"min_abstention_recall is {self.min_abstention_recall}; give a share between 0 and 1")
+
+
+@dataclass(frozen=True, slots=True)
+class ArmTraits:
+    """What of an arm constraints look at, besides its cost.
+
+    Attributes:
+        device: "cpu" or "cuda" where we run its model, None for a hosted one.
+        p95_latency_s: None where no wait was measured.
+        abstention_recall: Share of the unanswerable test questions that it declined; None where there were none.
+    """
+
+    retrieves: bool
+    tuned: bool
+    device: str | None
+    p95_latency_s: float | None = None
+    abstention_recall: float | None = None
+
+
+def abstention_recall(records: Sequence[QuestionRecord]) -> float | None:
+    """Share of the unanswerable questions that an arm declined; None without such questions."""
+    asked = [record for record in records if record.slice is Slice.UNANSWERABLE]
+    if not asked:
+        return None
+    return sum(declines(record.answer.text, record.references) for record in asked) / len(asked)
+
+
+def check_constraints(
+    constraints: Constraints, arm: str, traits: ArmTraits, usd_per_month: float | None
+) -> tuple[ConstraintOutcome, ...]:
+    """One outcome for each declared constraint.
+
+    Args:
+        usd_per_month: The arm's total, None where it has no price.
+    """
+    return tuple(_outcomes(constraints, arm, traits, usd_per_month))
+
+
+def breach(outcomes: Sequence[ConstraintOutcome]) -> str | None:
+    """Why the arm of these outcomes is out, in a sentence; None if it meets them all."""
+    broken = [outcome.message for outcome in outcomes if not outcome.met]
+    return f"{outcomes[0].arm} is out: {'; '.join(broken)}." if broken else None
+
+
+def _outcomes(
+    constraints: Constraints, arm: str, traits: ArmTraits, usd_per_month: float | None
+) -> Iterator[ConstraintOutcome]:
+    if constraints.must_cite_sources:
+        message = "answers come with the passages they were made from"
+        if not traits.retrieves:
+            message = "it must cite sources and answers without any passage"
+        yield ConstraintOutcome(arm, "must_cite_sources", traits.retrieves, None, None, message)
+    if constraints.facts_must_be_deletable:
+        message = "facts stand in documents or prompts"
+        if traits.tuned:
+            message = "facts must be deletable and some are in its weights, from which only new training takes them"
+        yield ConstraintOutcome(arm, "facts_must_be_deletable", not traits.tuned, None, None, message)
+    if constraints.no_gpu_in_serving:
+        message = f"it runs on {traits.device or 'a hosted endpoint'}"
+        if traits.device == "cuda":
+            message = "serving must do without a GPU and it was measured on one"
+        yield ConstraintOutcome(arm, "no_gpu_in_serving", traits.device != "cuda", None, None, message)
+    if constraints.max_p95_latency_s is not None:
+        yield _at_most(
+            arm, "max_p95_latency_s", constraints.max_p95_latency_s, traits.p95_latency_s, "the p95 wait", "{:.3g} s"
+        )
+    if constraints.monthly_budget_usd is not None:
+        yield _at_most(
+            arm, "monthly_budget_usd", constraints.monthly_budget_usd, usd_per_month, "a month's cost", "{:,.4g} USD"
+        )
+    if constraints.min_abstention_recall is not None:
+        yield _abstains(arm, constraints.min_abstention_recall, traits.abstention_recall)
+
+
+def _at_most(
+    arm: str, constraint: str, limit: float, measured: float | None, what: str, unit: str
+) -> ConstraintOutcome:
+    if measured is None:
+        message = f"{what} must be at most {unit.format(limit)} and is unknown"
+        return ConstraintOutcome(arm, constraint, None, limit, None, message)
+    message = f"{what} is {unit.format(measured)}, at most {unit.format(limit)} is allowed"
+    if measured > limit:
+        message += f": {unit.format(measured - limit)} too much"
+    return ConstraintOutcome(arm, constraint, measured <= limit, limit, measured, message)
+
+
+def _abstains(arm: str, limit: float, measured: float | None) -> ConstraintOutcome:
+    if measured is None:
+        message = f"it must decline {limit:.0%} of unanswerable questions and the test set has none"
+        return ConstraintOutcome(arm, "min_abstention_recall", None, limit, None, message)
+    message = f"it declines {measured:.1%} of unanswerable questions, at least {limit:.1%} is asked"
+    if measured < limit:
+        message += f": {100 * (limit - measured):.1f} points too few"
+    return ConstraintOutcome(arm, "min_abstention_recall", measured >= limit, limit, measured, message)

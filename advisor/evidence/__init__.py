@@ -1,0 +1,1 @@
+"""From scores to intervals: statistics, scorecards, kinds of failure."""

@@ -1,0 +1,129 @@
+"""`results.jsonl`: one line a question record, so that single answers survive an interrupted run."""
+
+import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from advisor.data.dataset import Slice
+from advisor.errors import EvaluationError
+from advisor.evidence.scorecard import no_answer_of_seed
+from advisor.evidence.scored_answers import ScoredAnswers
+from advisor.metrics.abstention import declines
+from advisor.results.comparison import QuestionRecord
+from advisor.results.plain_data import from_json, from_plain, to_json, to_plain
+
+
+def record_line(record: QuestionRecord) -> str:
+    """The record as one line of JSON, without a line end."""
+    return to_json(to_plain(record))
+
+
+def read_record(line: str, where: str = "results.jsonl") -> QuestionRecord:
+    """The record that `record_line` wrote; equal to it field by field.
+
+    Raises:
+        EvaluationError: the line is damaged; the message starts with `where`.
+    """
+    try:
+        return from_plain(QuestionRecord, from_json(line))
+    except json.JSONDecodeError as error:
+        cut_off = error.pos >= len(line.rstrip()) - 1 or error.msg.startswith("Unterminated")
+        found = "the line is cut off, as after an interrupted write" if cut_off else f"not JSON ({error.msg})"
+        raise EvaluationError(f"{where}: {found}. {_REMEDY}") from error
+    except EvaluationError as error:
+        raise EvaluationError(f"{where}: {error} {_REMEDY}") from error
+
+
+def read_records(lines: Iterable[str], source: str = "results.jsonl") -> list[QuestionRecord]:
+    """All records of a file, in order; empty lines are skipped.
+
+    Args:
+        lines: As an open file yields them. Text must be split at line feeds alone: answers may hold other separators.
+        source: Name of the file, for messages.
+
+    Raises:
+        EvaluationError: a line is damaged; the message names file and line.
+    """
+    return [read_record(line, f"{source}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def read_scored_answers(results: bytes, metric: str, source: str = "results.jsonl") -> dict[str, ScoredAnswers]:
+    """Of each arm of a file: what `scored_answers` makes of its records, read several times as fast.
+
+    Args:
+        results: Content of the file, as `record_line` wrote its lines.
+
+    Raises:
+        EvaluationError: a line is damaged; the message names file and line.
+    """
+    arms: dict[str, _GrowingAnswers] = {}
+    for number, line in enumerate(results.split(b"\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = from_json(line, exact_integers=False)
+            arm = row["arm"]
+            if arm not in arms:
+                arms[arm] = _GrowingAnswers(row, metric)
+            arms[arm].add(row)
+        except (LookupError, TypeError, ValueError, AttributeError):
+            read_record(line.decode("utf-8", "replace"), f"{source}, line {number}")  # says what is wrong
+            raise
+    return {arm: growing.columns() for arm, growing in arms.items()}
+
+
+class _GrowingAnswers:
+    """The columns of one arm while its lines are read."""
+
+    def __init__(self, first: dict[str, Any], metric: str) -> None:
+        self._metric = metric
+        deployed = first.get("training_seed")
+        others = [other["training_seed"] for other in first.get("other_seeds", ())]
+        self._seeds = [None] if deployed is None else sorted([deployed, *others])
+        self._values: list[list[float]] = [[] for _ in self._seeds]
+        self._declined: list[list[bool]] = [[] for _ in self._seeds]
+        self._applies: list[bool] = []
+        self._slices: list[Slice] = []
+        self._groups: list[str] = []
+        self._clusters: list[str] = []
+
+    def add(self, row: dict[str, Any]) -> None:
+        references = row["references"]
+        for seed, values, declined in zip(self._seeds, self._values, self._declined, strict=True):
+            one = _of_seed(row, seed)
+            score = one["scores"].get(self._metric)
+            value = score["value"] if score is not None else None
+            values.append(math.nan if value is None else value)
+            declined.append(declines(one["answer"]["text"], references))
+        self._applies.append(self._metric in row["scores"])
+        self._slices.append(_SLICES[row["slice"]])
+        self._groups.append(row["group"])
+        self._clusters.append(row["cluster"])
+
+    def columns(self) -> ScoredAnswers:
+        return ScoredAnswers(
+            np.array(self._values, dtype=np.float64),
+            np.array(self._declined, dtype=np.float64),
+            np.array(self._applies, dtype=np.bool_),
+            tuple(self._slices),
+            tuple(self._groups),
+            tuple(self._clusters),
+        )
+
+
+def _of_seed(row: dict[str, Any], seed: int | None) -> dict[str, Any]:
+    """The part of a row with the answer of one training seed."""
+    if row.get("training_seed") == seed:
+        return row
+    for other in row.get("other_seeds", ()):
+        if other["training_seed"] == seed:
+            found: dict[str, Any] = other
+            return found
+    raise EvaluationError(no_answer_of_seed(row["arm"], seed, row["example_id"]))
+
+
+_SLICES = {str(part): part for part in Slice}
+_REMEDY = "Delete the line and run the comparison again: only the missing answer is computed anew."

@@ -1,0 +1,1 @@
+"""A comparison held against thresholds and a baseline."""

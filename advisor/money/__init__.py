@@ -1,0 +1,1 @@
+"""Prices, costs, break-even volumes and the catalogue of models."""

@@ -1,0 +1,178 @@
+"""The dated price list that money is computed from."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from lm.errors import ConfigError
+
+_SHIPPED = resources.files("advisor.money") / "prices.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class MachinePrice:
+    """What an hour of a machine costs."""
+
+    usd_per_hour: float
+    label: str
+    as_of: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPrice:
+    """What tokens of a hosted model cost.
+
+    Attributes:
+        usd_per_million_training_tokens: Of tuning, each epoch counted; None where the model cannot be tuned.
+        usd_per_million_cached_input_tokens: Of the part of a prompt that the provider had read before; None where it
+            costs what the rest does.
+    """
+
+    usd_per_million_input_tokens: float
+    usd_per_million_output_tokens: float
+    as_of: str
+    source: str
+    usd_per_million_training_tokens: float | None = None
+    usd_per_million_cached_input_tokens: float | None = None
+
+    def at_input_price(self, usd_per_million: float) -> "ModelPrice":
+        """The same with another price of input, that of its cached part in proportion."""
+        cached = self.usd_per_million_cached_input_tokens
+        if cached is not None:
+            was = self.usd_per_million_input_tokens
+            cached = cached * usd_per_million / was if was else usd_per_million
+        return replace(self, usd_per_million_input_tokens=usd_per_million, usd_per_million_cached_input_tokens=cached)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderPrice:
+    """What tokens of a hosted embedder cost."""
+
+    usd_per_million_tokens: float
+    as_of: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class PriceList:
+    """All prices of one file.
+
+    Attributes:
+        machines: By device kind ("cpu", "cuda"): the machine that local models are priced on.
+        models: By the model name the endpoint knows.
+        storage_usd_per_gb_month: Of keeping an index; 0 where the file does not say.
+    """
+
+    as_of: str
+    source: str
+    machines: Mapping[str, MachinePrice] = field(hash=False)
+    models: Mapping[str, ModelPrice] = field(hash=False)
+    embedders: Mapping[str, EmbedderPrice] = field(hash=False)
+    storage_usd_per_gb_month: float = 0.0
+
+
+def load_prices(path: Path | None = None) -> PriceList:
+    """The price list of a TOML or (by its ending) JSON file, or the one that ships.
+
+    Raises:
+        ConfigError: unreadable file, missing entry, negative price; names file and key.
+    """
+    name = str(path) if path else "prices.toml"
+    kind = "JSON" if path and path.suffix.lower() == ".json" else "TOML"
+    try:
+        text = path.read_text(encoding="utf-8-sig") if path else _SHIPPED.read_text(encoding="utf-8")
+        raw = json.loads(text) if kind == "JSON" else tomllib.loads(text)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{name}: there is no such price file; leave --prices out to use the one that ships"
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{name}: not a readable {kind} price file: {error}") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{name}: a price list is an object of tables, not a {type(raw).__name__}")
+    return read_prices(raw, name)
+
+
+def read_prices(raw: Mapping[str, Any], name: str) -> PriceList:
+    """A price list from its plain values.
+
+    Args:
+        name: Of where they are from, for messages.
+
+    Raises:
+        ConfigError: missing entry, negative price; names file and key.
+    """
+    return PriceList(
+        as_of=_text(raw, "as_of", name, ""),
+        source=_text(raw, "source", name, ""),
+        machines={
+            key: MachinePrice(
+                _usd(row, "usd_per_hour", name, key), _text(row, "label", name, key), *_dated(row, name, key)
+            )
+            for key, row in _table(raw, "machines", name).items()
+        },
+        models={
+            key: ModelPrice(
+                _usd(row, "usd_per_million_input_tokens", name, key),
+                _usd(row, "usd_per_million_output_tokens", name, key),
+                *_dated(row, name, key),
+                _usd_if_given(row, "usd_per_million_training_tokens", name, key),
+                _usd_if_given(row, "usd_per_million_cached_input_tokens", name, key),
+            )
+            for key, row in _table(raw, "models", name).items()
+        },
+        embedders={
+            key: EmbedderPrice(_usd(row, "usd_per_million_tokens", name, key), *_dated(row, name, key))
+            for key, row in _table(raw, "embedders", name).items()
+        },
+        storage_usd_per_gb_month=_storage_price(raw, name),
+    )
+
+
+def _storage_price(raw: Mapping[str, Any], name: str) -> float:
+    row = raw.get("storage")
+    if row is None:
+        return 0.0
+    if not isinstance(row, dict):
+        raise ConfigError(f"{name}: [storage] must be a table with usd_per_gb_month, as_of and source")
+    _dated(row, name, "storage")
+    return _usd(row, "usd_per_gb_month", name, "storage")
+
+
+def _table(raw: Mapping[str, Any], key: str, name: str) -> Mapping[str, Mapping[str, Any]]:
+    table = raw.get(key, {})
+    if not isinstance(table, dict) or not all(isinstance(row, dict) for row in table.values()):
+        raise ConfigError(f"{name}: [{key}] must hold tables such as [{key}.NAME]")
+    return table
+
+
+def _usd(row: Mapping[str, Any], key: str, name: str, where: str) -> float:
+    value = row.get(key)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < float("inf"):
+        raise ConfigError(f"{name}: {where}: {key} is {value!r}; give an amount in US dollars of at least 0")
+    return float(value)
+
+
+def _usd_if_given(row: Mapping[str, Any], key: str, name: str, where: str) -> float | None:
+    return _usd(row, key, name, where) if key in row else None
+
+
+def _text(row: Mapping[str, Any], key: str, name: str, where: str) -> str:
+    value = row.get(key)
+    if isinstance(value, date):
+        return value.isoformat()
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigError(
+            f"{name}: {where + ': ' if where else ''}{key} is missing; every price says when and where it was read"
+        )
+    return value
+
+
+def _dated(row: Mapping[str, Any], name: str, where: str) -> tuple[str, str]:
+    return _text(row, "as_of", name, where), _text(row, "source", name, where)

@@ -1,0 +1,85 @@
+"""What a pipeline is and what it answers."""
+
+import hashlib
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+from advisor.data.prompt import Prompt, PromptBuilder, RetrievedChunk
+from lm.completion import Completion, FinishReason, GenerationConfig, Usage
+from lm.language_model import LanguageModel
+
+
+@dataclass(frozen=True, slots=True)
+class BuildUsage:
+    """What building an arm cost, before the first question."""
+
+    wall_s: float = 0.0
+    device_s: float = 0.0
+    input_tokens: int = 0
+    embedding_tokens: int = 0
+    device: str = "cpu"
+
+    def __add__(self, other: "BuildUsage") -> "BuildUsage":
+        return BuildUsage(
+            self.wall_s + other.wall_s,
+            self.device_s + other.device_s,
+            self.input_tokens + other.input_tokens,
+            self.embedding_tokens + other.embedding_tokens,
+            self.device if self.device == other.device else f"{self.device}+{other.device}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A pipeline's reply to one question.
+
+    Attributes:
+        constraint_refused: Whether it was given without the constraint that was asked for, as the endpoint takes none.
+    """
+
+    text: str
+    usage: Usage
+    finish_reason: FinishReason
+    retrieved: tuple[RetrievedChunk, ...]
+    prompt_hash: str
+    constraint_refused: bool = False
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A language model times a prompt builder. Every arm is one of these; none has a class of its own."""
+
+    kind: str
+    model: LanguageModel
+    prompt_builder: PromptBuilder
+    generation: GenerationConfig
+    build_usage: BuildUsage = BuildUsage()
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that decides the answers: equal fingerprints, equal answers."""
+        parts = [self.model.fingerprint, self.prompt_builder.fingerprint, repr(self.generation)]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def answer(self, questions: Sequence[str]) -> list[Answer]:
+        """One answer a question, in order."""
+        prompts = self.prompt_builder.build(questions, self.model, self.generation.max_output_tokens)
+        completions = self.model.generate([prompt.messages for prompt in prompts], self.generation)
+        return [_answer(prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
+
+    def stream(self, question: str) -> Generator[str, None, Answer]:
+        """Pieces of the answer to one question as they are generated; the generator returns the whole answer."""
+        prompt = self.prompt_builder.build([question], self.model, self.generation.max_output_tokens)[0]
+        completion = yield from self.model.stream(prompt.messages, self.generation)
+        return _answer(prompt, completion)
+
+
+def _answer(prompt: Prompt, completion: Completion) -> Answer:
+    return Answer(
+        text=completion.text,
+        usage=completion.usage + Usage(embedding_tokens=prompt.embedding_tokens, latency_s=prompt.latency_s),
+        finish_reason=completion.finish_reason,
+        retrieved=prompt.retrieved,
+        prompt_hash=prompt.hash,
+        constraint_refused=completion.constraint_refused,
+    )

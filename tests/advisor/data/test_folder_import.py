@@ -1,0 +1,143 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from advisor.data.dataset import Split, Task
+from advisor.data.files import load_dataset
+from advisor.data.folder_import import import_folder
+from advisor.errors import DatasetError
+
+TABLE = (
+    "question,answer,document,group,answerable\n"
+    "How long is the warranty?,two years|24 months,warranty,w,\n"
+    '"Which colours,\nif any?",red,faq/colours.md,c,yes\n'
+    "Who owns the shop?,,,o,no\n"
+    "What does a filter cost?,9 euros,faq/v1.2,f,\n"
+)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "handbook"
+    (folder / "faq").mkdir(parents=True)
+    (folder / "warranty.txt").write_text("\ufeffThe warranty is two years.\n", encoding="utf-8")
+    (folder / "faq" / "colours.md").write_text("intro\n\n## Colours we sell ##\n\nRed.\n")
+    (folder / "faq" / "v1.2.md").write_text("A filter is 9 euros.\n")
+    (folder / "notes.pdf").write_bytes(b"%PDF")
+    (folder / "questions.csv").write_text(TABLE)
+    return folder
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def problems_of(source: Path) -> str:
+    destination = source.parent / "out"
+    with pytest.raises(DatasetError) as caught:
+        import_folder(source, destination)
+    assert not destination.exists()
+    return str(caught.value)
+
+
+def test_an_imported_folder_loads_with_every_question(source: Path, tmp_path: Path) -> None:
+    dataset = load_dataset(import_folder(source, tmp_path / "out"))
+    assert dataset.card.name == "handbook"
+    assert {document.id: document.title for document in dataset.documents} == {
+        "faq/colours": "Colours we sell", "faq/v1.2": "v1.2", "warranty": "warranty",
+    }  # fmt: skip
+    by_question = {example.question: example for example in dataset.examples}
+    assert by_question["How long is the warranty?"].answers == ("two years", "24 months")
+    assert by_question["Which colours,\nif any?"].document_ids == ("faq/colours",)
+    assert by_question["What does a filter cost?"].document_ids == ("faq/v1.2",)
+    assert not by_question["Who owns the shop?"].answerable
+    assert dataset.split(Split.TEST)
+
+
+def test_a_mark_of_byte_order_is_no_part_of_the_text(source: Path, tmp_path: Path) -> None:
+    documents = rows(import_folder(source, tmp_path / "out") / "documents.jsonl")
+    assert documents[-1]["text"] == "The warranty is two years."
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_the_separator_is_found_and_headings_may_be_capitals(source: Path, tmp_path: Path, delimiter: str) -> None:
+    (source / "questions.csv").write_text(f"Question{delimiter} ANSWER \nWhy?{delimiter}because\n")
+    (question,) = rows(import_folder(source, tmp_path / "out") / "questions.jsonl")
+    assert (question["question"], question["answers"], question["id"]) == ("Why?", ["because"], "q0001")
+
+
+def test_given_ids_splits_and_task_are_kept(source: Path, tmp_path: Path) -> None:
+    (source / "questions.csv").write_text("id,question,answer,split\nx,Why?,a,Train\ny,How?,b,test\n")
+    dataset = load_dataset(import_folder(source, tmp_path / "out", task=Task.CLASSIFICATION))
+    assert [(example.id, example.split) for example in dataset.examples] == [("x", Split.TRAIN), ("y", Split.TEST)]
+    assert dataset.card.task is Task.CLASSIFICATION
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ("question,reply\nWhy?,x\n", 'questions.csv:1: the column "answer" is missing'),
+        ("question,answer,colour\nWhy?,x,y\n", 'questions.csv:1: the column "colour" is unknown'),
+        ("question,answer,answer\nWhy?,x,y\n", 'questions.csv:1: the column "answer" stands twice'),
+        ("question,answer\n,x\n", "questions.csv:2: the question is empty"),
+        ("question,answer\n\n\nWhy?,\n", "questions.csv:4: the answer is empty"),
+        ('question,answer\n"Why\nthen?",x\nHow?, | \n', "questions.csv:4: the answer is empty"),
+        ("question,answer,document\nWhy?,x,.\n", 'questions.csv:2: the document "." is not in the folder'),
+        ("question,answer,document\nWhy?,x,faq\n", 'questions.csv:2: the document "faq" is not in the folder'),
+        ("question,answer\nWhy?,x,y\n", "questions.csv:2: more cells than columns"),
+        ('question,answer\nWhy?,"x"y\n', "questions.csv:2: not readable CSV"),
+        ("question,answer,id\nWhy?,x,q0002\nHow?,y,\n", 'questions.csv:3: the id "q0002" is already on line 2'),
+        ("question,answer,split\nWhy?,x,exam\n", 'questions.csv:2: the split "exam" is unknown'),
+        ("question,answer,split\nWhy?,x,test\nHow?,y,\n", "questions.csv:3: no split, though other lines have one"),
+        ("question,answer\n", "the table holds no question"),
+        ("", 'the column "question" is missing'),
+        ("question,answer\nWhy?,a\0b\n", "questions.csv:2: a NUL character"),
+    ],
+)
+def test_a_bad_table_is_refused_by_line(source: Path, table: str, problem: str) -> None:
+    (source / "questions.csv").write_text(table)
+    assert problem in problems_of(source)
+
+
+def test_all_problems_are_listed_together(source: Path) -> None:
+    (source / "questions.csv").write_text("question,answer\n,x\nWhy?,\n")
+    (source / "empty.md").write_text(" \n")
+    (source / "latin.txt").write_bytes(b"ok\ncaf\xe9")
+    found = problems_of(source)
+    for problem in ("csv:2", "csv:3", "empty.md: the file is empty", "latin.txt:2: broken UTF-8 at byte 7"):
+        assert problem in found
+
+
+def test_two_files_that_would_share_an_id_are_refused(source: Path) -> None:
+    (source / "warranty.md").write_text("Other.")
+    assert "warranty.txt: would have the same id as warranty.md" in problems_of(source)
+
+
+def test_exactly_one_table_is_needed(source: Path) -> None:
+    (source / "more.csv").write_text(TABLE)
+    assert "found: more.csv, questions.csv" in problems_of(source)
+    (source / "more.csv").unlink()
+    (source / "questions.csv").unlink()
+    assert "found: none" in problems_of(source)
+
+
+def test_a_folder_without_texts_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "q.csv").write_text("question,answer\nWhy?,x\n")
+    assert "no .md or .txt file" in problems_of(tmp_path / "bare")
+
+
+def test_a_missing_source_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="there is no such folder"):
+        import_folder(tmp_path / "nothing", tmp_path / "out")
+
+
+def test_nothing_of_the_users_is_overwritten(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("mine")
+    for destination in (tmp_path / "full", source / "questions.csv"):
+        with pytest.raises(DatasetError, match="choose another folder, nothing was written"):
+            import_folder(source, destination)
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine.txt"]
