@@ -11,11 +11,12 @@ import hashlib
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.database import patiently
 from service.jobs.job_watch import StoppedError
@@ -91,7 +92,7 @@ class ComparisonLock:
             except OwnedElsewhereError:
                 self._is_lost = True
                 return
-            except DBAPIError:
+            except SQLAlchemyError:
                 self._let_go()
 
     def _hold(self) -> None:
@@ -122,8 +123,12 @@ class ComparisonLock:
     def _let_go(self) -> None:
         with self._guard:
             connection, self._connection = self._connection, None
-            if connection is not None:
-                connection.close()
+            if connection is None:
+                return
+            with suppress(SQLAlchemyError):
+                # The server notices the end of a connection a moment later.
+                connection.execute(text("SELECT pg_advisory_unlock_all()"))
+            connection.close()
 
 
 def _bounding_silence(seconds: int) -> Sequence[str]:

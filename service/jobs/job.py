@@ -70,23 +70,32 @@ def run_job(
         lock.check()
         watch(progress)
 
+    def work() -> None:
+        stored = _begin(engine, comparison_id)
+        if stored is None:
+            return
+        settings = job_settings(engine, directory, stored)
+        with ResourceWatch(engine, comparison_id, secrets.token_hex(4)):
+            run_comparison(
+                settings,
+                directory,
+                compose,
+                identify_model(settings.model),
+                on_progress=on_progress,
+                database=engine,
+                on_finished=lambda folder: _publish(engine, comparison_id, folder),
+                to_be_asked=True,
+            )
+
     try:
         with lock:
-            stored = _begin(engine, comparison_id)
-            if stored is None:
-                return JobEnd.OVER
-            settings = job_settings(engine, directory, stored)
-            with ResourceWatch(engine, comparison_id, secrets.token_hex(4)):
-                run_comparison(
-                    settings,
-                    directory,
-                    compose,
-                    identify_model(settings.model),
-                    on_progress=on_progress,
-                    database=engine,
-                    on_finished=lambda folder: _publish(engine, comparison_id, folder),
-                    to_be_asked=True,
-                )
+            try:
+                work()
+            except TuningForkError as error:
+                # What fails here fails no comparison that another process took over.
+                lock.check()
+                _LOG.error("failed: %s", error)
+                _end(engine, comparison_id, ComparisonState.FAILED, _as_told(error, directory))
         return JobEnd.OVER
     except OwnedElsewhereError:
         _LOG.warning("another process works on it and goes on")
@@ -98,10 +107,6 @@ def run_job(
         return JobEnd.OVER
     except ParkedError:
         return JobEnd.PARKED
-    except TuningForkError as error:
-        _LOG.error("failed: %s", error)
-        _end(engine, comparison_id, ComparisonState.FAILED, _as_told(error, directory))
-        return JobEnd.OVER
     except Exception as error:
         if _passes(error):
             _LOG.warning("interrupted: %s", error)

@@ -17,12 +17,14 @@ from service.comparison_state import ComparisonState
 from service.comparison_store import ComparisonNotFoundError, find_comparison, set_state
 from service.data_directory import DataDirectory
 from service.database import patiently, writing
+from service.jobs.comparison_lock import ComparisonLock, OwnedElsewhereError
 from service.jobs.job import JobEnd
 from service.jobs.stage_budget import STAGE_BUDGETS, START, StageBudget
 from service.json_log import about
 from service.tables import comparisons
 
 LOOK_INTERVAL_S = 0.5
+LATEST_LOOK_S = 60.0
 CANCEL_GRACE_S = 15.0
 """For a job that is not wanted any more to end by itself at the end of a block; then it is ended."""
 
@@ -130,7 +132,7 @@ class Supervisor:
             self._parking.wait(pause_s)
             pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
         if self._parking.is_set():
-            patiently(lambda: self._queue_again(comparison_id))
+            self._queue_again(comparison_id)
 
     def _run_process(self, comparison_id: str) -> int:
         """Exit code of one start, negative for a signal."""
@@ -203,16 +205,29 @@ class Supervisor:
         # Where files of this machine are is nothing for callers.
         _LOG.error("failed: %s; see %s", what, self.log_file(comparison_id), extra=about(comparison_id))
         message = f"{what}; the operator finds more in the log of its job; then resume it: what was measured is kept"
+        self._move(comparison_id, ComparisonState.FAILED, _IN_PROGRESS, message)
+
+    def _queue_again(self, comparison_id: str) -> None:
+        self._move(comparison_id, ComparisonState.QUEUED, [ComparisonState.RUNNING])
+
+    def _move(
+        self,
+        comparison_id: str,
+        state: ComparisonState,
+        expected: Sequence[ComparisonState],
+        error: str | None = None,
+    ) -> None:
+        """Change the state, unless another service took the comparison over."""
 
         def write() -> None:
             with writing(self._engine) as connection:
-                set_state(connection, comparison_id, ComparisonState.FAILED, expected=_IN_PROGRESS, error=message)
+                set_state(connection, comparison_id, state, expected=expected, error=error)
 
-        patiently(write)
-
-    def _queue_again(self, comparison_id: str) -> None:
-        with writing(self._engine) as connection:
-            set_state(connection, comparison_id, ComparisonState.QUEUED, expected=[ComparisonState.RUNNING])
+        try:
+            with ComparisonLock(self._engine, comparison_id):
+                patiently(write)
+        except OwnedElsewhereError:
+            _LOG.warning("another service works on it and goes on", extra=about(comparison_id))
 
 
 class SignsOfLife:
@@ -226,12 +241,17 @@ class SignsOfLife:
         self._budgets = budgets
         self._clock = clock
         self._stage = START
-        self._moved_at = clock()
+        self._looked_at = clock()
+        self._silent_s = 0.0
 
     def look(self) -> StageBudget | None:
         """The budget that is overrun, if one is."""
+        now = self._clock()
+        # Who looks was frozen too, if a look came late, and the job had no time to move in.
+        self._silent_s += min(now - self._looked_at, LATEST_LOOK_S)
+        self._looked_at = now
         with suppress(BlockingIOError):
             if lines := os.read(self._descriptor, 2**16).splitlines():
-                self._stage, self._moved_at = lines[-1].decode(), self._clock()
+                self._stage, self._silent_s = lines[-1].decode(), 0.0
         budget = self._budgets.get(self._stage, self._budgets[START])
-        return budget if self._clock() - self._moved_at > budget.seconds else None
+        return budget if self._silent_s > budget.seconds else None

@@ -216,3 +216,22 @@ def test_a_job_that_lost_its_comparison_ends_and_tells_nothing_more(
     # The block that it had in hand is kept: the first commit wins, and it was the first.
     assert len(jobs.blocks()) == 2
     assert "another process works on it" in caplog.text
+
+
+@pytest.mark.parametrize("database_kind", ["postgres"], indirect=True)
+def test_a_job_that_lost_its_comparison_and_fails_does_not_fail_it(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.jobs.comparison_lock.TAKING_S", 0.0)
+    monkeypatch.setattr("service.jobs.comparison_lock.PING_S", 3600.0)
+    heirs: list[ComparisonLock] = []
+
+    def lose_and_fail() -> None:
+        end_lock_holders(jobs.engine)
+        heirs.append(ComparisonLock(jobs.engine, COMPARISON).__enter__())
+        monkeypatch.setattr("service.jobs.comparison_lock.PING_S", -1.0)
+        raise LanguageModelError("this machine has no such model")
+
+    jobs.at_call(70, lose_and_fail)
+    assert jobs.run() is JobEnd.SUPERSEDED
+    heirs[0].__exit__(None, None, None)
+    assert jobs.state == "running"
+    assert jobs.error is None

@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from service.comparison_store import find_comparison, request_cancel, resume_com
 from service.data_directory import DataDirectory
 from service.database import writing
 from service.events import read_events
+from service.jobs.comparison_lock import ComparisonLock
 from service.jobs.job import JobEnd
 from service.jobs.stage_budget import START, StageBudget
 from service.jobs.supervisor import MAX_CRASHES, SignsOfLife, Supervisor
@@ -193,6 +195,24 @@ def test_a_job_that_moves_nothing_is_ended_and_says_at_which_stage(supervised: S
     assert supervised.n_starts == 2
 
 
+@pytest.mark.parametrize("database_kind", ["postgres"], indirect=True)
+def test_a_frozen_job_whose_comparison_another_service_took_over_fails_nothing(
+    supervised: Supervised, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("service.jobs.comparison_lock.TAKING_S", 0.0)
+    supervised.bound(0.0)
+    supervised.program = (
+        f"import os, sys, time; len(sys.argv) > 3 and sys.exit({JobEnd.SUPERSEDED.value}); time.sleep(600)"
+    )
+    command = supervised._command
+    supervised.supervisor._command = lambda name, life: [*command(name, life), *(["again"] * (supervised.n_starts > 0))]
+    with ComparisonLock(supervised.engine, COMPARISON):
+        supervised.supervisor.run(COMPARISON)
+    assert supervised.n_starts == 2
+    assert supervised.state == "running"
+    assert "another service works on it" in caplog.text
+
+
 def test_a_job_that_was_cancelled_and_moves_nothing_is_cancelled(
     supervised: Supervised, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,23 +228,47 @@ def test_a_job_that_was_cancelled_and_moves_nothing_is_cancelled(
     assert supervised.state == "cancelled"
 
 
-def test_a_slow_job_that_moves_now_and_then_is_not_overdue() -> None:
-    life, shows_life = os.pipe()
-    now = [0.0]
-    budgets = {START: StageBudget(10.0, "", ""), "answer": StageBudget(100.0, "", "")}
-    signs = SignsOfLife(life, budgets, clock=lambda: now[-1])
-    for second in (5.0, 90.0, 180.0):
-        now.append(second)
-        os.write(shows_life, b"index\nanswer\n")
-        assert signs.look() is None
-    now.append(279.0)
-    assert signs.look() is None
-    now.append(281.0)
-    assert signs.look() is budgets["answer"]
-    # A stage without a budget of its own has that of the start.
-    os.write(shows_life, b"new\n")
-    assert signs.look() is None
-    now.append(292.0)
-    assert signs.look() is budgets[START]
-    os.close(life)
-    os.close(shows_life)
+class Looks:
+    """Signs of life that are looked at when a test says so, with a second between two looks."""
+
+    def __init__(self) -> None:
+        self.life, self.shows_life = os.pipe()
+        self.now = 0.0
+        self.budgets = {START: StageBudget(10.0, "", ""), "answer": StageBudget(100.0, "", "")}
+        self.signs = SignsOfLife(self.life, self.budgets, clock=lambda: self.now)
+
+    def after(self, seconds: int, shown: bytes = b"") -> StageBudget | None:
+        os.write(self.shows_life, shown)
+        found = None
+        for _ in range(seconds):
+            self.now += 1.0
+            found = self.signs.look()
+        return found
+
+
+@pytest.fixture
+def looks() -> Iterator[Looks]:
+    looks = Looks()
+    yield looks
+    os.close(looks.life)
+    os.close(looks.shows_life)
+
+
+def test_a_slow_job_that_moves_now_and_then_is_not_overdue(looks: Looks) -> None:
+    for _ in range(3):
+        assert looks.after(90, b"index\nanswer\n") is None
+    assert looks.after(11) is None
+    assert looks.after(1) is looks.budgets["answer"]
+
+
+def test_a_stage_without_a_budget_has_that_of_the_start(looks: Looks) -> None:
+    assert looks.after(10) is None
+    assert looks.after(11, b"new\n") is None
+    assert looks.after(1) is looks.budgets[START]
+
+
+def test_time_in_which_nobody_looked_does_not_count(looks: Looks) -> None:
+    assert looks.after(1, b"answer\n") is None
+    looks.now += 100_000.0
+    assert looks.after(30) is None
+    assert looks.after(20) is looks.budgets["answer"]
