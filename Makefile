@@ -64,7 +64,7 @@ simulate: setup
 	$(BIN)/python -m benchmarks.simulate
 
 help-docs: setup
-	$(BIN)/python -m service.cli_help > docs/cli.md
+	$(BIN)/python -m service.cli.help > docs/cli.md
 
 clean:
 	rm -rf $(VENV) var build *.egg-info

@@ -14,15 +14,15 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from service.answer_log import AnswerLog
-from service.comparison_store import create_comparison, find_comparison
-from service.composition import LocalComposition, model_identity
-from service.data_directory import DataDirectory
-from service.database import DATABASE_FILE, open_database
 from service.jobs import job
 from service.jobs.job_watch import JobWatch
-from service.migrations.upgrade import migrate
-from service.settings import DEFAULT_PIPELINES, ComparisonSettings
+from service.run.composition import LocalComposition, model_identity
+from service.run.settings import DEFAULT_PIPELINES, ComparisonSettings
+from service.store.answer_log import AnswerLog
+from service.store.comparison_store import create_comparison, find_comparison
+from service.store.data_directory import DataDirectory
+from service.store.database import DATABASE_FILE, open_database
+from service.store.migrations.upgrade import migrate
 
 PARTS: tuple[tuple[Any, str], ...] = (
     (AnswerLog, "_read"),

@@ -26,10 +26,10 @@ from advisor.evidence.records import read_records, record_line
 from advisor.report.axes import axis_words
 from advisor.results.comparison import Comparison, QuestionRecord
 from advisor.results.json_report import json_report, read_comparison
-from service.comparison_state import ComparisonState
-from service.comparison_store import create_comparison, find_comparison, set_state
-from service.database import database_url, open_database, writing
-from service.tables import report_files
+from service.contract.comparison_state import ComparisonState
+from service.store.comparison_store import create_comparison, find_comparison, set_state
+from service.store.database import database_url, open_database, writing
+from service.store.tables import report_files
 from tests.e2e.served_page import ServedPage, Tab, chromium, open_tab, served_page
 
 N_QUESTIONS = 10_000

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from service.comparison_state import ComparisonState
+from service.contract.comparison_state import ComparisonState
 from tests.e2e.served_page import DESKTOP, PAGES, PHONE, ServedPage, Tab, chromium, open_tab, served_page
 
 if TYPE_CHECKING:

@@ -38,8 +38,8 @@ from rag.chunk import Chunking
 from rag.embedder import load_embedder
 from rag.index import build_index, open_index
 from rag.prompt import RetrievedPrompt
-from service.sampling import limit_dataset
-from service.settings import BUNDLED_DATASETS
+from service.run.sampling import limit_dataset
+from service.store.bundled_datasets import BUNDLED_DATASETS
 
 SCRIPT_BATCH = 16
 TURNS = ("ours", "script", "script", "ours")

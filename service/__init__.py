@@ -1,1 +1,1 @@
-"""Settings, composition of the arms, durable runs and the command line."""
+"""Comparisons run, kept, served and asked about: the command line, the API and what works behind them."""

@@ -42,8 +42,8 @@ def postgres() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def migrated_template(postgres: PostgresServer) -> str:
     """The name of a Postgres database with all tables, to be copied: migrating takes longer than most tests."""
-    from service.database import open_database
-    from service.migrations.upgrade import migrate
+    from service.store.database import open_database
+    from service.store.migrations.upgrade import migrate
 
     engine = open_database(postgres.create_database("migrated"))
     migrate(engine)
@@ -76,8 +76,8 @@ def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: P
 @pytest.fixture
 def engine(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator["Engine"]:
     """A database with all tables and no rows, of either kind."""
-    from service.database import open_database
-    from service.migrations.upgrade import migrate
+    from service.store.database import open_database
+    from service.store.migrations.upgrade import migrate
 
     if database_kind == "sqlite":
         engine = open_database(f"sqlite:///{tmp_path / 'test.db'}")

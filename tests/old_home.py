@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.data_directory import DataDirectory
+from service.store.data_directory import DataDirectory
 
 _ARCHIVE = Path(__file__).parent / "fixtures" / "home-24f09f5" / "home.tar.xz"
 _MADE_AT = "/tmp/tuning-fork-home-24f09f5"

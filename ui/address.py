@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from service.api.schemas import ComparisonSummary
-from service.client import ServiceClient
-from service.comparison_state import ComparisonState
+from service.contract.client import ServiceClient
+from service.contract.comparison_state import ComparisonState
+from service.contract.schemas import ComparisonSummary
 from ui.connection import guarded
 from ui.linked_choice import guarded_address, linked_choice
 from ui.untrusted import shown

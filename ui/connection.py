@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import streamlit as st
 
-from service.client import ServiceClient, ServiceError
+from service.contract.client import ServiceClient, ServiceError
 from ui.untrusted import shown
 
 API_VARIABLE = "TUNING_FORK_API"

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from advisor.decision.inputs import Axis
 from advisor.report.axes import axis_value, axis_words
 from advisor.results.comparison import Comparison
-from service.api.schemas import AnswerValuesRequest, AxisView, ConstraintsRequest, WhatIfRequest
+from service.contract.schemas import AnswerValuesRequest, AxisView, ConstraintsRequest, WhatIfRequest
 
 WHAT_IF = "what_if"
 _PER_DECADE = 6

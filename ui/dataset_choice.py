@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from service.api.schemas import DatasetSummary
-from service.client import ServiceClient
+from service.contract.client import ServiceClient
+from service.contract.schemas import DatasetSummary
 from ui.connection import guarded
 from ui.linked_choice import guarded_address, linked_choice
 

@@ -18,7 +18,7 @@ from advisor.report.arms import candidates_as_run
 from advisor.report.axes import axis_short, axis_value
 from advisor.results.comparison import ArmSummary, Comparison, CostEstimate, FlipMap, PairedDifference
 from advisor.results.quantities import ScoreScale
-from service.api.schemas import Candidate, PricedQualityView
+from service.contract.schemas import Candidate, PricedQualityView
 from ui.counted import counted
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")

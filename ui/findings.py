@@ -6,7 +6,7 @@ import streamlit as st
 
 from advisor.report.verdict import severity_text
 from advisor.results.comparison import AuditFinding, Severity
-from service.api.schemas import Finding
+from service.contract.schemas import Finding
 from ui.counted import counted
 from ui.untrusted import shown
 

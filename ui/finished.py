@@ -5,7 +5,7 @@ import streamlit as st
 from advisor.errors import EvaluationError
 from advisor.results.comparison import Comparison
 from advisor.results.json_report import read_comparison
-from service.client import ServiceClient
+from service.contract.client import ServiceClient
 from ui.connection import cache_owner, guarded
 from ui.untrusted import shown
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from service.api.schemas import ComparisonRequest
+from service.contract.schemas import ComparisonRequest
 
 _SETTINGS = ("model", "pipelines", "limit", "train_limit", "top_k", "chunk_tokens", "n_shots", "method", "max_epochs")
 _WHERE_CHANGED = (

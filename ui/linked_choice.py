@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import streamlit as st
 
-from service.client import ServiceError
+from service.contract.client import ServiceError
 from ui.connection import show_failure
 
 _NOTHING_OF_THAT_NAME = (404, 422)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from advisor.results.quantities import count
-from service.client import ServiceClient, ServiceError
+from service.contract.client import ServiceClient, ServiceError
 from ui.connection import show_failure
 from ui.dataset_choice import DATASET
 from ui.question_edits import VERDICTS, Review, ReviewVerdict, Row, apply_reviews, count_reviews, review_of

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from service.api.schemas import AdviceView, PriorReasonView, QuestionView
-from service.client import ServiceClient
+from service.contract.client import ServiceClient
+from service.contract.schemas import AdviceView, PriorReasonView, QuestionView
 from ui.connection import cache_owner, guarded
 from ui.counted import counted
 from ui.untrusted import shown

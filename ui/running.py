@@ -6,8 +6,8 @@ from typing import Any
 
 import streamlit as st
 
-from service.api.schemas import ComparisonDetail
-from service.client import ServiceClient, StreamedEvent
+from service.contract.client import ServiceClient, StreamedEvent
+from service.contract.schemas import ComparisonDetail
 
 STAGES_OF_ARMS = frozenset({"answer", "form", "tune"})
 """Each arm has its own; other stages go through the arms one by one."""

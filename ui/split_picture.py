@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 
 from advisor.data.dataset import Slice, Split
-from service.api.schemas import ExampleItem
+from service.contract.schemas import ExampleItem
 from ui.figures import COLOURS, Figure, ink
 
 _SLICES = {

@@ -9,8 +9,8 @@ import streamlit as st
 
 from advisor.data.dataset import Task
 from advisor.data.files import CARD_FILE
-from service.api.schemas import ValidationReport
-from service.client import UPLOAD_ENDINGS, ServiceClient, ServiceError
+from service.contract.client import UPLOAD_ENDINGS, ServiceClient, ServiceError
+from service.contract.schemas import ValidationReport
 from ui.connection import show_failure
 from ui.counted import counted
 from ui.dataset_choice import DATASET

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import streamlit as st
 
 from advisor.data.files import DOCUMENTS_FILE, QUESTIONS_FILE
-from service.api.schemas import DatasetDetail
-from service.client import ServiceClient
+from service.contract.client import ServiceClient
+from service.contract.schemas import DatasetDetail
 from ui.connection import cache_owner, guarded
 from ui.question_edits import Row, read_rows, write_rows
 

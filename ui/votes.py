@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from advisor.results.quantities import MISSING
-from service.client import ServiceClient
+from service.contract.client import ServiceClient
 from ui.connection import guarded
 
 

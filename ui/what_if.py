@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from advisor.results.comparison import ArmRole, ArmSummary, Comparison
-from service.api.schemas import WhatIfReply, WhatIfRequest
+from service.contract.schemas import WhatIfReply, WhatIfRequest
 
 
 def reconsidered(comparison: Comparison, request: WhatIfRequest, reply: WhatIfReply) -> Comparison:

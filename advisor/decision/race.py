@@ -6,9 +6,9 @@ fixed-sample verdict counts each question once. Both are the same unless how arm
 many questions it has. Arms are judged as they were built: other training seeds are other arms.
 
 Why it may be looked at after every block: `advisor.evidence.betting`. Needed is that clusters are independent of each
-other and that, within a slice, they are draws from the same population; nothing else, and no number of questions is too
-small for it. Alpha is divided evenly over both directions of all pairs at the start (union bound), so that with probability
-1 - alpha every statement of a race is right at once: each drop, each "within the margin", each interval.
+other and that, within a slice, they are draws from the same population; nothing else, and no number of questions is
+too small for it. Alpha is divided evenly over both directions of all pairs at the start (union bound), so that with
+probability 1 - alpha every statement of a race is right at once: each drop, each "within the margin", each interval.
 
 An arm is dropped when another that is still in the race is surely better than it and leads by the margin or more, even
 if the worse arm's unscored answers were all right and the better one's all wrong. Wherever an arm is judged itself its

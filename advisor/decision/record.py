@@ -48,7 +48,7 @@ class DecisionRecord:
         inputs: Prices, traffic, coverage, margin and worth of answers at the time.
         uses: What each candidate takes; traits: what constraints look at.
         monthly_usd: Total of each candidate; None without a price.
-        data: Hash of each part of the data (`data_hashes`); model: of the model (`service.composition.model_identity`).
+        data: Hash of each part of the data (`data_hashes`); model: of the model.
         race: How the race went; None where every arm was asked every question.
         results_hash: SHA-256 of `results.jsonl`, which holds the scores.
         dtype: In which the base model computed; "" for a hosted one, and in records of before it was kept.

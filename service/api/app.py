@@ -10,17 +10,17 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.types import Scope
 
 from service.api.auth import RateLimits
+from service.api.context import ServiceContext
 from service.api.errors import DOCUMENTED, PROBLEM_MEDIA_TYPE, add_error_handlers
 from service.api.limits import BodyLimits, Deadline
 from service.api.metrics import Metrics
 from service.api.request_log import RequestLog
 from service.api.routes import ROUTERS
 from service.api.routes.decisions import StoredDecisions
-from service.api.schemas import ProblemDetails
 from service.api.stopping import EndsWithService
-from service.comparison_progress import FollowedComparisons
-from service.context import ServiceContext
-from service.loaded_results import LoadedComparisons
+from service.contract.schemas import ProblemDetails
+from service.store.comparison_progress import FollowedComparisons
+from service.store.loaded_results import LoadedComparisons
 
 _UPLOADS = frozenset({"/v1/datasets", "/v1/datasets/validate"})
 _SILENT: TelemetryConfig = {

@@ -13,10 +13,10 @@ from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from service.api.context import ServiceContext
 from service.api.errors import Problem
-from service.api_keys import ApiKey, any_key, find_key
-from service.context import ServiceContext
-from service.scope import Scope
+from service.contract.scope import Scope
+from service.store.api_keys import ApiKey, any_key, find_key
 
 _FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})

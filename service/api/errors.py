@@ -16,14 +16,14 @@ from advisor.data.files import Problem as FileProblem
 from advisor.errors import DatasetError
 from lm.errors import ConfigError, TuningForkError
 from service.api.openai_shape import openai_failure, speaks_openai
-from service.api.schemas import DatasetProblem, FieldError, ProblemDetails
-from service.comparison_store import (
+from service.contract.schemas import DatasetProblem, FieldError, ProblemDetails
+from service.store.comparison_store import (
     ComparisonConflictError,
     ComparisonNotFoundError,
     IdempotencyKeyReusedError,
     QueueFullError,
 )
-from service.dataset_store import DatasetConflictError, DatasetNotFoundError
+from service.store.dataset_store import DatasetConflictError, DatasetNotFoundError
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 DOCUMENTED = (400, 401, 403, 404, 409, 411, 413, 415, 422, 429, 500, 503, 507)

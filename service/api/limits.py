@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.errors import failure_response
 from service.api.sending import Sending
-from service.upload.json_depth import MAX_JSON_DEPTH, is_too_deep
+from service.safety.json_depth import MAX_JSON_DEPTH, is_too_deep
 
 BODY_S = 60.0
 """For a body that is no upload to arrive, whoever sends it: keys are looked at when it is there."""

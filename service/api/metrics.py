@@ -7,9 +7,9 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import Engine, func, select
 
-from service.comparison_state import ComparisonState
-from service.comparison_store import count_by_state
-from service.tables import answer_blocks
+from service.contract.comparison_state import ComparisonState
+from service.store.comparison_store import count_by_state
+from service.store.tables import answer_blocks
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -10,8 +10,8 @@ from fastapi.routing import APIRoute
 
 from lm.errors import TuningForkError
 from service.api.errors import Problem, writable
-from service.api.openai_schemas import OpenAIError
 from service.api.openai_shape import openai_failure
+from service.contract.openai_schemas import OpenAIError
 
 DOCUMENTED: dict[int | str, dict[str, Any]] = {
     status: {"model": OpenAIError} for status in (400, 401, 403, 404, 413, 429, 500, 502, 503, 504, 507)

@@ -2,7 +2,7 @@
 
 import re
 
-from service.api.openai_schemas import OpenAIError, OpenAIErrorBody
+from service.contract.openai_schemas import OpenAIError, OpenAIErrorBody
 
 _ADDRESSES = re.compile(r"/v1/(chat/completions|models(/.*)?)", re.DOTALL)
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}

@@ -9,14 +9,12 @@ from typing import Annotated, TypeVar
 
 from fastapi import Depends, FastAPI, Request
 
+from service.api.context import ServiceContext
 from service.api.errors import Problem, writable
-from service.api.query_schemas import ServedAnswerView, TokensView
-from service.api.schemas import PassageView
-from service.comparison_store import ComparisonNotFoundError
-from service.context import ServiceContext
-from service.dataset_store import DatasetNotFoundError
-from service.deployment_store import DeploymentConflictError, DeploymentNotFoundError
+from service.contract.query_schemas import ServedAnswerView, TokensView
+from service.contract.schemas import PassageView
 from service.serving.asked import ServedAnswer
+from service.serving.deployment_store import DeploymentConflictError, DeploymentNotFoundError
 from service.serving.errors import (
     AnswerTimeoutError,
     ClosingError,
@@ -28,6 +26,8 @@ from service.serving.errors import (
 )
 from service.serving.pipelines import ServedPipelines
 from service.serving.servable import read_servable
+from service.store.comparison_store import ComparisonNotFoundError
+from service.store.dataset_store import DatasetNotFoundError
 
 T = TypeVar("T")
 

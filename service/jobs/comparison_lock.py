@@ -18,8 +18,8 @@ from typing import Self
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.database import patiently
 from service.jobs.job_watch import StoppedError
+from service.store.database import patiently
 
 PING_S = 2.0
 SILENCE_S = 30

@@ -21,19 +21,19 @@ from sqlalchemy import Connection, Engine, delete, insert
 from sqlalchemy.exc import DBAPIError
 
 from lm.errors import TuningForkError
-from service.arm import Compose
-from service.comparison_state import ComparisonState
-from service.comparison_store import StoredComparison, find_comparison, set_state
-from service.data_directory import DataDirectory
-from service.database import database_url, is_outage, open_database, patiently, writing
+from service.contract.comparison_state import ComparisonState
 from service.jobs.comparison_lock import ComparisonLock, OwnedElsewhereError
 from service.jobs.job_watch import CancelledError, JobWatch, ParkedError, SupersededError, life_on
 from service.jobs.resource_watch import ResourceWatch
 from service.json_log import EVERYTHING, log_as_json
-from service.progress import Progress
-from service.remote_settings import job_settings
-from service.tables import report_files
-from service.workflow import run_comparison
+from service.run.arm import Compose
+from service.run.progress import Progress
+from service.run.remote_settings import job_settings
+from service.run.workflow import run_comparison
+from service.store.comparison_store import StoredComparison, find_comparison, set_state
+from service.store.data_directory import DataDirectory
+from service.store.database import database_url, is_outage, open_database, patiently, writing
+from service.store.tables import report_files
 
 _PR_SET_PDEATHSIG = 1
 _DEFECT = 1  # what Python itself ends with
@@ -205,8 +205,8 @@ NICENESS = 10
 def main() -> None:
     """Run the comparison that was named, with real models."""
     os.nice(NICENESS)
-    from service.composition import LocalComposition, model_identity
-    from service.endpoint_guard import guard_process
+    from service.run.composition import LocalComposition, model_identity
+    from service.safety.endpoint_guard import guard_process
 
     # Callers of the service named the models.
     guard_process()

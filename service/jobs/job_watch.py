@@ -10,11 +10,11 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
-from service.comparison_state import ComparisonState
-from service.database import patiently, writing
-from service.events import append_event
-from service.progress import Progress
-from service.tables import comparisons
+from service.contract.comparison_state import ComparisonState
+from service.run.progress import Progress
+from service.store.database import patiently, writing
+from service.store.events import append_event
+from service.store.tables import comparisons
 
 SHORTEST_INTERVAL_S = 0.5
 """Between two events that only say how far something is."""

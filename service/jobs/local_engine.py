@@ -11,13 +11,13 @@ import time
 
 from sqlalchemy import Engine, select
 
-from service.comparison_state import ComparisonState
-from service.comparison_store import set_state
-from service.database import writing
+from service.contract.comparison_state import ComparisonState
 from service.jobs.comparison_lock import held_keys, lock_key
 from service.jobs.supervisor import Supervisor
 from service.json_log import about
-from service.tables import comparisons
+from service.store.comparison_store import set_state
+from service.store.database import writing
+from service.store.tables import comparisons
 
 LOOK_INTERVAL_S = 0.5
 ADOPTION_S = 10.0

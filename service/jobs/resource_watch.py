@@ -14,10 +14,10 @@ from typing import Any, Self
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.comparison_state import ComparisonState
-from service.database import writing
-from service.events import append_event
-from service.tables import comparisons, events
+from service.contract.comparison_state import ComparisonState
+from service.store.database import writing
+from service.store.events import append_event
+from service.store.tables import comparisons, events
 
 EVENT_TYPE = "resources"
 LOOK_INTERVAL_S = 2.0

@@ -13,15 +13,15 @@ from pathlib import Path
 
 from sqlalchemy import Engine, select
 
-from service.comparison_state import ComparisonState
-from service.comparison_store import ComparisonNotFoundError, find_comparison, set_state
-from service.data_directory import DataDirectory
-from service.database import patiently, writing
+from service.contract.comparison_state import ComparisonState
 from service.jobs.comparison_lock import ComparisonLock, OwnedElsewhereError
 from service.jobs.job import JobEnd
 from service.jobs.stage_budget import STAGE_BUDGETS, START, StageBudget
 from service.json_log import about
-from service.tables import comparisons
+from service.store.comparison_store import ComparisonNotFoundError, find_comparison, set_state
+from service.store.data_directory import DataDirectory
+from service.store.database import patiently, writing
+from service.store.tables import comparisons
 
 LOOK_INTERVAL_S = 0.5
 LATEST_LOOK_S = 60.0

@@ -15,11 +15,11 @@ from lm.errors import TuningForkError
 from lm.language_model import LanguageModel
 from rag.embedder import load_embedder
 from rag.index import MARKER, Index, build_index, copy_index, open_index
-from service.composition import LocalComposition
-from service.data_directory import DataDirectory
-from service.progress import silent
+from service.run.composition import LocalComposition
+from service.run.progress import silent
+from service.run.settings import ComparisonSettings
 from service.serving.errors import NotServableError
-from service.settings import ComparisonSettings
+from service.store.data_directory import DataDirectory
 
 if TYPE_CHECKING:
     from lm.huggingface import HuggingFaceModel

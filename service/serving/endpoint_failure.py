@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from lm.errors import LanguageModelError, TuningForkError
-from service.endpoint_guard import EndpointRefusedError
+from service.safety.endpoint_guard import EndpointRefusedError
 from service.serving.errors import AnswerTimeoutError, EndpointFailedError, EndpointTimeoutError
 
 _CLIENT_LIBRARIES = ("openai", "httpx2")

@@ -12,11 +12,11 @@ from advisor.results.answer import Pipeline
 from advisor.results.comparison import Comparison
 from lm.errors import TuningForkError
 from lm.registry import parse_spec
-from service.arm import Arm
+from service.run.arm import Arm
+from service.run.settings import ComparisonSettings
+from service.run.workflow import load_limited_dataset
 from service.serving.batcher import Batcher
 from service.serving.errors import NoSuchPipelineError, NotServableError
-from service.settings import ComparisonSettings
-from service.workflow import load_limited_dataset
 
 
 @dataclass(frozen=True)

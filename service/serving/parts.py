@@ -5,10 +5,10 @@ from collections.abc import Callable
 from lm.embedding import Embedder
 from lm.language_model import LanguageModel
 from lm.registry import load_language_model, parse_spec
+from service.run.settings import ComparisonSettings
 from service.serving.batcher import Batcher
 from service.serving.limits import ServingLimits
 from service.serving.shared import Shared
-from service.settings import ComparisonSettings
 
 LoadModel = Callable[[ComparisonSettings], LanguageModel]
 LoadEmbedder = Callable[[ComparisonSettings], Embedder]

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from advisor.money.cost import estimate_answer_cost
 from lm.errors import LanguageModelError, TuningForkError
-from service.data_directory import DataDirectory
 from service.serving.asked import AS_MEASURED, Decoding, ServedAnswer
 from service.serving.batcher import Batched
 from service.serving.comparisons import Lease, OpenComparisons
@@ -20,6 +19,7 @@ from service.serving.errors import AnswerTimeoutError
 from service.serving.limits import ServingLimits
 from service.serving.opened import OpenedComparison, Servable, ServedArm
 from service.serving.parts import LoadEmbedder, LoadModel, SharedParts, TakenParts
+from service.store.data_directory import DataDirectory
 
 
 class ServedPipelines:

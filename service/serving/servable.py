@@ -9,14 +9,14 @@ from advisor.money.prices import load_prices
 from advisor.results.json_report import read_comparison
 from lm.errors import ConfigError
 from lm.registry import RETIRED
-from service.base_model import with_base_model
-from service.comparison_state import ComparisonState
-from service.comparison_store import StoredComparison, find_comparison
-from service.data_directory import REPORT_FILE, DataDirectory
-from service.remote_settings import job_settings
+from service.contract.comparison_state import ComparisonState
+from service.run.base_model import with_base_model
+from service.run.remote_settings import job_settings
 from service.serving.errors import NoSuchPipelineError, NotServableError
 from service.serving.opened import Servable
-from service.tables import report_files
+from service.store.comparison_store import StoredComparison, find_comparison
+from service.store.data_directory import REPORT_FILE, DataDirectory
+from service.store.tables import report_files
 
 
 def check_servable(engine: Engine, comparison_id: str, kind: str | None = None) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from service.cli_help import help_page
+from service.cli.help import help_page
 
 CLI_PAGE = Path(__file__).resolve().parents[2] / "docs" / "cli.md"
 

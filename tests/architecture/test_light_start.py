@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.data_directory import DataDirectory
+from service.store.data_directory import DataDirectory
 
 HEAVY = ("torch", "transformers", "pandas", "chromadb", "streamlit", "ragas", "evaluate", "matplotlib", "peft")
 LIST_HEAVY = f"""
@@ -40,21 +40,21 @@ def test_commands_that_run_no_model_import_none(arguments: str, tmp_path: Path) 
     (folder / "report.json").write_text("{}")
     (folder / "report.md").write_text("# Report\n")
     home = ["--home", str(tmp_path)] if arguments.split()[0] in ("datasets", "report") else []
-    statement = "from service.cli import main; main(sys.argv[1:])"
+    statement = "from service.cli.app import main; main(sys.argv[1:])"
     assert heavy_after(statement, *arguments.split(), *home) == "HEAVY"
 
 
 def test_asking_what_a_finished_comparison_found_imports_no_model() -> None:
-    statement = "import service.composition, service.console, service.workflow, service.asking"
+    statement = "import service.run.composition, service.cli.console, service.run.workflow, service.run.asking"
     assert heavy_after(statement) == "HEAVY"
-    identity = "from service.composition import model_identity; model_identity('smollm2')"
+    identity = "from service.run.composition import model_identity; model_identity('smollm2')"
     assert heavy_after(identity) == "HEAVY"
 
 
 def test_a_second_service_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
     program = """
 import sys
-from service.cli import main
+from service.cli.app import main
 try:
     main(["serve", "--home", sys.argv[1]])
 finally:

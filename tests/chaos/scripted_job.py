@@ -22,14 +22,14 @@ from lm.completion import GenerationConfig, Messages
 from lm.embedding import Embedder
 from lm.fake import FakeLM
 from lm.language_model import LanguageModel
-from service.arm import Arm
-from service.build_alone import build_alone
-from service.data_directory import DataDirectory, write_whole
 from service.jobs import comparison_lock
 from service.jobs.job import job_process
 from service.jobs.job_watch import JobWatch
-from service.progress import OnProgress, Progress
-from service.settings import ComparisonSettings
+from service.run.arm import Arm
+from service.run.progress import OnProgress, Progress
+from service.run.settings import ComparisonSettings
+from service.store.build_alone import build_alone
+from service.store.data_directory import DataDirectory, write_whole
 
 ARMS = ("base", "few-shot", "rag", "fine-tuned")
 

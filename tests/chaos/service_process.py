@@ -10,12 +10,12 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from service.comparison_store import find_comparison
-from service.data_directory import DataDirectory
-from service.database import patiently
 from service.jobs.local_engine import LocalEngine
 from service.jobs.supervisor import Supervisor
-from service.serve import opened
+from service.server.serve import opened
+from service.store.comparison_store import find_comparison
+from service.store.data_directory import DataDirectory
+from service.store.database import patiently
 
 JOB = Path(__file__).with_name("scripted_job.py")
 

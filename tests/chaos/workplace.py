@@ -14,13 +14,13 @@ from typing import Any
 
 from sqlalchemy import Engine, func, insert, select
 
-from service.comparison_store import StoredComparison, create_comparison, find_comparison
-from service.database import DATABASE_FILE, open_database, patiently, writing
-from service.dataset_store import version_of
-from service.events import read_events
-from service.migrations.upgrade import migrate
-from service.settings import ComparisonSettings
-from service.tables import answer_blocks, dataset_files, datasets, report_files
+from service.run.settings import ComparisonSettings
+from service.store.comparison_store import StoredComparison, create_comparison, find_comparison
+from service.store.database import DATABASE_FILE, open_database, patiently, writing
+from service.store.dataset_store import version_of
+from service.store.events import read_events
+from service.store.migrations.upgrade import migrate
+from service.store.tables import answer_blocks, dataset_files, datasets, report_files
 
 ROOT = Path(__file__).parents[2]
 PROCESS = Path(__file__).with_name("service_process.py")

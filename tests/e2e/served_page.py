@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-from service.client import ServiceClient
+from service.contract.client import ServiceClient
 from tests.e2e.server import DEADLINE_S, start_process
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.client import ServiceClient
+from service.contract.client import ServiceClient
 
 TUNINGFORK = Path(sys.executable).with_name("tuningfork")
 DEADLINE_S = 300

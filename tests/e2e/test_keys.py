@@ -5,7 +5,7 @@ from pathlib import Path
 import openai
 import pytest
 
-from service.client import ServiceClient, ServiceError
+from service.contract.client import ServiceClient, ServiceError
 from tests.e2e.server import running_server, start_process
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from service.client import ServiceClient, ServiceError
+from service.contract.client import ServiceClient, ServiceError
 from tests.e2e.echo_endpoint import echo_endpoint
 from tests.e2e.served_page import (
     PAGES,

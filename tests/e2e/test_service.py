@@ -12,7 +12,7 @@ from pathlib import Path
 import openai
 import pytest
 
-from service.api.schemas import ComparisonDetail, DatasetDetail
+from service.contract.schemas import ComparisonDetail, DatasetDetail
 from tests.conftest import TINY_MODEL
 from tests.e2e.server import RunningServer, running_server, start_process
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.client import StreamedEvent
+from service.contract.client import StreamedEvent
 from tests.conftest import TINY_MODEL
 from tests.e2e.server import DEADLINE_S, running_server
 

@@ -16,11 +16,11 @@ from lm.completion import GenerationConfig, Messages
 from lm.embedding import Embedder
 from lm.fake import FakeLM
 from lm.language_model import LanguageModel
-from service.arm import Arm
-from service.data_directory import DataDirectory
-from service.progress import OnProgress, silent
-from service.settings import ComparisonSettings
-from service.workflow import run_comparison
+from service.run.arm import Arm
+from service.run.progress import OnProgress, silent
+from service.run.settings import ComparisonSettings
+from service.run.workflow import run_comparison
+from service.store.data_directory import DataDirectory
 
 CARD = """
 name = "tiny"

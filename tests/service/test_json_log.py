@@ -5,11 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from service.data_directory import DataDirectory
-from service.database import DATABASE_FILE, open_database
 from service.jobs.job import JobEnd
 from service.json_log import JsonFormatter
-from service.migrations.upgrade import migrate
+from service.store.data_directory import DataDirectory
+from service.store.database import DATABASE_FILE, open_database
+from service.store.migrations.upgrade import migrate
 from tests.chaos.workplace import COMPARISON, create_dataset_and_comparison, dataset_of
 
 BROKEN_JOB = """

@@ -11,7 +11,7 @@ from service.telemetry import _OFF
 
 TELL = "import json, os; print(json.dumps({name: os.environ.get(name) for name in names}))"
 COMMAND = """
-from service.cli import main
+from service.cli.app import main
 try:
     main(["--help"])
 except SystemExit:
@@ -20,8 +20,8 @@ except SystemExit:
 SERVICE = """
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from service.data_directory import DataDirectory
-from service.serve import opened
+from service.store.data_directory import DataDirectory
+from service.server.serve import opened
 with TemporaryDirectory() as folder, opened(DataDirectory(Path(folder))):
     pass
 """

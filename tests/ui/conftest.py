@@ -12,10 +12,10 @@ from streamlit.testing.v1 import AppTest
 
 import ui
 import ui.connection
-from service.data_directory import REPORT_FILE
-from service.database import open_database
-from service.migrations.upgrade import migrate
-from service.service_settings import ServiceSettings
+from service.api.service_settings import ServiceSettings
+from service.store.data_directory import REPORT_FILE
+from service.store.database import open_database
+from service.store.migrations.upgrade import migrate
 from tests.service.api.conftest import Api
 from tests.service.conftest import Workplace, write_dataset
 from tests.ui.fake_client import FakeClient

@@ -8,8 +8,8 @@ import httpx
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from service.api.schemas import ProblemDetails
-from service.client import ServiceClient, ServiceError
+from service.contract.client import ServiceClient, ServiceError
+from service.contract.schemas import ProblemDetails
 
 LOCAL = "http://127.0.0.1:8000"
 AWAY = ServiceError(f"{LOCAL} cannot be reached (refused); start it with `tuningfork serve`, or mend the address")

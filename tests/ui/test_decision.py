@@ -9,7 +9,7 @@ import pytest
 
 from advisor.decision.constraints import Constraints
 from advisor.results.answer_values import AnswerValues
-from service.api.schemas import WhatIfReply
+from service.contract.schemas import WhatIfReply
 from tests.service.conftest import Workplace
 from tests.ui.conftest import EARLIER, FINISHED, OpenPage, healthy, press, said, service_of
 from tests.ui.fake_client import AWAY, FakeClient

@@ -20,7 +20,7 @@ from advisor.results.comparison import (
 )
 from advisor.results.quantities import POINTS
 from lm.completion import Usage
-from service.api.schemas import PricedQualityView
+from service.contract.schemas import PricedQualityView
 from ui.figures import COLOURS, Figure, cost_curves, decision_map, frontier, price_quality
 
 KINDS = ("base", "few-shot", "rag", "hybrid")

@@ -5,8 +5,8 @@ from pathlib import Path
 from advisor.decision.constraints import Constraints
 from advisor.money.cost import Traffic
 from advisor.results.answer_values import AnswerValues
-from service.ci_config import read_ci_config
-from service.settings import ComparisonSettings, Constrain, TuneOn
+from service.cli.ci_config import read_ci_config
+from service.run.settings import ComparisonSettings, Constrain, TuneOn
 from ui.gate_file import GateDraft, ThresholdDraft, gate_rules, gate_toml
 
 DRAFT = GateDraft("appliance-support", False, (ThresholdDraft("rag", "exact_match", "at least", 0.6),), "main")

@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from service.api.schemas import ComparisonDetail, ComparisonRequest
-from service.client import ServiceError
-from service.comparison_state import ComparisonState
+from service.contract.client import ServiceError
+from service.contract.comparison_state import ComparisonState
+from service.contract.schemas import ComparisonDetail, ComparisonRequest
 from tests.ui.conftest import FINISHED, OpenPage, Populated, healthy, press, said
 from tests.ui.fake_client import FakeClient
 from ui.untrusted import shown

@@ -5,7 +5,7 @@ import json
 import pytest
 import streamlit as st
 
-from service.client import ServiceError
+from service.contract.client import ServiceError
 from tests.service.api.conftest import Api
 from tests.ui.conftest import EARLIER, FINISHED, OpenPage, healthy, press, said
 from tests.ui.fake_client import AWAY, NO_KEY, FakeClient

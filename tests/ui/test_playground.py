@@ -1,7 +1,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from service.client import ServiceError, StreamedEvent
+from service.contract.client import ServiceError, StreamedEvent
 from tests.ui.conftest import FINISHED, OpenPage, healthy, press, said
 from tests.ui.fake_client import FakeClient
 

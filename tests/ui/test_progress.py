@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from advisor.results.quantities import seconds
-from service.api.schemas import ComparisonDetail, ComparisonList, RunningScore, StageProgress
-from service.client import StreamedEvent
-from service.comparison_state import ComparisonState
+from service.contract.client import StreamedEvent
+from service.contract.comparison_state import ComparisonState
+from service.contract.schemas import ComparisonDetail, ComparisonList, RunningScore, StageProgress
 from tests.ui.conftest import OpenPage, press, said
 from tests.ui.fake_client import AWAY, FakeClient
 from ui.figures import live_losses, resource_curves

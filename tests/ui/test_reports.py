@@ -7,8 +7,8 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
-from service.api.schemas import KeyCreated, KeyList, PricedQualityView
-from service.client import REPORT_NAMES, ServiceError
+from service.contract.client import REPORT_NAMES, ServiceError
+from service.contract.schemas import KeyCreated, KeyList, PricedQualityView
 from tests.ui.conftest import EARLIER, FINISHED, OpenPage, healthy, press, said
 from tests.ui.fake_client import NO_KEY, FakeClient
 

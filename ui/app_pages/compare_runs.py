@@ -10,9 +10,9 @@ import streamlit as st
 from advisor.report.arms import candidates
 from advisor.results.comparison import Comparison
 from advisor.results.quantities import MISSING, scale_of, usd, usd_range
-from service.api.schemas import ComparisonSummary
-from service.client import ServiceClient, ServiceError
-from service.comparison_state import ComparisonState
+from service.contract.client import ServiceClient, ServiceError
+from service.contract.comparison_state import ComparisonState
+from service.contract.schemas import ComparisonSummary
 from ui.connection import guarded, page_words, service_client
 from ui.finished import finished_comparison
 from ui.untrusted import shown

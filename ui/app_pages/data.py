@@ -5,8 +5,8 @@ import streamlit as st
 
 from advisor.audit.check import Check
 from advisor.data.dataset import Slice, Split
-from service.api.schemas import DatasetDetail, DocumentPage, ExampleItem, ExamplePage
-from service.client import ServiceClient, ServiceError
+from service.contract.client import ServiceClient, ServiceError
+from service.contract.schemas import DatasetDetail, DocumentPage, ExampleItem, ExamplePage
 from ui.connection import cache_owner, guarded, service_client, show_failure
 from ui.counted import counted
 from ui.dataset_choice import DATASET, chosen_dataset

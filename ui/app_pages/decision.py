@@ -14,8 +14,8 @@ from advisor.report.sensitivity import change_summary, flip_table
 from advisor.report.verdict import best_chance_table, standing, unknowns
 from advisor.results.comparison import Comparison, FlipMap, Verdict
 from advisor.results.quantities import percent, scale_of, seconds, usd, usd_range
-from service.api.schemas import AxisView, ConstraintsRequest, WhatIfReply, WhatIfRequest
-from service.client import ServiceClient, ServiceError
+from service.contract.client import ServiceClient, ServiceError
+from service.contract.schemas import AxisView, ConstraintsRequest, WhatIfReply, WhatIfRequest
 from ui.address import chosen_comparison
 from ui.connection import cache_owner, guarded, service_client, show_failure
 from ui.controls import declared_inputs

@@ -9,8 +9,8 @@ from advisor.report.form_gains import FORM_HEADING, form_sentences, form_table
 from advisor.report.quality import difference_table, differences_with_pivot, other_metrics_table, quality_table
 from advisor.results.comparison import Comparison
 from advisor.results.quantities import MISSING, ScoreScale, scale_of
-from service.api.schemas import GridRowView, QuestionGrid, ResultItem
-from service.client import ServiceClient
+from service.contract.client import ServiceClient
+from service.contract.schemas import GridRowView, QuestionGrid, ResultItem
 from ui.address import COMPARISON, chosen_comparison
 from ui.connection import cache_owner, guarded, service_client
 from ui.counted import counted

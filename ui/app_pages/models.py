@@ -5,8 +5,8 @@ import streamlit as st
 
 from advisor.results.comparison import Interval
 from advisor.results.quantities import AS_MEASURED, MISSING, POINTS, ScoreScale, unscored, usd, usd_range
-from service.api.schemas import CatalogueModelView, CatalogueView, PricedQualityView
-from service.client import ServiceClient
+from service.contract.client import ServiceClient
+from service.contract.schemas import CatalogueModelView, CatalogueView, PricedQualityView
 from ui.connection import cache_owner, guarded, service_client
 from ui.figures import price_quality, show_figure
 from ui.untrusted import shown

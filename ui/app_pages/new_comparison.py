@@ -8,8 +8,8 @@ import streamlit as st
 from pydantic import ValidationError
 
 from advisor.results.quantities import count, seconds, usd
-from service.api.schemas import Candidate, ComparisonRequest, DatasetSummary, Estimate, TuningMethod
-from service.client import ServiceClient, ServiceError
+from service.contract.client import ServiceClient, ServiceError
+from service.contract.schemas import Candidate, ComparisonRequest, DatasetSummary, Estimate, TuningMethod
 from ui.address import COMPARISON
 from ui.connection import guarded, service_client, show_failure
 from ui.counted import counted

@@ -7,8 +7,8 @@ from typing import Any
 import streamlit as st
 
 from advisor.results.quantities import seconds, usd
-from service.api.schemas import ComparisonSummary
-from service.client import ServiceClient, ServiceError
+from service.contract.client import ServiceClient, ServiceError
+from service.contract.schemas import ComparisonSummary
 from ui.address import chosen_comparison
 from ui.connection import guarded, page_words, service_client, show_failure
 from ui.overlap import overlap_marks

@@ -4,9 +4,9 @@ import pandas as pd
 import streamlit as st
 
 from advisor.results.quantities import scale_of_scores, seconds
-from service.api.schemas import ComparisonDetail, RunningScore, StageProgress
-from service.client import ServiceClient, ServiceError, StreamedEvent
-from service.comparison_state import ComparisonState
+from service.contract.client import ServiceClient, ServiceError, StreamedEvent
+from service.contract.comparison_state import ComparisonState
+from service.contract.schemas import ComparisonDetail, RunningScore, StageProgress
 from ui.address import COMPARISON, chosen_comparison
 from ui.connection import guarded, service_client, show_failure
 from ui.counted import counted

@@ -10,9 +10,9 @@ import pandas as pd
 import streamlit as st
 
 from advisor.report.arms import candidates
-from service.api.schemas import ComparisonSummary
-from service.client import REPORT_NAMES, ServiceClient, ServiceError
-from service.scope import Scope
+from service.contract.client import REPORT_NAMES, ServiceClient, ServiceError
+from service.contract.schemas import ComparisonSummary
+from service.contract.scope import Scope
 from ui.address import chosen_comparison
 from ui.connection import guarded, service_client, show_failure
 from ui.finished import finished_comparison

@@ -4,9 +4,9 @@ import hashlib
 
 import streamlit as st
 
-from service.api.schemas import ComparisonRequest
-from service.client import ServiceClient, ServiceError
-from service.comparison_state import ComparisonState
+from service.contract.client import ServiceClient, ServiceError
+from service.contract.comparison_state import ComparisonState
+from service.contract.schemas import ComparisonRequest
 from ui.address import COMPARISON
 from ui.connection import guarded, service_client, show_failure
 from ui.counted import counted

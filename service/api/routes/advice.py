@@ -12,7 +12,8 @@ from advisor.results.json_report import read_comparison
 from advisor.results.plain_data import to_plain
 from advisor.results.quantities import POINTS, scale_of
 from service.api.auth import Context, require
-from service.api.schemas import (
+from service.contract.comparison_state import ComparisonState
+from service.contract.schemas import (
     AdviceRequest,
     AdviceView,
     CatalogueModelView,
@@ -21,11 +22,10 @@ from service.api.schemas import (
     QuestionnaireView,
     QuestionView,
 )
-from service.comparison_state import ComparisonState
-from service.comparison_store import list_comparisons
-from service.data_directory import REPORT_FILE
-from service.results import read_report_file
-from service.scope import Scope
+from service.contract.scope import Scope
+from service.store.comparison_store import list_comparisons
+from service.store.data_directory import REPORT_FILE
+from service.store.results import read_report_file
 
 router = APIRouter(prefix="/v1", tags=["advice"], dependencies=[Depends(require(Scope.READ))])
 _COMPARISONS_SHOWN = 50

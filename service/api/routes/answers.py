@@ -13,7 +13,8 @@ from starlette.concurrency import run_in_threadpool
 from lm.errors import TuningForkError
 from service.api.auth import Context, require
 from service.api.errors import PROBLEM_MEDIA_TYPE, Problem, writable
-from service.api.query_schemas import (
+from service.api.served import Served, closing_served, told_as_problems, view_answer, while_connected
+from service.contract.query_schemas import (
     KIND_PATTERN,
     AnswersReply,
     AnswersRequest,
@@ -22,9 +23,8 @@ from service.api.query_schemas import (
     QuestionRequest,
     SideBySideReply,
 )
-from service.api.schemas import ID_PATTERN, ProblemDetails
-from service.api.served import Served, closing_served, told_as_problems, view_answer, while_connected
-from service.scope import Scope
+from service.contract.schemas import ID_PATTERN, ProblemDetails
+from service.contract.scope import Scope
 from service.serving.errors import EndpointFailedError
 from service.serving.pipelines import ServedPipelines
 from service.serving.servable import check_servable

@@ -8,8 +8,9 @@ from sqlalchemy import Engine
 
 from service.api.auth import Context, require
 from service.api.errors import Problem
-from service.api.schemas import ID_PATTERN
-from service.baseline_store import (
+from service.contract.schemas import ID_PATTERN
+from service.contract.scope import Scope
+from service.store.baseline_store import (
     Baseline,
     BaselineNotFoundError,
     delete_baseline,
@@ -17,7 +18,6 @@ from service.baseline_store import (
     list_baselines,
     set_baseline,
 )
-from service.scope import Scope
 
 router = APIRouter(prefix="/v1/baselines", tags=["gate"])
 

@@ -12,8 +12,10 @@ from starlette.concurrency import run_in_threadpool
 from advisor.errors import EvaluationError
 from advisor.results.json_report import read_comparison
 from service.api.auth import Context, Principal, require
+from service.api.context import ServiceContext
 from service.api.errors import Problem
-from service.api.schemas import (
+from service.contract.comparison_state import ComparisonState
+from service.contract.schemas import (
     ID_PATTERN,
     ComparisonDetail,
     ComparisonList,
@@ -21,9 +23,13 @@ from service.api.schemas import (
     ComparisonSummary,
     Estimate,
 )
-from service.comparison_progress import FollowedComparisons
-from service.comparison_state import ComparisonState
-from service.comparison_store import (
+from service.contract.scope import Scope
+from service.json_log import about
+from service.run.estimate import estimate_comparison, remaining_s
+from service.run.remote_settings import check_request
+from service.safety.endpoint_guard import EndpointGuard
+from service.store.comparison_progress import FollowedComparisons
+from service.store.comparison_store import (
     StoredComparison,
     create_comparison,
     delete_comparison,
@@ -36,16 +42,10 @@ from service.comparison_store import (
     request_hash,
     resume_comparison,
 )
-from service.context import ServiceContext
-from service.data_directory import REPORT_FILE
-from service.dataset_store import DatasetNotFoundError, find_dataset, read_version
-from service.endpoint_guard import EndpointGuard
-from service.estimate import estimate_comparison, remaining_s
-from service.json_log import about
-from service.remote_settings import check_request
-from service.results import read_report_file
-from service.run_folder import own_run_folder, remove_run_folder
-from service.scope import Scope
+from service.store.data_directory import REPORT_FILE
+from service.store.dataset_store import DatasetNotFoundError, find_dataset, read_version
+from service.store.results import read_report_file
+from service.store.run_folder import own_run_folder, remove_run_folder
 
 router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"])
 ComparisonId = Annotated[str, Path(pattern=ID_PATTERN)]

@@ -16,8 +16,9 @@ from advisor.data.dataset import Dataset, Slice, Split, Task
 from advisor.results.comparison import AuditFinding
 from advisor.results.plain_data import to_plain
 from service.api.auth import Context, get_context, require
+from service.api.context import ServiceContext
 from service.api.errors import Problem
-from service.api.schemas import (
+from service.contract.schemas import (
     ID_PATTERN,
     DatasetDetail,
     DatasetList,
@@ -31,8 +32,10 @@ from service.api.schemas import (
     Name,
     ValidationReport,
 )
-from service.context import ServiceContext
-from service.dataset_store import (
+from service.contract.scope import Scope
+from service.safety.limits import UploadLimits
+from service.safety.prepare import PreparedDataset, UnfitUploadError, UploadedFile, prepare_upload
+from service.store.dataset_store import (
     StoredDataset,
     delete_dataset,
     find_dataset,
@@ -43,9 +46,6 @@ from service.dataset_store import (
     split_sizes,
     store_dataset,
 )
-from service.scope import Scope
-from service.upload.limits import UploadLimits
-from service.upload.prepare import PreparedDataset, UnfitUploadError, UploadedFile, prepare_upload
 
 router = APIRouter(prefix="/v1/datasets", tags=["data sets"])
 Version = Annotated[str, Path(pattern=ID_PATTERN, description="A version, or the name of a bundled data set.")]

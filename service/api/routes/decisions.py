@@ -13,12 +13,12 @@ from advisor.decision.what_if import StoredDecision, WhatIf, axis_ranges, read_s
 from advisor.results.answer_values import AnswerValues
 from service.api.auth import Context, require
 from service.api.errors import Problem
-from service.api.schemas import ID_PATTERN, AxisView, WhatIfReply, WhatIfRequest
-from service.comparison_store import find_comparison
-from service.data_directory import DECISION_FILE, RECORDS_FILE, REPORT_FILE
-from service.recently_used import RecentlyUsed
-from service.scope import Scope
-from service.stored_reports import read_report_files
+from service.contract.schemas import ID_PATTERN, AxisView, WhatIfReply, WhatIfRequest
+from service.contract.scope import Scope
+from service.store.comparison_store import find_comparison
+from service.store.data_directory import DECISION_FILE, RECORDS_FILE, REPORT_FILE
+from service.store.recently_used import RecentlyUsed
+from service.store.stored_reports import read_report_files
 
 MAX_BYTES = 256 * 2**20
 """Of decisions kept for the next slider; the one that was asked for last is kept whatever it takes."""

@@ -6,7 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path
 
 from service.api.auth import Context, require
-from service.api.query_schemas import (
+from service.api.served import told_as_problems
+from service.contract.query_schemas import (
     ALIAS_PATTERN,
     DeploymentDetail,
     DeploymentList,
@@ -14,8 +15,8 @@ from service.api.query_schemas import (
     DeployRequest,
     RollbackRequest,
 )
-from service.api.served import told_as_problems
-from service.deployment_store import (
+from service.contract.scope import Scope
+from service.serving.deployment_store import (
     Deployment,
     deploy,
     deployment_history,
@@ -23,7 +24,6 @@ from service.deployment_store import (
     remove_deployment,
     roll_back,
 )
-from service.scope import Scope
 
 router = APIRouter(prefix="/v1/deployments", tags=["deployments"])
 

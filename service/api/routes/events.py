@@ -12,11 +12,11 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from service.api.auth import Context, require
-from service.api.schemas import ID_PATTERN
-from service.comparison_store import ComparisonNotFoundError, find_comparison
-from service.context import ServiceContext
-from service.events import Event, read_events
-from service.scope import Scope
+from service.api.context import ServiceContext
+from service.contract.schemas import ID_PATTERN
+from service.contract.scope import Scope
+from service.store.comparison_store import ComparisonNotFoundError, find_comparison
+from service.store.events import Event, read_events
 
 router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"])
 HEARTBEAT_S = 15.0

@@ -13,9 +13,9 @@ from advisor.results.plain_data import to_plain
 from service.api.auth import Context, require
 from service.api.errors import Problem
 from service.api.routes.baselines import BaselineName, required_baseline
-from service.api.schemas import ID_PATTERN
-from service.scope import Scope
-from service.stored_reports import NotFinishedError, read_stored_comparison
+from service.contract.schemas import ID_PATTERN
+from service.contract.scope import Scope
+from service.store.stored_reports import NotFinishedError, read_stored_comparison
 
 MAX_DIFFERENCES = 60
 """Each takes some 50 ms of resampling."""

@@ -10,8 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.api.auth import Context, require
 from service.api.errors import Problem
 from service.api.metrics import CONTENT_TYPE
-from service.api.schemas import Health
-from service.scope import Scope
+from service.contract.schemas import Health
+from service.contract.scope import Scope
 
 router = APIRouter(tags=["health"])
 
@@ -25,7 +25,7 @@ async def live() -> Health:
 @router.get("/readyz")
 def ready(context: Context) -> Health:
     """The database answers and has the tables of this version."""
-    from service.migrations.upgrade import is_current
+    from service.store.migrations.upgrade import is_current
 
     try:
         with context.engine.connect() as connection:

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Depends, Path
 
 from service.api.auth import Context, require
 from service.api.errors import not_found
-from service.api.schemas import ID_PATTERN, KeyCreated, KeyList, KeyRequest, KeyView
-from service.api_keys import ApiKey, create_key, list_keys, revoke_key
-from service.scope import Scope
+from service.contract.schemas import ID_PATTERN, KeyCreated, KeyList, KeyRequest, KeyView
+from service.contract.scope import Scope
+from service.store.api_keys import ApiKey, create_key, list_keys, revoke_key
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"], dependencies=[Depends(require(Scope.ADMIN))])
 

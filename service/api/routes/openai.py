@@ -18,7 +18,9 @@ from lm.errors import TuningForkError
 from service.api.auth import Context, require
 from service.api.errors import Problem, writable
 from service.api.openai_errors import DOCUMENTED, OpenAIRoute, UnsupportedError, openai_error
-from service.api.openai_schemas import (
+from service.api.served import Served, told_as_problems, view_sources, while_connected
+from service.contract.comparison_state import ComparisonState
+from service.contract.openai_schemas import (
     ChatCompletion,
     ChatCompletionChunk,
     ChatMessage,
@@ -32,16 +34,14 @@ from service.api.openai_schemas import (
     ModelCard,
     ModelList,
 )
-from service.api.query_schemas import ALIAS_PATTERN, KIND_PATTERN
-from service.api.schemas import ID_PATTERN
-from service.api.served import Served, told_as_problems, view_sources, while_connected
-from service.comparison_state import ComparisonState
-from service.comparison_store import ComparisonNotFoundError, find_comparison, list_comparisons
-from service.deployment_store import DeploymentNotFoundError, find_deployment, list_deployments
-from service.scope import Scope
+from service.contract.query_schemas import ALIAS_PATTERN, KIND_PATTERN
+from service.contract.schemas import ID_PATTERN
+from service.contract.scope import Scope
 from service.serving.asked import Decoding, ServedAnswer
+from service.serving.deployment_store import DeploymentNotFoundError, find_deployment, list_deployments
 from service.serving.errors import NoSuchPipelineError
 from service.serving.servable import check_servable, servable_kinds
+from service.store.comparison_store import ComparisonNotFoundError, find_comparison, list_comparisons
 
 router = APIRouter(prefix="/v1", tags=["openai"], route_class=OpenAIRoute, responses=DOCUMENTED)
 

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 
 from service.api.auth import Context, require
 from service.api.errors import Problem
-from service.api.schemas import ID_PATTERN, GridRowView, QuestionGrid
-from service.comparison_store import find_comparison
-from service.loaded_results import LoadedComparisons
-from service.question_grid import GridFilter, question_page
-from service.scope import Scope
-from service.stored_reports import NotFinishedError
+from service.contract.schemas import ID_PATTERN, GridRowView, QuestionGrid
+from service.contract.scope import Scope
+from service.store.comparison_store import find_comparison
+from service.store.loaded_results import LoadedComparisons
+from service.store.question_grid import GridFilter, question_page
+from service.store.stored_reports import NotFinishedError
 
 router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"], dependencies=[Depends(require(Scope.READ))])
 

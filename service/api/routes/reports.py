@@ -9,24 +9,24 @@ from fastapi.responses import Response, StreamingResponse
 from advisor.data.dataset import Dataset
 from advisor.report.formats import REPORT_FILES
 from service.api.auth import Context, require
+from service.api.context import ServiceContext
 from service.api.errors import Problem
-from service.api.schemas import ID_PATTERN, ResultItem, ResultPage
-from service.comparison_progress import FollowedComparisons
-from service.comparison_state import ComparisonState
-from service.comparison_store import StoredComparison, find_comparison
-from service.context import ServiceContext
-from service.data_directory import DECISION_FILE, RECORDS_FILE
-from service.dataset_store import read_version
-from service.loaded_results import LoadedComparisons
-from service.results import (
+from service.contract.comparison_state import ComparisonState
+from service.contract.schemas import ID_PATTERN, ResultItem, ResultPage
+from service.contract.scope import Scope
+from service.run.sampling import limit_dataset
+from service.store.comparison_progress import FollowedComparisons
+from service.store.comparison_store import StoredComparison, find_comparison
+from service.store.data_directory import DECISION_FILE, RECORDS_FILE
+from service.store.dataset_store import read_version
+from service.store.loaded_results import LoadedComparisons
+from service.store.results import (
     ResultFilter,
     finished_results,
     read_report_file,
     results_csv,
     running_results,
 )
-from service.sampling import limit_dataset
-from service.scope import Scope
 
 router = APIRouter(prefix="/v1/comparisons", tags=["reports"], dependencies=[Depends(require(Scope.READ))])
 ComparisonId = Annotated[str, Path(pattern=ID_PATTERN)]

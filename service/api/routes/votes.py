@@ -6,9 +6,9 @@ from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, Field, StringConstraints
 
 from service.api.auth import Context, Principal, require
-from service.api.schemas import ID_PATTERN
-from service.scope import Scope
-from service.vote_store import Tally, cast_vote, tally_votes
+from service.contract.schemas import ID_PATTERN
+from service.contract.scope import Scope
+from service.store.vote_store import Tally, cast_vote, tally_votes
 
 router = APIRouter(prefix="/v1/comparisons", tags=["votes"])
 

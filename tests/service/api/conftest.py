@@ -11,15 +11,15 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, insert
 
 from service.api.app import create_app
-from service.api_keys import create_key
-from service.comparison_state import ComparisonState
-from service.comparison_store import create_comparison, set_state
-from service.context import ServiceContext
-from service.data_directory import DataDirectory
-from service.database import writing
-from service.scope import Scope
-from service.service_settings import ServiceSettings
-from service.tables import report_files
+from service.api.context import ServiceContext
+from service.api.service_settings import ServiceSettings
+from service.contract.comparison_state import ComparisonState
+from service.contract.scope import Scope
+from service.store.api_keys import create_key
+from service.store.comparison_store import create_comparison, set_state
+from service.store.data_directory import DataDirectory
+from service.store.database import writing
+from service.store.tables import report_files
 
 LOCAL = "http://127.0.0.1:8000"
 DOCUMENTS = json.dumps({"id": "d", "title": "Warranty", "text": "The warranty lasts two years."}) + "\n"

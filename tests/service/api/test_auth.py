@@ -8,10 +8,10 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as Connection
 
 from service.api.auth import RateLimits
-from service.api_keys import ApiKey, create_key, list_keys, revoke_key
-from service.scope import Scope
-from service.service_settings import ServiceSettings
-from service.tables import metadata
+from service.api.service_settings import ServiceSettings
+from service.contract.scope import Scope
+from service.store.api_keys import ApiKey, create_key, list_keys, revoke_key
+from service.store.tables import metadata
 from tests.service.api.conftest import LOCAL, Api
 
 

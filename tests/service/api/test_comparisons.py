@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from service.api.schemas import ComparisonRequest, ConstraintsRequest, TrafficRequest
-from service.comparison_state import ComparisonState
-from service.comparison_store import find_comparison, list_comparisons
-from service.database import writing
-from service.events import append_event
-from service.remote_settings import job_settings
-from service.settings import ComparisonSettings
+from service.contract.comparison_state import ComparisonState
+from service.contract.schemas import ComparisonRequest, ConstraintsRequest, TrafficRequest
+from service.run.remote_settings import job_settings
+from service.run.settings import ComparisonSettings
+from service.store.comparison_store import find_comparison, list_comparisons
+from service.store.database import writing
+from service.store.events import append_event
 from tests.service.api.conftest import FILES, Api
 
 BODY = {"dataset": "appliance-support", "pipelines": ["base", "rag"], "limit": 10}

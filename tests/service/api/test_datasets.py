@@ -12,11 +12,11 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from service.comparison_state import ComparisonState
-from service.settings import bundled_datasets
+from service.contract.comparison_state import ComparisonState
+from service.store.bundled_datasets import bundled_datasets
 from tests.service.api.conftest import FILES, LOCAL, Api
-from tests.service.upload.conftest import zipped
-from tests.service.upload.malicious_artifacts import ARTIFACTS
+from tests.service.safety.conftest import zipped
+from tests.service.safety.malicious_artifacts import ARTIFACTS
 
 TABLE = "question,answer,document\nဘယ်လောက်ကြာလဲ?,နှစ်နှစ်,လက်စွဲ\nكم المدة؟,سنتان 😀,لك\n"
 

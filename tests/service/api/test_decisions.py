@@ -8,12 +8,12 @@ from sqlalchemy import Engine, insert
 
 from advisor.results.comparison import Comparison
 from service.api.app import create_app
-from service.comparison_store import create_comparison
-from service.context import ServiceContext
-from service.data_directory import DECISION_FILE, RECORDS_FILE, REPORT_FILE, DataDirectory
-from service.database import writing
-from service.service_settings import ServiceSettings
-from service.tables import report_files
+from service.api.context import ServiceContext
+from service.api.service_settings import ServiceSettings
+from service.store.comparison_store import create_comparison
+from service.store.data_directory import DECISION_FILE, RECORDS_FILE, REPORT_FILE, DataDirectory
+from service.store.database import writing
+from service.store.tables import report_files
 
 LOCAL = "http://127.0.0.1:8000"
 

@@ -4,9 +4,9 @@ import threading
 import pytest
 from fastapi.testclient import TestClient
 
-from service.comparison_state import ComparisonState
-from service.database import writing
-from service.events import append_event
+from service.contract.comparison_state import ComparisonState
+from service.store.database import writing
+from service.store.events import append_event
 from tests.service.api.conftest import Api
 
 

@@ -12,13 +12,13 @@ from advisor.evidence.records import record_line
 from advisor.results.json_report import json_report
 from benchmarks.gate_simulations import stored as simulated
 from service.api.app import create_app
-from service.comparison_state import ComparisonState
-from service.comparison_store import create_comparison
-from service.context import ServiceContext
-from service.data_directory import RECORDS_FILE, REPORT_FILE, DataDirectory
-from service.database import writing
-from service.service_settings import ServiceSettings
-from service.tables import comparisons, report_files
+from service.api.context import ServiceContext
+from service.api.service_settings import ServiceSettings
+from service.contract.comparison_state import ComparisonState
+from service.store.comparison_store import create_comparison
+from service.store.data_directory import RECORDS_FILE, REPORT_FILE, DataDirectory
+from service.store.database import writing
+from service.store.tables import comparisons, report_files
 
 LOCAL = "http://127.0.0.1:8000"
 

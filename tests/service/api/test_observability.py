@@ -10,10 +10,10 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from service.comparison_state import ComparisonState
-from service.database import open_database, writing
+from service.contract.comparison_state import ComparisonState
+from service.contract.scope import Scope
 from service.json_log import JsonFormatter
-from service.scope import Scope
+from service.store.database import open_database, writing
 from tests.service.api.conftest import LOCAL, Api
 
 

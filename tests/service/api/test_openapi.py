@@ -18,9 +18,9 @@ from schemathesis import GenerationMode
 from schemathesis.python import asgi
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
-from service.comparison_state import ComparisonState
-from service.scope import Scope
-from service.service_settings import ServiceSettings
+from service.api.service_settings import ServiceSettings
+from service.contract.comparison_state import ComparisonState
+from service.contract.scope import Scope
 from tests.service.api.conftest import Api
 
 SHORT_FORM = 5_000

@@ -7,11 +7,11 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import insert
 
-from service.comparison_state import ComparisonState
-from service.database import writing
-from service.events import append_event
-from service.results import results_csv
-from service.tables import answer_blocks
+from service.contract.comparison_state import ComparisonState
+from service.store.database import writing
+from service.store.events import append_event
+from service.store.results import results_csv
+from service.store.tables import answer_blocks
 from tests.service.api.conftest import Api
 
 

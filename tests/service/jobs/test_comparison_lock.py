@@ -4,8 +4,8 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Engine, text
 
-from service.database import open_database
 from service.jobs.comparison_lock import ComparisonLock, OwnedElsewhereError, held_keys, lock_key
+from service.store.database import open_database
 from tests.postgres import end_lock_holders
 
 POSTGRES = pytest.mark.parametrize("database_kind", ["postgres"], indirect=True)

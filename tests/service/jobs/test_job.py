@@ -10,15 +10,15 @@ from sqlalchemy.exc import OperationalError
 
 from lm.completion import Messages
 from lm.errors import LanguageModelError
-from service.comparison_state import ComparisonState
-from service.comparison_store import find_comparison, request_cancel, resume_comparison
-from service.data_directory import DataDirectory
-from service.database import writing
-from service.events import read_events
+from service.contract.comparison_state import ComparisonState
 from service.jobs.comparison_lock import ComparisonLock, held_keys
 from service.jobs.job import JobEnd, run_job
 from service.jobs.job_watch import JobWatch
-from service.tables import answer_blocks, comparisons, report_files
+from service.store.comparison_store import find_comparison, request_cancel, resume_comparison
+from service.store.data_directory import DataDirectory
+from service.store.database import writing
+from service.store.events import read_events
+from service.store.tables import answer_blocks, comparisons, report_files
 from tests.chaos.workplace import COMPARISON, create_dataset_and_comparison, dataset_of
 from tests.postgres import end_lock_holders
 

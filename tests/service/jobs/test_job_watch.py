@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, insert
 
-from service.database import writing
-from service.events import read_events
 from service.jobs.job_watch import JobWatch, life_on
-from service.progress import Progress
-from service.tables import comparisons
+from service.run.progress import Progress
+from service.store.database import writing
+from service.store.events import read_events
+from service.store.tables import comparisons
 
 
 @pytest.fixture

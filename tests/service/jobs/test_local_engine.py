@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from service.comparison_state import ComparisonState
-from service.comparison_store import create_comparison, find_comparison, set_state
-from service.data_directory import DataDirectory
-from service.database import writing
+from service.contract.comparison_state import ComparisonState
 from service.jobs.comparison_lock import ComparisonLock
 from service.jobs.local_engine import LocalEngine
 from service.jobs.supervisor import Supervisor
+from service.store.comparison_store import create_comparison, find_comparison, set_state
+from service.store.data_directory import DataDirectory
+from service.store.database import writing
 
 IN_PROGRESS = [ComparisonState.QUEUED, ComparisonState.RUNNING]
 

@@ -8,9 +8,7 @@ import pytest
 from sqlalchemy import Engine, delete, event, insert, update
 from sqlalchemy.exc import OperationalError
 
-from service.comparison_state import ComparisonState
-from service.database import writing
-from service.events import append_event, read_events
+from service.contract.comparison_state import ComparisonState
 from service.jobs.resource_watch import (
     EVENT_TYPE,
     LOOK_INTERVAL_S,
@@ -22,7 +20,9 @@ from service.jobs.resource_watch import (
     resident_bytes,
     usable_cores,
 )
-from service.tables import comparisons
+from service.store.database import writing
+from service.store.events import append_event, read_events
+from service.store.tables import comparisons
 
 DAY_S = 86_400
 

@@ -25,23 +25,23 @@ from advisor.results.json_report import json_report
 from lm.completion import Completion, GenerationConfig, Messages
 from lm.fake import FakeLM
 from service.api.app import create_app
-from service.comparison_state import ComparisonState
-from service.comparison_store import create_comparison
-from service.composition import LocalComposition
-from service.context import ServiceContext
-from service.data_directory import DataDirectory
-from service.database import writing
-from service.dataset_store import store_dataset
-from service.service_settings import ServiceSettings
+from service.api.context import ServiceContext
+from service.api.service_settings import ServiceSettings
+from service.contract.comparison_state import ComparisonState
+from service.run.composition import LocalComposition
+from service.run.settings import ComparisonSettings
+from service.run.workflow import run_comparison
+from service.safety.prepare import PreparedDataset
 from service.serving.errors import NotServableError
 from service.serving.limits import ServingLimits
 from service.serving.opened import Servable
 from service.serving.pipelines import ServedPipelines
 from service.serving.servable import read_servable
-from service.settings import ComparisonSettings
-from service.tables import comparisons, report_files
-from service.upload.prepare import PreparedDataset
-from service.workflow import run_comparison
+from service.store.comparison_store import create_comparison
+from service.store.data_directory import DataDirectory
+from service.store.database import writing
+from service.store.dataset_store import store_dataset
+from service.store.tables import comparisons, report_files
 
 T = TypeVar("T")
 

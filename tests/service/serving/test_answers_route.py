@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from service.api_keys import create_key
-from service.comparison_state import ComparisonState
-from service.scope import Scope
+from service.contract.comparison_state import ComparisonState
+from service.contract.scope import Scope
+from service.store.api_keys import create_key
 
 ANSWERS = "/v1/comparisons/one/pipelines/rag/answers"
 QUESTION = "Which colour has number 7?"

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from service.api_keys import create_key
-from service.comparison_state import ComparisonState
-from service.scope import Scope
+from service.contract.comparison_state import ComparisonState
+from service.contract.scope import Scope
+from service.store.api_keys import create_key
 
 PRODUCTION = "/v1/deployments/production"
 

@@ -18,16 +18,16 @@ from lm.errors import ConfigError, LanguageModelError
 from lm.openai_compatible import OpenAICompatibleModel
 from rag.errors import IndexingError
 from rag.openai_embedder import OpenAIEmbedder
-from service.composition import LocalComposition
-from service.endpoint_guard import AllowedEndpoints, EndpointGuard
-from service.guarded_transport import guarded_client
+from service.run.composition import LocalComposition
+from service.run.workflow import run_comparison
+from service.safety.endpoint_guard import AllowedEndpoints, EndpointGuard
+from service.safety.guarded_transport import guarded_client
 from service.serving.endpoint_failure import endpoint_failure
 from service.serving.errors import EndpointFailedError, EndpointTimeoutError
 from service.serving.limits import ServingLimits
 from service.serving.opened import Servable
 from service.serving.pipelines import ServedPipelines
 from service.serving.servable import read_servable
-from service.workflow import run_comparison
 from tests.service.serving.conftest import WordEmbedder
 from tests.service.serving.hosted_endpoint import BROKEN_OFF, HostedEndpoint
 

@@ -9,9 +9,9 @@ import pytest
 
 from service.api.errors import Problem
 from service.api.routes.openai import resolve_model
-from service.api_keys import create_key
-from service.comparison_state import ComparisonState
-from service.scope import Scope
+from service.contract.comparison_state import ComparisonState
+from service.contract.scope import Scope
+from service.store.api_keys import create_key
 
 CHAT = "/v1/chat/completions"
 MODEL = "one/rag"

@@ -14,11 +14,11 @@ from sqlalchemy import Engine
 from advisor.data.dataset import Dataset
 from advisor.money.prices import load_prices
 from advisor.results.answer import Pipeline
-from service.composition import LocalComposition
-from service.progress import silent
+from service.run.composition import LocalComposition
+from service.run.progress import silent
+from service.run.workflow import load_limited_dataset, run_comparison
 from service.serving.opened import Servable
 from service.serving.pipelines import ServedPipelines
-from service.workflow import load_limited_dataset, run_comparison
 
 pytestmark = pytest.mark.slow
 

@@ -1,0 +1,1 @@
+"""What people type: commands, what they print, the CI file, exports."""

@@ -1,0 +1,236 @@
+"""The command line. Exit codes: 0 good, 2 something the user must mend, 130 stopped by Ctrl-C."""
+
+import errno
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from advisor.data.dataset import Task
+from lm.errors import ConfigError, TuningForkError
+from service.cli.advise import advise
+from service.cli.ask import ask
+from service.cli.catalogue import catalogue
+from service.cli.ci import ci
+from service.cli.compare import compare
+from service.cli.export import export
+from service.cli.freshness import freshness
+from service.cli.keys import keys
+from service.cli.models import models
+from service.cli.options import ComparisonArgument, DatasetArgument, Home, TaskOption
+from service.cli.recheck import recheck
+from service.cli.serve import serve
+from service.cli.terminal import plain_console, printable, replace_unreadable, show, show_error
+from service.cli.ui import ui
+from service.run.settings import ComparisonSettings
+from service.store.bundled_datasets import bundled_datasets
+from service.store.data_directory import DataDirectory
+from service.telemetry import switch_off_telemetry
+
+app = typer.Typer(
+    name="tuningfork",
+    help="Measure prompting, RAG and fine-tuning on your own documents and questions, and decide what to ship.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+_OUT = plain_console()
+_ERRORS = plain_console(stderr=True)
+
+_MENDABLE = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EISDIR,
+        errno.ENOTDIR,
+        errno.ENAMETOOLONG,
+    }
+)
+
+
+class ReportFormat(StrEnum):
+    """What `report` can write."""
+
+    JSON = "json"
+    MD = "md"
+    HTML = "html"
+    XML = "xml"
+
+
+app.command()(compare)
+
+
+@app.command()
+def validate(dataset: DatasetArgument, task: TaskOption = None) -> None:
+    """List everything wrong with a data set, by file and line."""
+    from advisor.audit.data import audit_dataset
+    from advisor.data.dataset import Split
+    from advisor.data.files import Problem, read_dataset
+    from advisor.errors import DatasetError
+    from advisor.evidence.human_labels import load_human_labels
+    from advisor.metrics.registry import metrics_for
+
+    problems: list[Problem] = []
+    folder = ComparisonSettings(dataset).dataset_folder
+    loaded = read_dataset(folder, problems, task=task)
+    if problems or loaded is None:
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        raise DatasetError(f"{folder}: {len(problems)} problem{'s' if len(problems) != 1 else ''}:\n{lines}")
+    metrics_for(loaded.card, has_embedder=True, has_judge=True)
+    load_human_labels(folder, loaded.examples)
+    sizes = ", ".join(f"{len(loaded.split(split))} {split}" for split in Split)
+    show(f"{loaded.card.name}: {len(loaded.documents)} documents; questions: {sizes}")
+    findings = audit_dataset(loaded)
+    for finding in findings:
+        show(f"{finding.severity}: {finding.message} {finding.remedy}")
+        for item in finding.items:
+            show(f"  {item}")
+    show("Usable, with the findings above." if findings else "No problem found.")
+
+
+@app.command(name="import")
+def import_(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SOURCE", help="Folder with .md and .txt files and one .csv of questions.", show_default=False
+        ),
+    ],
+    destination: Annotated[
+        Path, typer.Argument(metavar="DESTINATION", help="New folder for the data set.", show_default=False)
+    ],
+    task: Annotated[
+        Task, typer.Option(metavar="TASK", help=f"What the answers are: {', '.join(Task)}.")
+    ] = Task.QUESTION_ANSWERING,
+) -> None:
+    """Make a data set of a folder of texts and a table of questions.
+
+    Columns of the table: question, answer; if you like also document, group, split, answerable, id. Several accepted
+    answers, or several documents, are separated by |.
+    """
+    from advisor.data.folder_import import import_folder
+
+    folder = import_folder(source.expanduser(), destination.expanduser(), task=task)
+    show(f"Written: {folder}. Complete its dataset.toml, then: tuningfork validate {folder}")
+
+
+app.command()(ask)
+
+
+@app.command()
+def report(
+    comparison: ComparisonArgument,
+    format_: Annotated[ReportFormat, typer.Option("--format", help="xml is JUnit's, for CI.")] = ReportFormat.MD,
+    home: Home = None,
+) -> None:
+    """Write the report of a finished comparison to standard output."""
+    from advisor.report.formats import REPORT_FILES
+
+    folder = DataDirectory.from_environment(home).find_comparison(comparison)
+    path = folder / REPORT_FILES[format_]
+    if not path.is_file():
+        raise ConfigError(f"{path} is missing; run the same `tuningfork compare` again, which writes it anew")
+    typer.echo(path.read_bytes(), nl=False)
+
+
+app.add_typer(models)
+
+
+@app.command()
+def datasets(home: Home = None) -> None:
+    """List the bundled data sets and the finished comparisons."""
+    from advisor.data.files import load_dataset
+
+    table = Table("data set", "task", "documents", "questions", "licence")
+    for name in bundled_datasets():
+        loaded = load_dataset(ComparisonSettings(name).dataset_folder)
+        counts = (str(len(loaded.documents)), str(len(loaded.examples)))
+        table.add_row(name, loaded.card.task, *counts, loaded.card.licence)
+    _OUT.print(table)
+    directory = DataDirectory.from_environment(home)
+    if ids := directory.comparison_ids():
+        _OUT.print(_comparison_table(directory, ids))
+
+
+def _comparison_table(directory: DataDirectory, ids: list[str]) -> Table:
+    from service.run.asking import read_finished
+
+    table = Table("comparison", "made", "model", "verdict")
+    for comparison_id in ids:
+        try:
+            made = read_finished(directory, comparison_id).comparison
+        except ConfigError:
+            table.add_row(comparison_id, "", "", "damaged; compare again")
+            continue
+        arm = made.recommendation.arm
+        verdict = f"{made.recommendation.verdict}{f': {arm}' if arm else ''}"
+        table.add_row(comparison_id, made.created_at[:10], Text(printable(made.model)), verdict)
+    return table
+
+
+app.command()(freshness)
+app.command()(advise)
+app.command()(catalogue)
+app.command()(recheck)
+app.command()(ci)
+app.command()(export)
+app.add_typer(keys)
+app.command()(serve)
+app.command()(ui)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: errors a user can mend are shown in one message, without a traceback."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Idle OpenMP threads must sleep: spinning ones slow a contended machine a hundredfold.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    switch_off_telemetry()
+    replace_unreadable(sys.stdout)
+    try:
+        typed = sys.argv[1:] if arguments is None else arguments
+        code: Any = app(typed or ["--help"], prog_name="tuningfork", standalone_mode=False)
+    except TuningForkError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        _stopped()
+    except OSError as error:
+        if error.errno not in _MENDABLE:
+            raise
+        _fail(f"{error.filename or 'the data directory'}: {error.strerror}; make room or give access, then run again")
+    except Exception as error:
+        usage = _usage_message(error)
+        if usage is None:
+            raise
+        _fail(usage)
+    # The option parser turns Ctrl-C into this code and says nothing.
+    if code == 130:
+        _stopped()
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str) -> None:
+    show_error(message)
+    sys.exit(2)
+
+
+def _stopped() -> None:
+    _ERRORS.print("Stopped. What was measured so far is kept; the same command goes on from there.", soft_wrap=True)
+    sys.exit(130)
+
+
+def _usage_message(error: Exception) -> str | None:
+    """What the option parser complains of, or None for any other exception."""
+    formatted = getattr(error, "format_message", None)
+    if formatted is None:
+        return None
+    context = getattr(error, "ctx", None)
+    hint = f"; see `{context.command_path} --help`" if context is not None else ""
+    return f"{formatted().rstrip('.')}{hint}"

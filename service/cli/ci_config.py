@@ -1,0 +1,154 @@
+"""`tuning-fork.toml`: what `tuningfork ci` compares, and what is asked of the result."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from advisor.errors import EvaluationError
+from advisor.gate.rules import GateRules, read_gate_rules
+from advisor.results.plain_data import from_plain
+from lm.errors import ConfigError
+from lm.registry import gguf_path
+from service.run.settings import ComparisonSettings
+from service.store.bundled_datasets import bundled_datasets
+
+_PATHS = ("prices", "prior")
+_NOT_HERE = {
+    "dataset": "write it at the top of the file",
+    "trust_remote_code": "a file that anyone may change in a pull request must not run code that comes with a model",
+}
+_EXAMPLE = """dataset = "my-data"
+
+[[gate.threshold]]
+measure = "exact_match"
+at_least = 0.6"""
+
+
+@dataclass(frozen=True, slots=True)
+class CiConfig:
+    """One file.
+
+    Attributes:
+        settings: With absolute paths.
+        comparison: The table `[comparison]` as written, for a server.
+        baseline_path: Folder with report.json and results.jsonl of a stored comparison, or None.
+        baseline_name: Name of a baseline of the server, or None.
+        gate: The table `[gate]` as written, without where the baseline is.
+    """
+
+    settings: ComparisonSettings
+    comparison: Mapping[str, Any]
+    rules: GateRules
+    gate: Mapping[str, Any]
+    baseline_path: Path | None
+    baseline_name: str | None
+
+
+def read_ci_config(path: Path) -> CiConfig:
+    """The file, checked.
+
+    Raises:
+        ConfigError: it is missing, no TOML, or a setting is unknown or wrong; names file and setting.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is missing; write one (docs/ci.md), for example:\n{_EXAMPLE}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML ({error})") from None
+    try:
+        return _config(raw, path.resolve().parent)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _config(raw: dict[str, Any], folder: Path) -> CiConfig:
+    _refuse_unknown(raw, {"dataset", "comparison", "gate"}, "the file")
+    dataset = raw.get("dataset")
+    if not isinstance(dataset, str) or not dataset:
+        raise ConfigError('dataset is missing; add a line like dataset = "my-data" at the top')
+    gate = dict(_table(raw, "gate"))
+    if not gate:
+        raise ConfigError("the table [gate] is missing, so nothing is asked; see docs/ci.md")
+    path, name = None, None
+    if isinstance(gate.get("baseline"), dict):
+        gate["baseline"] = dict(gate["baseline"])
+        path = _where(gate["baseline"].pop("path", None), "path")
+        name = _where(gate["baseline"].pop("name", None), "name")
+    comparison = dict(_table(raw, "comparison"))
+    return CiConfig(
+        _settings(dataset, comparison, folder),
+        comparison,
+        read_gate_rules(gate),
+        gate,
+        folder / path if path is not None else None,
+        name,
+    )
+
+
+def _table(raw: dict[str, Any], name: str) -> dict[str, Any]:
+    value = raw.get(name, {})
+    if not isinstance(value, dict):
+        raise ConfigError(f"{name} must be a table; write [{name}]")
+    return value
+
+
+def _where(value: object, key: str) -> str | None:
+    if value is not None and (not isinstance(value, str) or not value):
+        raise ConfigError(f"gate.baseline, {key}: must be a text, not {value!r}")
+    return value
+
+
+def _settings(dataset: str, comparison: Mapping[str, Any], folder: Path) -> ComparisonSettings:
+    for name, why in _NOT_HERE.items():
+        if name in comparison:
+            raise ConfigError(f"comparison.{name} has no place here: {why}")
+    _refuse_unknown_settings(ComparisonSettings, comparison, "comparison")
+    is_bundled = dataset in bundled_datasets()
+    raw = {**comparison, "dataset": dataset if is_bundled else str((folder / Path(dataset).expanduser()).resolve())}
+    paths = {name: Path(_where(raw.pop(name), name) or "") for name in _PATHS if raw.get(name) is not None}
+    for name in ("model", "embedder", "judge"):
+        if isinstance(raw.get(name), str):
+            raw[name] = _from_folder(raw[name], folder)
+    try:
+        settings: ComparisonSettings = from_plain(ComparisonSettings, raw)
+    except EvaluationError as error:
+        raise ConfigError(f"comparison: {error}") from None
+    found = {name: (folder / path.expanduser()).resolve() for name, path in paths.items()}
+    # Paths are no plain data, so they are put in afterwards.
+    return ComparisonSettings(**{f.name: getattr(settings, f.name) for f in fields(settings)} | found)
+
+
+def _from_folder(spec: str, folder: Path) -> str:
+    """A model's name; where it is a folder or a GGUF file beside the file, its absolute path."""
+    if (gguf := gguf_path(spec)) is not None:
+        return f"gguf:{folder / gguf}"
+    name = spec.removeprefix("hf:")
+    is_local = spec.startswith("hf:") or ":" not in spec
+    return f"hf:{(folder / name).resolve()}" if is_local and "/" in name and (folder / name).is_dir() else spec
+
+
+def _refuse_unknown_settings(kind: type[Any], raw: Mapping[str, Any], where: str) -> None:
+    _refuse_unknown(raw, {field.name for field in fields(kind)} - _NOT_HERE.keys(), where)
+    hints = get_type_hints(kind)
+    for name, value in raw.items():
+        inner = _dataclass_in(hints[name])
+        if inner is not None and isinstance(value, dict):
+            _refuse_unknown_settings(inner, value, f"{where}.{name}")
+
+
+def _dataclass_in(hint: Any) -> type[Any] | None:
+    """The dataclass of a type, or of one that may be missing."""
+    kinds: list[type[Any]] = [part for part in (hint, *getattr(hint, "__args__", ())) if isinstance(part, type)]
+    for kind in kinds:
+        if is_dataclass(kind):
+            return kind
+    return None
+
+
+def _refuse_unknown(raw: Mapping[str, Any], known: set[str], where: str) -> None:
+    unknown = [name for name in raw if name not in known]
+    if unknown:
+        raise ConfigError(f"{where} has no setting {unknown[0]!r}; it has {', '.join(sorted(known))}")

@@ -1,0 +1,53 @@
+"""`tuningfork serve`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.api.service_settings import ServiceSettings
+from service.cli.options import Home
+from service.cli.terminal import show
+from service.store.data_directory import DataDirectory
+
+Jobs = Annotated[int, typer.Option("--workers", min=1, help="Comparisons worked on at the same time.")]
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen at. Others than this machine's own need an API key.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")] = 8000,
+    workers: Jobs = 1,
+    ui_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the page on this machine.")] = 8501,
+    no_ui: Annotated[bool, typer.Option("--no-ui", help="Serve the API alone, without the page.")] = False,
+    base_model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of the base model of comparisons whose own is no longer shipped.",
+            show_default=False,
+        ),
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Serve the page and the REST API on this machine.
+
+    Works on the comparisons that are asked for, too.
+
+    The data is in a file of the data directory, or in Postgres where TUNING_FORK_DATABASE_URL names one.
+    """
+    directory = DataDirectory.from_environment(home)
+    _refuse_taken(directory)
+    from service.json_log import log_as_json
+    from service.server.serve import serve as serve_until_stopped
+
+    log_as_json()
+    settings = ServiceSettings(host=host, port=port, n_jobs=workers, retired_model=base_model)
+    serve_until_stopped(settings, directory, show, page_port=None if no_ui else ui_port)
+
+
+def _refuse_taken(directory: DataDirectory) -> None:
+    """Say that another process works there before loading what takes seconds; the lock to keep is taken later."""
+    with directory.lock():
+        pass

@@ -1,0 +1,1 @@
+"""What the service and its clients share: schemas, client, states, scopes."""

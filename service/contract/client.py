@@ -1,0 +1,587 @@
+"""The service from the outside: one method a route. The command line and the pages use nothing else of it.
+
+Light to import: neither models nor a database come with it.
+"""
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from advisor.data.dataset import Slice, Split, Task
+from lm.errors import TuningForkError
+from service.contract.comparison_state import ComparisonState
+from service.contract.schemas import (
+    AdviceView,
+    CatalogueView,
+    ComparisonDetail,
+    ComparisonList,
+    ComparisonRequest,
+    DatasetDetail,
+    DatasetList,
+    DocumentPage,
+    Estimate,
+    ExamplePage,
+    Health,
+    KeyCreated,
+    KeyList,
+    KeyView,
+    ProblemDetails,
+    QuestionGrid,
+    QuestionnaireView,
+    ResultPage,
+    ValidationReport,
+    WhatIfReply,
+    WhatIfRequest,
+)
+from service.contract.scope import Scope
+
+REPORT_NAMES = (
+    *("report.json", "report.md", "report.html", "report.xml"),
+    *("decision.json", "results.jsonl", "results.csv"),
+)
+UPLOAD_ENDINGS = frozenset({".jsonl", ".csv", ".md", ".txt", ".toml", ".json"})
+_PAUSE_S = 1.0
+_M = TypeVar("_M", bound=BaseModel)
+
+
+class ServiceError(TuningForkError):
+    """The service refused, failed or cannot be reached; the text is fit to be shown.
+
+    Attributes:
+        status: Of HTTP; 0 where no answer came.
+        problem: What the service said, if it said it as problem details.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, problem: ProblemDetails | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.problem = problem
+        self.retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedEvent:
+    """One server-sent event.
+
+    Attributes:
+        id: Its sequence number, None where it has none.
+        type: "state", "progress", "block", "training" or "resources" of a comparison; "piece", "answer" or "problem"
+            of an answer.
+    """
+
+    id: int | None
+    type: str
+    data: Mapping[str, Any]
+
+
+FileContent = bytes | IO[bytes]
+
+
+class ServiceClient:
+    """A connection to one service; may be used by several threads.
+
+    Args:
+        url: `http://host:port`.
+        key: `tf_...`; none on the machine of a service without keys.
+        timeout_s: Longest silence of the service, waits that are asked for apart.
+        transport: In place of the network, for tests.
+    """
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8000",
+        key: str | None = None,
+        *,
+        timeout_s: float = 60.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self.url = url.rstrip("/")
+        self._timeout_s = timeout_s
+        # Proxies of the environment are for the network outside, and a key must not pass through them.
+        self._http = httpx.Client(
+            base_url=self.url, headers=headers, timeout=timeout_s, transport=transport, trust_env=False
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+
+    # ---- data sets
+
+    def upload_dataset(
+        self, files: Mapping[str, FileContent], *, name: str | None = None, task: Task | None = None
+    ) -> DatasetDetail:
+        """Store files as a version; the same files give the same version.
+
+        Args:
+            files: Content by relative name; one .zip, or the files themselves.
+            name: Where no dataset.toml among them says it; task likewise.
+        """
+        return self._model(DatasetDetail, "POST", "/v1/datasets", **_multipart(files, name, task))
+
+    def upload_folder(self, folder: Path, *, name: str | None = None, task: Task | None = None) -> DatasetDetail:
+        """Store the data files of a folder as a version; the folder's name stands in for a missing one."""
+        return self.upload_dataset(read_folder(folder), name=name or folder.resolve().name, task=task)
+
+    def validate_dataset(
+        self, files: Mapping[str, FileContent], *, name: str | None = None, task: Task | None = None
+    ) -> ValidationReport:
+        """What is wrong with files, by file and line; nothing is stored."""
+        return self._model(ValidationReport, "POST", "/v1/datasets/validate", **_multipart(files, name, task))
+
+    def list_datasets(self, *, limit: int = 100, offset: int = 0) -> DatasetList:
+        """Uploaded versions, the newest first, then the bundled data sets."""
+        return self._model(DatasetList, "GET", "/v1/datasets", params=_given(limit=limit, offset=offset))
+
+    def get_dataset(self, version: str) -> DatasetDetail:
+        """A version, or a bundled data set by name, with what the audit found."""
+        return self._model(DatasetDetail, "GET", f"/v1/datasets/{_part(version)}")
+
+    def list_examples(
+        self,
+        version: str,
+        *,
+        split: Split | None = None,
+        part: Slice | None = None,
+        contains: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> ExamplePage:
+        """Questions in file order; `part` is a slice."""
+        params = _given(split=split, slice=part, contains=contains, limit=limit, offset=offset)
+        return self._model(ExamplePage, "GET", f"/v1/datasets/{_part(version)}/examples", params=params)
+
+    def list_documents(
+        self, version: str, *, contains: str | None = None, limit: int = 20, offset: int = 0
+    ) -> DocumentPage:
+        """Documents in file order."""
+        params = _given(contains=contains, limit=limit, offset=offset)
+        return self._model(DocumentPage, "GET", f"/v1/datasets/{_part(version)}/documents", params=params)
+
+    def get_dataset_files(self, version: str) -> dict[str, bytes]:
+        """The files of a version as they are stored, content by name; uploaded again they give the same version."""
+        packed = self._send("GET", f"/v1/datasets/{_part(version)}/files.zip").content
+        try:
+            with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+                return {name: archive.read(name) for name in archive.namelist()}
+        except zipfile.BadZipFile as error:
+            raise ServiceError(f"{self.url} sent no archive of the data set; is it Tuning Fork?") from error
+
+    def freeze_dataset(self, version: str) -> DatasetDetail:
+        """Make a version undeletable, for good."""
+        return self._model(DatasetDetail, "POST", f"/v1/datasets/{_part(version)}/freeze")
+
+    def delete_dataset(self, version: str) -> None:
+        """Delete a version that is neither frozen nor used."""
+        self._send("DELETE", f"/v1/datasets/{_part(version)}")
+
+    # ---- comparisons
+
+    def create_comparison(
+        self, request: ComparisonRequest | Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> ComparisonDetail:
+        """Queue a comparison. With a key of the caller's it may be sent again without harm."""
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key is not None else {}
+        return self._model(ComparisonDetail, "POST", "/v1/comparisons", json=_plain(request), headers=headers)
+
+    def estimate_comparison(self, request: ComparisonRequest | Mapping[str, Any]) -> Estimate:
+        """Time, tokens and money of a comparison, before it is started."""
+        return self._model(Estimate, "POST", "/v1/comparisons/estimate", json=_plain(request))
+
+    def list_comparisons(
+        self, *, state: ComparisonState | None = None, dataset: str | None = None, limit: int = 50, offset: int = 0
+    ) -> ComparisonList:
+        """Comparisons, the newest first."""
+        params = _given(state=state, dataset=dataset, limit=limit, offset=offset)
+        return self._model(ComparisonList, "GET", "/v1/comparisons", params=params)
+
+    def get_comparison(self, comparison_id: str, *, wait_s: float = 0) -> ComparisonDetail:
+        """One comparison; with `wait_s` (60 at most) as soon as it is over, at latest after so long."""
+        return self._model(
+            ComparisonDetail,
+            "GET",
+            f"/v1/comparisons/{_part(comparison_id)}",
+            params=_given(wait_s=wait_s or None),
+            timeout=self._timeout_s + wait_s,
+        )
+
+    def wait_for_comparison(self, comparison_id: str, *, timeout_s: float | None = None) -> ComparisonDetail:
+        """The comparison once it is over; a service that restarts meanwhile is waited for.
+
+        Raises:
+            ServiceError: it is not over in time.
+        """
+        ends_at = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            left_s = 60.0 if ends_at is None else ends_at - time.monotonic()
+            if left_s <= 0:
+                raise ServiceError(f"{comparison_id} is not over after {timeout_s:g} s; it runs on, ask again later")
+            try:
+                found = self.get_comparison(comparison_id, wait_s=min(30.0, left_s))
+            except ServiceError as error:
+                if error.status not in (0, 429, 502, 503, 504):
+                    raise
+                time.sleep(min(left_s, error.retry_after_s or _PAUSE_S))
+                continue
+            if found.state.is_final:
+                return found
+
+    def stream_events(self, comparison_id: str, *, after: int = 0, reconnects: bool = True) -> Iterator[StreamedEvent]:
+        """Events behind a number as they happen, without a gap, until the comparison is over.
+
+        Args:
+            reconnects: Wait for a service that restarts, and go on. Else the events end with the connection, or the
+                failure is raised.
+        """
+        path = f"/v1/comparisons/{_part(comparison_id)}/events"
+        while True:
+            try:
+                for event in self._stream("GET", path, headers={"Last-Event-ID": str(after)}):
+                    after = event.id if event.id is not None else after
+                    yield event
+                if not reconnects or self.get_comparison(comparison_id).state.is_final:
+                    return
+            except ServiceError as error:
+                if not reconnects or error.status not in (0, 429, 502, 503, 504):
+                    raise
+                time.sleep(error.retry_after_s or _PAUSE_S)
+
+    def cancel_comparison(self, comparison_id: str) -> ComparisonDetail:
+        """Stop it; what was measured stays readable."""
+        return self._model(ComparisonDetail, "POST", f"/v1/comparisons/{_part(comparison_id)}/cancel")
+
+    def resume_comparison(self, comparison_id: str) -> ComparisonDetail:
+        """Queue a failed or cancelled one again; it goes on from what it has."""
+        return self._model(ComparisonDetail, "POST", f"/v1/comparisons/{_part(comparison_id)}/resume")
+
+    def delete_comparison(self, comparison_id: str) -> None:
+        """Delete one that is over, with its reports."""
+        self._send("DELETE", f"/v1/comparisons/{_part(comparison_id)}")
+
+    def decide_again(self, comparison_id: str, request: WhatIfRequest | Mapping[str, Any]) -> WhatIfReply:
+        """What the decision would be with other volumes, prices or constraints. Nothing is run."""
+        path = f"/v1/comparisons/{_part(comparison_id)}/decision"
+        return self._model(WhatIfReply, "POST", path, json=_plain(request))
+
+    # ---- reports
+
+    def get_report(self, comparison_id: str, name: str = "report.json") -> bytes:
+        """The content of one of `REPORT_NAMES`."""
+        if name not in REPORT_NAMES:
+            raise ServiceError(f"there is no report {name!r}; choose from {', '.join(REPORT_NAMES)}")
+        return self._send("GET", f"/v1/comparisons/{_part(comparison_id)}/{name}").content
+
+    def list_results(
+        self,
+        comparison_id: str,
+        *,
+        arm: str | None = None,
+        failure: str | None = None,
+        example_id: str | None = None,
+        contains: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> ResultPage:
+        """Answers a page at a time; those that are there while the comparison runs."""
+        params = _given(arm=arm, failure=failure, example_id=example_id, contains=contains, limit=limit, offset=offset)
+        return self._model(ResultPage, "GET", f"/v1/comparisons/{_part(comparison_id)}/results", params=params)
+
+    def list_questions(
+        self,
+        comparison_id: str,
+        *,
+        arm: str | None = None,
+        failure: str | None = None,
+        part: str | None = None,
+        contains: str | None = None,
+        differing: bool = False,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> QuestionGrid:
+        """Test questions of a finished comparison with what each arm said; `part` is a slice."""
+        params = _given(arm=arm, failure=failure, slice=part, contains=contains, limit=limit, offset=offset)
+        params |= {"differing": True} if differing else {}
+        return self._model(QuestionGrid, "GET", f"/v1/comparisons/{_part(comparison_id)}/questions", params=params)
+
+    # ---- gate, baselines, votes
+
+    def check_gate(self, comparison_id: str, rules: Mapping[str, Any]) -> dict[str, Any]:
+        """Hold a finished comparison against thresholds and a baseline: verdict, headline, checks."""
+        return self._object("POST", f"/v1/comparisons/{_part(comparison_id)}/gate", json=dict(rules))
+
+    def set_baseline(self, name: str, comparison_id: str) -> dict[str, Any]:
+        """Let a name stand for a comparison that has succeeded."""
+        return self._object("PUT", f"/v1/baselines/{_part(name)}", json={"comparison_id": comparison_id})
+
+    def get_baseline(self, name: str) -> dict[str, Any]:
+        """The comparison a name stands for."""
+        return self._object("GET", f"/v1/baselines/{_part(name)}")
+
+    def list_baselines(self) -> list[dict[str, Any]]:
+        """All baselines."""
+        return _items(self._object("GET", "/v1/baselines"))
+
+    def delete_baseline(self, name: str) -> None:
+        """Forget a name. The comparison stays."""
+        self._send("DELETE", f"/v1/baselines/{_part(name)}")
+
+    def cast_vote(
+        self, comparison_id: str, *, question: str, arms: tuple[str, str], preferred: str | None, voter: str = ""
+    ) -> list[dict[str, Any]]:
+        """Say which of two answers is better, None for neither; the tallies afterwards."""
+        body = {"question": question, "arms": list(arms), "preferred": preferred, "voter": voter}
+        return _items(self._object("POST", f"/v1/comparisons/{_part(comparison_id)}/votes", json=body))
+
+    def list_votes(self, comparison_id: str) -> list[dict[str, Any]]:
+        """The tally of each pair of arms."""
+        return _items(self._object("GET", f"/v1/comparisons/{_part(comparison_id)}/votes"))
+
+    # ---- querying and deploying
+
+    def ask(
+        self, comparison_id: str, kind: str, questions: Sequence[str], *, timeout_s: float = 300.0
+    ) -> list[dict[str, Any]]:
+        """An arm's answers in the order of the questions, each with sources, tokens, latency and cost."""
+        path = f"/v1/comparisons/{_part(comparison_id)}/pipelines/{_part(kind)}/answers"
+        reply = self._object("POST", path, json={"questions": list(questions)}, timeout=timeout_s)
+        return list(reply["answers"])
+
+    def ask_all(self, comparison_id: str, question: str, *, timeout_s: float = 300.0) -> list[dict[str, Any]]:
+        """All arms' answers to one question; an arm that cannot answer has an `error`."""
+        path = f"/v1/comparisons/{_part(comparison_id)}/answers"
+        return list(self._object("POST", path, json={"question": question}, timeout=timeout_s)["arms"])
+
+    def stream_answer(self, comparison_id: str, kind: str, question: str) -> Iterator[StreamedEvent]:
+        """`piece` events with text as it is generated, then one `answer` event, or a `problem`."""
+        path = f"/v1/comparisons/{_part(comparison_id)}/pipelines/{_part(kind)}/answers/stream"
+        return self._stream("POST", path, json={"question": question})
+
+    def deploy(self, alias: str, comparison_id: str, kind: str) -> dict[str, Any]:
+        """Let an alias serve an arm of a finished comparison."""
+        body = {"comparison_id": comparison_id, "kind": kind}
+        return self._object("PUT", f"/v1/deployments/{_part(alias)}", json=body)
+
+    def get_deployment(self, alias: str) -> dict[str, Any]:
+        """What an alias serves and served."""
+        return self._object("GET", f"/v1/deployments/{_part(alias)}")
+
+    def list_deployments(self) -> list[dict[str, Any]]:
+        """What each alias serves."""
+        return _items(self._object("GET", "/v1/deployments"))
+
+    def roll_back(self, alias: str, revision: int | None = None) -> dict[str, Any]:
+        """Serve again what was served before, or at a revision."""
+        return self._object("POST", f"/v1/deployments/{_part(alias)}/rollback", json={"revision": revision})
+
+    def delete_deployment(self, alias: str) -> None:
+        """Forget an alias and its history."""
+        self._send("DELETE", f"/v1/deployments/{_part(alias)}")
+
+    # ---- keys, advice, health
+
+    def create_key(
+        self, name: str, scopes: Sequence[Scope] = (Scope.READ,), *, requests_per_minute: int | None = None
+    ) -> KeyCreated:
+        """Make a key; its secret is shown this once."""
+        body = {"name": name, "scopes": list(scopes), "requests_per_minute": requests_per_minute}
+        return self._model(KeyCreated, "POST", "/v1/keys", json=body)
+
+    def list_keys(self) -> KeyList:
+        """All keys without their secrets."""
+        return self._model(KeyList, "GET", "/v1/keys")
+
+    def revoke_key(self, key_id: str) -> KeyView:
+        """Make a key open nothing from now on."""
+        return self._model(KeyView, "DELETE", f"/v1/keys/{_part(key_id)}")
+
+    def get_questionnaire(self) -> QuestionnaireView:
+        """The questions to answer before tuning anything."""
+        return self._model(QuestionnaireView, "GET", "/v1/questionnaire")
+
+    def advise(self, answers: Mapping[str, Any]) -> AdviceView:
+        """What answers to the questionnaire speak for."""
+        return self._model(AdviceView, "POST", "/v1/advise", json={"answers": dict(answers)})
+
+    def get_catalogue(self) -> CatalogueView:
+        """Models worth comparing, and what this service measured."""
+        return self._model(CatalogueView, "GET", "/v1/catalogue")
+
+    def is_alive(self) -> bool:
+        """Whether the service answers."""
+        try:
+            return bool(self._model(Health, "GET", "/healthz").status)
+        except ServiceError:
+            return False
+
+    def get_readiness(self) -> Health:
+        """Whether the service can work.
+
+        Raises:
+            ServiceError: it cannot, and why.
+        """
+        return self._model(Health, "GET", "/readyz")
+
+    # ---- one request
+
+    def _model(self, kind: type[_M], method: str, path: str, **options: Any) -> _M:
+        response = self._send(method, path, **options)
+        try:
+            return kind.model_validate_json(response.content)
+        except ValidationError as error:
+            raise ServiceError(
+                f"{self.url} gave an answer to {method} {path} that this version does not understand "
+                f"({error.errors()[0]['msg']}); use a client and a service of one version",
+                status=response.status_code,
+            ) from error
+
+    def _object(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        response = self._send(method, path, **options)
+        try:
+            value = response.json()
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise ServiceError(f"{self.url} answered {method} {path} with no JSON object; is it Tuning Fork?")
+        return value
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, **options)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise self._unreachable(error) from error
+        if not response.is_success:
+            raise _service_error(response)
+        return response
+
+    def _stream(self, method: str, path: str, **options: Any) -> Iterator[StreamedEvent]:
+        with self._opened(method, path, **options) as response:
+            try:
+                yield from _parse_events(_lines(response.iter_bytes()))
+            except httpx.HTTPError as error:
+                raise self._unreachable(error) from error
+
+    @contextmanager
+    def _opened(self, method: str, path: str, **options: Any) -> Iterator[httpx.Response]:
+        timeout = httpx.Timeout(self._timeout_s, read=max(60.0, self._timeout_s))
+        request = self._http.build_request(method, path, timeout=timeout, **options)
+        try:
+            response = self._http.send(request, stream=True)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise self._unreachable(error) from error
+        try:
+            if not response.is_success:
+                response.read()
+                raise _service_error(response)
+            yield response
+        finally:
+            response.close()
+
+    def _unreachable(self, error: Exception) -> ServiceError:
+        why = str(error) or type(error).__name__
+        return ServiceError(
+            f"{self.url} cannot be reached ({why}); start it with `tuningfork serve`, or mend the address"
+        )
+
+
+def read_folder(folder: Path) -> dict[str, bytes]:
+    """The data files of a folder by relative name, hidden ones and other kinds left out.
+
+    Raises:
+        ServiceError: there is no such folder, or no data file in it.
+    """
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and path.suffix.lower() in UPLOAD_ENDINGS
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    }
+    if not files:
+        known = ", ".join(sorted(UPLOAD_ENDINGS))
+        raise ServiceError(f"{folder} holds no data file; give a folder with files that end in {known}")
+    return files
+
+
+def _multipart(files: Mapping[str, FileContent], name: str | None, task: Task | None) -> dict[str, Any]:
+    parts = [("files", (file_name, content)) for file_name, content in files.items()]
+    return {"files": parts, "data": _given(name=name, task=task), "timeout": None}
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {key: str(value) for key, value in values.items() if value is not None}
+
+
+def _plain(request: BaseModel | Mapping[str, Any]) -> Any:
+    return request.model_dump(mode="json", exclude_unset=True) if isinstance(request, BaseModel) else dict(request)
+
+
+def _items(page: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return list(page["items"])
+
+
+def _part(text: str) -> str:
+    """Text as one part of a path, whatever is in it."""
+    return quote(text, safe="") if text not in (".", "..") else text.replace(".", "%2E")
+
+
+def _service_error(response: httpx.Response) -> ServiceError:
+    problem: ProblemDetails | None = None
+    try:
+        problem = ProblemDetails.model_validate_json(response.content)
+    except ValidationError:
+        message = f"the service answered {response.status_code} {response.reason_phrase}; see its logs"
+    else:
+        message = f"{problem.title}: {problem.detail}"
+    error = ServiceError(message, status=response.status_code, problem=problem)
+    wait = response.headers.get("retry-after", "")
+    error.retry_after_s = float(wait) if wait.isdigit() else None
+    return error
+
+
+def _lines(parts: Iterator[bytes]) -> Iterator[str]:
+    """Lines that end in a line feed. Other separators that Unicode knows may stand in the texts themselves."""
+    rest = b""
+    for part in parts:
+        *whole, rest = (rest + part).split(b"\n")
+        yield from (line.removesuffix(b"\r").decode("utf-8") for line in whole)
+
+
+def _parse_events(lines: Iterator[str]) -> Iterator[StreamedEvent]:
+    """Server-sent events of a stream of lines; one that is cut off at the end is not given out."""
+    number: int | None = None
+    kind = "message"
+    data: list[str] = []
+    for line in lines:
+        if line == "":
+            if data:
+                yield StreamedEvent(number, kind, json.loads("\n".join(data)))
+            number, kind, data = None, "message", []
+            continue
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if field == "id" and value.isdigit():
+            number = int(value)
+        elif field == "event":
+            kind = value
+        elif field == "data":
+            data.append(value)

@@ -1,0 +1,657 @@
+"""What the API takes and gives. Light to import: the client and the pages use it without the service's packages.
+
+Times are seconds since 1970 in UTC unless a name ends in `_s`, which are seconds of duration.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+
+from advisor.data.dataset import Slice, Split, Task
+from advisor.results.comparison import (
+    BreakEven,
+    ConstraintOutcome,
+    CostEstimate,
+    Flip,
+    FlipMap,
+    MetricSummary,
+    NetValue,
+    Recommendation,
+    Severity,
+)
+from service.contract.comparison_state import ComparisonState
+from service.contract.scope import Scope
+
+NAME_PATTERN = r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$"
+ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=NAME_PATTERN)]
+Spec = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[\x21-\x7e]+$")]
+Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Candidate = Literal["base", "few-shot", "rag", "fine-tuned", "hybrid", "raft"]
+TuningMethod = Literal["lora", "rslora", "dora", "pissa", "olora"]
+
+
+def _plain(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Refuse what JSON can say and neither arithmetic nor a database can hold."""
+    rest: list[Any] = [value]
+    while rest:
+        part = rest.pop()
+        if isinstance(part, dict):
+            rest += [*part.keys(), *part.values()]
+        elif isinstance(part, list):
+            rest += part
+        elif isinstance(part, str):
+            if "\0" in part or any("\ud800" <= character <= "\udfff" for character in part):
+                raise ValueError("a text holds a NUL or half a character; write it anew")
+        elif isinstance(part, int | float) and not abs(part) < 1e300:
+            raise ValueError("a number is out of range; give one below 1e300")
+    return value
+
+
+PlainObject = Annotated[dict[str, JsonValue], AfterValidator(_plain)]
+
+
+class _Request(BaseModel):
+    # A misspelt field would otherwise silently leave a default in force.
+    model_config = ConfigDict(extra="forbid")
+
+
+class FieldError(BaseModel):
+    """One thing wrong with a request."""
+
+    where: str = Field(description="Path to the value, e.g. body.top_k.")
+    message: str
+
+
+class DatasetProblem(BaseModel):
+    """One thing wrong with a data set."""
+
+    file: str
+    line: int | None = None
+    message: str = Field(description="What is wrong and how to mend it.")
+
+
+class ProblemDetails(BaseModel):
+    """Every failure looks like this (RFC 9457), as application/problem+json."""
+
+    type: str = Field(description="Names the kind of problem; the same for all of a kind.")
+    title: str
+    status: int
+    detail: str = Field(description="What failed and what to do.")
+    request_id: str = Field(description="Names the request in the service's logs.")
+    errors: list[FieldError] = Field(default=[], description="Fields of the request that are wrong.")
+    problems: list[DatasetProblem] = Field(default=[], description="What is wrong in an uploaded data set.")
+
+
+class Finding(BaseModel):
+    """What the audit found."""
+
+    check: str
+    severity: Severity
+    message: str
+    remedy: str
+    items: list[str] = []
+
+
+# ---- data sets
+
+
+class DatasetSummary(BaseModel):
+    """One version of a data set. A bundled one has its name for a version."""
+
+    version: str
+    name: str
+    task: Task
+    language: str
+    licence: str
+    description: str
+    n_documents: int
+    split_sizes: dict[str, int]
+    bundled: bool
+    frozen: bool = Field(description="A frozen version cannot be deleted. Bundled ones always are.")
+    created_at: float | None = None
+
+
+class DatasetDetail(DatasetSummary):
+    """A version with all that its card says and the audit found."""
+
+    metrics: list[str]
+    instruction: str
+    max_output_tokens: int
+    slice_sizes: dict[str, int] = Field(description="Test questions by slice.")
+    findings: list[Finding]
+
+
+class DatasetList(BaseModel):
+    """A page of versions, the newest first, bundled ones last."""
+
+    items: list[DatasetSummary]
+    total: int
+
+
+class ValidationReport(BaseModel):
+    """What is wrong with files that were not stored."""
+
+    usable: bool
+    name: str | None = None
+    task: Task | None = None
+    n_documents: int = 0
+    split_sizes: dict[str, int] = {}
+    problems: list[DatasetProblem] = []
+    findings: list[Finding] = []
+
+
+class ExampleItem(BaseModel):
+    """One question."""
+
+    id: str
+    question: str
+    answers: list[str]
+    answerable: bool
+    document_ids: list[str]
+    group: str
+    split: Split
+    slice: Slice
+
+
+class ExamplePage(BaseModel):
+    """Some of the questions, in file order."""
+
+    items: list[ExampleItem]
+    total: int
+
+
+class DocumentItem(BaseModel):
+    """One document."""
+
+    id: str
+    title: str
+    text: str
+    metadata: dict[str, Any]
+
+
+class DocumentPage(BaseModel):
+    """Some of the documents, in file order."""
+
+    items: list[DocumentItem]
+    total: int
+
+
+# ---- comparisons
+
+
+class TrafficRequest(_Request):
+    """What production is expected to look like."""
+
+    queries_per_month: Amount = 10_000
+    refreshes_per_month: Amount = 1.0
+    amortisation_months: Annotated[float, Field(gt=0, le=1200, allow_inf_nan=False)] = 12.0
+    retrainings_per_month: Amount | None = None
+    merge_adapter: bool = False
+
+
+class ConstraintsRequest(_Request):
+    """What an arm must fulfil to be shipped at all."""
+
+    must_cite_sources: bool = False
+    max_p95_latency_s: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
+    monthly_budget_usd: Amount | None = None
+    no_gpu_in_serving: bool = False
+    facts_must_be_deletable: bool = False
+    min_abstention_recall: Share | None = None
+
+
+class AnswerValuesRequest(_Request):
+    """What answers are worth, in US dollars."""
+
+    right_usd: Amount
+    wrong_usd: Amount = 0.0
+    abstention_usd: Amount = 0.0
+
+
+class ComparisonRequest(_Request):
+    """A comparison to run. What is left out has the default of `tuningfork compare`; other fields are refused."""
+
+    dataset: Annotated[str, StringConstraints(pattern=ID_PATTERN)] = Field(
+        description="Name of a bundled data set, or the version of an uploaded one."
+    )
+    name: Name | None = Field(default=None, description="For people; the data set's name if left out.")
+    model: Spec = Field(default="smollm2", description="smollm2, hf:NAME of the hub, or openai:MODEL[@URL].")
+    pipelines: Annotated[list[Candidate], Field(min_length=1, max_length=6)] = [
+        "base",
+        "few-shot",
+        "rag",
+        "fine-tuned",
+        "hybrid",
+    ]
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    limit: Count | None = Field(default=None, description="Most test questions; all if left out.")
+    train_limit: Count | None = Field(default=None, description="Most training questions; all if left out.")
+    embedder: Spec = Field(default="minilm", description="minilm, hf:NAME of the hub, or openai:MODEL[@URL].")
+    top_k: Annotated[int, Field(ge=1, le=100)] = 3
+    chunk_tokens: Annotated[int, Field(ge=1, le=100_000)] = 128
+    overlap_tokens: Annotated[int, Field(ge=0, le=100_000)] = 0
+    n_shots: Annotated[int, Field(ge=1, le=1000)] = 6
+    method: TuningMethod = "lora"
+    max_epochs: Annotated[int, Field(ge=1, le=1000)] | None = None
+    tune_on: Literal["questions", "questions+documents"] = "questions"
+    raft_gold_share: Share = 0.8
+    training_seeds: Annotated[int, Field(ge=1, le=20)] = 1
+    race: bool = False
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
+    constrain: Literal["auto", "off"] = Field(
+        default="auto", description="Whether all arms answer within the data set's labels or JSON schema."
+    )
+    margin: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.02
+    coverage: Share = 0.5
+    judge: Spec | None = Field(default=None, description="Model that grades answers, named as `model`.")
+    prices: PlainObject | None = Field(
+        default=None, description="A price list with the keys of prices.toml; the one that ships if left out."
+    )
+    traffic: TrafficRequest = TrafficRequest()
+    adapter_slowdown: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)] = 1.0
+    constraints: ConstraintsRequest = ConstraintsRequest()
+    values: AnswerValuesRequest | None = None
+    prior: PlainObject | None = Field(default=None, description="Answers to GET /v1/questionnaire, by id.")
+    valid_days: Annotated[int, Field(ge=1, le=3650)] = 90
+
+
+class StageEstimate(BaseModel):
+    """What one stage is expected to take."""
+
+    stage: str = Field(description="index, tune, answer, form or latency.")
+    arm: str = Field(description="The arm it is for, empty where several share it.")
+    time_s: float
+    input_tokens: int = 0
+    output_tokens: int = 0
+    embedding_tokens: int = 0
+    usd: float | None = Field(default=None, description="Nothing where the price list has no price for it.")
+    basis: str = Field(description="What the time comes from.")
+
+
+class Estimate(BaseModel):
+    """What a comparison is expected to take, before it starts."""
+
+    time_s: float
+    input_tokens: int
+    output_tokens: int
+    embedding_tokens: int
+    usd: float | None = Field(description="Nothing where a stage has no price.")
+    n_questions: int
+    is_rough: bool = Field(description="Whether any speed is a guess, not measured on this service.")
+    basis: list[str] = Field(description="What the figures come from, and what they leave out.")
+    stages: list[StageEstimate]
+
+
+class StageProgress(BaseModel):
+    """Where one stage stands."""
+
+    stage: str
+    arm: str
+    done: int
+    total: int
+    detail: str = ""
+
+
+class RunningScore(BaseModel):
+    """An arm's mean score over the questions that are scored so far."""
+
+    arm: str
+    metric: str
+    mean: float | None
+    n: int
+    n_questions: int
+
+
+class ComparisonSummary(BaseModel):
+    """One comparison as a list shows it."""
+
+    id: str
+    name: str
+    dataset: str
+    model: str
+    pipelines: list[str]
+    state: ComparisonState
+    cancel_requested: bool
+    error: str | None = None
+    created_at: float
+    started_at: float | None = None
+    finished_at: float | None = None
+
+
+class ComparisonDetail(ComparisonSummary):
+    """One comparison with its progress, or its verdict."""
+
+    settings: dict[str, Any]
+    estimate: Estimate | None = None
+    progress: list[StageProgress] = []
+    eta_s: float | None = Field(default=None, description="Seconds that remain; nothing where it cannot be told.")
+    running_scores: list[RunningScore] = []
+    last_event: int = Field(default=0, description="Sequence number of the newest event.")
+    queue_position: int | None = Field(default=None, description="Comparisons that are before it, while it is queued.")
+    verdict: str | None = None
+    recommended_arm: str | None = None
+    headline: str | None = None
+
+
+class ComparisonList(BaseModel):
+    """A page of comparisons, the newest first."""
+
+    items: list[ComparisonSummary]
+    total: int
+
+
+# ---- results
+
+
+class UsageView(BaseModel):
+    """What one answer took."""
+
+    input_tokens: float = 0
+    output_tokens: float = 0
+    embedding_tokens: float = 0
+    latency_s: float = 0
+    cached_tokens: float = Field(default=0, description="Of the input tokens, those that were not read again.")
+
+
+class PassageView(BaseModel):
+    """A passage put before the model."""
+
+    chunk_id: str
+    document_id: str
+    title: str
+    text: str
+    score: float | None = None
+    used: bool = True
+
+
+class AnswerView(BaseModel):
+    """What an arm said."""
+
+    text: str
+    usage: UsageView
+    finish_reason: str
+    retrieved: list[PassageView] = []
+    prompt_hash: str = ""
+    constraint_refused: bool = Field(
+        default=False, description="Whether it was given without the constraint asked for, as the endpoint takes none."
+    )
+
+
+class ScoreView(BaseModel):
+    """A score; without a value the answer is unscored, which is not 0."""
+
+    value: float | None
+    reason: str = ""
+
+
+class ResultItem(BaseModel):
+    """One arm's answer to one test question, as in results.jsonl."""
+
+    # Records may come to hold more than pages need to know.
+    model_config = ConfigDict(extra="allow")
+
+    arm: str
+    example_id: str
+    question: str
+    references: list[str]
+    gold_document_ids: list[str]
+    slice: Slice
+    group: str
+    cluster: str
+    answer: AnswerView
+    scores: dict[str, ScoreView] = {}
+    failure: str = Field(default="", description="Kind of failure, empty where the answer is right or not yet judged.")
+
+
+class ResultPage(BaseModel):
+    """Some of the answers."""
+
+    items: list[ResultItem]
+    total: int
+    complete: bool = Field(description="False while the comparison runs: there will be more, and scores come last.")
+    arms: list[str]
+    failures: dict[str, int] = Field(description="Answers by kind of failure, over the arms asked for.")
+
+
+class GridRowView(BaseModel):
+    """One test question with what each arm said."""
+
+    example_id: str
+    question: str
+    slice: Slice
+    references: list[str]
+    answers: dict[str, str] = Field(description="Shortened, by arm.")
+    scores: dict[str, float | None] = Field(description="Of the deciding metric, by arm; nothing is unscored.")
+    failures: dict[str, str] = Field(description="Kind of failure of each wrong answer, by arm.")
+
+
+class QuestionGrid(BaseModel):
+    """Some of the test questions."""
+
+    items: list[GridRowView]
+    total: int
+    arms: list[str]
+    metric: str
+    slices: list[Slice]
+    failures: dict[str, int] = Field(description="Wrong answers by kind, over the arm asked for or all arms.")
+
+
+# ---- keys
+
+
+class KeyRequest(_Request):
+    """A key to make."""
+
+    name: Name
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=3)] = [Scope.READ]
+    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+
+
+class KeyView(BaseModel):
+    """A key without its secret, which is stored nowhere."""
+
+    id: str
+    name: str
+    scopes: list[Scope]
+    requests_per_minute: int | None
+    created_at: float
+    revoked_at: float | None
+
+
+class KeyCreated(KeyView):
+    """A new key. The secret is shown this once."""
+
+    secret: str
+
+
+class KeyList(BaseModel):
+    """All keys, the newest first."""
+
+    items: list[KeyView]
+
+
+# ---- advice
+
+
+class OptionView(BaseModel):
+    """One allowed answer."""
+
+    id: str
+    label: str
+
+
+class QuestionView(BaseModel):
+    """One question of the questionnaire."""
+
+    id: str
+    section: str
+    ask: str
+    why: str
+    kind: str = Field(description="choice, yes-no or number.")
+    options: list[OptionView]
+    several: bool
+    essential: bool
+    whole: bool
+    maximum: float | None = None
+    unit: str
+    expects: str
+
+
+class QuestionnaireView(BaseModel):
+    """The questions to answer before tuning anything."""
+
+    questions: list[QuestionView]
+
+
+class AdviceRequest(_Request):
+    """Answers by question id; any may be missing."""
+
+    answers: PlainObject
+
+
+class PriorReasonView(BaseModel):
+    """Something an answer speaks for."""
+
+    text: str
+    points: float
+    questions: list[str]
+    sources: list[str]
+
+
+class ArmPriorView(BaseModel):
+    """One arm before any measurement."""
+
+    arm: str
+    points: float
+    reasons: list[PriorReasonView]
+    ruled_out: list[PriorReasonView]
+
+
+class AdviceView(BaseModel):
+    """What the answers speak for. A measured comparison confirms or overrules it."""
+
+    arm: str | None
+    confidence: str
+    headline: str
+    ranking: list[ArmPriorView]
+    cautions: list[PriorReasonView]
+    unanswered: list[str]
+    answers: dict[str, Any]
+
+
+class ModelPriceView(BaseModel):
+    """What tokens of a hosted model cost."""
+
+    usd_per_million_input_tokens: float
+    usd_per_million_output_tokens: float
+    usd_per_million_training_tokens: float | None
+    usd_per_million_cached_input_tokens: float | None = None
+    as_of: str
+    source: str
+
+
+class CatalogueModelView(BaseModel):
+    """One model with licence, openness, size and price; each row says where it was read."""
+
+    name: str
+    family: str
+    weights: str
+    data: str | None
+    code: str | None
+    licence: str
+    parameters: int | None
+    context_tokens: int | None
+    hub_id: str
+    priced_as: str
+    price: ModelPriceView | None
+    note: str
+    as_of: str
+    sources: list[str]
+
+
+class PricedQualityView(BaseModel):
+    """One measured arm between price and quality."""
+
+    comparison_id: str
+    dataset: str
+    metric: str
+    model: str
+    catalogue_name: str
+    arm: str
+    score: float
+    score_low: float
+    score_high: float
+    is_share: bool = Field(description="Whether the metric stays within 1 in its comparison: people read it in points.")
+    n: int = Field(description="Scored questions.")
+    n_unscored: int
+    usd_per_1000_queries: float | None
+    usd_per_1000_queries_low: float | None = Field(description="Nothing where no spread was measured.")
+    usd_per_1000_queries_high: float | None
+    is_recommended: bool
+
+
+class CatalogueView(BaseModel):
+    """Models worth comparing, and where measurements of this service put models."""
+
+    models: list[CatalogueModelView]
+    measured: list[PricedQualityView]
+
+
+class Health(BaseModel):
+    """Whether the service lives, or is ready."""
+
+    status: str
+    version: str
+    checks: dict[str, str] = {}
+
+
+# ---- what would change the decision
+
+
+class WhatIfRequest(_Request):
+    """A decision to be made again from stored scores. What is left out stays as it was recorded."""
+
+    queries_per_month: Amount | None = None
+    refreshes_per_month: Amount | None = None
+    retrainings_per_month: Amount | None = None
+    merge_adapter: bool | None = None
+    coverage: Share | None = None
+    margin: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
+    usd_per_million_input_tokens: Amount | None = None
+    usd_per_million_output_tokens: Amount | None = None
+    machine_usd_per_hour: Amount | None = None
+    values: AnswerValuesRequest | None = None
+    constraints: ConstraintsRequest | None = None
+    parts: Annotated[list[Literal["flips", "flip_map"]], Field(max_length=2)] = Field(
+        default=[], description="What takes longer and is wanted all the same."
+    )
+
+
+class AxisView(BaseModel):
+    """An input that can be moved."""
+
+    axis: str
+    current: float | None = Field(description="As recorded; nothing where it was not declared or plays no part.")
+    low: float
+    high: float
+    by_decades: bool = Field(description="Whether it is best moved by factors.")
+
+
+class WhatIfReply(BaseModel):
+    """What the decision would be. The shapes are those of report.json."""
+
+    recommendation: Recommendation
+    quality: dict[str, MetricSummary | None] = Field(
+        description="The deciding metric of each candidate over all slices, weighed by the coverage."
+    )
+    costs: dict[str, CostEstimate | None] = Field(description="Of each candidate; nothing without a price.")
+    break_evens: list[BreakEven]
+    net_values: list[NetValue]
+    constraints: list[ConstraintOutcome]
+    flips: list[Flip]
+    flip_map: FlipMap | None
+    axes: list[AxisView]

@@ -1,0 +1,1 @@
+"""One comparison from settings to report."""

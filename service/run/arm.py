@@ -1,0 +1,136 @@
+"""What a built arm is, and what builds arms."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from advisor.data.dataset import Dataset
+from advisor.results.answer import BuildUsage, Pipeline
+from advisor.results.comparison import ArmRole, AuditFinding
+from lm.embedding import Embedder
+from lm.language_model import LanguageModel
+from service.run.progress import OnProgress
+from service.run.settings import ComparisonSettings
+from service.store.data_directory import DataDirectory
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFacts:
+    """An index as far as audit and cost go.
+
+    Attributes:
+        documents_hash: `advisor.data.dataset.hash_documents` of what it was built from.
+        n_bytes: On disk.
+    """
+
+    documents_hash: str
+    n_bytes: int
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A built arm.
+
+    Attributes:
+        label: How it is made, for people.
+        retrieves: Whether retrieval metrics are defined for it. tuned: Whether its weights saw training questions.
+        read_documents: Whether tuning read the documents as well.
+        device: "cpu" or "cuda" where we run its model, None for a hosted one.
+        index_usage: The part of the build that indexing took, for arms that both retrieve and are tuned.
+        index: What is read, for arms that search an index.
+        training_curve: Losses by epoch, for tuned arms.
+        validation_loss: Of the adapter, at the epoch that was kept; None without one or without validation questions.
+        training_seed: Seed of the adapter that is deployed, where there are several.
+        other_seeds: The same arm of the other training seeds.
+        findings: What building it brought to light.
+    """
+
+    pipeline: Pipeline
+    role: ArmRole
+    label: str
+    retrieves: bool = False
+    tuned: bool = False
+    read_documents: bool = False
+    device: str | None = None
+    index_usage: BuildUsage = BuildUsage()
+    index: IndexFacts | None = None
+    training_curve: tuple[Mapping[str, float | int | None], ...] = ()
+    validation_loss: float | None = None
+    training_seed: int | None = None
+    other_seeds: tuple["Arm", ...] = ()
+    findings: tuple[AuditFinding, ...] = ()
+
+
+def trained_with_seeds(arms: Sequence[Arm], seeds: Sequence[int]) -> Arm:
+    """One arm of several trainings: deployed is the adapter with the lowest validation loss, whatever it scores.
+
+    Without validation questions it is the first. Building the arm took all the trainings; an index was built once.
+
+    Args:
+        arms: The same arm by training seed, in the order of `seeds`.
+    """
+    losses = [float("inf") if arm.validation_loss is None else arm.validation_loss for arm in arms]
+    best = losses.index(min(losses))
+    others = [i for i in range(len(arms)) if i != best]
+    build = arms[best].pipeline.build_usage
+    for i in others:
+        build = build + minus_index(arms[i])
+    return replace(
+        arms[best],
+        pipeline=replace(arms[best].pipeline, build_usage=build),
+        training_seed=seeds[best],
+        other_seeds=tuple(replace(arms[i], training_seed=seeds[i]) for i in others),
+        findings=tuple(dict.fromkeys(finding for arm in arms for finding in arm.findings)),
+    )
+
+
+def minus_index(arm: Arm) -> BuildUsage:
+    """What building an arm took without its index: documents change at another pace than adapters."""
+    whole, index = arm.pipeline.build_usage, arm.index_usage
+    return replace(
+        whole,
+        wall_s=whole.wall_s - index.wall_s,
+        device_s=whole.device_s - index.device_s,
+        input_tokens=whole.input_tokens - index.input_tokens,
+        embedding_tokens=whole.embedding_tokens - index.embedding_tokens,
+    )
+
+
+class Composition(Protocol):
+    """What knows how arms are built; `service.run.composition` in earnest, a fake in tests."""
+
+    def arms(self, dataset: Dataset) -> Iterator[Arm]:
+        """Each arm as it is built, candidates first."""
+        ...
+
+    def arm(self, kind: str, dataset: Dataset) -> Arm:
+        """One arm by its name."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what the arms hold open; called once, after the last answer."""
+        ...
+
+    @property
+    def stage_markers(self) -> Sequence[Path]:
+        """Of each index and adapter that arms were built with so far: the file that says it is whole."""
+        ...
+
+    @property
+    def model(self) -> LanguageModel:
+        """The model all arms start from."""
+        ...
+
+    @property
+    def embedder(self) -> Embedder:
+        """For retrieval and for semantic similarity."""
+        ...
+
+    @property
+    def judge(self) -> LanguageModel | None:
+        """For judge-based metrics, if one is configured."""
+        ...
+
+
+Compose = Callable[[ComparisonSettings, DataDirectory, OnProgress], Composition]

@@ -1,0 +1,87 @@
+"""Opening one arm of a finished comparison for questions."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from advisor.errors import EvaluationError
+from advisor.results.answer import Pipeline
+from advisor.results.comparison import Comparison
+from advisor.results.json_report import read_comparison
+from lm.errors import ConfigError
+from service.run.arm import Compose
+from service.run.base_model import check_base_model
+from service.run.composition import LocalComposition
+from service.run.progress import OnProgress, silent
+from service.run.settings import ComparisonSettings
+from service.run.workflow import load_limited_dataset
+from service.store.data_directory import REPORT_FILE, SETTINGS_FILE, DataDirectory
+
+
+@dataclass(frozen=True)
+class FinishedComparison:
+    """A comparison as it lies on disk."""
+
+    comparison: Comparison
+    settings: ComparisonSettings
+
+
+def read_finished(directory: DataDirectory, name: str) -> FinishedComparison:
+    """A finished comparison by its id, the beginning of its id, or `latest`.
+
+    Raises:
+        ConfigError: there is none, or its files are damaged.
+    """
+    folder = directory.find_comparison(name)
+    path = folder / REPORT_FILE
+    try:
+        comparison = read_comparison(path.read_text(encoding="utf-8"), str(path))
+        path = folder / SETTINGS_FILE
+        settings = ComparisonSettings.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EvaluationError) as error:
+        raise ConfigError(
+            f"{path} is missing or damaged; run the same `tuningfork compare` again, which writes it anew from the "
+            "answers on disk"
+        ) from error
+    return FinishedComparison(comparison, settings)
+
+
+@contextmanager
+def open_arm(
+    directory: DataDirectory,
+    finished: FinishedComparison,
+    kind: str,
+    *,
+    compose: Compose = LocalComposition,
+    on_progress: OnProgress = silent,
+) -> Iterator[Pipeline]:
+    """The pipeline of one candidate arm, from the stages on disk; what is missing there is built again.
+
+    Raises:
+        ConfigError: the comparison has no such arm, or data or model are no longer those that were compared.
+        TuningForkError: the data set or model is gone.
+    """
+    comparison, settings = finished.comparison, finished.settings
+    if kind not in settings.pipelines:
+        raise ConfigError(
+            f"the comparison {comparison.id} has no pipeline {kind!r}; it has {', '.join(settings.pipelines)}"
+        )
+    dataset = load_limited_dataset(settings)
+    if dataset.content_hash != comparison.dataset_hash:
+        raise ConfigError(_changed(comparison, f"the data set {settings.dataset} has changed"))
+    composition = compose(settings, directory, on_progress)
+    try:
+        check_base_model(composition.model, comparison)
+        pipeline = composition.arm(kind, dataset).pipeline
+        if pipeline.fingerprint != comparison.hashes.get(f"pipeline {kind}"):
+            raise ConfigError(
+                _changed(comparison, f"the model {settings.model} or what {kind} is built of has changed")
+            )
+        yield pipeline
+    finally:
+        composition.close()
+
+
+def _changed(comparison: Comparison, what: str) -> str:
+    return f"{what} since the comparison {comparison.id}, so its answers would be others; compare again, then ask"

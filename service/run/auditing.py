@@ -1,0 +1,114 @@
+"""The audit of a run: what arms are made of and what they answered, as the plain data that the checks take."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from advisor.audit.abilities import audit_lost_abstention, audit_off_domain
+from advisor.audit.fairness import ArmSetup, audit_fairness
+from advisor.audit.form import audit_output_room
+from advisor.audit.general_questions import GENERAL_QUESTIONS, INSTRUCTION, MAX_OUTPUT_TOKENS, right_answers
+from advisor.audit.judge import Agreement, ModelIdentity, audit_judge, measure_agreement
+from advisor.audit.retrieval import audit_index, audit_passages
+from advisor.data.dataset import Dataset
+from advisor.data.files import load_dataset
+from advisor.data.prompt import QuestionOnly, reference_text
+from advisor.evidence.human_labels import load_human_labels
+from advisor.metrics.registry import JUDGE_METRICS, metric
+from advisor.results.answer import Pipeline
+from advisor.results.comparison import ArmRole, AuditFinding
+from advisor.results.score import Metric, ScoringResources
+from lm.completion import Message, Role
+from lm.language_model import LanguageModel
+from service.run.arm import Arm, Composition
+from service.run.measuring import ArmMeasurement
+from service.run.settings import ComparisonSettings
+
+
+def audit_run(
+    measured: Sequence[ArmMeasurement],
+    composition: Composition,
+    dataset: Dataset,
+    settings: ComparisonSettings,
+    metrics: Sequence[Metric],
+) -> list[AuditFinding]:
+    """Findings on how the arms were built and judged, while their models are still at hand."""
+    candidates = [one for one in measured if one.arm.role is ArmRole.CANDIDATE]
+    retrieving = {one.arm.pipeline.kind: one.records for one in candidates if one.arm.retrieves}
+    indexes = {one.arm.pipeline.kind: one.arm.index.documents_hash for one in candidates if one.arm.index is not None}
+    findings = [finding for one in measured for finding in one.arm.findings]
+    findings += _audit_output_room(candidates[0].arm, dataset) if candidates else []
+    findings += audit_fairness([arm_setup(one.arm) for one in candidates])
+    findings += audit_index(indexes, dataset.documents)
+    findings += audit_passages(retrieving, dataset.documents)
+    findings += audit_lost_abstention({one.arm.pipeline.kind: one.records for one in candidates})
+    findings += _audit_general_abilities([one.arm for one in candidates], composition)
+    findings += _audit_judge(composition, dataset, settings, metrics)
+    return list(dict.fromkeys(findings))
+
+
+def arm_setup(arm: Arm) -> ArmSetup:
+    """What an arm is asked with; of a tuned model the base counts."""
+    pipeline = arm.pipeline
+    base = getattr(pipeline.model, "base", pipeline.model)
+    precision = getattr(base, "dtype_name", "")
+    name = f"{base.name}, {precision}" if precision else base.name
+    return ArmSetup(pipeline.kind, pipeline.prompt_builder.instruction, pipeline.generation, name, base.fingerprint)
+
+
+def _audit_output_room(arm: Arm, dataset: Dataset) -> list[AuditFinding]:
+    """Whether references fit, in tokens of the model all arms start from; hosted models only estimate theirs."""
+    model = arm.pipeline.model
+    if arm.device is None:
+        return []
+    n_around = model.count_tokens((Message(Role.USER, ""),))
+    references = {example.id: reference_text(example) for example in dataset.examples}
+    return audit_output_room(
+        dataset, references, lambda text: model.count_tokens((Message(Role.USER, text),)) - n_around
+    )
+
+
+def _audit_general_abilities(arms: Sequence[Arm], composition: Composition) -> list[AuditFinding]:
+    """Each tuned model and the base are asked a few questions of everyday knowledge, without passages."""
+    tuned = {arm.pipeline.model.fingerprint: arm for arm in arms if arm.tuned}
+    if not tuned:
+        return []
+    generation = replace(arms[0].pipeline.generation, max_output_tokens=MAX_OUTPUT_TOKENS, constraint=None)
+    questions = [example.question for example in GENERAL_QUESTIONS]
+
+    def ask(model: LanguageModel) -> list[bool]:
+        return right_answers(Pipeline("", model, QuestionOnly(INSTRUCTION), generation).answer(questions))
+
+    return audit_off_domain(
+        ask(composition.model), {arm.pipeline.kind: ask(arm.pipeline.model) for arm in tuned.values()}
+    )
+
+
+def _audit_judge(
+    composition: Composition, dataset: Dataset, settings: ComparisonSettings, metrics: Sequence[Metric]
+) -> list[AuditFinding]:
+    judge = composition.judge
+    if judge is None:
+        return []
+    return audit_judge(
+        ModelIdentity(judge.name, judge.fingerprint),
+        [ModelIdentity(composition.model.name, composition.model.fingerprint)],
+        _agreements(composition, dataset, settings),
+        [one.name for one in metrics if one.name in JUDGE_METRICS],
+        metrics[0].name,
+    )
+
+
+def _agreements(composition: Composition, dataset: Dataset, settings: ComparisonSettings) -> dict[str, Agreement]:
+    """The judge grades what people have labelled, metric by metric."""
+    # Of all questions, those that a limit leaves out among them.
+    examples = load_dataset(settings.dataset_folder, task=settings.task, seed=settings.seed).examples
+    labels = load_human_labels(settings.dataset_folder, examples)
+    by_id = {example.id: example for example in examples}
+    resources = ScoringResources(dataset.card, composition.embedder, composition.judge)
+    agreements = {}
+    for name in dict.fromkeys(label.metric for label in labels):
+        own = [label for label in labels if label.metric == name]
+        answers = [label.as_answer() for label in own]
+        scores = metric(name).score([by_id[label.question_id] for label in own], answers, resources)
+        agreements[name] = measure_agreement([label.good for label in own], [score.value for score in scores])
+    return agreements

@@ -1,0 +1,41 @@
+"""The base model of a finished comparison: as its settings name it, or a folder in its place."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from advisor.results.comparison import Comparison
+from lm.errors import ConfigError
+from lm.language_model import LanguageModel
+from lm.registry import RetiredModelError, parse_spec
+from service.run.settings import ComparisonSettings
+
+
+def with_base_model(settings: ComparisonSettings, folder: Path | None) -> ComparisonSettings:
+    """Settings whose model can be loaded: the one in a folder, if one is given.
+
+    Raises:
+        ConfigError: no folder is given, and the model no longer comes with the program.
+    """
+    if folder is not None:
+        return replace(settings, model=f"hf:{folder.expanduser().resolve()}")
+    try:
+        parse_spec(settings.model)
+    except RetiredModelError as error:
+        raise ConfigError(
+            f"the base model is no longer shipped; give `--base-model DIR`, a folder with a copy of {settings.model!r}"
+        ) from error
+    return settings
+
+
+def check_base_model(model: LanguageModel, comparison: Comparison) -> None:
+    """Refuse a model that is not the one measured, before anything is built of it.
+
+    Raises:
+        ConfigError: weights, tokenizer, number type, device or library are others.
+    """
+    if model.fingerprint != comparison.hashes.get("model"):
+        raise ConfigError(
+            f"{model.name} is not the model that the comparison {comparison.id} was measured with: its weights, "
+            "tokenizer, number type, kind of device or library are others; give `--base-model DIR` with the files of "
+            "that model, or compare again"
+        )

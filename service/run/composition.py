@@ -1,0 +1,477 @@
+"""How arms are built: the one file that knows both retrieval and tuning."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from advisor.audit.training import EpochLoss, TrainingLog, audit_training
+from advisor.data.answer_form import constraint_of
+from advisor.data.dataset import Dataset, Example, Split, Task, TrainingView
+from advisor.data.prompt import FewShot, OracleContext, QuestionOnly, passage_text, reference_text
+from advisor.results.answer import BuildUsage, Pipeline
+from advisor.results.comparison import ArmRole, AuditFinding
+from advisor.results.quantities import clip
+from finetune.adapter import RECORD, AdapterRecord
+from finetune.progress import TrainingEvent
+from finetune.recipe import TuningRecipe
+from lm.completion import GenerationConfig, Messages
+from lm.embedded_model import (
+    EMBEDDED_MODEL,
+    EMBEDDED_PARAMETERS,
+    find_embedded_gguf,
+    locate_hub_copy,
+)
+from lm.embedding import Embedder
+from lm.errors import ConfigError
+from lm.fake import FakeLM
+from lm.gguf_cache import gguf_identity, locate_converted
+from lm.language_model import LanguageModel
+from lm.model_files import count_parameters, find_weight_files, hash_files, locate_model
+from lm.registry import load_language_model, parse_spec
+from rag.chunk import Chunking, chunk_document
+from rag.embedder import load_embedder
+from rag.index import MARKER, Index, build_index, open_index
+from rag.prompt import RetrievedPrompt
+from rag.raft import raft_prompts
+from service.run.arm import Arm, IndexFacts, trained_with_seeds
+from service.run.progress import OnProgress, Progress
+from service.run.settings import DEFAULT_EPOCHS, FACT_EPOCHS, TUNED, ComparisonSettings, Constrain, TuneOn
+from service.store.build_alone import build_alone
+from service.store.data_directory import DataDirectory
+from service.store.stage_key import code_digest, library_versions, stage_key
+
+if TYPE_CHECKING:
+    from lm.huggingface import HuggingFaceModel
+
+
+def model_identity(spec: str) -> str:
+    """What tells one model from another without loading it: hashes of its files, or the endpoint it is asked at.
+
+    Raises:
+        ConfigError: no kind of model is called so.
+        LanguageModelError: a local or hub model is missing.
+    """
+    kind, name = parse_spec(spec)
+    if kind == "openai":
+        return f"{spec} {os.environ.get('OPENAI_BASE_URL', '')}"
+    if kind == "gguf":
+        return gguf_identity(Path(name))
+    if kind == EMBEDDED_MODEL and (path := find_embedded_gguf()) is not None:
+        return gguf_identity(path)
+    folder = locate_hub_copy() if kind == EMBEDDED_MODEL else locate_model(name)
+    small_files = [path for path in sorted(folder.glob("*.json")) if path.is_file()]
+    return hash_files(find_weight_files(folder)) + hash_files([*small_files, *sorted(folder.glob("*.jinja"))])
+
+
+def model_dtype(spec: str) -> str:
+    """The floating-point type that a model would be loaded in on this machine, without loading it; "" for a hosted one.
+
+    Raises:
+        ConfigError: no kind of model is called so.
+        LanguageModelError: a local or hub model is missing.
+    """
+    kind, name = parse_spec(spec)
+    if kind == "openai":
+        return ""
+    import torch
+
+    from lm.dtype import choose_dtype
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return str(choose_dtype(device, _n_parameters(kind, name))).removeprefix("torch.")
+
+
+def _n_parameters(kind: str, name: str) -> int:
+    if kind == EMBEDDED_MODEL:
+        return EMBEDDED_PARAMETERS
+    return count_parameters(find_weight_files(locate_converted(Path(name)) if kind == "gguf" else locate_model(name)))
+
+
+QUESTION_DROPOUT = 0.3
+"""Facts are asked in few wordings: without it a small model learnt the wordings, not the facts (docs/LOG.md)."""
+
+PASSAGE_PATIENCE = 2
+"""Epochs without progress after which training on passages stops: reading is learnt at once, answers by heart later."""
+
+
+class LocalComposition:
+    """Builds the arms of one comparison on this machine. Everything expensive is made once and shared by the arms."""
+
+    def __init__(
+        self,
+        settings: ComparisonSettings,
+        directory: DataDirectory,
+        on_progress: OnProgress,
+    ) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._on_progress = on_progress
+        self._indexes: dict[str, tuple[Index, BuildUsage]] = {}
+        self._training_seed = settings.seed
+        self._training_arm = ""
+        self._adapted: dict[str, tuple[LanguageModel, AdapterRecord]] = {}
+
+    @cached_property
+    def model(self) -> LanguageModel:
+        """The base model."""
+        return load_language_model(self._settings.model, trust_remote_code=self._settings.trust_remote_code)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """For retrieval and for semantic similarity."""
+        return load_embedder(self._settings.embedder)
+
+    @cached_property
+    def judge(self) -> LanguageModel | None:
+        """For judge-based metrics, if one is configured."""
+        return load_language_model(self._settings.judge) if self._settings.judge else None
+
+    @property
+    def _chunking(self) -> Chunking:
+        return Chunking(self._settings.chunk_tokens, self._settings.overlap_tokens)
+
+    @property
+    def _recipe(self) -> TuningRecipe:
+        epochs = self._settings.max_epochs or DEFAULT_EPOCHS
+        return TuningRecipe(method=self._settings.method, seed=self._training_seed, max_epochs=epochs)
+
+    @property
+    def _reads_documents(self) -> bool:
+        return self._settings.tune_on is TuneOn.QUESTIONS_AND_DOCUMENTS
+
+    @property
+    def _tuning(self) -> str:
+        """How the tuned arms are, for people."""
+        return f"{self.model.name} tuned by {self._settings.method} on {self._settings.tune_on.replace('+', ' and ')}"
+
+    @property
+    def _passages(self) -> str:
+        return f"{self._settings.top_k} retrieved passage{'s' if self._settings.top_k != 1 else ''}"
+
+    def arms(self, dataset: Dataset) -> Iterator[Arm]:
+        """Each arm as it is built, candidates first, in the order of the settings."""
+        self._refuse_impossible(dataset)
+        for kind in self._settings.pipelines:
+            yield self.arm(kind, dataset)
+        if dataset.split(Split.TRAIN):
+            yield self.arm("majority", dataset)
+        if dataset.card.task is Task.QUESTION_ANSWERING and any(e.document_ids for e in dataset.split(Split.TEST)):
+            yield self.arm("oracle-context", dataset)
+
+    def arm(self, kind: str, dataset: Dataset) -> Arm:
+        """One arm by its name; a tuned one with the adapters of all its training seeds."""
+        seeds = range(self._settings.seed, self._settings.seed + self._settings.training_seeds)
+        if kind not in TUNED or len(seeds) == 1:
+            return _BUILDERS[kind](self, dataset)
+        trained = []
+        for self._training_seed in seeds:
+            trained.append(_BUILDERS[kind](self, dataset))
+        return trained_with_seeds(trained, list(seeds))
+
+    @property
+    def stage_markers(self) -> list[Path]:
+        """The file that marks it as whole, of each index and adapter that was opened."""
+        indexes = [self._directory.stage("indexes", key) / MARKER for key in self._indexes]
+        return indexes + [self._directory.stage("adapters", key) / RECORD for key in self._adapted]
+
+    def close(self) -> None:
+        """Release the indexes."""
+        while self._indexes:
+            self._indexes.popitem()[1][0].close()
+
+    def _refuse_impossible(self, dataset: Dataset) -> None:
+        """Say what is wrong with the settings before the first question is asked, not after hours of answers."""
+        _ = (self._chunking, self._recipe, self.embedder, self.judge)
+        wanted = set(self._settings.pipelines)
+        local = hasattr(self.model, "with_adapter")
+        if wanted & TUNED and not local:
+            tuned = " and ".join(kind for kind in self._settings.pipelines if kind in TUNED)
+            raise ConfigError(
+                f"{self.model.name} is a hosted model and cannot be tuned here; leave {tuned} out with "
+                "`--pipelines base,few-shot,rag`, or choose a local model"
+            )
+        if wanted & (TUNED | {"few-shot"}) and not dataset.split(Split.TRAIN):
+            raise ConfigError(
+                f"the data set {dataset.card.name} has no training questions, which few-shot and tuning need; add some "
+                'with `"split": "train"`, or choose `--pipelines base,rag`'
+            )
+
+    @property
+    def _device(self) -> str | None:
+        device = getattr(self.model, "device", None)
+        return device.type if device is not None else None
+
+    def _pipeline(
+        self, kind: str, model: LanguageModel, builder: "Builder", dataset: Dataset, build: BuildUsage
+    ) -> Pipeline:
+        generation = GenerationConfig(
+            max_output_tokens=dataset.card.max_output_tokens,
+            seed=self._settings.seed,
+            batch_size=self._settings.batch_size,
+            constraint=constraint_of(dataset) if self._settings.constrain is Constrain.AUTO else None,
+        )
+        return Pipeline(kind, model, builder, generation, build)
+
+    def _base(self, dataset: Dataset) -> Arm:
+        builder = QuestionOnly(dataset.card.instruction)
+        pipeline = self._pipeline("base", self.model, builder, dataset, BuildUsage())
+        return Arm(pipeline, ArmRole.CANDIDATE, f"{self.model.name}, question only", device=self._device)
+
+    def _few_shot(self, dataset: Dataset) -> Arm:
+        view = dataset.training_view()
+        builder = FewShot.from_training(view, n_shots=self._settings.n_shots, seed=self._settings.seed)
+        pipeline = self._pipeline("few-shot", self.model, builder, dataset, BuildUsage())
+        label = f"{self.model.name} with {len(builder.shots)} worked examples"
+        return Arm(pipeline, ArmRole.CANDIDATE, label, device=self._device)
+
+    def _rag(self, dataset: Dataset) -> Arm:
+        builder, build = self._retrieved(dataset)
+        pipeline = self._pipeline("rag", self.model, builder, dataset, build)
+        label = f"{self.model.name} with {self._passages}"
+        index = _index_facts(builder.index)
+        return Arm(pipeline, ArmRole.CANDIDATE, label, retrieves=True, device=self._device, index=index)
+
+    def _fine_tuned(self, dataset: Dataset) -> Arm:
+        tuned, record = self._tuned(dataset)
+        builder = QuestionOnly(dataset.card.instruction)
+        pipeline = self._pipeline("fine-tuned", tuned, builder, dataset, record.build_usage)
+        label = f"{self._tuning} (r {record.recipe.r}), question only"
+        return Arm(
+            pipeline,
+            ArmRole.CANDIDATE,
+            label,
+            tuned=True,
+            read_documents=self._reads_documents,
+            device=self._device,
+            training_curve=_curve(record),
+            validation_loss=_kept_loss(record),
+            findings=tuple(_training_findings(record)),
+        )
+
+    def _hybrid(self, dataset: Dataset) -> Arm:
+        tuned, record = self._tuned(dataset)
+        builder, build = self._retrieved(dataset)
+        pipeline = self._pipeline("hybrid", tuned, builder, dataset, record.build_usage + build)
+        # The two tuned arms share their training, which is told once.
+        is_told = "fine-tuned" in self._settings.pipelines
+        return self._tuned_reader(pipeline, record, builder.index, build, tells_training=not is_told)
+
+    def _raft(self, dataset: Dataset) -> Arm:
+        builder, build = self._retrieved(dataset)
+        view = dataset.training_view()
+        prompts = raft_prompts(
+            builder,
+            view.train,
+            self.model,
+            dataset.card.max_output_tokens,
+            gold_share=self._settings.raft_gold_share,
+            seed=self._settings.seed,
+        )
+        # Watched as it is served: a planted passage would flatter it.
+        served = builder.build([e.question for e in view.validation], self.model, dataset.card.max_output_tokens)
+        prompts |= {example.id: prompt for example, prompt in zip(view.validation, served, strict=True)}
+        retrieving = BuildUsage(
+            wall_s=sum(prompt.latency_s for prompt in prompts.values()),
+            embedding_tokens=sum(prompt.embedding_tokens for prompt in prompts.values()),
+        )
+        tuned, record = self._tuned(dataset, {i: prompt.messages for i, prompt in prompts.items()})
+        training = replace(
+            record.build_usage,
+            wall_s=record.build_usage.wall_s + retrieving.wall_s,
+            embedding_tokens=retrieving.embedding_tokens,
+        )
+        pipeline = self._pipeline("raft", tuned, builder, dataset, training + build)
+        return self._tuned_reader(pipeline, record, builder.index, build, note=", in training too")
+
+    def _tuned_reader(
+        self,
+        pipeline: Pipeline,
+        record: AdapterRecord,
+        index: Index,
+        indexing: BuildUsage,
+        *,
+        note: str = "",
+        tells_training: bool = True,
+    ) -> Arm:
+        """An arm of the tuned model that is served with passages."""
+        return Arm(
+            pipeline,
+            ArmRole.CANDIDATE,
+            f"{self._tuning}, with {self._passages}{note}",
+            retrieves=True,
+            tuned=True,
+            read_documents=self._reads_documents,
+            device=self._device,
+            index_usage=indexing,
+            index=_index_facts(index),
+            training_curve=_curve(record) if tells_training else (),
+            validation_loss=_kept_loss(record),
+            findings=tuple(_training_findings(record)) if tells_training else (),
+        )
+
+    def _majority(self, dataset: Dataset) -> Arm:
+        answers = Counter(reference_text(example) for example in dataset.split(Split.TRAIN))
+        # The alphabet decides ties, so that the order of the file does not.
+        answer = min(answers, key=lambda text: (-answers[text], text)) if answers else ""
+        constant = FakeLM(lambda _: answer, name=f"always {answer!r}", context_tokens=1_000_000)
+        pipeline = self._pipeline("majority", constant, QuestionOnly(""), dataset, BuildUsage())
+        return Arm(
+            pipeline, ArmRole.REFERENCE, f"always answers {clip(answer, 60)!r}, the most frequent training answer"
+        )
+
+    def _oracle_context(self, dataset: Dataset) -> Arm:
+        builder = OracleContext.from_examples(dataset.card.instruction, dataset.split(Split.TEST), dataset.documents)
+        pipeline = self._pipeline("oracle-context", self.model, builder, dataset, BuildUsage())
+        label = f"{self.model.name} with the right documents: the ceiling of retrieval"
+        return Arm(pipeline, ArmRole.REFERENCE, label, retrieves=True, device=self._device)
+
+    def _retrieved(self, dataset: Dataset) -> tuple[RetrievedPrompt, BuildUsage]:
+        index, build = self._index_of(dataset)
+        return RetrievedPrompt(index, self.embedder, dataset.card.instruction, self._settings.top_k), build
+
+    def _index_of(self, dataset: Dataset) -> tuple[Index, BuildUsage]:
+        documents = hashlib.sha256(repr([(d.id, d.title, d.text) for d in dataset.documents]).encode()).hexdigest()
+        key = stage_key(documents, self._chunking, self.embedder.fingerprint, code_digest("rag"))
+        if key not in self._indexes:
+            n_documents = len(dataset.documents)
+            self._on_progress(Progress("index", "", 0, n_documents))
+            # Loading the embedder is a cost of starting a process, not of building an index.
+            self.embedder.embed(["warm-up"])
+            self._indexes[key] = self._open_index(dataset, self._directory.stage("indexes", key))
+            self._on_progress(Progress("index", "", n_documents, n_documents))
+        return self._indexes[key]
+
+    def _open_index(self, dataset: Dataset, directory: Path) -> tuple[Index, BuildUsage]:
+        waiting = Progress("index", "", 0, len(dataset.documents), "another comparison builds this index")
+        with build_alone(self._directory, directory, lambda: self._on_progress(waiting)):
+            record = build_index(dataset.documents, self.embedder, directory, chunking=self._chunking)
+        return open_index(directory, self.embedder), record.build_usage
+
+    def _tuned(
+        self, dataset: Dataset, prompts: Mapping[str, Messages] | None = None
+    ) -> tuple[LanguageModel, AdapterRecord]:
+        """The model tuned on the bare questions or, with `prompts` (by example id), on what stands in these."""
+        from lm.huggingface import HuggingFaceModel
+
+        base = self.model
+        if not isinstance(base, HuggingFaceModel):
+            raise ConfigError(f"{base.name} cannot be tuned here; choose a local model")
+        recipe = self._recipe
+        if prompts is not None:
+            recipe = replace(recipe, patience=PASSAGE_PATIENCE)
+        elif dataset.card.task is Task.QUESTION_ANSWERING:
+            epochs = self._settings.max_epochs or FACT_EPOCHS
+            recipe = replace(recipe, prompt_dropout=QUESTION_DROPOUT, max_epochs=epochs)
+        view = dataset.training_view()
+        texts = self._texts(dataset)
+        rows = [(e.question, reference_text(e), e.group, e.split) for e in view.train + view.validation]
+        # Training refuses a folder whose adapter came of other libraries or prompts, so they name the folder too.
+        code = code_digest("finetune", "advisor.data", "lm")
+        asked = {i: [(turn.role, turn.content) for turn in messages] for i, messages in (prompts or {}).items()}
+        key = stage_key(
+            base.fingerprint, recipe.hash, dataset.card.instruction, rows, asked, texts, code, library_versions()
+        )
+        if key not in self._adapted:
+            directory = self._directory.stage("adapters", key)
+            self._training_arm = "raft" if prompts is not None else ""
+            messages_of = (lambda example: prompts[example.id]) if prompts is not None else None
+            record = self._train(base, view, recipe, directory, messages_of, texts)
+            self._adapted[key] = base.with_adapter(directory, f"{base.name}+{recipe.method}"), record
+        return self._adapted[key]
+
+    def _train(
+        self,
+        base: "HuggingFaceModel",
+        view: TrainingView,
+        recipe: TuningRecipe,
+        directory: Path,
+        messages_of: Callable[[Example], Messages] | None,
+        texts: Sequence[str],
+    ) -> AdapterRecord:
+        from finetune.tuned_model import train_adapter
+
+        waiting = Progress("tune", self._training, 0, 1, "another comparison trains this adapter")
+        with build_alone(self._directory, directory, lambda: self._on_progress(waiting)):
+            return train_adapter(
+                base, view, recipe, directory, messages_of=messages_of, texts=texts, on_event=self._on_training
+            )
+
+    def _texts(self, dataset: Dataset) -> list[str]:
+        """What tuning reads besides the questions: the documents, cut into the passages that retrieval would give."""
+        if not self._reads_documents:
+            return []
+        return [
+            passage_text(chunk.passage_title, chunk.text)
+            for document in dataset.documents
+            for chunk in chunk_document(document, chunking=self._chunking, count_tokens=self.embedder.count_tokens)
+        ]
+
+    def _on_training(self, event: TrainingEvent) -> None:
+        loss = event.train_loss if event.validation_loss is None else event.validation_loss
+        name = "loss" if event.validation_loss is None else "validation loss"
+        detail = f"epoch {event.epoch}, {name} {loss:.3f}"
+        values = {"epoch": event.epoch, "train_loss": event.train_loss, "validation_loss": event.validation_loss}
+        self._on_progress(Progress("tune", self._training, event.step, event.n_steps, detail, values=values))
+
+    @property
+    def _training(self) -> str:
+        """Which training this is, where there are several."""
+        seed = f"seed {self._training_seed}" if self._settings.training_seeds > 1 else ""
+        return ", ".join(part for part in (self._training_arm, seed) if part)
+
+
+Builder = QuestionOnly | FewShot | RetrievedPrompt | OracleContext
+
+
+_BUILDERS: Mapping[str, Callable[[LocalComposition, Dataset], Arm]] = {
+    "base": LocalComposition._base,
+    "few-shot": LocalComposition._few_shot,
+    "rag": LocalComposition._rag,
+    "fine-tuned": LocalComposition._fine_tuned,
+    "hybrid": LocalComposition._hybrid,
+    "raft": LocalComposition._raft,
+    "majority": LocalComposition._majority,
+    "oracle-context": LocalComposition._oracle_context,
+}
+"""Every arm: which language model with which prompt."""
+
+
+def _curve(record: AdapterRecord) -> tuple[dict[str, float | int | None], ...]:
+    return tuple(
+        {
+            "epoch": epoch.epoch,
+            "train_loss": epoch.train_loss,
+            "validation_loss": epoch.validation_loss,
+            "validation_exact_match": epoch.validation_exact_match,
+            "seconds": epoch.seconds,
+        }
+        for epoch in record.epochs
+    )
+
+
+def _kept_loss(record: AdapterRecord) -> float | None:
+    return record.epochs[record.best_epoch - 1].validation_loss
+
+
+def _training_findings(record: AdapterRecord) -> list[AuditFinding]:
+    passages_left_out = record.text_rows.too_long_ids if record.text_rows is not None else ()
+    return audit_training(
+        TrainingLog(
+            name=f"adapter {record.key[:8]} (seed {record.recipe.seed})",
+            n_rows=record.train_rows.n_rows,
+            left_out=record.train_rows.too_long_ids + passages_left_out,
+            epochs=[EpochLoss(epoch.train_loss, epoch.validation_loss) for epoch in record.epochs],
+            kept_epoch=record.best_epoch,
+            max_epochs=record.recipe.max_epochs,
+        )
+    )
+
+
+def _index_facts(index: Index) -> IndexFacts:
+    n_bytes = sum(path.stat().st_size for path in index.directory.rglob("*") if path.is_file())
+    return IndexFacts(index.record.documents_hash, n_bytes)

@@ -1,0 +1,291 @@
+"""What a comparison will take, before it starts: counted from the data set, timed by earlier comparisons."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from sqlalchemy import Engine, select
+
+from advisor.data.answer_form import constraint_of
+from advisor.data.dataset import Dataset, Split, Task
+from advisor.errors import EvaluationError
+from advisor.evidence.form_gain import FORM_QUESTIONS
+from advisor.money.prices import PriceList, load_prices, read_prices
+from advisor.results.comparison import ArmSummary, Comparison
+from advisor.results.json_report import read_comparison
+from lm.embedded_model import EMBEDDED_MODEL
+from service.contract.comparison_state import ComparisonState
+from service.contract.schemas import Estimate, StageEstimate, StageProgress
+from service.run.measuring import LATENCY_QUESTIONS, LATENCY_WARM_UP
+from service.run.remote_settings import PRICE_LIST
+from service.run.sampling import limit_dataset
+from service.run.settings import DEFAULT_EPOCHS, FACT_EPOCHS, RETRIEVING, TUNED, ComparisonSettings, Constrain
+from service.store.data_directory import REPORT_FILE
+from service.store.tables import comparisons, report_files
+
+BYTES_PER_TOKEN = 4.0
+MESSAGE_TOKENS = 12
+MAX_CONTEXT_TOKENS = 2000
+EARLIER_LOOKED_AT = 50
+
+# Guesses, said to be such: seconds a token on two CPU cores for local models, seconds a question for hosted ones.
+_GUESSED_S_PER_TOKEN = {EMBEDDED_MODEL: 3e-4, "hf": 5e-3}
+_GUESSED_HOSTED_S = 0.5
+_GUESSED_EMBEDDING_S_PER_TOKEN = 1.5e-4
+_TRAINING_TO_ANSWERING = 6.0
+
+
+@dataclass(frozen=True)
+class _Speeds:
+    """Measured by one earlier comparison with the same model."""
+
+    source: str
+    arms: Mapping[str, ArmSummary]
+
+    def seconds_per_token(self, kind: str) -> float | None:
+        arm = self.arms.get(kind)
+        if arm is None or arm.throughput_per_s <= 0:
+            return None
+        tokens = arm.usage_per_question.input_tokens + arm.usage_per_question.output_tokens
+        return 1 / arm.throughput_per_s / tokens if tokens > 0 else None
+
+    def training_seconds_per_token(self) -> float | None:
+        build = next(
+            (self.arms[kind].build_usage for kind in ("fine-tuned", "hybrid", "raft") if kind in self.arms), None
+        )
+        return build.device_s / build.input_tokens if build and build.input_tokens and build.device_s else None
+
+    def embedding_seconds_per_token(self) -> float | None:
+        build = self.arms["rag"].build_usage if "rag" in self.arms else None
+        return build.wall_s / build.embedding_tokens if build and build.embedding_tokens else None
+
+
+def estimate_comparison(engine: Engine, settings: Mapping[str, Any], dataset: Dataset) -> Estimate:
+    """Time, tokens and money of a comparison.
+
+    Args:
+        settings: As `check_request` gives them.
+        dataset: The whole data set; the limits of the settings are applied here.
+    """
+    wanted = ComparisonSettings.from_json({**settings, "prices": None, "prior": None})
+    prices = read_prices(settings[PRICE_LIST], "prices") if settings.get(PRICE_LIST) else load_prices()
+    dataset = limit_dataset(
+        dataset,
+        limit=wanted.limit,
+        train_limit=wanted.train_limit,
+        coverage=wanted.coverage,
+        seed=wanted.seed,
+    )
+    speeds = _earlier_speeds(engine, wanted.model)
+    stages = _stages(wanted, dataset, prices, speeds)
+    money = [stage.usd for stage in stages]
+    measured = f"as measured in the comparison {speeds.source}" if speeds else "a guess"
+    basis = [
+        "Tokens are counted as a quarter of the bytes; a model's own count differs, most in scripts other than Latin.",
+        f"Speeds: {measured}. Stages done in earlier comparisons are not run again and then take no time.",
+        "Scoring, a judge and the report come on top.",
+    ]
+    if speeds is None:
+        basis.append("No comparison with this model has finished here yet: the time may be off tenfold.")
+    return Estimate(
+        time_s=sum(stage.time_s for stage in stages),
+        input_tokens=sum(stage.input_tokens for stage in stages),
+        output_tokens=sum(stage.output_tokens for stage in stages),
+        embedding_tokens=sum(stage.embedding_tokens for stage in stages),
+        usd=None if None in money else sum(amount for amount in money if amount is not None),
+        n_questions=len(dataset.split(Split.TEST)),
+        is_rough=any(stage.basis.startswith("guess") for stage in stages),
+        basis=basis,
+        stages=stages,
+    )
+
+
+def remaining_s(estimate: Estimate, progress: Sequence[StageProgress], elapsed_s: float) -> float | None:
+    """Seconds until the end, by how far the stages are and how long they took; None once there is nothing to go by."""
+    total = sum(stage.time_s for stage in estimate.stages)
+    if total <= 0:
+        return None
+    shares = {(one.stage, one.arm): one.done / one.total if one.total else 1.0 for one in progress}
+    reached = max((i for i, stage in enumerate(estimate.stages) if (stage.stage, stage.arm) in shares), default=-1)
+    done = 0.0
+    for i, stage in enumerate(estimate.stages):
+        # A stage that was never told of and lies behind was taken over from an earlier comparison.
+        done += stage.time_s * shares.get((stage.stage, stage.arm), 1.0 if i < reached else 0.0)
+    fraction = min(1.0, done / total)
+    if fraction >= 0.05:
+        return elapsed_s * (1 - fraction) / fraction
+    return max(0.0, estimate.time_s - elapsed_s)
+
+
+def _stages(
+    settings: ComparisonSettings, dataset: Dataset, prices: PriceList, speeds: _Speeds | None
+) -> list[StageEstimate]:
+    test, train = dataset.split(Split.TEST), dataset.split(Split.TRAIN)
+    instruction = _tokens(dataset.card.instruction) + MESSAGE_TOKENS
+    question = _mean(_tokens(example.question) for example in test)
+    answer = _mean(_tokens(example.answers[0]) for example in dataset.examples if example.answers) or 1.0
+    document = _mean(_tokens(one.text) for one in dataset.documents)
+    corpus = sum(_tokens(one.text) for one in dataset.documents)
+    output = min(answer, dataset.card.max_output_tokens)
+    passages = settings.top_k * min(settings.chunk_tokens, document)
+    prompts = {
+        "base": question,
+        "fine-tuned": question,
+        "few-shot": question + settings.n_shots * (question + answer + MESSAGE_TOKENS),
+        "rag": question + passages,
+        "hybrid": question + passages,
+        "raft": question + passages,
+        "oracle-context": question + min(document, MAX_CONTEXT_TOKENS),
+    }
+    stages: list[StageEstimate] = []
+
+    def add_answers(kind: str, n_questions: int, *, stage: str = "answer") -> None:
+        input_tokens, output_tokens = n_questions * (prompts[kind] + instruction), n_questions * output
+        seconds, basis = _answer_seconds(settings.model, kind, input_tokens + output_tokens, n_questions, speeds)
+        usd = _answer_usd(settings.model, input_tokens, output_tokens, seconds, prices)
+        stages.append(
+            StageEstimate(
+                stage=stage,
+                arm=kind,
+                time_s=seconds,
+                input_tokens=round(input_tokens),
+                output_tokens=round(output_tokens),
+                embedding_tokens=round(n_questions * question) if kind in RETRIEVING else 0,
+                usd=usd,
+                basis=basis,
+            )
+        )
+
+    for kind in settings.pipelines:
+        told = {stage.stage for stage in stages}
+        if kind in RETRIEVING and "index" not in told:
+            stages.append(_index_stage(settings, corpus, prices, speeds))
+        if kind in TUNED and "tune" not in told:
+            rows = len(train) * (instruction + question + answer)
+            stages.append(_tune_stage(settings, dataset.card.task, rows, prices, speeds))
+        add_answers(kind, len(test) * (settings.training_seeds if kind in TUNED else 1))
+    if dataset.card.task is Task.QUESTION_ANSWERING and any(example.document_ids for example in test):
+        add_answers("oracle-context", len(test))
+    n_validation = min(FORM_QUESTIONS, len(dataset.split(Split.VALIDATION)))
+    if settings.constrain is Constrain.AUTO and n_validation and constraint_of(dataset) is not None:
+        for kind in settings.pipelines:
+            add_answers(kind, 2 * n_validation, stage="form")
+    for kind in settings.pipelines:
+        add_answers(kind, min(LATENCY_QUESTIONS + LATENCY_WARM_UP, len(test)), stage="latency")
+    return stages
+
+
+def _index_stage(
+    settings: ComparisonSettings, corpus_tokens: float, prices: PriceList, speeds: _Speeds | None
+) -> StageEstimate:
+    measured = speeds.embedding_seconds_per_token() if speeds else None
+    seconds = corpus_tokens * (measured or _GUESSED_EMBEDDING_S_PER_TOKEN)
+    usd: float | None
+    if settings.embedder.startswith("openai:"):
+        price = prices.embedders.get(_model_name(settings.embedder))
+        usd = corpus_tokens * price.usd_per_million_tokens / 1e6 if price else None
+    else:
+        usd = _machine_usd(seconds, prices)
+    return StageEstimate(
+        stage="index",
+        arm="",
+        time_s=seconds,
+        embedding_tokens=round(corpus_tokens),
+        usd=usd,
+        basis=f"measured in {speeds.source}" if speeds and measured else "guess",
+    )
+
+
+def _tune_stage(
+    settings: ComparisonSettings, task: Task, row_tokens: float, prices: PriceList, speeds: _Speeds | None
+) -> StageEstimate:
+    tokens = row_tokens * (settings.max_epochs or _default_epochs(task)) * settings.training_seeds
+    measured = speeds.training_seconds_per_token() if speeds else None
+    guessed = _TRAINING_TO_ANSWERING * _guessed_s_per_token(settings.model)
+    seconds = tokens * (measured or guessed)
+    return StageEstimate(
+        stage="tune",
+        arm="",
+        time_s=seconds,
+        input_tokens=round(tokens),
+        usd=_machine_usd(seconds, prices),
+        basis=f"measured in {speeds.source}" if speeds and measured else "guess; training stops early where it can",
+    )
+
+
+def _default_epochs(task: Task) -> int:
+    return FACT_EPOCHS if task is Task.QUESTION_ANSWERING else DEFAULT_EPOCHS
+
+
+def _answer_seconds(
+    model: str, kind: str, tokens: float, n_questions: int, speeds: _Speeds | None
+) -> tuple[float, str]:
+    measured = speeds.seconds_per_token(kind) if speeds else None
+    if speeds and measured:
+        return tokens * measured, f"measured in {speeds.source}"
+    if model.startswith("openai:"):
+        return n_questions * _GUESSED_HOSTED_S, "guess"
+    return tokens * _guessed_s_per_token(model), "guess"
+
+
+def _guessed_s_per_token(model: str) -> float:
+    return _GUESSED_S_PER_TOKEN[EMBEDDED_MODEL if model == EMBEDDED_MODEL else "hf"]
+
+
+def _answer_usd(
+    model: str, input_tokens: float, output_tokens: float, seconds: float, prices: PriceList
+) -> float | None:
+    if not model.startswith("openai:"):
+        return _machine_usd(seconds, prices)
+    price = prices.models.get(_model_name(model))
+    if price is None:
+        return None
+    usd = input_tokens * price.usd_per_million_input_tokens + output_tokens * price.usd_per_million_output_tokens
+    return usd / 1e6
+
+
+def _machine_usd(seconds: float, prices: PriceList) -> float | None:
+    # Whether there is a GPU is not known before torch is loaded; the price of the CPU machine is said in the basis.
+    machine = prices.machines.get("cpu")
+    return seconds / 3600 * machine.usd_per_hour if machine else None
+
+
+def _model_name(spec: str) -> str:
+    return spec.removeprefix("openai:").partition("@")[0]
+
+
+def _tokens(text: str) -> float:
+    return len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN
+
+
+def _mean(values: Any) -> float:
+    listed = list(values)
+    return fmean(listed) if listed else 0.0
+
+
+def _earlier_speeds(engine: Engine, model: str) -> _Speeds | None:
+    """Of the newest finished comparison with that model."""
+    query = (
+        select(comparisons.c.id, comparisons.c.settings)
+        .where(comparisons.c.state == ComparisonState.SUCCEEDED)
+        .order_by(comparisons.c.finished_at.desc())
+        .limit(EARLIER_LOOKED_AT)
+    )
+    with engine.connect() as connection:
+        ids = [row.id for row in connection.execute(query) if json.loads(row.settings).get("model") == model]
+        for comparison_id in ids[:3]:
+            content = connection.execute(
+                select(report_files.c.content).where(
+                    report_files.c.comparison_id == comparison_id, report_files.c.name == REPORT_FILE
+                )
+            ).scalar()
+            if content is None:
+                continue
+            try:
+                finished: Comparison = read_comparison(content.decode("utf-8"))
+            except (EvaluationError, UnicodeDecodeError):
+                continue
+            return _Speeds(comparison_id, {arm.kind: arm for arm in finished.arms})
+    return None

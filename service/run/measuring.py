@@ -1,0 +1,311 @@
+"""Asking the arms, timing them and scoring what they said: all of a comparison that needs models."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+
+import numpy as np
+from sqlalchemy import Engine
+
+from advisor.data.dataset import Dataset, Example, Split
+from advisor.data.normalisation import normalise
+from advisor.data.prompt import question_turn, reference_text
+from advisor.evidence.arm_use import JudgeUse
+from advisor.evidence.failure import ArmNature, classify_failure
+from advisor.evidence.form_gain import FormScores
+from advisor.metrics.registry import RETRIEVAL_METRICS
+from advisor.report.failures import is_wrong
+from advisor.results.answer import Answer
+from advisor.results.comparison import ArmRole, LatencySummary, QuestionRecord, SeedAnswer
+from advisor.results.score import Metric, Score, ScoringResources
+from lm.errors import LanguageModelError
+from lm.metered_model import MeteredModel
+from service.run.arm import Arm, Composition
+from service.run.progress import OnProgress, Progress
+from service.store.answer_log import AnswerLog
+from service.store.data_directory import DataDirectory, write_whole
+from service.store.stage_key import code_digest, stage_key
+
+PROMPTS = ("advisor.data", "advisor.results")
+"""What makes prompts of questions and takes the answers: a change in metrics or statistics asks nobody again."""
+
+BLOCK_QUESTIONS = 64
+LATENCY_QUESTIONS = 32
+LATENCY_WARM_UP = 2
+FREQUENT_ANSWERS = 5
+
+
+@dataclass
+class ArmMeasurement:
+    """One arm's answers and their scores.
+
+    Attributes:
+        questions: What it was asked: all test questions, or in a race those of the blocks until it left.
+        answers: In the order of the questions.
+        wall_s: Seconds in which all answers were given, in batches.
+        by_seed: Answers of the adapters of other training seeds, likewise.
+        records: One a question, once they are scored.
+        judge: What grading took.
+        deciding: Scores by question id that are known before all others are made, as a race needs them.
+        form: Scores of validation questions, held to the form of the data set and free, where answers are held to one.
+        n_asked_besides: Validation questions that it answered for this, each way counted.
+    """
+
+    arm: Arm
+    questions: Sequence[Example]
+    answers: list[Answer]
+    wall_s: float
+    by_seed: dict[int, list[Answer]] = field(default_factory=dict)
+    records: list[QuestionRecord] = field(default_factory=list)
+    judge: JudgeUse | None = None
+    deciding: dict[str, Score] = field(default_factory=dict)
+    form: FormScores | None = None
+    n_asked_besides: int = 0
+
+    @property
+    def throughput_per_s(self) -> float:
+        """Questions a second in batches."""
+        return len(self.answers) / self.wall_s if self.wall_s > 0 else 0.0
+
+
+def ask_arms(
+    composition: Composition, dataset: Dataset, database: Engine, metric: Metric, on_progress: OnProgress
+) -> list[ArmMeasurement]:
+    """Answers of all arms to all test questions.
+
+    Args:
+        metric: Watched while answers come in, where it needs no model.
+    """
+    test = dataset.split(Split.TEST)
+    measured: list[ArmMeasurement] = []
+    for arm in composition.arms(dataset):
+        if not measured:
+            check_questions_fit(arm, dataset)
+        trained = (arm, *arm.other_seeds)
+        logs = [answer_blocks(one, test, dataset, database, metric, on_progress) for one in trained]
+        own, *others = ([log.answers[example.id] for example in test] for log in logs)
+        by_seed = {
+            one.training_seed: answers
+            for one, answers in zip(arm.other_seeds, others, strict=True)
+            if one.training_seed is not None
+        }
+        measured.append(ArmMeasurement(arm, test, own, logs[0].wall_s, by_seed))
+    return measured
+
+
+def score_arms(
+    measured: Sequence[ArmMeasurement],
+    composition: Composition,
+    dataset: Dataset,
+    directory: DataDirectory,
+    metrics: Sequence[Metric],
+    on_progress: OnProgress,
+) -> dict[str, LatencySummary]:
+    """Give each arm its records; what one caller waits for each candidate."""
+    latencies = _measure_latencies(measured, directory, on_progress)
+    for i, one in enumerate(measured):
+        on_progress(Progress("score", one.arm.pipeline.kind, i, len(measured)))
+        judge = MeteredModel(composition.judge) if composition.judge is not None else None
+        resources = ScoringResources(dataset.card, composition.embedder, judge)
+        one.records = _attribute(_record(one, dataset, metrics, resources), one.arm, dataset, metrics[0].name)
+        if judge is not None:
+            device = getattr(composition.judge, "device", None)
+            one.judge = JudgeUse(judge.name.removeprefix("openai:"), device and device.type, judge.usage)
+    on_progress(Progress("score", "", len(measured), len(measured)))
+    return latencies
+
+
+def check_questions_fit(arm: Arm, dataset: Dataset) -> None:
+    """Refuse a question that leaves no room for an answer before hours are spent on the others.
+
+    Passages and worked examples give way to a long question, so that its bare prompt decides for every arm. Hosted
+    models only estimate their tokens and are left to refuse it themselves.
+    """
+    model, output_tokens = arm.pipeline.model, arm.pipeline.generation.max_output_tokens
+    if arm.device is None:
+        return
+    room = model.context_tokens - output_tokens
+    lengths = {
+        e.id: model.count_tokens((question_turn(dataset.card.instruction, e.question),))
+        for e in dataset.split(Split.TEST)
+    }
+    too_long = [example_id for example_id, n_tokens in lengths.items() if n_tokens > room]
+    if too_long:
+        others = f"; {len(too_long) - 1} more are too long: {', '.join(too_long[1:6])}" if len(too_long) > 1 else ""
+        raise LanguageModelError(
+            f"the question {too_long[0]} has {lengths[too_long[0]]} tokens with the instruction, and the context of "
+            f"{model.name} ({model.context_tokens} tokens) has room for {room} beside an answer of {output_tokens}; "
+            f"shorten or remove it, lower max_output_tokens in dataset.toml, or choose another model{others}"
+        )
+
+
+def answer_blocks(
+    arm: Arm,
+    questions: Sequence[Example],
+    dataset: Dataset,
+    database: Engine,
+    metric: Metric,
+    on_progress: OnProgress,
+    stage: str = "answer",
+) -> AnswerLog:
+    """Answers to all questions, of which those are asked that nobody has answered.
+
+    The questions alone decide the blocks, and with them which prompts share a batch: not their order in a file, nor
+    where an interrupted run goes on.
+
+    Args:
+        stage: As which progress is told; running scores are of test questions alone.
+    """
+    kind = named(arm)
+    key = answers_key(arm, sorted((e.id, e.question) for e in questions))
+    log = AnswerLog(database, key)
+    examples = {example.id: example for example in questions}
+    # Questions of like length make prompts of like length: little padding. The longest come first, as in a batch.
+    ids = [example.id for example in sorted(questions, key=lambda e: (-len(e.question), e.id))]
+    blocks = [ids[start : start + BLOCK_QUESTIONS] for start in range(0, len(ids), BLOCK_QUESTIONS)]
+
+    def tell() -> None:
+        score = _mean_so_far(log, questions, metric, dataset) if stage == "answer" and not metric.needs else None
+        on_progress(Progress(stage, kind, len(log.answers), len(questions), score=score, key=key))
+
+    tell()
+    for block in log.unanswered(blocks):
+        answer_block(arm, log, [examples[i] for i in block])
+        tell()
+    return log
+
+
+def answers_key(arm: Arm, asked: object) -> str:
+    """The stage that an arm's answers are kept in; `asked` is all that decides which questions are batched together."""
+    code = code_digest("lm", "rag", *PROMPTS) if arm.role is ArmRole.CANDIDATE else code_digest("lm", *PROMPTS)
+    return stage_key(arm.pipeline.fingerprint, code, asked)
+
+
+def answer_block(arm: Arm, log: AnswerLog, block: Sequence[Example]) -> None:
+    """Let an arm answer these questions, and keep the answers.
+
+    Raises:
+        LanguageModelError: names the arm and the questions.
+    """
+    started = time.perf_counter()
+    try:
+        answers = arm.pipeline.answer([example.question for example in block])
+    except LanguageModelError as error:
+        asked = f"{block[0].id} to {block[-1].id}" if len(block) > 1 else block[0].id
+        raise LanguageModelError(f"{error} (arm {named(arm)}, questions {asked})") from error
+    log.append([example.id for example in block], answers, time.perf_counter() - started)
+
+
+def named(arm: Arm) -> str:
+    """The arm, with its training seed where there are several."""
+    seed = arm.training_seed
+    return arm.pipeline.kind if seed is None else f"{arm.pipeline.kind} (seed {seed})"
+
+
+def _mean_so_far(log: AnswerLog, test: Sequence[Example], metric: Metric, dataset: Dataset) -> float | None:
+    answered = [example for example in test if example.id in log.answers and metric.applies(example)]
+    scores = metric.score(answered, [log.answers[e.id] for e in answered], ScoringResources(dataset.card))
+    values = [score.value for score in scores if score.value is not None]
+    return sum(values) / len(values) if values else None
+
+
+def _measure_latencies(
+    measured: Sequence[ArmMeasurement], directory: DataDirectory, on_progress: OnProgress
+) -> dict[str, LatencySummary]:
+    """What one caller waits, one question at a time, the arms in turn so that a busy moment hits all of them.
+
+    Also counts answers that differ from those given in batches.
+    """
+    candidates = [m for m in measured if m.arm.role is ArmRole.CANDIDATE]
+    # In a race all arms begin with the same questions, and one that left early was asked only those.
+    test = min((m.questions for m in candidates), key=len, default=())
+    step = max(1, len(test) // (LATENCY_QUESTIONS + LATENCY_WARM_UP))
+    chosen = list(range(0, len(test), step))[: LATENCY_QUESTIONS + LATENCY_WARM_UP]
+    fingerprints = [m.arm.pipeline.fingerprint for m in candidates]
+    key = stage_key(fingerprints, code_digest("lm", "rag", *PROMPTS, "service.run"), [test[i].question for i in chosen])
+    path = directory.stage("latency", f"{key}.json")
+    with suppress(OSError, ValueError, TypeError, AttributeError):
+        return {kind: LatencySummary(**raw) for kind, raw in json.loads(path.read_text(encoding="utf-8")).items()}
+    waits: dict[str, dict[str, float]] = {m.arm.pipeline.kind: {} for m in candidates}
+    changed = dict.fromkeys(waits, 0)
+    for turn, i in enumerate(chosen):
+        on_progress(Progress("latency", "", turn, len(chosen)))
+        for one in candidates:
+            started = time.perf_counter()
+            answer = one.arm.pipeline.answer([test[i].question])[0]
+            if turn >= LATENCY_WARM_UP or len(chosen) <= LATENCY_WARM_UP:
+                waits[one.arm.pipeline.kind][test[i].id] = time.perf_counter() - started
+                changed[one.arm.pipeline.kind] += answer.text != one.answers[i].text
+    on_progress(Progress("latency", "", len(chosen), len(chosen)))
+    summaries = {kind: _latency(by_question, changed[kind]) for kind, by_question in waits.items()}
+    write_whole(path, json.dumps({kind: asdict(summary) for kind, summary in summaries.items()}))
+    return summaries
+
+
+def _latency(waits_s: Mapping[str, float], n_changed: int) -> LatencySummary:
+    p50_s, p95_s = np.quantile(list(waits_s.values()), (0.5, 0.95))
+    return LatencySummary(float(p50_s), float(p95_s), len(waits_s), n_changed, waits_s)
+
+
+def _record(
+    one: ArmMeasurement, dataset: Dataset, metrics: Sequence[Metric], resources: ScoringResources
+) -> list[QuestionRecord]:
+    scores = _score(one.arm, one.questions, one.answers, metrics, resources, one.deciding)
+    others = {
+        seed: (answers, _score(one.arm, one.questions, answers, metrics, resources, {}))
+        for seed, answers in one.by_seed.items()
+    }
+    return [
+        QuestionRecord(
+            arm=one.arm.pipeline.kind,
+            example_id=example.id,
+            question=example.question,
+            references=example.answers,
+            gold_document_ids=example.document_ids,
+            slice=dataset.slice_of(example),
+            group=example.group,
+            cluster=dataset.cluster_of(example),
+            answer=one.answers[i],
+            scores=scores[i],
+            training_seed=one.arm.training_seed,
+            other_seeds=tuple(SeedAnswer(seed, answers[i], rows[i]) for seed, (answers, rows) in others.items()),
+        )
+        for i, example in enumerate(one.questions)
+    ]
+
+
+def _score(
+    arm: Arm,
+    questions: Sequence[Example],
+    answers: Sequence[Answer],
+    metrics: Sequence[Metric],
+    resources: ScoringResources,
+    deciding: Mapping[str, Score],
+) -> list[dict[str, Score]]:
+    """Every metric that applies to each answer; the first is taken from `deciding` where it is there."""
+    scores: list[dict[str, Score]] = [{} for _ in questions]
+    for metric in metrics:
+        if metric.name in RETRIEVAL_METRICS and not arm.retrieves:
+            continue
+        known = deciding if metric is metrics[0] else {}
+        applicable = [i for i, example in enumerate(questions) if metric.applies(example)]
+        unknown = [i for i in applicable if questions[i].id not in known]
+        values = metric.score([questions[i] for i in unknown], [answers[i] for i in unknown], resources)
+        made = dict(zip(unknown, values, strict=True))
+        for i in applicable:
+            scores[i][metric.name] = made[i] if i in made else known[questions[i].id]
+    return scores
+
+
+def _attribute(records: Sequence[QuestionRecord], arm: Arm, dataset: Dataset, metric: str) -> list[QuestionRecord]:
+    """The records with each wrong answer's kind of failure."""
+    answers = Counter(normalise(reference_text(example)) for example in dataset.split(Split.TRAIN))
+    frequent = frozenset(text for text, n in answers.most_common(FREQUENT_ANSWERS) if n > 1)
+    nature = ArmNature(arm.retrieves, arm.tuned, frequent, arm.read_documents)
+    return [
+        replace(record, failure=classify_failure(record, nature)) if is_wrong(record, metric) else record
+        for record in records
+    ]

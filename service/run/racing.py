@@ -1,0 +1,140 @@
+"""Asking the arms in blocks, and no longer those that are surely worse: `measuring.ask_arms` for a race."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import Engine
+
+from advisor.data.dataset import Dataset, Example, Split
+from advisor.decision.constraints import ArmTraits, Constraints, breach, check_constraints
+from advisor.decision.race import FinishedRace, Race
+from advisor.decision.race_plan import RacePlan, plan_race
+from advisor.decision.race_recommendation import is_too_small
+from advisor.decision.recommendation import DecisionRule
+from advisor.evidence.slices import slice_weights
+from advisor.results.comparison import ArmRole, AuditFinding, Severity
+from advisor.results.score import Metric, ScoringResources
+from service.run.arm import Arm, Composition
+from service.run.measuring import ArmMeasurement, answer_block, answers_key, check_questions_fit
+from service.run.progress import OnProgress, Progress
+from service.run.settings import ComparisonSettings
+from service.store.answer_log import AnswerLog
+
+
+def race_arms(
+    composition: Composition,
+    dataset: Dataset,
+    database: Engine,
+    metric: Metric,
+    settings: ComparisonSettings,
+    on_progress: OnProgress,
+) -> tuple[list[ArmMeasurement], FinishedRace] | None:
+    """Answers of all candidates to the blocks until they left the race; of references to all blocks that were asked.
+
+    An arm that breaks a declared constraint whatever it answers takes no part: it is asked the first block, so that it
+    has figures, and cannot push aside one that may be shipped. Answers are kept block by block; the race itself holds
+    nothing that these do not give, so that an interrupted one goes on where it was.
+
+    Args:
+        metric: The deciding one.
+    Returns:
+        None where there is nothing to race: too few questions, or fewer than two arms that may be shipped.
+    """
+    plan, examples = plan_questions(dataset, metric, settings)
+    arms = list(composition.arms(dataset))
+    check_questions_fit(arms[0], dataset)
+    candidates = [arm for arm in arms if arm.role is ArmRole.CANDIDATE]
+    racing = [arm.pipeline.kind for arm in candidates if not breaks_by_nature(settings.constraints, arm)]
+    if len(racing) < 2 or is_too_small(plan):
+        return None
+    blocks = [[examples[i] for i in block.questions] for block in plan.blocks]
+    resources = ScoringResources(dataset.card, composition.embedder, composition.judge)
+    asked = {arm.pipeline.kind: _AskedArm(arm, blocks, database, on_progress) for arm in arms}
+    race = Race(racing, plan, DecisionRule(metric.name, settings.margin, settings.coverage, settings.seed))
+    kept_out = tuple(arm.pipeline.kind for arm in candidates if arm.pipeline.kind not in racing)
+    while race.next_block() is not None:
+        for kind in kept_out if race.n_blocks == 0 else ():
+            asked[kind].ask_next()
+        scores = {kind: asked[kind].score_next(metric, resources) for kind in race.arms}
+        race.add(scores)
+    for arm in arms:
+        if arm.role is ArmRole.REFERENCE:
+            for _ in range(race.n_blocks):
+                asked[arm.pipeline.kind].ask_next()
+    sizes = tuple(len(block) for block in blocks)
+    finished = FinishedRace(replace(race.outcome(), kept_out=kept_out), race.differences(), sizes)
+    return [asked[arm.pipeline.kind].measurement() for arm in arms], finished
+
+
+def plan_questions(dataset: Dataset, metric: Metric, settings: ComparisonSettings) -> tuple[RacePlan, list[Example]]:
+    """The blocks of a race, and the test questions that their numbers stand for."""
+    test = dataset.split(Split.TEST)
+    weights = slice_weights(
+        [dataset.slice_of(example) for example in test],
+        [example.group for example in test],
+        coverage=settings.coverage,
+    )
+    examples = [example for example in test if metric.applies(example)]
+    plan = plan_race(
+        [str(dataset.slice_of(example)) for example in examples],
+        [dataset.cluster_of(example) for example in examples],
+        weights,
+        seed=settings.seed,
+    )
+    return plan, examples
+
+
+def breaks_by_nature(constraints: Constraints, arm: Arm) -> bool:
+    """Whether an arm breaks a declared constraint whatever it answers and however long it takes."""
+    known = replace(constraints, max_p95_latency_s=None, monthly_budget_usd=None, min_abstention_recall=None)
+    traits = ArmTraits(arm.retrieves, arm.tuned, arm.device)
+    return breach(check_constraints(known, arm.pipeline.kind, traits, None)) is not None
+
+
+NO_RACE = AuditFinding(
+    "race",
+    Severity.NOTE,
+    "No race was run, since fewer than two arms may be shipped or the test questions are too few. Every arm was asked "
+    "every question.",
+    "Leave the constraint out that fewer arms meet, or add questions, if a race was meant.",
+)
+"""The note of a comparison that was to be a race and was none."""
+
+
+class _AskedArm:
+    """One arm, asked block after block."""
+
+    def __init__(
+        self, arm: Arm, blocks: Sequence[Sequence[Example]], database: Engine, on_progress: OnProgress
+    ) -> None:
+        self._arm, self._blocks, self._on_progress = arm, blocks, on_progress
+        self._key = answers_key(arm, [[(e.id, e.question) for e in block] for block in blocks])
+        self._log = AnswerLog(database, self._key)
+        self._n_blocks = 0
+        self._measured = ArmMeasurement(arm, [], [], 0.0)
+
+    def ask_next(self) -> list[Example]:
+        """The questions of the next block, answered."""
+        block = list(self._blocks[self._n_blocks])
+        for ids in self._log.unanswered([[example.id for example in block]]):
+            answer_block(self._arm, self._log, [example for example in block if example.id in ids])
+        self._n_blocks += 1
+        self._measured.questions = [*self._measured.questions, *block]
+        self._measured.answers += [self._log.answers[example.id] for example in block]
+        done, total = len(self._measured.questions), sum(len(one) for one in self._blocks)
+        self._on_progress(Progress("answer", self._arm.pipeline.kind, done, total, key=self._key))
+        return block
+
+    def score_next(self, metric: Metric, resources: ScoringResources) -> list[float | None]:
+        """Scores of the next block by the deciding metric."""
+        block = self.ask_next()
+        scores = metric.score(block, self._measured.answers[-len(block) :], resources)
+        self._measured.deciding |= {example.id: score for example, score in zip(block, scores, strict=True)}
+        return [score.value for score in scores]
+
+    def measurement(self) -> ArmMeasurement:
+        """Everything the arm was asked so far."""
+        self._measured.wall_s = self._log.wall_s
+        done = len(self._measured.questions)
+        self._on_progress(Progress("answer", self._arm.pipeline.kind, done, done, key=self._key))
+        return self._measured

@@ -1,0 +1,103 @@
+"""What a caller of the API may set: checked here, made into the settings of a comparison where it is run."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from advisor.advice.questionnaire import check_answers
+from advisor.decision.constraints import Constraints
+from advisor.money.cost import Traffic
+from advisor.money.prices import read_prices
+from advisor.results.answer_values import AnswerValues
+from lm.embedded_model import EMBEDDED_MODEL
+from lm.errors import ConfigError
+from service.contract.schemas import ComparisonRequest
+from service.run.settings import ComparisonSettings, Constrain, TuneOn
+from service.safety.endpoint_guard import EndpointGuard
+from service.store.bundled_datasets import bundled_datasets
+from service.store.comparison_store import StoredComparison
+from service.store.data_directory import DataDirectory, write_whole
+from service.store.dataset_store import dataset_folder
+
+PRICE_LIST = "price_list"
+PRIOR_ANSWERS = "prior_answers"
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", flags=re.ASCII)
+_NOT_SETTINGS = {"name", "prices", "prior"}
+
+
+def check_request(request: ComparisonRequest, guard: EndpointGuard) -> dict[str, Any]:
+    """The settings as they are stored: `ComparisonSettings.to_json`, a price list and answers in place of files.
+
+    Raises:
+        ConfigError: a value is wrong, a model is one of the server's own files or an address that is not reached.
+    """
+    for field, spec, builtin in (
+        ("model", request.model, EMBEDDED_MODEL),
+        ("judge", request.judge, EMBEDDED_MODEL),
+        ("embedder", request.embedder, "minilm"),
+    ):
+        if spec is not None:
+            _check_spec(field, spec, builtin, guard)
+    raw = request.model_dump(exclude=_NOT_SETTINGS)
+    settings = ComparisonSettings(
+        **raw
+        | {
+            "pipelines": tuple(raw["pipelines"]),
+            "tune_on": TuneOn(raw["tune_on"]),
+            "constrain": Constrain(raw["constrain"]),
+            "traffic": Traffic(**raw["traffic"]),
+            "constraints": Constraints(**raw["constraints"]),
+            "values": AnswerValues(**raw["values"]) if raw["values"] else None,
+        }
+    )
+    if request.prices is not None:
+        read_prices(request.prices, "prices")
+    if request.prior is not None:
+        check_answers(request.prior, "prior")
+    return settings.to_json() | {PRICE_LIST: request.prices, PRIOR_ANSWERS: request.prior}
+
+
+def job_settings(engine: Engine, directory: DataDirectory, comparison: StoredComparison) -> ComparisonSettings:
+    """The settings of a stored comparison, with its data set and files written where this machine finds them.
+
+    Raises:
+        DatasetNotFoundError: the data set is gone.
+    """
+    raw = dict(comparison.settings)
+    if comparison.dataset not in bundled_datasets():
+        raw["dataset"] = str(dataset_folder(engine, directory, comparison.dataset))
+    raw["prices"] = _written(directory, raw.get(PRICE_LIST))
+    raw["prior"] = _written(directory, raw.get(PRIOR_ANSWERS))
+    return ComparisonSettings.from_json(raw)
+
+
+def _written(directory: DataDirectory, value: Mapping[str, Any] | None) -> str | None:
+    """A file with that content, named by it."""
+    if value is None:
+        return None
+    text = json.dumps(value, sort_keys=True)
+    path = directory.root / "inputs" / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, text)
+    return str(path)
+
+
+def _check_spec(field: str, spec: str, builtin: str, guard: EndpointGuard) -> None:
+    scheme, _, rest = spec.partition(":")
+    if spec == builtin:
+        return
+    if scheme == "hf":
+        # A name that is also a folder here would be read from there.
+        if not _HUB_NAME.fullmatch(rest) or Path(rest).exists():
+            raise ConfigError(f"{field} is {spec!r}; give hf:NAME or hf:ORG/NAME of the hub, not a path of the server")
+    elif scheme == "openai" and rest:
+        if not rest.partition("@")[0]:
+            raise ConfigError(f"{field} is {spec!r}, which names no model; give openai:MODEL or openai:MODEL@URL")
+        guard.check_spec(spec)
+    else:
+        raise ConfigError(f"{field} is {spec!r}; give {builtin}, hf:NAME of the hub, or openai:MODEL[@URL]")

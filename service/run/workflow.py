@@ -1,0 +1,223 @@
+"""One comparison from settings to report. Knows the order of things and nothing of how arms are built."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from advisor.advice.questionnaire import Answer as GivenAnswer
+from advisor.advice.questionnaire import prior, read_answers
+from advisor.audit.data import audit_dataset
+from advisor.data.answer_form import constraint_of
+from advisor.data.dataset import Dataset, Task
+from advisor.data.files import load_dataset
+from advisor.decision.inputs import DecisionInputs
+from advisor.decision.prior_check import confront
+from advisor.decision.record import record_decision, write_record
+from advisor.errors import EvaluationError
+from advisor.evidence.human_labels import hash_human_labels
+from advisor.evidence.records import record_line
+from advisor.metrics.registry import JUDGE_METRICS, metrics_for
+from advisor.money.prices import PriceList, load_prices
+from advisor.report.formats import REPORT_FILES, REPORT_FORMATS
+from advisor.results.comparison import Comparison, QuestionRecord
+from advisor.results.json_report import read_comparison
+from advisor.results.score import ScoringResources
+from service.run.arm import Compose
+from service.run.auditing import audit_run
+from service.run.conclusion import conclude_comparison, decision_evidence
+from service.run.form import ask_both_ways
+from service.run.measuring import ArmMeasurement, ask_arms, score_arms
+from service.run.progress import OnProgress, Progress, silent
+from service.run.racing import NO_RACE, race_arms
+from service.run.sampling import limit_dataset
+from service.run.settings import ComparisonSettings
+from service.store.build_alone import build_alone
+from service.store.data_directory import (
+    DECISION_FILE,
+    RECORDS_FILE,
+    REPORT_FILE,
+    SETTINGS_FILE,
+    DataDirectory,
+    write_whole,
+)
+from service.store.local_database import local_database
+from service.store.stage_key import code_digest, library_versions, stage_key
+
+
+def load_limited_dataset(settings: ComparisonSettings) -> Dataset:
+    """The data set as the settings want it; a judge brings its metrics with it."""
+    dataset = load_dataset(settings.dataset_folder, task=settings.task, seed=settings.seed)
+    if settings.judge is not None and dataset.card.task is Task.QUESTION_ANSWERING:
+        metrics = tuple(dict.fromkeys(dataset.card.metrics + JUDGE_METRICS))
+        dataset = replace(dataset, card=replace(dataset.card, metrics=metrics))
+    return limit_dataset(
+        dataset,
+        limit=settings.limit,
+        train_limit=settings.train_limit,
+        coverage=settings.coverage,
+        seed=settings.seed,
+    )
+
+
+def comparison_id(
+    settings: ComparisonSettings,
+    dataset: Dataset,
+    model_identity: str,
+    prices: PriceList,
+    answers: Mapping[str, GivenAnswer] | None = None,
+) -> str:
+    """Data set's name and a hash of all that decides the report: the same command gives the same id."""
+    digest = code_digest("lm", "rag", "finetune", "advisor", "service.run")
+    raw = settings.to_json() | {"dataset": "", "prices": asdict(prices), "prior": answers}
+    # Labels come of all questions, those that a limit leaves out of the data set's hash among them.
+    raw["constraint"] = repr(constraint_of(dataset))
+    if settings.judge is not None:
+        raw["human_labels"] = hash_human_labels(settings.dataset_folder)
+    return (
+        f"{dataset.card.name}-{stage_key(raw, dataset.content_hash, model_identity, library_versions(), digest)[:10]}"
+    )
+
+
+def run_comparison(
+    settings: ComparisonSettings,
+    directory: DataDirectory,
+    compose: Compose,
+    model_identity: str,
+    *,
+    on_progress: OnProgress = silent,
+    database: Engine | None = None,
+    on_finished: Callable[[Path], None] = lambda folder: None,
+    to_be_asked: bool = False,
+) -> Comparison:
+    """Build, measure, decide, report. What was already measured is not done again.
+
+    Args:
+        database: Holds the answers; left out, it is a file in the data directory, of which the caller holds the lock.
+        on_finished: Given the folder with all reports, before another process may write to it.
+        to_be_asked: Whether its arms should be there afterwards, and not the report alone: what was deleted of a
+            finished comparison's indexes and adapters is then built again.
+    Raises:
+        TuningForkError: with what to mend; answers given so far stay on disk, the same call goes on from them.
+    """
+    started = time.perf_counter()
+    prices = load_prices(settings.prices)
+    answers = read_answers(settings.prior) if settings.prior is not None else None
+    dataset = load_limited_dataset(settings)
+    run_id = comparison_id(settings, dataset, model_identity, prices, answers)
+    folder = directory.comparison(run_id)
+    if (finished := _read_finished(folder)) and not (to_be_asked and _misses_stages(run_id, directory)):
+        on_finished(folder)
+        return finished
+    metrics = metrics_for(dataset.card, has_embedder=True, has_judge=settings.judge is not None)
+    findings = audit_dataset(dataset)
+    with ExitStack() as stack:
+        answers_in = database or stack.enter_context(local_database(directory))
+        composition = compose(settings, directory, on_progress)
+        try:
+            raced = (
+                race_arms(composition, dataset, answers_in, metrics[0], settings, on_progress)
+                if settings.race
+                else None
+            )
+            if raced is not None:
+                measured, race = raced
+            else:
+                measured, race = ask_arms(composition, dataset, answers_in, metrics[0], on_progress), None
+                findings += [NO_RACE] if settings.race else []
+            resources = ScoringResources(dataset.card, composition.embedder, composition.judge)
+            ask_both_ways(measured, dataset, answers_in, metrics[0], resources, settings.seed, on_progress)
+            # Of two comparisons with the same settings in one data directory the first measures the waits and writes
+            # the report; the other then finds it.
+            waiting = Progress("report", "", 0, 1, "another comparison writes this report")
+            stack.enter_context(build_alone(directory, folder, lambda: on_progress(waiting)))
+            if (finished := _read_finished(folder)) and _is_of(finished, measured):
+                _note_stages(run_id, composition.stage_markers, directory)
+                on_finished(folder)
+                return finished
+            latencies = score_arms(measured, composition, dataset, directory, metrics, on_progress)
+            findings += audit_run(measured, composition, dataset, settings, metrics)
+            model, markers = composition.model, composition.stage_markers
+        finally:
+            composition.close()
+        arms_measured = decision_evidence(measured, latencies, metrics[0].name, settings, race)
+        inputs = DecisionInputs(prices, settings.traffic, settings.coverage, settings.margin, settings.values)
+        comparison = conclude_comparison(
+            settings, dataset, model, measured, latencies, metrics, findings, arms_measured, inputs, run_id, race
+        )
+        if answers is not None:
+            comparison = replace(comparison, prior_check=confront(prior(answers), comparison))
+        comparison = replace(comparison, wall_s=time.perf_counter() - started)
+        records = [record for one in measured for record in one.records]
+        results = "".join(record_line(record) + "\n" for record in records)
+        decision = record_decision(
+            comparison,
+            dataset,
+            arms_measured,
+            inputs,
+            settings=settings.resolved().to_json(),
+            model=model_identity,
+            results=results,
+            valid_days=settings.valid_days,
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        _note_stages(run_id, markers, directory)
+        write_whole(folder / RECORDS_FILE, results)
+        write_whole(folder / DECISION_FILE, write_record(decision))
+        _write_reports(folder, settings, comparison, records, on_progress)
+        on_finished(folder)
+    return comparison
+
+
+def _read_finished(folder: Path) -> Comparison | None:
+    """The comparison in a folder, if all its files are there and the report can be read; otherwise it is made anew."""
+    needed = (RECORDS_FILE, SETTINGS_FILE, DECISION_FILE, *REPORT_FILES.values())
+    if not all((folder / name).is_file() for name in needed):
+        return None
+    with suppress(EvaluationError, UnicodeDecodeError):
+        return read_comparison((folder / REPORT_FILE).read_text(encoding="utf-8"))
+    return None
+
+
+def _is_of(finished: Comparison, measured: Sequence[ArmMeasurement]) -> bool:
+    """Whether a report is of these arms: an adapter that was trained again may have come out differently."""
+    pipelines = [one.arm.pipeline for one in measured]
+    return all(finished.hashes.get(f"pipeline {one.kind}") == one.fingerprint for one in pipelines)
+
+
+def _note_stages(run_id: str, markers: Sequence[Path], directory: DataDirectory) -> None:
+    below = [marker.relative_to(directory.root).as_posix() for marker in markers]
+    write_whole(_stages_noted(run_id, directory), json.dumps(below))
+
+
+def _misses_stages(run_id: str, directory: DataDirectory) -> bool:
+    """Whether an index or adapter that a finished comparison was measured with is no longer in the data directory."""
+    try:
+        below = json.loads(_stages_noted(run_id, directory).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return True
+    return not all((directory.root / marker).is_file() for marker in below)
+
+
+def _stages_noted(run_id: str, directory: DataDirectory) -> Path:
+    return directory.stage("used", f"{run_id}.json")
+
+
+def _write_reports(
+    folder: Path,
+    settings: ComparisonSettings,
+    comparison: Comparison,
+    records: Sequence[QuestionRecord],
+    on_progress: OnProgress,
+) -> None:
+    write_whole(folder / SETTINGS_FILE, json.dumps(settings.resolved().to_json(), indent=2))
+    # The JSON report marks the comparison as finished, so it comes last.
+    names = sorted(REPORT_FORMATS, key=lambda name: name == "json")
+    for i, name in enumerate(names):
+        on_progress(Progress("report", "", i, len(names)))
+        write_whole(folder / REPORT_FILES[name], REPORT_FORMATS[name](comparison, records))
+    on_progress(Progress("report", "", len(names), len(names)))

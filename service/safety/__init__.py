@@ -1,0 +1,1 @@
+"""What strangers send: uploads, and addresses of model endpoints."""

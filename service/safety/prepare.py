@@ -1,0 +1,290 @@
+"""From uploaded files to a checked data set: nothing of them is run, and nothing is written outside one folder."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, BinaryIO
+
+from advisor.audit.data import audit_dataset
+from advisor.data.dataset import Dataset, Task
+from advisor.data.files import CARD_FILE, DOCUMENTS_FILE, QUESTIONS_FILE, Problem, read_dataset
+from advisor.data.folder_import import card_text, read_folder, write_rows
+from advisor.errors import DatasetError
+from advisor.evidence.human_labels import HUMAN_LABELS_FILE, load_human_labels
+from advisor.metrics.registry import metrics_for
+from advisor.results.comparison import AuditFinding, Severity
+from lm.errors import TuningForkError
+from service.safety.archive import CHUNK_BYTES, UNPACKING_ERRORS, read_archive, shown
+from service.safety.file_name import ending_problem, is_passed_over, name_problem, same_name
+from service.safety.json_depth import MAX_JSON_DEPTH, count_containers, is_too_deep
+from service.safety.limits import UploadLimits
+
+MAX_PROBLEMS = 200
+_MAX_CARD_NAME_BYTES = 150
+DATA_FILES = (CARD_FILE, DOCUMENTS_FILE, QUESTIONS_FILE)
+
+
+class UnfitUploadError(DatasetError):
+    """The files cannot be used; `problems` says why, each with file and line."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems[:MAX_PROBLEMS])
+        first = "; ".join(str(problem) for problem in problems[:3])
+        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+        super().__init__(f"the upload cannot be used, {len(problems)} problem(s): {first}{more}")
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedFile:
+    """One part of a request."""
+
+    name: str
+    file: BinaryIO
+
+
+@dataclass(frozen=True)
+class PreparedDataset:
+    """A data set fit to be stored.
+
+    Attributes:
+        files: Content by name: what the data set folder will hold.
+    """
+
+    files: Mapping[str, bytes]
+    dataset: Dataset
+    findings: tuple[AuditFinding, ...]
+
+
+def prepare_upload(
+    uploads: Sequence[UploadedFile], workplace: Path, *, name: str | None, task: Task | None, limits: UploadLimits
+) -> PreparedDataset:
+    """Check uploaded files: one zip archive, or the files of a data set folder, or texts with one table of questions.
+
+    Args:
+        workplace: A folder of ours in which files are unpacked and deleted again.
+        name: For files without a card; a card's own name wins, and so does its task.
+
+    Raises:
+        UnfitUploadError: with every problem found.
+    """
+    problems: list[Problem] = []
+    workplace.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="upload-", dir=workplace) as folder:
+        received, ready = Path(folder) / "received", Path(folder) / "ready"
+        received.mkdir()
+        ready.mkdir()
+        names = _receive(uploads, received, limits, problems)
+        _stop_at(problems)
+        name = name or _name_of(uploads)
+        passed_over = _arrange(received, names, ready, name, task, limits, problems)
+        _stop_at(problems, received, ready)
+        dataset = read_dataset(ready, problems, task=task)
+        if dataset is not None:
+            _check_card(dataset, problems)
+            _check_labels(ready, dataset, problems)
+        _stop_at(problems, received, ready)
+        if dataset is None:
+            raise UnfitUploadError([Problem(QUESTIONS_FILE, None, "no usable question was found; add some")])
+        findings = audit_dataset(dataset)
+        if passed_over:
+            message = f"Files that are no part of a data set were left out: {len(passed_over)}."
+            remedy = "Nothing, unless they were meant as documents: those belong into documents.jsonl."
+            findings.append(AuditFinding("left out", Severity.NOTE, message, remedy, tuple(passed_over[:10])))
+        files = {path.name: path.read_bytes() for path in sorted(ready.iterdir())}
+        return PreparedDataset(files, dataset, tuple(findings))
+
+
+def _stop_at(problems: Sequence[Problem], *folders: Path) -> None:
+    """Raise if there are problems; where we keep the files is no business of those who sent them."""
+    if not problems:
+        return
+    told = []
+    for problem in problems:
+        file, message = problem.file, problem.message
+        for folder in folders:
+            file, message = file.replace(str(folder), "upload"), message.replace(str(folder), "the upload")
+        told.append(Problem(file, problem.line, message))
+    raise UnfitUploadError(told)
+
+
+def _name_of(uploads: Sequence[UploadedFile]) -> str:
+    stem = PurePosixPath(uploads[0].name).stem if len(uploads) == 1 else ""
+    return stem if stem and not name_problem(stem) else "uploaded"
+
+
+def _receive(uploads: Sequence[UploadedFile], folder: Path, limits: UploadLimits, problems: list[Problem]) -> list[str]:
+    """Write every file below the folder; the names written, without a folder that all of them share."""
+    if not uploads:
+        problems.append(Problem("upload", None, "no file was sent; send one .zip, or the files of the data set"))
+        return []
+    if len(uploads) > limits.max_files:
+        problems.append(Problem("upload", None, f"{len(uploads)} files were sent; {limits.max_files} are allowed"))
+        return []
+    receiver = _Receiver(folder, limits, problems)
+    only = uploads[0]
+    if len(uploads) == 1 and only.name.lower().endswith(".zip") and not name_problem(only.name):
+        for name, opened in read_archive(only.name, only.file, limits, problems):
+            receiver.take(name, opened)
+    else:
+        for upload in uploads:
+            if not is_passed_over(upload.name):
+                receiver.take(upload.name, upload.file)
+    if not receiver.names and not problems:
+        problems.append(Problem("upload", None, "there is no file in it; add the documents and questions"))
+    return receiver.names
+
+
+class _Receiver:
+    """Writes files whose names are fit, counts their bytes, and notes what is wrong."""
+
+    def __init__(self, folder: Path, limits: UploadLimits, problems: list[Problem]) -> None:
+        self._folder = folder
+        self._limits = limits
+        self._problems = problems
+        self._taken: dict[str, str] = {}
+        self._folders: set[str] = set()
+        self._n_bytes = 0
+        self.names: list[str] = []
+
+    def take(self, name: str, file: IO[bytes]) -> None:
+        """Write one file, or say why not."""
+        if len(self._problems) >= MAX_PROBLEMS or self._n_bytes > self._limits.max_bytes:
+            return
+        if problem := name_problem(name) or ending_problem(name) or self._clash(name):
+            self._problems.append(Problem(shown(name), None, problem))
+            return
+        path = self._folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            # Never follows a link and never writes over anything.
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(handle, "wb") as target:
+                while chunk := file.read(CHUNK_BYTES):
+                    self._n_bytes += len(chunk)
+                    if self._n_bytes > self._limits.max_bytes:
+                        what = f"the files have more than {self._limits.max_bytes} bytes, which is the limit"
+                        self._problems.append(Problem(shown(name), None, what))
+                        return
+                    target.write(chunk)
+        except UNPACKING_ERRORS as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            self._problems.append(Problem(shown(name), None, f"cannot be unpacked ({error}); make the archive anew"))
+            return
+        self.names.append(name)
+
+    def _clash(self, name: str) -> str:
+        key = same_name(name)
+        if key in self._taken:
+            return f"has the same name as {self._taken[key]}, at least on some systems; rename one of them"
+        above = [str(parent) for parent in PurePosixPath(key).parents][:-1]
+        if key in self._folders or any(parent in self._taken for parent in above):
+            return "is both a file and a folder; rename one of them"
+        self._taken[key] = name
+        self._folders |= set(above)
+        return ""
+
+
+def _arrange(
+    received: Path,
+    names: Sequence[str],
+    ready: Path,
+    name: str,
+    task: Task | None,
+    limits: UploadLimits,
+    problems: list[Problem],
+) -> list[str]:
+    """Make a data set folder of what came; the names of files that are no part of it."""
+    source = received
+    tops = {part.split("/", 1)[0] for part in names}
+    if len(tops) == 1 and all("/" in part for part in names):
+        top = tops.pop()
+        source, names = received / top, [part[len(top) + 1 :] for part in names]
+    used = {CARD_FILE, HUMAN_LABELS_FILE} & set(names)
+    if {DOCUMENTS_FILE, QUESTIONS_FILE} & set(names):
+        used |= {DOCUMENTS_FILE, QUESTIONS_FILE} & set(names)
+        for part in used:
+            shutil.move(source / part, ready / part)
+    else:
+        documents, questions = read_folder(source, problems)
+        write_rows(ready / DOCUMENTS_FILE, documents)
+        write_rows(ready / QUESTIONS_FILE, questions)
+        for part in used:
+            shutil.move(source / part, ready / part)
+        used |= {part for part in names if part.lower().endswith((".md", ".txt", ".csv"))}
+    if not (ready / CARD_FILE).exists():
+        (ready / CARD_FILE).write_text(card_text(name, task or Task.QUESTION_ANSWERING), encoding="utf-8")
+    elif (ready / CARD_FILE).stat().st_size > limits.max_card_bytes:
+        problems.append(Problem(CARD_FILE, None, f"a card may have {limits.max_card_bytes} bytes; shorten it"))
+    schemas = [part for part in names if part.endswith(".json") and "/" not in part]
+    for part in schemas:
+        shutil.move(source / part, ready / part)
+    tables = (DOCUMENTS_FILE, QUESTIONS_FILE, HUMAN_LABELS_FILE, *schemas)
+    _check_json([ready / part for part in tables], limits, problems)
+    return sorted(set(names) - used - set(schemas))
+
+
+def _check_json(paths: Sequence[Path], limits: UploadLimits, problems: list[Problem]) -> None:
+    n_containers = 0
+    for path in paths:
+        if not path.is_file():
+            continue
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                n_containers += count_containers(line)
+                if len(line) > limits.max_line_bytes:
+                    what = f"the line is longer than {limits.max_line_bytes} bytes; divide the document"
+                    problems.append(Problem(path.name, number, what))
+                elif path.suffix == ".jsonl" and is_too_deep(line):
+                    what = f"nested more than {MAX_JSON_DEPTH} deep; flatten it"
+                    problems.append(Problem(path.name, number, what))
+        if path.suffix == ".json" and is_too_deep(path.read_bytes()):
+            problems.append(Problem(path.name, None, f"nested more than {MAX_JSON_DEPTH} deep; flatten it"))
+        if n_containers > limits.max_containers:
+            what = f"more than {limits.max_containers} JSON objects and lists; simplify the metadata"
+            problems.append(Problem(path.name, None, what))
+            return
+
+
+def _check_card(dataset: Dataset, problems: list[Problem]) -> None:
+    """What a card may say in a folder of the user's own and not to a service."""
+    name = dataset.card.name
+    # The name becomes part of folders' names.
+    if name_problem(name) or "/" in name or len(name.encode()) > _MAX_CARD_NAME_BYTES:
+        what = name_problem(name) or f"at most {_MAX_CARD_NAME_BYTES} bytes and no slash are allowed"
+        problems.append(Problem(CARD_FILE, None, f"the name {shown(name)!r} cannot be used: {what}"))
+    texts = (dataset.card.language, dataset.card.licence, dataset.card.description, dataset.card.instruction)
+    if any("\0" in text for text in texts):
+        problems.append(Problem(CARD_FILE, None, "a text holds a NUL character; remove it"))
+    try:
+        metrics_for(dataset.card, has_embedder=True, has_judge=True)
+    except TuningForkError as error:
+        problems.append(Problem(CARD_FILE, None, str(error)))
+    if dataset.card.schema is not None and (found := _outward_reference(dataset.card.schema)):
+        what = f"the schema refers to {shown(found)}; only references within it (#/...) are followed"
+        problems.append(Problem(CARD_FILE, None, what))
+
+
+def _check_labels(folder: Path, dataset: Dataset, problems: list[Problem]) -> None:
+    try:
+        load_human_labels(folder, dataset.examples)
+    except DatasetError as error:
+        problems.append(Problem(HUMAN_LABELS_FILE, None, str(error)))
+
+
+def _outward_reference(schema: object) -> str:
+    rest = [schema]
+    while rest:
+        part = rest.pop()
+        if isinstance(part, Mapping):
+            for key in ("$ref", "$dynamicRef", "$recursiveRef"):
+                target = part.get(key)
+                if isinstance(target, str) and not target.startswith("#"):
+                    return target
+            rest += part.values()
+        elif isinstance(part, list):
+            rest += part
+    return ""

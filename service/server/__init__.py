@@ -1,0 +1,1 @@
+"""Processes: the service itself and the page."""

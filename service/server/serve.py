@@ -1,0 +1,175 @@
+"""The process of the service: answers requests and works on comparisons. It loads no model itself at start."""
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
+
+from lm.errors import ConfigError
+from service.api.context import ServiceContext
+from service.api.service_settings import ServiceSettings
+from service.safety.endpoint_guard import guard_process
+from service.server.newest_comparison import newest_kept_ready
+from service.store.api_keys import any_key
+from service.store.data_directory import DataDirectory
+from service.store.database import database_url, open_database
+from service.store.migrations.upgrade import migrate
+from service.telemetry import switch_off_telemetry
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+REQUEST_GRACE_S = 5
+"""For requests in progress when the service is told to stop."""
+
+JOB_GRACE_S = 20.0
+"""For jobs to reach the end of a block; what they lose is that block."""
+
+
+def serve(
+    settings: ServiceSettings,
+    directory: DataDirectory,
+    tell: Callable[[str], None],
+    *,
+    page_port: int | None = None,
+) -> None:
+    """Answer requests and work on comparisons until told to stop (SIGTERM or Ctrl-C).
+
+    Args:
+        tell: Shows the operator a line.
+        page_port: Of the page on this machine; without one there is no page.
+    Raises:
+        ConfigError: another process holds the data directory, the address is taken, or others could reach the service
+            and there is no key to tell friend from foe.
+    """
+    from service.api.app import create_app
+
+    # Questions of callers are answered here, by models that callers named.
+    guard_process()
+    with opened(directory) as (engine, lock):
+        _refuse_without_keys(engine, settings)
+        if page_port is not None:
+            _refuse_taken(page_port)
+        listener = _listen(settings)
+        with _working(engine, directory, settings, lock) as context:
+            app = create_app(context)
+
+            def read_newest(comparison_id: str, finished_at: float) -> None:
+                app.state.decisions.find(engine, comparison_id)
+                app.state.results.find(engine, comparison_id, finished_at)
+
+            port = listener.getsockname()[1]
+            host = f"[{settings.host}]" if ":" in settings.host else settings.host
+            api_url = f"http://{host}:{port}"
+            # From here on callers may connect; they are answered in a moment.
+            listener.listen()
+            tell(f"Tuning Fork answers at {api_url} and works in {directory.root}. Ctrl-C stops it.")
+            with _page(api_url, page_port, directory, tell), newest_kept_ready(engine, read_newest):
+                _answer_requests(app, listener)
+            tell("Stopping: jobs are parked at the end of what they are at.")
+
+
+@contextmanager
+def opened(directory: DataDirectory) -> Iterator[tuple[Engine, int]]:
+    """The database with all its tables, and the lock of a data directory that is ours alone."""
+    switch_off_telemetry()
+    with directory.lock() as lock:
+        engine = open_database(database_url(directory.root))
+        try:
+            migrate(engine)
+            yield engine, lock
+        finally:
+            engine.dispose()
+
+
+@contextmanager
+def _working(
+    engine: Engine, directory: DataDirectory, settings: ServiceSettings, lock: int
+) -> Iterator[ServiceContext]:
+    """An engine that works on what is queued."""
+    from service.jobs.local_engine import LocalEngine
+    from service.jobs.supervisor import Supervisor
+
+    local = LocalEngine(engine, Supervisor(engine, directory, inherited=[lock]), n_jobs=settings.n_jobs)
+    local.start()
+    try:
+        yield ServiceContext(engine, directory, local.submit, settings)
+    finally:
+        local.stop(JOB_GRACE_S)
+
+
+@contextmanager
+def _page(api_url: str, port: int | None, directory: DataDirectory, tell: Callable[[str], None]) -> Iterator[None]:
+    if port is None:
+        yield
+        return
+    from service.server.page import running_page
+
+    with running_page(api_url, port, log_file=directory.root / "logs" / "page.log"):
+        tell(f"The page is at http://127.0.0.1:{port}.")
+        yield
+
+
+def _refuse_taken(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ConfigError(
+                f"the page cannot listen at port {port}: {os.strerror(error.errno or 0)}; choose another --ui-port, or "
+                "give --no-ui"
+            ) from error
+
+
+def _refuse_without_keys(engine: Engine, settings: ServiceSettings) -> None:
+    if settings.is_local:
+        return
+    with engine.connect() as connection:
+        if not any_key(connection):
+            raise ConfigError(
+                f"others could reach {settings.host}, and there is no key yet: make one with "
+                "`tuningfork keys create NAME --scope admin`, or leave --host out to serve this machine alone"
+            )
+
+
+def _listen(settings: ServiceSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"the service cannot listen at {settings.host}, port {settings.port}: {os.strerror(error.errno or 0)}; "
+            "choose another --port, or stop what is there"
+        ) from error
+    return listener
+
+
+def _answer_requests(app: "FastAPI", listener: socket.socket) -> None:
+    import uvicorn
+
+    def already_stopping(number: int, frame: FrameType | None) -> None:
+        """The server raises the signal that ended it once more."""
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, already_stopping)
+
+    class StoppingServer(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            # Event streams would go on for as long as they are listened to.
+            app.state.stopping.set()
+            await super().shutdown(sockets)
+
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=REQUEST_GRACE_S
+    )
+    with listener:
+        StoppingServer(config).run(sockets=[listener])

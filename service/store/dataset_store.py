@@ -1,0 +1,238 @@
+"""Data sets of the service: versions named by the hash of their content, as rows; and the bundled ones."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, Row, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from advisor.audit.data import audit_dataset
+from advisor.data.dataset import Dataset, DatasetCard, Split
+from advisor.data.files import load_dataset
+from advisor.results.comparison import AuditFinding
+from advisor.results.plain_data import from_plain, to_plain
+from lm.errors import TuningForkError
+from service.safety.prepare import DATA_FILES, PreparedDataset
+from service.store.bundled_datasets import BUNDLED_DATASETS, bundled_datasets
+from service.store.data_directory import DataDirectory
+from service.store.database import writing
+from service.store.tables import comparisons, dataset_files, datasets
+
+
+class DatasetNotFoundError(TuningForkError):
+    """There is no such version."""
+
+
+class DatasetConflictError(TuningForkError):
+    """The version is in use, frozen or bundled."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDataset:
+    """One version.
+
+    Attributes:
+        version: The hash of its files; for a bundled data set its name.
+        findings: Of the audit, which needs no model.
+    """
+
+    version: str
+    card: DatasetCard
+    findings: tuple[AuditFinding, ...]
+    n_documents: int
+    split_sizes: Mapping[str, int]
+    frozen: bool
+    bundled: bool
+    created_at: float | None
+
+
+def version_of(files: Mapping[str, bytes]) -> str:
+    """64 hexadecimal digits: equal files, equal version, whoever uploads them and however they are packed."""
+    rows = [(name, hashlib.sha256(files[name]).hexdigest()) for name in sorted(files)]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def store_dataset(engine: Engine, prepared: PreparedDataset) -> tuple[StoredDataset, bool]:
+    """The stored version, and whether it is new."""
+    version = version_of(prepared.files)
+    row = {
+        "version": version,
+        "name": prepared.dataset.card.name,
+        "card": json.dumps(to_plain(prepared.dataset.card)),
+        "findings": json.dumps(to_plain(prepared.findings)),
+        "n_documents": len(prepared.dataset.documents),
+        "split_sizes": json.dumps(split_sizes(prepared.dataset)),
+        "frozen": False,
+        "created_at": time.time(),
+    }
+    parts = [{"version": version, "path": name, "content": content} for name, content in prepared.files.items()]
+    try:
+        with writing(engine) as connection:
+            if (found := connection.execute(select(datasets).where(datasets.c.version == version)).first()) is not None:
+                return _stored(found), False
+            connection.execute(insert(datasets).values(**row))
+            connection.execute(insert(dataset_files), parts)
+    except IntegrityError:
+        # Two uploads of the same files at once: the other one was first.
+        return find_dataset(engine, version), False
+    return find_dataset(engine, version), True
+
+
+def find_dataset(engine: Engine, version: str) -> StoredDataset:
+    """A version, or a bundled data set by name.
+
+    Raises:
+        DatasetNotFoundError: there is none.
+    """
+    if version in bundled_datasets():
+        return _bundled(version)
+    with engine.connect() as connection:
+        row = connection.execute(select(datasets).where(datasets.c.version == version)).first()
+    if row is None:
+        raise DatasetNotFoundError(f"there is no data set {version!r}; GET /v1/datasets lists names and versions")
+    return _stored(row)
+
+
+def list_datasets(engine: Engine, *, limit: int, offset: int) -> tuple[list[StoredDataset], int]:
+    """A page: uploaded versions, the newest first, then the bundled data sets; and how many there are."""
+    order = (datasets.c.created_at.desc(), datasets.c.version)
+    with engine.connect() as connection:
+        n_uploaded = connection.execute(select(func.count()).select_from(datasets)).scalar_one()
+        rows = connection.execute(select(datasets).order_by(*order).limit(limit).offset(offset)).all()
+    bundled = bundled_datasets()
+    first = max(0, offset - n_uploaded)
+    shown = bundled[first : first + limit - len(rows)] if len(rows) < limit else []
+    return [_stored(row) for row in rows] + [_bundled(name) for name in shown], n_uploaded + len(bundled)
+
+
+def freeze_dataset(engine: Engine, version: str) -> StoredDataset:
+    """Make a version undeletable; doing so twice, or to a bundled one, changes nothing.
+
+    Raises:
+        DatasetNotFoundError: there is none.
+    """
+    with writing(engine) as connection:
+        connection.execute(update(datasets).where(datasets.c.version == version).values(frozen=True))
+    return find_dataset(engine, version)
+
+
+def delete_dataset(engine: Engine, version: str) -> None:
+    """Delete a version with its files.
+
+    Raises:
+        DatasetNotFoundError: there is none.
+        DatasetConflictError: it is frozen or bundled, or a comparison rests on it.
+    """
+    if version in bundled_datasets():
+        raise DatasetConflictError(f"{version} comes with the program and cannot be deleted")
+    with writing(engine) as connection:
+        row = connection.execute(select(datasets).where(datasets.c.version == version)).first()
+        if row is None:
+            raise DatasetNotFoundError(f"there is no data set {version!r}; GET /v1/datasets lists names and versions")
+        if row.frozen:
+            raise DatasetConflictError(f"the version {version[:12]} of {row.name} is frozen and cannot be deleted")
+        users = connection.execute(select(comparisons.c.id).where(comparisons.c.dataset == version).limit(1)).scalar()
+        if users is not None:
+            raise DatasetConflictError(f"the comparison {users} rests on this version; delete it first")
+        connection.execute(delete(dataset_files).where(dataset_files.c.version == version))
+        connection.execute(delete(datasets).where(datasets.c.version == version))
+
+
+def dataset_folder(engine: Engine, directory: DataDirectory, version: str) -> Path:
+    """The folder of a version: the bundled one, or files written out of the rows, checked against the version.
+
+    Raises:
+        DatasetNotFoundError: there is none.
+    """
+    if version in bundled_datasets():
+        return BUNDLED_DATASETS / version
+    folder = directory.root / "datasets" / version
+    if folder.is_dir() and version_of({path.name: path.read_bytes() for path in folder.iterdir()}) == version:
+        return folder
+    with engine.connect() as connection:
+        rows = connection.execute(select(dataset_files).where(dataset_files.c.version == version)).all()
+    if not rows:
+        raise DatasetNotFoundError(f"there is no data set {version!r}; GET /v1/datasets lists names and versions")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".staged-", dir=folder.parent) as staged:
+        ready = Path(staged) / version
+        ready.mkdir()
+        for row in rows:
+            (ready / row.path).write_bytes(row.content)
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            ready.rename(folder)
+        except OSError:
+            # Another process wrote the same files meanwhile.
+            if not folder.is_dir():
+                raise
+    return folder
+
+
+def read_files(engine: Engine, directory: DataDirectory, version: str) -> dict[str, bytes]:
+    """What a data set of that version is made of, content by name; of a bundled one what an upload would keep.
+
+    Raises:
+        DatasetNotFoundError: there is none.
+    """
+    folder = dataset_folder(engine, directory, version)
+    kept = (path for path in sorted(folder.iterdir()) if path.is_file())
+    return {path.name: path.read_bytes() for path in kept if path.name in DATA_FILES or path.suffix == ".json"}
+
+
+def read_version(engine: Engine, directory: DataDirectory, version: str) -> Dataset:
+    """The data set of a version, kept in memory for the next call. A split that the files leave open is seed 0's.
+
+    Raises:
+        DatasetNotFoundError: there is none.
+    """
+    find_dataset(engine, version)
+    return _read(engine, directory, version)
+
+
+@lru_cache(maxsize=4)
+def _read(engine: Engine, directory: DataDirectory, version: str) -> Dataset:
+    return load_dataset(dataset_folder(engine, directory, version))
+
+
+@lru_cache(maxsize=64)
+def _bundled(name: str) -> StoredDataset:
+    dataset = load_dataset(BUNDLED_DATASETS / name)
+    return StoredDataset(
+        version=name,
+        card=dataset.card,
+        findings=tuple(audit_dataset(dataset)),
+        n_documents=len(dataset.documents),
+        split_sizes=split_sizes(dataset),
+        frozen=True,
+        bundled=True,
+        created_at=None,
+    )
+
+
+def split_sizes(dataset: Dataset) -> dict[str, int]:
+    """Questions by split."""
+    return {split.value: len(dataset.split(split)) for split in Split}
+
+
+def _stored(row: Row[Any]) -> StoredDataset:
+    card = json.loads(row.card)
+    schema = card.pop("schema", None)
+    return StoredDataset(
+        version=row.version,
+        card=replace(from_plain(DatasetCard, card), schema=schema),
+        findings=tuple(from_plain(AuditFinding, finding) for finding in json.loads(row.findings)),
+        n_documents=row.n_documents,
+        split_sizes=json.loads(row.split_sizes),
+        frozen=row.frozen,
+        bundled=False,
+        created_at=row.created_at,
+    )

@@ -1,0 +1,47 @@
+"""Reports of finished comparisons as they stand in the database."""
+
+from sqlalchemy import Engine, select
+
+from advisor.evidence.records import read_records
+from advisor.gate.baseline import StoredComparison
+from advisor.results.json_report import read_comparison
+from lm.errors import TuningForkError
+from service.store.comparison_store import find_comparison
+from service.store.data_directory import RECORDS_FILE, REPORT_FILE
+from service.store.tables import report_files
+
+
+class NotFinishedError(TuningForkError):
+    """A comparison has no report, since it has not finished."""
+
+
+def read_report_files(engine: Engine, comparison_id: str, *names: str) -> dict[str, bytes]:
+    """Those files of a report that are there, by name."""
+    query = select(report_files.c.name, report_files.c.content).where(
+        report_files.c.comparison_id == comparison_id, report_files.c.name.in_(names)
+    )
+    with engine.connect() as connection:
+        return {name: bytes(content) for name, content in connection.execute(query)}
+
+
+def read_stored_comparison(engine: Engine, comparison_id: str) -> StoredComparison:
+    """Report and question records of a finished comparison.
+
+    Raises:
+        ComparisonNotFoundError: there is none of that id.
+        NotFinishedError: it has no report.
+        EvaluationError: a file is damaged.
+    """
+    state = find_comparison(engine, comparison_id).state
+    names = (REPORT_FILE, RECORDS_FILE)
+    files = {
+        name: content.decode("utf-8") for name, content in read_report_files(engine, comparison_id, *names).items()
+    }
+    if len(files) < len(names):
+        raise NotFinishedError(
+            f"the comparison {comparison_id} is {state} and has no report; wait until it has succeeded"
+        )
+    return StoredComparison(
+        read_comparison(files[REPORT_FILE], f"{REPORT_FILE} of {comparison_id}"),
+        read_records(files[RECORDS_FILE].split("\n"), f"{RECORDS_FILE} of {comparison_id}"),
+    )

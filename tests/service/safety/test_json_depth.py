@@ -1,0 +1,35 @@
+import json
+
+import pytest
+
+from service.safety.json_depth import is_too_deep
+
+
+def nested(depth: int) -> bytes:
+    return b"[" * depth + b"]" * depth
+
+
+def test_the_limit_itself_is_allowed() -> None:
+    assert not is_too_deep(nested(64))
+    assert is_too_deep(nested(65))
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":', b'[{"a":[', b"{[" * 3])
+def test_unfinished_nesting_is_found(opening: bytes) -> None:
+    assert is_too_deep(opening * 100_000)
+
+
+def test_brackets_in_texts_do_not_count() -> None:
+    text = '[{"\\' * 1000
+    assert not is_too_deep(json.dumps({"text": text, "more": [text]}).encode())
+
+
+def test_wide_json_is_not_deep() -> None:
+    assert not is_too_deep(json.dumps([[i] for i in range(10_000)]).encode())
+
+
+@pytest.mark.parametrize(
+    "data", [b'"\\' * 500_000 + b"[" * 65, b'"' * 500_001 + b"[" * 65, b"[" * 64 + b'"' + b"\\" * 999_999]
+)
+def test_endless_strings_take_no_endless_time(data: bytes) -> None:
+    assert is_too_deep(data) in (True, False)
