@@ -241,7 +241,7 @@ class ComparisonRequest(_Request):
     raft_gold_share: Share = 0.8
     training_seeds: Annotated[int, Field(ge=1, le=20)] = 1
     race: bool = False
-    batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = 64
     constrain: Literal["auto", "off"] = Field(
         default="auto", description="Whether all arms answer within the data set's labels or JSON schema."
     )

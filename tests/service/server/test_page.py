@@ -16,7 +16,7 @@ SERVICE = """
 import sys, time
 from pathlib import Path
 import service.server.page
-from tests.service.test_page import page_of
+from tests.service.server.test_page import page_of
 service.server.page.page_command = lambda port: page_of(Path(sys.argv[1]))
 with service.server.page.running_page("http://127.0.0.1:1", 1, log_file=Path(sys.argv[2])):
     time.sleep(600)
