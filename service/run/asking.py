@@ -1,30 +1,43 @@
 """Opening one arm of a finished comparison for questions."""
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
+from advisor.decision.record import read_record
 from advisor.errors import EvaluationError
 from advisor.results.answer import Pipeline
 from advisor.results.comparison import Comparison
 from advisor.results.json_report import read_comparison
 from lm.errors import ConfigError
 from service.run.arm import Compose
-from service.run.base_model import check_base_model
+from service.run.base_model import check_base_model, is_measured_model
 from service.run.composition import LocalComposition
 from service.run.progress import OnProgress, silent
 from service.run.settings import ComparisonSettings
 from service.run.workflow import load_limited_dataset
-from service.store.data_directory import REPORT_FILE, SETTINGS_FILE, DataDirectory
+from service.store.data_directory import DECISION_FILE, REPORT_FILE, SETTINGS_FILE, DataDirectory
+from service.store.recorded_stages import read_stages
+from service.store.stage_key import changed_versions
+
+_LOG = logging.getLogger("tuning_fork.asking")
 
 
 @dataclass(frozen=True)
 class FinishedComparison:
-    """A comparison as it lies on disk."""
+    """A comparison as it lies on disk.
+
+    Attributes:
+        model_identity: Of the model it was measured with, by its decision; None where that is gone.
+    """
 
     comparison: Comparison
     settings: ComparisonSettings
+    model_identity: str | None = None
 
 
 def read_finished(directory: DataDirectory, name: str) -> FinishedComparison:
@@ -44,7 +57,14 @@ def read_finished(directory: DataDirectory, name: str) -> FinishedComparison:
             f"{path} is missing or damaged; run the same `tuningfork compare` again, which writes it anew from the "
             "answers on disk"
         ) from error
-    return FinishedComparison(comparison, settings)
+    return FinishedComparison(comparison, settings, _model_identity(folder))
+
+
+def _model_identity(folder: Path) -> str | None:
+    try:
+        return read_record((folder / DECISION_FILE).read_text(encoding="utf-8")).model
+    except (OSError, ValueError, EvaluationError):
+        return None
 
 
 @contextmanager
@@ -53,10 +73,12 @@ def open_arm(
     finished: FinishedComparison,
     kind: str,
     *,
-    compose: Compose = LocalComposition,
+    compose: Compose | None = None,
     on_progress: OnProgress = silent,
 ) -> Iterator[Pipeline]:
-    """The pipeline of one candidate arm, from the stages on disk; what is missing there is built again.
+    """The pipeline of one candidate arm, from the stages it was measured with; where one is missing it is built again.
+
+    A later version of the program or of a library may round differently; that is logged, and no reason to refuse.
 
     Raises:
         ConfigError: the comparison has no such arm, or data or model are no longer those that were compared.
@@ -70,14 +92,17 @@ def open_arm(
     dataset = load_limited_dataset(settings)
     if dataset.content_hash != comparison.dataset_hash:
         raise ConfigError(_changed(comparison, f"the data set {settings.dataset} has changed"))
-    composition = compose(settings, directory, on_progress)
+    recorded = read_stages(comparison.id, directory, settings.trainings)
+    composition = (compose or partial(LocalComposition, recorded=recorded))(settings, directory, on_progress)
     try:
-        check_base_model(composition.model, comparison)
+        check_base_model(composition.model, settings.model, comparison, finished.model_identity)
         pipeline = composition.arm(kind, dataset).pipeline
         if pipeline.fingerprint != comparison.hashes.get(f"pipeline {kind}"):
-            raise ConfigError(
-                _changed(comparison, f"the model {settings.model} or what {kind} is built of has changed")
-            )
+            if recorded is None or not is_measured_model(settings.model, finished.model_identity):
+                raise ConfigError(
+                    _changed(comparison, f"the model {settings.model} or what {kind} is built of has changed")
+                )
+            _LOG.warning("%s was measured by other versions: %s", comparison.id, changed_versions(comparison.versions))
         yield pipeline
     finally:
         composition.close()

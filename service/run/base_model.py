@@ -7,6 +7,7 @@ from advisor.results.comparison import Comparison
 from lm.errors import ConfigError
 from lm.language_model import LanguageModel
 from lm.registry import RetiredModelError, parse_spec
+from service.run.composition import model_identity
 from service.run.settings import ComparisonSettings
 
 
@@ -27,15 +28,25 @@ def with_base_model(settings: ComparisonSettings, folder: Path | None) -> Compar
     return settings
 
 
-def check_base_model(model: LanguageModel, comparison: Comparison) -> None:
+def is_measured_model(spec: str, identity: str | None) -> bool:
+    """Whether the files of a model, or its endpoint, are those that a comparison was measured with.
+
+    Libraries, the number type and the kind of device may be others: answers then differ by rounding alone.
+
+    Args:
+        identity: As the comparison's decision has it; None where there is none.
+    """
+    return identity is not None and model_identity(spec) == identity
+
+
+def check_base_model(model: LanguageModel, spec: str, comparison: Comparison, identity: str | None) -> None:
     """Refuse a model that is not the one measured, before anything is built of it.
 
     Raises:
-        ConfigError: weights, tokenizer, number type, device or library are others.
+        ConfigError: weights or tokenizer are others.
     """
-    if model.fingerprint != comparison.hashes.get("model"):
+    if model.fingerprint != comparison.hashes.get("model") and not is_measured_model(spec, identity):
         raise ConfigError(
-            f"{model.name} is not the model that the comparison {comparison.id} was measured with: its weights, "
-            "tokenizer, number type, kind of device or library are others; give `--base-model DIR` with the files of "
-            "that model, or compare again"
+            f"{model.name} is not the model that the comparison {comparison.id} was measured with: its weights or "
+            "tokenizer are others; give `--base-model DIR` with the files of that model, or compare again"
         )

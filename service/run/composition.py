@@ -16,7 +16,7 @@ from advisor.data.prompt import FewShot, OracleContext, QuestionOnly, passage_te
 from advisor.results.answer import BuildUsage, Pipeline
 from advisor.results.comparison import ArmRole, AuditFinding
 from advisor.results.quantities import clip
-from finetune.adapter import RECORD, AdapterRecord
+from finetune.adapter import RECORD, AdapterRecord, load_adapter_record
 from finetune.progress import TrainingEvent
 from finetune.recipe import TuningRecipe
 from lm.completion import GenerationConfig, Messages
@@ -43,6 +43,7 @@ from service.run.progress import OnProgress, Progress
 from service.run.settings import DEFAULT_EPOCHS, FACT_EPOCHS, TUNED, ComparisonSettings, Constrain, TuneOn
 from service.store.build_alone import build_alone
 from service.store.data_directory import DataDirectory
+from service.store.recorded_stages import RecordedStages
 from service.store.stage_key import code_digest, library_versions, stage_key
 
 if TYPE_CHECKING:
@@ -107,14 +108,21 @@ class LocalComposition:
         settings: ComparisonSettings,
         directory: DataDirectory,
         on_progress: OnProgress,
+        recorded: RecordedStages | None = None,
     ) -> None:
+        """Nothing is built yet.
+
+        Args:
+            recorded: The stages of a finished comparison, which are then opened and not built.
+        """
         self._settings = settings
+        self._recorded = recorded
         self._directory = directory
         self._on_progress = on_progress
-        self._indexes: dict[str, tuple[Index, BuildUsage]] = {}
+        self._indexes: dict[Path, tuple[Index, BuildUsage]] = {}
         self._training_seed = settings.seed
         self._training_arm = ""
-        self._adapted: dict[str, tuple[LanguageModel, AdapterRecord]] = {}
+        self._adapted: dict[Path, tuple[LanguageModel, AdapterRecord]] = {}
 
     @cached_property
     def model(self) -> LanguageModel:
@@ -176,8 +184,7 @@ class LocalComposition:
     @property
     def stage_markers(self) -> list[Path]:
         """The file that marks it as whole, of each index and adapter that was opened."""
-        indexes = [self._directory.stage("indexes", key) / MARKER for key in self._indexes]
-        return indexes + [self._directory.stage("adapters", key) / RECORD for key in self._adapted]
+        return [folder / MARKER for folder in self._indexes] + [folder / RECORD for folder in self._adapted]
 
     def close(self) -> None:
         """Release the indexes."""
@@ -335,16 +342,20 @@ class LocalComposition:
         return RetrievedPrompt(index, self.embedder, dataset.card.instruction, self._settings.top_k), build
 
     def _index_of(self, dataset: Dataset) -> tuple[Index, BuildUsage]:
-        documents = hashlib.sha256(repr([(d.id, d.title, d.text) for d in dataset.documents]).encode()).hexdigest()
-        key = stage_key(documents, self._chunking, self.embedder.fingerprint, code_digest("rag"))
-        if key not in self._indexes:
+        if self._recorded is not None and self._recorded.index is not None:
+            folder = self._recorded.index
+        else:
+            documents = hashlib.sha256(repr([(d.id, d.title, d.text) for d in dataset.documents]).encode()).hexdigest()
+            key = stage_key(documents, self._chunking, self.embedder.fingerprint, code_digest("rag"))
+            folder = self._directory.stage("indexes", key)
+        if folder not in self._indexes:
             n_documents = len(dataset.documents)
             self._on_progress(Progress("index", "", 0, n_documents))
             # Loading the embedder is a cost of starting a process, not of building an index.
             self.embedder.embed(["warm-up"])
-            self._indexes[key] = self._open_index(dataset, self._directory.stage("indexes", key))
+            self._indexes[folder] = self._open_index(dataset, folder)
             self._on_progress(Progress("index", "", n_documents, n_documents))
-        return self._indexes[key]
+        return self._indexes[folder]
 
     def _open_index(self, dataset: Dataset, directory: Path) -> tuple[Index, BuildUsage]:
         waiting = Progress("index", "", 0, len(dataset.documents), "another comparison builds this index")
@@ -361,6 +372,13 @@ class LocalComposition:
         base = self.model
         if not isinstance(base, HuggingFaceModel):
             raise ConfigError(f"{base.name} cannot be tuned here; choose a local model")
+        training = ("raft" if prompts is not None else "questions", self._training_seed)
+        if self._recorded is not None and training in self._recorded.adapters:
+            folder = self._recorded.adapters[training]
+            if folder not in self._adapted:
+                record = load_adapter_record(folder)
+                self._adapted[folder] = base.with_adapter(folder, f"{base.name}+{record.recipe.method}"), record
+            return self._adapted[folder]
         recipe = self._recipe
         if prompts is not None:
             recipe = replace(recipe, patience=PASSAGE_PATIENCE)
@@ -376,13 +394,13 @@ class LocalComposition:
         key = stage_key(
             base.fingerprint, recipe.hash, dataset.card.instruction, rows, asked, texts, code, library_versions()
         )
-        if key not in self._adapted:
-            directory = self._directory.stage("adapters", key)
+        folder = self._directory.stage("adapters", key)
+        if folder not in self._adapted:
             self._training_arm = "raft" if prompts is not None else ""
             messages_of = (lambda example: prompts[example.id]) if prompts is not None else None
-            record = self._train(base, view, recipe, directory, messages_of, texts)
-            self._adapted[key] = base.with_adapter(directory, f"{base.name}+{recipe.method}"), record
-        return self._adapted[key]
+            record = self._train(base, view, recipe, folder, messages_of, texts)
+            self._adapted[folder] = base.with_adapter(folder, f"{base.name}+{recipe.method}"), record
+        return self._adapted[folder]
 
     def _train(
         self,

@@ -92,7 +92,7 @@ def measure_freshness(
     names = _Stages(on_progress)
     composition = compose(settings, directory, names)
     try:
-        check_base_model(composition.model, comparison)
+        check_base_model(composition.model, settings.model, comparison, None)
         states: list[ArmState] = []
         for kind in settings.pipelines:
             names.after = ""

@@ -13,6 +13,7 @@ from lm.embedded_model import EMBEDDED_MODEL
 from lm.errors import ConfigError
 from lm.registry import gguf_path
 from service.store.bundled_datasets import BUNDLED_DATASETS
+from service.store.recorded_stages import Training
 
 CANDIDATES = ("base", "few-shot", "rag", "fine-tuned", "hybrid", "raft")
 DEFAULT_PIPELINES = CANDIDATES[:-1]
@@ -157,6 +158,13 @@ class ComparisonSettings:
         bundled = BUNDLED_DATASETS / self.dataset
         is_name = "/" not in self.dataset and self.dataset not in (".", "..")
         return bundled if is_name and bundled.is_dir() else Path(self.dataset).expanduser()
+
+    @property
+    def trainings(self) -> tuple[Training, ...]:
+        """The adapters that its arms need, in the order in which they are trained."""
+        seeds = range(self.seed, self.seed + self.training_seeds)
+        on = dict.fromkeys("raft" if kind == "raft" else "questions" for kind in self.pipelines if kind in TUNED)
+        return tuple((name, seed) for name in on for seed in seeds)
 
     def resolved(self) -> "ComparisonSettings":
         """The same with absolute paths, so that it can be opened again from any folder."""

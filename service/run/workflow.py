@@ -46,6 +46,7 @@ from service.store.data_directory import (
     write_whole,
 )
 from service.store.local_database import local_database
+from service.store.recorded_stages import note_stages, read_stages
 from service.store.stage_key import code_digest, library_versions, stage_key
 
 
@@ -110,7 +111,8 @@ def run_comparison(
     dataset = load_limited_dataset(settings)
     run_id = comparison_id(settings, dataset, model_identity, prices, answers)
     folder = directory.comparison(run_id)
-    if (finished := _read_finished(folder)) and not (to_be_asked and _misses_stages(run_id, directory)):
+    is_missing = to_be_asked and read_stages(run_id, directory, settings.trainings) is None
+    if (finished := _read_finished(folder)) and not is_missing:
         on_finished(folder)
         return finished
     metrics = metrics_for(dataset.card, has_embedder=True, has_judge=settings.judge is not None)
@@ -136,7 +138,7 @@ def run_comparison(
             waiting = Progress("report", "", 0, 1, "another comparison writes this report")
             stack.enter_context(build_alone(directory, folder, lambda: on_progress(waiting)))
             if (finished := _read_finished(folder)) and _is_of(finished, measured):
-                _note_stages(run_id, composition.stage_markers, directory)
+                note_stages(run_id, composition.stage_markers, directory)
                 on_finished(folder)
                 return finished
             latencies = score_arms(measured, composition, dataset, directory, metrics, on_progress)
@@ -165,7 +167,7 @@ def run_comparison(
             valid_days=settings.valid_days,
         )
         folder.mkdir(parents=True, exist_ok=True)
-        _note_stages(run_id, markers, directory)
+        note_stages(run_id, markers, directory)
         write_whole(folder / RECORDS_FILE, results)
         write_whole(folder / DECISION_FILE, write_record(decision))
         _write_reports(folder, settings, comparison, records, on_progress)
@@ -187,24 +189,6 @@ def _is_of(finished: Comparison, measured: Sequence[ArmMeasurement]) -> bool:
     """Whether a report is of these arms: an adapter that was trained again may have come out differently."""
     pipelines = [one.arm.pipeline for one in measured]
     return all(finished.hashes.get(f"pipeline {one.kind}") == one.fingerprint for one in pipelines)
-
-
-def _note_stages(run_id: str, markers: Sequence[Path], directory: DataDirectory) -> None:
-    below = [marker.relative_to(directory.root).as_posix() for marker in markers]
-    write_whole(_stages_noted(run_id, directory), json.dumps(below))
-
-
-def _misses_stages(run_id: str, directory: DataDirectory) -> bool:
-    """Whether an index or adapter that a finished comparison was measured with is no longer in the data directory."""
-    try:
-        below = json.loads(_stages_noted(run_id, directory).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return True
-    return not all((directory.root / marker).is_file() for marker in below)
-
-
-def _stages_noted(run_id: str, directory: DataDirectory) -> Path:
-    return directory.stage("used", f"{run_id}.json")
 
 
 def _write_reports(

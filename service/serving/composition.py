@@ -20,6 +20,7 @@ from service.run.progress import silent
 from service.run.settings import ComparisonSettings
 from service.serving.errors import NotServableError
 from service.store.data_directory import DataDirectory
+from service.store.recorded_stages import RecordedStages
 
 if TYPE_CHECKING:
     from lm.huggingface import HuggingFaceModel
@@ -45,12 +46,13 @@ class ServedComposition(LocalComposition):
         self,
         settings: ComparisonSettings,
         directory: DataDirectory,
+        recorded: RecordedStages | None,
         *,
         model: Callable[[], LanguageModel],
         embedder: Callable[[], Embedder],
         private: Path,
     ) -> None:
-        super().__init__(settings, directory, silent)
+        super().__init__(settings, directory, silent, recorded)
         self._take_model = model
         self._take_embedder = embedder
         self._private = private

@@ -1,5 +1,6 @@
 """One finished comparison, opened: its arms as they are asked for the first time."""
 
+import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,11 +13,15 @@ from advisor.results.answer import Pipeline
 from advisor.results.comparison import Comparison
 from lm.errors import TuningForkError
 from lm.registry import parse_spec
+from service.json_log import about
 from service.run.arm import Arm
 from service.run.settings import ComparisonSettings
 from service.run.workflow import load_limited_dataset
 from service.serving.batcher import Batcher
 from service.serving.errors import NoSuchPipelineError, NotServableError
+from service.store.stage_key import changed_versions
+
+_LOG = logging.getLogger("tuning_fork.serving")
 
 
 @dataclass(frozen=True)
@@ -27,12 +32,14 @@ class Servable:
         id: In the database; the report's own id names its content.
         settings: With the data set as a folder on this machine.
         report: What was measured, whose fingerprints say what may be served.
+        model_identity: Of the model it was measured with; None where its decision is gone.
     """
 
     id: str
     settings: ComparisonSettings
     prices: PriceList
     report: Comparison
+    model_identity: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,8 @@ class OpenedComparison:
         batcher: Of the base model.
         private: A folder for this comparison's copies, removed at the end.
         release: Gives back the shared model and embedder.
+        is_as_measured: Whether stages and model are those that were measured, so that only versions of the program and
+            its libraries can have changed a fingerprint.
     """
 
     def __init__(
@@ -81,12 +90,14 @@ class OpenedComparison:
         batcher: Callable[[], Batcher],
         private: Path,
         release: Callable[[], None],
+        is_as_measured: Callable[[], bool],
     ) -> None:
         self._servable = servable
         self._composition = composition
         self._batcher = batcher
         self._private = private
         self._release = release
+        self._is_as_measured = is_as_measured
         self._dataset: Dataset | None = None
 
     def open_arm(self, kind: str) -> ServedArm:
@@ -109,7 +120,14 @@ class OpenedComparison:
         except TuningForkError as error:
             raise NotServableError(f"{kind} of {servable.id} cannot be opened: {error}") from error
         if arm.pipeline.fingerprint != servable.report.hashes.get(f"pipeline {kind}"):
-            raise self._changed(f"the model {settings.model} or what {kind} is built of has changed")
+            if not self._is_as_measured():
+                raise self._changed(f"the model {settings.model} or what {kind} is built of has changed")
+            _LOG.warning(
+                "%s was measured by other versions: %s",
+                kind,
+                changed_versions(servable.report.versions),
+                extra=about(servable.id),
+            )
         return ServedArm(
             arm.pipeline,
             self._batcher(),

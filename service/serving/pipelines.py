@@ -20,6 +20,7 @@ from service.serving.limits import ServingLimits
 from service.serving.opened import OpenedComparison, Servable, ServedArm
 from service.serving.parts import LoadEmbedder, LoadModel, SharedParts, TakenParts
 from service.store.data_directory import DataDirectory
+from service.store.recorded_stages import read_stages
 
 
 class ServedPipelines:
@@ -140,20 +141,27 @@ class ServedPipelines:
             ) from error
 
     def _open(self, comparison_id: str) -> OpenedComparison:
+        from service.run.base_model import is_measured_model
         from service.serving.composition import ServedComposition
 
         servable = self._read(comparison_id)
         self._private.mkdir(parents=True, exist_ok=True)
         private = Path(tempfile.mkdtemp(prefix="comparison-", dir=self._private))
         parts = TakenParts(self._parts, servable.settings)
+        recorded = read_stages(servable.report.id, self._directory, servable.settings.trainings)
+
+        def is_as_measured() -> bool:
+            return recorded is not None and is_measured_model(servable.settings.model, servable.model_identity)
+
         composition = ServedComposition(
             servable.settings,
             self._directory,
+            recorded,
             model=parts.model,
             embedder=parts.embedder,
             private=private,
         )
-        return OpenedComparison(servable, composition, parts.batcher, private, parts.give_back)
+        return OpenedComparison(servable, composition, parts.batcher, private, parts.give_back, is_as_measured)
 
 
 @dataclass

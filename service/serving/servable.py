@@ -1,9 +1,11 @@
 """A finished comparison out of the database."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
+from advisor.decision.record import read_record
 from advisor.errors import EvaluationError
 from advisor.money.prices import load_prices
 from advisor.results.json_report import read_comparison
@@ -15,8 +17,8 @@ from service.run.remote_settings import job_settings
 from service.serving.errors import NoSuchPipelineError, NotServableError
 from service.serving.opened import Servable
 from service.store.comparison_store import StoredComparison, find_comparison
-from service.store.data_directory import REPORT_FILE, DataDirectory
-from service.store.tables import report_files
+from service.store.data_directory import DECISION_FILE, REPORT_FILE, DataDirectory
+from service.store.stored_reports import read_report_files
 
 
 def check_servable(engine: Engine, comparison_id: str, kind: str | None = None) -> tuple[str, ...]:
@@ -56,12 +58,8 @@ def read_servable(
     """
     check_servable(engine, comparison_id)
     stored = find_comparison(engine, comparison_id)
-    with engine.connect() as connection:
-        report = connection.execute(
-            select(report_files.c.content).where(
-                report_files.c.comparison_id == comparison_id, report_files.c.name == REPORT_FILE
-            )
-        ).scalar()
+    files = read_report_files(engine, comparison_id, REPORT_FILE, DECISION_FILE)
+    report = files.get(REPORT_FILE)
     if report is None:
         raise NotServableError(f"the comparison {comparison_id} has no report; create it again, and ask that one")
     try:
@@ -73,4 +71,11 @@ def read_servable(
         settings = with_base_model(settings, retired_model if settings.model in RETIRED else None)
     except ConfigError as error:
         raise NotServableError(str(error)) from error
-    return Servable(comparison_id, settings, load_prices(settings.prices), measured)
+    return Servable(comparison_id, settings, load_prices(settings.prices), measured, _model_identity(files))
+
+
+def _model_identity(files: Mapping[str, bytes]) -> str | None:
+    try:
+        return read_record(files[DECISION_FILE].decode("utf-8")).model
+    except (KeyError, ValueError, EvaluationError):
+        return None

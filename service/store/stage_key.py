@@ -4,7 +4,7 @@ import hashlib
 import importlib
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +24,13 @@ def stage_key(*parts: object) -> str:
 def library_versions() -> dict[str, str]:
     """Versions of what can change a result."""
     return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+
+
+def changed_versions(then: Mapping[str, str]) -> str:
+    """In words, which versions are no longer those of an earlier time."""
+    now = library_versions()
+    changed = [name for name in then if now.get(name, then[name]) != then[name]]
+    return ", ".join(f"{name} {then[name]}, now {now[name]}" for name in changed) or "of Tuning Fork's own code"
 
 
 @cache

@@ -12,18 +12,22 @@ from advisor.decision.record import RecheckOutcome
 from advisor.gate.check import GateVerdict
 from advisor.gate.gate import evaluate_gate
 from advisor.gate.rules import read_gate_rules
+from lm.errors import ConfigError
 from service.api.app import create_app
 from service.api.context import ServiceContext
 from service.api.service_settings import ServiceSettings
 from service.cli.app import main
 from service.cli.ci import read_stored_folder
+from service.run.asking import open_arm, read_finished
 from service.run.composition import model_identity
 from service.run.recheck import recheck_file
 from service.serving.servable import read_servable
 from service.store.database import open_database
 from service.store.migrations.upgrade import is_current, migrate
+from service.store.stage_key import library_versions
 from tests.old_home import OldHome, unpack_old_home
 
+QUESTION = "How long is the warranty?"
 NO_LONGER_SHIPPED = "the base model is no longer shipped; give `--base-model DIR`"
 BOTH = pytest.mark.parametrize("which", ["tiny", "pocket"])
 REPORTS = {
@@ -123,6 +127,45 @@ def test_its_deployment_is_listed_with_what_it_served_before(client: TestClient,
     kinds = [one["kind"] for one in client.get("/v1/deployments/production").json()["history"]]
     assert kinds == ["hybrid", "base"]
     assert "production" in [model["id"] for model in client.get("/v1/models").json()["data"]]
+
+
+def test_its_deployment_answers_as_it_did(client: TestClient, old_home: OldHome) -> None:
+    """From the index and the adapter that version left, under the names it gave them."""
+    body = {"model": "production", "messages": [{"role": "user", "content": QUESTION}]}
+    reply = client.post("/v1/chat/completions", json=body)
+    assert reply.status_code == 200, reply.text
+    assert reply.json()["choices"][0]["message"]["content"] == old_home.hybrid_answer
+
+
+@pytest.mark.parametrize("kind", ["base", "rag", "fine-tuned", "hybrid"])
+def test_each_of_its_arms_is_asked_by_the_command_line(
+    run: Callable[..., int], old_home: OldHome, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(path.name for path in (old_home.directory.root / "stages").glob("*/*"))
+    assert run("ask", old_home.run_folder(old_home.tiny).name, QUESTION, "--pipeline", kind) == 0
+    assert kind != "hybrid" or old_home.hybrid_answer in capsys.readouterr().out
+    assert sorted(path.name for path in (old_home.directory.root / "stages").glob("*/*")) == before
+
+
+def test_other_versions_of_libraries_only_warn(
+    client: TestClient, old_home: OldHome, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = library_versions() | {"torch": "3.0.0"}
+    monkeypatch.setattr("service.store.stage_key.library_versions", lambda: now)
+    reply = client.post(f"/v1/comparisons/{old_home.tiny}/pipelines/fine-tuned/answers", json={"questions": [QUESTION]})
+    assert reply.status_code == 200, reply.text
+    assert any("torch 2.13.0+cpu, now 3.0.0" in record.getMessage() for record in caplog.records)
+
+
+def test_another_base_model_in_its_place_is_refused(client: TestClient, engine: Engine, tmp_path: Path) -> None:
+    home = unpack_old_home(tmp_path)
+    config = home.model_folder / "config.json"
+    config.write_text(config.read_text(encoding="utf-8").replace('"rope_theta": ', '"rope_theta": 1'), encoding="utf-8")
+    with (
+        pytest.raises(ConfigError, match="is not the model"),
+        open_arm(home.directory, read_finished(home.directory, home.run_folder(home.tiny).name), "base"),
+    ):
+        pass
 
 
 def test_its_votes_are_counted(client: TestClient, old_home: OldHome) -> None:
