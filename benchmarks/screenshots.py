@@ -20,17 +20,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "screenshots"
-SAMPLE = {
-    "dataset": "appliance-support",
-    "name": "Appliance support",
-    "limit": 150,
-    "train_limit": 120,
-    "max_epochs": 3,
-    "chunk_tokens": 64,
-    "top_k": 1,
-}
-OTHER = {"dataset": "ticket-triage", "name": "Ticket triage", "limit": 60, "pipelines": ["base", "few-shot", "rag"]}
-QUESTION = "How deep is the Tide 7?"
+SAMPLE = {"dataset": "ticket-triage", "name": "Ticket triage", "limit": 120, "top_k": 2}
+OTHER = {"dataset": "appliance-support", "name": "Appliance support", "limit": 60, "pipelines": ["base", "rag"]}
+QUESTION = "I was charged twice this month."
 _COLOURS = 256
 _TALLEST = 1800
 _TALLEST_SCROLLED = 6000
