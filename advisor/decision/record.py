@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from advisor.arms import ARM_KINDS
 from advisor.data.dataset import Dataset, Split
 from advisor.decision.constraints import ArmTraits, Constraints
 from advisor.decision.inputs import DecisionInputs, MeasuredArms
@@ -320,7 +321,7 @@ def _data_changes(record: DecisionRecord, present: Present) -> tuple[tuple[str, 
         changed.append("model")
     retrieving = [arm for arm, traits in record.traits.items() if traits.retrieves]
     tuned = [arm for arm, traits in record.traits.items() if traits.tuned]
-    shown = [arm for arm in record.traits if arm == "few-shot"]
+    shown = [arm for arm in record.traits if arm in ARM_KINDS and ARM_KINDS[arm].shows_examples]
     needed = {
         DOCUMENTS: ("index the documents and let those that read them answer again", retrieving),
         TRAINING: ("tune again, choose examples again and let those arms answer again", [*shown, *tuned]),

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from advisor.arms import CANDIDATES, DEFAULT_PIPELINES
 from advisor.decision.constraints import Constraints
 from advisor.money.cost import Traffic
 from advisor.results.answer_values import AnswerValues
@@ -12,7 +13,7 @@ from lm.embedded_model import EMBEDDED_MODEL
 from lm.errors import ConfigError
 from service.cli.options import DatasetArgument, Home, TaskOption
 from service.cli.terminal import plain_console
-from service.run.settings import CANDIDATES, DEFAULT_PIPELINES, ComparisonSettings, Constrain, TuneOn
+from service.run.settings import ComparisonSettings, Constrain, TuneOn
 from service.store.data_directory import DataDirectory
 
 _OUT = plain_console()

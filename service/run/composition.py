@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from advisor.arms import ARM_KINDS, ARMS, ArmKind
 from advisor.audit.training import EpochLoss, TrainingLog, audit_training
 from advisor.data.answer_form import constraint_of
 from advisor.data.dataset import Dataset, Example, Split, Task, TrainingView
@@ -40,7 +41,7 @@ from rag.prompt import RetrievedPrompt
 from rag.raft import raft_prompts
 from service.run.arm import Arm, IndexFacts, trained_with_seeds
 from service.run.progress import OnProgress, Progress
-from service.run.settings import DEFAULT_EPOCHS, FACT_EPOCHS, TUNED, ComparisonSettings, Constrain, TuneOn
+from service.run.settings import DEFAULT_EPOCHS, FACT_EPOCHS, ComparisonSettings, Constrain, TuneOn
 from service.store.build_alone import build_alone
 from service.store.data_directory import DataDirectory
 from service.store.stage_key import code_digest, library_versions, stage_key
@@ -166,7 +167,7 @@ class LocalComposition:
     def arm(self, kind: str, dataset: Dataset) -> Arm:
         """One arm by its name; a tuned one with the adapters of all its training seeds."""
         seeds = range(self._settings.seed, self._settings.seed + self._settings.training_seeds)
-        if kind not in TUNED or len(seeds) == 1:
+        if kind not in ARM_KINDS or not ARM_KINDS[kind].tuned or len(seeds) == 1:
             return _BUILDERS[kind](self, dataset)
         trained = []
         for self._training_seed in seeds:
@@ -187,18 +188,19 @@ class LocalComposition:
     def _refuse_impossible(self, dataset: Dataset) -> None:
         """Say what is wrong with the settings before the first question is asked, not after hours of answers."""
         _ = (self._chunking, self._recipe, self.embedder, self.judge)
-        wanted = set(self._settings.pipelines)
-        local = hasattr(self.model, "with_adapter")
-        if wanted & TUNED and not local:
-            tuned = " and ".join(kind for kind in self._settings.pipelines if kind in TUNED)
+        wanted = [ARM_KINDS[kind] for kind in self._settings.pipelines]
+        tuned = [arm.name for arm in wanted if arm.tuned]
+        if tuned and not hasattr(self.model, "with_adapter"):
             raise ConfigError(
-                f"{self.model.name} is a hosted model and cannot be tuned here; leave {tuned} out with "
-                "`--pipelines base,few-shot,rag`, or choose a local model"
+                f"{self.model.name} is a hosted model and cannot be tuned here; leave {' and '.join(tuned)} out with "
+                f"`--pipelines {_defaults(lambda arm: not arm.tuned)}`, or choose a local model"
             )
-        if wanted & (TUNED | {"few-shot"}) and not dataset.split(Split.TRAIN):
+        taught = [arm.name for arm in wanted if arm.needs_training_questions]
+        if taught and not dataset.split(Split.TRAIN):
             raise ConfigError(
-                f"the data set {dataset.card.name} has no training questions, which few-shot and tuning need; add some "
-                'with `"split": "train"`, or choose `--pipelines base,rag`'
+                f"the data set {dataset.card.name} has no training questions, which {' and '.join(taught)} need; add "
+                f'some with `"split": "train"`, or choose '
+                f"`--pipelines {_defaults(lambda arm: not arm.needs_training_questions)}`"
             )
 
     @property
@@ -439,6 +441,11 @@ _BUILDERS: Mapping[str, Callable[[LocalComposition, Dataset], Arm]] = {
     "oracle-context": LocalComposition._oracle_context,
 }
 """Every arm: which language model with which prompt."""
+
+
+def _defaults(fits: Callable[[ArmKind], bool]) -> str:
+    """The arms of a comparison that names none, as far as they fit."""
+    return ",".join(arm.name for arm in ARMS if arm.in_default and fits(arm))
 
 
 def _curve(record: AdapterRecord) -> tuple[dict[str, float | int | None], ...]:

@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from advisor.arms import CANDIDATES, DEFAULT_PIPELINES
 from advisor.data.dataset import Task
 from advisor.decision.constraints import Constraints
 from advisor.money.cost import Traffic
@@ -14,12 +15,6 @@ from lm.errors import ConfigError
 from lm.registry import gguf_path
 from service.store.bundled_datasets import BUNDLED_DATASETS
 
-CANDIDATES = ("base", "few-shot", "rag", "fine-tuned", "hybrid", "raft")
-DEFAULT_PIPELINES = CANDIDATES[:-1]
-"""All but raft, whose adapter of its own takes half as long again to train (docs/fine-tuning.md)."""
-REFERENCES = ("majority", "oracle-context")
-TUNED = frozenset({"fine-tuned", "hybrid", "raft"})
-RETRIEVING = frozenset({"rag", "hybrid", "raft"})
 DEFAULT_EPOCHS = 3
 """Passes of tuning over labels, records, or passages to read: the embedded model learns them in two or three."""
 FACT_EPOCHS = 6
