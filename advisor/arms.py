@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from advisor.data.dataset import Task
+
 
 @dataclass(frozen=True, slots=True)
 class ArmKind:
@@ -15,6 +17,9 @@ class ArmKind:
         untuned: The arm that differs from it in the tuning alone; "" for an arm that is not tuned.
         needs_training_questions: Whether it is built of them.
         shows_examples: Whether its prompts hold worked examples.
+        embeds_questions: Whether it looks for training questions near to a question.
+        generates: Whether a language model writes its answers.
+        tasks: What it fits.
         in_default: Whether it is compared where no arms are named.
     """
 
@@ -24,6 +29,9 @@ class ArmKind:
     untuned: str = ""
     needs_training_questions: bool = False
     shows_examples: bool = False
+    embeds_questions: bool = False
+    generates: bool = True
+    tasks: tuple[Task, ...] = tuple(Task)
     in_default: bool = True
 
     @property
@@ -61,6 +69,31 @@ ARMS = (
         retrieves=True,
         untuned="rag",
         needs_training_questions=True,
+        in_default=False,
+    ),
+    ArmKind(
+        "nearest-question",
+        "the answer of the nearest training question, without a language model",
+        needs_training_questions=True,
+        embeds_questions=True,
+        generates=False,
+        in_default=False,
+    ),
+    ArmKind(
+        "classifier",
+        "a label by logistic regression on the embedding of the question, without a language model",
+        needs_training_questions=True,
+        embeds_questions=True,
+        generates=False,
+        tasks=(Task.CLASSIFICATION,),
+        in_default=False,
+    ),
+    ArmKind(
+        "nearest-few-shot",
+        "the model with the nearest training questions as worked examples",
+        needs_training_questions=True,
+        shows_examples=True,
+        embeds_questions=True,
         in_default=False,
     ),
 )

@@ -24,7 +24,17 @@ from ui.counted import counted
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 _GREY = COLOURS[-1]
-SHAPES = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "stroke")
+SHAPES = (
+    "circle",
+    "square",
+    "diamond",
+    "triangle-up",
+    "cross",
+    "triangle-down",
+    "stroke",
+    "triangle-left",
+    "triangle-right",
+)
 _CURVE_POINTS = 60
 _HEIGHT = 340
 _SMALL_HEIGHT = 200

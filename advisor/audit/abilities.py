@@ -49,8 +49,7 @@ def audit_lost_abstention(candidates: Mapping[str, Sequence[QuestionRecord]]) ->
         Gekhman et al. 2024, arXiv:2405.05904, and Pletenev et al. 2025, arXiv:2502.14502, who saw refusals vanish.
     """
     lost = []
-    for arm in ARMS:
-        tuned, untuned = arm.name, arm.untuned
+    for tuned, untuned in ((arm.name, arm.untuned) for arm in ARMS if arm.tuned):
         before, after = _declined(candidates.get(untuned, ())), _declined(candidates.get(tuned, ()))
         shared = sorted(before.keys() & after.keys())
         told = _fall([before[i] for i in shared], [after[i] for i in shared])

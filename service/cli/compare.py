@@ -47,7 +47,7 @@ def compare(
     top_k: Annotated[int, typer.Option(help="Passages retrieved for a question.")] = 3,
     chunk_tokens: Annotated[int, typer.Option(help="Longest passage, in the embedder's tokens.")] = 128,
     overlap_tokens: Annotated[int, typer.Option(help="Tokens that neighbouring passages share.")] = 0,
-    shots: Annotated[int, typer.Option(help="Worked examples in the prompt of the few-shot arm.")] = 6,
+    shots: Annotated[int, typer.Option(help="Worked examples in the prompts of the few-shot arms.")] = 6,
     method: Annotated[str, typer.Option(help="Tuning method: lora, rslora, dora, pissa or olora.")] = "lora",
     max_epochs: Annotated[
         int | None,

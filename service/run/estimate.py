@@ -133,10 +133,16 @@ def _stages(
     prompts = {arm.name: question + arm.retrieves * passages + arm.shows_examples * examples for arm in ARMS} | {
         "oracle-context": question + min(document, MAX_CONTEXT_TOKENS)
     }
-    reads_index = {arm.name for arm in ARMS if arm.retrieves}
+    embeds = {arm.name for arm in ARMS if arm.retrieves or arm.embeds_questions}
+    embeds_train = next((kind for kind in settings.pipelines if ARM_KINDS[kind].embeds_questions), None)
+    train_tokens = sum(_tokens(example.question) for example in train)
     stages: list[StageEstimate] = []
 
-    def add_answers(kind: str, n_questions: int, *, stage: str = "answer") -> None:
+    def add_answers(kind: str, n_questions: int, *, stage: str = "answer", to_embed: float = 0.0) -> None:
+        embedding_tokens = to_embed + (n_questions * question if kind in embeds else 0.0)
+        if kind in ARM_KINDS and not ARM_KINDS[kind].generates:
+            stages.append(_embedding_stage(settings, stage, kind, embedding_tokens, prices, speeds))
+            return
         input_tokens, output_tokens = n_questions * (prompts[kind] + instruction), n_questions * output
         seconds, basis = _answer_seconds(settings.model, kind, input_tokens + output_tokens, n_questions, speeds)
         usd = _answer_usd(settings.model, input_tokens, output_tokens, seconds, prices)
@@ -147,7 +153,7 @@ def _stages(
                 time_s=seconds,
                 input_tokens=round(input_tokens),
                 output_tokens=round(output_tokens),
-                embedding_tokens=round(n_questions * question) if kind in reads_index else 0,
+                embedding_tokens=round(embedding_tokens),
                 usd=usd,
                 basis=basis,
             )
@@ -157,38 +163,41 @@ def _stages(
         told = {stage.stage for stage in stages}
         arm = ARM_KINDS[kind]
         if arm.retrieves and "index" not in told:
-            stages.append(_index_stage(settings, corpus, prices, speeds))
+            stages.append(_embedding_stage(settings, "index", "", corpus, prices, speeds))
         if arm.tuned and "tune" not in told:
             rows = len(train) * (instruction + question + answer)
             stages.append(_tune_stage(settings, dataset.card.task, rows, prices, speeds))
-        add_answers(kind, len(test) * (settings.training_seeds if arm.tuned else 1))
+        n_asked = len(test) * (settings.training_seeds if arm.tuned else 1)
+        # Training questions are embedded once, for the first arm that looks among them.
+        add_answers(kind, n_asked, to_embed=train_tokens if kind == embeds_train else 0.0)
     if dataset.card.task is Task.QUESTION_ANSWERING and any(example.document_ids for example in test):
         add_answers("oracle-context", len(test))
     n_validation = min(FORM_QUESTIONS, len(dataset.split(Split.VALIDATION)))
     if settings.constrain is Constrain.AUTO and n_validation and constraint_of(dataset) is not None:
         for kind in settings.pipelines:
-            add_answers(kind, 2 * n_validation, stage="form")
+            if ARM_KINDS[kind].generates:
+                add_answers(kind, 2 * n_validation, stage="form")
     for kind in settings.pipelines:
         add_answers(kind, min(LATENCY_QUESTIONS + LATENCY_WARM_UP, len(test)), stage="latency")
     return stages
 
 
-def _index_stage(
-    settings: ComparisonSettings, corpus_tokens: float, prices: PriceList, speeds: _Speeds | None
+def _embedding_stage(
+    settings: ComparisonSettings, stage: str, arm: str, n_tokens: float, prices: PriceList, speeds: _Speeds | None
 ) -> StageEstimate:
     measured = speeds.embedding_seconds_per_token() if speeds else None
-    seconds = corpus_tokens * (measured or _GUESSED_EMBEDDING_S_PER_TOKEN)
+    seconds = n_tokens * (measured or _GUESSED_EMBEDDING_S_PER_TOKEN)
     usd: float | None
     if settings.embedder.startswith("openai:"):
         price = prices.embedders.get(_model_name(settings.embedder))
-        usd = corpus_tokens * price.usd_per_million_tokens / 1e6 if price else None
+        usd = n_tokens * price.usd_per_million_tokens / 1e6 if price else None
     else:
         usd = _machine_usd(seconds, prices)
     return StageEstimate(
-        stage="index",
-        arm="",
+        stage=stage,
+        arm=arm,
         time_s=seconds,
-        embedding_tokens=round(corpus_tokens),
+        embedding_tokens=round(n_tokens),
         usd=usd,
         basis=f"measured in {speeds.source}" if speeds and measured else "guess",
     )

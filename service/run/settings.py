@@ -48,7 +48,7 @@ class ComparisonSettings:
         train_limit: At most so many training questions, drawn by group; None takes all.
         top_k: Retrieved passages.
         chunk_tokens: Longest chunk, in the embedder's tokens; overlap_tokens: shared by neighbours.
-        n_shots: Worked examples of the few-shot arm.
+        n_shots: Worked examples of the few-shot arms.
         max_epochs: Most passes of tuning; None takes `DEFAULT_EPOCHS`, or `FACT_EPOCHS` for answers from memory.
         tune_on: Whether tuned arms also read the documents, as plain text.
         raft_gold_share: Share of the training questions of the raft arm whose prompt holds the passage that answers.

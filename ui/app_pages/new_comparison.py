@@ -7,7 +7,8 @@ import pandas as pd
 import streamlit as st
 from pydantic import ValidationError
 
-from advisor.arms import ARMS, CANDIDATES, DEFAULT_PIPELINES
+from advisor.arms import ARMS, DEFAULT_PIPELINES
+from advisor.data.dataset import Task
 from advisor.results.quantities import count, seconds, usd
 from service.contract.client import ServiceClient, ServiceError
 from service.contract.schemas import ComparisonRequest, DatasetSummary, Estimate, TuningMethod
@@ -32,18 +33,19 @@ def choose_dataset(client: ServiceClient) -> DatasetSummary:
     return found
 
 
-def choose_arms() -> list[str]:
-    """The arms, each explained."""
+def choose_arms(task: Task) -> list[str]:
+    """The arms that fit a task, each explained."""
+    fitting = [arm for arm in ARMS if task in arm.tasks]
     chosen = st.pills(
         "Arms",
-        CANDIDATES,
+        [arm.name for arm in fitting],
         selection_mode="multi",
         default=list(DEFAULT_PIPELINES),
         help="The ways of answering that are built on your data and compared.",
         key="arms",
         bind="query-params",
     )
-    st.caption("  \n".join(f"**{arm.name}**: {arm.label}" for arm in ARMS))
+    st.caption("  \n".join(f"**{arm.name}**: {arm.label}" for arm in fitting))
     return list(chosen)
 
 
@@ -60,7 +62,7 @@ def basic_settings(dataset: DatasetSummary) -> dict[str, Any]:
             help="smollm2 is installed with Tuning Fork and runs anywhere; hf:NAME is a model of the Hugging Face hub; "
             "openai:MODEL@URL is an endpoint with that protocol, which cannot be tuned here.",
         ),
-        "pipelines": choose_arms(),
+        "pipelines": choose_arms(dataset.task),
         "limit": st.number_input(
             "Test questions to ask, at most",
             1,
