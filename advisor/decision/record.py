@@ -320,7 +320,11 @@ def _data_changes(record: DecisionRecord, present: Present) -> tuple[tuple[str, 
     if present.model is not None and present.model != record.model:
         changed.append("model")
     retrieving = [arm for arm, traits in record.traits.items() if traits.retrieves]
-    taught = [arm for arm in record.traits if arm in ARM_KINDS and ARM_KINDS[arm].needs_training_questions]
+    taught = [
+        arm
+        for arm, traits in record.traits.items()
+        if traits.tuned or (arm in ARM_KINDS and ARM_KINDS[arm].needs_training_questions)
+    ]
     needed = {
         DOCUMENTS: ("index the documents and let those that read them answer again", retrieving),
         TRAINING: ("tune again, choose examples again and let those arms answer again", taught),
