@@ -14,10 +14,11 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+from advisor.arms import DEFAULT_PIPELINES
 from service.jobs import job
 from service.jobs.job_watch import JobWatch
 from service.run.composition import LocalComposition, model_identity
-from service.run.settings import DEFAULT_PIPELINES, ComparisonSettings
+from service.run.settings import ComparisonSettings
 from service.store.answer_log import AnswerLog
 from service.store.comparison_store import create_comparison, find_comparison
 from service.store.data_directory import DataDirectory

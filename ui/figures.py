@@ -6,24 +6,35 @@ also has a shape or a letter of its own.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import altair as alt
 import numpy as np
 import pandas as pd
 import streamlit as st
 
+from advisor.arms import CANDIDATES
 from advisor.report.arm_letters import NO_ARM, arm_letters
 from advisor.report.arms import candidates_as_run
 from advisor.report.axes import axis_short, axis_value
 from advisor.results.comparison import ArmSummary, Comparison, CostEstimate, FlipMap, PairedDifference
 from advisor.results.quantities import ScoreScale
-from service.contract.schemas import Candidate, PricedQualityView
+from service.contract.schemas import PricedQualityView
 from ui.counted import counted
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 _GREY = COLOURS[-1]
-SHAPES = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "stroke")
+SHAPES = (
+    "circle",
+    "square",
+    "diamond",
+    "triangle-up",
+    "cross",
+    "triangle-down",
+    "stroke",
+    "triangle-left",
+    "triangle-right",
+)
 _CURVE_POINTS = 60
 _HEIGHT = 340
 _SMALL_HEIGHT = 200
@@ -437,7 +448,7 @@ def price_quality(measured: Sequence[PricedQualityView], scale: ScoreScale) -> F
     y = alt.Y(f"{_field(quality)}:Q", title=quality)
     names = list(dict.fromkeys(str(name) for name in frame["arm"]))
     # In the order of a comparison's arms, so that an arm has the colour it has on the other pages.
-    colour, shape = _colour(names, among=get_args(Candidate)), _shape(names, among=get_args(Candidate))
+    colour, shape = _colour(names, among=CANDIDATES), _shape(names, among=CANDIDATES)
     bars = base.mark_rule(strokeWidth=2).encode(
         x=x, y=alt.Y("quality, low:Q", title=quality), y2="quality, high:Q", color=colour
     )

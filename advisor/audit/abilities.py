@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from advisor.arms import ARMS
 from advisor.audit.check import MAX_ITEMS, Check
 from advisor.data.dataset import Dataset, Slice, Task
 from advisor.data.normalisation import is_abstention
@@ -13,8 +14,6 @@ from advisor.results.comparison import ArmSummary, AuditFinding, QuestionRecord,
 KNOWN_ALREADY = 0.2
 LOST_SHARE = 0.1
 SIGNIFICANCE = 0.05
-UNTUNED = {"fine-tuned": "base", "hybrid": "rag", "raft": "rag"}
-"""Each tuned arm and the arm that differs from it in the tuning alone."""
 
 
 def audit_known_already(by_kind: Mapping[str, ArmSummary], dataset: Dataset, metric: str) -> list[AuditFinding]:
@@ -50,7 +49,7 @@ def audit_lost_abstention(candidates: Mapping[str, Sequence[QuestionRecord]]) ->
         Gekhman et al. 2024, arXiv:2405.05904, and Pletenev et al. 2025, arXiv:2502.14502, who saw refusals vanish.
     """
     lost = []
-    for tuned, untuned in UNTUNED.items():
+    for tuned, untuned in ((arm.name, arm.untuned) for arm in ARMS if arm.tuned):
         before, after = _declined(candidates.get(untuned, ())), _declined(candidates.get(tuned, ()))
         shared = sorted(before.keys() & after.keys())
         told = _fall([before[i] for i in shared], [after[i] for i in shared])

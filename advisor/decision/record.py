@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from advisor.arms import ARM_KINDS
 from advisor.data.dataset import Dataset, Split
 from advisor.decision.constraints import ArmTraits, Constraints
 from advisor.decision.inputs import DecisionInputs, MeasuredArms
@@ -319,11 +320,14 @@ def _data_changes(record: DecisionRecord, present: Present) -> tuple[tuple[str, 
     if present.model is not None and present.model != record.model:
         changed.append("model")
     retrieving = [arm for arm, traits in record.traits.items() if traits.retrieves]
-    tuned = [arm for arm, traits in record.traits.items() if traits.tuned]
-    shown = [arm for arm in record.traits if arm == "few-shot"]
+    taught = [
+        arm
+        for arm, traits in record.traits.items()
+        if traits.tuned or (arm in ARM_KINDS and ARM_KINDS[arm].needs_training_questions)
+    ]
     needed = {
         DOCUMENTS: ("index the documents and let those that read them answer again", retrieving),
-        TRAINING: ("tune again, choose examples again and let those arms answer again", [*shown, *tuned]),
+        TRAINING: ("tune again, choose examples again and let those arms answer again", taught),
         TEST: ("ask the test questions again", list(record.traits)),
         CARD: ("ask all questions by the new instruction, and score by the new metrics", list(record.traits)),
         "model": ("tune, answer and score again with the new model", list(record.traits)),

@@ -51,7 +51,7 @@ class ArmNature:
 
     Attributes:
         retrieves: It reads passages.
-        tuned: Its weights saw the training questions.
+        tuned: It answers from what training questions taught it.
         read_documents: Tuning read the documents, so that no fact was out of its sight.
         frequent_answers: Normal forms of the most frequent training answers; a collapsed model says nothing else.
     """

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from advisor.arms import CANDIDATES, DEFAULT_PIPELINES
 from advisor.decision.constraints import Constraints
 from advisor.money.cost import Traffic
 from advisor.results.answer_values import AnswerValues
@@ -12,7 +13,7 @@ from lm.embedded_model import EMBEDDED_MODEL
 from lm.errors import ConfigError
 from service.cli.options import DatasetArgument, Home, TaskOption
 from service.cli.terminal import plain_console
-from service.run.settings import CANDIDATES, DEFAULT_PIPELINES, ComparisonSettings, Constrain, TuneOn
+from service.run.settings import ComparisonSettings, Constrain, TuneOn
 from service.store.data_directory import DataDirectory
 
 _OUT = plain_console()
@@ -46,7 +47,7 @@ def compare(
     top_k: Annotated[int, typer.Option(help="Passages retrieved for a question.")] = 3,
     chunk_tokens: Annotated[int, typer.Option(help="Longest passage, in the embedder's tokens.")] = 128,
     overlap_tokens: Annotated[int, typer.Option(help="Tokens that neighbouring passages share.")] = 0,
-    shots: Annotated[int, typer.Option(help="Worked examples in the prompt of the few-shot arm.")] = 6,
+    shots: Annotated[int, typer.Option(help="Worked examples in the prompts of the few-shot arms.")] = 6,
     method: Annotated[str, typer.Option(help="Tuning method: lora, rslora, dora, pissa or olora.")] = "lora",
     max_epochs: Annotated[
         int | None,

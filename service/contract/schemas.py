@@ -3,10 +3,11 @@
 Times are seconds since 1970 in UTC unless a name ends in `_s`, which are seconds of duration.
 """
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
+from advisor.arms import CANDIDATES, DEFAULT_PIPELINES
 from advisor.data.dataset import Slice, Split, Task
 from advisor.results.comparison import (
     BreakEven,
@@ -30,7 +31,11 @@ Spec = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"
 Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
-Candidate = Literal["base", "few-shot", "rag", "fine-tuned", "hybrid", "raft"]
+if TYPE_CHECKING:
+    # A type checker reads no table.
+    Candidate = str
+else:
+    Candidate = Literal[CANDIDATES]
 TuningMethod = Literal["lora", "rslora", "dora", "pissa", "olora"]
 
 
@@ -220,13 +225,7 @@ class ComparisonRequest(_Request):
     )
     name: Name | None = Field(default=None, description="For people; the data set's name if left out.")
     model: Spec = Field(default="smollm2", description="smollm2, hf:NAME of the hub, or openai:MODEL[@URL].")
-    pipelines: Annotated[list[Candidate], Field(min_length=1, max_length=6)] = [
-        "base",
-        "few-shot",
-        "rag",
-        "fine-tuned",
-        "hybrid",
-    ]
+    pipelines: Annotated[list[Candidate], Field(min_length=1, max_length=len(CANDIDATES))] = [*DEFAULT_PIPELINES]
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     limit: Count | None = Field(default=None, description="Most test questions; all if left out.")
     train_limit: Count | None = Field(default=None, description="Most training questions; all if left out.")

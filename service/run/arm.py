@@ -35,6 +35,7 @@ class Arm:
     Attributes:
         label: How it is made, for people.
         retrieves: Whether retrieval metrics are defined for it. tuned: Whether its weights saw training questions.
+        generates: Whether a language model writes its answers.
         read_documents: Whether tuning read the documents as well.
         device: "cpu" or "cuda" where we run its model, None for a hosted one.
         index_usage: The part of the build that indexing took, for arms that both retrieve and are tuned.
@@ -51,6 +52,7 @@ class Arm:
     label: str
     retrieves: bool = False
     tuned: bool = False
+    generates: bool = True
     read_documents: bool = False
     device: str | None = None
     index_usage: BuildUsage = BuildUsage()

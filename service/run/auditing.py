@@ -36,8 +36,10 @@ def audit_run(
     retrieving = {one.arm.pipeline.kind: one.records for one in candidates if one.arm.retrieves}
     indexes = {one.arm.pipeline.kind: one.arm.index.documents_hash for one in candidates if one.arm.index is not None}
     findings = [finding for one in measured for finding in one.arm.findings]
-    findings += _audit_output_room(candidates[0].arm, dataset) if candidates else []
-    findings += audit_fairness([arm_setup(one.arm) for one in candidates])
+    # What no language model writes has neither instruction nor base weights to share.
+    generating = [one.arm for one in candidates if one.arm.generates]
+    findings += _audit_output_room(generating[0], dataset) if generating else []
+    findings += audit_fairness([arm_setup(arm) for arm in generating])
     findings += audit_index(indexes, dataset.documents)
     findings += audit_passages(retrieving, dataset.documents)
     findings += audit_lost_abstention({one.arm.pipeline.kind: one.records for one in candidates})

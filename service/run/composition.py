@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -9,10 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from advisor.arms import ARM_KINDS, ARMS, ArmKind
 from advisor.audit.training import EpochLoss, TrainingLog, audit_training
 from advisor.data.answer_form import constraint_of
 from advisor.data.dataset import Dataset, Example, Split, Task, TrainingView
-from advisor.data.prompt import FewShot, OracleContext, QuestionOnly, passage_text, reference_text
+from advisor.data.prompt import FewShot, OracleContext, PromptBuilder, QuestionOnly, passage_text, reference_text
 from advisor.results.answer import BuildUsage, Pipeline
 from advisor.results.comparison import ArmRole, AuditFinding
 from advisor.results.quantities import clip
@@ -34,13 +36,18 @@ from lm.language_model import LanguageModel
 from lm.model_files import count_parameters, find_weight_files, hash_files, locate_model
 from lm.registry import load_language_model, parse_spec
 from rag.chunk import Chunking, chunk_document
+from rag.classifier import classifier_model
 from rag.embedder import load_embedder
 from rag.index import MARKER, Index, build_index, open_index
+from rag.nearest_few_shot import NearestFewShot
+from rag.nearest_question import nearest_question_model
 from rag.prompt import RetrievedPrompt
+from rag.question_model import BareQuestion, QuestionModel
 from rag.raft import raft_prompts
+from rag.training_questions import TrainingQuestions, embed_training_questions
 from service.run.arm import Arm, IndexFacts, trained_with_seeds
 from service.run.progress import OnProgress, Progress
-from service.run.settings import DEFAULT_EPOCHS, FACT_EPOCHS, TUNED, ComparisonSettings, Constrain, TuneOn
+from service.run.settings import DEFAULT_EPOCHS, FACT_EPOCHS, ComparisonSettings, Constrain, TuneOn
 from service.store.build_alone import build_alone
 from service.store.data_directory import DataDirectory
 from service.store.recorded_stages import RecordedStages
@@ -123,6 +130,7 @@ class LocalComposition:
         self._training_seed = settings.seed
         self._training_arm = ""
         self._adapted: dict[Path, tuple[LanguageModel, AdapterRecord]] = {}
+        self._embedded: dict[tuple[tuple[str, str], ...], TrainingQuestions] = {}
 
     @cached_property
     def model(self) -> LanguageModel:
@@ -174,7 +182,7 @@ class LocalComposition:
     def arm(self, kind: str, dataset: Dataset) -> Arm:
         """One arm by its name; a tuned one with the adapters of all its training seeds."""
         seeds = range(self._settings.seed, self._settings.seed + self._settings.training_seeds)
-        if kind not in TUNED or len(seeds) == 1:
+        if kind not in ARM_KINDS or not ARM_KINDS[kind].tuned or len(seeds) == 1:
             return _BUILDERS[kind](self, dataset)
         trained = []
         for self._training_seed in seeds:
@@ -194,18 +202,25 @@ class LocalComposition:
     def _refuse_impossible(self, dataset: Dataset) -> None:
         """Say what is wrong with the settings before the first question is asked, not after hours of answers."""
         _ = (self._chunking, self._recipe, self.embedder, self.judge)
-        wanted = set(self._settings.pipelines)
-        local = hasattr(self.model, "with_adapter")
-        if wanted & TUNED and not local:
-            tuned = " and ".join(kind for kind in self._settings.pipelines if kind in TUNED)
+        wanted = [ARM_KINDS[kind] for kind in self._settings.pipelines]
+        for arm in wanted:
+            if dataset.card.task not in arm.tasks:
+                raise ConfigError(
+                    f"{arm.name} is for {' and '.join(arm.tasks)} alone, and the task of the data set "
+                    f"{dataset.card.name} is {dataset.card.task}; leave {arm.name} out of the pipelines"
+                )
+        tuned = [arm.name for arm in wanted if arm.tuned]
+        if tuned and not hasattr(self.model, "with_adapter"):
             raise ConfigError(
-                f"{self.model.name} is a hosted model and cannot be tuned here; leave {tuned} out with "
-                "`--pipelines base,few-shot,rag`, or choose a local model"
+                f"{self.model.name} is a hosted model and cannot be tuned here; leave {' and '.join(tuned)} out with "
+                f"`--pipelines {_defaults(lambda arm: not arm.tuned)}`, or choose a local model"
             )
-        if wanted & (TUNED | {"few-shot"}) and not dataset.split(Split.TRAIN):
+        taught = [arm.name for arm in wanted if arm.needs_training_questions]
+        if taught and not dataset.split(Split.TRAIN):
             raise ConfigError(
-                f"the data set {dataset.card.name} has no training questions, which few-shot and tuning need; add some "
-                'with `"split": "train"`, or choose `--pipelines base,rag`'
+                f"the data set {dataset.card.name} has no training questions, which {' and '.join(taught)} need; add "
+                f'some with `"split": "train"`, or choose '
+                f"`--pipelines {_defaults(lambda arm: not arm.needs_training_questions)}`"
             )
 
     @property
@@ -214,7 +229,7 @@ class LocalComposition:
         return device.type if device is not None else None
 
     def _pipeline(
-        self, kind: str, model: LanguageModel, builder: "Builder", dataset: Dataset, build: BuildUsage
+        self, kind: str, model: LanguageModel, builder: PromptBuilder, dataset: Dataset, build: BuildUsage
     ) -> Pipeline:
         generation = GenerationConfig(
             max_output_tokens=dataset.card.max_output_tokens,
@@ -321,15 +336,56 @@ class LocalComposition:
             findings=tuple(_training_findings(record)) if tells_training else (),
         )
 
+    def _nearest_question(self, dataset: Dataset) -> Arm:
+        known = self._training_questions(dataset)
+        abstains = any(not example.answerable for example in dataset.examples)
+        started = time.perf_counter()
+        model, threshold = nearest_question_model(known, dataset.split(Split.VALIDATION), abstains=abstains)
+        label = "the answer of the nearest training question"
+        if threshold is not None:
+            label += f", where its cosine is {threshold:.2f} or more"
+        return self._model_free("nearest-question", model, known, dataset, time.perf_counter() - started, label)
+
+    def _classifier(self, dataset: Dataset) -> Arm:
+        known = self._training_questions(dataset)
+        started = time.perf_counter()
+        model, strength = classifier_model(known, dataset.split(Split.VALIDATION), seed=self._settings.seed)
+        label = f"logistic regression on {self.embedder.name} embeddings of questions (C {strength:g})"
+        return self._model_free("classifier", model, known, dataset, time.perf_counter() - started, label)
+
+    def _nearest_few_shot(self, dataset: Dataset) -> Arm:
+        known = self._training_questions(dataset)
+        builder = NearestFewShot(dataset.card.instruction, known, self._settings.n_shots)
+        pipeline = self._pipeline("nearest-few-shot", self.model, builder, dataset, known.build_usage)
+        n_shots = min(self._settings.n_shots, len(known.rows))
+        label = f"{self.model.name} with the {n_shots} nearest training questions as worked examples"
+        return Arm(pipeline, ArmRole.CANDIDATE, label, device=self._device)
+
+    def _model_free(
+        self, kind: str, model: QuestionModel, known: TrainingQuestions, dataset: Dataset, fit_s: float, label: str
+    ) -> Arm:
+        """An arm that answers from the question's embedding; it runs where the embedder does, or here."""
+        pipeline = self._pipeline(kind, model, BareQuestion(), dataset, known.build_usage + BuildUsage(wall_s=fit_s))
+        device = getattr(self.embedder, "device", "cpu")
+        return Arm(pipeline, ArmRole.CANDIDATE, label, generates=False, device=device)
+
+    def _training_questions(self, dataset: Dataset) -> TrainingQuestions:
+        train = dataset.split(Split.TRAIN)
+        key = tuple((example.question, reference_text(example)) for example in train)
+        if key not in self._embedded:
+            # Loading the embedder is a cost of starting a process, not of building an arm.
+            self.embedder.embed(["warm-up"])
+            self._embedded[key] = embed_training_questions(train, self.embedder)
+        return self._embedded[key]
+
     def _majority(self, dataset: Dataset) -> Arm:
         answers = Counter(reference_text(example) for example in dataset.split(Split.TRAIN))
         # The alphabet decides ties, so that the order of the file does not.
         answer = min(answers, key=lambda text: (-answers[text], text)) if answers else ""
         constant = FakeLM(lambda _: answer, name=f"always {answer!r}", context_tokens=1_000_000)
         pipeline = self._pipeline("majority", constant, QuestionOnly(""), dataset, BuildUsage())
-        return Arm(
-            pipeline, ArmRole.REFERENCE, f"always answers {clip(answer, 60)!r}, the most frequent training answer"
-        )
+        label = f"always answers {clip(answer, 60)!r}, the most frequent training answer"
+        return Arm(pipeline, ArmRole.REFERENCE, label, generates=False)
 
     def _oracle_context(self, dataset: Dataset) -> Arm:
         builder = OracleContext.from_examples(dataset.card.instruction, dataset.split(Split.TEST), dataset.documents)
@@ -443,9 +499,6 @@ class LocalComposition:
         return ", ".join(part for part in (self._training_arm, seed) if part)
 
 
-Builder = QuestionOnly | FewShot | RetrievedPrompt | OracleContext
-
-
 _BUILDERS: Mapping[str, Callable[[LocalComposition, Dataset], Arm]] = {
     "base": LocalComposition._base,
     "few-shot": LocalComposition._few_shot,
@@ -453,10 +506,18 @@ _BUILDERS: Mapping[str, Callable[[LocalComposition, Dataset], Arm]] = {
     "fine-tuned": LocalComposition._fine_tuned,
     "hybrid": LocalComposition._hybrid,
     "raft": LocalComposition._raft,
+    "nearest-question": LocalComposition._nearest_question,
+    "classifier": LocalComposition._classifier,
+    "nearest-few-shot": LocalComposition._nearest_few_shot,
     "majority": LocalComposition._majority,
     "oracle-context": LocalComposition._oracle_context,
 }
 """Every arm: which language model with which prompt."""
+
+
+def _defaults(fits: Callable[[ArmKind], bool]) -> str:
+    """The arms of a comparison that names none, as far as they fit."""
+    return ",".join(arm.name for arm in ARMS if arm.in_default and fits(arm))
 
 
 def _curve(record: AdapterRecord) -> tuple[dict[str, float | int | None], ...]:

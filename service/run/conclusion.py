@@ -121,7 +121,7 @@ def conclude_comparison(
         | {
             name: digest
             for m in measured
-            if m.arm.role is ArmRole.CANDIDATE
+            if m.arm.role is ArmRole.CANDIDATE and m.arm.generates
             for name, digest in arm_setup(m.arm).hashes.items()
         },
         versions=library_versions(),

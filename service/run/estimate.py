@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
+from advisor.arms import ARM_KINDS, ARMS
 from advisor.data.answer_form import constraint_of
 from advisor.data.dataset import Dataset, Split, Task
 from advisor.errors import EvaluationError
@@ -21,7 +22,7 @@ from service.contract.schemas import Estimate, StageEstimate, StageProgress
 from service.run.measuring import LATENCY_QUESTIONS, LATENCY_WARM_UP
 from service.run.remote_settings import PRICE_LIST
 from service.run.sampling import limit_dataset
-from service.run.settings import DEFAULT_EPOCHS, FACT_EPOCHS, RETRIEVING, TUNED, ComparisonSettings, Constrain
+from service.run.settings import DEFAULT_EPOCHS, FACT_EPOCHS, ComparisonSettings, Constrain
 from service.store.data_directory import REPORT_FILE
 from service.store.tables import comparisons, report_files
 
@@ -52,9 +53,7 @@ class _Speeds:
         return 1 / arm.throughput_per_s / tokens if tokens > 0 else None
 
     def training_seconds_per_token(self) -> float | None:
-        build = next(
-            (self.arms[kind].build_usage for kind in ("fine-tuned", "hybrid", "raft") if kind in self.arms), None
-        )
+        build = next((self.arms[arm.name].build_usage for arm in ARMS if arm.tuned and arm.name in self.arms), None)
         return build.device_s / build.input_tokens if build and build.input_tokens and build.device_s else None
 
     def embedding_seconds_per_token(self) -> float | None:
@@ -130,18 +129,20 @@ def _stages(
     corpus = sum(_tokens(one.text) for one in dataset.documents)
     output = min(answer, dataset.card.max_output_tokens)
     passages = settings.top_k * min(settings.chunk_tokens, document)
-    prompts = {
-        "base": question,
-        "fine-tuned": question,
-        "few-shot": question + settings.n_shots * (question + answer + MESSAGE_TOKENS),
-        "rag": question + passages,
-        "hybrid": question + passages,
-        "raft": question + passages,
-        "oracle-context": question + min(document, MAX_CONTEXT_TOKENS),
+    examples = settings.n_shots * (question + answer + MESSAGE_TOKENS)
+    prompts = {arm.name: question + arm.retrieves * passages + arm.shows_examples * examples for arm in ARMS} | {
+        "oracle-context": question + min(document, MAX_CONTEXT_TOKENS)
     }
+    embeds = {arm.name for arm in ARMS if arm.retrieves or arm.embeds_questions}
+    embeds_train = next((kind for kind in settings.pipelines if ARM_KINDS[kind].embeds_questions), None)
+    train_tokens = sum(_tokens(example.question) for example in train)
     stages: list[StageEstimate] = []
 
-    def add_answers(kind: str, n_questions: int, *, stage: str = "answer") -> None:
+    def add_answers(kind: str, n_questions: int, *, stage: str = "answer", to_embed: float = 0.0) -> None:
+        embedding_tokens = to_embed + (n_questions * question if kind in embeds else 0.0)
+        if kind in ARM_KINDS and not ARM_KINDS[kind].generates:
+            stages.append(_embedding_stage(settings, stage, kind, embedding_tokens, prices, speeds))
+            return
         input_tokens, output_tokens = n_questions * (prompts[kind] + instruction), n_questions * output
         seconds, basis = _answer_seconds(settings.model, kind, input_tokens + output_tokens, n_questions, speeds)
         usd = _answer_usd(settings.model, input_tokens, output_tokens, seconds, prices)
@@ -152,7 +153,7 @@ def _stages(
                 time_s=seconds,
                 input_tokens=round(input_tokens),
                 output_tokens=round(output_tokens),
-                embedding_tokens=round(n_questions * question) if kind in RETRIEVING else 0,
+                embedding_tokens=round(embedding_tokens),
                 usd=usd,
                 basis=basis,
             )
@@ -160,39 +161,43 @@ def _stages(
 
     for kind in settings.pipelines:
         told = {stage.stage for stage in stages}
-        if kind in RETRIEVING and "index" not in told:
-            stages.append(_index_stage(settings, corpus, prices, speeds))
-        if kind in TUNED and "tune" not in told:
+        arm = ARM_KINDS[kind]
+        if arm.retrieves and "index" not in told:
+            stages.append(_embedding_stage(settings, "index", "", corpus, prices, speeds))
+        if arm.tuned and "tune" not in told:
             rows = len(train) * (instruction + question + answer)
             stages.append(_tune_stage(settings, dataset.card.task, rows, prices, speeds))
-        add_answers(kind, len(test) * (settings.training_seeds if kind in TUNED else 1))
+        n_asked = len(test) * (settings.training_seeds if arm.tuned else 1)
+        # Training questions are embedded once, for the first arm that looks among them.
+        add_answers(kind, n_asked, to_embed=train_tokens if kind == embeds_train else 0.0)
     if dataset.card.task is Task.QUESTION_ANSWERING and any(example.document_ids for example in test):
         add_answers("oracle-context", len(test))
     n_validation = min(FORM_QUESTIONS, len(dataset.split(Split.VALIDATION)))
     if settings.constrain is Constrain.AUTO and n_validation and constraint_of(dataset) is not None:
         for kind in settings.pipelines:
-            add_answers(kind, 2 * n_validation, stage="form")
+            if ARM_KINDS[kind].generates:
+                add_answers(kind, 2 * n_validation, stage="form")
     for kind in settings.pipelines:
         add_answers(kind, min(LATENCY_QUESTIONS + LATENCY_WARM_UP, len(test)), stage="latency")
     return stages
 
 
-def _index_stage(
-    settings: ComparisonSettings, corpus_tokens: float, prices: PriceList, speeds: _Speeds | None
+def _embedding_stage(
+    settings: ComparisonSettings, stage: str, arm: str, n_tokens: float, prices: PriceList, speeds: _Speeds | None
 ) -> StageEstimate:
     measured = speeds.embedding_seconds_per_token() if speeds else None
-    seconds = corpus_tokens * (measured or _GUESSED_EMBEDDING_S_PER_TOKEN)
+    seconds = n_tokens * (measured or _GUESSED_EMBEDDING_S_PER_TOKEN)
     usd: float | None
     if settings.embedder.startswith("openai:"):
         price = prices.embedders.get(_model_name(settings.embedder))
-        usd = corpus_tokens * price.usd_per_million_tokens / 1e6 if price else None
+        usd = n_tokens * price.usd_per_million_tokens / 1e6 if price else None
     else:
         usd = _machine_usd(seconds, prices)
     return StageEstimate(
-        stage="index",
-        arm="",
+        stage=stage,
+        arm=arm,
         time_s=seconds,
-        embedding_tokens=round(corpus_tokens),
+        embedding_tokens=round(n_tokens),
         usd=usd,
         basis=f"measured in {speeds.source}" if speeds and measured else "guess",
     )

@@ -45,7 +45,9 @@ def ask_both_ways(
     held = {
         one.arm.pipeline.kind: (one, constraint)
         for one in measured
-        if one.arm.role is ArmRole.CANDIDATE and (constraint := one.arm.pipeline.generation.constraint) is not None
+        if one.arm.role is ArmRole.CANDIDATE
+        and one.arm.generates
+        and (constraint := one.arm.pipeline.generation.constraint) is not None
     }
     if not questions or not held:
         return

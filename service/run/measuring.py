@@ -82,7 +82,7 @@ def ask_arms(
     test = dataset.split(Split.TEST)
     measured: list[ArmMeasurement] = []
     for arm in composition.arms(dataset):
-        if not measured:
+        if arm.generates and not any(one.arm.generates for one in measured):
             check_questions_fit(arm, dataset)
         trained = (arm, *arm.other_seeds)
         logs = [answer_blocks(one, test, dataset, database, metric, on_progress) for one in trained]
@@ -304,7 +304,8 @@ def _attribute(records: Sequence[QuestionRecord], arm: Arm, dataset: Dataset, me
     """The records with each wrong answer's kind of failure."""
     answers = Counter(normalise(reference_text(example)) for example in dataset.split(Split.TRAIN))
     frequent = frozenset(text for text, n in answers.most_common(FREQUENT_ANSWERS) if n > 1)
-    nature = ArmNature(arm.retrieves, arm.tuned, frequent, arm.read_documents)
+    taught = arm.tuned or (arm.role is ArmRole.CANDIDATE and not arm.generates)
+    nature = ArmNature(arm.retrieves, taught, frequent, arm.read_documents)
     return [
         replace(record, failure=classify_failure(record, nature)) if is_wrong(record, metric) else record
         for record in records

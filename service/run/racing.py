@@ -42,7 +42,8 @@ def race_arms(
     """
     plan, examples = plan_questions(dataset, metric, settings)
     arms = list(composition.arms(dataset))
-    check_questions_fit(arms[0], dataset)
+    for arm in [arm for arm in arms if arm.generates][:1]:
+        check_questions_fit(arm, dataset)
     candidates = [arm for arm in arms if arm.role is ArmRole.CANDIDATE]
     racing = [arm.pipeline.kind for arm in candidates if not breaks_by_nature(settings.constraints, arm)]
     if len(racing) < 2 or is_too_small(plan):

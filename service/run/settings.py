@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from advisor.arms import ARM_KINDS, CANDIDATES, DEFAULT_PIPELINES
 from advisor.data.dataset import Task
 from advisor.decision.constraints import Constraints
 from advisor.money.cost import Traffic
@@ -15,12 +16,6 @@ from lm.registry import gguf_path
 from service.store.bundled_datasets import BUNDLED_DATASETS
 from service.store.recorded_stages import Training
 
-CANDIDATES = ("base", "few-shot", "rag", "fine-tuned", "hybrid", "raft")
-DEFAULT_PIPELINES = CANDIDATES[:-1]
-"""All but raft, whose adapter of its own takes half as long again to train (docs/fine-tuning.md)."""
-REFERENCES = ("majority", "oracle-context")
-TUNED = frozenset({"fine-tuned", "hybrid", "raft"})
-RETRIEVING = frozenset({"rag", "hybrid", "raft"})
 DEFAULT_EPOCHS = 3
 """Passes of tuning over labels, records, or passages to read: the embedded model learns them in two or three."""
 FACT_EPOCHS = 6
@@ -54,7 +49,7 @@ class ComparisonSettings:
         train_limit: At most so many training questions, drawn by group; None takes all.
         top_k: Retrieved passages.
         chunk_tokens: Longest chunk, in the embedder's tokens; overlap_tokens: shared by neighbours.
-        n_shots: Worked examples of the few-shot arm.
+        n_shots: Worked examples of the few-shot arms.
         max_epochs: Most passes of tuning; None takes `DEFAULT_EPOCHS`, or `FACT_EPOCHS` for answers from memory.
         tune_on: Whether tuned arms also read the documents, as plain text.
         raft_gold_share: Share of the training questions of the raft arm whose prompt holds the passage that answers.
@@ -163,7 +158,9 @@ class ComparisonSettings:
     def trainings(self) -> tuple[Training, ...]:
         """The adapters that its arms need, in the order in which they are trained."""
         seeds = range(self.seed, self.seed + self.training_seeds)
-        on = dict.fromkeys("raft" if kind == "raft" else "questions" for kind in self.pipelines if kind in TUNED)
+        on = dict.fromkeys(
+            "raft" if kind == "raft" else "questions" for kind in self.pipelines if ARM_KINDS[kind].tuned
+        )
         return tuple((name, seed) for name in on for seed in seeds)
 
     def resolved(self) -> "ComparisonSettings":

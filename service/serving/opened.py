@@ -132,7 +132,7 @@ class OpenedComparison:
             arm.pipeline,
             self._batcher(),
             arm.device,
-            arm.pipeline.model.name if parse_spec(settings.model)[0] == "openai" else None,
+            arm.pipeline.model.name if arm.generates and parse_spec(settings.model)[0] == "openai" else None,
             settings.embedder.removeprefix("openai:"),
             servable.prices,
         )

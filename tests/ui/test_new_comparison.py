@@ -37,6 +37,23 @@ def test_what_is_set_is_what_is_asked(page: Any, client: FakeClient, populated: 
     assert [one.value for one in page.title] == ["Progress"]
 
 
+def test_arms_are_those_that_fit_the_task_and_follow_the_dataset(page: Any, client: FakeClient) -> None:
+    def arms() -> Any:
+        return next(one for one in page.button_group if one.proto.label == "Arms")
+
+    # A data set of questions to documents.
+    assert "nearest-question" in arms().options
+    assert "classifier" not in arms().options
+    page.selectbox[0].set_value("ticket-triage")
+    page = healthy(page.run())
+    assert "classifier" in arms().options
+    page = healthy(arms().set_value(["base", "classifier"]).run())
+    assert client.asked("estimate_comparison")[-1].args[0].pipelines == ["base", "classifier"]
+    page.selectbox[0].set_value("appliance-support")
+    page = healthy(page.run())
+    assert "classifier" not in client.asked("estimate_comparison")[-1].args[0].pipelines
+
+
 def test_time_tokens_and_money_are_told_before_the_start(page: Any, client: FakeClient) -> None:
     assert [one.label for one in page.metric] == ["Time", "Tokens read and written", "Money"]
     assert not client.asked("create_comparison")

@@ -7,9 +7,11 @@ import pandas as pd
 import streamlit as st
 from pydantic import ValidationError
 
+from advisor.arms import ARMS, DEFAULT_PIPELINES
+from advisor.data.dataset import Task
 from advisor.results.quantities import count, seconds, usd
 from service.contract.client import ServiceClient, ServiceError
-from service.contract.schemas import Candidate, ComparisonRequest, DatasetSummary, Estimate, TuningMethod
+from service.contract.schemas import ComparisonRequest, DatasetSummary, Estimate, TuningMethod
 from ui.address import COMPARISON
 from ui.connection import guarded, service_client, show_failure
 from ui.counted import counted
@@ -18,15 +20,6 @@ from ui.questionnaire import PRIOR_STATE
 from ui.stage_names import stage_name
 from ui.untrusted import shown
 
-_ARMS = {
-    "base": "the model with the question only",
-    "few-shot": "the model with worked examples in the prompt",
-    "rag": "retrieval-augmented generation, the model with passages found in your documents",
-    "fine-tuned": "the model trained further on your training questions",
-    "hybrid": "the fine-tuned model with passages found in your documents",
-    "raft": "retrieval-augmented fine-tuning, trained to read the right passage among wrong ones",
-}
-_DEFAULT_ARMS = ("base", "few-shot", "rag", "fine-tuned", "hybrid")
 _TUNE_ON = ("questions", "questions+documents")
 _CONSTRAIN = ("auto", "off")
 _SUBMISSION = "submission key"
@@ -40,19 +33,19 @@ def choose_dataset(client: ServiceClient) -> DatasetSummary:
     return found
 
 
-def choose_arms() -> list[str]:
-    """The arms, each explained."""
-    known = [kind for kind in get_args(Candidate) if kind in _ARMS]
+def choose_arms(task: Task) -> list[str]:
+    """The arms that fit a task, each explained."""
+    fitting = [arm for arm in ARMS if task in arm.tasks]
     chosen = st.pills(
         "Arms",
-        known,
+        [arm.name for arm in fitting],
         selection_mode="multi",
-        default=[kind for kind in _DEFAULT_ARMS if kind in known],
+        default=list(DEFAULT_PIPELINES),
         help="The ways of answering that are built on your data and compared.",
         key="arms",
         bind="query-params",
     )
-    st.caption("  \n".join(f"**{kind}**: {_ARMS[kind]}" for kind in known))
+    st.caption("  \n".join(f"**{arm.name}**: {arm.label}" for arm in fitting))
     return list(chosen)
 
 
@@ -69,7 +62,7 @@ def basic_settings(dataset: DatasetSummary) -> dict[str, Any]:
             help="smollm2 is installed with Tuning Fork and runs anywhere; hf:NAME is a model of the Hugging Face hub; "
             "openai:MODEL@URL is an endpoint with that protocol, which cannot be tuned here.",
         ),
-        "pipelines": choose_arms(),
+        "pipelines": choose_arms(dataset.task),
         "limit": st.number_input(
             "Test questions to ask, at most",
             1,

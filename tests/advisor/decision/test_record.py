@@ -212,6 +212,15 @@ def test_changed_data_cannot_be_judged_and_only_what_it_touches_is_to_be_run_aga
     assert rerun.endswith(f": {arms}")
 
 
+def test_arms_built_of_training_questions_are_run_again_when_these_change_tuned_or_not() -> None:
+    record = decided()
+    untuned = dict.fromkeys(("base", "few-shot", "nearest-question"), ArmTraits(False, False, "cpu"))
+    record = replace(record, traits={**untuned, **record.traits})
+    changed = replace(DATASET, examples=tuple(e for e in DATASET.examples if e.split is not Split.TRAIN))
+    (rerun,) = checked(record, present(data=data_hashes(changed))).reruns
+    assert rerun.endswith(": few-shot, nearest-question, fine-tuned")
+
+
 def test_another_model_cannot_be_judged() -> None:
     found = checked(decided(), present(model="m-2"))
     assert (found.outcome, found.changes) == (RecheckOutcome.UNKNOWN, ("model: changed",))

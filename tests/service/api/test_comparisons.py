@@ -175,6 +175,20 @@ def test_estimating_stores_nothing(api: Api, client: TestClient) -> None:
     assert estimate["usd"] > 0
 
 
+def test_an_estimate_has_no_tokens_for_arms_without_a_language_model(client: TestClient) -> None:
+    pipelines = ["base", "nearest-question", "classifier", "nearest-few-shot"]
+    body = {"dataset": "ticket-triage", "pipelines": pipelines, "limit": 60}
+    stages = client.post("/v1/comparisons/estimate", json=body).json()["stages"]
+    answering = {stage["arm"]: stage for stage in stages if stage["stage"] == "answer"}
+    for kind in ("nearest-question", "classifier"):
+        assert (answering[kind]["input_tokens"], answering[kind]["output_tokens"]) == (0, 0)
+        assert answering[kind]["time_s"] > 0
+    assert answering["nearest-few-shot"]["input_tokens"] > answering["base"]["input_tokens"]
+    # Training questions are embedded once.
+    assert answering["nearest-question"]["embedding_tokens"] > answering["classifier"]["embedding_tokens"] > 0
+    assert {stage["arm"] for stage in stages if stage["stage"] == "form"} == {"base", "nearest-few-shot"}
+
+
 @pytest.mark.parametrize(("constrain", "n_answers"), [("auto", 120), ("off", 0)])
 def test_an_estimate_counts_the_validation_questions_that_are_answered_both_ways(
     client: TestClient, constrain: str, n_answers: int

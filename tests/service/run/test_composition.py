@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from advisor.arms import ARM_KINDS, ARMS
 from advisor.audit.check import Check
 from advisor.data.answer_form import constraint_of
 from advisor.data.dataset import Dataset, Split, hash_documents
@@ -12,7 +13,7 @@ from advisor.data.files import load_dataset
 from advisor.results.comparison import ArmRole
 from lm.errors import ConfigError, LanguageModelError
 from lm.fake import FakeLM
-from service.run.composition import LocalComposition, model_dtype, model_identity
+from service.run.composition import _BUILDERS, LocalComposition, model_dtype, model_identity
 from service.run.progress import Progress
 from service.run.sampling import limit_dataset
 from service.run.settings import ComparisonSettings, Constrain, TuneOn
@@ -107,6 +108,42 @@ def test_bad_settings_are_told_before_the_first_arm(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         next(compose(workplace, **changes).arms(dataset))
+
+
+def test_every_arm_of_the_table_has_a_builder_and_is_what_its_row_says(workplace: Any) -> None:
+    dataset = load_dataset(BUNDLED_DATASETS / "ticket-triage")
+    dataset = limit_dataset(dataset, limit=4, train_limit=24, coverage=0.5, seed=0)
+    kinds = tuple(arm.name for arm in ARMS if not arm.tuned)
+    composition = compose(workplace, pipelines=kinds)
+    for kind in kinds:
+        arm, row = composition.arm(kind, dataset), ARM_KINDS[kind]
+        assert arm.pipeline.kind == kind
+        assert (arm.retrieves, arm.tuned, arm.generates) == (row.retrieves, row.tuned, row.generates)
+        assert (arm.pipeline.build_usage.embedding_tokens > 0) == (row.retrieves or row.embeds_questions)
+    composition.close()
+    assert set(_BUILDERS) == {*ARM_KINDS, "majority", "oracle-context"}
+
+
+def test_a_classifier_is_refused_where_answers_are_no_labels(workplace: Any, dataset: Dataset) -> None:
+    with pytest.raises(ConfigError, match="classifier is for classification alone.*tiny is question-answering; leave"):
+        next(compose(workplace, pipelines=("base", "classifier")).arms(dataset))
+
+
+@pytest.mark.parametrize("kind", ["nearest-question", "nearest-few-shot"])
+def test_arms_of_training_questions_are_refused_without_any(workplace: Any, dataset: Dataset, kind: str) -> None:
+    bare = replace(dataset, examples=dataset.split(Split.TEST))
+    with pytest.raises(ConfigError, match=f"no training questions, which {kind} need"):
+        next(compose(workplace, pipelines=(kind,)).arms(bare))
+
+
+def test_the_nearest_question_declines_only_where_some_question_has_no_answer(workplace: Any, dataset: Dataset) -> None:
+    answerable = replace(dataset, examples=tuple(e for e in dataset.examples if e.answerable))
+    composition = compose(workplace, pipelines=("nearest-question",))
+    assert "cosine is" in composition.arm("nearest-question", dataset).label
+    always = composition.arm("nearest-question", answerable)
+    assert "cosine is" not in always.label
+    seen = dataset.split(Split.TRAIN)[0]
+    assert always.pipeline.answer([seen.question])[0].text == seen.answers[0]
 
 
 def test_an_unknown_kind_of_model_has_no_identity() -> None:

@@ -23,7 +23,7 @@ from service.serving.pipelines import ServedPipelines
 pytestmark = pytest.mark.slow
 
 QUESTIONS = ["Which colour has number 7?", "Which colour has number 3?", "Who painted 2?"]
-KINDS = ("base", "rag", "fine-tuned", "hybrid")
+KINDS = ("base", "rag", "fine-tuned", "hybrid", "nearest-question", "nearest-few-shot")
 
 
 @pytest.fixture(scope="module")

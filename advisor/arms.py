@@ -1,0 +1,104 @@
+"""The arms there are: what each is called, what it needs, and what it is built with. A new arm is a row here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from advisor.data.dataset import Task
+
+
+@dataclass(frozen=True, slots=True)
+class ArmKind:
+    """One arm.
+
+    Attributes:
+        name: As it is asked for and reported.
+        label: What it is, for people who choose arms.
+        retrieves: Whether its prompts hold retrieved passages, so that it needs an index of the documents.
+        untuned: The arm that differs from it in the tuning alone; "" for an arm that is not tuned.
+        needs_training_questions: Whether it is built of them.
+        shows_examples: Whether its prompts hold worked examples.
+        embeds_questions: Whether it looks for training questions near to a question.
+        generates: Whether a language model writes its answers.
+        tasks: What it fits.
+        in_default: Whether it is compared where no arms are named.
+    """
+
+    name: str
+    label: str
+    retrieves: bool = False
+    untuned: str = ""
+    needs_training_questions: bool = False
+    shows_examples: bool = False
+    embeds_questions: bool = False
+    generates: bool = True
+    tasks: tuple[Task, ...] = tuple(Task)
+    in_default: bool = True
+
+    @property
+    def tuned(self) -> bool:
+        """Whether training questions changed its model's weights, so that it needs a model that can be tuned here."""
+        return bool(self.untuned)
+
+
+ARMS = (
+    ArmKind("base", "the model with the question only"),
+    ArmKind(
+        "few-shot",
+        "the model with worked examples in the prompt",
+        needs_training_questions=True,
+        shows_examples=True,
+    ),
+    ArmKind("rag", "retrieval-augmented generation, the model with passages found in your documents", retrieves=True),
+    ArmKind(
+        "fine-tuned",
+        "the model trained further on your training questions",
+        untuned="base",
+        needs_training_questions=True,
+    ),
+    ArmKind(
+        "hybrid",
+        "the fine-tuned model with passages found in your documents",
+        retrieves=True,
+        untuned="rag",
+        needs_training_questions=True,
+    ),
+    # Its adapter of its own takes half as long again to train (docs/fine-tuning.md).
+    ArmKind(
+        "raft",
+        "retrieval-augmented fine-tuning, trained to read the right passage among wrong ones",
+        retrieves=True,
+        untuned="rag",
+        needs_training_questions=True,
+        in_default=False,
+    ),
+    ArmKind(
+        "nearest-question",
+        "the answer of the nearest training question, without a language model",
+        needs_training_questions=True,
+        embeds_questions=True,
+        generates=False,
+        in_default=False,
+    ),
+    ArmKind(
+        "classifier",
+        "a label by logistic regression on the embedding of the question, without a language model",
+        needs_training_questions=True,
+        embeds_questions=True,
+        generates=False,
+        tasks=(Task.CLASSIFICATION,),
+        in_default=False,
+    ),
+    ArmKind(
+        "nearest-few-shot",
+        "the model with the nearest training questions as worked examples",
+        needs_training_questions=True,
+        shows_examples=True,
+        embeds_questions=True,
+        in_default=False,
+    ),
+)
+"""In the order in which arms are listed to choose from."""
+
+ARM_KINDS: Mapping[str, ArmKind] = {arm.name: arm for arm in ARMS}
+CANDIDATES = tuple(ARM_KINDS)
+DEFAULT_PIPELINES = tuple(arm.name for arm in ARMS if arm.in_default)
