@@ -12,6 +12,7 @@ from torch import Tensor
 
 from finetune.packed_attention import NAME, PackedLayout
 from finetune.rows import TrainingRow
+from lm.prefix_tree import n_common
 
 LENGTH_POOL_BATCHES = 8
 """Batches that are sorted by length together: little padding, and the order of rows still varies."""
@@ -87,7 +88,7 @@ def drop_prompt_tokens(
     generator = random.Random(f"prompt/{seed}/{epoch}")
     questions = [row for row in rows if not row.is_text]
     start = shared_beginning(questions)
-    n_end = _n_common([row.token_ids[start : row.n_prompt_tokens][::-1] for row in questions])
+    n_end = n_common([row.token_ids[start : row.n_prompt_tokens][::-1] for row in questions])
     thinned = []
     for row in rows:
         if row.is_text:
@@ -105,7 +106,7 @@ def drop_prompt_tokens(
 
 def shared_beginning(rows: Sequence[TrainingRow]) -> int:
     """How many tokens all prompts begin with, short of the last token: what that one predicts is the row's own."""
-    return _n_common([row.token_ids[: row.n_prompt_tokens - 1] for row in rows])
+    return n_common([row.token_ids[: row.n_prompt_tokens - 1] for row in rows])
 
 
 def packs(rows: Sequence[TrainingRow]) -> list[list[TrainingRow]]:
@@ -167,14 +168,6 @@ def collate(rows: Sequence[TrainingRow], pad_token_id: int, device: torch.device
         row_of_target=(target_ids != IGNORED).nonzero()[:, 0].to(device),
         inputs={"attention_mask": attention_mask.to(device)},
     )
-
-
-def _n_common(sequences: Sequence[tuple[int, ...]]) -> int:
-    """How many tokens all sequences begin with: as many as the first and the last of them in order do."""
-    if not sequences:
-        return 0
-    first, last = min(sequences), max(sequences)
-    return next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
 
 
 def _chunks(items: Sequence[T], size: int) -> list[list[T]]:

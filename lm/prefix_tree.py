@@ -70,14 +70,14 @@ def prefix_tree(prompts: Sequence[Sequence[int]], *, least_saved: int, most_toke
     runs: list[Run] = []
     last: list[int | None] = [None] * len(prompts)
     left = most_tokens
-    # Groups of sorted prompts that are alike up to an offset, with the run that ends there or before.
-    waiting: list[tuple[list[int], int, int | None, int]] = []
+    # Groups of prompts that begin alike, with the last run that all of them take and where it ends.
+    waiting: list[tuple[list[int], int | None, int]] = []
     order = sorted(range(len(prompts)), key=lambda i: tuple(prompts[i]))
     if len(order) > 1:
-        waiting.append((order, 0, None, 0))
+        waiting.append((order, None, 0))
     while waiting:
-        group, offset, before, ends_at = waiting.pop()
-        n = _n_common(prompts[group[0]], prompts[group[-1]], offset)
+        group, before, ends_at = waiting.pop()
+        n = n_common([prompts[group[0]], prompts[group[-1]]])
         n_new = min(n, min(len(prompts[i]) for i in group) - 1) - ends_at
         if n_new >= LEAST_RUN_TOKENS and n_new * (len(group) - 1) >= least_saved and n_new <= left:
             left -= n_new
@@ -87,13 +87,13 @@ def prefix_tree(prompts: Sequence[Sequence[int]], *, least_saved: int, most_toke
                 last[i] = before
         longer = [i for i in group if len(prompts[i]) > n]
         children = [list(alike) for _, alike in groupby(longer, key=lambda i: prompts[i][n])]
-        waiting += [(alike, n, before, ends_at) for alike in reversed(children) if len(alike) > 1]
+        waiting += [(alike, before, ends_at) for alike in reversed(children) if len(alike) > 1]
     return PrefixTree(tuple(runs), tuple(last))
 
 
-def _n_common(first: Sequence[int], last: Sequence[int], offset: int) -> int:
-    """How many first tokens two prompts share, which share `offset` at least."""
-    n = offset
-    while n < min(len(first), len(last)) and first[n] == last[n]:
-        n += 1
-    return n
+def n_common(sequences: Sequence[Sequence[int]]) -> int:
+    """How many tokens all sequences begin with: as many as the first and the last of them in order do."""
+    if not sequences:
+        return 0
+    first, last = min(sequences, key=tuple), max(sequences, key=tuple)
+    return next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))

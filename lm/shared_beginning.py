@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lm.forward import Forward
 from lm.key_value_cache import KeysAndValues
 from lm.prefill import Unread, pass_tokens, read_prompts
-from lm.prefix_tree import PrefixTree, prefix_tree
+from lm.prefix_tree import PrefixTree, n_common, prefix_tree
 
 LEAST_SHARED_TOKENS = 8
 """Shorter beginnings cost more in bookkeeping than reading them again."""
@@ -91,14 +91,14 @@ class SharedBeginnings:
         if not self._forward.can_share:
             return ()
         if len(prompts) > 1:
-            return self._whole_lines(prompts[0], _n_common(prompts))
+            return self._whole_lines(prompts[0], _n_shared(prompts))
         prompt = prompts[0]
         kept = [ids for key, ids in self._kept if key == adapter and len(ids) < len(prompt)]
         fitting = [ids for ids in kept if tuple(prompt[: len(ids)]) == ids]
         before, self._latest[adapter] = self._latest.get(adapter), prompt
         if fitting:
             return max(fitting, key=len)
-        return self._whole_lines(prompt, _n_common([prompt, before])) if before else ()
+        return self._whole_lines(prompt, _n_shared([prompt, before])) if before else ()
 
     def read(self, adapter: str | None, ids: tuple[int, ...]) -> tuple[KeysAndValues, bool]:
         """Keys and values of a beginning, and whether they were there already. The adapter is active."""
@@ -123,9 +123,6 @@ class SharedBeginnings:
         return tuple(ids[:n]) if n >= LEAST_SHARED_TOKENS else ()
 
 
-def _n_common(prompts: Sequence[list[int]]) -> int:
+def _n_shared(prompts: Sequence[list[int]]) -> int:
     """How many first tokens are the same in all prompts; at least one token of each stays out of it."""
-    # Of sorted lists the first and last differ most.
-    first, last = min(prompts), max(prompts)
-    shortest = min(len(ids) for ids in prompts) - 1
-    return next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b or i >= shortest), shortest)
+    return min(n_common(prompts), min(map(len, prompts)) - 1)

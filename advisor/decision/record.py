@@ -234,6 +234,16 @@ def write_record(record: DecisionRecord) -> str:
     return to_json(to_plain(record), indent=2) + "\n"
 
 
+def recorded_model(content: bytes | None) -> str | None:
+    """Identity of the model that a decision on file was measured with; None where there is none that can be read."""
+    if content is None:
+        return None
+    try:
+        return read_record(content.decode("utf-8")).model
+    except (ValueError, EvaluationError):
+        return None
+
+
 def read_record(text: str, source: str = "decision.json") -> DecisionRecord:
     """The record that `write_record` wrote.
 

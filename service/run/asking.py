@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from advisor.decision.record import read_record
+from advisor.decision.record import recorded_model
 from advisor.errors import EvaluationError
 from advisor.results.answer import Pipeline
 from advisor.results.comparison import Comparison
@@ -62,9 +62,10 @@ def read_finished(directory: DataDirectory, name: str) -> FinishedComparison:
 
 def _model_identity(folder: Path) -> str | None:
     try:
-        return read_record((folder / DECISION_FILE).read_text(encoding="utf-8")).model
-    except (OSError, ValueError, EvaluationError):
+        content = (folder / DECISION_FILE).read_bytes()
+    except OSError:
         return None
+    return recorded_model(content)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from advisor.results.comparison import Comparison
 from lm.errors import ConfigError
 from lm.language_model import LanguageModel
 from lm.registry import RetiredModelError, parse_spec
-from service.run.composition import model_identity
 from service.run.settings import ComparisonSettings
 
 
@@ -36,7 +35,12 @@ def is_measured_model(spec: str, identity: str | None) -> bool:
     Args:
         identity: As the comparison's decision has it; None where there is none.
     """
-    return identity is not None and model_identity(spec) == identity
+    if identity is None:
+        return False
+    # What builds arms knows retrieval and tuning: too much to import when the service starts.
+    from service.run.composition import model_identity
+
+    return model_identity(spec) == identity
 
 
 def check_base_model(model: LanguageModel, spec: str, comparison: Comparison, identity: str | None) -> None:

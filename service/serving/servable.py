@@ -1,11 +1,10 @@
 """A finished comparison out of the database."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from sqlalchemy import Engine
 
-from advisor.decision.record import read_record
+from advisor.decision.record import recorded_model
 from advisor.errors import EvaluationError
 from advisor.money.prices import load_prices
 from advisor.results.json_report import read_comparison
@@ -71,11 +70,6 @@ def read_servable(
         settings = with_base_model(settings, retired_model if settings.model in RETIRED else None)
     except ConfigError as error:
         raise NotServableError(str(error)) from error
-    return Servable(comparison_id, settings, load_prices(settings.prices), measured, _model_identity(files))
-
-
-def _model_identity(files: Mapping[str, bytes]) -> str | None:
-    try:
-        return read_record(files[DECISION_FILE].decode("utf-8")).model
-    except (KeyError, ValueError, EvaluationError):
-        return None
+    return Servable(
+        comparison_id, settings, load_prices(settings.prices), measured, recorded_model(files.get(DECISION_FILE))
+    )
