@@ -15,6 +15,7 @@ class ArmKind:
         label: What it is, for people who choose arms.
         retrieves: Whether its prompts hold retrieved passages, so that it needs an index of the documents.
         untuned: The arm that differs from it in the tuning alone; "" for an arm that is not tuned.
+        trains_on: Which adapter it takes: of the bare "questions", or of questions with passages ("raft"); "" for none.
         needs_training_questions: Whether it is built of them.
         shows_examples: Whether its prompts hold worked examples.
         embeds_questions: Whether it looks for training questions near to a question.
@@ -27,6 +28,7 @@ class ArmKind:
     label: str
     retrieves: bool = False
     untuned: str = ""
+    trains_on: str = ""
     needs_training_questions: bool = False
     shows_examples: bool = False
     embeds_questions: bool = False
@@ -37,7 +39,7 @@ class ArmKind:
     @property
     def tuned(self) -> bool:
         """Whether training questions changed its model's weights, so that it needs a model that can be tuned here."""
-        return bool(self.untuned)
+        return bool(self.trains_on)
 
 
 ARMS = (
@@ -53,6 +55,7 @@ ARMS = (
         "fine-tuned",
         "the model trained further on your training questions",
         untuned="base",
+        trains_on="questions",
         needs_training_questions=True,
     ),
     ArmKind(
@@ -60,6 +63,7 @@ ARMS = (
         "the fine-tuned model with passages found in your documents",
         retrieves=True,
         untuned="rag",
+        trains_on="questions",
         needs_training_questions=True,
     ),
     # Its adapter of its own takes half as long again to train (docs/fine-tuning.md).
@@ -68,6 +72,7 @@ ARMS = (
         "retrieval-augmented fine-tuning, trained to read the right passage among wrong ones",
         retrieves=True,
         untuned="rag",
+        trains_on="raft",
         needs_training_questions=True,
         in_default=False,
     ),

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from advisor.arms import DEFAULT_PIPELINES
+from lm.model_identity import model_identity
 from service.jobs import job
 from service.jobs.job_watch import JobWatch
-from service.run.composition import LocalComposition, model_identity
+from service.run.composition import LocalComposition
 from service.run.settings import ComparisonSettings
 from service.store.answer_log import AnswerLog
 from service.store.comparison_store import create_comparison, find_comparison

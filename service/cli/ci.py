@@ -85,8 +85,9 @@ def ci(
 def _here(config: "CiConfig", directory: DataDirectory) -> "tuple[GateOutcome, Mapping[str, bytes]]":
     from advisor.gate.gate import evaluate_gate
     from advisor.report.formats import REPORT_FILES
+    from lm.model_identity import model_identity
     from service.cli.console import progress_bars
-    from service.run.composition import LocalComposition, model_identity
+    from service.run.composition import LocalComposition
     from service.run.workflow import run_comparison
 
     if config.rules.baseline is not None and config.baseline_path is None:

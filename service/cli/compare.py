@@ -205,8 +205,9 @@ def compare(
         _make_folder(out)
     from advisor.report.arms import pivot_arm
     from advisor.report.formats import REPORT_FILES
+    from lm.model_identity import model_identity
     from service.cli.console import print_comparison, progress_bars
-    from service.run.composition import LocalComposition, model_identity
+    from service.run.composition import LocalComposition
     from service.run.workflow import run_comparison
 
     with directory.lock(), progress_bars(_OUT) as on_progress:

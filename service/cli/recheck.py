@@ -59,7 +59,7 @@ def recheck(
     model; where data or model changed, says what must be run again.
     Exit codes: 0 it holds, 1 it no longer holds, 2 cannot tell (also when the record has expired).
     """
-    from service.run.composition import model_dtype, model_identity
+    from lm.model_identity import model_dtype, model_identity
     from service.run.recheck import find_record, recheck_file
 
     def traffic(recorded: Traffic) -> Traffic:

@@ -205,7 +205,8 @@ NICENESS = 10
 def main() -> None:
     """Run the comparison that was named, with real models."""
     os.nice(NICENESS)
-    from service.run.composition import LocalComposition, model_identity
+    from lm.model_identity import model_identity
+    from service.run.composition import LocalComposition
     from service.safety.endpoint_guard import guard_process
 
     # Callers of the service named the models.

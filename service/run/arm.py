@@ -64,14 +64,15 @@ class Arm:
     findings: tuple[AuditFinding, ...] = ()
 
 
-def trained_with_seeds(arms: Sequence[Arm], seeds: Sequence[int]) -> Arm:
+def trained_with_seeds(trained: Mapping[int, Arm]) -> Arm:
     """One arm of several trainings: deployed is the adapter with the lowest validation loss, whatever it scores.
 
     Without validation questions it is the first. Building the arm took all the trainings; an index was built once.
 
     Args:
-        arms: The same arm by training seed, in the order of `seeds`.
+        trained: The same arm by training seed.
     """
+    seeds, arms = list(trained), list(trained.values())
     losses = [float("inf") if arm.validation_loss is None else arm.validation_loss for arm in arms]
     best = losses.index(min(losses))
     others = [i for i in range(len(arms)) if i != best]

@@ -6,6 +6,7 @@ from pathlib import Path
 from advisor.results.comparison import Comparison
 from lm.errors import ConfigError
 from lm.language_model import LanguageModel
+from lm.model_identity import model_identity
 from lm.registry import RetiredModelError, parse_spec
 from service.run.settings import ComparisonSettings
 
@@ -37,9 +38,6 @@ def is_measured_model(spec: str, identity: str | None) -> bool:
     """
     if identity is None:
         return False
-    # What builds arms knows retrieval and tuning: too much to import when the service starts.
-    from service.run.composition import model_identity
-
     return model_identity(spec) == identity
 
 

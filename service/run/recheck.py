@@ -51,9 +51,9 @@ def recheck_file(
     """What became of the decision in a file; what is not given is taken as it was, read anew.
 
     Args:
-        identify: Identity of a model by its spec (`composition.model_identity`).
+        identify: Identity of a model by its spec (`lm.model_identity`).
         prices: A price file; else the one of the comparison, as it is now.
-        dtype_of: In which a model would compute here (`composition.model_dtype`), if the record says in which
+        dtype_of: In which a model would compute here (`lm.model_identity.model_dtype`), if the record says in which
             it did.
         traffic: Makes today's traffic of the recorded one.
     Raises:

@@ -155,13 +155,15 @@ class ComparisonSettings:
         return bundled if is_name and bundled.is_dir() else Path(self.dataset).expanduser()
 
     @property
+    def seeds(self) -> range:
+        """The training seeds."""
+        return range(self.seed, self.seed + self.training_seeds)
+
+    @property
     def trainings(self) -> tuple[Training, ...]:
         """The adapters that its arms need, in the order in which they are trained."""
-        seeds = range(self.seed, self.seed + self.training_seeds)
-        on = dict.fromkeys(
-            "raft" if kind == "raft" else "questions" for kind in self.pipelines if ARM_KINDS[kind].tuned
-        )
-        return tuple((name, seed) for name in on for seed in seeds)
+        on = dict.fromkeys(ARM_KINDS[kind].trains_on for kind in self.pipelines if ARM_KINDS[kind].tuned)
+        return tuple((name, seed) for name in on for seed in self.seeds)
 
     def resolved(self) -> "ComparisonSettings":
         """The same with absolute paths, so that it can be opened again from any folder."""

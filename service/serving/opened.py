@@ -61,7 +61,7 @@ class ServedArm:
 
 
 class Opens(Protocol):
-    """What makes arms and releases them; `service.serving.composition` in earnest."""
+    """What makes arms and releases them; `service.run.composition` over `OpenedStages` in earnest."""
 
     def arm(self, kind: str, dataset: Dataset) -> Arm:
         """One arm by its name."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from lm.embedding import Embedder
 from lm.language_model import LanguageModel
-from lm.registry import load_language_model, parse_spec
+from lm.registry import parse_spec
 from service.run.settings import ComparisonSettings
 from service.serving.batcher import Batcher
 from service.serving.limits import ServingLimits
@@ -44,7 +44,9 @@ class SharedParts:
     def _registered_model(self, settings: ComparisonSettings) -> LanguageModel:
         kind, rest = parse_spec(settings.model)
         if kind != "openai":
-            return load_language_model(settings.model, trust_remote_code=settings.trust_remote_code)
+            from service.run.composition import LoadedParts
+
+            return LoadedParts(settings).model()
         from lm.openai_compatible import OpenAICompatibleModel
 
         # A job may wait and try again for long; here somebody waits, who had better be told.
@@ -98,6 +100,6 @@ class TakenParts:
 
 
 def _registered_embedder(settings: ComparisonSettings) -> Embedder:
-    from service.serving.composition import registered_embedder
+    from service.run.composition import LoadedParts
 
-    return registered_embedder(settings)
+    return LoadedParts(settings).embedder()

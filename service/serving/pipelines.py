@@ -11,6 +11,7 @@ from pathlib import Path
 
 from advisor.money.cost import estimate_answer_cost
 from lm.errors import LanguageModelError, TuningForkError
+from service.run.progress import silent
 from service.serving.asked import AS_MEASURED, Decoding, ServedAnswer
 from service.serving.batcher import Batched
 from service.serving.comparisons import Lease, OpenComparisons
@@ -142,7 +143,8 @@ class ServedPipelines:
 
     def _open(self, comparison_id: str) -> OpenedComparison:
         from service.run.base_model import is_measured_model
-        from service.serving.composition import ServedComposition
+        from service.run.composition import LocalComposition
+        from service.serving.opened_stages import OpenedStages
 
         servable = self._read(comparison_id)
         self._private.mkdir(parents=True, exist_ok=True)
@@ -153,13 +155,8 @@ class ServedPipelines:
         def is_as_measured() -> bool:
             return recorded is not None and is_measured_model(servable.settings.model, servable.model_identity)
 
-        composition = ServedComposition(
-            servable.settings,
-            self._directory,
-            recorded,
-            model=parts.model,
-            embedder=parts.embedder,
-            private=private,
+        composition = LocalComposition(
+            servable.settings, self._directory, silent, recorded, parts=parts, stages=OpenedStages(private)
         )
         return OpenedComparison(servable, composition, parts.batcher, private, parts.give_back, is_as_measured)
 

@@ -47,7 +47,7 @@ def test_commands_that_run_no_model_import_none(arguments: str, tmp_path: Path) 
 def test_asking_what_a_finished_comparison_found_imports_no_model() -> None:
     statement = "import service.run.composition, service.cli.console, service.run.workflow, service.run.asking"
     assert heavy_after(statement) == "HEAVY"
-    identity = "from service.run.composition import model_identity; model_identity('smollm2')"
+    identity = "from lm.model_identity import model_identity; model_identity('smollm2')"
     assert heavy_after(identity) == "HEAVY"
 
 

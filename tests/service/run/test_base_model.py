@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import transformers
 
+from lm.model_identity import model_identity
 from service.cli.app import main
-from service.run.composition import LocalComposition, model_identity
+from service.run.composition import LocalComposition
 from service.run.workflow import run_comparison
 from tests.conftest import save_tiny_model
 

@@ -13,7 +13,9 @@ from advisor.data.files import load_dataset
 from advisor.results.comparison import ArmRole
 from lm.errors import ConfigError, LanguageModelError
 from lm.fake import FakeLM
-from service.run.composition import _BUILDERS, LocalComposition, model_dtype, model_identity
+from lm.model_identity import model_dtype, model_identity
+from service.run.composition import LocalComposition
+from service.run.composition.local import BUILDERS, TUNED_BUILDERS
 from service.run.progress import Progress
 from service.run.sampling import limit_dataset
 from service.run.settings import ComparisonSettings, Constrain, TuneOn
@@ -121,7 +123,7 @@ def test_every_arm_of_the_table_has_a_builder_and_is_what_its_row_says(workplace
         assert (arm.retrieves, arm.tuned, arm.generates) == (row.retrieves, row.tuned, row.generates)
         assert (arm.pipeline.build_usage.embedding_tokens > 0) == (row.retrieves or row.embeds_questions)
     composition.close()
-    assert set(_BUILDERS) == {*ARM_KINDS, "majority", "oracle-context"}
+    assert {*BUILDERS, *TUNED_BUILDERS} == {*ARM_KINDS, "majority", "oracle-context"}
 
 
 def test_a_classifier_is_refused_where_answers_are_no_labels(workplace: Any, dataset: Dataset) -> None:

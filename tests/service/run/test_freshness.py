@@ -16,10 +16,11 @@ from advisor.results.plain_data import from_plain
 from lm.completion import GenerationConfig, Message, Messages, Role
 from lm.errors import ConfigError
 from lm.fake import FakeLM
+from lm.model_identity import model_identity
 from service.cli.app import main
 from service.run.arm import Arm
 from service.run.asking import FinishedComparison, read_finished
-from service.run.composition import LocalComposition, model_identity
+from service.run.composition import LocalComposition
 from service.run.freshness import measure_freshness
 from service.run.progress import Progress
 from service.run.settings import ComparisonSettings

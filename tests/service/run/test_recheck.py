@@ -10,8 +10,8 @@ import pytest
 from advisor.advice.prior import PriorOutcome
 from advisor.decision.record import Recheck, RecheckOutcome, read_record
 from lm.errors import ConfigError, LanguageModelError, TuningForkError
+from lm.model_identity import model_identity
 from service.cli.app import main
-from service.run.composition import model_identity
 from service.run.recheck import find_record, recheck_file
 from service.run.workflow import run_comparison
 from service.store.data_directory import DataDirectory

@@ -16,8 +16,9 @@ from advisor.results.answer import BuildUsage, Pipeline
 from advisor.results.comparison import ArmRole, Comparison
 from lm.completion import GenerationConfig, Messages
 from lm.fake import FakeLM
+from lm.model_identity import model_identity
 from service.run.arm import Arm, trained_with_seeds
-from service.run.composition import LocalComposition, model_identity
+from service.run.composition import LocalComposition
 from service.run.measuring import LATENCY_QUESTIONS
 from service.run.progress import OnProgress
 from service.run.recheck import recheck_file
@@ -56,7 +57,7 @@ class SeededComposition:
         seeds = list(range(self.settings.training_seeds))
         if kind == "base" or len(seeds) == 1:
             return self._arm(kind, 0)
-        return trained_with_seeds([self._arm(kind, seed) for seed in seeds], seeds)
+        return trained_with_seeds({seed: self._arm(kind, seed) for seed in seeds})
 
     def _arm(self, kind: str, seed: int) -> Arm:
         def answer(prompt: Messages) -> str:

@@ -13,13 +13,13 @@ from advisor.gate.check import GateVerdict
 from advisor.gate.gate import evaluate_gate
 from advisor.gate.rules import read_gate_rules
 from lm.errors import ConfigError
+from lm.model_identity import model_identity
 from service.api.app import create_app
 from service.api.context import ServiceContext
 from service.api.service_settings import ServiceSettings
 from service.cli.app import main
 from service.cli.ci import read_stored_folder
 from service.run.asking import open_arm, read_finished
-from service.run.composition import model_identity
 from service.run.recheck import recheck_file
 from service.serving.servable import read_servable
 from service.store.database import open_database

@@ -1,44 +1,31 @@
-"""How arms are built: the one file that knows both retrieval and tuning."""
+"""The arms of a comparison, built one after the other: which model answers which prompts."""
 
 import hashlib
-import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from advisor.arms import ARM_KINDS, ARMS, ArmKind
-from advisor.audit.training import EpochLoss, TrainingLog, audit_training
 from advisor.data.answer_form import constraint_of
-from advisor.data.dataset import Dataset, Example, Split, Task, TrainingView
-from advisor.data.prompt import FewShot, OracleContext, PromptBuilder, QuestionOnly, passage_text, reference_text
+from advisor.data.dataset import Dataset, Split, Task
+from advisor.data.prompt import FewShot, OracleContext, PromptBuilder, QuestionOnly, reference_text
 from advisor.results.answer import BuildUsage, Pipeline
-from advisor.results.comparison import ArmRole, AuditFinding
+from advisor.results.comparison import ArmRole
 from advisor.results.quantities import clip
 from finetune.adapter import RECORD, AdapterRecord, load_adapter_record
-from finetune.progress import TrainingEvent
-from finetune.recipe import TuningRecipe
 from lm.completion import GenerationConfig, Messages
-from lm.embedded_model import (
-    EMBEDDED_MODEL,
-    EMBEDDED_PARAMETERS,
-    find_embedded_gguf,
-    locate_hub_copy,
-)
 from lm.embedding import Embedder
 from lm.errors import ConfigError
 from lm.fake import FakeLM
-from lm.gguf_cache import gguf_identity, locate_converted
 from lm.language_model import LanguageModel
-from lm.model_files import count_parameters, find_weight_files, hash_files, locate_model
-from lm.registry import load_language_model, parse_spec
-from rag.chunk import Chunking, chunk_document
+from lm.registry import load_language_model
+from rag.chunk import Chunking
 from rag.classifier import classifier_model
-from rag.embedder import load_embedder
-from rag.index import MARKER, Index, build_index, open_index
+from rag.index import MARKER, Index
 from rag.nearest_few_shot import NearestFewShot
 from rag.nearest_question import nearest_question_model
 from rag.prompt import RetrievedPrompt
@@ -46,65 +33,16 @@ from rag.question_model import BareQuestion, QuestionModel
 from rag.raft import raft_prompts
 from rag.training_questions import TrainingQuestions, embed_training_questions
 from service.run.arm import Arm, IndexFacts, trained_with_seeds
+from service.run.composition.stages import BuiltStages, LoadedParts, Parts, Stages, TrainingRun
+from service.run.composition.training import kept_loss, read_texts, training_curve, training_findings, tuning_recipe
 from service.run.progress import OnProgress, Progress
-from service.run.settings import DEFAULT_EPOCHS, FACT_EPOCHS, ComparisonSettings, Constrain, TuneOn
-from service.store.build_alone import build_alone
+from service.run.settings import ComparisonSettings, Constrain, TuneOn
 from service.store.data_directory import DataDirectory
 from service.store.recorded_stages import RecordedStages
 from service.store.stage_key import code_digest, library_versions, stage_key
 
 if TYPE_CHECKING:
-    from lm.huggingface import HuggingFaceModel
-
-
-def model_identity(spec: str) -> str:
-    """What tells one model from another without loading it: hashes of its files, or the endpoint it is asked at.
-
-    Raises:
-        ConfigError: no kind of model is called so.
-        LanguageModelError: a local or hub model is missing.
-    """
-    kind, name = parse_spec(spec)
-    if kind == "openai":
-        return f"{spec} {os.environ.get('OPENAI_BASE_URL', '')}"
-    if kind == "gguf":
-        return gguf_identity(Path(name))
-    if kind == EMBEDDED_MODEL and (path := find_embedded_gguf()) is not None:
-        return gguf_identity(path)
-    folder = locate_hub_copy() if kind == EMBEDDED_MODEL else locate_model(name)
-    small_files = [path for path in sorted(folder.glob("*.json")) if path.is_file()]
-    return hash_files(find_weight_files(folder)) + hash_files([*small_files, *sorted(folder.glob("*.jinja"))])
-
-
-def model_dtype(spec: str) -> str:
-    """The floating-point type that a model would be loaded in on this machine, without loading it; "" for a hosted one.
-
-    Raises:
-        ConfigError: no kind of model is called so.
-        LanguageModelError: a local or hub model is missing.
-    """
-    kind, name = parse_spec(spec)
-    if kind == "openai":
-        return ""
-    import torch
-
-    from lm.dtype import choose_dtype
-
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return str(choose_dtype(device, _n_parameters(kind, name))).removeprefix("torch.")
-
-
-def _n_parameters(kind: str, name: str) -> int:
-    if kind == EMBEDDED_MODEL:
-        return EMBEDDED_PARAMETERS
-    return count_parameters(find_weight_files(locate_converted(Path(name)) if kind == "gguf" else locate_model(name)))
-
-
-QUESTION_DROPOUT = 0.3
-"""Facts are asked in few wordings: without it a small model learnt the wordings, not the facts (docs/LOG.md)."""
-
-PASSAGE_PATIENCE = 2
-"""Epochs without progress after which training on passages stops: reading is learnt at once, answers by heart later."""
+    from lm.huggingface import AdaptedModel, HuggingFaceModel
 
 
 class LocalComposition:
@@ -116,31 +54,36 @@ class LocalComposition:
         directory: DataDirectory,
         on_progress: OnProgress,
         recorded: RecordedStages | None = None,
+        *,
+        parts: Parts | None = None,
+        stages: Stages | None = None,
     ) -> None:
         """Nothing is built yet.
 
         Args:
             recorded: The stages of a finished comparison, which are then opened and not built.
+            parts: Models that others hold; left out, they are loaded.
+            stages: Where indexes and adapters come from; left out, they are built here.
         """
         self._settings = settings
         self._recorded = recorded
         self._directory = directory
         self._on_progress = on_progress
+        self._parts = parts or LoadedParts(settings)
+        self._stages = stages or BuiltStages(directory, on_progress)
         self._indexes: dict[Path, tuple[Index, BuildUsage]] = {}
-        self._training_seed = settings.seed
-        self._training_arm = ""
-        self._adapted: dict[Path, tuple[LanguageModel, AdapterRecord]] = {}
+        self._adapted: dict[Path, tuple[AdaptedModel, AdapterRecord]] = {}
         self._embedded: dict[tuple[tuple[str, str], ...], TrainingQuestions] = {}
 
     @cached_property
     def model(self) -> LanguageModel:
         """The base model."""
-        return load_language_model(self._settings.model, trust_remote_code=self._settings.trust_remote_code)
+        return self._parts.model()
 
     @cached_property
     def embedder(self) -> Embedder:
         """For retrieval and for semantic similarity."""
-        return load_embedder(self._settings.embedder)
+        return self._parts.embedder()
 
     @cached_property
     def judge(self) -> LanguageModel | None:
@@ -150,11 +93,6 @@ class LocalComposition:
     @property
     def _chunking(self) -> Chunking:
         return Chunking(self._settings.chunk_tokens, self._settings.overlap_tokens)
-
-    @property
-    def _recipe(self) -> TuningRecipe:
-        epochs = self._settings.max_epochs or DEFAULT_EPOCHS
-        return TuningRecipe(method=self._settings.method, seed=self._training_seed, max_epochs=epochs)
 
     @property
     def _reads_documents(self) -> bool:
@@ -181,13 +119,10 @@ class LocalComposition:
 
     def arm(self, kind: str, dataset: Dataset) -> Arm:
         """One arm by its name; a tuned one with the adapters of all its training seeds."""
-        seeds = range(self._settings.seed, self._settings.seed + self._settings.training_seeds)
-        if kind not in ARM_KINDS or not ARM_KINDS[kind].tuned or len(seeds) == 1:
-            return _BUILDERS[kind](self, dataset)
-        trained = []
-        for self._training_seed in seeds:
-            trained.append(_BUILDERS[kind](self, dataset))
-        return trained_with_seeds(trained, list(seeds))
+        if kind not in ARM_KINDS or not ARM_KINDS[kind].tuned:
+            return BUILDERS[kind](self, dataset)
+        trained = {seed: TUNED_BUILDERS[kind](self, dataset, seed) for seed in self._settings.seeds}
+        return next(iter(trained.values())) if len(trained) == 1 else trained_with_seeds(trained)
 
     @property
     def stage_markers(self) -> list[Path]:
@@ -195,13 +130,16 @@ class LocalComposition:
         return [folder / MARKER for folder in self._indexes] + [folder / RECORD for folder in self._adapted]
 
     def close(self) -> None:
-        """Release the indexes."""
+        """Release indexes and adapters; model and embedder may be others' too."""
         while self._indexes:
             self._indexes.popitem()[1][0].close()
+        while self._adapted:
+            self._adapted.popitem()[1][0].close()
 
     def _refuse_impossible(self, dataset: Dataset) -> None:
         """Say what is wrong with the settings before the first question is asked, not after hours of answers."""
-        _ = (self._chunking, self._recipe, self.embedder, self.judge)
+        _ = (self._chunking, self.embedder, self.judge)
+        tuning_recipe(self._settings, dataset.card.task, reads_passages=False, seed=self._settings.seed)
         wanted = [ARM_KINDS[kind] for kind in self._settings.pipelines]
         for arm in wanted:
             if dataset.card.task not in arm.tasks:
@@ -258,8 +196,8 @@ class LocalComposition:
         index = _index_facts(builder.index)
         return Arm(pipeline, ArmRole.CANDIDATE, label, retrieves=True, device=self._device, index=index)
 
-    def _fine_tuned(self, dataset: Dataset) -> Arm:
-        tuned, record = self._tuned(dataset)
+    def _fine_tuned(self, dataset: Dataset, seed: int) -> Arm:
+        tuned, record = self._tuned(dataset, seed)
         builder = QuestionOnly(dataset.card.instruction)
         pipeline = self._pipeline("fine-tuned", tuned, builder, dataset, record.build_usage)
         label = f"{self._tuning} (r {record.recipe.r}), question only"
@@ -270,20 +208,20 @@ class LocalComposition:
             tuned=True,
             read_documents=self._reads_documents,
             device=self._device,
-            training_curve=_curve(record),
-            validation_loss=_kept_loss(record),
-            findings=tuple(_training_findings(record)),
+            training_curve=training_curve(record),
+            validation_loss=kept_loss(record),
+            findings=tuple(training_findings(record)),
         )
 
-    def _hybrid(self, dataset: Dataset) -> Arm:
-        tuned, record = self._tuned(dataset)
+    def _hybrid(self, dataset: Dataset, seed: int) -> Arm:
+        tuned, record = self._tuned(dataset, seed)
         builder, build = self._retrieved(dataset)
         pipeline = self._pipeline("hybrid", tuned, builder, dataset, record.build_usage + build)
         # The two tuned arms share their training, which is told once.
         is_told = "fine-tuned" in self._settings.pipelines
         return self._tuned_reader(pipeline, record, builder.index, build, tells_training=not is_told)
 
-    def _raft(self, dataset: Dataset) -> Arm:
+    def _raft(self, dataset: Dataset, seed: int) -> Arm:
         builder, build = self._retrieved(dataset)
         view = dataset.training_view()
         prompts = raft_prompts(
@@ -301,7 +239,7 @@ class LocalComposition:
             wall_s=sum(prompt.latency_s for prompt in prompts.values()),
             embedding_tokens=sum(prompt.embedding_tokens for prompt in prompts.values()),
         )
-        tuned, record = self._tuned(dataset, {i: prompt.messages for i, prompt in prompts.items()})
+        tuned, record = self._tuned(dataset, seed, {i: prompt.messages for i, prompt in prompts.items()})
         training = replace(
             record.build_usage,
             wall_s=record.build_usage.wall_s + retrieving.wall_s,
@@ -331,9 +269,9 @@ class LocalComposition:
             device=self._device,
             index_usage=indexing,
             index=_index_facts(index),
-            training_curve=_curve(record) if tells_training else (),
-            validation_loss=_kept_loss(record),
-            findings=tuple(_training_findings(record)) if tells_training else (),
+            training_curve=training_curve(record) if tells_training else (),
+            validation_loss=kept_loss(record),
+            findings=tuple(training_findings(record)) if tells_training else (),
         )
 
     def _nearest_question(self, dataset: Dataset) -> Arm:
@@ -409,146 +347,73 @@ class LocalComposition:
             self._on_progress(Progress("index", "", 0, n_documents))
             # Loading the embedder is a cost of starting a process, not of building an index.
             self.embedder.embed(["warm-up"])
-            self._indexes[folder] = self._open_index(dataset, folder)
+            self._indexes[folder] = self._stages.index(dataset, self._chunking, self.embedder, folder)
             self._on_progress(Progress("index", "", n_documents, n_documents))
         return self._indexes[folder]
 
-    def _open_index(self, dataset: Dataset, directory: Path) -> tuple[Index, BuildUsage]:
-        waiting = Progress("index", "", 0, len(dataset.documents), "another comparison builds this index")
-        with build_alone(self._directory, directory, lambda: self._on_progress(waiting)):
-            record = build_index(dataset.documents, self.embedder, directory, chunking=self._chunking)
-        return open_index(directory, self.embedder), record.build_usage
-
     def _tuned(
-        self, dataset: Dataset, prompts: Mapping[str, Messages] | None = None
-    ) -> tuple[LanguageModel, AdapterRecord]:
+        self, dataset: Dataset, seed: int, prompts: Mapping[str, Messages] | None = None
+    ) -> tuple["AdaptedModel", AdapterRecord]:
         """The model tuned on the bare questions or, with `prompts` (by example id), on what stands in these."""
         from lm.huggingface import HuggingFaceModel
 
         base = self.model
         if not isinstance(base, HuggingFaceModel):
             raise ConfigError(f"{base.name} cannot be tuned here; choose a local model")
-        training = ("raft" if prompts is not None else "questions", self._training_seed)
-        if self._recorded is not None and training in self._recorded.adapters:
-            folder = self._recorded.adapters[training]
-            if folder not in self._adapted:
-                record = load_adapter_record(folder)
-                self._adapted[folder] = base.with_adapter(folder, f"{base.name}+{record.recipe.method}"), record
-            return self._adapted[folder]
-        recipe = self._recipe
-        if prompts is not None:
-            recipe = replace(recipe, patience=PASSAGE_PATIENCE)
-        elif dataset.card.task is Task.QUESTION_ANSWERING:
-            epochs = self._settings.max_epochs or FACT_EPOCHS
-            recipe = replace(recipe, prompt_dropout=QUESTION_DROPOUT, max_epochs=epochs)
-        view = dataset.training_view()
-        texts = self._texts(dataset)
-        rows = [(e.question, reference_text(e), e.group, e.split) for e in view.train + view.validation]
-        # Training refuses a folder whose adapter came of other libraries or prompts, so they name the folder too.
-        code = code_digest("finetune", "advisor.data", "lm")
-        asked = {i: [(turn.role, turn.content) for turn in messages] for i, messages in (prompts or {}).items()}
-        key = stage_key(
-            base.fingerprint, recipe.hash, dataset.card.instruction, rows, asked, texts, code, library_versions()
-        )
-        folder = self._directory.stage("adapters", key)
+        trains_on = "raft" if prompts is not None else "questions"
+        folder = self._recorded.adapters.get((trains_on, seed)) if self._recorded is not None else None
+        run = None
+        if folder is None:
+            run = self._training_run(dataset, trains_on, seed, prompts)
+            folder = self._directory.stage("adapters", _adapter_key(run, base))
         if folder not in self._adapted:
-            self._training_arm = "raft" if prompts is not None else ""
-            messages_of = (lambda example: prompts[example.id]) if prompts is not None else None
-            record = self._train(base, view, recipe, folder, messages_of, texts)
-            self._adapted[folder] = base.with_adapter(folder, f"{base.name}+{recipe.method}"), record
+            record = load_adapter_record(folder) if run is None else self._stages.adapter(run, base, folder)
+            self._adapted[folder] = base.with_adapter(folder, f"{base.name}+{record.recipe.method}"), record
         return self._adapted[folder]
 
-    def _train(
-        self,
-        base: "HuggingFaceModel",
-        view: TrainingView,
-        recipe: TuningRecipe,
-        directory: Path,
-        messages_of: Callable[[Example], Messages] | None,
-        texts: Sequence[str],
-    ) -> AdapterRecord:
-        from finetune.tuned_model import train_adapter
-
-        waiting = Progress("tune", self._training, 0, 1, "another comparison trains this adapter")
-        with build_alone(self._directory, directory, lambda: self._on_progress(waiting)):
-            return train_adapter(
-                base, view, recipe, directory, messages_of=messages_of, texts=texts, on_event=self._on_training
-            )
-
-    def _texts(self, dataset: Dataset) -> list[str]:
-        """What tuning reads besides the questions: the documents, cut into the passages that retrieval would give."""
-        if not self._reads_documents:
-            return []
-        return [
-            passage_text(chunk.passage_title, chunk.text)
-            for document in dataset.documents
-            for chunk in chunk_document(document, chunking=self._chunking, count_tokens=self.embedder.count_tokens)
-        ]
-
-    def _on_training(self, event: TrainingEvent) -> None:
-        loss = event.train_loss if event.validation_loss is None else event.validation_loss
-        name = "loss" if event.validation_loss is None else "validation loss"
-        detail = f"epoch {event.epoch}, {name} {loss:.3f}"
-        values = {"epoch": event.epoch, "train_loss": event.train_loss, "validation_loss": event.validation_loss}
-        self._on_progress(Progress("tune", self._training, event.step, event.n_steps, detail, values=values))
-
-    @property
-    def _training(self) -> str:
-        """Which training this is, where there are several."""
-        seed = f"seed {self._training_seed}" if self._settings.training_seeds > 1 else ""
-        return ", ".join(part for part in (self._training_arm, seed) if part)
+    def _training_run(
+        self, dataset: Dataset, trains_on: str, seed: int, prompts: Mapping[str, Messages] | None
+    ) -> TrainingRun:
+        recipe = tuning_recipe(self._settings, dataset.card.task, reads_passages=prompts is not None, seed=seed)
+        names = [trains_on] if prompts is not None else []
+        names += [f"seed {seed}"] if self._settings.training_seeds > 1 else []
+        texts = read_texts(self._settings, dataset, self._chunking, self.embedder)
+        return TrainingRun(dataset.training_view(), recipe, prompts, texts, ", ".join(names))
 
 
-_BUILDERS: Mapping[str, Callable[[LocalComposition, Dataset], Arm]] = {
+BUILDERS: Mapping[str, Callable[[LocalComposition, Dataset], Arm]] = {
     "base": LocalComposition._base,
     "few-shot": LocalComposition._few_shot,
     "rag": LocalComposition._rag,
-    "fine-tuned": LocalComposition._fine_tuned,
-    "hybrid": LocalComposition._hybrid,
-    "raft": LocalComposition._raft,
     "nearest-question": LocalComposition._nearest_question,
     "classifier": LocalComposition._classifier,
     "nearest-few-shot": LocalComposition._nearest_few_shot,
     "majority": LocalComposition._majority,
     "oracle-context": LocalComposition._oracle_context,
 }
-"""Every arm: which language model with which prompt."""
+"""Arms that are not tuned: which language model with which prompt."""
+
+TUNED_BUILDERS: Mapping[str, Callable[[LocalComposition, Dataset, int], Arm]] = {
+    "fine-tuned": LocalComposition._fine_tuned,
+    "hybrid": LocalComposition._hybrid,
+    "raft": LocalComposition._raft,
+}
+"""Tuned arms, built for one training seed."""
+
+
+def _adapter_key(run: TrainingRun, base: "HuggingFaceModel") -> str:
+    view = run.view
+    rows = [(e.question, reference_text(e), e.group, e.split) for e in view.train + view.validation]
+    # Training refuses a folder whose adapter came of other libraries or prompts, so they name the folder too.
+    code = code_digest("finetune", "advisor.data", "lm")
+    asked = {i: [(turn.role, turn.content) for turn in messages] for i, messages in (run.prompts or {}).items()}
+    instruction, texts = view.card.instruction, run.texts
+    return stage_key(base.fingerprint, run.recipe.hash, instruction, rows, asked, texts, code, library_versions())
 
 
 def _defaults(fits: Callable[[ArmKind], bool]) -> str:
     """The arms of a comparison that names none, as far as they fit."""
     return ",".join(arm.name for arm in ARMS if arm.in_default and fits(arm))
-
-
-def _curve(record: AdapterRecord) -> tuple[dict[str, float | int | None], ...]:
-    return tuple(
-        {
-            "epoch": epoch.epoch,
-            "train_loss": epoch.train_loss,
-            "validation_loss": epoch.validation_loss,
-            "validation_exact_match": epoch.validation_exact_match,
-            "seconds": epoch.seconds,
-        }
-        for epoch in record.epochs
-    )
-
-
-def _kept_loss(record: AdapterRecord) -> float | None:
-    return record.epochs[record.best_epoch - 1].validation_loss
-
-
-def _training_findings(record: AdapterRecord) -> list[AuditFinding]:
-    passages_left_out = record.text_rows.too_long_ids if record.text_rows is not None else ()
-    return audit_training(
-        TrainingLog(
-            name=f"adapter {record.key[:8]} (seed {record.recipe.seed})",
-            n_rows=record.train_rows.n_rows,
-            left_out=record.train_rows.too_long_ids + passages_left_out,
-            epochs=[EpochLoss(epoch.train_loss, epoch.validation_loss) for epoch in record.epochs],
-            kept_epoch=record.best_epoch,
-            max_epochs=record.recipe.max_epochs,
-        )
-    )
 
 
 def _index_facts(index: Index) -> IndexFacts:

@@ -1,0 +1,124 @@
+"""Where a composition has its models, indexes and adapters from: loaded, built and trained here, or by another hand."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from advisor.data.dataset import Dataset, TrainingView
+from advisor.results.answer import BuildUsage
+from finetune.adapter import AdapterRecord
+from finetune.progress import TrainingEvent
+from finetune.recipe import TuningRecipe
+from lm.completion import Messages
+from lm.embedding import Embedder
+from lm.language_model import LanguageModel
+from lm.registry import load_language_model
+from rag.chunk import Chunking
+from rag.embedder import load_embedder
+from rag.index import Index, build_index, open_index
+from service.run.progress import OnProgress, Progress
+from service.run.settings import ComparisonSettings
+from service.store.build_alone import build_alone
+from service.store.data_directory import DataDirectory
+
+if TYPE_CHECKING:
+    from lm.huggingface import HuggingFaceModel
+
+
+class Parts(Protocol):
+    """The models that arms are made of; each is asked for when an arm first needs it."""
+
+    def model(self) -> LanguageModel:
+        """The base model."""
+        ...
+
+    def embedder(self) -> Embedder:
+        """For retrieval and for semantic similarity."""
+        ...
+
+
+class LoadedParts:
+    """Loads what the settings name, for one comparison."""
+
+    def __init__(self, settings: ComparisonSettings) -> None:
+        self._settings = settings
+
+    def model(self) -> LanguageModel:
+        """The base model."""
+        return load_language_model(self._settings.model, trust_remote_code=self._settings.trust_remote_code)
+
+    def embedder(self) -> Embedder:
+        """The embedder."""
+        return load_embedder(self._settings.embedder)
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """One adapter to be trained.
+
+    Attributes:
+        view: Training and validation questions.
+        recipe: With its seed.
+        prompts: By example id, where it is trained on more than the bare questions.
+        texts: Read beside the questions, as plain text.
+        label: Which training this is, where a comparison has several; "" otherwise.
+    """
+
+    view: TrainingView
+    recipe: TuningRecipe
+    prompts: Mapping[str, Messages] | None
+    texts: Sequence[str]
+    label: str
+
+
+class Stages(Protocol):
+    """What makes the expensive parts, each in a folder that is named by all that decides it."""
+
+    def index(self, dataset: Dataset, chunking: Chunking, embedder: Embedder, folder: Path) -> tuple[Index, BuildUsage]:
+        """The open index of the documents, and what building it took, whenever that was."""
+        ...
+
+    def adapter(self, run: TrainingRun, base: "HuggingFaceModel", folder: Path) -> AdapterRecord:
+        """The record of the adapter in the folder."""
+        ...
+
+
+class BuiltStages:
+    """Builds in this process what is not there yet; what another process builds is waited for."""
+
+    def __init__(self, directory: DataDirectory, on_progress: OnProgress) -> None:
+        self._directory = directory
+        self._on_progress = on_progress
+
+    def index(self, dataset: Dataset, chunking: Chunking, embedder: Embedder, folder: Path) -> tuple[Index, BuildUsage]:
+        """The open index of the documents."""
+        waiting = Progress("index", "", 0, len(dataset.documents), "another comparison builds this index")
+        with build_alone(self._directory, folder, lambda: self._on_progress(waiting)):
+            record = build_index(dataset.documents, embedder, folder, chunking=chunking)
+        return open_index(folder, embedder), record.build_usage
+
+    def adapter(self, run: TrainingRun, base: "HuggingFaceModel", folder: Path) -> AdapterRecord:
+        """The record of the adapter in the folder."""
+        from finetune.tuned_model import train_adapter
+
+        prompts = run.prompts
+        waiting = Progress("tune", run.label, 0, 1, "another comparison trains this adapter")
+        with build_alone(self._directory, folder, lambda: self._on_progress(waiting)):
+            return train_adapter(
+                base,
+                run.view,
+                run.recipe,
+                folder,
+                messages_of=(lambda example: prompts[example.id]) if prompts is not None else None,
+                texts=run.texts,
+                on_event=lambda event: self._on_progress(_progress(run.label, event)),
+            )
+
+
+def _progress(label: str, event: TrainingEvent) -> Progress:
+    loss = event.train_loss if event.validation_loss is None else event.validation_loss
+    name = "loss" if event.validation_loss is None else "validation loss"
+    detail = f"epoch {event.epoch}, {name} {loss:.3f}"
+    values = {"epoch": event.epoch, "train_loss": event.train_loss, "validation_loss": event.validation_loss}
+    return Progress("tune", label, event.step, event.n_steps, detail, values=values)

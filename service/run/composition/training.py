@@ -1,0 +1,76 @@
+"""How the adapters of a comparison are trained, and what their records say about it."""
+
+from collections.abc import Mapping, Sequence
+
+from advisor.audit.training import EpochLoss, TrainingLog, audit_training
+from advisor.data.dataset import Dataset, Task
+from advisor.data.prompt import passage_text
+from advisor.results.comparison import AuditFinding
+from finetune.adapter import AdapterRecord
+from finetune.recipe import TuningRecipe
+from lm.embedding import Embedder
+from rag.chunk import Chunking, chunk_document
+from service.run.settings import DEFAULT_EPOCHS, FACT_EPOCHS, ComparisonSettings, TuneOn
+
+QUESTION_DROPOUT = 0.3
+"""Facts are asked in few wordings: without it a small model learnt the wordings, not the facts (docs/LOG.md)."""
+
+
+def tuning_recipe(settings: ComparisonSettings, task: Task, *, reads_passages: bool, seed: int) -> TuningRecipe:
+    """How one adapter is trained.
+
+    Args:
+        reads_passages: Whether passages stand in its prompts; without them answers are learnt by heart.
+    """
+    by_heart = task is Task.QUESTION_ANSWERING and not reads_passages
+    return TuningRecipe(
+        method=settings.method,
+        seed=seed,
+        max_epochs=settings.max_epochs or (FACT_EPOCHS if by_heart else DEFAULT_EPOCHS),
+        prompt_dropout=QUESTION_DROPOUT if by_heart else 0.0,
+    )
+
+
+def read_texts(settings: ComparisonSettings, dataset: Dataset, chunking: Chunking, embedder: Embedder) -> list[str]:
+    """What tuning reads besides the questions: the documents, cut into the passages that retrieval would give."""
+    if settings.tune_on is not TuneOn.QUESTIONS_AND_DOCUMENTS:
+        return []
+    return [
+        passage_text(chunk.passage_title, chunk.text)
+        for document in dataset.documents
+        for chunk in chunk_document(document, chunking=chunking, count_tokens=embedder.count_tokens)
+    ]
+
+
+def training_curve(record: AdapterRecord) -> tuple[Mapping[str, float | int | None], ...]:
+    """Losses by epoch."""
+    return tuple(
+        {
+            "epoch": epoch.epoch,
+            "train_loss": epoch.train_loss,
+            "validation_loss": epoch.validation_loss,
+            "validation_exact_match": epoch.validation_exact_match,
+            "seconds": epoch.seconds,
+        }
+        for epoch in record.epochs
+    )
+
+
+def kept_loss(record: AdapterRecord) -> float | None:
+    """Validation loss of the epoch that was kept."""
+    return record.epochs[record.best_epoch - 1].validation_loss
+
+
+def training_findings(record: AdapterRecord) -> Sequence[AuditFinding]:
+    """What the audit says of a training."""
+    passages_left_out = record.text_rows.too_long_ids if record.text_rows is not None else ()
+    return audit_training(
+        TrainingLog(
+            name=f"adapter {record.key[:8]} (seed {record.recipe.seed})",
+            n_rows=record.train_rows.n_rows,
+            left_out=record.train_rows.too_long_ids + passages_left_out,
+            epochs=[EpochLoss(epoch.train_loss, epoch.validation_loss) for epoch in record.epochs],
+            kept_epoch=record.best_epoch,
+            max_epochs=record.recipe.max_epochs,
+        )
+    )

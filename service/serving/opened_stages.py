@@ -1,0 +1,77 @@
+"""Indexes and adapters of a finished comparison, opened from what lies on disk: nothing is built in a request."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from advisor.data.dataset import Dataset
+from advisor.results.answer import BuildUsage
+from finetune.adapter import RECORD, AdapterRecord, load_adapter_record
+from lm.embedding import Embedder
+from lm.errors import TuningForkError
+from rag.chunk import Chunking
+from rag.index import MARKER, Index, build_index, copy_index, open_index
+from service.run.composition import TrainingRun
+from service.serving.errors import NotServableError
+
+if TYPE_CHECKING:
+    from lm.huggingface import HuggingFaceModel
+
+_AGAIN = (
+    "create a comparison with the same settings (POST /v1/comparisons, or New comparison on the page), which builds it "
+    "again and asks only what was never asked, and ask that one"
+)
+
+
+class OpenedStages:
+    """Opens parts that others made.
+
+    An index is copied before it is opened: Chroma's files belong to one process, and the job of another comparison may
+    hold the same index open in its own.
+
+    Args:
+        private: A folder of this process for the copies; it need not exist.
+    """
+
+    def __init__(self, private: Path) -> None:
+        self._private = private
+
+    def index(self, dataset: Dataset, chunking: Chunking, embedder: Embedder, folder: Path) -> tuple[Index, BuildUsage]:
+        """A copy of the index, open.
+
+        Raises:
+            NotServableError: it is not there, or cannot be copied.
+        """
+        if not (folder / MARKER).is_file():
+            raise _gone("index")
+        copied = self._private / folder.name
+        try:
+            copy_index(folder, copied)
+            # Of a whole index nothing is built; a copy whose search structure is damaged gets another.
+            record = build_index(dataset.documents, embedder, copied, chunking=chunking)
+            return open_index(copied, embedder), record.build_usage
+        except OSError as error:
+            raise NotServableError(
+                f"the index cannot be copied to {copied} ({error.strerror}); make room on the disk, then ask again"
+            ) from error
+
+    def adapter(self, run: TrainingRun, base: "HuggingFaceModel", folder: Path) -> AdapterRecord:
+        """The record of the adapter in the folder.
+
+        Raises:
+            NotServableError: it is not there, or damaged.
+        """
+        if not (folder / RECORD).is_file():
+            raise _gone("adapter")
+        try:
+            return load_adapter_record(folder)
+        except TuningForkError as error:
+            raise NotServableError(
+                f"{error}; delete the folder stages/adapters/{folder.name} in the data directory, then {_AGAIN}"
+            ) from error
+
+
+def _gone(what: str) -> NotServableError:
+    return NotServableError(
+        f"the {what} of this comparison is not in the data directory, or was built by another version of this program; "
+        f"{_AGAIN}"
+    )
