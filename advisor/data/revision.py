@@ -12,6 +12,8 @@ from advisor.data.normalisation import normalise
 from advisor.errors import DatasetError
 
 ANSWERS_FILE = "answers.jsonl"
+REVISION_FOLDER = "v2"
+"""Below a data set folder: its documents in a later edition."""
 
 
 @dataclass(frozen=True, slots=True)

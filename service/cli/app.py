@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from advisor.data.dataset import Task
 from lm.errors import ConfigError, TuningForkError
@@ -18,6 +17,7 @@ from service.cli.ask import ask
 from service.cli.catalogue import catalogue
 from service.cli.ci import ci
 from service.cli.compare import compare
+from service.cli.comparisons import comparisons
 from service.cli.export import export
 from service.cli.freshness import freshness
 from service.cli.keys import keys
@@ -25,7 +25,7 @@ from service.cli.models import models
 from service.cli.options import ComparisonArgument, DatasetArgument, Home, TaskOption
 from service.cli.recheck import recheck
 from service.cli.serve import serve
-from service.cli.terminal import plain_console, printable, replace_unreadable, show, show_error
+from service.cli.terminal import plain_console, replace_unreadable, show, show_error
 from service.cli.ui import ui
 from service.run.settings import ComparisonSettings
 from service.store.bundled_datasets import bundled_datasets
@@ -111,7 +111,7 @@ def import_(
         Task, typer.Option(metavar="TASK", help=f"What the answers are: {', '.join(Task)}.")
     ] = Task.QUESTION_ANSWERING,
 ) -> None:
-    """Make a data set of a folder of texts and a table of questions.
+    """Make a dataset of texts and a table of questions.
 
     Columns of the table: question, answer; if you like also document, group, split, answerable, id. Several accepted
     answers, or several documents, are separated by |.
@@ -133,8 +133,9 @@ def report(
 ) -> None:
     """Write the report of a finished comparison to standard output."""
     from advisor.report.formats import REPORT_FILES
+    from service.store.runs import find_run
 
-    folder = DataDirectory.from_environment(home).find_comparison(comparison)
+    folder = find_run(DataDirectory.from_environment(home), comparison)
     path = folder / REPORT_FILES[format_]
     if not path.is_file():
         raise ConfigError(f"{path} is missing; run the same `tuningfork compare` again, which writes it anew")
@@ -145,8 +146,8 @@ app.add_typer(models)
 
 
 @app.command()
-def datasets(home: Home = None) -> None:
-    """List the bundled data sets and the finished comparisons."""
+def datasets() -> None:
+    """List the bundled data sets."""
     from advisor.data.files import load_dataset
 
     table = Table("data set", "task", "documents", "questions", "licence")
@@ -155,27 +156,9 @@ def datasets(home: Home = None) -> None:
         counts = (str(len(loaded.documents)), str(len(loaded.examples)))
         table.add_row(name, loaded.card.task, *counts, loaded.card.licence)
     _OUT.print(table)
-    directory = DataDirectory.from_environment(home)
-    if ids := directory.comparison_ids():
-        _OUT.print(_comparison_table(directory, ids))
 
 
-def _comparison_table(directory: DataDirectory, ids: list[str]) -> Table:
-    from service.run.asking import read_finished
-
-    table = Table("comparison", "made", "model", "verdict")
-    for comparison_id in ids:
-        try:
-            made = read_finished(directory, comparison_id).comparison
-        except ConfigError:
-            table.add_row(comparison_id, "", "", "damaged; compare again")
-            continue
-        arm = made.recommendation.arm
-        verdict = f"{made.recommendation.verdict}{f': {arm}' if arm else ''}"
-        table.add_row(comparison_id, made.created_at[:10], Text(printable(made.model)), verdict)
-    return table
-
-
+app.add_typer(comparisons)
 app.command()(freshness)
 app.command()(advise)
 app.command()(catalogue)

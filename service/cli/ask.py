@@ -2,8 +2,11 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Annotated
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +14,10 @@ from advisor.results.answer import Pipeline
 from lm.errors import ConfigError, TuningForkError
 from service.cli.options import BaseModel, ComparisonArgument, Home
 from service.cli.terminal import plain_console, replace_unreadable, show_error
-from service.store.data_directory import DataDirectory
+from service.store.data_directory import DataDirectory, ServiceHoldsError
+
+if TYPE_CHECKING:
+    from service.run.composition import Stages
 
 _OUT = plain_console()
 
@@ -43,11 +49,24 @@ def ask(
     finished = read_finished(directory, comparison)
     finished = replace(finished, settings=with_base_model(finished.settings, base_model))
     kind = pipeline or pivot_arm(finished.comparison) or finished.settings.pipelines[0]
-    with directory.lock(), open_arm(directory, finished, kind) as arm:
+    with _stages(directory) as stages, open_arm(directory, finished, kind, stages=stages) as arm:
         if question is not None:
             print_answer(_OUT, arm.answer([question])[0])
         else:
             _ask_all(arm, _typed_questions(f"{kind}> "))
+
+
+@contextmanager
+def _stages(directory: DataDirectory) -> "Iterator[Stages | None]":
+    """None where what is missing may be built here; copies to open where a service holds the data directory."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(directory.lock())
+            yield None
+        except ServiceHoldsError:
+            from service.serving.opened_stages import OpenedStages
+
+            yield OpenedStages(Path(stack.enter_context(TemporaryDirectory(prefix="tuning-fork-"))))
 
 
 def _ask_all(arm: Pipeline, questions: Iterator[str]) -> None:

@@ -87,16 +87,17 @@ def _here(config: "CiConfig", directory: DataDirectory) -> "tuple[GateOutcome, M
     from advisor.report.formats import REPORT_FILES
     from lm.model_identity import model_identity
     from service.cli.console import progress_bars
+    from service.cli.terminal import show
+    from service.jobs.command_run import run_command
     from service.run.composition import LocalComposition
-    from service.run.workflow import run_comparison
 
     if config.rules.baseline is not None and config.baseline_path is None:
         raise ConfigError("gate.baseline has no path; name the folder that holds the stored comparison")
     before = _stored_baseline(config.baseline_path)
-    with directory.lock(), progress_bars(_OUT) as on_progress:
-        identity = model_identity(config.settings.model)
-        made = run_comparison(config.settings, directory, LocalComposition, identity, on_progress=on_progress)
-    folder = directory.comparison(made.id)
+    with progress_bars(_OUT) as on_progress:
+        folder = run_command(
+            config.settings, directory, LocalComposition, model_identity, on_progress=on_progress, tell=show
+        )
     now = read_stored_folder(folder)
     names = (REPORT_FILE, RECORDS_FILE, REPORT_FILES["html"])
     return evaluate_gate(config.rules, now, before), {name: (folder / name).read_bytes() for name in names}

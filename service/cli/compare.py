@@ -12,7 +12,7 @@ from advisor.results.answer_values import AnswerValues
 from lm.embedded_model import EMBEDDED_MODEL
 from lm.errors import ConfigError
 from service.cli.options import DatasetArgument, Home, TaskOption
-from service.cli.terminal import plain_console
+from service.cli.terminal import plain_console, show
 from service.run.settings import ComparisonSettings, Constrain, TuneOn
 from service.store.data_directory import DataDirectory
 
@@ -153,7 +153,8 @@ def compare(
 ) -> None:
     """Build all arms, ask them the same questions, and decide.
 
-    Stopped by Ctrl-C or worse, the same command goes on where it was. Once finished, it shows the result again.
+    If interrupted, run the same command to resume. Once finished, it shows the result again. While a service works in
+    the data directory, the service runs the comparison.
     """
     settings = ComparisonSettings(
         dataset=dataset,
@@ -207,14 +208,14 @@ def compare(
     from advisor.report.formats import REPORT_FILES
     from lm.model_identity import model_identity
     from service.cli.console import print_comparison, progress_bars
+    from service.jobs.command_run import run_command
+    from service.run.asking import read_finished
     from service.run.composition import LocalComposition
-    from service.run.workflow import run_comparison
 
-    with directory.lock(), progress_bars(_OUT) as on_progress:
-        identity = model_identity(settings.model)
-        comparison = run_comparison(settings, directory, LocalComposition, identity, on_progress=on_progress)
+    with progress_bars(_OUT) as on_progress:
+        folder = run_command(settings, directory, LocalComposition, model_identity, on_progress=on_progress, tell=show)
+    comparison = read_finished(directory, folder.name).comparison
     print_comparison(_OUT, comparison)
-    folder = directory.comparison(comparison.id)
     if out is not None:
         for path in folder.iterdir():
             (out / path.name).write_bytes(path.read_bytes())

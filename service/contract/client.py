@@ -27,6 +27,7 @@ from service.contract.schemas import (
     ComparisonDetail,
     ComparisonList,
     ComparisonRequest,
+    ComparisonSummary,
     DatasetDetail,
     DatasetList,
     DocumentPage,
@@ -273,6 +274,11 @@ class ServiceClient:
     def resume_comparison(self, comparison_id: str) -> ComparisonDetail:
         """Queue a failed or cancelled one again; it goes on from what it has."""
         return self._model(ComparisonDetail, "POST", f"/v1/comparisons/{_part(comparison_id)}/resume")
+
+    def rename_comparison(self, comparison_id: str, name: str) -> ComparisonSummary:
+        """Give one another name; its id stays."""
+        path = f"/v1/comparisons/{_part(comparison_id)}"
+        return self._model(ComparisonSummary, "PATCH", path, json={"name": name})
 
     def delete_comparison(self, comparison_id: str) -> None:
         """Delete one that is over, with its reports."""

@@ -217,6 +217,12 @@ class AnswerValuesRequest(_Request):
     abstention_usd: Amount = 0.0
 
 
+class ComparisonRename(_Request):
+    """Another name for a comparison."""
+
+    name: Name
+
+
 class ComparisonRequest(_Request):
     """A comparison to run. What is left out has the default of `tuningfork compare`; other fields are refused."""
 

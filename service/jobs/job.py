@@ -17,7 +17,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, delete, insert
+from sqlalchemy import Connection, Engine, delete, insert, update
 from sqlalchemy.exc import DBAPIError
 
 from lm.errors import TuningForkError
@@ -27,13 +27,13 @@ from service.jobs.job_watch import CancelledError, JobWatch, ParkedError, Supers
 from service.jobs.resource_watch import ResourceWatch
 from service.json_log import EVERYTHING, log_as_json
 from service.run.arm import Compose
-from service.run.progress import Progress
+from service.run.progress import OnProgress, Progress, silent
 from service.run.remote_settings import job_settings
 from service.run.workflow import run_comparison
 from service.store.comparison_store import StoredComparison, find_comparison, set_state
 from service.store.data_directory import DataDirectory
 from service.store.database import database_url, is_outage, open_database, patiently, writing
-from service.store.tables import report_files
+from service.store.tables import comparisons, report_files
 
 _PR_SET_PDEATHSIG = 1
 _DEFECT = 1  # what Python itself ends with
@@ -61,27 +61,33 @@ def run_job(
     identify_model: Callable[[str], str],
     *,
     watch: JobWatch | None = None,
+    on_progress: OnProgress = silent,
 ) -> JobEnd:
-    """Work on a comparison until it is over, or until this process should stop."""
+    """Work on a comparison until it is over, or until this process should stop.
+
+    Args:
+        on_progress: Is told each step besides the rows.
+    """
     watch = watch or JobWatch(engine, comparison_id)
     lock = ComparisonLock(engine, comparison_id)
 
-    def on_progress(progress: Progress) -> None:
+    def take_note(progress: Progress) -> None:
         lock.check()
         watch(progress)
+        on_progress(progress)
 
     def work() -> None:
         stored = _begin(engine, comparison_id)
         if stored is None:
             return
-        settings = job_settings(engine, directory, stored)
+        settings = job_settings(engine, directory, stored.dataset, stored.settings)
         with ResourceWatch(engine, comparison_id, secrets.token_hex(4)):
             run_comparison(
                 settings,
                 directory,
                 compose,
                 identify_model(settings.model),
-                on_progress=on_progress,
+                on_progress=take_note,
                 database=engine,
                 on_finished=lambda folder: _publish(engine, comparison_id, folder),
                 to_be_asked=True,
@@ -95,7 +101,7 @@ def run_job(
                 # What fails here fails no comparison that another process took over.
                 lock.check()
                 _LOG.error("failed: %s", error)
-                _end(engine, comparison_id, ComparisonState.FAILED, _as_told(error, directory))
+                end_comparison(engine, comparison_id, ComparisonState.FAILED, _as_told(error, directory))
         return JobEnd.OVER
     except OwnedElsewhereError:
         _LOG.warning("another process works on it and goes on")
@@ -103,7 +109,7 @@ def run_job(
     except SupersededError:
         return JobEnd.OVER
     except CancelledError:
-        _end(engine, comparison_id, ComparisonState.CANCELLED)
+        end_comparison(engine, comparison_id, ComparisonState.CANCELLED)
         return JobEnd.OVER
     except ParkedError:
         return JobEnd.PARKED
@@ -136,6 +142,8 @@ def _publish(engine: Engine, comparison_id: str, folder: Path) -> None:
                 connection, comparison_id, ComparisonState.SUCCEEDED, expected=[ComparisonState.RUNNING]
             )
             if is_first:
+                named = update(comparisons).where(comparisons.c.id == comparison_id)
+                connection.execute(named.values(run_id=folder.name))
                 _replace_files(connection, comparison_id, files)
 
     patiently(publish)
@@ -147,7 +155,9 @@ def _replace_files(connection: Connection, comparison_id: str, files: dict[str, 
     connection.execute(insert(report_files), rows)
 
 
-def _end(engine: Engine, comparison_id: str, state: ComparisonState, error: str | None = None) -> None:
+def end_comparison(engine: Engine, comparison_id: str, state: ComparisonState, error: str | None = None) -> None:
+    """Move a running comparison to a final state, whatever else is going on with the database."""
+
     def end() -> None:
         with writing(engine) as connection:
             set_state(connection, comparison_id, state, expected=[ComparisonState.RUNNING], error=error)

@@ -16,12 +16,13 @@ from advisor.results.json_report import read_comparison
 from lm.errors import ConfigError
 from service.run.arm import Compose
 from service.run.base_model import check_base_model, is_measured_model
-from service.run.composition import LocalComposition
+from service.run.composition import LocalComposition, Stages
 from service.run.progress import OnProgress, silent
 from service.run.settings import ComparisonSettings
 from service.run.workflow import load_limited_dataset
 from service.store.data_directory import DECISION_FILE, REPORT_FILE, SETTINGS_FILE, DataDirectory
 from service.store.recorded_stages import read_stages
+from service.store.runs import find_run
 from service.store.stage_key import changed_versions
 
 _LOG = logging.getLogger("tuning_fork.asking")
@@ -46,7 +47,7 @@ def read_finished(directory: DataDirectory, name: str) -> FinishedComparison:
     Raises:
         ConfigError: there is none, or its files are damaged.
     """
-    folder = directory.find_comparison(name)
+    folder = find_run(directory, name)
     path = folder / REPORT_FILE
     try:
         comparison = read_comparison(path.read_text(encoding="utf-8"), str(path))
@@ -75,11 +76,15 @@ def open_arm(
     kind: str,
     *,
     compose: Compose | None = None,
+    stages: Stages | None = None,
     on_progress: OnProgress = silent,
 ) -> Iterator[Pipeline]:
     """The pipeline of one candidate arm, from the stages it was measured with; where one is missing it is built again.
 
     A later version of the program or of a library may round differently; that is logged, and no reason to refuse.
+
+    Args:
+        stages: Where indexes and adapters come from, if they are not to be built here.
 
     Raises:
         ConfigError: the comparison has no such arm, or data or model are no longer those that were compared.
@@ -94,7 +99,9 @@ def open_arm(
     if dataset.content_hash != comparison.dataset_hash:
         raise ConfigError(_changed(comparison, f"the data set {settings.dataset} has changed"))
     recorded = read_stages(comparison.id, directory, settings.trainings)
-    composition = (compose or partial(LocalComposition, recorded=recorded))(settings, directory, on_progress)
+    composition = (compose or partial(LocalComposition, recorded=recorded, stages=stages))(
+        settings, directory, on_progress
+    )
     try:
         check_base_model(composition.model, settings.model, comparison, finished.model_identity)
         pipeline = composition.arm(kind, dataset).pipeline

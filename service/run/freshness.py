@@ -8,7 +8,7 @@ from pathlib import Path
 
 from advisor.data.dataset import Dataset, Example, Split
 from advisor.data.normalisation import is_abstention
-from advisor.data.revision import Revision, load_revision
+from advisor.data.revision import REVISION_FOLDER, Revision, load_revision
 from advisor.decision.freshness import ArmState, Freshness, ReaskedQuestion, Refresh, summarise_state
 from advisor.errors import DatasetError
 from advisor.evidence.arm_use import NO_SPREAD, ArmUse
@@ -31,7 +31,6 @@ from service.run.settings import ComparisonSettings
 from service.run.workflow import load_limited_dataset
 from service.store.data_directory import DataDirectory, write_whole
 
-REVISION_FOLDER = "v2"
 JSON_FILE = "freshness.json"
 MARKDOWN_FILE = "freshness.md"
 BLOCK_QUESTIONS = 64

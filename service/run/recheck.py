@@ -17,6 +17,7 @@ from lm.registry import RetiredModelError
 from service.run.settings import ComparisonSettings
 from service.run.workflow import load_limited_dataset
 from service.store.data_directory import DECISION_FILE, RECORDS_FILE, DataDirectory
+from service.store.runs import find_run
 
 
 def find_record(directory: DataDirectory, name: str) -> Path:
@@ -29,7 +30,7 @@ def find_record(directory: DataDirectory, name: str) -> Path:
     if path.is_dir():
         path = path / DECISION_FILE
     elif not path.is_file():
-        path = directory.find_comparison(name) / DECISION_FILE
+        path = find_run(directory, name) / DECISION_FILE
     if not path.is_file():
         raise ConfigError(f"{path}: there is no decision record; run the same `tuningfork compare` again")
     return path

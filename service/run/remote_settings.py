@@ -20,7 +20,6 @@ from service.contract.schemas import ComparisonRequest
 from service.run.settings import ComparisonSettings, Constrain, TuneOn
 from service.safety.endpoint_guard import EndpointGuard
 from service.store.bundled_datasets import bundled_datasets
-from service.store.comparison_store import StoredComparison
 from service.store.data_directory import DataDirectory, write_whole
 from service.store.dataset_store import dataset_folder
 
@@ -62,18 +61,48 @@ def check_request(request: ComparisonRequest, guard: EndpointGuard) -> dict[str,
     return settings.to_json() | {PRICE_LIST: request.prices, PRIOR_ANSWERS: request.prior}
 
 
-def job_settings(engine: Engine, directory: DataDirectory, comparison: StoredComparison) -> ComparisonSettings:
+def job_settings(
+    engine: Engine, directory: DataDirectory, dataset: str, stored: Mapping[str, Any]
+) -> ComparisonSettings:
     """The settings of a stored comparison, with its data set and files written where this machine finds them.
+
+    Args:
+        dataset: Name or version.
+        stored: As `check_request` or `keep_inputs` gave them.
 
     Raises:
         DatasetNotFoundError: the data set is gone.
     """
-    raw = dict(comparison.settings)
-    if comparison.dataset not in bundled_datasets():
-        raw["dataset"] = str(dataset_folder(engine, directory, comparison.dataset))
-    raw["prices"] = _written(directory, raw.get(PRICE_LIST))
-    raw["prior"] = _written(directory, raw.get(PRIOR_ANSWERS))
+    raw = dict(stored)
+    if dataset not in bundled_datasets():
+        raw["dataset"] = str(dataset_folder(engine, directory, dataset))
+    raw["prices"] = _written(directory, raw.get(PRICE_LIST)) or raw.get("prices")
+    raw["prior"] = _written(directory, raw.get(PRIOR_ANSWERS)) or raw.get("prior")
     return ComparisonSettings.from_json(raw)
+
+
+def keep_inputs(settings: ComparisonSettings, directory: DataDirectory) -> dict[str, Any]:
+    """The settings as they are stored, with copies of the files that they name: the user's own may change.
+
+    Raises:
+        ConfigError: a file cannot be read.
+    """
+    raw = settings.to_json()
+    for name, path in (("prices", settings.prices), ("prior", settings.prior)):
+        if path is not None:
+            raw[name] = str(_copied(directory, path))
+    return raw
+
+
+def _copied(directory: DataDirectory, path: Path) -> Path:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
+    copy = directory.root / "inputs" / f"{hashlib.sha256(text.encode()).hexdigest()}{path.suffix.lower()}"
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(copy, text)
+    return copy
 
 
 def _written(directory: DataDirectory, value: Mapping[str, Any] | None) -> str | None:

@@ -45,8 +45,8 @@ from service.store.data_directory import (
     DataDirectory,
     write_whole,
 )
-from service.store.local_database import local_database
 from service.store.recorded_stages import note_stages, read_stages
+from service.store.runs import home_database
 from service.store.stage_key import code_digest, library_versions, stage_key
 
 
@@ -98,7 +98,7 @@ def run_comparison(
     """Build, measure, decide, report. What was already measured is not done again.
 
     Args:
-        database: Holds the answers; left out, it is a file in the data directory, of which the caller holds the lock.
+        database: Holds the answers; left out, it is the data directory's, of which the caller holds the lock.
         on_finished: Given the folder with all reports, before another process may write to it.
         to_be_asked: Whether its arms should be there afterwards, and not the report alone: what was deleted of a
             finished comparison's indexes and adapters is then built again.
@@ -118,7 +118,7 @@ def run_comparison(
     metrics = metrics_for(dataset.card, has_embedder=True, has_judge=settings.judge is not None)
     findings = audit_dataset(dataset)
     with ExitStack() as stack:
-        answers_in = database or stack.enter_context(local_database(directory))
+        answers_in = database or stack.enter_context(home_database(directory))
         composition = compose(settings, directory, on_progress)
         try:
             raced = (

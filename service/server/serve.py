@@ -15,6 +15,7 @@ from service.api.context import ServiceContext
 from service.api.service_settings import ServiceSettings
 from service.safety.endpoint_guard import guard_process
 from service.server.newest_comparison import newest_kept_ready
+from service.store.adoption import adopt_folders
 from service.store.api_keys import any_key
 from service.store.data_directory import DataDirectory
 from service.store.database import database_url, open_database
@@ -78,10 +79,11 @@ def serve(
 def opened(directory: DataDirectory) -> Iterator[tuple[Engine, int]]:
     """The database with all its tables, and the lock of a data directory that is ours alone."""
     switch_off_telemetry()
-    with directory.lock() as lock:
+    with directory.lock("service") as lock:
         engine = open_database(database_url(directory.root))
         try:
             migrate(engine)
+            adopt_folders(engine, directory)
             yield engine, lock
         finally:
             engine.dispose()

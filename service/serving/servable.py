@@ -65,7 +65,7 @@ def read_servable(
         measured = read_comparison(report.decode(), f"{comparison_id}/{REPORT_FILE}")
     except (EvaluationError, UnicodeDecodeError) as error:
         raise NotServableError(f"{error} Create the comparison again, and ask that one.") from error
-    settings = job_settings(engine, directory, stored)
+    settings = job_settings(engine, directory, stored.dataset, stored.settings)
     try:
         settings = with_base_model(settings, retired_model if settings.model in RETIRED else None)
     except ConfigError as error:

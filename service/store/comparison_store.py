@@ -46,6 +46,7 @@ class StoredComparison:
 
     Attributes:
         dataset: Name of a bundled data set, or version of an uploaded one.
+        run_id: Of the measurement, once it has succeeded.
         settings: As `ComparisonSettings.to_json` gives them, and `price_list` and `prior_answers`: what a caller sent
             in place of files, or None.
     """
@@ -61,6 +62,7 @@ class StoredComparison:
     created_at: float
     started_at: float | None
     finished_at: float | None
+    run_id: str | None
 
 
 def new_comparison_id(dataset_name: str) -> str:
@@ -228,6 +230,17 @@ def resume_comparison(engine: Engine, comparison_id: str, *, max_queued: int | N
         return _read(connection, comparison_id)
 
 
+def rename_comparison(engine: Engine, comparison_id: str, name: str) -> StoredComparison:
+    """Give a comparison another name.
+
+    Raises:
+        ComparisonNotFoundError: there is none of that id.
+    """
+    with writing(engine) as connection:
+        connection.execute(update(comparisons).where(comparisons.c.id == comparison_id).values(name=name))
+        return _read(connection, comparison_id)
+
+
 def delete_comparison(engine: Engine, comparison_id: str) -> None:
     """Delete a comparison with its events and reports.
 
@@ -333,4 +346,5 @@ def _stored(row: Row[Any]) -> StoredComparison:
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
+        run_id=row.run_id,
     )

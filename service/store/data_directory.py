@@ -15,6 +15,10 @@ SETTINGS_FILE = "settings.json"
 DECISION_FILE = "decision.json"
 
 
+class ServiceHoldsError(ConfigError):
+    """A service works in the data directory, and takes up what is queued there."""
+
+
 @dataclass(frozen=True, slots=True)
 class DataDirectory:
     """Paths below one directory.
@@ -43,37 +47,17 @@ class DataDirectory:
         """The folder of a comparison, which need not exist."""
         return self.root / "comparisons" / comparison_id
 
-    def comparison_ids(self) -> list[str]:
-        """Finished comparisons, newest first."""
-        folders = [path.parent for path in (self.root / "comparisons").glob(f"*/{REPORT_FILE}")]
-        return [
-            folder.name for folder in sorted(folders, key=lambda f: (f / REPORT_FILE).stat().st_mtime, reverse=True)
-        ]
-
-    def find_comparison(self, name: str) -> Path:
-        """The folder of a finished comparison, by its id, the beginning of its id, or `latest`.
-
-        Raises:
-            ConfigError: there is none, or several begin so.
-        """
-        ids = self.comparison_ids()
-        if not ids:
-            raise ConfigError(f"there is no finished comparison in {self.root}; run `tuningfork compare DATASET` first")
-        if name == "latest":
-            return self.comparison(ids[0])
-        matching = [i for i in ids if i == name] or [i for i in ids if i.startswith(name)]
-        if len(matching) != 1:
-            what = "several comparisons begin with" if matching else "there is no finished comparison"
-            raise ConfigError(f"{what} {name!r}; choose one of: {', '.join(matching or ids)}")
-        return self.comparison(matching[0])
-
     @contextmanager
-    def lock(self) -> Iterator[int]:
+    def lock(self, holder: str = "process") -> Iterator[int]:
         """Hold the directory; the index store inside it belongs to one process.
+
+        Args:
+            holder: What holds it: "process", or "service" for one that takes up what others queue.
 
         Yields:
             A file descriptor; the directory stays locked until every process that inherited it has ended.
         Raises:
+            ServiceHoldsError: a service holds it.
             ConfigError: another process holds it; names that process.
         """
         try:
@@ -85,12 +69,13 @@ class DataDirectory:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
-                raise ConfigError(
-                    f"another tuningfork process ({holder}) works in {self.root}; wait for it, or set TUNING_FORK_HOME"
+                by = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
+                kind = ServiceHoldsError if by.startswith("service") else ConfigError
+                raise kind(
+                    f"another tuningfork process ({by}) works in {self.root}; wait for it, or set TUNING_FORK_HOME"
                 ) from None
             os.ftruncate(handle, 0)
-            os.pwrite(handle, f"process {os.getpid()}".encode(), 0)
+            os.pwrite(handle, f"{holder} {os.getpid()}".encode(), 0)
             yield handle
         finally:
             os.close(handle)

@@ -16,7 +16,10 @@ from sqlalchemy.exc import IntegrityError
 
 from advisor.audit.data import audit_dataset
 from advisor.data.dataset import Dataset, DatasetCard, Split
-from advisor.data.files import load_dataset
+from advisor.data.files import CARD_FILE, load_dataset
+from advisor.data.folder_import import card_text
+from advisor.data.revision import REVISION_FOLDER
+from advisor.evidence.human_labels import HUMAN_LABELS_FILE
 from advisor.results.comparison import AuditFinding
 from advisor.results.plain_data import from_plain, to_plain
 from lm.errors import TuningForkError
@@ -155,7 +158,7 @@ def dataset_folder(engine: Engine, directory: DataDirectory, version: str) -> Pa
     if version in bundled_datasets():
         return BUNDLED_DATASETS / version
     folder = directory.root / "datasets" / version
-    if folder.is_dir() and version_of({path.name: path.read_bytes() for path in folder.iterdir()}) == version:
+    if folder.is_dir() and version_of(_all_files(folder)) == version:
         return folder
     with engine.connect() as connection:
         rows = connection.execute(select(dataset_files).where(dataset_files.c.version == version)).all()
@@ -166,6 +169,7 @@ def dataset_folder(engine: Engine, directory: DataDirectory, version: str) -> Pa
         ready = Path(staged) / version
         ready.mkdir()
         for row in rows:
+            (ready / row.path).parent.mkdir(exist_ok=True)
             (ready / row.path).write_bytes(row.content)
         shutil.rmtree(folder, ignore_errors=True)
         try:
@@ -177,6 +181,28 @@ def dataset_folder(engine: Engine, directory: DataDirectory, version: str) -> Pa
     return folder
 
 
+def _all_files(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def folder_files(folder: Path, card: DatasetCard) -> dict[str, bytes]:
+    """What a folder of the user's own holds of a data set, as an upload would keep it, later editions among it."""
+    kept = [path for path in sorted(folder.iterdir()) if path.is_file() and _is_kept(path)]
+    kept += [path for path in sorted((folder / REVISION_FOLDER).glob("*.jsonl")) if path.is_file()]
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in kept}
+    return {CARD_FILE: card_text(card.name, card.task).encode()} | files
+
+
+def _is_kept(path: Path) -> bool:
+    return path.name in (*DATA_FILES, HUMAN_LABELS_FILE) or path.suffix == ".json"
+
+
+def has_dataset(engine: Engine, version: str) -> bool:
+    """Whether there is such an uploaded version."""
+    with engine.connect() as connection:
+        return connection.execute(select(datasets.c.version).where(datasets.c.version == version)).first() is not None
+
+
 def read_files(engine: Engine, directory: DataDirectory, version: str) -> dict[str, bytes]:
     """What a data set of that version is made of, content by name; of a bundled one what an upload would keep.
 
@@ -185,7 +211,7 @@ def read_files(engine: Engine, directory: DataDirectory, version: str) -> dict[s
     """
     folder = dataset_folder(engine, directory, version)
     kept = (path for path in sorted(folder.iterdir()) if path.is_file())
-    return {path.name: path.read_bytes() for path in kept if path.name in DATA_FILES or path.suffix == ".json"}
+    return {path.name: path.read_bytes() for path in kept if _is_kept(path)}
 
 
 def read_version(engine: Engine, directory: DataDirectory, version: str) -> Dataset:

@@ -5,7 +5,9 @@ ones it was measured with, under whatever name an older version gave them.
 """
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +51,23 @@ def read_stages(run_id: str, directory: DataDirectory, trainings: Sequence[Train
     if len(indexes) > 1 or len(adapters) != len(trainings) or not all(marker.is_file() for marker in markers):
         return None
     return RecordedStages(indexes[0] if indexes else None, dict(zip(trainings, adapters, strict=True)))
+
+
+def forget_stages(run_id: str, directory: DataDirectory) -> None:
+    """Remove the indexes and adapters that are noted for this run alone, and the note."""
+    notes = {note: _noted(note) for note in (directory.root / "stages" / "used").glob("*.json")}
+    mine = notes.pop(own := _note(run_id, directory), set())
+    for marker in mine.difference(*notes.values()):
+        folder = (directory.root / marker).parent
+        if folder.resolve().is_relative_to((directory.root / "stages").resolve()):
+            shutil.rmtree(folder, ignore_errors=True)
+    own.unlink(missing_ok=True)
+
+
+def _noted(note: Path) -> set[str]:
+    with suppress(OSError, ValueError, TypeError):
+        return set(json.loads(note.read_text(encoding="utf-8")))
+    return set()
 
 
 def _note(run_id: str, directory: DataDirectory) -> Path:

@@ -71,6 +71,7 @@ comparisons = Table(
     Column("created_at", Double, nullable=False),
     Column("started_at", Double),
     Column("finished_at", Double),
+    Column("run_id", Text),  # of the measurement, once it has succeeded; equal comparisons share it
     Index("comparisons_by_age", "created_at"),
 )
 

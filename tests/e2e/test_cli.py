@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -14,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from service.cli.terminal import printable
+from tests.e2e.server import running_server
 
 pytestmark = pytest.mark.slow
 
@@ -169,3 +173,26 @@ def test_a_run_stopped_and_then_killed_goes_on_and_ends_like_one_that_was_not(
     for key in ("hashes", "differences", "dataset_hash"):
         assert mine[key] == theirs[key], key
     assert [arm["metrics"] for arm in mine["arms"]] == [arm["metrics"] for arm in theirs["arms"]]
+
+
+def test_the_command_line_and_a_running_service_are_one_world(finished: tuple[Workplace, str]) -> None:
+    workplace, _ = finished
+    first = workplace.report()["id"]
+    question = ("How long is the warranty?", "--pipeline", "rag")
+    answered = workplace.run("ask", first, *question)
+    with running_server(workplace.home) as server, server.client() as client:
+        assert [one.id for one in client.list_comparisons().items] == [first]
+        out = workplace.run(*workplace.compare, "--pipelines", "base,rag", "--limit", "8")
+        newest, _ = (one.id for one in client.list_comparisons().items)
+        assert f"as {newest}" in out
+        assert workplace.run("report", "latest", "--format", "json") == client.get_report(newest).decode()
+        assert f"tuningfork ask {newest}" in out
+        assert _without_seconds(workplace.run("ask", first, *question)) == _without_seconds(answered)
+        over_there = client.ask(first, "rag", question[:1])[0]["text"]
+        assert printable(over_there) in answered
+        listed = workplace.run("comparisons")
+        assert all(one.id in listed for one in client.list_comparisons().items)
+
+
+def _without_seconds(text: str) -> str:
+    return re.sub(r"[\d.]+ m?s", "", text)

@@ -19,6 +19,7 @@ from service.contract.schemas import (
     ID_PATTERN,
     ComparisonDetail,
     ComparisonList,
+    ComparisonRename,
     ComparisonRequest,
     ComparisonSummary,
     Estimate,
@@ -38,6 +39,7 @@ from service.store.comparison_store import (
     list_comparisons,
     new_comparison_id,
     queue_position,
+    rename_comparison,
     request_cancel,
     request_hash,
     resume_comparison,
@@ -45,7 +47,7 @@ from service.store.comparison_store import (
 from service.store.data_directory import REPORT_FILE
 from service.store.dataset_store import DatasetNotFoundError, find_dataset, read_version
 from service.store.results import read_report_file
-from service.store.run_folder import own_run_folder, remove_run_folder
+from service.store.run_folder import own_run, remove_run
 
 router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"])
 ComparisonId = Annotated[str, Path(pattern=ID_PATTERN)]
@@ -160,10 +162,16 @@ def resume(comparison_id: ComparisonId, context: Context, caller: Runner, follow
 
 @router.delete("/{comparison_id}", status_code=204)
 def delete(comparison_id: ComparisonId, context: Context, caller: Runner) -> None:
-    """Delete a comparison that is over, with its events, reports and votes, and the folder that only it rests on."""
-    folder = own_run_folder(context.engine, context.directory, comparison_id)
+    """Delete a comparison that is over, with its events, reports and votes, and the files that only it rests on."""
+    run_id = own_run(context.engine, comparison_id)
     delete_comparison(context.engine, comparison_id)
-    remove_run_folder(folder)
+    remove_run(context.directory, run_id)
+
+
+@router.patch("/{comparison_id}")
+def rename(comparison_id: ComparisonId, body: ComparisonRename, context: Context, caller: Runner) -> ComparisonSummary:
+    """Give a comparison another name; its id stays."""
+    return ComparisonSummary(**_summary(rename_comparison(context.engine, comparison_id, body.name)))
 
 
 def _checked(body: ComparisonRequest, context: ServiceContext) -> tuple[dict[str, Any], Estimate, str]:

@@ -1,6 +1,7 @@
 """Commands over a finished comparison of the scripted model, run in this process."""
 
 import io
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -104,15 +105,30 @@ def test_a_question_that_fails_costs_only_itself_and_the_exit_code(
     assert captured.out.splitlines()[0] == "c0"
 
 
-def test_datasets_lists_what_ships_and_what_was_compared(
-    run: Run, finished: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_datasets_lists_what_ships(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("datasets") == 0
-    out = capsys.readouterr().out
-    (comparison_id,) = finished.directory.comparison_ids()
-    assert "appliance-support" in out
-    assert comparison_id in out
-    assert "winner: few-shot" in out
+    assert "appliance-support" in capsys.readouterr().out
+
+
+def test_comparisons_are_listed_renamed_and_deleted(
+    run: Run, finished: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(finished.directory.root, home)
+    monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.setenv("TUNING_FORK_HOME", str(home))
+    (folder,) = (home / "comparisons").iterdir()
+    assert run("comparisons") == 0
+    listed = capsys.readouterr().out
+    assert folder.name in listed
+    assert "winner: few-shot" in listed
+    assert run("comparisons", "rename", folder.name[:9], "spring") == 0
+    assert run("comparisons") == 0
+    assert "spring" in capsys.readouterr().out
+    assert run("comparisons", "delete", "latest") == 0
+    assert not folder.exists()
+    assert run("comparisons") == 0
+    assert folder.name not in capsys.readouterr().out.split("is deleted.")[1]
 
 
 def test_a_damaged_comparison_does_not_spoil_the_list(
@@ -120,8 +136,8 @@ def test_a_damaged_comparison_does_not_spoil_the_list(
 ) -> None:
     (tmp_path / "comparisons" / "x-1").mkdir(parents=True)
     (tmp_path / "comparisons" / "x-1" / "report.json").write_text("{")
-    assert run("datasets", "--home", str(tmp_path)) == 0
-    assert "damaged; compare again" in capsys.readouterr().out
+    assert run("comparisons", "--home", str(tmp_path)) == 0
+    assert "x-1" not in capsys.readouterr().out
 
 
 def test_models_lists_every_kind_and_the_size_of_the_embedded_one(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

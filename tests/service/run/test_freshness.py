@@ -25,7 +25,6 @@ from service.run.freshness import measure_freshness
 from service.run.progress import Progress
 from service.run.settings import ComparisonSettings
 from service.run.workflow import run_comparison
-from service.store.data_directory import DataDirectory
 
 INDEX = BuildUsage(wall_s=7.0, embedding_tokens=70)
 TRAINING = BuildUsage(wall_s=100.0, input_tokens=900)
@@ -286,4 +285,3 @@ def test_a_real_model_is_asked_again_from_the_command_line(
         *(("rag", "nothing"), ("rag", "re-indexed")),
         *(("raft", "nothing"), ("raft", "re-indexed"), ("raft", "re-tuned")),
     }
-    assert DataDirectory(workplace.directory.root).comparison_ids()

@@ -1,5 +1,4 @@
 import fcntl
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,50 +10,8 @@ from lm.errors import ConfigError
 from service.store.data_directory import REPORT_FILE, DataDirectory, write_whole
 
 
-@pytest.fixture
-def directory(tmp_path: Path) -> DataDirectory:
-    """Three finished comparisons, the middle one newest, and one unfinished."""
-    directory = DataDirectory(tmp_path)
-    for name, modified_s in (("shop-1aa", 10), ("shop-1ab", 30), ("bank-2", 20)):
-        folder = directory.comparison(name)
-        folder.mkdir(parents=True)
-        (folder / REPORT_FILE).write_text("{}")
-        os.utime(folder / REPORT_FILE, (modified_s, modified_s))
-    directory.comparison("half-done").mkdir()
-    return directory
-
-
 def test_the_report_file_is_the_json_report() -> None:
     assert REPORT_FILES["json"] == REPORT_FILE
-
-
-def test_comparisons_are_listed_newest_first_without_unfinished_ones(directory: DataDirectory) -> None:
-    assert directory.comparison_ids() == ["shop-1ab", "bank-2", "shop-1aa"]
-
-
-@pytest.mark.parametrize(
-    ("name", "found"), [("shop-1aa", "shop-1aa"), ("bank", "bank-2"), ("latest", "shop-1ab"), ("shop-1ab", "shop-1ab")]
-)
-def test_a_comparison_is_found_by_id_beginning_or_latest(directory: DataDirectory, name: str, found: str) -> None:
-    assert directory.find_comparison(name).name == found
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("shop", "several comparisons begin with 'shop'"),
-        ("half", "no finished comparison 'half'"),
-        ("../x", "no finis"),
-    ],
-)
-def test_an_unclear_name_is_refused_with_the_choices(directory: DataDirectory, name: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=f"{message}.*choose one of: .*shop-1aa"):
-        directory.find_comparison(name)
-
-
-def test_an_empty_directory_says_what_to_run_first(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="run `tuningfork compare DATASET` first"):
-        DataDirectory(tmp_path).find_comparison("latest")
 
 
 def test_home_is_the_option_then_the_environment_then_var(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

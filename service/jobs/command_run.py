@@ -1,0 +1,144 @@
+"""A comparison that somebody typed: run in this process, or by the service that works in the same data directory.
+
+Either way it is a row like any other, so that the page and the API show it, under the same id.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from advisor.advice.questionnaire import read_answers
+from advisor.audit.data import audit_dataset
+from advisor.data.files import load_dataset
+from advisor.money.prices import load_prices
+from lm.errors import ConfigError
+from service.contract.comparison_state import ComparisonState
+from service.jobs.job import JobEnd, end_comparison, run_job
+from service.run.arm import Compose
+from service.run.progress import OnProgress, Progress, silent
+from service.run.remote_settings import job_settings, keep_inputs
+from service.run.settings import ComparisonSettings
+from service.run.workflow import comparison_id, load_limited_dataset
+from service.safety.prepare import PreparedDataset
+from service.store.bundled_datasets import bundled_datasets
+from service.store.comparison_progress import FollowedComparisons
+from service.store.comparison_store import (
+    ComparisonNotFoundError,
+    StoredComparison,
+    create_comparison,
+    find_comparison,
+    resume_comparison,
+)
+from service.store.data_directory import DataDirectory, ServiceHoldsError
+from service.store.dataset_store import folder_files, has_dataset, store_dataset, version_of
+from service.store.runs import FinishedRun, home_database, run_folder
+
+LOOK_INTERVAL_S = 0.5
+
+
+def run_command(
+    settings: ComparisonSettings,
+    directory: DataDirectory,
+    compose: Compose,
+    identify_model: Callable[[str], str],
+    *,
+    on_progress: OnProgress = silent,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """The folder of the finished comparison; the same settings find what was done before, and go on from it.
+
+    Args:
+        tell: Shows the user a line.
+
+    Raises:
+        ConfigError: it failed, was cancelled, or another command works in the data directory.
+        TuningForkError: dataset or settings cannot be used.
+    """
+    # Failures are told by what is raised; here no log is read.
+    logging.getLogger("tuning_fork.jobs").addHandler(logging.NullHandler())
+    directory.root.mkdir(parents=True, exist_ok=True)
+    try:
+        with directory.lock(), home_database(directory) as engine:
+            stored = _registered(engine, directory, settings, identify_model)
+            if stored.state is not ComparisonState.SUCCEEDED:
+                _work(engine, directory, stored.id, compose, identify_model, on_progress)
+            return _finished(engine, directory, stored.id)
+    except ServiceHoldsError:
+        with home_database(directory) as engine:
+            stored = _registered(engine, directory, settings, identify_model)
+            if not stored.state.is_final:
+                tell(f"The service in {directory.root} works on it, as {stored.id}; it goes on if you press Ctrl-C.")
+                _follow(engine, stored.id, on_progress)
+            return _finished(engine, directory, stored.id)
+
+
+def _registered(
+    engine: Engine, directory: DataDirectory, settings: ComparisonSettings, identify_model: Callable[[str], str]
+) -> StoredComparison:
+    """The row of a comparison, whose id is the run's: the same command finds the same row."""
+    # What is wrong with the user's files is told by their own names, not by those of our copies.
+    load_prices(settings.prices)
+    answers = read_answers(settings.prior) if settings.prior is not None else None
+    settings = settings.resolved()
+    version = settings.dataset if settings.dataset in bundled_datasets() else _stored_version(engine, settings)
+    raw = keep_inputs(settings, directory)
+    as_run = job_settings(engine, directory, version, raw)
+    dataset = load_limited_dataset(as_run)
+    identity = identify_model(as_run.model)
+    run_id = comparison_id(as_run, dataset, identity, load_prices(as_run.prices), answers)
+    try:
+        stored = find_comparison(engine, run_id)
+    except ComparisonNotFoundError:
+        name = dataset.card.name
+        return create_comparison(engine, comparison_id=run_id, name=name, dataset=version, settings=raw)[0]
+    if stored.state in (ComparisonState.FAILED, ComparisonState.CANCELLED):
+        return resume_comparison(engine, run_id)
+    return stored
+
+
+def _stored_version(engine: Engine, settings: ComparisonSettings) -> str:
+    """The version of a folder of the user's own, kept as an upload would be: what was measured can be asked later."""
+    dataset = load_dataset(settings.dataset_folder, task=settings.task, seed=settings.seed)
+    files = folder_files(settings.dataset_folder, dataset.card)
+    version = version_of(files)
+    if not has_dataset(engine, version):
+        store_dataset(engine, PreparedDataset(files, dataset, tuple(audit_dataset(dataset))))
+    return version
+
+
+def _work(
+    engine: Engine,
+    directory: DataDirectory,
+    comparison_id: str,
+    compose: Compose,
+    identify_model: Callable[[str], str],
+    on_progress: OnProgress,
+) -> None:
+    try:
+        end = run_job(engine, directory, comparison_id, compose, identify_model, on_progress=on_progress)
+    except KeyboardInterrupt:
+        # A row that says running would be taken up by the next service.
+        end_comparison(engine, comparison_id, ComparisonState.CANCELLED)
+        raise
+    if end is JobEnd.INTERRUPTED:
+        raise ConfigError("interrupted: the disk is full or the database is away; the same command resumes it")
+
+
+def _follow(engine: Engine, comparison_id: str, on_progress: OnProgress) -> None:
+    followed = FollowedComparisons(1)
+    while not find_comparison(engine, comparison_id).state.is_final:
+        for step in followed.find(engine, comparison_id).progress():
+            on_progress(Progress(step.stage, step.arm, step.done, step.total, step.detail))
+        time.sleep(LOOK_INTERVAL_S)
+
+
+def _finished(engine: Engine, directory: DataDirectory, comparison_id: str) -> Path:
+    stored = find_comparison(engine, comparison_id)
+    if stored.state is ComparisonState.FAILED:
+        raise ConfigError(stored.error or "the comparison failed")
+    if stored.state is not ComparisonState.SUCCEEDED:
+        raise ConfigError(f"the comparison {comparison_id} is {stored.state}; the same command resumes it")
+    return run_folder(engine, directory, FinishedRun(stored.id, stored.id, stored.finished_at or 0.0), anew=True)

@@ -1,0 +1,68 @@
+"""Comparisons of earlier versions' command line, which left folders and no rows: given rows, so that all are listed."""
+
+import json
+import logging
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, insert, select
+
+from advisor.audit.data import audit_dataset
+from advisor.data.files import load_dataset
+from advisor.errors import DatasetError, EvaluationError
+from advisor.results.json_report import read_comparison
+from service.contract.comparison_state import ComparisonState
+from service.safety.prepare import PreparedDataset
+from service.store.bundled_datasets import bundled_datasets
+from service.store.data_directory import REPORT_FILE, SETTINGS_FILE, DataDirectory
+from service.store.database import writing
+from service.store.dataset_store import folder_files, store_dataset
+from service.store.tables import comparisons, report_files
+
+_LOG = logging.getLogger("tuning_fork.store")
+
+
+def adopt_folders(engine: Engine, directory: DataDirectory) -> None:
+    """Give each finished folder a row, where its dataset is still what was compared."""
+    with engine.connect() as connection:
+        rows = connection.execute(select(comparisons.c.id, comparisons.c.run_id)).all()
+    told = {name for row in rows for name in row}
+    for report in sorted((directory.root / "comparisons").glob(f"*/{REPORT_FILE}")):
+        if report.parent.name not in told:
+            try:
+                _adopt(engine, report.parent)
+            except (OSError, ValueError, KeyError, TypeError, EvaluationError, DatasetError) as error:
+                _LOG.info("%s is not listed among the comparisons: %s", report.parent, error)
+
+
+def _adopt(engine: Engine, folder: Path) -> None:
+    made = read_comparison((folder / REPORT_FILE).read_text(encoding="utf-8"))
+    settings: dict[str, Any] = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
+    made_at = datetime.fromisoformat(made.created_at).timestamp()
+    row = {
+        "id": made.id,
+        "run_id": made.id,
+        "name": made.card.name,
+        "dataset": _version(engine, settings["dataset"], made.dataset_hash),
+        "settings": json.dumps(settings),
+        "state": ComparisonState.SUCCEEDED,
+        "cancel_requested": False,
+        "created_at": made_at,
+        "finished_at": made_at,
+    }
+    files = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+    with writing(engine) as connection:
+        connection.execute(insert(comparisons).values(**row))
+        contents = [{"comparison_id": made.id, "name": path.name, "content": path.read_bytes()} for path in files]
+        connection.execute(insert(report_files), contents)
+
+
+def _version(engine: Engine, dataset: str, content_hash: str) -> str:
+    if dataset in bundled_datasets():
+        return dataset
+    whole = load_dataset(Path(dataset))
+    if whole.content_hash != content_hash:
+        raise DatasetError(f"{dataset} is no longer the dataset that was compared")
+    files = folder_files(Path(dataset), whole.card)
+    return store_dataset(engine, PreparedDataset(files, whole, tuple(audit_dataset(whole))))[0].version

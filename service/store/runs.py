@@ -1,0 +1,121 @@
+"""Finished comparisons by name, wherever they were made: on the command line, on the page, or over the API."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine, select
+
+from lm.errors import ConfigError
+from service.contract.comparison_state import ComparisonState
+from service.store.data_directory import REPORT_FILE, DataDirectory
+from service.store.database import database_url, open_database
+from service.store.migrations.upgrade import is_current, migrate
+from service.store.tables import comparisons, report_files
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """A finished comparison.
+
+    Attributes:
+        id: As it is called everywhere.
+        run_id: Of the measurement, which its folder is called by; equal comparisons share it.
+        finished_at: Seconds since 1970.
+    """
+
+    id: str
+    run_id: str
+    finished_at: float
+
+
+@contextmanager
+def home_database(directory: DataDirectory) -> Iterator[Engine]:
+    """The database of a data directory, which a service may use at the same time; with all its tables.
+
+    Raises:
+        ConfigError: a later version of this program made the tables.
+    """
+    directory.root.mkdir(parents=True, exist_ok=True)
+    engine = open_database(database_url(directory.root))
+    try:
+        if not is_current(engine):
+            migrate(engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def finished_runs(engine: Engine, directory: DataDirectory) -> list[FinishedRun]:
+    """All finished comparisons, the newest first; folders that no row tells of are among them."""
+    columns = select(comparisons.c.id, comparisons.c.run_id, comparisons.c.finished_at)
+    with engine.connect() as connection:
+        rows = connection.execute(columns.where(comparisons.c.state == ComparisonState.SUCCEEDED)).all()
+    runs = [FinishedRun(row.id, row.run_id or row.id, row.finished_at) for row in rows]
+    told = {run.run_id for run in runs}
+    for report in (directory.root / "comparisons").glob(f"*/{REPORT_FILE}"):
+        if (name := report.parent.name) not in told:
+            runs.append(FinishedRun(name, name, report.stat().st_mtime))
+    return sorted(runs, key=lambda run: run.finished_at, reverse=True)
+
+
+def find_run(directory: DataDirectory, name: str) -> Path:
+    """The folder of a finished comparison, by its id, the beginning of its id, or `latest`.
+
+    Files that are in the database alone are written out.
+
+    Raises:
+        ConfigError: there is none, or several begin so.
+    """
+    if not directory.root.is_dir():
+        raise _none(directory)
+    with home_database(directory) as engine:
+        runs = finished_runs(engine, directory)
+        if not runs:
+            raise _none(directory)
+        known = [run.id for run in runs]
+        by_run = next((run.id for run in runs if run.run_id == name), name)
+        found = known[0] if name == "latest" else _one_of(known, by_run, "finished comparison")
+        return run_folder(engine, directory, runs[known.index(found)])
+
+
+def matching_id(engine: Engine, name: str) -> str:
+    """The id of a comparison in any state, by its id, the beginning of its id, or `latest`.
+
+    Raises:
+        ConfigError: there is none, or several begin so.
+    """
+    query = select(comparisons.c.id).order_by(comparisons.c.created_at.desc())
+    with engine.connect() as connection:
+        known = list(connection.execute(query).scalars())
+    return known[0] if known and name == "latest" else _one_of(known, name, "comparison")
+
+
+def _one_of(known: Sequence[str], name: str, what: str) -> str:
+    found = [one for one in known if one == name] or [one for one in known if one.startswith(name)]
+    if len(found) != 1:
+        fault = "several comparisons begin with" if found else f"there is no {what}"
+        raise ConfigError(f"{fault} {name!r}; choose one of: {', '.join(found or known) or 'none yet'}")
+    return found[0]
+
+
+def run_folder(engine: Engine, directory: DataDirectory, run: FinishedRun, *, anew: bool = False) -> Path:
+    """The folder of a finished comparison's reports; files that are missing are written out of the database.
+
+    Args:
+        anew: Whether to write them all, for one may be damaged.
+    """
+    folder = directory.comparison(run.run_id)
+    query = select(report_files.c.name, report_files.c.content).where(report_files.c.comparison_id == run.id)
+    if anew or not (folder / REPORT_FILE).is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        with engine.connect() as connection:
+            # The JSON report marks the folder as whole, so it comes last.
+            for name, content in sorted(connection.execute(query), key=lambda row: row.name == REPORT_FILE):
+                (folder / name).write_bytes(content)
+    return folder
+
+
+def _none(directory: DataDirectory) -> ConfigError:
+    return ConfigError(f"there is no finished comparison in {directory.root}; run `tuningfork compare DATASET` first")
