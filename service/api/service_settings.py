@@ -16,6 +16,8 @@ class ServiceSettings:
         max_body_bytes: Of a request that is no upload. max_upload_bytes: of an upload, as sent.
         max_dataset_bytes: Of an upload, unpacked. max_dataset_files: files in it.
         request_timeout_s: Longest that handling a request may take; streams have their own.
+        recheck_every_s: How often decisions that are relied on are looked at again; None: never.
+        recheck_webhook: Address that is told when one no longer holds.
         retired_model: Folder of the base model of comparisons whose own is no longer shipped.
         longest_wait_s: Most that `wait_s` can be. event_stream_s: after so long a stream ends, to be resumed.
     """
@@ -32,6 +34,8 @@ class ServiceSettings:
     longest_wait_s: float = 60.0
     event_stream_s: float = 3600.0
     retired_model: Path | None = None
+    recheck_every_s: float | None = None
+    recheck_webhook: str | None = None
 
     @property
     def is_local(self) -> bool:

@@ -1,10 +1,12 @@
 """`tuningfork serve`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lm.errors import ConfigError
 from service.api.service_settings import ServiceSettings
 from service.cli.options import Home
 from service.cli.terminal import show
@@ -29,6 +31,18 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    recheck_every: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Recheck decisions that are deployed, baselines or the newest so often: 12h, 7d, 4w. [default: never]",
+            show_default=False,
+        ),
+    ] = None,
+    recheck_webhook: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Address that is sent JSON when a decision falls.", show_default=False),
+    ] = None,
     home: Home = None,
 ) -> None:
     """Serve the page and the REST API on this machine.
@@ -44,7 +58,26 @@ def serve(
 
     log_as_json()
     settings = ServiceSettings(host=host, port=port, n_jobs=workers, retired_model=base_model)
+    if recheck_webhook is not None and recheck_every is None:
+        raise ConfigError("--recheck-webhook is told of rechecks, and there are none; add --recheck-every, as in 7d")
+    if recheck_every is not None:
+        every_s = _duration_s(recheck_every)
+        settings = replace(settings, recheck_every_s=every_s, recheck_webhook=_address(recheck_webhook))
     serve_until_stopped(settings, directory, show, page_port=None if no_ui else ui_port)
+
+
+def _duration_s(text: str) -> float:
+    units = {"h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+    number, unit = text[:-1], text[-1:]
+    if unit not in units or not number.isdecimal() or int(number) < 1:
+        raise ConfigError(f"--recheck-every is {text!r}; give a whole number with h, d or w, such as 12h or 7d")
+    return int(number) * units[unit]
+
+
+def _address(url: str | None) -> str | None:
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise ConfigError(f"--recheck-webhook {url!r} is no web address; give one like https://host/path")
+    return url
 
 
 def _refuse_taken(directory: DataDirectory) -> None:

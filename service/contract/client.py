@@ -40,6 +40,8 @@ from service.contract.schemas import (
     ProblemDetails,
     QuestionGrid,
     QuestionnaireView,
+    RecheckReply,
+    RecheckRequest,
     ResultPage,
     ValidationReport,
     WhatIfReply,
@@ -290,6 +292,11 @@ class ServiceClient:
         return self._model(WhatIfReply, "POST", path, json=_plain(request))
 
     # ---- reports
+
+    def recheck(self, comparison_id: str, request: RecheckRequest | Mapping[str, Any]) -> RecheckReply:
+        """Whether its decision still holds. No model is asked."""
+        path = f"/v1/comparisons/{_part(comparison_id)}/recheck"
+        return self._model(RecheckReply, "POST", path, json=_plain(request))
 
     def get_report(self, comparison_id: str, name: str = "report.json") -> bytes:
         """The content of one of `REPORT_NAMES`."""

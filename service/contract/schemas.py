@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, St
 
 from advisor.arms import CANDIDATES, DEFAULT_PIPELINES
 from advisor.data.dataset import Slice, Split, Task
+from advisor.decision.record import MonthlyTotal, RecheckOutcome
 from advisor.results.comparison import (
     BreakEven,
     ConstraintOutcome,
@@ -634,6 +635,29 @@ class WhatIfRequest(_Request):
     parts: Annotated[list[Literal["flips", "flip_map"]], Field(max_length=2)] = Field(
         default=[], description="What takes longer and is wanted all the same."
     )
+
+
+class RecheckRequest(_Request):
+    """How things are today. What is left out stays as it was recorded; prices, dataset and model are read anew."""
+
+    queries_per_month: Amount | None = None
+    refreshes_per_month: Amount | None = None
+    coverage: Share | None = None
+    margin: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
+
+
+class RecheckReply(BaseModel):
+    """Whether a decision still holds."""
+
+    outcome: RecheckOutcome
+    explanation: str
+    decided: str | None = Field(description="The arm that was decided for.")
+    recommended: str | None = Field(description="The arm now; nothing where the stored scores no longer speak.")
+    changes: list[str]
+    reruns: list[str] = Field(description="What must be run again before anyone can tell.")
+    monthly: list[MonthlyTotal]
+    expires_on: str
+    expired: bool
 
 
 class AxisView(BaseModel):

@@ -5,6 +5,8 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+from sqlalchemy import Engine
+
 from advisor.decision.inputs import DecisionInputs
 from advisor.decision.record import DecisionRecord, Present, Recheck, data_hashes, read_record, recheck, text_hash
 from advisor.errors import DatasetError
@@ -13,11 +15,14 @@ from advisor.money.cost import Traffic
 from advisor.money.prices import load_prices
 from advisor.results.comparison import QuestionRecord
 from lm.errors import ConfigError, LanguageModelError
+from lm.model_identity import model_dtype, model_identity
 from lm.registry import RetiredModelError
 from service.run.settings import ComparisonSettings
 from service.run.workflow import load_limited_dataset
+from service.store.comparison_store import StoredComparison
 from service.store.data_directory import DECISION_FILE, RECORDS_FILE, DataDirectory
-from service.store.runs import find_run
+from service.store.dataset_store import dataset_folder
+from service.store.runs import FinishedRun, find_run, run_folder
 
 
 def find_record(directory: DataDirectory, name: str) -> Path:
@@ -34,6 +39,36 @@ def find_record(directory: DataDirectory, name: str) -> Path:
     if not path.is_file():
         raise ConfigError(f"{path}: there is no decision record; run the same `tuningfork compare` again")
     return path
+
+
+def recheck_comparison(
+    engine: Engine,
+    directory: DataDirectory,
+    stored: StoredComparison,
+    today: date,
+    *,
+    traffic: Callable[[Traffic], Traffic] = lambda traffic: traffic,
+    coverage: float | None = None,
+    margin: float | None = None,
+) -> Recheck:
+    """What became of the decision of a finished comparison, by today's prices, and the dataset and model as they are.
+
+    Raises:
+        DatasetNotFoundError: the dataset is gone.
+        ConfigError: impossible values, or the results are gone or damaged.
+        EvaluationError: the record is damaged.
+    """
+    run = FinishedRun(stored.id, stored.run_id or stored.id, stored.finished_at or 0.0)
+    return recheck_file(
+        run_folder(engine, directory, run) / DECISION_FILE,
+        model_identity,
+        today=today,
+        traffic=traffic,
+        coverage=coverage,
+        margin=margin,
+        dataset=str(dataset_folder(engine, directory, stored.dataset)),
+        dtype_of=model_dtype,
+    )
 
 
 def recheck_file(

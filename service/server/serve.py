@@ -70,7 +70,11 @@ def serve(
             # From here on callers may connect; they are answered in a moment.
             listener.listen()
             tell(f"Tuning Fork answers at {api_url} and works in {directory.root}. Ctrl-C stops it.")
-            with _page(api_url, page_port, directory, tell), newest_kept_ready(engine, read_newest):
+            with (
+                _page(api_url, page_port, directory, tell),
+                newest_kept_ready(engine, read_newest),
+                _rechecking(engine, directory, settings),
+            ):
                 _answer_requests(app, listener)
             tell("Stopping: jobs are parked at the end of what they are at.")
 
@@ -103,6 +107,18 @@ def _working(
         yield ServiceContext(engine, directory, local.submit, settings)
     finally:
         local.stop(JOB_GRACE_S)
+
+
+@contextmanager
+def _rechecking(engine: Engine, directory: DataDirectory, settings: ServiceSettings) -> Iterator[None]:
+    if settings.recheck_every_s is None:
+        yield
+        return
+    from service.server.recheck_schedule import rechecked_regularly, webhook
+
+    tell = webhook(settings.recheck_webhook) if settings.recheck_webhook else lambda *_: None
+    with rechecked_regularly(engine, directory, settings.recheck_every_s, tell):
+        yield
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from sqlalchemy import Connection, Engine, func, insert, select
 
 from service.store.tables import comparisons, events
 
+EVENT_TYPES = ("state", "progress", "block", "training", "resources", "finding", "recheck")
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -17,7 +19,7 @@ class Event:
 
     Attributes:
         sequence: 1, 2, 3 … within its comparison.
-        type: "state", "progress", "block", "training", "resources" or "finding".
+        type: One of `EVENT_TYPES`.
     """
 
     sequence: int

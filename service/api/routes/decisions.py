@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request
@@ -11,10 +12,20 @@ from advisor.decision.constraints import Constraints
 from advisor.decision.inputs import Axis, DecisionInputs
 from advisor.decision.what_if import StoredDecision, WhatIf, axis_ranges, read_stored_decision, reconsider
 from advisor.results.answer_values import AnswerValues
+from advisor.results.plain_data import to_plain
 from service.api.auth import Context, require
 from service.api.errors import Problem
-from service.contract.schemas import ID_PATTERN, AxisView, WhatIfReply, WhatIfRequest
+from service.contract.comparison_state import ComparisonState
+from service.contract.schemas import (
+    ID_PATTERN,
+    AxisView,
+    RecheckReply,
+    RecheckRequest,
+    WhatIfReply,
+    WhatIfRequest,
+)
 from service.contract.scope import Scope
+from service.run.recheck import recheck_comparison
 from service.store.comparison_store import find_comparison
 from service.store.data_directory import DECISION_FILE, RECORDS_FILE, REPORT_FILE
 from service.store.recently_used import RecentlyUsed
@@ -66,6 +77,27 @@ def decide_again(
     return _reply(stored, reconsider(stored, _inputs(stored, body), constraints, parts=body.parts))
 
 
+@router.post("/{comparison_id}/recheck")
+def recheck(
+    comparison_id: Annotated[str, Path(pattern=ID_PATTERN)], body: RecheckRequest, context: Context
+) -> RecheckReply:
+    """Whether the decision still holds today. Decides again from stored scores; no model is asked."""
+    stored = find_comparison(context.engine, comparison_id)
+    if stored.state is not ComparisonState.SUCCEEDED:
+        raise _no_report(comparison_id, stored.state)
+    declared = body.model_dump(include={"queries_per_month", "refreshes_per_month"}, exclude_none=True)
+    found = recheck_comparison(
+        context.engine,
+        context.directory,
+        stored,
+        datetime.now(UTC).date(),
+        traffic=lambda recorded: replace(recorded, **declared),
+        coverage=body.coverage,
+        margin=body.margin,
+    )
+    return RecheckReply.model_validate(to_plain(found))
+
+
 def _inputs(stored: StoredDecision, body: WhatIfRequest) -> DecisionInputs:
     inputs = stored.record.inputs
     declared = body.model_dump(
@@ -108,10 +140,11 @@ def _read(engine: Engine, comparison_id: str, state: str) -> StoredDecision:
     names = (REPORT_FILE, DECISION_FILE, RECORDS_FILE)
     content = read_report_files(engine, comparison_id, *names)
     if set(content) != set(names):
-        raise Problem(
-            409,
-            "No report yet",
-            f"{comparison_id} is {state}, and its decision is made last; wait until it has succeeded",
-        )
+        raise _no_report(comparison_id, state)
     report, decision = content[REPORT_FILE].decode("utf-8"), content[DECISION_FILE].decode("utf-8")
     return read_stored_decision(report, decision, content[RECORDS_FILE])
+
+
+def _no_report(comparison_id: str, state: str) -> Problem:
+    told = f"{comparison_id} is {state}, and its decision is made last; wait until it has succeeded"
+    return Problem(409, "No report yet", told)

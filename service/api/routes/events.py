@@ -16,7 +16,7 @@ from service.api.context import ServiceContext
 from service.contract.schemas import ID_PATTERN
 from service.contract.scope import Scope
 from service.store.comparison_store import ComparisonNotFoundError, find_comparison
-from service.store.events import Event, read_events
+from service.store.events import EVENT_TYPES, Event, read_events
 
 router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"])
 HEARTBEAT_S = 15.0
@@ -27,7 +27,10 @@ _EVENT = {
     "type": "object",
     "properties": {
         "id": {"type": "string", "description": "Sequence number."},
-        "event": {"type": "string", "enum": ["state", "progress", "block", "training", "resources", "finding"]},
+        "event": {
+            "type": "string",
+            "enum": [*EVENT_TYPES],
+        },
         "data": {"type": "string", "description": "JSON."},
     },
 }

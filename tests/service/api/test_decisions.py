@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,15 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, insert
 
 from advisor.results.comparison import Comparison
+from lm.model_identity import model_identity
 from service.api.app import create_app
 from service.api.context import ServiceContext
 from service.api.service_settings import ServiceSettings
+from service.jobs.command_run import run_command
 from service.store.comparison_store import create_comparison
 from service.store.data_directory import DECISION_FILE, RECORDS_FILE, REPORT_FILE, DataDirectory
 from service.store.database import writing
+from service.store.runs import home_database
 from service.store.tables import report_files
 
 LOCAL = "http://127.0.0.1:8000"
@@ -114,3 +118,23 @@ def test_questions_can_be_narrowed_down(client: TestClient, finished: tuple[str,
 
 def test_questions_of_a_comparison_that_still_waits_are_not_there(client: TestClient, engine: Engine) -> None:
     assert client.get(f"/v1/comparisons/{stored(engine, 'tiny-3')}/questions").status_code == 409
+
+
+def test_a_recheck_reads_prices_data_and_model_anew(workplace: Any, tiny_model_folder: Path) -> None:
+    settings = replace(workplace.settings, model=f"hf:{tiny_model_folder}")
+    comparison_id = run_command(settings, workplace.directory, workplace.compose, model_identity).name
+    with home_database(workplace.directory) as engine:
+        context = ServiceContext(engine, workplace.directory, lambda _: None, ServiceSettings())
+        with TestClient(create_app(context), base_url=LOCAL, client=("127.0.0.1", 50_000)) as client:
+            reply = client.post(f"/v1/comparisons/{comparison_id}/recheck", json={})
+            assert reply.status_code == 200, reply.text
+            assert (reply.json()["outcome"], reply.json()["reruns"]) == ("holds", [])
+            busy = client.post(f"/v1/comparisons/{comparison_id}/recheck", json={"queries_per_month": 1e9}).json()
+            for then, now in zip(reply.json()["monthly"], busy["monthly"], strict=True):
+                assert now["now_usd"] > then["now_usd"] == then["before_usd"]
+
+
+def test_an_unfinished_comparison_has_no_decision_to_recheck(client: TestClient, engine: Engine) -> None:
+    reply = client.post(f"/v1/comparisons/{stored(engine, 'waiting-1')}/recheck", json={})
+    assert reply.status_code == 409
+    assert "its decision is made last" in reply.text

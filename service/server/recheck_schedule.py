@@ -1,0 +1,121 @@
+"""Decisions that somebody relies on are looked at again, and the operator is told when one falls."""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import httpx
+from sqlalchemy import Engine, select
+
+from advisor.decision.record import Recheck, RecheckOutcome
+from advisor.results.plain_data import to_plain
+from lm.errors import TuningForkError
+from service.contract.comparison_state import ComparisonState
+from service.run.recheck import recheck_comparison
+from service.serving.deployment_store import list_deployments
+from service.store.comparison_store import StoredComparison, find_comparison
+from service.store.data_directory import DataDirectory
+from service.store.database import writing
+from service.store.events import append_event
+from service.store.tables import baselines, comparisons, events
+
+LOOK_INTERVAL_S = 60.0
+WEBHOOK_TIMEOUT_S = 10.0
+EVENT = "recheck"
+
+_LOG = logging.getLogger("tuning_fork.service")
+
+Tell = Callable[[str, Recheck], None]
+"""Takes the id of a comparison, and what became of its decision."""
+
+
+@contextmanager
+def rechecked_regularly(
+    engine: Engine, directory: DataDirectory, every_s: float, tell: Tell, *, look_interval_s: float = LOOK_INTERVAL_S
+) -> Iterator[None]:
+    """Recheck what is relied on, beside all other work.
+
+    Args:
+        every_s: Between two rechecks of a comparison.
+        tell: Called when a decision no longer holds, or nobody can tell, and that was not known.
+    """
+    ended = threading.Event()
+
+    def look_until_ended() -> None:
+        while not ended.wait(look_interval_s):
+            try:
+                recheck_due(engine, directory, every_s, tell)
+            except Exception:
+                _LOG.exception("the decisions could not be rechecked")
+
+    looking = threading.Thread(target=look_until_ended, name="rechecks", daemon=True)
+    looking.start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+def recheck_due(engine: Engine, directory: DataDirectory, every_s: float, tell: Tell) -> None:
+    """Recheck each comparison that is relied on and was not looked at for that long."""
+    for comparison_id in relied_on(engine):
+        stored = find_comparison(engine, comparison_id)
+        looked_at, known = _last(engine, stored)
+        if time.time() - looked_at < every_s:
+            continue
+        try:
+            found = recheck_comparison(engine, directory, stored, datetime.now(UTC).date())
+        except TuningForkError as error:
+            _LOG.warning("the decision of %s cannot be rechecked: %s", comparison_id, error)
+            continue
+        with writing(engine) as connection:
+            append_event(connection, comparison_id, EVENT, to_plain(found))
+        if found.outcome is not RecheckOutcome.HOLDS and found.outcome != known:
+            tell(comparison_id, found)
+
+
+def relied_on(engine: Engine) -> list[str]:
+    """Comparisons that an alias serves or a baseline names; where there are none, the one that finished last."""
+    newest = (
+        select(comparisons.c.id)
+        .where(comparisons.c.state == ComparisonState.SUCCEEDED)
+        .order_by(comparisons.c.finished_at.desc())
+        .limit(1)
+    )
+    with engine.connect() as connection:
+        named = list(connection.execute(select(baselines.c.comparison_id)).scalars())
+        last = list(connection.execute(newest).scalars())
+    named += [deployment.comparison_id for deployment in list_deployments(engine)]
+    return sorted(set(named)) or last
+
+
+def webhook(url: str) -> Tell:
+    """Posts JSON to an address of the operator's: comparison, and the recheck as `tuningfork recheck --json` has it."""
+
+    def tell(comparison_id: str, found: Recheck) -> None:
+        try:
+            body = {"comparison": comparison_id, "recheck": to_plain(found)}
+            httpx.post(url, json=body, timeout=WEBHOOK_TIMEOUT_S).raise_for_status()
+        except httpx.HTTPError as error:
+            _LOG.warning("the webhook could not be told that the decision of %s fell: %s", comparison_id, error)
+
+    return tell
+
+
+def _last(engine: Engine, stored: StoredComparison) -> tuple[float, str]:
+    """When the decision was made or looked at last, and what was found."""
+    query = (
+        select(events.c.created_at, events.c.data)
+        .where(events.c.comparison_id == stored.id, events.c.type == EVENT)
+        .order_by(events.c.sequence.desc())
+        .limit(1)
+    )
+    with engine.connect() as connection:
+        row = connection.execute(query).first()
+    if row is None:
+        return stored.finished_at or 0.0, RecheckOutcome.HOLDS
+    return row.created_at, str(json.loads(row.data)["outcome"])
