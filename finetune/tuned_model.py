@@ -66,7 +66,7 @@ def train_adapter(
         )
     text_rows, text_report = build_text_rows(texts, model, max_length)
     train_rows += text_rows
-    versions = _library_versions()
+    versions = {name: version(name) for name in ("torch", "transformers", "peft", "safetensors")}
     hashes = rows_hash(train_rows), rows_hash(validation_rows)
     key = _key(model.fingerprint, recipe.hash, *hashes, json.dumps(versions, sort_keys=True))
     if out_dir.exists():
@@ -116,7 +116,7 @@ def train_adapter(
             input_tokens=state.n_tokens,
             device=torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else "cpu",
         ),
-        library_versions=versions,
+        library_versions=versions | {"python": platform.python_version()},
         file_sha256={},
         text_rows=text_report if texts else None,
     )
@@ -199,8 +199,3 @@ def _plain_lora(
 
 def _key(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _library_versions() -> dict[str, str]:
-    versions = {name: version(name) for name in ("torch", "transformers", "peft", "safetensors")}
-    return versions | {"python": platform.python_version()}

@@ -27,14 +27,13 @@ from service.run.arm import Arm, Composition
 from service.run.progress import OnProgress, Progress
 from service.store.answer_log import AnswerLog
 from service.store.data_directory import DataDirectory, write_whole
-from service.store.stage_key import code_digest, stage_key
-
-PROMPTS = ("advisor.data", "advisor.results")
-"""What makes prompts of questions and takes the answers: a change in metrics or statistics asks nobody again."""
+from service.store.stage_key import formats, stage_key
 
 BLOCK_QUESTIONS = 64
 LATENCY_QUESTIONS = 32
 LATENCY_WARM_UP = 2
+LATENCY_FORMAT = 1
+"""Raise it when waits are measured in another way."""
 FREQUENT_ANSWERS = 5
 
 
@@ -180,8 +179,7 @@ def answer_blocks(
 
 def answers_key(arm: Arm, asked: object) -> str:
     """The stage that an arm's answers are kept in; `asked` is all that decides which questions are batched together."""
-    code = code_digest("lm", "rag", *PROMPTS) if arm.role is ArmRole.CANDIDATE else code_digest("lm", *PROMPTS)
-    return stage_key(arm.pipeline.fingerprint, code, asked)
+    return stage_key(arm.pipeline.fingerprint, formats("answers"), asked)
 
 
 def answer_block(arm: Arm, log: AnswerLog, block: Sequence[Example]) -> None:
@@ -225,7 +223,8 @@ def _measure_latencies(
     step = max(1, len(test) // (LATENCY_QUESTIONS + LATENCY_WARM_UP))
     chosen = list(range(0, len(test), step))[: LATENCY_QUESTIONS + LATENCY_WARM_UP]
     fingerprints = [m.arm.pipeline.fingerprint for m in candidates]
-    key = stage_key(fingerprints, code_digest("lm", "rag", *PROMPTS, "service.run"), [test[i].question for i in chosen])
+    asked = [test[i].question for i in chosen]
+    key = stage_key(fingerprints, formats("answers"), LATENCY_FORMAT, LATENCY_WARM_UP, asked)
     path = directory.stage("latency", f"{key}.json")
     with suppress(OSError, ValueError, TypeError, AttributeError):
         return {kind: LatencySummary(**raw) for kind, raw in json.loads(path.read_text(encoding="utf-8")).items()}

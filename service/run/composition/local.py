@@ -39,7 +39,7 @@ from service.run.progress import OnProgress, Progress
 from service.run.settings import ComparisonSettings, Constrain, TuneOn
 from service.store.data_directory import DataDirectory
 from service.store.recorded_stages import RecordedStages
-from service.store.stage_key import code_digest, library_versions, stage_key
+from service.store.stage_key import formats, stage_key
 
 if TYPE_CHECKING:
     from lm.huggingface import AdaptedModel, HuggingFaceModel
@@ -340,7 +340,7 @@ class LocalComposition:
             folder = self._recorded.index
         else:
             documents = hashlib.sha256(repr([(d.id, d.title, d.text) for d in dataset.documents]).encode()).hexdigest()
-            key = stage_key(documents, self._chunking, self.embedder.fingerprint, code_digest("rag"))
+            key = stage_key(documents, self._chunking, self.embedder.fingerprint, formats("indexes"))
             folder = self._directory.stage("indexes", key)
         if folder not in self._indexes:
             n_documents = len(dataset.documents)
@@ -404,11 +404,9 @@ TUNED_BUILDERS: Mapping[str, Callable[[LocalComposition, Dataset, int], Arm]] = 
 def _adapter_key(run: TrainingRun, base: "HuggingFaceModel") -> str:
     view = run.view
     rows = [(e.question, reference_text(e), e.group, e.split) for e in view.train + view.validation]
-    # Training refuses a folder whose adapter came of other libraries or prompts, so they name the folder too.
-    code = code_digest("finetune", "advisor.data", "lm")
     asked = {i: [(turn.role, turn.content) for turn in messages] for i, messages in (run.prompts or {}).items()}
     instruction, texts = view.card.instruction, run.texts
-    return stage_key(base.fingerprint, run.recipe.hash, instruction, rows, asked, texts, code, library_versions())
+    return stage_key(base.fingerprint, run.recipe.hash, instruction, rows, asked, texts, formats("adapters"))
 
 
 def _defaults(fits: Callable[[ArmKind], bool]) -> str:

@@ -147,6 +147,17 @@ def test_each_of_its_arms_is_asked_by_the_command_line(
     assert sorted(path.name for path in (old_home.directory.root / "stages").glob("*/*")) == before
 
 
+@pytest.mark.parametrize("kind", ["rag", "fine-tuned", "hybrid"])
+def test_stages_of_older_formats_are_opened_and_none_is_built(
+    run: Callable[..., int], old_home: OldHome, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("lm", "rag", "finetune", "advisor.data", "advisor.results"):
+        monkeypatch.setattr(f"{package}.FORMAT", 99)
+    before = sorted((old_home.directory.root / "stages").glob("*/*"))
+    assert run("ask", old_home.run_folder(old_home.tiny).name, QUESTION, "--pipeline", kind) == 0
+    assert sorted((old_home.directory.root / "stages").glob("*/*")) == before
+
+
 def test_other_versions_of_libraries_only_warn(
     client: TestClient, old_home: OldHome, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
