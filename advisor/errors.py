@@ -6,6 +6,8 @@ from lm.errors import TuningForkError
 class DatasetError(TuningForkError):
     """Documents or questions are unfit; the message names file, line or id."""
 
+    title = "Unfit data set"
+
 
 class EvaluationError(TuningForkError):
     """Scores or statistics cannot be computed from what was given."""

@@ -2,6 +2,7 @@
 
 import errno
 import http
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -13,17 +14,10 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from advisor.data.files import Problem as FileProblem
-from advisor.errors import DatasetError
-from lm.errors import ConfigError, TuningForkError
+from lm.errors import ErrorKind, TuningForkError
 from service.api.openai_shape import openai_failure, speaks_openai
 from service.contract.schemas import DatasetProblem, FieldError, ProblemDetails
-from service.store.comparison_store import (
-    ComparisonConflictError,
-    ComparisonNotFoundError,
-    IdempotencyKeyReusedError,
-    QueueFullError,
-)
-from service.store.dataset_store import DatasetConflictError, DatasetNotFoundError
+from service.safety.prepare import UnfitUploadError
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 DOCUMENTED = (400, 401, 403, 404, 409, 411, 413, 415, 422, 429, 500, 503, 507)
@@ -45,14 +39,14 @@ class Problem(Exception):  # noqa: N818 - what RFC 9457 calls it
         title: str,
         detail: str,
         *,
-        retry_after_s: int | None = None,
+        retry_after_s: float | None = None,
         problems: Sequence[FileProblem] = (),
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.title = title
         self.detail = detail
-        self.headers = {} if retry_after_s is None else {"Retry-After": str(max(1, retry_after_s))}
+        self.headers = {} if retry_after_s is None else {"Retry-After": str(max(1, math.ceil(retry_after_s)))}
         self.problems = tuple(problems)
 
 
@@ -64,7 +58,7 @@ def not_found(what: str, name: str) -> Problem:
 def add_error_handlers(app: FastAPI) -> None:
     """Turn every exception of a handler into problem details."""
     app.add_exception_handler(Problem, _problem)
-    app.add_exception_handler(TuningForkError, _tuning_fork_error)
+    app.add_exception_handler(TuningForkError, _problem)
     app.add_exception_handler(OSError, _storage_error)
     app.add_exception_handler(SQLAlchemyError, _storage_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
@@ -86,7 +80,7 @@ def failure_response(
         failure = openai_failure(status, writable(detail), code=_slug(title).replace("-", "_"))
         return Response(failure.model_dump_json(), status, headers=headers, media_type="application/json")
     problem = ProblemDetails(
-        type=f"urn:tuning-fork:problem:{_slug(title)}",
+        type=problem_type(title),
         title=title,
         status=status,
         detail=writable(detail),
@@ -95,6 +89,11 @@ def failure_response(
         problems=[DatasetProblem(file=writable(p.file), line=p.line, message=writable(p.message)) for p in problems],
     )
     return Response(problem.model_dump_json(), status, headers=headers, media_type=PROBLEM_MEDIA_TYPE)
+
+
+def problem_type(title: str) -> str:
+    """The name of a kind of problem for programs."""
+    return f"urn:tuning-fork:problem:{_slug(title)}"
 
 
 def _slug(title: str) -> str:
@@ -111,23 +110,19 @@ def request_id_of(request: Request) -> str:
     return str(request.scope.get("state", {}).get("request_id", ""))
 
 
+def as_problem(error: Problem | TuningForkError) -> Problem:
+    """A failure as the API tells it."""
+    if isinstance(error, Problem):
+        return error
+    problems = error.problems if isinstance(error, UnfitUploadError) else ()
+    status = _STATUSES[error.kind]
+    return Problem(status, error.title, str(error), retry_after_s=error.retry_after_s, problems=problems)
+
+
 async def _problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
-    return failure_response(
-        request,
-        error.status,
-        error.title,
-        error.detail,
-        headers=error.headers,
-        problems=error.problems,
-    )
-
-
-async def _tuning_fork_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, TuningForkError)
-    status, title = next((meaning for kind, meaning in _MEANINGS.items() if isinstance(error, kind)))
-    headers = {"Retry-After": "30"} if status == 429 else None
-    return failure_response(request, status, title, str(error), headers=headers)
+    assert isinstance(error, Problem | TuningForkError)
+    told = as_problem(error)
+    return failure_response(request, told.status, told.title, told.detail, headers=told.headers, problems=told.problems)
 
 
 async def _storage_error(request: Request, error: Exception) -> Response:
@@ -168,18 +163,15 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return failure_response(request, error.status_code, title, detail, headers=headers)
 
 
-_MEANINGS: dict[type[TuningForkError], tuple[int, str]] = {
-    ComparisonNotFoundError: (404, "No such comparison"),
-    DatasetNotFoundError: (404, "No such data set"),
-    ComparisonConflictError: (409, "Not possible in this state"),
-    DatasetConflictError: (409, "Data set in use"),
-    QueueFullError: (429, "Queue full"),
-    IdempotencyKeyReusedError: (422, "Idempotency key reused"),
-    DatasetError: (422, "Unfit data set"),
-    ConfigError: (422, "Unfit settings"),
-    TuningForkError: (422, "Cannot be done"),
+_STATUSES = {
+    ErrorKind.INVALID: 422,
+    ErrorKind.NOT_FOUND: 404,
+    ErrorKind.CONFLICT: 409,
+    ErrorKind.TOO_MANY: 429,
+    ErrorKind.UNAVAILABLE: 503,
+    ErrorKind.UPSTREAM_FAILED: 502,
+    ErrorKind.UPSTREAM_TIMED_OUT: 504,
 }
-"""The first that fits counts."""
 
 _REMEDIES = {
     404: "there is no such address; GET /openapi.json lists all of them",

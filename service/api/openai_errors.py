@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
 from lm.errors import TuningForkError
-from service.api.errors import Problem, writable
+from service.api.errors import Problem, as_problem, writable
 from service.api.openai_shape import openai_failure
 from service.contract.openai_schemas import OpenAIError
 
@@ -50,7 +50,7 @@ class OpenAIRoute(APIRoute):
                 return await handle(request)
             except (Problem, TuningForkError, RequestValidationError) as error:
                 status, body = openai_error(error)
-                headers = error.headers if isinstance(error, Problem) else None
+                headers = None if isinstance(error, RequestValidationError) else as_problem(error).headers
                 return JSONResponse(body.model_dump(), status, headers)
 
         return guarded
@@ -58,21 +58,21 @@ class OpenAIRoute(APIRoute):
 
 def openai_error(error: Exception) -> tuple[int, OpenAIError]:
     """Status and body of a failure."""
-    if isinstance(error, Problem):
+    code: str | None
+    param: str | None
+    if isinstance(error, UnsupportedError):
+        status, code, message, param = 400, "unsupported_parameter", str(error), error.param
+    elif isinstance(error, Problem | TuningForkError):
+        problem = as_problem(error)
         # 409 would have OpenAI's client try again and again, and nothing would change by itself.
-        status = 400 if error.status in (409, 422) else error.status
-        code = _CODES.get(error.status)
-        message, param = error.detail, None
-    elif isinstance(error, RequestValidationError):
+        status = 400 if problem.status in (409, 422) else problem.status
+        code = _CODES.get(problem.status)
+        message, param = problem.detail, None
+    else:
+        assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
         where = [str(part) for part in first["loc"] if part != "body"]
         status, code = 400, "invalid_value"
         param = ".".join(where) or None
         message = f"{param or 'the body'}: {first['msg']}"
-    else:
-        status, code = 400, None
-        param = error.param if isinstance(error, UnsupportedError) else None
-        if param is not None:
-            code = "unsupported_parameter"
-        message = str(error)
     return status, openai_failure(status, writable(message), code=code, param=writable(param) if param else None)

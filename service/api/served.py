@@ -1,8 +1,8 @@
-"""What routes need to ask served pipelines: the pipelines themselves, errors as problems, callers that go away."""
+"""What routes need to ask served pipelines: the pipelines themselves, callers that go away."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from threading import Lock
 from typing import Annotated, TypeVar
@@ -14,25 +14,11 @@ from service.api.errors import Problem, writable
 from service.contract.query_schemas import ServedAnswerView, TokensView
 from service.contract.schemas import PassageView
 from service.serving.asked import ServedAnswer
-from service.serving.deployment_store import DeploymentConflictError, DeploymentNotFoundError
-from service.serving.errors import (
-    AnswerTimeoutError,
-    ClosingError,
-    EndpointFailedError,
-    EndpointTimeoutError,
-    NoSuchPipelineError,
-    NotServableError,
-    TooBusyError,
-)
 from service.serving.pipelines import ServedPipelines
 from service.serving.servable import read_servable
-from service.store.comparison_store import ComparisonNotFoundError
-from service.store.dataset_store import DatasetNotFoundError
 
 T = TypeVar("T")
 
-_CLOSING_RETRY_S = 10
-_NOT_FOUND = (ComparisonNotFoundError, DatasetNotFoundError, DeploymentNotFoundError, NoSuchPipelineError)
 _making = Lock()
 
 
@@ -59,27 +45,6 @@ async def closing_served(app: FastAPI) -> AsyncIterator[None]:
     yield
     if hasattr(app.state, "served"):
         await asyncio.to_thread(app.state.served.close)
-
-
-@contextmanager
-def told_as_problems() -> Iterator[None]:
-    """Turns what querying raises into problems."""
-    try:
-        yield
-    except _NOT_FOUND as error:
-        raise Problem(404, "Not found", str(error)) from error
-    except NotServableError as error:
-        raise Problem(409, "Cannot be asked", str(error)) from error
-    except DeploymentConflictError as error:
-        raise Problem(409, "Nothing to roll back to", str(error)) from error
-    except TooBusyError as error:
-        raise Problem(429, "Too many questions wait", str(error), retry_after_s=error.retry_after_s) from error
-    except EndpointTimeoutError as error:
-        raise Problem(504, "Endpoint did not answer", str(error)) from error
-    except EndpointFailedError as error:
-        raise Problem(502, "Endpoint failed", str(error)) from error
-    except (ClosingError, AnswerTimeoutError) as error:
-        raise Problem(503, "Not answered in time", str(error), retry_after_s=_CLOSING_RETRY_S) from error
 
 
 async def while_connected(request: Request, work: Awaitable[T]) -> T:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, Row, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from lm.errors import TuningForkError
+from lm.errors import ErrorKind, TuningForkError
 from service.serving.servable import check_servable
 from service.store.comparison_store import hold_comparison
 from service.store.database import writing
@@ -20,9 +20,15 @@ _ATTEMPTS = 5
 class DeploymentNotFoundError(TuningForkError):
     """There is no deployment of that alias, or no such revision of it."""
 
+    kind = ErrorKind.NOT_FOUND
+    title = "No such deployment"
+
 
 class DeploymentConflictError(TuningForkError):
     """There is nothing to roll back to."""
+
+    kind = ErrorKind.CONFLICT
+    title = "Nothing to roll back to"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from lm.errors import TuningForkError
+from lm.errors import ErrorKind, TuningForkError
 from service.contract.comparison_state import ComparisonState
 from service.store.comparison_store import ComparisonConflictError, find_comparison, hold_comparison
 from service.store.database import writing
@@ -15,6 +15,9 @@ from service.store.tables import baselines
 
 class BaselineNotFoundError(TuningForkError):
     """There is no baseline of that name."""
+
+    kind = ErrorKind.NOT_FOUND
+    title = "No such baseline"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from lm.errors import TuningForkError
+from lm.errors import ErrorKind, TuningForkError
 from service.contract.comparison_state import ComparisonState
 from service.store.database import writing
 from service.store.events import append_event
@@ -27,17 +27,29 @@ _QUEUE_LOCK = 0x74756E66
 class ComparisonNotFoundError(TuningForkError):
     """There is no comparison of that id."""
 
+    kind = ErrorKind.NOT_FOUND
+    title = "No such comparison"
+
 
 class ComparisonConflictError(TuningForkError):
     """The comparison is not in a state in which this can be done."""
+
+    kind = ErrorKind.CONFLICT
+    title = "Not possible in this state"
 
 
 class QueueFullError(TuningForkError):
     """As many comparisons wait as may wait."""
 
+    kind = ErrorKind.TOO_MANY
+    title = "Queue full"
+    retry_after_s = 30
+
 
 class IdempotencyKeyReusedError(TuningForkError):
     """The key was used for another request."""
+
+    title = "Idempotency key reused"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from advisor.data.revision import REVISION_FOLDER
 from advisor.evidence.human_labels import HUMAN_LABELS_FILE
 from advisor.results.comparison import AuditFinding
 from advisor.results.plain_data import from_plain, to_plain
-from lm.errors import TuningForkError
+from lm.errors import ErrorKind, TuningForkError
 from service.safety.prepare import DATA_FILES, PreparedDataset
 from service.store.bundled_datasets import BUNDLED_DATASETS, bundled_datasets
 from service.store.data_directory import DataDirectory
@@ -33,9 +33,15 @@ from service.store.tables import comparisons, dataset_files, datasets
 class DatasetNotFoundError(TuningForkError):
     """There is no such version."""
 
+    kind = ErrorKind.NOT_FOUND
+    title = "No such data set"
+
 
 class DatasetConflictError(TuningForkError):
     """The version is in use, frozen or bundled."""
+
+    kind = ErrorKind.CONFLICT
+    title = "Data set in use"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from sqlalchemy import Engine, select
 from advisor.evidence.records import read_records
 from advisor.gate.baseline import StoredComparison
 from advisor.results.json_report import read_comparison
-from lm.errors import TuningForkError
+from lm.errors import ErrorKind, TuningForkError
 from service.store.comparison_store import find_comparison
 from service.store.data_directory import RECORDS_FILE, REPORT_FILE
 from service.store.tables import report_files
@@ -13,6 +13,9 @@ from service.store.tables import report_files
 
 class NotFinishedError(TuningForkError):
     """A comparison has no report, since it has not finished."""
+
+    kind = ErrorKind.CONFLICT
+    title = "No report yet"
 
 
 def read_report_files(engine: Engine, comparison_id: str, *names: str) -> dict[str, bytes]:

@@ -12,8 +12,8 @@ from starlette.concurrency import run_in_threadpool
 
 from lm.errors import TuningForkError
 from service.api.auth import Context, require
-from service.api.errors import PROBLEM_MEDIA_TYPE, Problem, writable
-from service.api.served import Served, closing_served, told_as_problems, view_answer, while_connected
+from service.api.errors import PROBLEM_MEDIA_TYPE, Problem, as_problem, problem_type, writable
+from service.api.served import Served, closing_served, view_answer, while_connected
 from service.contract.query_schemas import (
     KIND_PATTERN,
     AnswersReply,
@@ -51,9 +51,8 @@ async def answer(
     comparison_id: ComparisonId, kind: Kind, body: AnswersRequest, request: Request, context: Context, served: Served
 ) -> AnswersReply:
     """Put questions to one arm. Those of several callers are answered in batches; the order is kept."""
-    with told_as_problems():
-        await run_in_threadpool(check_servable, context.engine, comparison_id, kind)
-        answers = await while_connected(request, served.answer(comparison_id, kind, body.questions))
+    await run_in_threadpool(check_servable, context.engine, comparison_id, kind)
+    answers = await while_connected(request, served.answer(comparison_id, kind, body.questions))
     request.app.state.metrics.count_answers(kind, len(answers))
     return AnswersReply(comparison_id=comparison_id, kind=kind, answers=[view_answer(one) for one in answers])
 
@@ -63,9 +62,8 @@ async def answer_side_by_side(
     comparison_id: ComparisonId, body: QuestionRequest, request: Request, context: Context, served: Served
 ) -> SideBySideReply:
     """Put one question to all arms. An arm that cannot answer says why; the others answer all the same."""
-    with told_as_problems():
-        kinds = await run_in_threadpool(check_servable, context.engine, comparison_id)
-        replies = await while_connected(request, _ask_all(served, comparison_id, kinds, body.question))
+    kinds = await run_in_threadpool(check_servable, context.engine, comparison_id)
+    replies = await while_connected(request, _ask_all(served, comparison_id, kinds, body.question))
     for reply in replies:
         if reply.answer is not None:
             request.app.state.metrics.count_answers(reply.kind)
@@ -84,28 +82,28 @@ async def stream_answer(
 
     Server-sent events: `piece` with more text, then one `answer` as the other addresses give it, or a `problem`.
     """
-    with told_as_problems():
-        await run_in_threadpool(check_servable, context.engine, comparison_id, kind)
-        stream = served.stream(comparison_id, kind, body.question)
-        # What fails before the first piece has a status of its own.
-        first = await while_connected(request, anext(stream))
+    await run_in_threadpool(check_servable, context.engine, comparison_id, kind)
+    stream = served.stream(comparison_id, kind, body.question)
+    # What fails before the first piece has a status of its own.
+    first = await while_connected(request, anext(stream))
 
     async def events() -> AsyncIterator[str]:
         async with aclosing(stream):
             piece = first
             try:
-                with told_as_problems():
-                    while isinstance(piece, str):
-                        yield _event("piece", PieceEvent(text=writable(piece)))
-                        piece = await anext(stream)
+                while isinstance(piece, str):
+                    yield _event("piece", PieceEvent(text=writable(piece)))
+                    piece = await anext(stream)
             except (Problem, TuningForkError) as error:
-                detail = writable(str(error))
-                title = error.title if isinstance(error, Problem) else "Cannot be done"
-                status = error.status if isinstance(error, Problem) else 422
-                kind_of = "urn:tuning-fork:problem:cannot-be-answered"
-                yield _event(
-                    "problem", ProblemDetails(type=kind_of, title=title, status=status, detail=detail, request_id="")
+                told = as_problem(error)
+                problem = ProblemDetails(
+                    type=problem_type(told.title),
+                    title=told.title,
+                    status=told.status,
+                    detail=writable(told.detail),
+                    request_id="",
                 )
+                yield _event("problem", problem)
                 return
             request.app.state.metrics.count_answers(kind)
             yield _event("answer", view_answer(piece))

@@ -4,15 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel, StringConstraints
-from sqlalchemy import Engine
 
 from service.api.auth import Context, require
-from service.api.errors import Problem
 from service.contract.schemas import ID_PATTERN
 from service.contract.scope import Scope
 from service.store.baseline_store import (
     Baseline,
-    BaselineNotFoundError,
     delete_baseline,
     find_baseline,
     list_baselines,
@@ -66,24 +63,13 @@ def list_all(context: Context) -> BaselineList:
 @router.get("/{name}", dependencies=_reads)
 def get_baseline(name: NamePath, context: Context) -> BaselineView:
     """The comparison a name stands for."""
-    return _view(required_baseline(context.engine, name))
+    return _view(find_baseline(context.engine, name))
 
 
 @router.delete("/{name}", status_code=204, dependencies=_changes)
 def remove_baseline(name: NamePath, context: Context) -> None:
     """Forget a name. The comparison stays."""
-    try:
-        delete_baseline(context.engine, name)
-    except BaselineNotFoundError as error:
-        raise Problem(404, "No such baseline", str(error)) from None
-
-
-def required_baseline(engine: Engine, name: str) -> Baseline:
-    """The baseline of that name, or 404."""
-    try:
-        return find_baseline(engine, name)
-    except BaselineNotFoundError as error:
-        raise Problem(404, "No such baseline", str(error)) from None
+    delete_baseline(context.engine, name)
 
 
 def _view(baseline: Baseline) -> BaselineView:

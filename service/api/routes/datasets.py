@@ -106,10 +106,7 @@ async def upload(request: Request, response: Response) -> DatasetDetail:
     def store(prepared: PreparedDataset) -> tuple[StoredDataset, bool]:
         return store_dataset(context.engine, prepared)
 
-    try:
-        stored, is_new = await _with_upload(request, store)
-    except UnfitUploadError as error:
-        raise Problem(422, "Unfit data set", str(error), problems=error.problems) from error
+    stored, is_new = await _with_upload(request, store)
     response.status_code = 201 if is_new else 200
     response.headers["Location"] = f"/v1/datasets/{stored.version}"
     return await run_in_threadpool(_detail, context, stored)

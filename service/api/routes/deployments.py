@@ -6,7 +6,6 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path
 
 from service.api.auth import Context, require
-from service.api.served import told_as_problems
 from service.contract.query_schemas import (
     ALIAS_PATTERN,
     DeploymentDetail,
@@ -41,8 +40,7 @@ def list_all(context: Context) -> DeploymentList:
 @router.get("/{alias}", dependencies=_reads)
 def read(alias: Alias, context: Context) -> DeploymentDetail:
     """What an alias serves and served."""
-    with told_as_problems():
-        history = deployment_history(context.engine, alias)
+    history = deployment_history(context.engine, alias)
     return DeploymentDetail(**asdict(history[0]), history=[view_deployment(one) for one in history])
 
 
@@ -52,22 +50,19 @@ def put(alias: Alias, body: DeployRequest, context: Context) -> DeploymentView:
 
     What an alias serves or served cannot be deleted.
     """
-    with told_as_problems():
-        return view_deployment(deploy(context.engine, alias, body.comparison_id, body.kind))
+    return view_deployment(deploy(context.engine, alias, body.comparison_id, body.kind))
 
 
 @router.post("/{alias}/rollback", dependencies=_changes)
 def rollback(alias: Alias, context: Context, body: RollbackRequest | None = None) -> DeploymentView:
     """Serve again what was served before, or at a given revision. This is a new revision and can be undone likewise."""
-    with told_as_problems():
-        return view_deployment(roll_back(context.engine, alias, body.revision if body else None))
+    return view_deployment(roll_back(context.engine, alias, body.revision if body else None))
 
 
 @router.delete("/{alias}", status_code=204, dependencies=_changes)
 def remove(alias: Alias, context: Context) -> None:
     """Forget an alias and its history; comparisons stay."""
-    with told_as_problems():
-        remove_deployment(context.engine, alias)
+    remove_deployment(context.engine, alias)
 
 
 def view_deployment(deployment: Deployment) -> DeploymentView:

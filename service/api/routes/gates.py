@@ -12,10 +12,11 @@ from advisor.gate.rules import RECOMMENDED, GateRules, WhenUnclear, read_gate_ru
 from advisor.results.plain_data import to_plain
 from service.api.auth import Context, require
 from service.api.errors import Problem
-from service.api.routes.baselines import BaselineName, required_baseline
+from service.api.routes.baselines import BaselineName
 from service.contract.schemas import ID_PATTERN
 from service.contract.scope import Scope
-from service.store.stored_reports import NotFinishedError, read_stored_comparison
+from service.store.baseline_store import find_baseline
+from service.store.stored_reports import read_stored_comparison
 
 MAX_DIFFERENCES = 60
 """Each takes some 50 ms of resampling."""
@@ -100,14 +101,11 @@ def hold_against_gate(
 ) -> GateView:
     """Hold a finished comparison against thresholds and a baseline. Nothing is run, and no baseline is changed."""
     rules = _rules(body)
-    try:
-        now = read_stored_comparison(context.engine, comparison_id)
-        before = None
-        if body.baseline is not None:
-            name = required_baseline(context.engine, body.baseline.name)
-            before = read_stored_comparison(context.engine, name.comparison_id)
-    except NotFinishedError as error:
-        raise Problem(409, "Not finished", str(error)) from None
+    now = read_stored_comparison(context.engine, comparison_id)
+    before = None
+    if body.baseline is not None:
+        name = find_baseline(context.engine, body.baseline.name)
+        before = read_stored_comparison(context.engine, name.comparison_id)
     return GateView.model_validate(to_plain(evaluate_gate(rules, now, before)))
 
 

@@ -18,7 +18,7 @@ from lm.errors import TuningForkError
 from service.api.auth import Context, require
 from service.api.errors import Problem, writable
 from service.api.openai_errors import DOCUMENTED, OpenAIRoute, UnsupportedError, openai_error
-from service.api.served import Served, told_as_problems, view_sources, while_connected
+from service.api.served import Served, view_sources, while_connected
 from service.contract.comparison_state import ComparisonState
 from service.contract.openai_schemas import (
     ChatCompletion,
@@ -120,26 +120,24 @@ async def complete(body: ChatRequest, request: Request, context: Context, served
     decoding = read_decoding(body)
     target = await run_in_threadpool(resolve_model, context.engine, body.model)
     reply = _Reply(f"chatcmpl-{secrets.token_hex(12)}", int(time.time()), body.model, target, len(body.messages) - 1)
-    with told_as_problems():
-        if not body.stream:
-            work = served.answer(target.comparison_id, target.kind, [question], decoding)
-            (one,) = await while_connected(request, work)
-            request.app.state.metrics.count_answers(target.kind)
-            return reply.whole(one)
-        stream = served.stream(target.comparison_id, target.kind, question, decoding)
-        # What fails before the first piece has a status of its own.
-        first = await while_connected(request, anext(stream))
+    if not body.stream:
+        work = served.answer(target.comparison_id, target.kind, [question], decoding)
+        (one,) = await while_connected(request, work)
+        request.app.state.metrics.count_answers(target.kind)
+        return reply.whole(one)
+    stream = served.stream(target.comparison_id, target.kind, question, decoding)
+    # What fails before the first piece has a status of its own.
+    first = await while_connected(request, anext(stream))
     include_usage = bool(body.stream_options and body.stream_options.include_usage)
 
     async def events() -> AsyncIterator[str]:
         async with aclosing(stream):
             piece = first
             try:
-                with told_as_problems():
-                    yield _event(reply.chunk(Delta(role="assistant", content="")), include_usage=include_usage)
-                    while isinstance(piece, str):
-                        yield _event(reply.chunk(Delta(content=writable(piece))), include_usage=include_usage)
-                        piece = await anext(stream)
+                yield _event(reply.chunk(Delta(role="assistant", content="")), include_usage=include_usage)
+                while isinstance(piece, str):
+                    yield _event(reply.chunk(Delta(content=writable(piece))), include_usage=include_usage)
+                    piece = await anext(stream)
             except (Problem, TuningForkError) as error:
                 yield f"data: {openai_error(error)[1].model_dump_json()}\n\n"
                 return
@@ -160,22 +158,21 @@ def resolve_model(engine: Engine, model: str) -> Target:
     """
     comparison_id, slash, kind = model.rpartition("/")
     parts = ((comparison_id, ID_PATTERN), (kind, KIND_PATTERN)) if slash else ((model, ALIAS_PATTERN),)
-    with told_as_problems():
-        try:
-            # What no name can be is not looked up: Postgres fails on a NUL.
-            if not all(re.fullmatch(pattern, part) for part, pattern in parts):
-                raise NoSuchPipelineError("it is no name that anything here can have")
-            if not slash:
-                deployment = find_deployment(engine, model)
-                comparison_id, kind = deployment.comparison_id, deployment.kind
-            check_servable(engine, comparison_id, kind)
-        except (ComparisonNotFoundError, DeploymentNotFoundError, NoSuchPipelineError) as error:
-            raise Problem(
-                404,
-                "No such model",
-                f"there is no model {model!r}: {error}. A model is <comparison>/<kind> or the alias of a deployment; "
-                "GET /v1/models lists them",
-            ) from error
+    try:
+        # What no name can be is not looked up: Postgres fails on a NUL.
+        if not all(re.fullmatch(pattern, part) for part, pattern in parts):
+            raise NoSuchPipelineError("it is no name that anything here can have")
+        if not slash:
+            deployment = find_deployment(engine, model)
+            comparison_id, kind = deployment.comparison_id, deployment.kind
+        check_servable(engine, comparison_id, kind)
+    except (ComparisonNotFoundError, DeploymentNotFoundError, NoSuchPipelineError) as error:
+        raise Problem(
+            404,
+            "No such model",
+            f"there is no model {model!r}: {error}. A model is <comparison>/<kind> or the alias of a deployment; "
+            "GET /v1/models lists them",
+        ) from error
     return Target(comparison_id, kind)
 
 

@@ -6,13 +6,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request
 
 from service.api.auth import Context, require
-from service.api.errors import Problem
 from service.contract.schemas import ID_PATTERN, GridRowView, QuestionGrid
 from service.contract.scope import Scope
 from service.store.comparison_store import find_comparison
 from service.store.loaded_results import LoadedComparisons
 from service.store.question_grid import GridFilter, question_page
-from service.store.stored_reports import NotFinishedError
 
 router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"], dependencies=[Depends(require(Scope.READ))])
 
@@ -33,10 +31,7 @@ def questions(
     """Test questions with what each arm said and how that was scored, a page at a time."""
     stored = find_comparison(context.engine, comparison_id)
     results: LoadedComparisons = request.app.state.results
-    try:
-        loaded = results.find(context.engine, comparison_id, stored.finished_at or 0.0)
-    except NotFinishedError:
-        raise Problem(409, "No report yet", f"{comparison_id} is {stored.state}; wait until it has succeeded") from None
+    loaded = results.find(context.engine, comparison_id, stored.finished_at or 0.0)
     page = question_page(loaded, GridFilter(arm, failure, part, contains, differing), limit=limit, offset=offset)
     values: dict[str, Any] = asdict(page)
     return QuestionGrid(items=[GridRowView(**row) for row in values.pop("rows")], **values)
