@@ -11,7 +11,7 @@ from finetune.errors import TrainingError
 from finetune.progress import EpochResult
 from finetune.recipe import TuningRecipe
 from finetune.rows import RowReport
-from finetune.staged_directory import damaged_files, file_hashes, staged_directory
+from lm.files import damaged_files, file_hashes, staged_directory
 
 RECORD = "adapter.json"
 WEIGHTS = "adapter_model.safetensors"

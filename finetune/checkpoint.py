@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from finetune.progress import EpochResult
-from finetune.staged_directory import damaged_files, file_hashes, staged_directory
+from lm.files import damaged_files, file_hashes, staged_directory
 
 MARKER = "state.json"
 _RNG = "rng/"
@@ -49,7 +49,6 @@ def save_checkpoint(
         key: What identifies the run; a checkpoint of another key is never resumed.
     """
     target = directory / f"epoch-{len(state.epochs):04d}"
-    shutil.rmtree(target, ignore_errors=True)
     with staged_directory(target) as staged:
         save_file(
             {name: weight.detach().cpu().contiguous() for name, weight in weights.items()},

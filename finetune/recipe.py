@@ -1,6 +1,5 @@
 """How an adapter is trained: every setting in one place, with the reason for its default in docs/fine-tuning.md."""
 
-import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass
@@ -8,6 +7,7 @@ from typing import Any
 
 from finetune.methods import METHODS
 from lm.errors import ConfigError
+from lm.files import sha256
 
 SCHEDULES = ("cosine", "linear", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -94,7 +94,7 @@ class TuningRecipe:
     @property
     def hash(self) -> str:
         """SHA-256 of all settings."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        return sha256(json.dumps(asdict(self), sort_keys=True))
 
 
 def scaled_learning_rate(hidden_size: int) -> float:

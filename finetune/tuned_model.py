@@ -1,6 +1,5 @@
 """From a training view to an adapter on disk: the entry to tuning."""
 
-import hashlib
 import json
 import platform
 import shutil
@@ -22,6 +21,7 @@ from finetune.recipe import TuningRecipe, scaled_learning_rate
 from finetune.rows import build_rows, build_text_rows, question_messages, rows_hash
 from finetune.train import OnEvent, autocast_dtype, train
 from lm.completion import Messages
+from lm.files import sha256
 from lm.huggingface import HuggingFaceModel
 
 
@@ -198,4 +198,4 @@ def _plain_lora(
 
 
 def _key(*parts: str) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return sha256("\n".join(parts))

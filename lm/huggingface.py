@@ -1,7 +1,6 @@
 """Local models through Hugging Face transformers: one path for every family, LoRA adapters on one shared base."""
 
 import contextlib
-import hashlib
 import json
 import queue
 import threading
@@ -24,9 +23,10 @@ from lm.constraint import Constraint
 from lm.decoding import DecodingRules, Form, decode
 from lm.dtype import choose_dtype
 from lm.errors import ConfigError, LanguageModelError, MissingDependencyError
+from lm.files import hash_files, sha256
 from lm.forward import Forward
 from lm.fused_lora import fuse_lora, unfuse_lora
-from lm.model_files import count_parameters, find_weight_files, hash_files, locate_model
+from lm.model_files import count_parameters, find_weight_files, locate_model
 from lm.prefill import Unread
 from lm.shared_beginning import Shared, SharedBeginnings
 
@@ -591,4 +591,4 @@ def _context_tokens(config: Any, tokenizer: Any) -> int:
 
 
 def _hash(*parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return sha256(json.dumps(parts))

@@ -1,6 +1,5 @@
 """The files of a local model: where they are, whether they are safe to load, what they hash to. Needs no torch."""
 
-import hashlib
 import json
 import math
 import re
@@ -115,31 +114,3 @@ def read_tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 def count_parameters(weight_files: Iterable[Path]) -> int:
     """Numbers stored in the files; tied weights are stored, and counted, once."""
     return sum(math.prod(shape) for path in weight_files for shape in read_tensor_shapes(path).values())
-
-
-_hashes: dict[tuple[Path, int, int], str] = {}
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file; computed once in a process for each (path, size, modification time)."""
-    key = _state(path)
-    if key not in _hashes:
-        with path.open("rb") as file:
-            _hashes[key] = hashlib.file_digest(file, "sha256").hexdigest()
-    return _hashes[key]
-
-
-def remember_hash(path: Path, sha256: str) -> None:
-    """Let `hash_file` give what was computed and kept when the file was written; holds until the file changes."""
-    _hashes[_state(path)] = sha256
-
-
-def _state(path: Path) -> tuple[Path, int, int]:
-    stat = path.stat()
-    return path.resolve(), stat.st_size, stat.st_mtime_ns
-
-
-def hash_files(paths: Iterable[Path]) -> str:
-    """SHA-256 over names and contents, whatever folder they are in."""
-    rows = sorted((path.name, hash_file(path)) for path in paths)
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()

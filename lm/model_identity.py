@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 
 from lm.embedded_model import EMBEDDED_MODEL, EMBEDDED_PARAMETERS, find_embedded_gguf, locate_hub_copy
+from lm.files import hash_files
 from lm.gguf_cache import gguf_identity, locate_converted
-from lm.model_files import count_parameters, find_weight_files, hash_files, locate_model
+from lm.model_files import count_parameters, find_weight_files, locate_model
 from lm.registry import parse_spec
 
 

@@ -1,6 +1,5 @@
 """Remote models behind an OpenAI-compatible endpoint: OpenAI, Azure OpenAI, vLLM, Ollama, llama.cpp's server."""
 
-import hashlib
 import json
 import logging
 import os
@@ -20,6 +19,7 @@ from lm.connection import connection_to
 from lm.constraint import Constraint
 from lm.endpoint_key import OPENAI_BASE_URL, endpoint_key, how_to_give_key, is_azure, is_openai
 from lm.errors import ConfigError, LanguageModelError
+from lm.files import sha256
 from lm.response_format import WRAPPER_TOKENS, is_wrapped, response_format, unwrapped
 
 _OPENAI_CONTEXT_TOKENS = 128_000
@@ -105,7 +105,7 @@ class OpenAICompatibleModel:
     @property
     def fingerprint(self) -> str:
         """Hash of endpoint and model name; what stands behind the name the endpoint may change unseen."""
-        return hashlib.sha256(f"openai:{self._base_url}:{self._model}".encode()).hexdigest()
+        return sha256(f"openai:{self._base_url}:{self._model}")
 
     @property
     def context_tokens(self) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lm.model_files import hash_file
+from lm.files import hash_file
 from rag.chunk import Chunk
 from rag.errors import IndexingError
 

@@ -1,6 +1,5 @@
 """A label for each question by logistic regression on its vector."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from advisor.data.dataset import Example
 from advisor.data.prompt import reference_text
 from advisor.errors import EvaluationError
+from lm.files import sha256
 from rag.question_model import QuestionModel
 from rag.training_questions import TrainingQuestions
 
@@ -46,7 +46,7 @@ def classifier_model(
     def decide(vectors: NDArray[np.float32]) -> list[str]:
         return [str(label) for label in regression.predict(vectors)]
 
-    fingerprint = hashlib.sha256(f"classifier {known.fingerprint} {strength} {seed}".encode()).hexdigest()
+    fingerprint = sha256(f"classifier {known.fingerprint} {strength} {seed}")
     return QuestionModel("logistic regression", fingerprint, decide, known.embedder), strength
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -14,7 +13,8 @@ from numpy.typing import NDArray
 
 from lm.embedding import Embedder
 from lm.errors import ConfigError, LanguageModelError, MissingDependencyError
-from lm.model_files import PICKLE_SUFFIXES, find_weight_files, hash_file
+from lm.files import hash_file, sha256
+from lm.model_files import PICKLE_SUFFIXES, find_weight_files
 from rag.errors import IndexingError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class SentenceTransformerEmbedder:
             for path in files
             if path.name not in _NOT_FINGERPRINTED
         ]
-        return hashlib.sha256(json.dumps([rows, "float32", "normalised"]).encode()).hexdigest()
+        return sha256(json.dumps([rows, "float32", "normalised"]))
 
     @property
     def device(self) -> str:

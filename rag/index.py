@@ -4,17 +4,14 @@ A folder holds `chunks.jsonl` and `vectors.npy` (ours, the truth), `chroma-*/` (
 and `index.json`, the marker, written last. All is written beside the folder and renamed into place.
 """
 
-import fcntl
-import hashlib
 import json
-import os
 import platform
 import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +26,7 @@ from advisor.data.prompt import RetrievedChunk
 from advisor.results.answer import BuildUsage
 from lm.embedding import Embedder
 from lm.errors import ConfigError
+from lm.files import locked, sha256, staged_directory
 from rag import vector_search
 from rag.chunk import Chunk, Chunking, chunk_document
 from rag.chunk_store import CHUNKS_FILE, VECTORS_FILE, read_chunks, write_chunks
@@ -172,17 +170,14 @@ def build_index(
     _check_documents(documents)
     _check_embedder_reads(embedder, chunking)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(directory):
+    with _locked(directory):
         documents_hash = hash_documents(documents)
         key = _content_key(documents_hash, chunking, embedder.fingerprint)
         known = _read_whole(directory, key)
         if known and _is_search_whole(directory, known[0]):
             return known[0]
         _check_replaceable(directory)
-        staging = _sibling(directory, "building")
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir()
-        try:
+        with staged_directory(directory) as staging:
             if known:
                 old, chunks, vectors = known
                 device_s = old.build_usage.device_s
@@ -221,12 +216,7 @@ def build_index(
                 file_hashes=file_hashes,
                 versions=_versions(),
             )
-            _sync_tree(staging)
-            _write_marker(staging, record)
-            _put_in_place(staging, directory)
-        except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
-            raise
+            (staging / MARKER).write_text(json.dumps(asdict(record), indent=2), encoding="utf-8")
     return record
 
 
@@ -265,7 +255,7 @@ def copy_index(directory: Path, target: Path) -> None:
         IndexingError: there is no whole index.
     """
     read_record(directory)
-    with _lock(directory):
+    with _locked(directory):
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(directory, target)
 
@@ -331,7 +321,7 @@ def _embed(embedder: Embedder, chunks: Sequence[Chunk]) -> NDArray[np.float32]:
 
 def _content_key(documents_hash: str, chunking: Chunking, embedder_fingerprint: str) -> str:
     parts = [FORMAT_VERSION, documents_hash, asdict(chunking), embedder_fingerprint]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return sha256(json.dumps(parts))
 
 
 def _read_whole(directory: Path, key: str) -> tuple[IndexRecord, list[Chunk], NDArray[np.float32]] | None:
@@ -359,16 +349,9 @@ def _check_replaceable(directory: Path) -> None:
         )
 
 
-def _sibling(directory: Path, role: str) -> Path:
-    return directory.with_name(f".{directory.name}.{role}")
-
-
-@contextmanager
-def _lock(directory: Path) -> Iterator[None]:
-    """One builder a folder; the system releases the lock of a killed one."""
-    with _sibling(directory, "lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _locked(directory: Path) -> AbstractContextManager[None]:
+    """One builder a folder."""
+    return locked(directory.with_name(f".{directory.name}.lock"))
 
 
 def _sizes(folder: Path) -> dict[str, int]:
@@ -381,34 +364,3 @@ def _sizes(folder: Path) -> dict[str, int]:
 
 def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in ("chromadb", "numpy", "regex")}}
-
-
-def _write_marker(folder: Path, record: IndexRecord) -> None:
-    with (folder / MARKER).open("w", encoding="utf-8") as file:
-        json.dump(asdict(record), file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    _sync(folder)
-
-
-def _put_in_place(staging: Path, directory: Path) -> None:
-    old = _sibling(directory, "old")
-    shutil.rmtree(old, ignore_errors=True)
-    if directory.exists():
-        directory.rename(old)
-    staging.rename(directory)
-    _sync(directory.parent)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync_tree(folder: Path) -> None:
-    for path in [*folder.rglob("*"), folder]:
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,12 +1,12 @@
 """Worked examples chosen for each question: the training questions nearest to it."""
 
-import hashlib
 import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from advisor.data.prompt import FewShot, Prompt
+from lm.files import sha256
 from lm.language_model import LanguageModel
 from rag.training_questions import TrainingQuestions
 
@@ -29,7 +29,7 @@ class NearestFewShot:
     def fingerprint(self) -> str:
         """Hash of instruction, training questions, embedder and how many are shown."""
         parts = ["nearest few-shot", self.instruction, self.known.fingerprint, self.n_shots]
-        return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
+        return sha256(json.dumps(parts, ensure_ascii=False))
 
     def build(self, questions: Sequence[str], model: LanguageModel, max_output_tokens: int) -> list[Prompt]:
         """A prompt a question. All questions are embedded as one batch; each is charged its share of the seconds."""

@@ -1,6 +1,5 @@
 """Answering with the answer of the nearest training question: what a list of known questions does without a model."""
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 from advisor.data.dataset import Example
 from advisor.data.normalisation import is_abstention, normalise
 from advisor.data.prompt import ABSTENTION
+from lm.files import sha256
 from rag.question_model import QuestionModel
 from rag.training_questions import TrainingQuestions
 
@@ -34,7 +34,7 @@ def nearest_question_model(
             for row, cosine in zip(order[:, 0], cosines[:, 0], strict=True)
         ]
 
-    fingerprint = hashlib.sha256(f"nearest question {known.fingerprint} {threshold}".encode()).hexdigest()
+    fingerprint = sha256(f"nearest question {known.fingerprint} {threshold}")
     return QuestionModel("nearest question", fingerprint, decide, known.embedder), threshold
 
 

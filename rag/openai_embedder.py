@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from lm.connection import connection_to
 from lm.endpoint_key import OPENAI_BASE_URL, endpoint_key, how_to_give_key, is_openai
 from lm.errors import ConfigError
+from lm.files import sha256
 from rag.errors import IndexingError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class OpenAIEmbedder:
     @property
     def fingerprint(self) -> str:
         """Hash of model name and address; what is behind them is out of our hands."""
-        return hashlib.sha256(json.dumps(["openai-embeddings", self._model, self._url]).encode()).hexdigest()
+        return sha256(json.dumps(["openai-embeddings", self._model, self._url]))
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """L2-normalised vectors, shape (n_texts, n_dimensions).

@@ -1,6 +1,5 @@
 """The retrieved prompt: the nearest chunks of the documents before the question."""
 
-import hashlib
 import json
 import time
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from advisor.data.prompt import Prompt, RetrievedChunk, fit_passages, passage_text, question_turn
 from lm.embedding import Embedder
+from lm.files import sha256
 from lm.language_model import LanguageModel
 from rag.index import Index
 
@@ -25,7 +25,7 @@ class RetrievedPrompt:
     def fingerprint(self) -> str:
         """Hash of instruction, top_k, the index's content and the embedder."""
         parts = ["retrieved", self.instruction, self.top_k, self.index.record.content_key, self.embedder.fingerprint]
-        return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
+        return sha256(json.dumps(parts, ensure_ascii=False))
 
     def build(self, questions: Sequence[str], model: LanguageModel, max_output_tokens: int) -> list[Prompt]:
         """A prompt a question. All questions are embedded as one batch; each is charged its share of the seconds."""

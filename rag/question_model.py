@@ -1,6 +1,5 @@
 """A model that answers from the vector of a question alone: no language model, no tokens but the embedder's."""
 
-import hashlib
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from advisor.data.prompt import Prompt
 from lm.answer_text import cut_at_stop
 from lm.completion import Completion, FinishReason, GenerationConfig, Message, Messages, Role, Usage
 from lm.embedding import Embedder
+from lm.files import sha256
 from lm.language_model import LanguageModel
 
 Decide = Callable[[NDArray[np.float32]], list[str]]
@@ -27,7 +27,7 @@ class BareQuestion:
     @property
     def fingerprint(self) -> str:
         """The same for all, as there is nothing to set."""
-        return hashlib.sha256(b"bare question").hexdigest()
+        return sha256("bare question")
 
     def build(self, questions: Sequence[str], model: LanguageModel, max_output_tokens: int) -> list[Prompt]:
         """One user turn a question, the question word for word."""

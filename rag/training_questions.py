@@ -1,6 +1,5 @@
 """Training questions as vectors: what answering from the nearest of them, and choosing examples by it, are built on."""
 
-import hashlib
 import json
 import time
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from advisor.data.prompt import reference_text
 from advisor.errors import EvaluationError
 from advisor.results.answer import BuildUsage
 from lm.embedding import Embedder
+from lm.files import sha256
 
 COSINE_DECIMALS = 4
 """To which similarities are rounded, so that batches and machines, whose vectors differ by less, choose alike."""
@@ -39,7 +39,7 @@ class TrainingQuestions:
     def fingerprint(self) -> str:
         """Hash of questions, answers and embedder."""
         content = json.dumps([self.rows, self.embedder.fingerprint], ensure_ascii=False)
-        return hashlib.sha256(content.encode("utf-8", "backslashreplace")).hexdigest()
+        return sha256(content)
 
     def nearest(self, vectors: NDArray[np.float32], n: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """The `n` nearest rows of each vector, or all where there are fewer; of equally near ones the first in order.

@@ -1,6 +1,5 @@
 """Arms may differ in what they are; instruction, decoding and base weights they must share."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from advisor.audit.check import Check
 from advisor.results.comparison import AuditFinding, Severity
 from lm.completion import GenerationConfig
+from lm.files import sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,4 +86,4 @@ def _unequal(
 
 
 def _short_hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
+    return sha256(text)[:16]

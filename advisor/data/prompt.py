@@ -1,6 +1,5 @@
 """What a prompt is, and builders that need no retrieval: question only, few-shot, and gold documents."""
 
-import hashlib
 import json
 import random
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import Protocol
 from advisor.data.dataset import Document, Example, TrainingView
 from advisor.errors import EvaluationError
 from lm.completion import Message, Messages, Role
+from lm.files import sha256
 from lm.language_model import LanguageModel
 
 ABSTENTION = "I don't know."
@@ -46,7 +46,7 @@ class Prompt:
     def hash(self) -> str:
         """SHA-256 of the messages."""
         rows = [[m.role, m.content] for m in self.messages]
-        return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()
+        return sha256(json.dumps(rows, ensure_ascii=False))
 
 
 class PromptBuilder(Protocol):
@@ -96,7 +96,7 @@ def fit_passages(
 
 
 def _fingerprint(*parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts, ensure_ascii=False, default=str).encode()).hexdigest()
+    return sha256(json.dumps(parts, ensure_ascii=False, default=str))
 
 
 @dataclass(frozen=True)

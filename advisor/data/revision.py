@@ -1,6 +1,5 @@
 """Later editions of documents, and the facts they changed: what a deployment meets after it was built."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from advisor.data.dataset import Dataset, Document, Example
 from advisor.data.files import DOCUMENTS_FILE, Problem, answers_of, problem_list, read_documents, read_rows, text_of
 from advisor.data.normalisation import normalise
 from advisor.errors import DatasetError
+from lm.files import sha256
 
 ANSWERS_FILE = "answers.jsonl"
 REVISION_FOLDER = "v2"
@@ -48,7 +48,7 @@ class Revision:
         """SHA-256 over documents and facts."""
         rows = [[d.id, d.title, d.text] for d in self.documents]
         facts = [[f.group, f.answers, f.document_ids] for f in self.facts.values()]
-        return hashlib.sha256(json.dumps([rows, facts], ensure_ascii=False).encode()).hexdigest()
+        return sha256(json.dumps([rows, facts], ensure_ascii=False))
 
     def revise(self, example: Example) -> Example:
         """The question with the references of today."""

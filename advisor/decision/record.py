@@ -4,7 +4,6 @@ A decision is the arm to ship. When prices, volume, coverage or margin change it
 with no model call. When data or model change the scores no longer speak, and what must be run again is named.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +31,7 @@ from advisor.results.comparison import (
 )
 from advisor.results.plain_data import from_plain, to_json, to_plain
 from lm.errors import ConfigError
+from lm.files import sha256
 
 SCHEMA_VERSION = 1
 VALID_DAYS = 90
@@ -159,7 +159,7 @@ def data_hashes(dataset: Dataset) -> dict[str, str]:
 
 def text_hash(text: str) -> str:
     """SHA-256 of a text."""
-    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+    return sha256(text)
 
 
 def expiry(decided_at: str, valid_days: int) -> str:

@@ -1,6 +1,5 @@
 """The decision made anew from stored scores when something declared changes; no model is asked anything."""
 
-import hashlib
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from advisor.evidence.weighted_metric import WeightedMetric
 from advisor.money.cost import estimate_cost
 from advisor.results.comparison import Comparison, CostEstimate, MetricSummary
 from advisor.results.json_report import read_comparison
+from lm.files import sha256
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def read_stored_decision(report: str, decision: str, results: bytes) -> StoredDe
         EvaluationError: one of them is damaged, or they are not of one comparison.
     """
     comparison, record = read_comparison(report), read_record(decision)
-    if hashlib.sha256(results).hexdigest() != record.results_hash or comparison.id != record.comparison_id:
+    if sha256(results) != record.results_hash or comparison.id != record.comparison_id:
         raise EvaluationError("the report, the decision and the results are not of one comparison; compare again")
     answers = read_scored_answers(results, record.metric)
     candidates = {arm: answers[arm] for arm in record.uses}

@@ -1,6 +1,5 @@
 """People's verdicts on answers, which a judge must agree with before its scores may decide anything."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from advisor.errors import DatasetError
 from advisor.metrics.registry import JUDGE_METRICS
 from advisor.results.answer import Answer
 from lm.completion import FinishReason, Usage
+from lm.files import sha256
 
 HUMAN_LABELS_FILE = "human_labels.jsonl"
 
@@ -42,7 +42,7 @@ class HumanLabel:
 def hash_human_labels(folder: Path) -> str:
     """SHA-256 of the labels of a data set folder; "" where it has none."""
     path = folder / HUMAN_LABELS_FILE
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    return sha256(path.read_bytes()) if path.is_file() else ""
 
 
 def load_human_labels(folder: Path, examples: Sequence[Example]) -> tuple[HumanLabel, ...]:

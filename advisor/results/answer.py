@@ -1,11 +1,11 @@
 """What a pipeline is and what it answers."""
 
-import hashlib
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from advisor.data.prompt import Prompt, PromptBuilder, RetrievedChunk
 from lm.completion import Completion, FinishReason, GenerationConfig, Usage
+from lm.files import sha256
 from lm.language_model import LanguageModel
 
 
@@ -59,7 +59,7 @@ class Pipeline:
     def fingerprint(self) -> str:
         """A hash of all that decides the answers: equal fingerprints, equal answers."""
         parts = [self.model.fingerprint, self.prompt_builder.fingerprint, repr(self.generation)]
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        return sha256("\n".join(parts))
 
     def answer(self, questions: Sequence[str]) -> list[Answer]:
         """One answer a question, in order."""

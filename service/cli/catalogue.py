@@ -16,9 +16,10 @@ from advisor.results.comparison import Comparison
 from advisor.results.plain_data import to_json, to_plain
 from advisor.results.quantities import MISSING, usd
 from lm.errors import ConfigError
+from lm.files import write_whole
 from service.cli.options import Home
 from service.cli.terminal import plain_console, printable
-from service.store.data_directory import DataDirectory, write_whole
+from service.store.data_directory import DataDirectory
 
 _OUT = plain_console()
 

@@ -52,8 +52,8 @@ def ci(
     from advisor.report.gate_markdown import gate_markdown
     from advisor.results.json_report import read_comparison
     from advisor.results.plain_data import to_json, to_plain
+    from lm.files import write_whole
     from service.cli.ci_config import read_ci_config
-    from service.store.data_directory import write_whole
 
     _make_folder(out)
     try:
@@ -150,7 +150,7 @@ def _write_failure(out: Path, message: str) -> None:
     from advisor.report.gate_junit import failed_gate_junit
     from advisor.report.gate_markdown import failed_gate_markdown
     from advisor.results.plain_data import to_json
-    from service.store.data_directory import write_whole
+    from lm.files import write_whole
 
     outcome = {"schema_version": SCHEMA_VERSION, "verdict": "cannot compare", "headline": message}
     write_whole(out / "report.md", failed_gate_markdown(message))

@@ -22,6 +22,7 @@ from advisor.results.comparison import Interval
 from advisor.results.plain_data import to_json, to_plain
 from advisor.results.score import Metric, ScoringResources
 from lm.errors import ConfigError
+from lm.files import write_whole
 from lm.metered_model import MeteredModel
 from service.run.arm import Arm, Compose, Composition, minus_index
 from service.run.asking import FinishedComparison
@@ -29,7 +30,7 @@ from service.run.base_model import check_base_model
 from service.run.progress import OnProgress, Progress, silent
 from service.run.settings import ComparisonSettings
 from service.run.workflow import load_limited_dataset
-from service.store.data_directory import DataDirectory, write_whole
+from service.store.data_directory import DataDirectory
 
 JSON_FILE = "freshness.json"
 MARKDOWN_FILE = "freshness.md"

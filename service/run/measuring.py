@@ -22,11 +22,12 @@ from advisor.results.answer import Answer
 from advisor.results.comparison import ArmRole, LatencySummary, QuestionRecord, SeedAnswer
 from advisor.results.score import Metric, Score, ScoringResources
 from lm.errors import LanguageModelError
+from lm.files import write_whole
 from lm.metered_model import MeteredModel
 from service.run.arm import Arm, Composition
 from service.run.progress import OnProgress, Progress
 from service.store.answer_log import AnswerLog
-from service.store.data_directory import DataDirectory, write_whole
+from service.store.data_directory import DataDirectory
 from service.store.stage_key import formats, stage_key
 
 BLOCK_QUESTIONS = 64

@@ -1,6 +1,5 @@
 """What a caller of the API may set: checked here, made into the settings of a comparison where it is run."""
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -16,11 +15,12 @@ from advisor.money.prices import read_prices
 from advisor.results.answer_values import AnswerValues
 from lm.embedded_model import EMBEDDED_MODEL
 from lm.errors import ConfigError
+from lm.files import sha256, write_whole
 from service.contract.schemas import ComparisonRequest
 from service.run.settings import ComparisonSettings, Constrain, TuneOn
 from service.safety.endpoint_guard import EndpointGuard
 from service.store.bundled_datasets import bundled_datasets
-from service.store.data_directory import DataDirectory, write_whole
+from service.store.data_directory import DataDirectory
 from service.store.dataset_store import dataset_folder
 
 PRICE_LIST = "price_list"
@@ -99,7 +99,7 @@ def _copied(directory: DataDirectory, path: Path) -> Path:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from None
-    copy = directory.root / "inputs" / f"{hashlib.sha256(text.encode()).hexdigest()}{path.suffix.lower()}"
+    copy = directory.root / "inputs" / f"{sha256(text)}{path.suffix.lower()}"
     copy.parent.mkdir(parents=True, exist_ok=True)
     write_whole(copy, text)
     return copy
@@ -110,7 +110,7 @@ def _written(directory: DataDirectory, value: Mapping[str, Any] | None) -> str |
     if value is None:
         return None
     text = json.dumps(value, sort_keys=True)
-    path = directory.root / "inputs" / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
+    path = directory.root / "inputs" / f"{sha256(text)}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, text)
     return str(path)

@@ -1,12 +1,12 @@
 """Taking a part of a data set without bending it."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from advisor.data.dataset import Dataset, Example, Split
 from advisor.evidence.slices import slice_weights
+from lm.files import sha256
 
 
 def limit_dataset(
@@ -54,7 +54,7 @@ def draw_questions(examples: Sequence[Example], n: int, seed: int, *, whole_grou
     """`n` examples in an order decided by hashes, so that a larger limit only adds to a smaller one."""
 
     def rank(text: str) -> str:
-        return hashlib.sha256(f"{seed}:{text}".encode()).hexdigest()
+        return sha256(f"{seed}:{text}")
 
     wording: Counter[str] = Counter()
     keys: dict[str, tuple[int, str, str]] = {}

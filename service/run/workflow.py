@@ -27,6 +27,7 @@ from advisor.report.formats import REPORT_FILES, REPORT_FORMATS
 from advisor.results.comparison import Comparison, QuestionRecord
 from advisor.results.json_report import read_comparison
 from advisor.results.score import ScoringResources
+from lm.files import write_whole
 from service.run.arm import Compose
 from service.run.auditing import audit_run
 from service.run.conclusion import conclude_comparison, decision_evidence
@@ -43,7 +44,6 @@ from service.store.data_directory import (
     REPORT_FILE,
     SETTINGS_FILE,
     DataDirectory,
-    write_whole,
 )
 from service.store.recorded_stages import note_stages, read_stages
 from service.store.runs import home_database

@@ -1,6 +1,5 @@
 """API keys: random secrets of which only a hash is kept."""
 
-import hashlib
 import hmac
 import re
 import secrets
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, Row, insert, select, update
 
 from lm.errors import ConfigError
+from lm.files import sha256
 from service.contract.scope import Scope
 from service.store.database import writing
 from service.store.tables import api_keys
@@ -107,7 +107,7 @@ def any_key(connection: Connection) -> bool:
 
 
 def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
+    return sha256(secret)
 
 
 def _key(row: Row[tuple[object, ...]]) -> ApiKey:

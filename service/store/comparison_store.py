@@ -1,6 +1,5 @@
 """Comparisons as rows: created once a request, listed, cancelled, resumed, deleted."""
 
-import hashlib
 import json
 import re
 import secrets
@@ -13,6 +12,7 @@ from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, up
 from sqlalchemy.exc import IntegrityError
 
 from lm.errors import ErrorKind, TuningForkError
+from lm.files import sha256
 from service.contract.comparison_state import ComparisonState
 from service.store.database import writing
 from service.store.events import append_event
@@ -86,7 +86,7 @@ def new_comparison_id(dataset_name: str) -> str:
 def request_hash(request: Mapping[str, Any]) -> str:
     """SHA-256 of a request, whatever the order of its keys."""
     text = json.dumps(request, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256(text)
 
 
 def find_by_idempotency_key(engine: Engine, key: str, request_sha256: str) -> StoredComparison | None:

@@ -79,19 +79,3 @@ class DataDirectory:
             yield handle
         finally:
             os.close(handle)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all, also after power loss."""
-    staged = path.with_name(f".{path.name}.staged")
-    # Half characters (lone surrogates) may come from an endpoint; they are no UTF-8 and must not cost the report.
-    with staged.open("w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    staged.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -1,6 +1,5 @@
 """Data sets of the service: versions named by the hash of their content, as rows; and the bundled ones."""
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -23,6 +22,7 @@ from advisor.evidence.human_labels import HUMAN_LABELS_FILE
 from advisor.results.comparison import AuditFinding
 from advisor.results.plain_data import from_plain, to_plain
 from lm.errors import ErrorKind, TuningForkError
+from lm.files import sha256
 from service.safety.prepare import DATA_FILES, PreparedDataset
 from service.store.bundled_datasets import BUNDLED_DATASETS, bundled_datasets
 from service.store.data_directory import DataDirectory
@@ -65,8 +65,8 @@ class StoredDataset:
 
 def version_of(files: Mapping[str, bytes]) -> str:
     """64 hexadecimal digits: equal files, equal version, whoever uploads them and however they are packed."""
-    rows = [(name, hashlib.sha256(files[name]).hexdigest()) for name in sorted(files)]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    rows = [(name, sha256(files[name])) for name in sorted(files)]
+    return sha256(json.dumps(rows))
 
 
 def store_dataset(engine: Engine, prepared: PreparedDataset) -> tuple[StoredDataset, bool]:

@@ -11,7 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.store.data_directory import DataDirectory, write_whole
+from lm.files import write_whole
+from service.store.data_directory import DataDirectory
 
 Training = tuple[str, int]
 """What an adapter was trained on (`questions`, or `raft` for questions with passages), and the seed."""

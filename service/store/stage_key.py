@@ -10,6 +10,8 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+from lm.files import sha256
+
 
 @dataclass(frozen=True, slots=True)
 class StageKind:
@@ -50,7 +52,7 @@ LIBRARIES = (
 
 def stage_key(*parts: object) -> str:
     """32 hexadecimal digits; equal parts, equal key."""
-    return hashlib.sha256(json.dumps(parts, ensure_ascii=False, default=str, sort_keys=True).encode()).hexdigest()[:32]
+    return sha256(json.dumps(parts, ensure_ascii=False, default=str, sort_keys=True))[:32]
 
 
 def formats(kind: str) -> dict[str, object]:

@@ -21,6 +21,7 @@ from advisor.results.comparison import ArmRole
 from lm.completion import GenerationConfig, Messages
 from lm.embedding import Embedder
 from lm.fake import FakeLM
+from lm.files import write_whole
 from lm.language_model import LanguageModel
 from service.jobs import comparison_lock
 from service.jobs.job import job_process
@@ -29,7 +30,7 @@ from service.run.arm import Arm
 from service.run.progress import OnProgress, Progress
 from service.run.settings import ComparisonSettings
 from service.store.build_alone import build_alone
-from service.store.data_directory import DataDirectory, write_whole
+from service.store.data_directory import DataDirectory
 
 ARMS = ("base", "few-shot", "rag", "fine-tuned")
 

@@ -106,7 +106,7 @@ def test_a_copied_folder_counts_though_its_times_differ(tiny_gguf: Path, n_read:
 
 def test_what_a_killed_process_left_is_removed(tiny_gguf: Path, cache: Path) -> None:
     identity = gguf_identity(tiny_gguf)
-    leftover = cache / "models" / f".{identity}.staging"
+    leftover = cache / "models" / f".{identity}.staged"
     leftover.mkdir(parents=True)
     (leftover / "model.safetensors").write_bytes(b"half")
     locate_converted(tiny_gguf)
@@ -128,7 +128,7 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(
     def full(path: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(lm.gguf_cache, "_sync", full)
+    monkeypatch.setattr("lm.files._flush", full)
     with pytest.raises(LanguageModelError, match="cannot be written: No space left on device"):
         locate_converted(tiny_gguf)
     assert [path.name for path in (cache / "models").iterdir()] == [".lock"]

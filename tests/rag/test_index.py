@@ -122,8 +122,8 @@ def test_a_build_that_breaks_while_chroma_writes_leaves_the_old_index_whole(
 def test_what_a_killed_build_left_is_discarded_and_built_anew(tmp_path, documents, embedder) -> None:
     build_index(documents, embedder, tmp_path / "index")
     (tmp_path / "index" / "index.json").unlink()
-    (tmp_path / ".index.building").mkdir()
-    (tmp_path / ".index.building" / "vectors.npy").write_bytes(b"half")
+    (tmp_path / ".index.staged").mkdir()
+    (tmp_path / ".index.staged" / "vectors.npy").write_bytes(b"half")
     with pytest.raises(IndexingError, match="no finished index"):
         open_index(tmp_path / "index", embedder)
     build_index(documents, embedder, tmp_path / "index")

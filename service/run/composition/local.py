@@ -1,6 +1,5 @@
 """The arms of a comparison, built one after the other: which model answers which prompts."""
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +20,7 @@ from lm.completion import GenerationConfig, Messages
 from lm.embedding import Embedder
 from lm.errors import ConfigError
 from lm.fake import FakeLM
+from lm.files import sha256
 from lm.language_model import LanguageModel
 from lm.registry import load_language_model
 from rag.chunk import Chunking
@@ -339,7 +339,7 @@ class LocalComposition:
         if self._recorded is not None and self._recorded.index is not None:
             folder = self._recorded.index
         else:
-            documents = hashlib.sha256(repr([(d.id, d.title, d.text) for d in dataset.documents]).encode()).hexdigest()
+            documents = sha256(repr([(d.id, d.title, d.text) for d in dataset.documents]))
             key = stage_key(documents, self._chunking, self.embedder.fingerprint, formats("indexes"))
             folder = self._directory.stage("indexes", key)
         if folder not in self._indexes:

@@ -7,7 +7,8 @@ import pytest
 
 from advisor.report.formats import REPORT_FILES
 from lm.errors import ConfigError
-from service.store.data_directory import REPORT_FILE, DataDirectory, write_whole
+from lm.files import write_whole
+from service.store.data_directory import REPORT_FILE, DataDirectory
 
 
 def test_the_report_file_is_the_json_report() -> None:

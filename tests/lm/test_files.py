@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune.staged_directory import damaged_files, file_hashes, staged_directory
+from lm.files import damaged_files, file_hashes, staged_directory
 
 
 def test_directory_appears_whole(tmp_path: Path) -> None:
@@ -29,3 +29,12 @@ def test_changed_and_missing_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("other")
     (tmp_path / "y").unlink()
     assert damaged_files(tmp_path, expected) == ["x", "y"]
+
+
+def test_a_whole_directory_takes_the_place_of_another_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    for content in ("old", "new"):
+        with staged_directory(tmp_path / "b") as staged:
+            (staged / content).mkdir()
+            (staged / content / "x").write_text(content)
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("x")] == ["b/new/x"]
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
