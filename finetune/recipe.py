@@ -5,6 +5,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from finetune.losses import DEFAULT_LOSS, LOSSES
 from finetune.methods import METHODS
 from lm.errors import ConfigError
 from lm.files import sha256
@@ -38,6 +39,7 @@ class TuningRecipe:
         seed: Decides initial weights, order of rows and dropout.
         precision: Of matrix products; the adapter itself stays in float32. "auto" is bfloat16 where the device
             multiplies in it natively and float32 elsewhere.
+        loss: A name in `finetune.losses.LOSSES`: what is minimised on answer tokens.
         gradient_checkpointing: Recompute activations in the backward pass: less memory, about a third more time.
         max_length: Longest row in tokens; longer ones are left out and counted. The model's context also bounds it.
     """
@@ -61,6 +63,7 @@ class TuningRecipe:
     precision: str = "auto"
     gradient_checkpointing: bool = False
     max_length: int = 2048
+    loss: str = DEFAULT_LOSS
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot train.
@@ -69,6 +72,7 @@ class TuningRecipe:
             ConfigError: names the field, its value and what is allowed.
         """
         _require_one_of("method", self.method, tuple(METHODS))
+        _require_one_of("loss", self.loss, tuple(LOSSES))
         _require_one_of("schedule", self.schedule, SCHEDULES)
         _require_one_of("precision", self.precision, PRECISIONS)
         for field in ("r", "lora_alpha", "batch_size", "gradient_accumulation", "max_epochs", "patience"):
@@ -93,8 +97,11 @@ class TuningRecipe:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of all settings."""
-        return sha256(json.dumps(asdict(self), sort_keys=True))
+        """SHA-256 of all settings; the default loss is left out, as recipes had none before there were others."""
+        settings = asdict(self)
+        if self.loss == DEFAULT_LOSS:
+            del settings["loss"]
+        return sha256(json.dumps(settings, sort_keys=True))
 
 
 def scaled_learning_rate(hidden_size: int) -> float:

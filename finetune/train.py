@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 
 from finetune.answer_logits import AnswerLogits
 from finetune.batches import drop_prompt_tokens, optimiser_steps
 from finetune.checkpoint import TrainingState, restore_checkpoint, save_checkpoint
 from finetune.errors import TrainingError
+from finetune.losses import LOSSES, cross_entropy
 from finetune.progress import EpochResult, TrainingEvent, Validation
 from finetune.recipe import TuningRecipe
 from finetune.rows import TrainingRow
@@ -57,6 +57,7 @@ def train(
     optimizer = torch.optim.AdamW(
         weights.values(), lr=learning_rate, weight_decay=recipe.weight_decay, fused=device.type == "cpu"
     )
+    token_loss = LOSSES[recipe.loss]
     model.eval()
     answer_logits = AnswerLogits.of(model, autocast_dtype(recipe, device), rows, pad_token_id)
     fuse_lora(model, answer_logits.autocast_dtype)
@@ -85,7 +86,7 @@ def train(
             step_loss = 0.0
             for batch in (batch for part in parts for batch in answer_logits.batches(part)):
                 logits = answer_logits(batch).float()  # (n_scored, vocabulary)
-                loss = cross_entropy(logits, batch.target_ids[batch.scored], reduction="sum") / n_answer_tokens
+                loss = token_loss(logits, batch.target_ids[batch.scored]).sum() / n_answer_tokens
                 loss.backward()  # type: ignore[no-untyped-call]
                 step_loss += loss.item()
             norm = clip_grad_norm_(weights.values(), recipe.max_grad_norm)
@@ -162,7 +163,7 @@ def validate(answer_logits: AnswerLogits, rows: Sequence[TrainingRow], batch_siz
         for batch in answer_logits.batches(ordered[start : start + batch_size]):
             logits = answer_logits(batch).float()  # (n_scored, vocabulary)
             targets = batch.target_ids[batch.scored]  # (n_scored,)
-            losses = cross_entropy(logits, targets, reduction="none")
+            losses = cross_entropy(logits, targets)
             n_tokens = batch.row_of_target.bincount()  # (rows,)
             n_wrong = batch.row_of_target.bincount((logits.argmax(-1) != targets).float())
             n_exact += int((n_wrong == 0).sum())

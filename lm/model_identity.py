@@ -7,7 +7,7 @@ from lm.embedded_model import EMBEDDED_MODEL, EMBEDDED_PARAMETERS, find_embedded
 from lm.files import hash_files
 from lm.gguf_cache import gguf_identity, locate_converted
 from lm.model_files import count_parameters, find_weight_files, locate_model
-from lm.registry import parse_spec
+from lm.registry import SCHEMES, parse_spec
 
 
 def model_identity(spec: str) -> str:
@@ -18,8 +18,8 @@ def model_identity(spec: str) -> str:
         LanguageModelError: a local or hub model is missing.
     """
     kind, name = parse_spec(spec)
-    if kind == "openai":
-        return f"{spec} {os.environ.get('OPENAI_BASE_URL', '')}"
+    if not SCHEMES[kind].is_local:
+        return spec if kind != "openai" else f"{spec} {os.environ.get('OPENAI_BASE_URL', '')}"
     if kind == "gguf":
         return gguf_identity(Path(name))
     if kind == EMBEDDED_MODEL and (path := find_embedded_gguf()) is not None:
@@ -37,7 +37,7 @@ def model_dtype(spec: str) -> str:
         LanguageModelError: a local or hub model is missing.
     """
     kind, name = parse_spec(spec)
-    if kind == "openai":
+    if not SCHEMES[kind].is_local:
         return ""
     import torch
 

@@ -1,10 +1,10 @@
 """Every language model that can be named, and how it is loaded: one visible table.
 
-A new provider is a class that speaks `lm.language_model.LanguageModel` and one row in `SCHEMES`. Nothing heavy is
-imported before a model is asked for.
+A new provider is a class that speaks `lm.language_model.LanguageModel` and one row in `SCHEMES`, here or by an entry
+point of another package. Nothing heavy is imported before a model is asked for.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from lm.embedded_model import EMBEDDED_MODEL, EMBEDDED_PARAMETERS, locate_embedd
 from lm.errors import ConfigError, MissingDependencyError
 from lm.gguf_cache import locate_converted
 from lm.language_model import LanguageModel
+from lm.plugins import Table
 
 RETIRED = frozenset({"pocket"})
 """Models that were shipped once; comparisons made with them keep their reports."""
@@ -51,14 +52,16 @@ class Scheme:
         load: Takes what is after the colon, and the options.
         packages: Import names it needs; one of them missing is the user's to install.
         install: The command that brings them.
+        is_local: Whether its weights are files here, which name it; otherwise its spec does, and it cannot be tuned.
     """
 
     spec: str
     description: str
     runs_on: str
     load: Callable[[str, LoadOptions], LanguageModel]
-    packages: frozenset[str]
-    install: str
+    packages: frozenset[str] = frozenset()
+    install: str = ""
+    is_local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,8 @@ def parse_spec(spec: str) -> tuple[str, str]:
         return "hf", spec
     if spec in RETIRED:
         raise RetiredModelError(f"the model {spec!r} is no longer shipped; choose {EMBEDDED_MODEL}, the embedded model")
+    if name in SCHEMES.broken:
+        raise ConfigError(SCHEMES.broken[name])
     possible = ", ".join(f"`{scheme.spec}`" for scheme in SCHEMES.values())
     raise ConfigError(f"unknown model {spec!r}; possible are {possible}, a folder like `./my-model`, or `org/name`")
 
@@ -185,7 +190,7 @@ def _load_openai(rest: str, options: LoadOptions) -> LanguageModel:
     return OpenAICompatibleModel(model, base_url=base_url or None, context_tokens=options.context_tokens)
 
 
-SCHEMES: Mapping[str, Scheme] = {
+_OWN = {
     EMBEDDED_MODEL: Scheme(
         spec=EMBEDDED_MODEL,
         description="the embedded model, SmolLM2-135M-Instruct: small, and quickly tuned on a CPU",
@@ -193,6 +198,7 @@ SCHEMES: Mapping[str, Scheme] = {
         load=_load_embedded,
         packages=_LOCAL_PACKAGES | {"gguf"},
         install=f"{_LOCAL_INSTALL} gguf",
+        is_local=True,
     ),
     "hf": Scheme(
         spec="hf:ID_OR_PATH",
@@ -201,6 +207,7 @@ SCHEMES: Mapping[str, Scheme] = {
         load=_load_huggingface,
         packages=_LOCAL_PACKAGES,
         install=_LOCAL_INSTALL,
+        is_local=True,
     ),
     "gguf": Scheme(
         spec="gguf:PATH",
@@ -209,6 +216,7 @@ SCHEMES: Mapping[str, Scheme] = {
         load=_load_gguf,
         packages=_LOCAL_PACKAGES | {"gguf"},
         install=f"{_LOCAL_INSTALL} gguf",
+        is_local=True,
     ),
     "openai": Scheme(
         spec="openai:MODEL[@BASE_URL]",
@@ -219,4 +227,5 @@ SCHEMES: Mapping[str, Scheme] = {
         install="pip install 'openai>=3.3'",
     ),
 }
+SCHEMES: Table[Scheme] = Table("tuning_fork.models", _OWN)
 """Scheme to loader."""

@@ -1,6 +1,6 @@
 """A plain folder of texts and one table of questions, made into a data set folder.
 
-handbook/            documents: every .md and .txt file below the folder; the id is the path without its ending
+handbook/            documents: every file below the folder that a loader reads; the id is the path without its ending
 questions.csv        columns: question, answer; optional: document, group, split, answerable
 """
 
@@ -13,13 +13,12 @@ from pathlib import Path
 
 from advisor.data.dataset import Split, Task
 from advisor.data.files import CARD_FILE, DOCUMENTS_FILE, QUESTIONS_FILE, Problem
+from advisor.data.loaders import LOADERS, UnreadableFileError, load_document
 from advisor.errors import DatasetError
 
-DOCUMENT_ENDINGS = frozenset({".md", ".txt"})
 ANSWER_SEPARATOR = "|"
 _COLUMNS = frozenset({"question", "answer", "document", "group", "split", "answerable", "id"})
 _NO = frozenset({"no", "false", "0"})
-_ENDING = re.compile(r"\.(md|txt)$", flags=re.IGNORECASE)
 _MAX_TITLE_CHARACTERS = 120
 
 
@@ -38,7 +37,7 @@ def import_folder(source: Path, destination: Path, *, task: Task = Task.QUESTION
     problems: list[Problem] = []
     if not source.is_dir():
         raise DatasetError(
-            f"{source}: there is no such folder; give one with .md or .txt files and a .csv of questions"
+            f"{source}: there is no such folder; give one with {_endings()} files and a .csv of questions"
         )
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise DatasetError(f"{destination} exists and is not empty; choose another folder, nothing was written")
@@ -76,32 +75,25 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
-def _decode(path: Path, name: str, problems: list[Problem]) -> str | None:
-    data = path.read_bytes()
+def _loaded(path: Path, name: str, ending: str, problems: list[Problem]) -> str | None:
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        problems.append(Problem(name, line, f"broken UTF-8 at byte {error.start + 1}; save the file as UTF-8"))
+        return load_document(ending, path.read_bytes())
+    except UnreadableFileError as error:
+        problems.append(Problem(name, error.line, str(error)))
         return None
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        problems.append(Problem(name, line, "a NUL character; save the file as plain text"))
-        return None
-    return text
 
 
 def _read_texts(source: Path, problems: list[Problem]) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     taken: dict[str, str] = {}
-    for path in sorted(p for p in source.rglob("*") if p.suffix.lower() in DOCUMENT_ENDINGS and p.is_file()):
+    for path in sorted(p for p in source.rglob("*") if _ending(p) in LOADERS and p.is_file()):
         name = path.relative_to(source).as_posix()
         document_id = str(Path(name).with_suffix("").as_posix())
         if document_id in taken:
             problems.append(Problem(name, None, f"would have the same id as {taken[document_id]}; rename one of them"))
             continue
         taken[document_id] = name
-        text = _decode(path, name, problems)
+        text = _loaded(path, name, _ending(path), problems)
         if text is None:
             continue
         if not text.strip():
@@ -109,8 +101,16 @@ def _read_texts(source: Path, problems: list[Problem]) -> list[dict[str, object]
             continue
         rows.append({"id": document_id, "title": _title(text, path), "text": text.strip()})
     if not taken:
-        problems.append(Problem(str(source), None, "no .md or .txt file is below the folder; add the documents"))
+        problems.append(Problem(str(source), None, f"no {_endings()} file is below the folder; add the documents"))
     return rows
+
+
+def _endings() -> str:
+    return " or ".join(f".{ending}" for ending in LOADERS)
+
+
+def _ending(path: Path) -> str:
+    return path.suffix.lower().removeprefix(".")
 
 
 def _title(text: str, path: Path) -> str:
@@ -127,7 +127,7 @@ def _read_table(source: Path, document_ids: set[object], problems: list[Problem]
         problems.append(Problem(str(source), None, f"exactly one .csv file of questions is needed; found: {found}"))
         return []
     name = tables[0].relative_to(source).as_posix()
-    text = _decode(tables[0], name, problems)
+    text = _loaded(tables[0], name, "txt", problems)
     if text is None:
         return []
     first_line = text.split("\n", 1)[0]
@@ -195,7 +195,10 @@ def _question(
     answerable = cell("answerable").lower() not in _NO
     answers = [part.strip() for part in cell("answer").split(ANSWER_SEPARATOR) if part.strip()]
     cited = [part.strip() for part in cell("document").split(ANSWER_SEPARATOR) if part.strip()]
-    cited = [part if part in document_ids else _ENDING.sub("", part) for part in cited]
+    cited = [
+        part if part in document_ids or _ending(Path(part)) not in LOADERS else part.rpartition(".")[0]
+        for part in cited
+    ]
     if not cell("question"):
         problems.append(Problem(name, line, "the question is empty; fill it in or remove the line"))
     if answerable and not answers:

@@ -7,6 +7,7 @@ from advisor.metrics.abstention import unless_abstained
 from advisor.metrics.corpus import CORPUS_METRICS
 from advisor.metrics.retrieval import has_gold_documents
 from advisor.results.score import Metric, per_example
+from lm.plugins import Table
 
 
 def is_answerable(example: Example) -> bool:
@@ -68,7 +69,7 @@ _TABLE = (
     Metric("context_recall", "Context recall", ragas.context_recall, applies=is_answerable, needs="judge"),
 )
 
-METRICS = {metric.name: metric for metric in _TABLE}
+METRICS: Table[Metric] = Table("tuning_fork.metrics", {metric.name: metric for metric in _TABLE})
 """Every metric by its name."""
 
 JUDGE_METRICS = tuple(metric.name for metric in _TABLE if "judge" in metric.needs.split())
@@ -84,8 +85,9 @@ RETRIEVAL_METRICS = frozenset(
 """Metrics of the retrieved passages. Not defined for an arm that retrieves nothing: do not run them there."""
 
 
-QUALITY_METRICS = frozenset(METRICS) - RETRIEVAL_METRICS - frozenset(JUDGE_METRICS) - {"abstention", "json_valid"}
-"""Metrics of how right an answer is: not of its passages, its form or its declining alone, and by no judge's word."""
+def is_quality(metric: Metric) -> bool:
+    """Whether it tells how right an answer is: no judge's word, and not of passages, form or declining alone."""
+    return metric.name not in {*RETRIEVAL_METRICS, "abstention", "json_valid"} and "judge" not in metric.needs.split()
 
 
 def metric(name: str) -> Metric:
@@ -95,6 +97,8 @@ def metric(name: str) -> Metric:
         EvaluationError: there is none; the message lists those there are.
     """
     if name not in METRICS:
+        if name in METRICS.broken:
+            raise EvaluationError(METRICS.broken[name])
         known = ", ".join([*METRICS, *CORPUS_METRICS])
         raise EvaluationError(f"there is no metric {name!r}; choose from: {known}")
     return METRICS[name]

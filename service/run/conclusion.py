@@ -29,7 +29,7 @@ from advisor.evidence.form_gain import form_gains
 from advisor.evidence.scorecard import answer_of_seed, mean_usage, paired_differences, summarise_metric, training_seeds
 from advisor.evidence.slices import slice_weights
 from advisor.metrics.corpus import CORPUS_METRICS
-from advisor.metrics.registry import QUALITY_METRICS, RETRIEVAL_METRICS
+from advisor.metrics.registry import RETRIEVAL_METRICS, is_quality
 from advisor.money.cost import estimate_cost
 from advisor.money.prices import PriceList
 from advisor.results.answer import BuildUsage
@@ -91,7 +91,7 @@ def conclude_comparison(
             else paired_differences(candidates, rule.metric, weights=weights, seed=settings.seed)
         )
     conclusion = conclude(differences, findings, arms_measured, inputs, rule)
-    others = [metric.name for metric in metrics[1:] if metric.name in QUALITY_METRICS]
+    others = [metric.name for metric in metrics[1:] if is_quality(metric)]
     verdicts = verdicts_by_metric(candidates, others, conclusion.recommendation, arms_measured, inputs, rule)
     return Comparison(
         id=run_id,

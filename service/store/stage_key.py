@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from lm.files import sha256
+from lm.plugins import plugin_versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,8 @@ def formats(kind: str) -> dict[str, object]:
 
 @cache
 def library_versions() -> dict[str, str]:
-    """Versions of what can change a result."""
-    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+    """Versions of what can change a result, packages that add to our tables among it."""
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}, **plugin_versions()}
 
 
 def changed_versions(then: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ from lm.errors import ConfigError
         ("prompt_dropout", 1, "below 1"),
         ("learning_rate", 0.0, "above 0"),
         ("learning_rate", float("nan"), "above 0"),
+        ("loss", "hinge", "focal"),
         ("schedule", "step", "cosine"),
         ("warmup_fraction", -0.1, "from 0"),
         ("batch_size", 0, "at least 1"),
@@ -38,6 +39,7 @@ def test_hash_follows_every_setting() -> None:
     assert TuningRecipe().hash == TuningRecipe().hash
     assert TuningRecipe(seed=1).hash != TuningRecipe().hash
     assert TuningRecipe(target_modules=("q_proj",)).hash != TuningRecipe().hash
+    assert TuningRecipe(loss="focal").hash != TuningRecipe().hash
 
 
 def test_learning_rate_falls_with_width() -> None:

@@ -107,6 +107,18 @@ def test_loss_is_the_mean_over_answer_tokens(
     assert events[0].train_loss == pytest.approx(sum(losses) / sum(row.n_answer_tokens for row in rows[:4]), rel=1e-5)
 
 
+def test_another_loss_is_minimised_and_validation_stays_comparable(
+    base_folder: Path, rows: Rows, recipe: TuningRecipe, tmp_path: Path
+) -> None:
+    first = replace(recipe, max_epochs=1)
+    states = {}
+    for loss in ("cross-entropy", "focal"):
+        model = adapted_model(base_folder, recipe)
+        states[loss] = run(model, rows[:4], rows[:4], replace(first, loss=loss), tmp_path / loss).epochs[0]
+    assert states["focal"].train_loss < states["cross-entropy"].train_loss
+    assert states["focal"].validation_loss == pytest.approx(states["cross-entropy"].validation_loss, rel=0.2)
+
+
 def test_validation_is_that_of_each_row_alone(base_folder: Path, rows: Rows, recipe: TuningRecipe) -> None:
     model = adapted_model(base_folder, recipe).eval()
     losses = []
