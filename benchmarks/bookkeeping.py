@@ -20,11 +20,11 @@ from service.jobs import job
 from service.jobs.job_watch import JobWatch
 from service.run.composition import LocalComposition
 from service.run.settings import ComparisonSettings
-from service.store.answer_log import AnswerLog
 from service.store.comparison_store import create_comparison, find_comparison
 from service.store.data_directory import DataDirectory
 from service.store.database import DATABASE_FILE, open_database
 from service.store.migrations.upgrade import migrate
+from service.store.stages.answer_log import AnswerLog
 
 PARTS: tuple[tuple[Any, str], ...] = (
     (AnswerLog, "_read"),

@@ -31,7 +31,7 @@ from finetune.methods import METHODS
 from finetune.recipe import TuningRecipe, scaled_learning_rate
 from finetune.rows import TrainingRow, build_rows, question_messages
 from finetune.train import autocast_dtype, train, validate
-from lm.huggingface import HuggingFaceModel
+from lm.local.huggingface import HuggingFaceModel
 from lm.registry import load_language_model
 
 DATASETS = Path(__file__).parents[1] / "datasets"

@@ -31,8 +31,8 @@ from finetune.recipe import TuningRecipe
 from finetune.rows import build_rows, question_messages
 from finetune.tuned_model import train_adapter
 from lm.completion import GenerationConfig, Messages
-from lm.huggingface import HuggingFaceModel
 from lm.language_model import LanguageModel
+from lm.local.huggingface import HuggingFaceModel
 from lm.registry import load_language_model
 from rag.chunk import Chunking
 from rag.embedder import load_embedder

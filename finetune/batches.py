@@ -12,7 +12,7 @@ from torch import Tensor
 
 from finetune.packed_attention import NAME, PackedLayout
 from finetune.rows import TrainingRow
-from lm.prefix_tree import n_common
+from lm.local.prefix_tree import n_common
 
 LENGTH_POOL_BATCHES = 8
 """Batches that are sorted by length together: little padding, and the order of rows still varies."""

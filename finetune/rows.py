@@ -12,7 +12,7 @@ from finetune.errors import TrainingError
 from lm.completion import Message, Messages, Role
 
 if TYPE_CHECKING:
-    from lm.huggingface import HuggingFaceModel
+    from lm.local.huggingface import HuggingFaceModel
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from finetune.losses import LOSSES, cross_entropy
 from finetune.progress import EpochResult, TrainingEvent, Validation
 from finetune.recipe import TuningRecipe
 from finetune.rows import TrainingRow
-from lm.dtype import computes_rightly, has_native_bfloat16
-from lm.fused_lora import fuse_lora
+from lm.local.dtype import computes_rightly, has_native_bfloat16
+from lm.local.fused_lora import fuse_lora
 
 OnEvent = Callable[[TrainingEvent], None]
 

@@ -22,7 +22,7 @@ from finetune.rows import build_rows, build_text_rows, question_messages, rows_h
 from finetune.train import OnEvent, autocast_dtype, train
 from lm.completion import Messages
 from lm.files import sha256
-from lm.huggingface import HuggingFaceModel
+from lm.local.huggingface import HuggingFaceModel
 
 
 def train_adapter(

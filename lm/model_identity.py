@@ -3,11 +3,11 @@
 import os
 from pathlib import Path
 
-from lm.embedded_model import EMBEDDED_MODEL, EMBEDDED_PARAMETERS, find_embedded_gguf, locate_hub_copy
 from lm.files import hash_files
-from lm.gguf_cache import gguf_identity, locate_converted
-from lm.model_files import count_parameters, find_weight_files, locate_model
 from lm.registry import SCHEMES, parse_spec
+from lm.weights.embedded_model import EMBEDDED_MODEL, EMBEDDED_PARAMETERS, find_embedded_gguf, locate_hub_copy
+from lm.weights.gguf_cache import gguf_identity, locate_converted
+from lm.weights.model_files import count_parameters, find_weight_files, locate_model
 
 
 def model_identity(spec: str) -> str:
@@ -41,7 +41,7 @@ def model_dtype(spec: str) -> str:
         return ""
     import torch
 
-    from lm.dtype import choose_dtype
+    from lm.local.dtype import choose_dtype
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return str(choose_dtype(device, _n_parameters(kind, name))).removeprefix("torch.")

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lm.embedded_model import EMBEDDED_MODEL, EMBEDDED_PARAMETERS, locate_embedded_model
 from lm.errors import ConfigError, MissingDependencyError
-from lm.gguf_cache import locate_converted
 from lm.language_model import LanguageModel
 from lm.plugins import Table
+from lm.weights.embedded_model import EMBEDDED_MODEL, EMBEDDED_PARAMETERS, locate_embedded_model
+from lm.weights.gguf_cache import locate_converted
 
 RETIRED = frozenset({"pocket"})
 """Models that were shipped once; comparisons made with them keep their reports."""
@@ -158,21 +158,21 @@ def gguf_path(spec: str) -> Path | None:
 
 
 def _load_embedded(rest: str, options: LoadOptions) -> LanguageModel:
-    from lm.huggingface import load_huggingface_model
+    from lm.local.huggingface import load_huggingface_model
 
     folder, name = locate_embedded_model()
     return load_huggingface_model(folder, name=name, device=options.device, dtype=options.dtype)
 
 
 def _load_gguf(rest: str, options: LoadOptions) -> LanguageModel:
-    from lm.huggingface import load_huggingface_model
+    from lm.local.huggingface import load_huggingface_model
 
     folder = locate_converted(Path(rest))
     return load_huggingface_model(folder, name=f"gguf:{Path(rest).name}", device=options.device, dtype=options.dtype)
 
 
 def _load_huggingface(rest: str, options: LoadOptions) -> LanguageModel:
-    from lm.huggingface import load_huggingface_model
+    from lm.local.huggingface import load_huggingface_model
 
     return load_huggingface_model(
         rest,
@@ -184,7 +184,7 @@ def _load_huggingface(rest: str, options: LoadOptions) -> LanguageModel:
 
 
 def _load_openai(rest: str, options: LoadOptions) -> LanguageModel:
-    from lm.openai_compatible import OpenAICompatibleModel
+    from lm.endpoint.openai_compatible import OpenAICompatibleModel
 
     model, _, base_url = rest.partition("@")
     return OpenAICompatibleModel(model, base_url=base_url or None, context_tokens=options.context_tokens)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lm.embedding import Embedder
 from lm.errors import ConfigError, LanguageModelError, MissingDependencyError
 from lm.files import hash_file, sha256
-from lm.model_files import PICKLE_SUFFIXES, find_weight_files
+from lm.weights.model_files import PICKLE_SUFFIXES, find_weight_files
 from rag.errors import IndexingError
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lm.connection import connection_to
-from lm.endpoint_key import OPENAI_BASE_URL, endpoint_key, how_to_give_key, is_openai
+from lm.endpoint.connection import connection_to
+from lm.endpoint.endpoint_key import OPENAI_BASE_URL, endpoint_key, how_to_give_key, is_openai
 from lm.errors import ConfigError
 from lm.files import sha256
 from rag.errors import IndexingError
@@ -29,7 +29,8 @@ _TIMEOUT_S = 60.0
 class OpenAIEmbedder:
     """A remote embedding model.
 
-    Keys come from the environment alone and go where `lm.endpoint_key` lets them. A server of one's own may need none.
+    Keys come from the environment alone and go where `lm.endpoint.endpoint_key` lets them. A server of your
+    own may need none.
 
     Rate limits, time-outs and server errors are tried again four times with growing pauses, nothing else is.
     """

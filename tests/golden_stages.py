@@ -20,14 +20,14 @@ from finetune.recipe import TuningRecipe
 from finetune.tuned_model import train_adapter
 from lm.completion import GenerationConfig
 from lm.constraint import OneOf
-from lm.huggingface import HuggingFaceModel, load_huggingface_model
+from lm.local.huggingface import HuggingFaceModel, load_huggingface_model
 from rag.chunk import Chunking
 from rag.embedder import load_embedder
 from rag.index import build_index, open_index
 from rag.nearest_few_shot import NearestFewShot
 from rag.prompt import RetrievedPrompt
 from rag.training_questions import embed_training_questions
-from service.store.stage_key import STAGE_KINDS, formats
+from service.store.stages.stage_key import STAGE_KINDS, formats
 from tests.old_home import OldHome, unpack_old_home
 
 FOLDER = Path(__file__).parent / "fixtures" / "golden-stages"

@@ -16,8 +16,8 @@ from typing import Any
 from advisor.data.toml_lines import key_line, table_line
 from advisor.money.prices import ModelPrice, PriceList
 from advisor.results.comparison import ArmRole, Comparison, Interval
-from lm.embedded_model import EMBEDDED_MODEL, HUB_ID
 from lm.errors import ConfigError
+from lm.weights.embedded_model import EMBEDDED_MODEL, HUB_ID
 
 
 class Openness(StrEnum):

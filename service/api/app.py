@@ -20,7 +20,7 @@ from service.api.routes.decisions import StoredDecisions
 from service.api.stopping import EndsWithService
 from service.contract.schemas import ProblemDetails
 from service.store.comparison_progress import FollowedComparisons
-from service.store.loaded_results import LoadedComparisons
+from service.store.reports.loaded_results import LoadedComparisons
 
 _UPLOADS = frozenset({"/v1/datasets", "/v1/datasets/validate"})
 _SILENT: TelemetryConfig = {

@@ -9,8 +9,8 @@ from advisor.arms import CANDIDATES, DEFAULT_PIPELINES
 from advisor.decision.constraints import Constraints
 from advisor.money.cost import Traffic
 from advisor.results.answer_values import AnswerValues
-from lm.embedded_model import EMBEDDED_MODEL
 from lm.errors import ConfigError
+from lm.weights.embedded_model import EMBEDDED_MODEL
 from service.cli.options import DatasetArgument, Home, TaskOption
 from service.cli.terminal import plain_console, show
 from service.run.settings import ComparisonSettings, Constrain, TuneOn

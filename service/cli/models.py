@@ -11,10 +11,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from lm.embedded_model import EMBEDDED_MODEL, REQUIREMENT, find_embedded_gguf
 from lm.errors import ConfigError, LanguageModelError
-from lm.gguf_cache import cache_folder, locate_converted
 from lm.registry import known_models
+from lm.weights.embedded_model import EMBEDDED_MODEL, REQUIREMENT, find_embedded_gguf
+from lm.weights.gguf_cache import cache_folder, locate_converted
 from service.cli.terminal import plain_console, show
 
 models = typer.Typer(name="models", help="List the kinds of models that can be compared.", invoke_without_command=True)

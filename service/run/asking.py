@@ -21,9 +21,9 @@ from service.run.progress import OnProgress, silent
 from service.run.settings import ComparisonSettings
 from service.run.workflow import load_limited_dataset
 from service.store.data_directory import DECISION_FILE, REPORT_FILE, SETTINGS_FILE, DataDirectory
-from service.store.recorded_stages import read_stages
 from service.store.runs import find_run
-from service.store.stage_key import changed_versions
+from service.store.stages.recorded_stages import read_stages
+from service.store.stages.stage_key import changed_versions
 
 _LOG = logging.getLogger("tuning_fork.asking")
 

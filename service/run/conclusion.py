@@ -50,7 +50,7 @@ from service.run.arm import Arm, minus_index
 from service.run.auditing import arm_setup
 from service.run.measuring import ArmMeasurement
 from service.run.settings import ComparisonSettings, Constrain
-from service.store.stage_key import library_versions
+from service.store.stages.stage_key import library_versions
 
 
 def conclude_comparison(

@@ -16,7 +16,7 @@ from advisor.evidence.form_gain import FORM_QUESTIONS
 from advisor.money.prices import PriceList, load_prices, read_prices
 from advisor.results.comparison import ArmSummary, Comparison
 from advisor.results.json_report import read_comparison
-from lm.embedded_model import EMBEDDED_MODEL
+from lm.weights.embedded_model import EMBEDDED_MODEL
 from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import Estimate, StageEstimate, StageProgress
 from service.run.measuring import LATENCY_QUESTIONS, LATENCY_WARM_UP

@@ -26,9 +26,9 @@ from lm.files import write_whole
 from lm.metered_model import MeteredModel
 from service.run.arm import Arm, Composition
 from service.run.progress import OnProgress, Progress
-from service.store.answer_log import AnswerLog
 from service.store.data_directory import DataDirectory
-from service.store.stage_key import formats, stage_key
+from service.store.stages.answer_log import AnswerLog
+from service.store.stages.stage_key import formats, stage_key
 
 BLOCK_QUESTIONS = 64
 LATENCY_QUESTIONS = 32

@@ -18,7 +18,7 @@ from service.run.arm import Arm, Composition
 from service.run.measuring import ArmMeasurement, answer_block, answers_key, check_questions_fit
 from service.run.progress import OnProgress, Progress
 from service.run.settings import ComparisonSettings
-from service.store.answer_log import AnswerLog
+from service.store.stages.answer_log import AnswerLog
 
 
 def race_arms(

@@ -13,9 +13,9 @@ from advisor.decision.constraints import Constraints
 from advisor.money.cost import Traffic
 from advisor.money.prices import read_prices
 from advisor.results.answer_values import AnswerValues
-from lm.embedded_model import EMBEDDED_MODEL
 from lm.errors import ConfigError
 from lm.files import sha256, write_whole
+from lm.weights.embedded_model import EMBEDDED_MODEL
 from service.contract.schemas import ComparisonRequest
 from service.run.settings import ComparisonSettings, Constrain, TuneOn
 from service.safety.endpoint_guard import EndpointGuard

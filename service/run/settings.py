@@ -10,11 +10,11 @@ from advisor.data.dataset import Task
 from advisor.decision.constraints import Constraints
 from advisor.money.cost import Traffic
 from advisor.results.answer_values import AnswerValues
-from lm.embedded_model import EMBEDDED_MODEL
 from lm.errors import ConfigError
 from lm.registry import gguf_path
+from lm.weights.embedded_model import EMBEDDED_MODEL
 from service.store.bundled_datasets import BUNDLED_DATASETS
-from service.store.recorded_stages import Training
+from service.store.stages.recorded_stages import Training
 
 DEFAULT_EPOCHS = 3
 """Passes of tuning over labels, records, or passages to read: the embedded model learns them in two or three."""

@@ -37,7 +37,6 @@ from service.run.progress import OnProgress, Progress, silent
 from service.run.racing import NO_RACE, race_arms
 from service.run.sampling import limit_dataset
 from service.run.settings import ComparisonSettings
-from service.store.build_alone import build_alone
 from service.store.data_directory import (
     DECISION_FILE,
     RECORDS_FILE,
@@ -45,9 +44,10 @@ from service.store.data_directory import (
     SETTINGS_FILE,
     DataDirectory,
 )
-from service.store.recorded_stages import note_stages, read_stages
 from service.store.runs import home_database
-from service.store.stage_key import code_digest, library_versions, stage_key
+from service.store.stages.build_alone import build_alone
+from service.store.stages.recorded_stages import note_stages, read_stages
+from service.store.stages.stage_key import code_digest, library_versions, stage_key
 
 
 def load_limited_dataset(settings: ComparisonSettings) -> Dataset:

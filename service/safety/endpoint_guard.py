@@ -16,7 +16,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from lm.connection import guard_connections
+from lm.endpoint.connection import guard_connections
 from lm.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from service.run.settings import ComparisonSettings
 from service.run.workflow import load_limited_dataset
 from service.serving.batcher import Batcher
 from service.serving.errors import NoSuchPipelineError, NotServableError
-from service.store.stage_key import changed_versions
+from service.store.stages.stage_key import changed_versions
 
 _LOG = logging.getLogger("tuning_fork.serving")
 

@@ -14,7 +14,7 @@ from service.run.composition import TrainingRun
 from service.serving.errors import NotServableError
 
 if TYPE_CHECKING:
-    from lm.huggingface import HuggingFaceModel
+    from lm.local.huggingface import HuggingFaceModel
 
 _AGAIN = (
     "create a comparison with the same settings (POST /v1/comparisons, or New comparison on the page), which builds it "

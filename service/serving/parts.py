@@ -47,7 +47,7 @@ class SharedParts:
             from service.run.composition import LoadedParts
 
             return LoadedParts(settings).model()
-        from lm.openai_compatible import OpenAICompatibleModel
+        from lm.endpoint.openai_compatible import OpenAICompatibleModel
 
         # A job may wait and try again for long; here somebody waits, who had better be told.
         name, _, base_url = rest.partition("@")

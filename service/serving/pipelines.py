@@ -21,7 +21,7 @@ from service.serving.limits import ServingLimits
 from service.serving.opened import OpenedComparison, Servable, ServedArm
 from service.serving.parts import LoadEmbedder, LoadModel, SharedParts, TakenParts
 from service.store.data_directory import DataDirectory
-from service.store.recorded_stages import read_stages
+from service.store.stages.recorded_stages import read_stages
 
 
 class ServedPipelines:

@@ -17,7 +17,7 @@ from service.serving.errors import NoSuchPipelineError, NotServableError
 from service.serving.opened import Servable
 from service.store.comparison_store import StoredComparison, find_comparison
 from service.store.data_directory import DECISION_FILE, REPORT_FILE, DataDirectory
-from service.store.stored_reports import read_report_files
+from service.store.reports.stored_reports import read_report_files
 
 
 def check_servable(engine: Engine, comparison_id: str, kind: str | None = None) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, select
 from service.contract.comparison_state import ComparisonState
 from service.store.comparison_store import find_comparison
 from service.store.data_directory import DataDirectory
-from service.store.recorded_stages import forget_stages
+from service.store.stages.recorded_stages import forget_stages
 from service.store.tables import comparisons
 
 

@@ -29,8 +29,8 @@ from service.jobs.job_watch import JobWatch
 from service.run.arm import Arm
 from service.run.progress import OnProgress, Progress
 from service.run.settings import ComparisonSettings
-from service.store.build_alone import build_alone
 from service.store.data_directory import DataDirectory
+from service.store.stages.build_alone import build_alone
 
 ARMS = ("base", "few-shot", "rag", "fine-tuned")
 

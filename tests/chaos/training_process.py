@@ -7,7 +7,7 @@ from advisor.data.dataset import DatasetCard, Example, Split, Task, TrainingView
 from finetune.progress import TrainingEvent
 from finetune.recipe import TuningRecipe
 from finetune.tuned_model import train_adapter
-from lm.huggingface import load_huggingface_model
+from lm.local.huggingface import load_huggingface_model
 
 N_EPOCHS = 6
 

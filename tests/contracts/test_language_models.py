@@ -9,10 +9,10 @@ import httpx2
 import pytest
 
 from lm.completion import Completion, FinishReason, GenerationConfig, Message, Messages, Role
+from lm.endpoint.openai_compatible import OpenAICompatibleModel
 from lm.fake import FakeLM
-from lm.huggingface import load_huggingface_model
 from lm.language_model import LanguageModel
-from lm.openai_compatible import OpenAICompatibleModel
+from lm.local.huggingface import load_huggingface_model
 
 KINDS = ["fake", "huggingface", "huggingface with adapter", "openai"]
 CONFIG = GenerationConfig(max_output_tokens=6, batch_size=2)

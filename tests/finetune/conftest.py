@@ -26,7 +26,7 @@ from transformers import (
 
 from advisor.data.dataset import DatasetCard, Example, Split, Task, TrainingView
 from finetune.recipe import TuningRecipe
-from lm.huggingface import HuggingFaceModel, load_huggingface_model
+from lm.local.huggingface import HuggingFaceModel, load_huggingface_model
 
 TEMPLATE = (
     "<bos> {% for m in messages %}<{{ m['role'] }}> {{ m['content'] }} <end> {% endfor %}"

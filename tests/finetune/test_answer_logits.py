@@ -15,7 +15,7 @@ from finetune.methods import METHODS
 from finetune.packed_attention import NAME
 from finetune.recipe import TuningRecipe
 from finetune.rows import TrainingRow, build_rows, question_messages
-from lm.huggingface import HuggingFaceModel, load_huggingface_model
+from lm.local.huggingface import HuggingFaceModel, load_huggingface_model
 from tests.finetune.conftest import example, write_base
 
 CPU = torch.device("cpu")

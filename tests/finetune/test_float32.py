@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from finetune.float32 import computed_in_float32
-from lm.huggingface import load_huggingface_model
+from lm.local.huggingface import load_huggingface_model
 
 IDS = torch.tensor([[1, 3, 8, 9, 10, 12, 18, 2, 4]])
 

@@ -7,7 +7,7 @@ from advisor.data.prompt import ABSTENTION, question_turn
 from finetune.errors import TrainingError
 from finetune.rows import build_rows, build_text_rows, question_messages, rows_hash
 from lm.completion import Message, Role
-from lm.huggingface import HuggingFaceModel, load_huggingface_model
+from lm.local.huggingface import HuggingFaceModel, load_huggingface_model
 from tests.finetune.conftest import TEMPLATE, WORDS, example, write_base
 
 

@@ -17,7 +17,7 @@ from finetune.progress import EpochResult, TrainingEvent
 from finetune.recipe import TuningRecipe
 from finetune.rows import TrainingRow, build_rows, question_messages
 from finetune.train import OnEvent, autocast_dtype, is_better, schedule_factor, train, validate
-from lm.huggingface import HuggingFaceModel
+from lm.local.huggingface import HuggingFaceModel
 from tests.finetune.conftest import example
 
 Rows = tuple[TrainingRow, ...]

@@ -16,7 +16,7 @@ from finetune.progress import TrainingEvent
 from finetune.recipe import TuningRecipe
 from finetune.tuned_model import train_adapter
 from lm.completion import GenerationConfig, Message, Role
-from lm.huggingface import HuggingFaceModel
+from lm.local.huggingface import HuggingFaceModel
 from tests.finetune.conftest import WORDS, example
 
 PROBE = torch.tensor([[1, 3, 8, 9, 10, 12, 18, 2, 4, 20, 2]])

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from lm.embedded_model import EMBEDDED_PARAMETERS
 from lm.errors import ConfigError, LanguageModelError, MissingDependencyError
 from lm.language_model import LanguageModel
 from lm.registry import SCHEMES, known_models, load_language_model, parse_spec
+from lm.weights.embedded_model import EMBEDDED_PARAMETERS
 
 HEAVY = ("torch", "transformers", "openai", "numpy")
 
@@ -78,7 +78,10 @@ def test_path_that_does_not_exist_is_a_model_error_not_a_hub_request() -> None:
 
 @pytest.mark.parametrize(
     ("spec", "package", "module"),
-    [("hf:./x", "transformers", "lm.huggingface"), ("openai:m@http://h/v1", "openai", "lm.openai_compatible")],
+    [
+        ("hf:./x", "transformers", "lm.local.huggingface"),
+        ("openai:m@http://h/v1", "openai", "lm.endpoint.openai_compatible"),
+    ],
 )
 def test_missing_package_names_the_install_command(
     spec: str, package: str, module: str, monkeypatch: pytest.MonkeyPatch

@@ -5,7 +5,7 @@ import httpx2
 import numpy as np
 import pytest
 
-from lm.endpoint_key import OPENAI_BASE_URL
+from lm.endpoint.endpoint_key import OPENAI_BASE_URL
 from lm.errors import ConfigError
 from rag.embedder import load_embedder
 from rag.errors import IndexingError

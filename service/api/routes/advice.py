@@ -25,7 +25,7 @@ from service.contract.schemas import (
 from service.contract.scope import Scope
 from service.store.comparison_store import list_comparisons
 from service.store.data_directory import REPORT_FILE
-from service.store.results import read_report_file
+from service.store.reports.results import read_report_file
 
 router = APIRouter(prefix="/v1", tags=["advice"], dependencies=[Depends(require(Scope.READ))])
 _COMPARISONS_SHOWN = 50

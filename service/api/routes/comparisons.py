@@ -46,7 +46,7 @@ from service.store.comparison_store import (
 )
 from service.store.data_directory import REPORT_FILE
 from service.store.dataset_store import DatasetNotFoundError, find_dataset, read_version
-from service.store.results import read_report_file
+from service.store.reports.results import read_report_file
 from service.store.run_folder import own_run, remove_run
 
 router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"])

@@ -29,7 +29,7 @@ from service.run.recheck import recheck_comparison
 from service.store.comparison_store import find_comparison
 from service.store.data_directory import DECISION_FILE, RECORDS_FILE, REPORT_FILE
 from service.store.recently_used import RecentlyUsed
-from service.store.stored_reports import read_report_files
+from service.store.reports.stored_reports import read_report_files
 
 MAX_BYTES = 256 * 2**20
 """Of decisions kept for the next slider; the one that was asked for last is kept whatever it takes."""

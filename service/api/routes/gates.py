@@ -16,7 +16,7 @@ from service.api.routes.baselines import BaselineName
 from service.contract.schemas import ID_PATTERN
 from service.contract.scope import Scope
 from service.store.baseline_store import find_baseline
-from service.store.stored_reports import read_stored_comparison
+from service.store.reports.stored_reports import read_stored_comparison
 
 MAX_DIFFERENCES = 60
 """Each takes some 50 ms of resampling."""

@@ -9,8 +9,8 @@ from service.api.auth import Context, require
 from service.contract.schemas import ID_PATTERN, GridRowView, QuestionGrid
 from service.contract.scope import Scope
 from service.store.comparison_store import find_comparison
-from service.store.loaded_results import LoadedComparisons
-from service.store.question_grid import GridFilter, question_page
+from service.store.reports.loaded_results import LoadedComparisons
+from service.store.reports.question_grid import GridFilter, question_page
 
 router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"], dependencies=[Depends(require(Scope.READ))])
 

@@ -19,8 +19,8 @@ from service.store.comparison_progress import FollowedComparisons
 from service.store.comparison_store import StoredComparison, find_comparison
 from service.store.data_directory import DECISION_FILE, RECORDS_FILE
 from service.store.dataset_store import read_version
-from service.store.loaded_results import LoadedComparisons
-from service.store.results import (
+from service.store.reports.loaded_results import LoadedComparisons
+from service.store.reports.results import (
     ResultFilter,
     finished_results,
     read_report_file,

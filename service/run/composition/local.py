@@ -38,11 +38,11 @@ from service.run.composition.training import kept_loss, read_texts, training_cur
 from service.run.progress import OnProgress, Progress
 from service.run.settings import ComparisonSettings, Constrain, TuneOn
 from service.store.data_directory import DataDirectory
-from service.store.recorded_stages import RecordedStages
-from service.store.stage_key import formats, stage_key
+from service.store.stages.recorded_stages import RecordedStages
+from service.store.stages.stage_key import formats, stage_key
 
 if TYPE_CHECKING:
-    from lm.huggingface import AdaptedModel, HuggingFaceModel
+    from lm.local.huggingface import AdaptedModel, HuggingFaceModel
 
 
 class LocalComposition:
@@ -355,7 +355,7 @@ class LocalComposition:
         self, dataset: Dataset, seed: int, prompts: Mapping[str, Messages] | None = None
     ) -> tuple["AdaptedModel", AdapterRecord]:
         """The model tuned on the bare questions or, with `prompts` (by example id), on what stands in these."""
-        from lm.huggingface import HuggingFaceModel
+        from lm.local.huggingface import HuggingFaceModel
 
         base = self.model
         if not isinstance(base, HuggingFaceModel):

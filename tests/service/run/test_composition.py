@@ -176,8 +176,8 @@ def test_the_dtype_a_model_would_be_loaded_in_is_known_without_loading_it(
 ) -> None:
     assert model_dtype(f"hf:{tiny_model_folder}") == "float32"
     assert model_dtype("openai:x") == ""
-    monkeypatch.setattr("lm.dtype.has_native_bfloat16", lambda: True)
-    monkeypatch.setattr("lm.dtype.computes_rightly", lambda *_: True)
+    monkeypatch.setattr("lm.local.dtype.has_native_bfloat16", lambda: True)
+    monkeypatch.setattr("lm.local.dtype.computes_rightly", lambda *_: True)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert model_dtype("smollm2") == "bfloat16"
     with pytest.raises(LanguageModelError):

@@ -9,9 +9,9 @@ import httpx2
 import pytest
 
 from lm.completion import GenerationConfig, Message, Role
-from lm.connection import guard_connections
+from lm.endpoint.connection import guard_connections
+from lm.endpoint.openai_compatible import OpenAICompatibleModel
 from lm.errors import ConfigError, LanguageModelError
-from lm.openai_compatible import OpenAICompatibleModel
 from lm.registry import load_language_model
 from rag.embedder import load_embedder
 from service.safety.endpoint_guard import (

@@ -6,7 +6,7 @@ from service.contract.comparison_state import ComparisonState
 from service.server.newest_comparison import newest_kept_ready
 from service.store.comparison_store import create_comparison, set_state
 from service.store.database import writing
-from service.store.stored_reports import NotFinishedError
+from service.store.reports.stored_reports import NotFinishedError
 
 
 def finish(engine: Engine, comparison_id: str) -> None:

@@ -13,9 +13,9 @@ from sqlalchemy import Engine
 
 from advisor.money.prices import load_prices
 from lm.completion import GenerationConfig, Message, Role
-from lm.connection import guard_connections
+from lm.endpoint.connection import guard_connections
+from lm.endpoint.openai_compatible import OpenAICompatibleModel
 from lm.errors import ConfigError, LanguageModelError
-from lm.openai_compatible import OpenAICompatibleModel
 from rag.errors import IndexingError
 from rag.openai_embedder import OpenAIEmbedder
 from service.run.composition import LocalComposition

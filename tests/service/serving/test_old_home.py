@@ -24,7 +24,7 @@ from service.run.recheck import recheck_file
 from service.serving.servable import read_servable
 from service.store.database import open_database
 from service.store.migrations.upgrade import is_current, migrate
-from service.store.stage_key import library_versions
+from service.store.stages.stage_key import library_versions
 from tests.old_home import OldHome, unpack_old_home
 
 QUESTION = "How long is the warranty?"
@@ -162,7 +162,7 @@ def test_other_versions_of_libraries_only_warn(
     client: TestClient, old_home: OldHome, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = library_versions() | {"torch": "3.0.0"}
-    monkeypatch.setattr("service.store.stage_key.library_versions", lambda: now)
+    monkeypatch.setattr("service.store.stages.stage_key.library_versions", lambda: now)
     reply = client.post(f"/v1/comparisons/{old_home.tiny}/pipelines/fine-tuned/answers", json={"questions": [QUESTION]})
     assert reply.status_code == 200, reply.text
     assert any("torch 2.13.0+cpu, now 3.0.0" in record.getMessage() for record in caplog.records)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.store.stage_key import STAGE_KINDS
+from service.store.stages.stage_key import STAGE_KINDS
 from tests.golden_stages import COMMAND, MAKERS, differs, numbers, recorded, remedy
 from tests.old_home import OldHome, unpack_old_home
 

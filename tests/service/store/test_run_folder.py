@@ -9,8 +9,8 @@ from service.contract.comparison_state import ComparisonState
 from service.store.comparison_store import create_comparison
 from service.store.data_directory import DataDirectory
 from service.store.database import writing
-from service.store.recorded_stages import note_stages
 from service.store.run_folder import own_run, remove_run
+from service.store.stages.recorded_stages import note_stages
 from service.store.tables import comparisons
 
 VERSION = "0" * 64

@@ -1,0 +1,302 @@
+"""Remote models behind an OpenAI-compatible endpoint: OpenAI, Azure OpenAI, vLLM, Ollama, llama.cpp's server."""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import openai
+
+from lm.answer_text import certain_part, cut_at_stop
+from lm.completion import Completion, FinishReason, GenerationConfig, Messages, Usage
+from lm.constraint import Constraint
+from lm.endpoint.connection import connection_to
+from lm.endpoint.endpoint_key import OPENAI_BASE_URL, endpoint_key, how_to_give_key, is_azure, is_openai
+from lm.endpoint.response_format import WRAPPER_TOKENS, is_wrapped, response_format, unwrapped
+from lm.errors import ConfigError, LanguageModelError
+from lm.files import sha256
+
+_OPENAI_CONTEXT_TOKENS = 128_000
+_UNKNOWN_CONTEXT_TOKENS = 8_192
+_AZURE_API_VERSION = "2024-10-21"
+_MAX_STOP_TEXTS = 4
+_TOKENS_PER_MESSAGE = 8
+_BYTES_PER_TOKEN = 2
+_OVERFLOW_WORDS = ("context length", "context_length", "context size", "context window", "maximum context")
+_STRICT = "strict of response_format"
+_FINISH_REASONS = {"length": FinishReason.LENGTH, "content_filter": FinishReason.CONTENT_FILTER}
+
+_log = logging.getLogger(__name__)
+
+
+class OpenAICompatibleModel:
+    """A chat model asked over HTTP.
+
+    Keys come from the environment alone and go where `lm.endpoint.endpoint_key` lets them. Local servers need none.
+
+    Rate limits, timeouts, lost connections and server errors are tried again with growing pauses, `max_retries` times.
+    Endpoints differ in the settings they take: one that is refused by name (`max_tokens`, `temperature`, `seed` or
+    `stop`, mostly by reasoning models) is renamed or left out from then on, with a warning in the log. A constraint is
+    asked for by `response_format`; where that is refused, first without `strict`, answers are given without it and
+    each says so (`Completion.constraint_refused`).
+
+    Usage is what the reply says. A server that says nothing is counted by `count_tokens`, which over-estimates.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        base_url: str | None = None,
+        context_tokens: int | None = None,
+        max_retries: int = 4,
+        timeout_s: float = 300.0,
+        http_client: httpx2.Client | None = None,
+    ) -> None:
+        """Prepare the client; nothing is sent yet.
+
+        Args:
+            model: The endpoint's name of the model; on Azure the deployment.
+            base_url: Up to and including `/v1`; OPENAI_BASE_URL or OpenAI's own if not given. On Azure the resource.
+            context_tokens: Longest prompt and answer together; servers do not tell. 128,000 at OpenAI and Azure and
+                8,192 elsewhere if not given.
+            http_client: Another transport, for proxies and tests.
+
+        Raises:
+            ConfigError: the URL is no plain http(s) URL.
+            LanguageModelError: OpenAI or Azure is asked without a key.
+        """
+        self._model = model
+        self._base_url = _checked_url(base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_BASE_URL)
+        self._is_azure = is_azure(self._base_url)
+        is_hosted = self._is_azure or is_openai(self._base_url)
+        self._context_tokens = context_tokens or (_OPENAI_CONTEXT_TOKENS if is_hosted else _UNKNOWN_CONTEXT_TOKENS)
+        key = endpoint_key(self._base_url)
+        if is_hosted and not key:
+            raise LanguageModelError(f"{self._base_url} needs a key; {how_to_give_key(self._base_url)}")
+        options: dict[str, Any] = {
+            "max_retries": max_retries,
+            "timeout": timeout_s,
+            "http_client": http_client or connection_to(self._base_url),
+        }
+        self._client: openai.OpenAI
+        if self._is_azure and not urlsplit(self._base_url).path.rstrip("/").endswith("/openai/v1"):
+            self._client = openai.AzureOpenAI(
+                azure_endpoint=self._base_url,
+                api_key=key,
+                api_version=os.environ.get("OPENAI_API_VERSION") or _AZURE_API_VERSION,
+                **options,
+            )
+        else:
+            self._client = openai.OpenAI(base_url=self._base_url, api_key=key or "none", **options)
+        self._refused: set[str] = set()
+
+    @property
+    def name(self) -> str:
+        """`openai:MODEL`, with the endpoint unless it is OpenAI's."""
+        return f"openai:{self._model}" + ("" if self._base_url == OPENAI_BASE_URL else f"@{self._base_url}")
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of endpoint and model name; what stands behind the name the endpoint may change unseen."""
+        return sha256(f"openai:{self._base_url}:{self._model}")
+
+    @property
+    def context_tokens(self) -> int:
+        """As given, or the default for the endpoint."""
+        return self._context_tokens
+
+    def count_tokens(self, prompt: Messages) -> int:
+        """An over-estimate: a token for every two bytes (English has four, Chinese three), and eight a message."""
+        return sum(_estimate_tokens(message.content) + _TOKENS_PER_MESSAGE for message in prompt)
+
+    def generate(self, prompts: Sequence[Messages], config: GenerationConfig) -> list[Completion]:
+        """One completion a prompt, in order; up to `batch_size` requests at a time.
+
+        Raises:
+            LanguageModelError: the endpoint cannot be reached, or refuses; the message says what to do.
+        """
+        if not prompts:
+            return []
+        started = time.perf_counter()
+        with ThreadPoolExecutor(max_workers=min(config.batch_size, len(prompts)), thread_name_prefix="openai") as pool:
+            futures = [pool.submit(self._complete, prompt, config) for prompt in prompts]
+            try:
+                completions = [future.result() for future in futures]
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        latency_s = (time.perf_counter() - started) / len(prompts)
+        return [replace(completion, usage=replace(completion.usage, latency_s=latency_s)) for completion in completions]
+
+    def stream(self, prompt: Messages, config: GenerationConfig) -> Generator[str, None, Completion]:
+        """Pieces of one answer as the endpoint sends them.
+
+        Usage is what the endpoint says at the end, if it does without being asked; else counted by `count_tokens`.
+        """
+        started = time.perf_counter()
+        text, sent, ended, told, is_completion = "", 0, "", None, False
+        chunks, held = self._request(prompt, config, stream=True)
+        # What has to be unwrapped can only be told as a whole.
+        streams = held is None or not is_wrapped(held)
+        try:
+            for chunk in chunks:
+                told = chunk.usage or told
+                if chunk.choices:
+                    is_completion = True
+                    ended = chunk.choices[0].finish_reason or ended
+                if chunk.choices and chunk.choices[0].delta.content:
+                    text += chunk.choices[0].delta.content
+                    certain = certain_part(text, config.stop)
+                    if streams and len(certain) > sent:
+                        yield certain[sent:]
+                        sent = len(certain)
+        except (openai.OpenAIError, httpx2.HTTPError, json.JSONDecodeError) as error:
+            raise self._explained(error) from error
+        finally:
+            chunks.close()
+        if not is_completion:
+            raise self._no_completion()
+        completion = self._completion(prompt, config, held, text, ended, told)
+        if len(completion.text) > sent:
+            yield completion.text[sent:]
+        return replace(completion, usage=replace(completion.usage, latency_s=time.perf_counter() - started))
+
+    def _no_completion(self) -> LanguageModelError:
+        return LanguageModelError(
+            f"{self._base_url} answered, but with no chat completion; the base URL usually ends in /v1"
+        )
+
+    def _usage(self, prompt: Messages, text: str, told: Any) -> Usage:
+        """As the endpoint tells it; where it does not, over-estimated."""
+        if told is None:
+            return Usage(self.count_tokens(prompt), _estimate_tokens(text))
+        details = getattr(told, "prompt_tokens_details", None)
+        cached = getattr(details, "cached_tokens", None) or 0
+        return Usage(told.prompt_tokens, told.completion_tokens, cached_tokens=min(cached, told.prompt_tokens))
+
+    def _complete(self, prompt: Messages, config: GenerationConfig) -> Completion:
+        reply, held = self._request(prompt, config, stream=False)
+        if not getattr(reply, "choices", None):
+            raise self._no_completion()
+        choice = reply.choices[0]
+        content = choice.message.content or ""
+        return self._completion(prompt, config, held, content, choice.finish_reason or "", reply.usage)
+
+    def _completion(
+        self, prompt: Messages, config: GenerationConfig, held: Constraint | None, content: str, ended: str, told: Any
+    ) -> Completion:
+        """The answer in what the endpoint wrote.
+
+        Args:
+            held: The constraint that was sent. ended: the reply's finish reason. told: its usage, if it has one.
+        """
+        text = unwrapped(held, content) if held is not None else content
+        text, stopped = cut_at_stop(text, config.stop)
+        return Completion(
+            text.strip(),
+            self._usage(prompt, content, told),
+            FinishReason.STOP if stopped else _FINISH_REASONS.get(ended, FinishReason.STOP),
+            constraint_refused=config.constraint is not None and held is None,
+        )
+
+    def _request(self, prompt: Messages, config: GenerationConfig, *, stream: bool) -> tuple[Any, Constraint | None]:
+        """The reply, and the constraint it was asked to keep."""
+        messages: list[Any] = [{"role": str(message.role), "content": message.content} for message in prompt]
+        while True:
+            settings = self._settings(config)
+            try:
+                reply = self._client.chat.completions.create(
+                    model=self._model, messages=messages, stream=stream, **settings
+                )
+                return reply, config.constraint if "response_format" in settings else None
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                refused = None if _is_overflow(error) else _refused_setting(error, settings)
+                if refused is None:
+                    raise self._explained(error) from error
+                self._refused.add(refused)
+                _log.warning("%s does not take the setting %s; it is no longer sent so", self.name, refused)
+            except (openai.OpenAIError, httpx2.HTTPError, json.JSONDecodeError) as error:
+                raise self._explained(error) from error
+
+    def _settings(self, config: GenerationConfig) -> dict[str, Any]:
+        settings: dict[str, Any] = {"max_tokens": config.max_output_tokens, "temperature": config.temperature}
+        if config.temperature > 0:
+            settings["seed"] = config.seed
+        if stop := [mark for mark in config.stop if mark][:_MAX_STOP_TEXTS]:
+            settings["stop"] = stop
+        if config.constraint is not None and "response_format" not in self._refused:
+            settings["response_format"] = response_format(config.constraint, strict=_STRICT not in self._refused)
+            settings["max_tokens"] += WRAPPER_TOKENS if is_wrapped(config.constraint) else 0
+        if "max_tokens" in self._refused:
+            settings["max_completion_tokens"] = settings["max_tokens"]
+        return {name: value for name, value in settings.items() if name not in self._refused}
+
+    def _explained(self, error: Exception) -> LanguageModelError:
+        """What went wrong and what to do about it, in the user's terms."""
+        where = f"the model {self._model!r} at {self._base_url}"
+        if isinstance(error, openai.APITimeoutError):
+            return LanguageModelError(f"{where} did not answer in time, repeatedly; try again, or lower batch_size")
+        if isinstance(error, openai.APIConnectionError | httpx2.HTTPError):
+            reason = error.__cause__ or error
+            return LanguageModelError(
+                f"cannot reach {self._base_url} ({reason}); start the server, or correct the base URL"
+            )
+        if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
+            return LanguageModelError(
+                f"{where} refused the key (HTTP {error.status_code}); {how_to_give_key(self._base_url)}"
+            )
+        if isinstance(error, openai.NotFoundError):
+            return LanguageModelError(
+                f"{where} does not exist (HTTP 404); correct the model's name, or the base URL, which usually ends "
+                "in /v1"
+            )
+        if isinstance(error, openai.RateLimitError):
+            return LanguageModelError(
+                f"{where} keeps refusing for its rate limit or quota: {error.message}; wait, lower "
+                "batch_size, or raise the quota"
+            )
+        if isinstance(error, openai.APIStatusError) and _is_overflow(error):
+            return LanguageModelError(
+                f"a prompt leaves no room for an answer in the context of {where}: {error.message}; shorten it, lower "
+                "max_output_tokens, or give the model's true context_tokens"
+            )
+        if isinstance(error, openai.APIStatusError):
+            return LanguageModelError(f"{where} failed (HTTP {error.status_code}): {error.message}")
+        return LanguageModelError(f"{where} sent an answer that cannot be read: {error}")
+
+
+def _checked_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(f"the base URL {url!r} is no http(s) URL; give one like http://localhost:8000/v1")
+    if parts.username or parts.password:
+        raise ConfigError("the base URL holds a user name or password; give keys by the environment instead")
+    return url.rstrip("/")
+
+
+def _estimate_tokens(text: str) -> int:
+    return -(-len(text.encode("utf-8", "replace")) // _BYTES_PER_TOKEN)
+
+
+def _is_overflow(error: openai.APIStatusError) -> bool:
+    text = error.message.lower()
+    return error.code == "context_length_exceeded" or any(words in text for words in _OVERFLOW_WORDS)
+
+
+def _refused_setting(error: openai.APIStatusError, sent: dict[str, Any]) -> str | None:
+    """The setting a refusal is about, among those that can be renamed or left out."""
+    # Its name is no word of English, and not all endpoints put it in quotes.
+    form = sent.get("response_format")
+    if form and ((error.param or "").startswith("response_format") or "response_format" in error.message):
+        return _STRICT if form["json_schema"]["strict"] else "response_format"
+    candidates = [name for name in ("max_tokens", "temperature", "seed", "stop") if name in sent]
+    if error.param in candidates:
+        return error.param
+    return next((name for name in candidates if any(f"{q}{name}{q}" in error.message for q in "'\"`")), None)

@@ -1,0 +1,1 @@
+"""Models computed on this machine: loading, prompts read once, constrained decoding, adapters."""

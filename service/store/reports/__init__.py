@@ -1,0 +1,1 @@
+"""What a finished comparison left, read a page at a time."""

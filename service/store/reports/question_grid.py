@@ -1,0 +1,70 @@
+"""A finished comparison question by question: what each arm said, side by side."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from service.store.reports.loaded_results import GridRow, LoadedResults
+
+
+@dataclass(frozen=True, slots=True)
+class GridFilter:
+    """Which questions are wanted; None: all.
+
+    Attributes:
+        arm: The arm that `failure` is about; without one it is about any.
+        failure: A kind of failure, or "any".
+        differing: Only where arms do not have the same score.
+    """
+
+    arm: str | None = None
+    failure: str | None = None
+    slice: str | None = None
+    contains: str | None = None
+    differing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GridPage:
+    """Some of the questions.
+
+    Attributes:
+        failures: Wrong answers by kind, over the arm of the filter or all arms, whatever else is filtered.
+    """
+
+    rows: tuple[GridRow, ...]
+    total: int
+    arms: tuple[str, ...]
+    metric: str
+    slices: tuple[str, ...]
+    failures: Mapping[str, int] = field(hash=False)
+
+
+def question_page(loaded: LoadedResults, wanted: GridFilter, *, limit: int, offset: int) -> GridPage:
+    """A page of questions, in file order."""
+    counted: dict[str, int] = {}
+    for (arm, failure), n in loaded.failure_counts.items():
+        if wanted.arm in (None, arm):
+            counted[failure] = counted.get(failure, 0) + n
+    text = (wanted.contains or "").casefold()
+    chosen = [row for row in loaded.rows if _is_wanted(row, wanted)]
+    if text:
+        chosen = [row for row in chosen if any(text in told for told in loaded.told[row.example_id])]
+    return GridPage(
+        rows=tuple(chosen[offset : offset + limit]),
+        total=len(chosen),
+        arms=loaded.arm_names,
+        metric=loaded.metric or "",
+        slices=tuple(dict.fromkeys(row.slice for row in loaded.rows)),
+        failures=dict(sorted(counted.items(), key=lambda item: (-item[1], item[0]))),
+    )
+
+
+def _is_wanted(row: GridRow, wanted: GridFilter) -> bool:
+    if wanted.slice is not None and row.slice != wanted.slice:
+        return False
+    if wanted.differing and len(set(row.scores.values())) < 2:
+        return False
+    if wanted.failure is None:
+        return True
+    kinds = [kind for arm, kind in row.failures.items() if wanted.arm in (None, arm)]
+    return bool(kinds) and wanted.failure in ("any", *kinds)

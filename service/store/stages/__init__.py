@@ -1,0 +1,1 @@
+"""What is expensive and kept: how indexes, adapters and answers are named, noted and built once."""
