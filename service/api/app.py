@@ -21,6 +21,7 @@ from service.api.stopping import EndsWithService
 from service.contract.schemas import ProblemDetails
 from service.store.comparison_progress import FollowedComparisons
 from service.store.reports.loaded_results import LoadedComparisons
+from service.store.reports.outcomes import Outcomes
 
 _UPLOADS = frozenset({"/v1/datasets", "/v1/datasets/validate"})
 _SILENT: TelemetryConfig = {
@@ -52,6 +53,7 @@ def create_app(context: ServiceContext) -> FastAPI:
     app.state.decisions = StoredDecisions()
     app.state.results = LoadedComparisons()
     app.state.followed = FollowedComparisons()
+    app.state.outcomes = Outcomes()
     app.state.stopping = threading.Event()
     add_error_handlers(app)
     for router in ROUTERS:

@@ -328,11 +328,14 @@ class ServiceClient:
         part: str | None = None,
         contains: str | None = None,
         differing: bool = False,
+        since: str | None = None,
         limit: int = 100,
         offset: int = 0,
     ) -> QuestionGrid:
-        """Test questions of a finished comparison with what each arm said; `part` is a slice."""
-        params = _given(arm=arm, failure=failure, slice=part, contains=contains, limit=limit, offset=offset)
+        """Test questions of a finished comparison with what each arm said; `part` is a slice, `since` a baseline."""
+        params = _given(
+            arm=arm, failure=failure, slice=part, contains=contains, since=since, limit=limit, offset=offset
+        )
         params |= {"differing": True} if differing else {}
         return self._model(QuestionGrid, "GET", f"/v1/comparisons/{_part(comparison_id)}/questions", params=params)
 

@@ -318,6 +318,10 @@ class ComparisonSummary(BaseModel):
     id: str
     name: str
     dataset: str
+    dataset_name: str = ""
+    dataset_number: int | None = Field(
+        default=None, description="Which of the versions of that name it was, the oldest 1; nothing for a bundled one."
+    )
     model: str
     pipelines: list[str]
     state: ComparisonState
@@ -326,10 +330,15 @@ class ComparisonSummary(BaseModel):
     created_at: float
     started_at: float | None = None
     finished_at: float | None = None
+    verdict: str | None = None
+    recommended_arm: str | None = None
+    headline: str | None = None
+    metric: str | None = Field(default=None, description="The deciding one.")
+    score: float | None = Field(default=None, description="Of the recommended arm, by that metric.")
 
 
 class ComparisonDetail(ComparisonSummary):
-    """One comparison with its progress, or its verdict."""
+    """One comparison with its progress."""
 
     settings: dict[str, Any]
     estimate: Estimate | None = None
@@ -338,9 +347,6 @@ class ComparisonDetail(ComparisonSummary):
     running_scores: list[RunningScore] = []
     last_event: int = Field(default=0, description="Sequence number of the newest event.")
     queue_position: int | None = Field(default=None, description="Comparisons that are before it, while it is queued.")
-    verdict: str | None = None
-    recommended_arm: str | None = None
-    headline: str | None = None
 
 
 class ComparisonList(BaseModel):
@@ -433,6 +439,9 @@ class GridRowView(BaseModel):
     answers: dict[str, str] = Field(description="Shortened, by arm.")
     scores: dict[str, float | None] = Field(description="Of the deciding metric, by arm; nothing is unscored.")
     failures: dict[str, str] = Field(description="Kind of failure of each wrong answer, by arm.")
+    earlier: dict[str, float | None] = Field(
+        default={}, description="Scores in the baseline asked for, of arms whose score is another one there."
+    )
 
 
 class QuestionGrid(BaseModel):

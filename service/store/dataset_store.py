@@ -122,6 +122,19 @@ def list_datasets(engine: Engine, *, limit: int, offset: int) -> tuple[list[Stor
     return [_stored(row) for row in rows] + [_bundled(name) for name in shown], n_uploaded + len(bundled)
 
 
+def dataset_numbers(engine: Engine) -> dict[str, tuple[str, int]]:
+    """Of each uploaded version its name, and which of the versions of that name it is: 1 is the oldest."""
+    order = (datasets.c.created_at, datasets.c.version)
+    with engine.connect() as connection:
+        rows = connection.execute(select(datasets.c.version, datasets.c.name).order_by(*order)).all()
+    counted: dict[str, int] = {}
+    numbers = {}
+    for version, name in rows:
+        counted[name] = counted.get(name, 0) + 1
+        numbers[version] = (name, counted[name])
+    return numbers
+
+
 def freeze_dataset(engine: Engine, version: str) -> StoredDataset:
     """Make a version undeletable; doing so twice, or to a bundled one, changes nothing.
 

@@ -1,16 +1,15 @@
 """Starting, watching, stopping and deleting comparisons."""
 
 import asyncio
-import json
 import logging
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from advisor.errors import EvaluationError
-from advisor.results.json_report import read_comparison
 from service.api.auth import Context, Principal, require
 from service.api.context import ServiceContext
 from service.api.errors import Problem
@@ -44,9 +43,8 @@ from service.store.comparison_store import (
     request_hash,
     resume_comparison,
 )
-from service.store.data_directory import REPORT_FILE
-from service.store.dataset_store import DatasetNotFoundError, find_dataset, read_version
-from service.store.reports.results import read_report_file
+from service.store.dataset_store import DatasetNotFoundError, dataset_numbers, find_dataset, read_version
+from service.store.reports.outcomes import Outcome, Outcomes
 from service.store.run_folder import own_run, remove_run
 
 router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"])
@@ -57,12 +55,19 @@ LOGGER = logging.getLogger("tuning_fork.api.comparisons")
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
 
 
-def _followed(request: Request) -> FollowedComparisons:
-    followed: FollowedComparisons = request.app.state.followed
-    return followed
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was read of comparisons before: how far they are, and what came of them."""
+
+    followed: FollowedComparisons
+    outcomes: Outcomes
 
 
-Followed = Annotated[FollowedComparisons, Depends(_followed)]
+def _seen(request: Request) -> _Seen:
+    return _Seen(request.app.state.followed, request.app.state.outcomes)
+
+
+Seen = Annotated[_Seen, Depends(_seen)]
 
 
 @router.post("", status_code=202)
@@ -70,7 +75,7 @@ def create(
     body: ComparisonRequest,
     context: Context,
     caller: Runner,
-    followed: Followed,
+    seen: Seen,
     request: Request,
     response: Response,
     idempotency_key: Annotated[
@@ -102,7 +107,7 @@ def create(
             _submit(context, stored.id)
     request.scope.setdefault("state", {})["comparison_id"] = stored.id
     response.headers["Location"] = f"/v1/comparisons/{stored.id}"
-    return _detail(context, followed, stored)
+    return _detail(context, seen, stored)
 
 
 @router.post("/estimate")
@@ -115,6 +120,7 @@ def estimate(body: ComparisonRequest, context: Context, caller: Reader) -> Estim
 def list_all(
     context: Context,
     caller: Reader,
+    seen: Seen,
     state: Annotated[ComparisonState | None, Query(description="Only those in this state.")] = None,
     dataset: Annotated[str | None, Query(pattern=ID_PATTERN, description="Only those on this version.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
@@ -122,7 +128,8 @@ def list_all(
 ) -> ComparisonList:
     """Comparisons, the newest first."""
     stored, total = list_comparisons(context.engine, state=state, dataset=dataset, limit=limit, offset=offset)
-    return ComparisonList(items=[ComparisonSummary(**_summary(one)) for one in stored], total=total)
+    items = [ComparisonSummary(**one) for one in _summaries(context, seen, stored)]
+    return ComparisonList(items=items, total=total)
 
 
 @router.get("/{comparison_id}")
@@ -130,7 +137,7 @@ async def get(
     comparison_id: ComparisonId,
     context: Context,
     caller: Reader,
-    followed: Followed,
+    seen: Seen,
     request: Request,
     wait_s: Annotated[float, Query(ge=0, le=60, description="Answer as soon as it is over, at latest after this.")] = 0,
 ) -> ComparisonDetail:
@@ -141,23 +148,23 @@ async def get(
         stored = await run_in_threadpool(find_comparison, context.engine, comparison_id)
         remaining = deadline - time.monotonic()
         if stored.state.is_final or remaining <= 0 or request.app.state.stopping.is_set():
-            return await run_in_threadpool(_detail, context, followed, stored)
+            return await run_in_threadpool(_detail, context, seen, stored)
         await asyncio.sleep(min(pause_s, remaining))
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
 @router.post("/{comparison_id}/cancel", status_code=202)
-def cancel(comparison_id: ComparisonId, context: Context, caller: Runner, followed: Followed) -> ComparisonDetail:
+def cancel(comparison_id: ComparisonId, context: Context, caller: Runner, seen: Seen) -> ComparisonDetail:
     """Stop a comparison: what waits at once, what runs within seconds. Results so far stay readable."""
-    return _detail(context, followed, request_cancel(context.engine, comparison_id))
+    return _detail(context, seen, request_cancel(context.engine, comparison_id))
 
 
 @router.post("/{comparison_id}/resume", status_code=202)
-def resume(comparison_id: ComparisonId, context: Context, caller: Runner, followed: Followed) -> ComparisonDetail:
+def resume(comparison_id: ComparisonId, context: Context, caller: Runner, seen: Seen) -> ComparisonDetail:
     """Queue a failed or cancelled comparison again. It goes on from what it has."""
     stored = resume_comparison(context.engine, comparison_id, max_queued=context.settings.max_queued)
     _submit(context, comparison_id)
-    return _detail(context, followed, stored)
+    return _detail(context, seen, stored)
 
 
 @router.delete("/{comparison_id}", status_code=204)
@@ -169,9 +176,12 @@ def delete(comparison_id: ComparisonId, context: Context, caller: Runner) -> Non
 
 
 @router.patch("/{comparison_id}")
-def rename(comparison_id: ComparisonId, body: ComparisonRename, context: Context, caller: Runner) -> ComparisonSummary:
+def rename(
+    comparison_id: ComparisonId, body: ComparisonRename, context: Context, caller: Runner, seen: Seen
+) -> ComparisonSummary:
     """Give a comparison another name; its id stays."""
-    return ComparisonSummary(**_summary(rename_comparison(context.engine, comparison_id, body.name)))
+    renamed = rename_comparison(context.engine, comparison_id, body.name)
+    return ComparisonSummary(**_summaries(context, seen, [renamed])[0])
 
 
 def _checked(body: ComparisonRequest, context: ServiceContext) -> tuple[dict[str, Any], Estimate, str]:
@@ -193,11 +203,20 @@ def _submit(context: ServiceContext, comparison_id: str) -> None:
         LOGGER.exception("the comparison could not be put into the queue", extra=about(comparison_id))
 
 
-def _summary(stored: StoredComparison) -> dict[str, Any]:
-    return {
+def _summaries(context: ServiceContext, seen: _Seen, found: Sequence[StoredComparison]) -> list[dict[str, Any]]:
+    numbers = dataset_numbers(context.engine)
+    return [_summary(one, seen.outcomes.find(context.engine, one), numbers) for one in found]
+
+
+def _summary(stored: StoredComparison, outcome: Outcome, numbers: Mapping[str, tuple[str, int]]) -> dict[str, Any]:
+    # A bundled data set has its name for a version.
+    name, number = numbers.get(stored.dataset, (stored.dataset, None))
+    return asdict(outcome) | {
         "id": stored.id,
         "name": stored.name,
         "dataset": stored.dataset,
+        "dataset_name": name,
+        "dataset_number": number,
         "model": str(stored.settings.get("model", "")),
         "pipelines": list(stored.settings.get("pipelines", [])),
         "state": stored.state,
@@ -209,16 +228,16 @@ def _summary(stored: StoredComparison) -> dict[str, Any]:
     }
 
 
-def _detail(context: ServiceContext, followed: FollowedComparisons, stored: StoredComparison) -> ComparisonDetail:
-    standing = followed.find(context.engine, stored.id)
+def _detail(context: ServiceContext, seen: _Seen, stored: StoredComparison) -> ComparisonDetail:
+    standing = seen.followed.find(context.engine, stored.id)
     progress = standing.progress()
     estimate = Estimate.model_validate(stored.estimate) if stored.estimate else None
     eta_s = None
     if stored.state is ComparisonState.RUNNING and stored.started_at is not None and estimate is not None:
         eta_s = remaining_s(estimate, progress, time.time() - stored.started_at)
     queued = stored.state is ComparisonState.QUEUED
-    detail = ComparisonDetail(
-        **_summary(stored),
+    return ComparisonDetail(
+        **_summaries(context, seen, [stored])[0],
         settings=dict(stored.settings),
         estimate=estimate,
         progress=progress,
@@ -227,9 +246,6 @@ def _detail(context: ServiceContext, followed: FollowedComparisons, stored: Stor
         last_event=standing.last_event,
         queue_position=queue_position(context.engine, stored) if queued else None,
     )
-    if stored.state is not ComparisonState.SUCCEEDED:
-        return detail
-    return detail.model_copy(update=_verdict(context, stored))
 
 
 def _first_metric(context: ServiceContext, stored: StoredComparison) -> str:
@@ -237,14 +253,3 @@ def _first_metric(context: ServiceContext, stored: StoredComparison) -> str:
         return find_dataset(context.engine, stored.dataset).card.metrics[0]
     except DatasetNotFoundError:
         return ""
-
-
-def _verdict(context: ServiceContext, stored: StoredComparison) -> dict[str, str | None]:
-    content = read_report_file(context.engine, stored.id, REPORT_FILE)
-    if content is None:
-        return {}
-    try:
-        found = read_comparison(content.decode("utf-8")).recommendation
-    except (EvaluationError, UnicodeDecodeError, json.JSONDecodeError):
-        return {}
-    return {"verdict": found.verdict, "recommended_arm": found.arm, "headline": found.headline}

@@ -6,10 +6,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request
 
 from service.api.auth import Context, require
+from service.api.context import ServiceContext
+from service.api.errors import Problem
+from service.api.routes.baselines import BaselineName
 from service.contract.schemas import ID_PATTERN, GridRowView, QuestionGrid
 from service.contract.scope import Scope
+from service.store.baseline_store import find_baseline
 from service.store.comparison_store import find_comparison
-from service.store.reports.loaded_results import LoadedComparisons
+from service.store.reports.loaded_results import LoadedComparisons, LoadedResults
 from service.store.reports.question_grid import GridFilter, question_page
 
 router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"], dependencies=[Depends(require(Scope.READ))])
@@ -25,13 +29,31 @@ def questions(
     part: Annotated[str | None, Query(alias="slice", max_length=64)] = None,
     contains: Annotated[str | None, Query(max_length=200, description="In question, reference or answer.")] = None,
     differing: Annotated[bool, Query(description="Only where arms do not have the same score.")] = False,
+    since: Annotated[
+        BaselineName | None, Query(description="Only where an arm's score is not that of this baseline.")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
 ) -> QuestionGrid:
     """Test questions with what each arm said and how that was scored, a page at a time."""
-    stored = find_comparison(context.engine, comparison_id)
-    results: LoadedComparisons = request.app.state.results
-    loaded = results.find(context.engine, comparison_id, stored.finished_at or 0.0)
-    page = question_page(loaded, GridFilter(arm, failure, part, contains, differing), limit=limit, offset=offset)
+    loaded = _loaded(context, request, comparison_id)
+    before = None
+    if since is not None:
+        before = _loaded(context, request, find_baseline(context.engine, since).comparison_id)
+        if before.metric != loaded.metric:
+            raise Problem(
+                409,
+                "Another metric",
+                f"the baseline {since} was decided by {before.metric} and {comparison_id} by {loaded.metric}, so their "
+                "scores cannot be set against each other; choose another baseline",
+            )
+    wanted = GridFilter(arm, failure, part, contains, differing)
+    page = question_page(loaded, wanted, limit=limit, offset=offset, before=before)
     values: dict[str, Any] = asdict(page)
     return QuestionGrid(items=[GridRowView(**row) for row in values.pop("rows")], **values)
+
+
+def _loaded(context: ServiceContext, request: Request, comparison_id: str) -> LoadedResults:
+    stored = find_comparison(context.engine, comparison_id)
+    results: LoadedComparisons = request.app.state.results
+    return results.find(context.engine, comparison_id, stored.finished_at or 0.0)

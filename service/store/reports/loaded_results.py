@@ -32,6 +32,7 @@ class GridRow:
     Attributes:
         answers: Shortened, by arm. scores: of the deciding metric, by arm; None is unscored.
         failures: Kind of failure of each wrong answer, by arm.
+        earlier: Scores in the comparison that it is held against, of arms whose score is another one there.
     """
 
     example_id: str
@@ -41,6 +42,7 @@ class GridRow:
     answers: Mapping[str, str] = field(hash=False)
     scores: Mapping[str, float | None] = field(hash=False)
     failures: Mapping[str, str] = field(hash=False)
+    earlier: Mapping[str, float | None] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,11 @@ class LoadedResults:
     def arm_names(self) -> tuple[str, ...]:
         """In file order."""
         return tuple(dict.fromkeys(self.arms))
+
+    @cached_property
+    def row_of(self) -> Mapping[str, GridRow]:
+        """Each question by its id."""
+        return {row.example_id: row for row in self.rows}
 
     @cached_property
     def failure_counts(self) -> Mapping[tuple[str, str], int]:

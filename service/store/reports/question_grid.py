@@ -1,7 +1,7 @@
 """A finished comparison question by question: what each arm said, side by side."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from service.store.reports.loaded_results import GridRow, LoadedResults
 
@@ -39,8 +39,14 @@ class GridPage:
     failures: Mapping[str, int] = field(hash=False)
 
 
-def question_page(loaded: LoadedResults, wanted: GridFilter, *, limit: int, offset: int) -> GridPage:
-    """A page of questions, in file order."""
+def question_page(
+    loaded: LoadedResults, wanted: GridFilter, *, limit: int, offset: int, before: LoadedResults | None = None
+) -> GridPage:
+    """A page of questions, in file order.
+
+    Args:
+        before: Only questions that an arm is scored otherwise for than there; those it did not ask have not changed.
+    """
     counted: dict[str, int] = {}
     for (arm, failure), n in loaded.failure_counts.items():
         if wanted.arm in (None, arm):
@@ -49,6 +55,8 @@ def question_page(loaded: LoadedResults, wanted: GridFilter, *, limit: int, offs
     chosen = [row for row in loaded.rows if _is_wanted(row, wanted)]
     if text:
         chosen = [row for row in chosen if any(text in told for told in loaded.told[row.example_id])]
+    if before is not None:
+        chosen = [row for row in (_since(row, before) for row in chosen) if row.earlier]
     return GridPage(
         rows=tuple(chosen[offset : offset + limit]),
         total=len(chosen),
@@ -57,6 +65,14 @@ def question_page(loaded: LoadedResults, wanted: GridFilter, *, limit: int, offs
         slices=tuple(dict.fromkeys(row.slice for row in loaded.rows)),
         failures=dict(sorted(counted.items(), key=lambda item: (-item[1], item[0]))),
     )
+
+
+def _since(row: GridRow, before: LoadedResults) -> GridRow:
+    was = before.row_of.get(row.example_id)
+    if was is None or was.question != row.question:
+        return row
+    both = row.scores.keys() & was.scores.keys()
+    return replace(row, earlier={arm: was.scores[arm] for arm in both if was.scores[arm] != row.scores[arm]})
 
 
 def _is_wanted(row: GridRow, wanted: GridFilter) -> bool:

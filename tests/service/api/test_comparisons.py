@@ -354,9 +354,21 @@ def test_progress_scores_and_remaining_time_are_told(api: Api, client: TestClien
 
 def test_a_finished_comparison_says_its_verdict(api: Api, client: TestClient, finished_files: dict[str, bytes]) -> None:
     api.finish(api.add_comparison("c"), finished_files)
-    report = json.loads(finished_files["report.json"])["recommendation"]
-    found = client.get("/v1/comparisons/c").json()
-    assert (found["verdict"], found["headline"]) == (report["verdict"], report["headline"])
+    report = json.loads(finished_files["report.json"])
+    told = report["recommendation"]
+    winner = next(arm for arm in report["arms"] if arm["kind"] == told["arm"])
+    score = next(one for one in winner["metrics"] if one["metric"] == told["metric"])["interval"]["estimate"]
+    for found in (client.get("/v1/comparisons/c").json(), client.get("/v1/comparisons").json()["items"][0]):
+        assert (found["verdict"], found["headline"]) == (told["verdict"], told["headline"])
+        assert (found["recommended_arm"], found["metric"], found["score"]) == (told["arm"], told["metric"], score)
+        assert (found["dataset_name"], found["dataset_number"]) == ("appliance-support", None)
+
+
+def test_a_damaged_report_leaves_the_list_standing(
+    api: Api, client: TestClient, finished_files: dict[str, bytes]
+) -> None:
+    api.finish(api.add_comparison("c"), finished_files | {"report.json": b"\xff{"})
+    assert client.get("/v1/comparisons").json()["items"][0]["verdict"] is None
 
 
 @pytest.mark.parametrize("comparison_id", ["nope", "%00", "..%2f..", "a%20b", "x" * 65, "'", "%ff"])

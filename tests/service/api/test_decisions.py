@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +17,9 @@ from service.jobs.command_run import run_command
 from service.store.comparison_store import create_comparison
 from service.store.data_directory import DECISION_FILE, RECORDS_FILE, REPORT_FILE, DataDirectory
 from service.store.database import writing
+from service.store.reports.stored_reports import read_report_files
 from service.store.runs import home_database
-from service.store.tables import report_files
+from service.store.tables import baselines, report_files
 
 LOCAL = "http://127.0.0.1:8000"
 
@@ -114,6 +116,28 @@ def test_questions_can_be_narrowed_down(client: TestClient, finished: tuple[str,
     assert [row["example_id"] for row in found["items"]] == ["t7"]
     unseen = client.get(address, params={"slice": "unseen-fact", "limit": 1000}).json()
     assert {row["slice"] for row in unseen["items"]} == {"unseen-fact"}
+
+
+def test_questions_can_be_held_against_a_baseline(
+    client: TestClient, engine: Engine, finished: tuple[str, Comparison]
+) -> None:
+    files = read_report_files(engine, finished[0], DECISION_FILE, RECORDS_FILE)
+    first, rest = files[RECORDS_FILE].split(b"\n", 1)
+    line = json.loads(first)
+    now = line["scores"]["exact_match"]["value"]
+    line["scores"]["exact_match"]["value"] = 0.5
+    files[RECORDS_FILE] = json.dumps(line).encode() + b"\n" + rest
+    stored(engine, "tiny-2")
+    rows = [{"comparison_id": "tiny-2", "name": name, "content": one} for name, one in files.items()]
+    with writing(engine) as connection:
+        connection.execute(insert(report_files), rows)
+        connection.execute(insert(baselines).values(name="main", comparison_id="tiny-2", created_at=0.0))
+    address = f"/v1/comparisons/{finished[0]}/questions"
+    page = client.get(address, params={"since": "main"}).json()
+    assert [row["example_id"] for row in page["items"]] == [line["example_id"]]
+    assert page["items"][0]["earlier"] == {line["arm"]: 0.5}
+    assert page["items"][0]["scores"][line["arm"]] == now
+    assert client.get(address, params={"since": "nothing"}).status_code == 404
 
 
 def test_questions_of_a_comparison_that_still_waits_are_not_there(client: TestClient, engine: Engine) -> None:

@@ -1,5 +1,6 @@
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from service.store.data_directory import DataDirectory
 from service.store.dataset_store import (
     DatasetNotFoundError,
     dataset_folder,
+    dataset_numbers,
     delete_dataset,
     find_dataset,
     list_datasets,
@@ -43,6 +45,13 @@ def test_the_same_files_are_stored_once(engine: Engine, prepared: PreparedDatase
     assert first == again
     assert first.card == prepared.dataset.card
     assert list_datasets(engine, limit=10, offset=0)[1] == 1 + len(bundled_datasets())
+
+
+def test_versions_of_one_name_are_counted_from_the_oldest(engine: Engine, prepared: PreparedDataset) -> None:
+    changed = replace(prepared, files={**prepared.files, "more.txt": b"x"})
+    versions = [store_dataset(engine, one)[0].version for one in (prepared, changed)]
+    name = prepared.dataset.card.name
+    assert dataset_numbers(engine) == {versions[0]: (name, 1), versions[1]: (name, 2)}
 
 
 def test_the_same_files_stored_at_once_are_stored_once(engine: Engine, prepared: PreparedDataset) -> None:

@@ -112,6 +112,23 @@ def test_questions_are_those_that_fulfil_the_filter_in_file_order(
     assert list(page.arms) == list(dict.fromkeys(record.arm for record in records))
 
 
+@given(comparisons(), comparisons())
+def test_what_changed_is_what_an_arm_of_both_is_scored_otherwise_for(
+    now: list[QuestionRecord], before: list[QuestionRecord]
+) -> None:
+    loaded, held = (load_results(as_file(records), "token_f1") for records in (now, before))
+    was = {row.example_id: row for row in held.rows}
+    expected = {}
+    for row in loaded.rows:
+        if row.example_id in was and was[row.example_id].question == row.question:
+            scores = was[row.example_id].scores
+            earlier = {arm: scores[arm] for arm in scores if arm in row.scores and scores[arm] != row.scores[arm]}
+            expected |= {row.example_id: earlier} if earlier else {}
+    page = question_page(loaded, GridFilter(), limit=9, offset=0, before=held)
+    assert {row.example_id: row.earlier for row in page.rows} == expected
+    assert page.total == len(expected)
+
+
 def test_long_answers_are_searched_in_the_results_and_shown_short_among_the_questions() -> None:
     answer = Answer("x" * 200 + "far", Usage(), FinishReason.STOP, (), "")
     record = QuestionRecord("rag", "q", "Where?", (), (), Slice.NEW_CASE, "g", "c", answer, {})
