@@ -1,7 +1,10 @@
 """What a view shows, in its address: a link leads others to the same comparison, and a reload loses nothing."""
 
+from datetime import UTC, datetime
+
 import streamlit as st
 
+from advisor.results.quantities import scale_of_scores
 from service.contract.client import ServiceClient
 from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import ComparisonSummary
@@ -39,10 +42,18 @@ def chosen_comparison(client: ServiceClient, *, finished: bool = True) -> Compar
         st.page_link("app_pages/new_comparison.py", label="New comparison", icon=":material/add_circle:")
         st.stop()
     by_id = {one.id: one for one in listed}
-    chosen = linked_choice(
-        "Comparison", COMPARISON, list(by_id), lambda one: f"{by_id[one].name} · {by_id[one].model} · {one}"
-    )
+    chosen = linked_choice("Comparison", COMPARISON, list(by_id), lambda one: comparison_label(by_id[one]))
     return by_id[chosen]
+
+
+def comparison_label(one: ComparisonSummary) -> str:
+    """Name, date, data set, and the winner with its score or where it stands, as plain text."""
+    day = datetime.fromtimestamp(one.created_at, UTC).strftime("%Y-%m-%d %H:%M")
+    number = f" v{one.dataset_number}" if one.dataset_number is not None else ""
+    came = one.recommended_arm or one.verdict or str(one.state)
+    if one.score is not None:
+        came += f" {scale_of_scores([one.score]).value(one.score)}"
+    return f"{one.name} · {day} · {one.dataset_name}{number} · {came}"
 
 
 def _explain_unfinished(found: ComparisonSummary) -> None:

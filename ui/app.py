@@ -4,6 +4,7 @@ import streamlit as st
 
 from ui.connection import key_field
 from ui.last_resort import last_resort
+from ui.look import dress_page
 
 # The page's icon is a sign and no name of a drawing, which the browser would fetch from another host.
 st.set_page_config(page_title="Tuning Fork", page_icon="🎼", layout="wide")
@@ -27,6 +28,7 @@ _PAGES = {
     ],
 }
 
+dress_page()
 key_field()
 page = st.navigation(_PAGES)
 with last_resort(f"the page {page.title}"):

@@ -165,7 +165,7 @@ def _constraints(recorded: ConstraintsRequest, start: ConstraintsRequest, tag: s
             ),
             no_gpu_in_serving=st.toggle("It must answer without a GPU", start.no_gpu_in_serving, key=f"gpu {tag}"),
             max_p95_latency_s=_limit(
-                "Longest wait of 19 in 20 callers (s)", start.max_p95_latency_s, 2.0, tag, least=0.001, most=1e6
+                "p95 latency, at most (s)", start.max_p95_latency_s, 2.0, tag, least=0.001, most=1e6
             ),
             monthly_budget_usd=_limit("Most it may cost a month (USD)", start.monthly_budget_usd, 100.0, tag),
             min_abstention_recall=_limit(

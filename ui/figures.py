@@ -92,7 +92,8 @@ def frontier(
     y = alt.Y(f"{_field(quality)}:Q", title=quality)
     among = [arm.kind for arm in arms]
     drawn = [str(name) for name in frame["arm"]]
-    colour = _colour(drawn, among=among)
+    # Each point has its name beside it.
+    colour = _colour(drawn, among=among, has_legend=False)
     bars = base.mark_rule(strokeWidth=2).encode(
         x=x, y=alt.Y("quality, low:Q", title=quality), y2="quality, high:Q", color=colour
     )
@@ -102,13 +103,44 @@ def frontier(
     points = base.mark_point(filled=True, size=120, opacity=1).encode(
         x=x, y=y, color=colour, shape=_shape(drawn, among=among), tooltip=list(frame.columns)
     )
-    names = base.mark_text(align="left", dx=10, dy=-8, color=ink()).encode(x=x, y=y, text="arm:N")
+    costs_drawn = frame["monthly cost (USD)"]
+    across = np.log10(costs_drawn) if _money_scale(frame["cost, low"]) == "log" else costs_drawn
+    tall = frame["quality, high"].max() - frame["quality, low"].min()
+    names = (
+        alt.Chart(frame.assign(**{"name at": _names_apart(across, frame[quality], tall)}))
+        .mark_text(align="left", dx=10, color=ink())
+        .encode(x=x, y=alt.Y("name at:Q", title=quality), text="arm:N")
+    )
     caption = (
         "Up is better, left is cheaper. Lines are 95 % intervals; arms whose lines overlap widely may be equally good."
     )
     if missing:
         caption += f" Not drawn: {', '.join(missing)}."
     return Figure((bars + widths + points + names).properties(height=_HEIGHT), caption, frame)
+
+
+def _names_apart(across: "pd.Series[float]", heights: "pd.Series[float]", tall: float) -> list[float]:
+    """Where the name of each point stands, so that names of points beside each other are not printed over each other.
+
+    Args:
+        across: Of the points, as drawn from left to right. heights: of the points.
+        tall: What the picture spans upwards.
+    """
+    line, near = _NAME_LINE * tall, _NAME_WIDTH * (across.max() - across.min())
+    placed: list[tuple[float, float]] = []
+    at: dict[int, float] = {}
+    for i in heights.argsort():
+        height = float(heights.iloc[i]) + line / 2
+        for beside, taken in sorted(placed, key=lambda one: one[1]):
+            if abs(beside - across.iloc[i]) <= near and abs(taken - height) < line:
+                height = taken + line
+        placed.append((float(across.iloc[i]), height))
+        at[int(i)] = height
+    return [at[i] for i in range(len(heights))]
+
+
+_NAME_LINE, _NAME_WIDTH = 0.06, 0.4
+"""What a name takes of a picture's height and width."""
 
 
 def cost_curves(costs: Mapping[str, CostEstimate | None], queries_per_month: float) -> Figure | None:
@@ -232,14 +264,20 @@ _NO_VERDICT = "no verdict"
 
 
 def differences(pairs: Sequence[PairedDifference], scale: ScoreScale, margin: float) -> Figure | None:
-    """Paired differences with intervals, between the lines that mark the margin."""
+    """What one arm has over each of the others, with intervals, between the lines that mark the margin.
+
+    Args:
+        pairs: With one first arm.
+    """
     if not pairs:
         return None
+    first = pairs[0].first
+    name = f"{first} minus another arm ({scale.unit})"
     frame = pd.DataFrame(
         [
             {
-                "pair": f"{pair.first} minus {pair.second}",
-                f"difference ({scale.unit})": pair.interval.estimate * scale.factor,
+                "pair": f"minus {pair.second}",
+                name: pair.interval.estimate * scale.factor,
                 "low": pair.interval.low * scale.factor,
                 "high": pair.interval.high * scale.factor,
                 "p, adjusted": pair.p_adjusted,
@@ -250,8 +288,7 @@ def differences(pairs: Sequence[PairedDifference], scale: ScoreScale, margin: fl
             for pair in pairs
         ]
     )
-    name = f"difference ({scale.unit})"
-    base = alt.Chart(frame).encode(y=alt.Y("pair:N", sort=None, title=None, axis=alt.Axis(labelLimit=260)))
+    base = alt.Chart(frame).encode(y=alt.Y("pair:N", sort=None, title=None, axis=alt.Axis(labelLimit=160)))
     bars = base.mark_rule(strokeWidth=2, color=COLOURS[0]).encode(x=alt.X("low:Q", title=name), x2="high:Q")
     points = base.mark_point(filled=True, size=90, opacity=1).encode(
         x=alt.X(f"{_field(name)}:Q", title=name), tooltip=list(frame.columns)
@@ -260,9 +297,52 @@ def differences(pairs: Sequence[PairedDifference], scale: ScoreScale, margin: fl
     marks = lines.mark_rule(strokeDash=[3, 3], opacity=0.7, color=ink()).encode(x="at:Q")
     return Figure(
         (marks + bars + points).properties(height=max(120, 34 * len(frame) + 40)),
-        "A line that stays right of 0 shows the first arm ahead by more than chance. Dashed: 0 and your margin.",
+        f"A line that stays right of 0 shows {first} ahead by more than chance. Dashed: 0 and your margin.",
         frame,
     )
+
+
+def scores_of_runs(runs: Mapping[str, Comparison], metric: str, scale: ScoreScale) -> Figure | None:
+    """Each arm's score with its interval in several comparisons; None where no arm has one.
+
+    Args:
+        runs: By the name they are shown under; decided by one metric.
+    """
+    name = f"{metric} ({scale.unit})"
+    rows = [
+        {
+            "arm": arm.kind,
+            "comparison": told,
+            name: summary.interval.estimate * scale.factor,
+            "low": summary.interval.low * scale.factor,
+            "high": summary.interval.high * scale.factor,
+            "questions": summary.n,
+        }
+        for told, run in runs.items()
+        for arm in candidates_as_run(run)
+        if (summary := arm.metric(metric)) is not None and summary.interval is not None
+    ]
+    if not rows:
+        return None
+    frame = pd.DataFrame(rows)
+    series = list(runs)
+    legend = alt.Legend(title=None, orient="bottom", columns=1, labelLimit=600)
+    base = alt.Chart(frame).encode(
+        y=alt.Y("arm:N", sort=None, title=None, axis=alt.Axis(labelLimit=160)),
+        yOffset=alt.YOffset("comparison:N", sort=series),
+        color=alt.Color("comparison:N", scale=alt.Scale(domain=series, range=_colours(series)), legend=legend),
+    )
+    bars = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=name), x2="high:Q")
+    points = base.mark_point(filled=True, size=90, opacity=1).encode(
+        x=alt.X(f"{_field(name)}:Q", title=name),
+        shape=alt.Shape(
+            "comparison:N", scale=alt.Scale(domain=series, range=list(SHAPES[: len(series)])), legend=legend
+        ),
+        tooltip=list(frame.columns),
+    )
+    height = max(120, (14 * len(series) + 16) * frame["arm"].nunique() + 60 + 20 * len(series))
+    caption = "Points are scores, lines their 95 % intervals."
+    return Figure((bars + points).properties(height=height), caption, frame)
 
 
 def training_curves(curves: Mapping[str, Sequence[Mapping[str, float | int | None]]]) -> Figure | None:

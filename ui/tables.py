@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from advisor.report.table import Cell, Row, RowKind, Table
+from advisor.report.table import Cell, RowKind, Table
 from ui.untrusted import shown
 
 _MARKS = {RowKind.PLAIN: "", RowKind.RECOMMENDED: "★ ", RowKind.REFERENCE: "◇ "}
@@ -12,9 +12,11 @@ _MARKS = {RowKind.PLAIN: "", RowKind.RECOMMENDED: "★ ", RowKind.REFERENCE: "�
 def show_table(table: Table, key: str) -> None:
     """The table with its caption, and what its figures mean below."""
     st.markdown(f"**{shown(table.caption)}**")
+    frame = table_frame(table)
     st.dataframe(
-        table_frame(table),
+        frame,
         hide_index=True,
+        column_config={str(frame.columns[0]): st.column_config.Column(pinned=True)},
         width="stretch",
         key=key,
         alt=table.caption,
@@ -32,14 +34,12 @@ _EXPLAINED = {
 
 
 def table_frame(table: Table) -> pd.DataFrame:
-    """Rows and columns as text."""
+    """Rows and columns as text; what is said of a row beside its name comes last, so that figures are seen first."""
     columns = [name or f"column {i}" for i, name in enumerate(table.columns, 1)]
-    return pd.DataFrame([_texts(row) for row in table.rows], columns=columns)
-
-
-def _texts(row: Row) -> list[str]:
-    texts = [_text(cell) for cell in row.cells]
-    return [_MARKS[row.kind] + texts[0], *texts[1:]]
+    rows = [[_MARKS[row.kind] + row.cells[0].text, *map(_text, row.cells[1:])] for row in table.rows]
+    frame = pd.DataFrame(rows, columns=columns)
+    details = [row.cells[0].detail for row in table.rows]
+    return frame.assign(details=details) if any(details) else frame
 
 
 def _text(cell: Cell) -> str:

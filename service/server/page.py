@@ -43,6 +43,8 @@ def page_command(port: int, *, max_upload_mb: int = 128) -> list[str]:
         # A traceback would tell a visitor nothing and an attacker much.
         "client.showErrorDetails": "none",
         "client.toolbarMode": "minimal",
+        # A constant's docstring would be drawn on the page.
+        "runner.magicEnabled": "false",
         "logger.level": "warning",
         **_COLOURS,
     }

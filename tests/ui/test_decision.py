@@ -38,6 +38,13 @@ def test_the_recorded_decision_is_shown_as_it_stands(open_page: OpenPage, client
     assert {"What if …", "Audit", "What would change it", "What is not known"} <= {one.value for one in page.header}
 
 
+def test_the_verdict_can_be_copied(open_page: OpenPage, client: FakeClient) -> None:
+    page = open_page("decision", client, comparison=FINISHED)
+    given = json.loads(page.get("bidi_component")[0].proto.json)
+    headline = json.loads(client.real.get_report(FINISHED))["recommendation"]["headline"]
+    assert given["summary"].startswith(f"{FINISHED}: {headline}")
+
+
 def test_a_moved_slider_decides_anew_without_a_run(open_page: OpenPage, client: FakeClient) -> None:
     page = open_page("decision", client, comparison=FINISHED)
     before = {one.label: one.value for one in page.metric}
@@ -169,7 +176,7 @@ def test_limits_may_be_as_small_as_may_be_declared(open_page: OpenPage, declared
     with declared(constraints=limits) as client:
         page = open_page("decision", client)
         assert last_request(client) == {}
-        assert control(page, "number_input", "Longest wait").value == 0.0005
+        assert control(page, "number_input", "p95 latency").value == 0.0005
 
 
 def test_after_a_race_only_what_it_was_run_for_can_be_asked(open_page: OpenPage, declared: Callable[..., Any]) -> None:

@@ -1,6 +1,7 @@
 """What the pictures of a decision show, read out of what is drawn."""
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -81,6 +82,15 @@ def test_the_frontier_draws_intervals_and_says_which_arms_it_leaves_out() -> Non
     whole = drawn_frontier([arm("base")])
     assert whole is not None
     assert "Not drawn" not in whole.caption
+
+
+def test_names_of_arms_that_are_alike_are_not_printed_over_each_other() -> None:
+    figure = drawn_frontier([arm(kind) for kind in KINDS])
+    assert figure is not None
+    names = next(one for one in parts(figure) if one["mark"]["type"] == "text")
+    data = figure.chart.to_dict()["datasets"]
+    heights = sorted(row["name at"] for row in data[names["data"]["name"]])
+    assert all(after - before >= 0.06 * 20 - 1e-9 for before, after in pairwise(heights))
 
 
 def test_cost_curves_draw_the_spread_of_serving() -> None:

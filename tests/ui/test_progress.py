@@ -4,10 +4,16 @@ from typing import Any
 
 import pytest
 
-from advisor.results.quantities import seconds
 from service.contract.client import StreamedEvent
 from service.contract.comparison_state import ComparisonState
-from service.contract.schemas import ComparisonDetail, ComparisonList, RunningScore, StageProgress
+from service.contract.schemas import (
+    ComparisonDetail,
+    ComparisonList,
+    Estimate,
+    RunningScore,
+    StageEstimate,
+    StageProgress,
+)
 from tests.ui.conftest import OpenPage, press, said
 from tests.ui.fake_client import AWAY, FakeClient
 from ui.figures import live_losses, resource_curves
@@ -17,6 +23,20 @@ def detail(state: ComparisonState, **others: Any) -> ComparisonDetail:
     fields = {"id": "c", "name": "n", "dataset": "tiny", "model": "smollm2", "pipelines": ["base", "rag"]}
     rest = {"cancel_requested": False, "created_at": 0.0, "settings": {}}
     return ComparisonDetail(**{**fields, **rest, "state": state, **others})
+
+
+def estimate(*stages: tuple[str, str]) -> Estimate:
+    each = [StageEstimate(stage=stage, arm=arm, time_s=60.0, basis="") for stage, arm in stages]
+    sums = {"time_s": 60.0 * len(each), "input_tokens": 0, "output_tokens": 0, "embedding_tokens": 0, "usd": None}
+    return Estimate(**sums, n_questions=12, is_rough=False, basis=[], stages=each)
+
+
+@pytest.mark.parametrize(
+    ("eta_s", "told"),
+    [(1.18, "less than a minute"), (90.4, "about 2 min"), (7_100, "about 118 min"), (9_000, "about 2 h")],
+)
+def test_time_left_is_told_no_finer_than_it_is_known(show: Any, eta_s: float, told: str) -> None:
+    assert f"Running: {told} left." in said(show(detail(ComparisonState.RUNNING, eta_s=eta_s)))
 
 
 @pytest.fixture
@@ -49,13 +69,14 @@ def test_a_running_one_shows_stages_scores_losses_and_time_left(show: Any, clien
     page = show(
         detail(
             ComparisonState.RUNNING,
-            eta_s=90.0,
+            estimate=estimate(("index", ""), ("answer", "rag"), ("latency", "")),
+            eta_s=90.4,
             last_event=2,
             progress=[StageProgress(stage="answer", arm="rag", done=3, total=12, detail="<b>x</b>")],
             running_scores=[RunningScore(arm="rag", metric="exact_match", mean=0.25, n=3, n_questions=12)],
         )
     )
-    assert f"It runs: about {seconds(90.0)} left" in said(page)
+    assert "Running, stage 2 of 3: about 2 min left." in said(page)
     scores = next(one.value for one in page.dataframe if "questions scored" in one.value)
     assert list(scores.iloc[0]) == ["rag", "25.0", "3 of 12"]
     losses = next(one.value for one in page.dataframe if "training step" in one.value)
@@ -130,7 +151,7 @@ def test_a_running_one_shows_what_it_takes_of_the_machine_by_stage(running_with:
 def test_one_that_takes_longer_than_estimated_says_so_and_what_is_done_has_no_bar(show: Any) -> None:
     stages = [StageProgress(stage=stage, arm="", done=9, total=total) for stage, total in (("index", 9), ("tune", 12))]
     page = show(detail(ComparisonState.RUNNING, eta_s=0.0, progress=stages))
-    assert "It runs: longer than was estimated." in said(page)
+    assert "Running: longer than was estimated." in said(page)
     assert any(":material/check: Index the documents: 9 of 9" in one.value for one in page.markdown)
     assert [one.proto.text for one in page.get("progress")] == ["Tune the model: 9 of 12"]
 

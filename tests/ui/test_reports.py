@@ -81,8 +81,6 @@ def test_runs_are_set_side_by_side(open_page: OpenPage, client: FakeClient) -> N
     settings = next(one.value for one in page.dataframe if "setting" in one.value)
     assert list(settings["setting"]) == ["seed"]
     assert sorted(settings.iloc[0, 1:]) == ["0", "7"]
-    scores = next(one.value for one in page.dataframe if "arm" in one.value and "verdict" not in one.value)
-    assert set(scores["arm"]) == {"base", "few-shot"}
     page = healthy(page.multiselect[0].set_value([EARLIER]).run())
     assert "Choose at least two." in said(page)
     page = healthy(page.multiselect[0].set_value([EARLIER, FINISHED]).run())
@@ -110,11 +108,48 @@ def test_long_settings_that_begin_alike_are_told_apart(open_page: OpenPage, clie
     assert {text.split(", ")[-1] for text in settings.loc["pipelines"]} == {"hybrid", "raft"}
 
 
-def test_scores_of_runs_bear_metric_interval_number_and_spread(open_page: OpenPage, client: FakeClient) -> None:
+def better_later(client: FakeClient) -> None:
+    """Let the arm base be 12 points better in the later comparison."""
+
+    def report(comparison: str, _: str) -> bytes:
+        found = json.loads(client.real.get_report(comparison))
+        if comparison == FINISHED:
+            deciding = next(arm for arm in found["arms"] if arm["kind"] == "base")["metrics"]
+            for summary in (one for one in deciding if one["interval"]):
+                summary["interval"]["estimate"] += 0.12
+        return json.dumps(found).encode()
+
+    client.replies["get_report"] = report
+
+
+def test_scores_of_runs_bear_interval_number_and_change(open_page: OpenPage, client: FakeClient) -> None:
+    better_later(client)
+    page = open_page("compare_runs", client, run=EARLIER)
+    page = healthy(page.multiselect[0].set_value([EARLIER, FINISHED]).run())
+    scores = next(one.value for one in page.dataframe if f"{FINISHED}, change" in one.value).set_index("arm")
+    assert list(scores[f"{FINISHED}, change"][["base", "few-shot"]]) == ["▲ +12.0", "= 0.0"]
+    pattern = r"\d+\.\d \[\d+\.\d, \d+\.\d\] \(n 99\)"
+    assert all(re.fullmatch(pattern, text) for text in scores[[EARLIER, FINISHED]].to_numpy().ravel())
+    assert "exact_match in points" in said(page)
+    drawn = next(one.value for one in page.dataframe if "comparison" in one.value and "low" in one.value)
+    assert set(drawn["comparison"]) == {EARLIER, FINISHED}
+
+
+def test_scores_on_different_data_have_no_change(open_page: OpenPage, client: FakeClient) -> None:
+    found = iter(range(100))
+    report = client.real.get_report
+    client.replies["get_report"] = lambda one, _: json.dumps(
+        json.loads(report(one)) | {"dataset_hash": str(next(found))}
+    ).encode()
     page = open_page("compare_runs", client)
-    scores = next(one.value for one in page.dataframe if "arm" in one.value and "verdict" not in one.value)
-    pattern = r"exact_match \d+\.\d \[\d+\.\d, \d+\.\d\] points \(n 99\) · .+ a month"
-    assert all(re.fullmatch(pattern, text) for text in scores.iloc[:, 1:].to_numpy().ravel())
+    assert not any("change" in column for one in page.dataframe for column in one.value)
+    assert "They are of different data" in said(page)
+
+
+def test_lists_of_comparisons_tell_date_data_winner_and_score(open_page: OpenPage, client: FakeClient) -> None:
+    page = open_page("compare_runs", client)
+    told = next(one for one in page.multiselect[0].options if one.startswith(FINISHED))
+    assert re.fullmatch(rf"{FINISHED} · \d{{4}}-\d\d-\d\d \d\d:\d\d · appliance-support · .+ \d+\.\d", told)
 
 
 def test_runs_of_an_address_that_are_not_there_are_told(open_page: OpenPage, client: FakeClient) -> None:

@@ -8,12 +8,15 @@ import pandas as pd
 import streamlit as st
 
 from advisor.report.arms import candidates
-from advisor.results.comparison import Comparison
+from advisor.results.comparison import ArmSummary, Comparison, MetricSummary
 from advisor.results.quantities import MISSING, scale_of, usd, usd_range
 from service.contract.client import ServiceClient, ServiceError
 from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import ComparisonSummary
+from ui.address import comparison_label
 from ui.connection import guarded, page_words, service_client
+from ui.copying import offer_copies
+from ui.figures import scores_of_runs, show_figure
 from ui.finished import finished_comparison
 from ui.untrusted import shown
 
@@ -43,7 +46,7 @@ def choose(client: ServiceClient) -> dict[str, str]:
         "Comparisons",
         list(by_id),
         max_selections=_MOST,
-        format_func=lambda one: f"{by_id[one].name} · {by_id[one].model} · {one}",
+        format_func=lambda one: comparison_label(by_id[one]),
         key=_FIELD,
     )
     st.query_params[_RUN] = st.session_state[_WRITTEN] = chosen
@@ -74,13 +77,13 @@ def verdict_frame(runs: Mapping[str, Comparison]) -> pd.DataFrame:
         [
             {
                 "comparison": name,
-                "made": run.created_at[:16].replace("T", " "),
-                "data set": run.card.name,
-                "model": run.model,
                 "verdict": str(run.recommendation.verdict),
                 "arm": run.recommendation.arm or "",
                 "metric": run.recommendation.metric,
                 "test questions": max((arm.n_questions for arm in run.arms), default=0),
+                "data set": run.card.name,
+                "model": run.model,
+                "made": run.created_at[:16].replace("T", " "),
                 "same data as the first": "yes" if run.dataset_hash == next(iter(runs.values())).dataset_hash else "no",
             }
             for name, run in runs.items()
@@ -88,22 +91,65 @@ def verdict_frame(runs: Mapping[str, Comparison]) -> pd.DataFrame:
     )
 
 
-def score_frame(runs: Mapping[str, Comparison]) -> pd.DataFrame:
-    """A row an arm, a column a comparison: score with interval, and cost a month."""
-    kinds = dict.fromkeys(arm.kind for run in runs.values() for arm in candidates(run))
-    return pd.DataFrame([{"arm": kind, **{name: _figures(run, kind) for name, run in runs.items()}} for kind in kinds])
+def score_frame(runs: Mapping[str, Comparison], *, is_comparable: bool) -> pd.DataFrame:
+    """A row an arm: its score in each comparison, and by how much that differs from the first one.
+
+    Args:
+        is_comparable: They are of one data set and one metric; else there is no difference to tell.
+    """
+    first = next(iter(runs))
+    rows = []
+    for kind in _kinds(runs):
+        row = {"arm": kind}
+        for name, run in runs.items():
+            row[name] = _score(run, kind)
+            if is_comparable and name != first:
+                row[f"{name}, change"] = _change(runs[first], run, kind)
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
-def _figures(run: Comparison, kind: str) -> str:
-    arm = next((one for one in run.arms if one.kind == kind), None)
-    summary = arm.metric(run.recommendation.metric) if arm is not None else None
-    if arm is None or summary is None:
+def cost_frame(runs: Mapping[str, Comparison]) -> pd.DataFrame:
+    """A row an arm, a column a comparison: cost a month with its spread."""
+    return pd.DataFrame(
+        [{"arm": kind, **{name: _cost(run, kind) for name, run in runs.items()}} for kind in _kinds(runs)]
+    )
+
+
+def _kinds(runs: Mapping[str, Comparison]) -> list[str]:
+    return list(dict.fromkeys(arm.kind for run in runs.values() for arm in candidates(run)))
+
+
+def _arm(run: Comparison, kind: str) -> ArmSummary | None:
+    return next((one for one in run.arms if one.kind == kind), None)
+
+
+def _summary(run: Comparison, kind: str) -> MetricSummary | None:
+    arm = _arm(run, kind)
+    return arm.metric(run.recommendation.metric) if arm is not None else None
+
+
+def _score(run: Comparison, kind: str) -> str:
+    summary = _summary(run, kind)
+    if summary is None:
         return "not compared"
-    scale = scale_of(run, run.recommendation.metric)
     unscored = f", unscored {summary.n_unscored}" if summary.n_unscored else ""
-    score = f"{summary.metric} {scale.interval(summary.interval)} {scale.unit} (n {summary.n}{unscored})"
-    spread = usd_range(arm.cost.monthly_interval) if arm.cost else ""
-    return f"{score} · {usd(arm.cost.monthly_usd if arm.cost else None)} {spread}".rstrip() + " a month"
+    return f"{scale_of(run, summary.metric).interval(summary.interval)} (n {summary.n}{unscored})"
+
+
+def _change(first: Comparison, run: Comparison, kind: str) -> str:
+    before, now = _summary(first, kind), _summary(run, kind)
+    if before is None or now is None or before.interval is None or now.interval is None:
+        return MISSING
+    change = (now.interval.estimate - before.interval.estimate) * scale_of(run, now.metric).factor
+    return f"{'▲' if change > 0 else '▼'} {change:+.1f}" if change else "= 0.0"
+
+
+def _cost(run: Comparison, kind: str) -> str:
+    arm = _arm(run, kind)
+    if arm is None:
+        return "not compared"
+    return f"{usd(arm.cost.monthly_usd)} {usd_range(arm.cost.monthly_interval)}".rstrip() if arm.cost else "no price"
 
 
 def changed_settings(runs: Mapping[str, Comparison]) -> pd.DataFrame:
@@ -141,6 +187,7 @@ def _written(value: Any) -> str:
 st.title("Compare runs")
 the_client = service_client()
 chosen = choose(the_client)
+offer_copies()
 if len(chosen) < 2:
     st.info("Choose at least two.")
     st.stop()
@@ -156,11 +203,24 @@ st.header("Verdicts")
 for name, run in runs.items():
     st.markdown(f"- **{shown(name)}**: {shown(run.recommendation.headline)}")
 st.dataframe(verdict_frame(runs), hide_index=True, width="stretch", key="verdicts", alt="Verdict of each comparison")
-st.header("Scores and costs")
-st.dataframe(score_frame(runs), hide_index=True, width="stretch", key="scores", alt="Score and cost of each arm")
-st.caption("The deciding metric with its 95 % interval and number of questions, and the cost a month with its spread.")
-if len({run.recommendation.metric for run in runs.values()}) > 1:
+metrics = {run.recommendation.metric for run in runs.values()}
+is_comparable = len(metrics) == 1 and len({run.dataset_hash for run in runs.values()}) == 1
+first = next(iter(runs.values()))
+scale = scale_of(first, first.recommendation.metric)
+st.header("Scores")
+if len(metrics) > 1:
     st.warning("They were decided by different metrics, whose scores cannot be set against each other.")
+elif figure := scores_of_runs(runs, first.recommendation.metric, scale):
+    show_figure(figure, "scores of runs")
+st.dataframe(
+    score_frame(runs, is_comparable=is_comparable), hide_index=True, width="stretch", key="scores", alt="Scores of arms"
+)
+st.caption(
+    f"{', '.join(sorted(metrics))} in {scale.unit} with 95 % interval and number of questions. A change is to "
+    "the first comparison, and may be chance: a gate on Reports & CI says whether it is more."
+)
+st.header("Cost a month")
+st.dataframe(cost_frame(runs), hide_index=True, width="stretch", key="costs", alt="Cost of each arm")
 st.header("What was set differently")
 frame = changed_settings(runs)
 if frame.empty:

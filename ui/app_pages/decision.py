@@ -9,7 +9,7 @@ from advisor.report.break_evens import break_even_table
 from advisor.report.constraints import constraint_sentences, constraint_table
 from advisor.report.economics import cost_table, net_value_table
 from advisor.report.prior import prior_sentences, prior_table
-from advisor.report.quality import quality_table
+from advisor.report.quality import differences_with_pivot, quality_table
 from advisor.report.sensitivity import change_summary, flip_table
 from advisor.report.verdict import best_chance_table, standing, unknowns
 from advisor.results.comparison import Comparison, FlipMap, Verdict
@@ -19,6 +19,7 @@ from service.contract.schemas import AxisView, ConstraintsRequest, WhatIfReply, 
 from ui.address import chosen_comparison
 from ui.connection import cache_owner, guarded, service_client, show_failure
 from ui.controls import declared_inputs
+from ui.copying import offer_copies
 from ui.counted import counted
 from ui.figures import cost_curves, decision_map, differences, frontier, show_figure
 from ui.findings import show_findings
@@ -106,9 +107,9 @@ def show_verdict(recorded: Comparison, changed: Comparison, *, is_moved: bool) -
         figures[2].caption(
             "no price" if arm.cost is None else f"95 % interval {spread}" if spread else "no spread known"
         )
-        figures[3].metric("Longest wait of 19 in 20", seconds(arm.latency.p95_s if arm.latency else None))
+        figures[3].metric("p95 latency", seconds(arm.latency.p95_s if arm.latency else None))
         if arm.latency is not None:
-            figures[3].caption(f"half wait {seconds(arm.latency.p50_s)} or less")
+            figures[3].caption(f"typical (median) {seconds(arm.latency.p50_s)}")
     reasons = [*recommendation.reasons, *constraint_sentences(changed)]
     if reasons:
         st.markdown("**Because**")
@@ -189,7 +190,7 @@ def show_rest(comparison: Comparison) -> None:
     st.header("Quality as measured")
     show_table(quality_table(comparison), "quality")
     scale = scale_of(comparison, comparison.recommendation.metric)
-    if figure := differences(comparison.differences, scale, comparison.recommendation.margin):
+    if figure := differences(differences_with_pivot(comparison), scale, comparison.recommendation.margin):
         show_figure(figure, "differences")
     if sentences := prior_sentences(comparison):
         st.header("What was expected beforehand")
@@ -202,6 +203,7 @@ st.title("Decision")
 the_client = service_client()
 chosen = chosen_comparison(the_client)
 finished = finished_comparison(the_client, chosen.id)
+offer_copies(f"{chosen.name}: {finished.recommendation.headline} {standing(finished)}")
 decide(the_client, chosen.id, finished)
 st.header("Audit")
 show_findings(finished.findings)

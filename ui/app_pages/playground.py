@@ -18,6 +18,8 @@ from ui.votes import show_tally
 _VOTER = "voter"
 _SHOWN = "playground answers"
 _DUEL = "playground duel"
+# Arms that have answered this visitor; the service may have let their model go since, but mostly has not.
+_LOADED = "playground loaded"
 
 
 def ask_all(client: ServiceClient, comparison: ComparisonSummary) -> None:
@@ -44,19 +46,21 @@ def _stream_all(
 ) -> list[tuple[str, dict[str, Any] | str]]:
     """Each arm's answer, or why there is none."""
     answers: list[tuple[str, dict[str, Any] | str]] = []
+    loaded: set[tuple[str, str]] = st.session_state.setdefault(_LOADED, set())
     for kind, column in zip(kinds, st.columns(len(kinds)), strict=True):
         with column:
             st.markdown(f"**{shown(kind)}**")
             place, text = st.empty(), ""
             answer: dict[str, Any] | str = "the service ended without an answer; ask again"
             try:
-                with st.spinner("Asking; the first question loads the model …"):
+                with st.spinner("Asking …" if (comparison_id, kind) in loaded else "Loading the model, then asking …"):
                     for event in client.stream_answer(comparison_id, kind, question):
                         if event.type == "piece":
                             text += str(event.data["text"])
                             place.text(text)
                         elif event.type == "answer":
                             answer = dict(event.data)
+                            loaded.add((comparison_id, kind))
                         elif event.type == "problem":
                             answer = page_words(str(event.data["detail"]))
             except ServiceError as error:

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from advisor.results.quantities import scale_of_scores, seconds
+from advisor.results.quantities import scale_of_scores
 from service.contract.client import ServiceClient, ServiceError, StreamedEvent
 from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import ComparisonDetail, RunningScore, StageProgress
@@ -61,17 +61,33 @@ def show_state(detail: ComparisonDetail) -> None:
             icon=":material/schedule:",
         )
     elif detail.state is ComparisonState.RUNNING:
-        said = "time left not known yet"
-        if detail.eta_s is not None:
-            said = f"about {seconds(detail.eta_s)} left" if detail.eta_s >= 1 else "longer than was estimated"
+        said = "time left not known yet" if detail.eta_s is None else time_left(detail.eta_s)
         stopping = " It stops at the end of the block it is at." if detail.cancel_requested else ""
-        st.info(f"It runs: {said}.{stopping}", icon=":material/play_circle:")
+        st.info(f"Running{stage_reached(detail)}: {said}.{stopping}", icon=":material/play_circle:")
     elif detail.state is ComparisonState.SUCCEEDED:
         st.success(f"It is done. {shown(detail.headline or '')}", icon=":material/check_circle:")
     elif detail.state is ComparisonState.CANCELLED:
         st.warning("It was cancelled. What was measured is kept.", icon=":material/cancel:")
     else:
         st.error(f"It failed: {shown(detail.error or 'no reason is known')}", icon=":material/error:")
+
+
+def time_left(eta_s: float) -> str:
+    """As precise as an estimate is: whole minutes, beyond two hours whole hours."""
+    if eta_s < 1:
+        return "longer than was estimated"
+    if eta_s < 60:
+        return "less than a minute left"
+    minutes = round(eta_s / 60)
+    return f"about {minutes} min left" if minutes < 120 else f"about {round(minutes / 60)} h left"
+
+
+def stage_reached(detail: ComparisonDetail) -> str:
+    """Which of the stages that were estimated it is at; nothing where none of them began."""
+    stages = [(one.stage, one.arm) for one in detail.estimate.stages] if detail.estimate is not None else []
+    begun = {(one.stage, one.arm) for one in detail.progress}
+    reached = [i for i, stage in enumerate(stages, 1) if stage in begun]
+    return f", stage {reached[-1]} of {len(stages)}" if reached else ""
 
 
 def offer_cancel(client: ServiceClient, detail: ComparisonDetail) -> None:

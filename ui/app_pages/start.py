@@ -7,19 +7,13 @@ import streamlit as st
 from service.contract.client import ServiceClient, ServiceError
 from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import ComparisonRequest
-from ui.address import COMPARISON
+from ui.address import COMPARISON, comparison_label
 from ui.connection import guarded, service_client, show_failure
 from ui.counted import counted
 from ui.questionnaire import ask_questionnaire
 from ui.untrusted import shown
 
-_STATES = {
-    ComparisonState.QUEUED: "waits",
-    ComparisonState.RUNNING: "runs",
-    ComparisonState.SUCCEEDED: "done",
-    ComparisonState.FAILED: "failed",
-    ComparisonState.CANCELLED: "cancelled",
-}
+# What `make run` compares.
 SAMPLE = ComparisonRequest(
     dataset="ticket-triage",
     name="Sample: ticket triage",
@@ -35,7 +29,6 @@ SAMPLE = ComparisonRequest(
         "classifier",
     ],  # fmt: skip
 )
-"""What `make run` compares."""
 
 # A later version may ask for more by default, and a key that came with another request is refused.
 _SAMPLE_KEY = f"page-sample-{hashlib.sha256(SAMPLE.model_dump_json().encode()).hexdigest()[:16]}"
@@ -71,7 +64,8 @@ def list_recent(client: ServiceClient) -> None:
         st.info("There is none yet. Run the sample, or bring your own documents and questions.")
     for one in recent.items:
         row = st.container(horizontal=True, vertical_alignment="center")
-        row.markdown(f"**{shown(one.name)}** · {shown(one.model)} · {_STATES[one.state]}", width="content")
+        told = comparison_label(one).removeprefix(f"{one.name} ")
+        row.markdown(f"**{shown(one.name)}** {shown(told)}", width="content")
         is_done = one.state is ComparisonState.SUCCEEDED
         row.page_link(
             "app_pages/decision.py" if is_done else "app_pages/progress.py",
