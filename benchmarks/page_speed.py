@@ -27,6 +27,7 @@ from advisor.report.axes import axis_words
 from advisor.results.comparison import Comparison, QuestionRecord
 from advisor.results.json_report import json_report, read_comparison
 from service.contract.comparison_state import ComparisonState
+from service.store.baseline_store import set_baseline
 from service.store.comparison_store import create_comparison, find_comparison, set_state
 from service.store.database import database_url, open_database, writing
 from service.store.tables import report_files
@@ -34,21 +35,26 @@ from tests.e2e.served_page import ServedPage, Tab, chromium, open_tab, served_pa
 
 N_QUESTIONS = 10_000
 ARMS = ("base", "few-shot", "rag", "fine-tuned", "hybrid", "raft")
-LARGE = "large-comparison"
+LARGE, BEFORE = "large-comparison", "large-comparison-before"
+_BASELINE = "main"
 _SMALL = {"dataset": "appliance-support", "limit": 40, "pipelines": ["base", "few-shot", "rag"], "chunk_tokens": 64}
 _REPEATS = 5
 OPEN_S, FILTER_S, SLIDER_S = 2.0, 0.5, 0.2
 
 
-def enlarge(files: Mapping[str, bytes], n_questions: int) -> dict[str, bytes]:
-    """Report files of a comparison of so many questions and six arms, made of those of a small one."""
+def enlarge(files: Mapping[str, bytes], n_questions: int, *, shift: int = 0) -> dict[str, bytes]:
+    """Report files of a comparison of so many questions and six arms, made of those of a small one.
+
+    Args:
+        shift: By how many places the measured arms are moved among the six, so that answers are others.
+    """
     comparison = read_comparison(files["report.json"].decode())
     record = read_record(files["decision.json"].decode())
     by_arm: dict[str, list[QuestionRecord]] = {}
     for row in read_records(files["results.jsonl"].decode().split("\n")):
         by_arm.setdefault(row.arm, []).append(row)
     measured = list(record.uses)
-    likeness = {arm: measured[i % len(measured)] for i, arm in enumerate(ARMS)}
+    likeness = {arm: measured[(i + shift) % len(measured)] for i, arm in enumerate(ARMS)}
     lines = [
         record_line(repeated(by_arm[like][i % len(by_arm[like])], arm, i))
         for arm, like in likeness.items()
@@ -89,15 +95,15 @@ def _with_uses(record: DecisionRecord, likeness: Mapping[str, str], results_hash
     )
 
 
-def store(engine: Engine, source: str, files: Mapping[str, bytes]) -> None:
-    """As a finished comparison."""
+def store(engine: Engine, source: str, files: Mapping[str, bytes], name: str) -> None:
+    """As a finished comparison of that name."""
     like = find_comparison(engine, source)
     settings = {**like.settings, "pipelines": list(ARMS)}
-    create_comparison(engine, comparison_id=LARGE, name=LARGE, dataset=like.dataset, settings=settings)
+    create_comparison(engine, comparison_id=name, name=name, dataset=like.dataset, settings=settings)
     with writing(engine) as connection:
-        set_state(connection, LARGE, ComparisonState.RUNNING, expected=[ComparisonState.QUEUED])
-        set_state(connection, LARGE, ComparisonState.SUCCEEDED, expected=[ComparisonState.RUNNING])
-        rows = [{"comparison_id": LARGE, "name": name, "content": content} for name, content in files.items()]
+        set_state(connection, name, ComparisonState.RUNNING, expected=[ComparisonState.QUEUED])
+        set_state(connection, name, ComparisonState.SUCCEEDED, expected=[ComparisonState.RUNNING])
+        rows = [{"comparison_id": name, "name": file, "content": content} for file, content in files.items()]
         connection.execute(insert(report_files), rows)
 
 
@@ -175,7 +181,13 @@ def page_visits(served: ServedPage) -> Iterator[Act]:
             tab.open(served.address("Evidence", LARGE), "Evidence")
             searches = [timed(partial(_search, tab, text)) for text in ("(77)", "Tide", "(7", "Tide 7", "7")]
             yield Act("search among the questions", searches, FILTER_S)
-            yield Act("differences only", [timed(partial(_toggle_differences, tab)) for _ in range(6)], FILTER_S)
+            for shown in ("arms disagree", f"changed since {_BASELINE}"):
+                took = [timed(partial(_show, tab, one)) for one in (shown, None) * 3]
+                # What every question is shown at again was asked for before.
+                yield Act(f"show: {shown}", took[::2], FILTER_S)
+            # A letter typed into a field moves nothing.
+            tab.page.get_by_role("heading", name="Evidence", exact=True).click()
+            yield Act("next question", [timed(partial(_next_question, tab)) for _ in range(6)], FILTER_S)
         with open_tab(browser) as tab:
             tab.open(served.address("Decision", LARGE), "Decision")
             tab.settle("Decision")
@@ -193,19 +205,34 @@ def _search(tab: Tab, text: str) -> None:
     _wait_for_another_total(tab, before)
 
 
-def _toggle_differences(tab: Tab) -> None:
+def _show(tab: Tab, view: str | None) -> None:
+    """One of the views, or all questions again."""
     before = _told(tab)
-    tab.page.get_by_text("Show differences only").click()
+    field = tab.page.get_by_role("combobox", name="Show").first
+    if view is None:
+        field.press("Escape")
+    else:
+        field.fill(view)
+        field.press("Enter")
     _wait_for_another_total(tab, before)
 
 
+def _next_question(tab: Tab) -> None:
+    before = tab.page.get_by_text(_PLACE).inner_text()
+    tab.page.keyboard.press("j")
+    tab.page.get_by_text(_PLACE).filter(has_not_text=before).wait_for()
+
+
+_PLACE = re.compile("^question [0-9,]+ of ")
+
+
 def _told(tab: Tab) -> str:
-    return tab.page.get_by_text(re.compile("questions?; figures are")).inner_text()
+    return tab.page.get_by_text(re.compile("[0-9] questions? by ")).inner_text()
 
 
 def _wait_for_another_total(tab: Tab, before: str) -> None:
     tab.page.wait_for_function(
-        "before => [...document.querySelectorAll('p')].some(p => /questions?; figures are/.test(p.innerText)"
+        "before => [...document.querySelectorAll('p')].some(p => /[0-9] questions? by /.test(p.innerText)"
         " && p.innerText !== before)",
         arg=before,
     )
@@ -231,7 +258,9 @@ def main() -> None:
             files = {name: client.get_report(made.id, name) for name in names}
         engine = open_database(database_url(home))
         large = enlarge(files, given.questions)
-        store(engine, made.id, large)
+        store(engine, made.id, large, LARGE)
+        store(engine, made.id, enlarge(files, given.questions, shift=1), BEFORE)
+        set_baseline(engine, _BASELINE, BEFORE)
         engine.dispose()
         sizes = {name: f"{len(content) / 1e6:.1f} MB" for name, content in large.items()}
         print(f"{given.questions:,} questions, {len(ARMS)} arms: {json.dumps(sizes)}")

@@ -77,7 +77,8 @@ def prepare(page: "Page", title: str) -> None:
         page.get_by_role("button", name="Ask").click()
         page.get_by_text(" in the model · ").nth(2).wait_for()
     if title == "Evidence":
-        page.get_by_text("Show differences only").click()
+        page.get_by_role("combobox", name="Show").first.fill("arms disagree")
+        page.keyboard.press("Enter")
 
 
 def refuse_failures(page: "Page") -> None:

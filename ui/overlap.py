@@ -1,7 +1,9 @@
-"""What an answer shares with a passage, marked in the passage."""
+"""What an answer shares with a passage, and what it has that no reference has."""
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 from advisor.data.normalisation import fold, split_tokens
 from ui.untrusted import shown
@@ -27,17 +29,36 @@ def overlap_marks(passage: str, answer: str) -> str:
             if run in runs and (n > 1 or len(run[0]) > 3 or run[0].isdigit()):
                 marked[i : i + n] = [True] * n
     pieces, at = [], 0
-    for i, (start, _, _) in enumerate(words):
-        if not marked[i] or (i > 0 and marked[i - 1]):
-            continue
-        last = i
-        while last + 1 < len(words) and marked[last + 1]:
-            last += 1
-        end = words[last][1]
+    for start, end in _runs(words, marked):
         pieces.append(_kept(passage[at:start]))
         pieces.append(f"**{shown(passage[start:end])}**")
         at = end
     return "".join([*pieces, _kept(passage[at:])])
+
+
+def pieces_unlike(answer: str, references: Sequence[str]) -> list[tuple[str, bool]]:
+    """The answer in pieces, and of each whether its words stand in no reference.
+
+    One piece where the two share no word: then all of it is unlike, and nothing stands out.
+    """
+    known = {folded for reference in references for _, _, folded in _words(reference)}
+    words = list(_words(answer))
+    unlike = [folded not in known for _, _, folded in words]
+    if all(unlike):
+        return [(answer, False)]
+    pieces, at = [], 0
+    for start, end in _runs(words, unlike):
+        pieces += [(answer[at:start], False), (answer[start:end], True)]
+        at = end
+    return [piece for piece in [*pieces, (answer[at:], False)] if piece[0]]
+
+
+def _runs(words: Sequence[_Word], marked: Sequence[bool]) -> Iterator[tuple[int, int]]:
+    """Where each run of marked words begins and ends."""
+    for is_marked, run in groupby(zip(words, marked, strict=True), key=itemgetter(1)):
+        if is_marked:
+            spans = [(start, end) for (start, end, _), _ in run]
+            yield spans[0][0], spans[-1][1]
 
 
 def _words(text: str) -> Iterator[_Word]:

@@ -216,10 +216,28 @@ def test_a_wrong_answer_is_shown_with_its_failure_and_its_passage(story: Story, 
         choose(page, "Arm", "rag")
         choose(page, "Wrong because", "any failure")
         page.get_by_text(f"Question: {wrong.question}").wait_for()
+        page.locator("tr.open").get_by_text(wrong.failures["rag"]).first.wait_for()
         page.locator(".stMarkdownBadge", has_text=wrong.failures["rag"]).first.wait_for()
         page.locator("summary", has_text=f"{given.answer.retrieved[0].title} · ").first.click()
         shared = " ".join(given.answer.retrieved[0].text.split()[-3:])
         page.get_by_text(shared).filter(visible=True).first.wait_for()
+        assert_harmless(tab)
+
+
+def test_clicks_and_keys_lead_through_the_questions(story: Story, browser: "Browser") -> None:
+    with story.served.client() as client:
+        questions = [row.question for row in client.list_questions(story.comparison, limit=4).items]
+    with open_tab(browser) as tab:
+        page = tab.open(story.address("Evidence"), "Evidence")
+        page.get_by_role("button", name=questions[2], exact=True).click()
+        page.get_by_text(f"Question: {questions[2]}", exact=True).wait_for()
+        page.keyboard.press("j")
+        page.get_by_text(f"Question: {questions[3]}", exact=True).wait_for()
+        page.keyboard.press("k")
+        page.get_by_text(f"Question: {questions[2]}", exact=True).wait_for()
+        # A letter typed into a field is a letter.
+        page.get_by_role("textbox", name="Search", exact=True).press_sequentially("j")
+        expect(page.get_by_text("question 3 of ")).to_be_visible()
         assert_harmless(tab)
 
 
@@ -436,7 +454,9 @@ def assert_lifeless(tab: Tab) -> None:
     assert tab.page.evaluate("window.ran") is None
     assert (
         tab.page.evaluate(
-            "[...document.querySelectorAll('a[href], area[href], form[action], [src], [srcdoc], object[data]')]"
+            "[document, ...[...document.querySelectorAll('*')].map(e => e.shadowRoot).filter(Boolean)]"
+            ".flatMap(root => [...root.querySelectorAll("
+            "'a[href], area[href], form[action], [src], [srcdoc], object[data]')])"
             ".map(e => e.href || e.action || e.src || e.data || e.srcdoc)"
             ".filter(url => !/^(https?:\\/\\/127\\.0\\.0\\.1:|blob:|data:image|file:.*#|#)/.test(url))"
         )

@@ -1,18 +1,20 @@
 """The evidence behind a verdict, question by question."""
 
-import pandas as pd
 import streamlit as st
 
 from advisor.evidence.failure import NEXT_STEPS
+from advisor.report.arms import candidates
 from advisor.report.economics import speed_table
 from advisor.report.form_gains import FORM_HEADING, form_sentences, form_table
 from advisor.report.quality import difference_table, differences_with_pivot, other_metrics_table, quality_table
 from advisor.results.comparison import Comparison
-from advisor.results.quantities import MISSING, ScoreScale, scale_of
+from advisor.results.quantities import scale_of
 from service.contract.client import ServiceClient
-from service.contract.schemas import GridRowView, QuestionGrid, ResultItem
+from service.contract.schemas import QuestionGrid, ResultItem
 from ui.address import COMPARISON, chosen_comparison
+from ui.answer_matrix import NO_REFERENCE, matrix_row, show_matrix
 from ui.connection import cache_owner, guarded, service_client
+from ui.copying import offer_copies
 from ui.counted import counted
 from ui.figures import differences, show_figure, training_curves
 from ui.finished import finished_comparison
@@ -22,8 +24,12 @@ from ui.tables import show_table
 from ui.untrusted import shown
 from ui.votes import show_tally
 
-_PAGE_QUESTIONS = 100
+_PAGE_QUESTIONS = 50
+# Two fields stand side by side on a phone.
+_FILTER_PX = 170
 _ANY = "any failure"
+_ALL, _DIFFERING = "all", "arms disagree"
+_MOVES = (("Previous question", "k", -1), ("Next question", "j", 1))
 
 
 @st.cache_data(max_entries=200, show_spinner="Reading the questions …")
@@ -36,6 +42,7 @@ def _questions(
     part: str | None,
     contains: str | None,
     differing: bool,
+    since: str | None,
     offset: int,
 ) -> QuestionGrid:
     return _client.list_questions(
@@ -45,6 +52,7 @@ def _questions(
         part=part,
         contains=contains,
         differing=differing,
+        since=since,
         limit=_PAGE_QUESTIONS,
         offset=offset,
     )
@@ -59,93 +67,114 @@ def _answers(_client: ServiceClient, comparison_id: str, owner: str, example_id:
 @last_resort("the questions of a comparison")
 def browse(client: ServiceClient, comparison: Comparison, comparison_id: str) -> None:
     """The questions with filters, and one of them in full."""
-    st.header("Question by question")
     owner = cache_owner()
     with guarded("The questions could not be read"):
-        whole = _questions(client, comparison_id, owner, None, None, None, None, False, 0)
-    arm_field, failure_field, slice_field, text_field = st.columns(4)
-    arm = arm_field.selectbox("Arm", whole.arms, index=None, placeholder="any arm", key="arm", bind="query-params")
-    failure = failure_field.selectbox(
+        whole = _questions(client, comparison_id, owner, None, None, None, None, False, None, 0)
+        baselines = [one["name"] for one in client.list_baselines() if one["comparison_id"] != comparison_id]
+    filters = st.container(horizontal=True)
+    arm = filters.selectbox(
+        "Arm", whole.arms, index=None, placeholder="any arm", key="arm", bind="query-params", width=_FILTER_PX
+    )
+    failure = filters.selectbox(
         "Wrong because",
         [_ANY, *whole.failures],
         index=None,
         placeholder="right or wrong",
         key="failure",
         bind="query-params",
+        width=_FILTER_PX,
     )
-    part = slice_field.selectbox(
+    part = filters.selectbox(
         "Slice",
         [str(one) for one in whole.slices],
         index=None,
         placeholder="all slices",
         key="slice",
         bind="query-params",
+        width=_FILTER_PX,
     )
-    contains = text_field.text_input(
-        "Search", key="search", placeholder="question, reference or answer", max_chars=200, bind="query-params"
+    since_words = {f"changed since {name}": name for name in baselines}
+    view = filters.selectbox(
+        "Show",
+        [_DIFFERING, *since_words],
+        index=None,
+        placeholder=_ALL,
+        key="show",
+        bind="query-params",
+        width=_FILTER_PX,
+        help="Where arms score differently, or where a score is not that of a baseline; Reports & CI sets one.",
     )
-    differing = st.toggle(
-        "Show differences only", key="differing", help="Hide where all arms score alike.", bind="query-params"
+    contains = filters.text_input(
+        "Search", key="search", placeholder="any text", max_chars=200, bind="query-params", width=_FILTER_PX
     )
-    wanted = (arm, "any" if failure == _ANY else failure, part, contains or None, differing)
-    # The field for the page stands below the table that it turns.
-    page_key = f"evidence page {wanted}"
-    number = int(st.session_state.get(page_key, 1))
+    wanted = (
+        arm,
+        "any" if failure == _ANY else failure,
+        part,
+        contains or None,
+        view == _DIFFERING,
+        since_words.get(view or ""),
+    )
+    # Among the questions of this filter; what is below the table moves it.
+    place = f"evidence place {wanted}"
+    at = int(st.session_state.get(place, 0))
+    first = at - at % _PAGE_QUESTIONS
     with guarded("The questions could not be read"):
-        page = _questions(client, comparison_id, owner, *wanted, (number - 1) * _PAGE_QUESTIONS)
+        page = _questions(client, comparison_id, owner, *wanted, first)
     scale = scale_of(comparison, page.metric)
     st.caption(
-        f"{counted(page.total, 'question')}; figures are {page.metric} in {scale.unit}. Choose a row to see all of it."
+        f"{counted(page.total, 'question')} by {page.metric}. ✓ right, ✗ wrong, – declined, ? unscored; "
+        "dotted words stand in no right answer; ◇ is a reference. "
+        "Click a row, or press j and k, to read all of it below."
     )
     if step := next((step for kind, step in NEXT_STEPS.items() if kind == failure), None):
         st.info(f"What usually helps: {step}.", icon=":material/lightbulb:")
     if not page.items:
         st.info("No question is like that. Take a filter off.", icon=":material/filter_alt_off:")
         return
-    picked = st.dataframe(
-        question_frame(page.items, page.arms, scale),
-        hide_index=True,
-        width="stretch",
-        column_config={
-            "question": st.column_config.TextColumn(width="medium", pinned=True),
-            "right answer": st.column_config.TextColumn(width="medium"),
-        },
-        on_select="rerun",
-        selection_mode="single-row",
-        key=f"evidence grid {wanted} {number}",
-        alt="Test questions with the score of each arm",
-    )
-    n_pages = -(-page.total // _PAGE_QUESTIONS)
-    if n_pages > 1:
-        st.number_input(f"Page (of {n_pages})", 1, n_pages, key=page_key)
-    rows = picked["selection"]["rows"]
-    chosen = page.items[rows[0] if rows and rows[0] < len(page.items) else 0]
+    chosen = page.items[min(at - first, len(page.items) - 1)]
+    rows = [matrix_row(row, page.arms, scale) for row in page.items]
+    of_candidates = {arm.kind for arm in candidates(comparison)}
+    names = [arm if arm in of_candidates else f"◇ {arm}" for arm in page.arms]
+    turn(place, at, page.total)
+    clicked = show_matrix(rows, names, opened=chosen.example_id, key="evidence matrix")
+    ids = [row.example_id for row in page.items]
+    if clicked in ids and clicked != chosen.example_id:
+        st.session_state[place] = first + ids.index(clicked)
+        st.rerun(scope="fragment")
     show_question(client, comparison_id, chosen.example_id)
 
 
-def question_frame(rows: list[GridRowView], arms: list[str], scale: ScoreScale) -> pd.DataFrame:
-    """A row a question, a column an arm: the score, and why where it is wrong."""
-    return pd.DataFrame(
-        [
-            {
-                "question": row.question,
-                "right answer": " | ".join(row.references) or "(none: it should decline)",
-                **{arm: _told(row, arm, scale) for arm in arms},
-                "slice": str(row.slice),
-            }
-            for row in rows
-        ]
-    )
+def turn(place: str, at: int, total: int) -> None:
+    """Buttons to the questions before and behind, and a field for the page."""
+    row = st.container(horizontal=True, vertical_alignment="center")
+    for label, letter, step in _MOVES:
+        row.button(
+            label,
+            shortcut=letter,
+            key=f"move {step}",
+            disabled=not 0 <= at + step < total,
+            on_click=_go,
+            args=(place, at + step),
+        )
+    row.markdown(f"question {at + 1:,} of {total:,}", width="content")
+    if (n_pages := -(-total // _PAGE_QUESTIONS)) > 1:
+        row.markdown(f"· page, of {n_pages:,}:", width="content")
+        page_key = f"page of {place}"
+        st.session_state[page_key] = at // _PAGE_QUESTIONS + 1
+        row.number_input(
+            "Page",
+            1,
+            n_pages,
+            key=page_key,
+            width=130,
+            label_visibility="collapsed",
+            on_change=lambda: _go(place, (st.session_state[page_key] - 1) * _PAGE_QUESTIONS),
+        )
 
 
-def _told(row: GridRowView, arm: str, scale: ScoreScale) -> str:
-    if arm not in row.answers:
-        return "not asked"
-    score = row.scores.get(arm)
-    if score is None:
-        return f"{MISSING} unscored"
-    failure = row.failures.get(arm)
-    return scale.value(score).removesuffix(".0") + (f" · {failure}" if failure else "")
+def _go(place: str, at: int) -> None:
+    st.session_state[place] = at
 
 
 def show_question(client: ServiceClient, comparison_id: str, example_id: str) -> None:
@@ -158,7 +187,7 @@ def show_question(client: ServiceClient, comparison_id: str, example_id: str) ->
     first = answers[0]
     st.subheader("One question in full", anchor=False)
     st.text(f"Question: {first.question}")
-    st.text(f"Right answer: {' | '.join(first.references) or '(none: it should decline)'}")
+    st.text(f"Right answer: {' | '.join(first.references) or NO_REFERENCE}")
     for start in range(0, len(answers), 3):
         for column, one in zip(st.columns(3), answers[start : start + 3], strict=False):
             with column.container(border=True):
@@ -193,11 +222,12 @@ the_client = service_client()
 chosen = chosen_comparison(the_client)
 finished = finished_comparison(the_client, chosen.id)
 browse(the_client, finished, chosen.id)
-st.header("Differences, question by question")
+offer_copies()
+st.header("Differences to the winner")
 scale = scale_of(finished, finished.recommendation.metric)
-if figure := differences(finished.differences, scale, finished.recommendation.margin):
+pairs = differences_with_pivot(finished)
+if figure := differences(pairs, scale, finished.recommendation.margin):
     show_figure(figure, "evidence differences")
-if pairs := differences_with_pivot(finished):
     show_table(difference_table(finished, pairs, "Paired differences of the arm named in the verdict"), "pairs")
 st.header("Metrics")
 show_table(quality_table(finished), "evidence quality")
