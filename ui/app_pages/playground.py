@@ -18,6 +18,7 @@ from ui.votes import show_tally
 _VOTER = "voter"
 _SHOWN = "playground answers"
 _DUEL = "playground duel"
+_BESIDE = 3
 # Arms that have answered this visitor; the service may have let their model go since, but mostly has not.
 _LOADED = "playground loaded"
 
@@ -47,7 +48,8 @@ def _stream_all(
     """Each arm's answer, or why there is none."""
     answers: list[tuple[str, dict[str, Any] | str]] = []
     loaded: set[tuple[str, str]] = st.session_state.setdefault(_LOADED, set())
-    for kind, column in zip(kinds, st.columns(len(kinds)), strict=True):
+    columns = [column for _ in range(0, len(kinds), _BESIDE) for column in st.columns(_BESIDE)]
+    for kind, column in zip(kinds, columns, strict=False):
         with column:
             st.markdown(f"**{shown(kind)}**")
             place, text = st.empty(), ""
@@ -70,8 +72,8 @@ def _stream_all(
 
 
 def _show_all(answers: list[tuple[str, dict[str, Any] | str]]) -> None:
-    for start in range(0, len(answers), 3):
-        for column, (kind, answer) in zip(st.columns(3), answers[start : start + 3], strict=False):
+    for start in range(0, len(answers), _BESIDE):
+        for column, (kind, answer) in zip(st.columns(_BESIDE), answers[start : start + _BESIDE], strict=False):
             with column.container(border=True):
                 st.markdown(f"**{shown(kind)}**")
                 if isinstance(answer, str):

@@ -28,6 +28,7 @@ _WHAT = {
     "results.csv": ("Every answer as a table", "text/csv"),
     "results.jsonl": ("Every answer as data", "application/x-ndjson"),
 }
+_TRIED = "gate tried"
 _LOWER_IS_BETTER = ("p50_latency_s", "p95_latency_s", "usd_per_query", "usd_per_month")
 
 
@@ -80,7 +81,10 @@ def build_gate(client: ServiceClient, comparison: ComparisonSummary) -> None:
         except ServiceError as error:
             show_failure("The gate could not be tried", error)
         else:
-            show_outcome(outcome)
+            st.session_state[_TRIED] = (comparison.id, draft, outcome)
+    # It stays until something else is asked.
+    if (tried := st.session_state.get(_TRIED)) and tried[:2] == (comparison.id, draft):
+        show_outcome(tried[2])
     st.markdown("**tuning-fork.toml**")
     st.code(gate_toml(draft, finished.settings), language="toml", wrap_lines=True)
     github, gitlab = st.tabs(["GitHub", "GitLab"])
