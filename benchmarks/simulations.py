@@ -3,30 +3,36 @@
 Run with `make simulate`, which writes docs/simulations.md. The tests run the same functions with fewer replays.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, t
 
 from advisor.data.dataset import Slice
-from advisor.decision.decision import ALPHA
+from advisor.decision.decision import Stakes
 from advisor.decision.race import Race
 from advisor.decision.race_plan import RacePlan, plan_race
 from advisor.decision.recommendation import DecisionRule, recommend
+from advisor.evidence.evidence import gather_evidence
+from advisor.evidence.scorecard import applicable
 from advisor.evidence.statistics import (
+    ALPHA,
     ScoreTable,
     bootstrap_arms,
     bootstrap_p_value,
     holm,
     mean_interval,
     paired_bootstrap,
+    unseen_error,
+    with_unseen,
 )
 from advisor.results.answer import Answer
-from advisor.results.comparison import Interval, QuestionRecord, Verdict
+from advisor.results.comparison import AuditFinding, Interval, PairedDifference, QuestionRecord, Recommendation, Verdict
 from advisor.results.score import Score
 from lm.completion import FinishReason, Usage
 
@@ -258,6 +264,27 @@ def known_truth_questions(accuracies: Sequence[float], n_arms: int) -> float:
     return float(np.log(n_arms * (n_arms - 1) / ALPHA) / growth)
 
 
+def recommended(
+    candidates: Mapping[str, Sequence[QuestionRecord]],
+    differences: Sequence[PairedDifference],
+    findings: Sequence[AuditFinding],
+    usd_per_month: Mapping[str, float],
+    rule: DecisionRule,
+    weights: Mapping[str, float],
+    *,
+    out: Mapping[str, str] | None = None,
+    **stakes: Any,
+) -> Recommendation:
+    """The verdict on records of each candidate, same questions in the same order.
+
+    Args:
+        stakes: Further fields of `Stakes`.
+    """
+    evidence = gather_evidence(applicable(candidates, rule.metric), rule.metric, seed=rule.seed)
+    weighed = Stakes(weights, rule.margin, usd_per_month, **stakes)
+    return recommend(evidence, differences, findings, weighed, rule, out=out)
+
+
 def fixed_verdict(scores: Floats, clusters: Sequence[str]) -> tuple[Verdict, str | None]:
     """The verdict of the whole sample, arms "0", "1", … at equal cost."""
     answer = Answer("text", Usage(), FinishReason.STOP, (), "hash")
@@ -270,7 +297,7 @@ def fixed_verdict(scores: Floats, clusters: Sequence[str]) -> tuple[Verdict, str
         ]
         for arm, row in enumerate(scores.tolist())
     }
-    result = recommend(records, (), (), dict.fromkeys(records, 1.0), RULE, {str(Slice.NEW_CASE): 1.0})
+    result = recommended(records, (), (), dict.fromkeys(records, 1.0), RULE, {str(Slice.NEW_CASE): 1.0})
     return result.verdict, result.arm
 
 
@@ -301,11 +328,11 @@ def share_of_claims_among_equal_arms(n_replays: int, seed: int) -> float:
             values[replay * n_arms + arm] = right.ravel()
     clusters = tuple(names(n_clusters, size))
     joint = bootstrap_arms(ScoreTable(arms, values, ("s",) * len(clusters), clusters, {"s": 1}), n_resamples=2_000)
-    n_false = 0
+    n_false, unseen = 0, unseen_error(("s",) * len(clusters), clusters, {"s": 1})
     for replay in range(n_replays):
         own = joint.resampled[:, replay * n_arms : (replay + 1) * n_arms]
         p_values = [
-            bootstrap_p_value(own[:, first] - own[:, second], n_clusters)
+            bootstrap_p_value(with_unseen(own[:, first] - own[:, second], unseen), n_clusters)
             for first, second in combinations(range(n_arms), 2)
         ]
         n_false += min(holm(p_values)) < ALPHA

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from advisor.audit.check import Check
 from advisor.data.normalisation import is_abstention, normalise
 from advisor.data.wording import listed
-from advisor.decision.recommendation import MAX_UNSCORED_SHARE
+from advisor.evidence.evidence import MAX_UNSCORED_SHARE
 from advisor.results.comparison import ArmSummary, AuditFinding, QuestionRecord, Severity
 
 CUT_ANSWERS = 0.05

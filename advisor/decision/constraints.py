@@ -4,9 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from advisor.data.dataset import Slice
+from advisor.data.wording import points
 from advisor.metrics.abstention import declines
-from advisor.results.comparison import ConstraintOutcome, QuestionRecord
+from advisor.results.comparison import ConstraintOutcome, Interval, QuestionRecord
 from lm.errors import ConfigError
+
+GOOD_ENOUGH = "good_enough"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,8 @@ class Constraints:
         no_gpu_in_serving: Answers come without a GPU of ours; a hosted endpoint is none.
         facts_must_be_deletable: A fact can be taken out without training anew.
         min_abstention_recall: Least share of unanswerable questions that must be declined.
+        good_enough: Least score by the deciding metric. An arm below it is still a rival of the others, since how good
+            it is was measured and not declared, but it is not shipped.
     """
 
     must_cite_sources: bool = False
@@ -28,14 +33,17 @@ class Constraints:
     no_gpu_in_serving: bool = False
     facts_must_be_deletable: bool = False
     min_abstention_recall: float | None = None
+    good_enough: float | None = None
 
     def __post_init__(self) -> None:
         if self.max_p95_latency_s is not None and not 0 < self.max_p95_latency_s < float("inf"):
             raise ConfigError(f"max_p95_latency_s is {self.max_p95_latency_s}; give seconds above 0")
         if self.monthly_budget_usd is not None and not 0 <= self.monthly_budget_usd < float("inf"):
             raise ConfigError(f"monthly_budget_usd is {self.monthly_budget_usd}; give US dollars of at least 0")
-        if self.min_abstention_recall is not None and not 0 <= self.min_abstention_recall <= 1:
-            raise ConfigError(f"min_abstention_recall is {self.min_abstention_recall}; give a share between 0 and 1")
+        for name in ("min_abstention_recall", "good_enough"):
+            share = getattr(self, name)
+            if share is not None and not 0 <= share <= 1:
+                raise ConfigError(f"{name} is {share}; give a share between 0 and 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +72,25 @@ def abstention_recall(records: Sequence[QuestionRecord]) -> float | None:
 
 
 def check_constraints(
-    constraints: Constraints, arm: str, traits: ArmTraits, usd_per_month: float | None
+    constraints: Constraints, arm: str, traits: ArmTraits, usd_per_month: float | None, score: Interval | None = None
 ) -> tuple[ConstraintOutcome, ...]:
     """One outcome for each declared constraint.
 
     Args:
         usd_per_month: The arm's total, None where it has no price.
+        score: By the deciding metric, None where it was not measured.
     """
-    return tuple(_outcomes(constraints, arm, traits, usd_per_month))
+    return tuple(_outcomes(constraints, arm, traits, usd_per_month, score))
 
 
 def breach(outcomes: Sequence[ConstraintOutcome]) -> str | None:
-    """Why the arm of these outcomes is out, in a sentence; None if it meets them all."""
-    broken = [outcome.message for outcome in outcomes if not outcome.met]
+    """Why the arm of these outcomes is no rival of the others, in a sentence; None if it is one."""
+    broken = [outcome.message for outcome in outcomes if not outcome.met and outcome.constraint != GOOD_ENOUGH]
     return f"{outcomes[0].arm} is out: {'; '.join(broken)}." if broken else None
 
 
 def _outcomes(
-    constraints: Constraints, arm: str, traits: ArmTraits, usd_per_month: float | None
+    constraints: Constraints, arm: str, traits: ArmTraits, usd_per_month: float | None, score: Interval | None
 ) -> Iterator[ConstraintOutcome]:
     if constraints.must_cite_sources:
         message = "answers come with the passages they were made from"
@@ -108,6 +117,8 @@ def _outcomes(
         )
     if constraints.min_abstention_recall is not None:
         yield _abstains(arm, constraints.min_abstention_recall, traits.abstention_recall)
+    if constraints.good_enough is not None:
+        yield _is_good_enough(arm, constraints.good_enough, score)
 
 
 def _at_most(
@@ -130,3 +141,14 @@ def _abstains(arm: str, limit: float, measured: float | None) -> ConstraintOutco
     if measured < limit:
         message += f": {100 * (limit - measured):.1f} points too few"
     return ConstraintOutcome(arm, "min_abstention_recall", measured >= limit, limit, measured, message)
+
+
+def _is_good_enough(arm: str, limit: float, score: Interval | None) -> ConstraintOutcome:
+    bar = f"good enough is {points(limit)}"
+    if score is None:
+        return ConstraintOutcome(arm, GOOD_ENOUGH, None, limit, None, f"it was not scored and {bar}")
+    met = score.estimate >= limit
+    message = f"it scores {points(score.estimate)} points and {bar}"
+    if score.low < limit <= score.high:
+        message += f", which its interval [{points(score.low)}, {points(score.high)}] neither shows nor excludes"
+    return ConstraintOutcome(arm, GOOD_ENOUGH, met, limit, score.estimate, message)

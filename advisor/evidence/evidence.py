@@ -14,6 +14,10 @@ from advisor.results.comparison import QuestionRecord
 
 N_QUALITIES_KEPT = 16
 
+MAX_UNSCORED_SHARE = 0.05
+MIN_QUESTIONS = 30
+MIN_CLUSTERS = 10
+
 
 @dataclass(frozen=True)
 class Quality:
@@ -108,6 +112,16 @@ class Evidence:
             while len(self._qualities) > N_QUALITIES_KEPT:
                 self._qualities.popitem(last=False)
         return found
+
+    @cached_property
+    def unscored_shares(self) -> Mapping[str, float]:
+        """Share of each arm's answers that could not be scored, over all training seeds."""
+        return dict(zip(self.arms, np.isnan(self.scores).mean(axis=(1, 2)).tolist(), strict=True))
+
+    @property
+    def scored_arms(self) -> list[str]:
+        """The arms of which enough was scored for a verdict."""
+        return [arm for arm, share in self.unscored_shares.items() if share <= MAX_UNSCORED_SHARE]
 
     def _weighted(self, weights: Mapping[str, float]) -> tuple[Floats, Floats]:
         """Of all arms; the last ones are kept, since each arm asks for its own net value by the same weights."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from advisor.data.dataset import Slice
 from advisor.errors import EvaluationError
-from advisor.evidence.statistics import minimum_detectable_effect
+from advisor.evidence.statistics import minimum_detectable_effect, normal_quantile
 from advisor.gate.check import (
     GateCheck,
     GateTest,
@@ -13,7 +13,6 @@ from advisor.gate.check import (
     arm_names,
     cannot_compare,
     find_arm,
-    normal_quantile,
     stopped_early,
     too_many_unscored,
     unclear,

@@ -8,9 +8,9 @@ would have gone unseen: then it cannot compare. How often it errs is simulated (
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from advisor.evidence.statistics import holm
+from advisor.evidence.statistics import ALPHA, holm
 from advisor.gate.baseline import StoredComparison, changes_since, check_against_baseline
-from advisor.gate.check import ALPHA, GateCheck, GateTest, GateVerdict, cannot_compare
+from advisor.gate.check import GateCheck, GateTest, GateVerdict, cannot_compare
 from advisor.gate.rules import GateRules, WhenUnclear
 from advisor.gate.threshold import check_threshold
 from advisor.results.comparison import Verdict

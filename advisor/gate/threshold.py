@@ -3,7 +3,7 @@
 from math import inf, sqrt
 
 from advisor.data.dataset import Slice
-from advisor.evidence.statistics import minimum_detectable_effect
+from advisor.evidence.statistics import minimum_detectable_effect, normal_quantile
 from advisor.gate.check import (
     GateCheck,
     GateTest,
@@ -11,7 +11,6 @@ from advisor.gate.check import (
     arm_names,
     cannot_compare,
     find_arm,
-    normal_quantile,
     stopped_early,
     too_many_unscored,
     unclear,
