@@ -175,6 +175,7 @@ def _constraints(recorded: ConstraintsRequest, start: ConstraintsRequest, tag: s
                 tag,
                 most=1.0,
             ),
+            good_enough=_limit("Least score that is good enough (0 to 1)", start.good_enough, 0.7, tag, most=1.0),
         )
     return None if chosen == recorded else chosen
 

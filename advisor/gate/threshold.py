@@ -16,7 +16,7 @@ from advisor.gate.check import (
     unclear,
 )
 from advisor.gate.rules import COSTS, LATENCIES, RECOMMENDED, GateRules, Threshold
-from advisor.results.comparison import ArmSummary, Comparison, Interval, MetricSummary
+from advisor.results.comparison import ArmSummary, Comparison, Interval, MetricSummary, Verdict
 from advisor.results.quantities import count, percent, scale_of, seconds, usd
 
 
@@ -24,6 +24,8 @@ def check_threshold(threshold: Threshold, comparison: Comparison, rules: GateRul
     """The check of one threshold; of a metric, a test whose p-value is adjusted with the others."""
     kind = comparison.recommendation.arm if threshold.arm == RECOMMENDED else threshold.arm
     name = _threshold_name(threshold, kind or threshold.arm, comparison)
+    if kind is None and comparison.recommendation.verdict is Verdict.NOT_READY:
+        return GateCheck(name, GateVerdict.FAIL, comparison.recommendation.headline, limit=threshold.limit)
     if kind is None:
         return cannot_compare(name, "The comparison recommends no arm; name one, or see why it has no verdict.")
     arm = find_arm(comparison, kind)

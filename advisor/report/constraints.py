@@ -16,11 +16,13 @@ _NAMES: Mapping[str, str] = {
     "max_p95_latency_s": "longest wait (p95)",
     "monthly_budget_usd": "monthly budget",
     "min_abstention_recall": "declines what nobody can answer",
+    "good_enough": "good enough",
 }
 _BOUNDS: Mapping[str, str] = {
     "max_p95_latency_s": "at most",
     "monthly_budget_usd": "at most",
     "min_abstention_recall": "at least",
+    "good_enough": "at least",
 }
 
 
@@ -91,7 +93,7 @@ def _quantity(constraint: str, value: float) -> str:
             return f"{rounded(value)} s"
         case "monthly_budget_usd":
             return usd(value)
-        case "min_abstention_recall":
+        case "min_abstention_recall" | "good_enough":
             return percent_in_digits(value)
         case _:
             return rounded(value)

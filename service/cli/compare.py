@@ -128,6 +128,13 @@ def compare(
             help="Least share of unanswerable questions an arm must decline. [default: any]", show_default=False
         ),
     ] = None,
+    good_enough: Annotated[
+        float | None,
+        typer.Option(
+            help="Least score by the deciding metric, from 0 to 1, at which an arm is ready to ship. [default: any]",
+            show_default=False,
+        ),
+    ] = None,
     right_answer_usd: Annotated[
         float | None,
         typer.Option(
@@ -195,6 +202,7 @@ def compare(
             no_gpu_in_serving,
             facts_must_be_deletable,
             min_abstention_recall,
+            good_enough,
         ),
         values=_answer_values(right_answer_usd, wrong_answer_usd, abstention_usd),
         prior=prior,

@@ -208,6 +208,7 @@ class ConstraintsRequest(_Request):
     no_gpu_in_serving: bool = False
     facts_must_be_deletable: bool = False
     min_abstention_recall: Share | None = None
+    good_enough: Share | None = Field(default=None, description="Least score by the deciding metric, from 0 to 1.")
 
 
 class AnswerValuesRequest(_Request):

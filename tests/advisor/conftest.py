@@ -403,6 +403,7 @@ def make_comparison() -> Comparison:
             probability_best={"hybrid": 0.68, "rag": 0.319, "fine-tuned": 0.001, "few-shot": 0.0, "base": 0.0},
             minimum_detectable_effect=0.062,
             questions_needed=4100,
+            leader="hybrid",
         ),
         findings=(
             AuditFinding(

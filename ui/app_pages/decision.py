@@ -31,7 +31,9 @@ from ui.what_if import reconsidered
 
 _BADGES = {
     Verdict.WINNER: ("Winner", ":material/check_circle:", "green"),
+    Verdict.BEST_CHOICE: ("Best choice", ":material/check_circle:", "green"),
     Verdict.NO_CLEAR_WINNER: ("No clear winner", ":material/balance:", "blue"),
+    Verdict.NOT_READY: ("Not ready to ship", ":material/do_not_disturb_on:", "orange"),
     Verdict.INSUFFICIENT_DATA: ("Insufficient data", ":material/help:", "orange"),
     Verdict.INVALID_COMPARISON: ("Invalid comparison", ":material/block:", "red"),
 }

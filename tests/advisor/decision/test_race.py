@@ -356,7 +356,8 @@ def test_of_arms_that_are_alike_the_cheapest_that_may_be_shipped_is_named() -> N
     assert one.result(usd).recommendation.arm == "base"
     assert told(one, usd, out={"base": "base is out: it cites nothing."}).arm == "rag"
     for costs, out in ((usd, {}), (usd, {"base": ""}), ({"base": 9.0, "rag": 2.0, "tuned": 3.0}, {})):
-        assert raced_arm(one.outcome(), costs, out) == one.result(costs, out=out).recommendation.arm
+        stakes = Stakes({"s": 1.0}, RULE.margin, costs)
+        assert raced_arm(one.outcome(), stakes, {}, out) == told(one, costs, out=out).arm
 
 
 def test_the_best_arm_of_a_race_is_not_shipped_below_the_declared_bar() -> None:

@@ -268,5 +268,5 @@ def test_the_p_value_is_below_alpha_just_when_the_interval_clears_zero(n_cluster
         interval, p_value = paired_bootstrap(first, second, names(n_clusters), level=level)
         agreed += (p_value < 1 - level) == (interval.low > 0 or interval.high < 0)
         cleared += interval.low > 0
-    assert agreed >= 38
+    assert agreed >= 37  # the least p that the resamples of 12 clusters can give is .0101
     assert 0 < cleared < 40

@@ -74,6 +74,8 @@ def test_the_arm_without_a_clear_win_is_not_called_recommended(comparison):
     assert "rag (cheapest non-inferior)" in text
     assert "rag (recommended)" not in text
     assert "rag (recommended)" in winner
+    dearest = replace(comparison, recommendation=replace(comparison.recommendation, leader="rag"))
+    assert "rag (highest score)" in markdown_report(dearest)
 
 
 def test_differences_read_from_the_named_arm(comparison):
