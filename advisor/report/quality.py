@@ -130,8 +130,8 @@ def difference_table(comparison: Comparison, differences: list[PairedDifference]
         else f"Both arms answered the same questions, and the scores are subtracted question by question, in "
         f"{scale.unit}. If the range in brackets holds 0, chance alone could explain the difference. The margin "
         f"declared before the run is {scale.value(margin)} {scale.unit}: smaller differences do not matter. Ranges "
-        "and p are adjusted together for the number of pairs looked at (Holm). Clusters are questions about one fact or "
-        "document, which count together.",
+        "and p are adjusted together for the number of pairs looked at (Holm). Clusters are questions about one fact "
+        "or document, which count together.",
     )
 
 
