@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import hypot, isfinite
+from math import ceil, hypot, isfinite
 
 from advisor.data.wording import listed, points
 from advisor.decision.decision import Ruling, Stakes, decide
@@ -113,6 +113,9 @@ def recommend(
         if verdict is not Verdict.WINNER:
             wanted = deciding_error(lead, rule.margin, level=level)
             needed = questions_needed(wanted, spread, n_questions, seed_error=seed_error, unseen=ruling.unseen)
+            if needed is not None and evidence.exact and lead > rule.margin:
+                # McNemar's test counts whole questions (continuity correction of Fleiss, Levin & Paik 2003).
+                needed += ceil(2 / lead)
             needed = needed if needed is not None and needed <= MAX_QUESTIONS_NEEDED else None
             reasons += words.about_power(detectable, needed, seed_error)
     return Recommendation(
@@ -295,8 +298,7 @@ class _Words:
         if self._ruling.usd_per_unit is None:
             return points(difference)
         amount = difference * self._ruling.usd_per_unit
-        # Below a dollar three digits that say something, not cents that say nothing.
-        return f"{amount:,.2f}" if abs(amount) >= 1 or amount == 0 else f"{amount:.3g}"
+        return f"{amount:,.2f}"
 
     def _range(self, interval: Interval) -> str:
         return f"[{self._amount(interval.low)}, {self._amount(interval.high)}]"

@@ -17,7 +17,7 @@ from advisor.gate.check import (
 )
 from advisor.gate.rules import COSTS, LATENCIES, RECOMMENDED, GateRules, Threshold
 from advisor.results.comparison import ArmSummary, Comparison, Interval, MetricSummary, Verdict
-from advisor.results.quantities import count, percent, scale_of, seconds, usd
+from advisor.results.quantities import count, exact_usd, percent, scale_of, seconds
 
 
 def check_threshold(threshold: Threshold, comparison: Comparison, rules: GateRules) -> GateCheck | GateTest:
@@ -56,7 +56,7 @@ def _limit(threshold: Threshold, comparison: Comparison) -> str:
     if threshold.measure in LATENCIES:
         return seconds(threshold.limit)
     if threshold.measure in COSTS:
-        return usd(threshold.limit)
+        return exact_usd(threshold.limit)
     scale = scale_of(comparison, threshold.measure)
     return f"{scale.value(threshold.limit)} {scale.unit}"
 
@@ -186,8 +186,8 @@ def _cost_limit(threshold: Threshold, arm: ArmSummary, name: str, rules: GateRul
         )
     low, high = (interval.low, interval.high) if interval is not None else (None, None)
     figures = {"measured": measured, "low": low, "high": high, "limit": threshold.limit}
-    spread = f" [{usd(low)}, {usd(high)}]" if interval is not None else ""
-    found = f"{arm.kind} costs {usd(measured)}{spread}; at most {usd(threshold.limit)} is asked."
+    spread = f" [{exact_usd(low)}, {exact_usd(high)}]" if interval is not None else ""
+    found = f"{arm.kind} costs {exact_usd(measured)}{spread}; at most {exact_usd(threshold.limit)} is asked."
     if measured <= threshold.limit:
         return GateCheck(name, GateVerdict.PASS, found, **figures)
     if low is None or low > threshold.limit:

@@ -1,7 +1,9 @@
 """The verdict in words: what to ship, why, and what the run cannot know."""
 
+from advisor.data.dataset import Slice
 from advisor.report.arms import candidates
 from advisor.report.table import Cell, Table, row
+from advisor.report.words import slice_words
 from advisor.results.comparison import AuditFinding, Comparison, Severity, Verdict
 from advisor.results.quantities import count, percent, scale_of
 
@@ -121,7 +123,11 @@ def _is_only_one_left(comparison: Comparison) -> bool:
 
 def _weights(comparison: Comparison) -> str:
     weights = comparison.recommendation.slice_weights
-    return ", ".join(f"{name} {percent(share)}" for name, share in weights.items()) or "no weights declared"
+    return ", ".join(f"{_slice(name)} {percent(share)}" for name, share in weights.items()) or "no weights declared"
+
+
+def _slice(name: str) -> str:
+    return slice_words(Slice(name)) if name in set(Slice) else name
 
 
 def _test_questions(comparison: Comparison) -> int:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import streamlit as st
 
 from advisor.report.arms import candidates, candidates_as_run
-from advisor.report.break_evens import break_even_table
 from advisor.report.constraints import constraint_sentences, constraint_table
 from advisor.report.economics import cost_table, net_value_table
+from advisor.report.pictures.break_evens import break_even_table
 from advisor.report.prior import prior_sentences, prior_table
 from advisor.report.quality import differences_with_pivot, quality_table
 from advisor.report.sensitivity import change_summary, flip_table

@@ -1,7 +1,7 @@
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
-from advisor.report.junit import junit_report
+from advisor.report.texts.junit import junit_report
 from advisor.results.comparison import ArmRole, Verdict
 from advisor.results.score import Score
 

@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from advisor.report.markdown import LIMIT_BYTES, markdown_report
-from advisor.report.markdown_text import code, inline
+from advisor.report.texts.markdown import LIMIT_BYTES, markdown_report
+from advisor.report.texts.markdown_text import code, inline
 from advisor.results.comparison import Verdict
 
 
@@ -16,7 +16,11 @@ def test_sections_stand_in_the_order_of_a_decision(comparison, records):
     text = markdown_report(comparison, records)
     order = [
         comparison.recommendation.headline,
+        "The arms at a glance",
         comparison.recommendation.reasons[0],
+        "## Before you act on it",
+        "## Next steps",
+        "## Side by side",
         "## What would change this",
         "users asked fewer than 3,100 questions a month",
         "## What an arm must fulfil",
