@@ -90,7 +90,7 @@ def _collapsed(candidates: Mapping[str, Sequence[QuestionRecord]]) -> list[Audit
         AuditFinding(
             Check.COLLAPSE,
             Severity.WARN,
-            f"One and the same answer to most questions is given by {listed(list(collapsed))}.",
+            f"{listed(list(collapsed))} give{'s' * (len(collapsed) == 1)} the same answer to most questions.",
             "Such a score is that answer's share of the test set and shows no skill; compare it with the reference "
             "majority. Tuned arms: balance the training answers. Others: give passages, or take a stronger model.",
             tuple(collapsed.values()),

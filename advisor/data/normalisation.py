@@ -192,7 +192,8 @@ def _without_punctuation(text: str) -> str:
         if kept := [text[i] for i in range(start, end) if i in content]:
             # What belongs to a name stays at it; other signs are words.
             parts.append("".join(kept) if before.isalpha() else f" {' '.join(kept)} ")
-            if after.isdigit() and (match := _SIGN_OR_POINT.search(text[start:end])):
+            rest = "".join(text[i] for i in range(start, end) if i not in content)
+            if after.isdigit() and (match := _SIGN_OR_POINT.search(rest)):
                 parts.append(match.group())
             continue
         if before.isdigit() and after.isdigit():

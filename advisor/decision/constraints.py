@@ -18,7 +18,7 @@ class Constraints:
 
     Attributes:
         must_cite_sources: Each answer can name the passages it came from.
-        max_p95_latency_s: Longest wait of 19 in 20 callers.
+        max_p95_latency_s: p95 latency.
         monthly_budget_usd: Most that building, serving and keeping fresh may cost a month.
         no_gpu_in_serving: Answers come without a GPU of ours; a hosted endpoint is none.
         facts_must_be_deletable: A fact can be taken out without training anew.
@@ -109,7 +109,7 @@ def _outcomes(
         yield ConstraintOutcome(arm, "no_gpu_in_serving", traits.device != "cuda", None, None, message)
     if constraints.max_p95_latency_s is not None:
         yield _at_most(
-            arm, "max_p95_latency_s", constraints.max_p95_latency_s, traits.p95_latency_s, "the p95 wait", "{:.3g} s"
+            arm, "max_p95_latency_s", constraints.max_p95_latency_s, traits.p95_latency_s, "p95 latency", "{:.3g} s"
         )
     if constraints.monthly_budget_usd is not None:
         yield _at_most(

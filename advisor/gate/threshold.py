@@ -155,8 +155,8 @@ def _latency_limit(threshold: Threshold, arm: ArmSummary, name: str, rules: Gate
     measured = arm.latency.p50_s if threshold.measure == "p50_latency_s" else arm.latency.p95_s
     allowed = threshold.limit * (1 + rules.latency_tolerance)
     found = (
-        f"{arm.kind} makes callers wait {seconds(measured)} ({threshold.measure[:3]} of {count(arm.latency.n)} "
-        f"questions asked one at a time); at most {seconds(threshold.limit)} is asked"
+        f"The {threshold.measure[:3]} latency of {arm.kind} is {seconds(measured)} ({count(arm.latency.n)} questions "
+        f"asked one at a time); at most {seconds(threshold.limit)} is asked"
     )
     figures = {"measured": measured, "limit": threshold.limit}
     if measured <= threshold.limit:

@@ -13,7 +13,7 @@ _NAMES: Mapping[str, str] = {
     "must_cite_sources": "must cite sources",
     "facts_must_be_deletable": "facts can be deleted",
     "no_gpu_in_serving": "no GPU in serving",
-    "max_p95_latency_s": "longest wait (p95)",
+    "max_p95_latency_s": "p95 latency",
     "monthly_budget_usd": "monthly budget",
     "min_abstention_recall": "declines what nobody can answer",
     "good_enough": "good enough",
@@ -77,7 +77,7 @@ def _name(constraint: str) -> str:
 
 
 def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return text if text.startswith("p95") else text[:1].upper() + text[1:]
 
 
 def _limit(constraint: str, limit: float | None) -> str:

@@ -143,8 +143,8 @@ def speed_table(comparison: Comparison) -> Table:
         caption="Waiting time, tokens and build time",
         columns=(
             "Arm",
-            "Wait, median (p50)",
-            "Wait, slowest 5 % (p95)",
+            "p50 latency",
+            "p95 latency",
             "Throughput, questions",
             "Tokens in, a question",
             "Tokens out, a question",

@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from math import inf
 
+from advisor.data.wording import listed
 from advisor.decision.inputs import Axis
+from advisor.metrics.registry import JUDGE_METRICS
 from advisor.report.axes import NOT_DECLARED, axis_value, axis_words
 from advisor.report.table import Cell, Table, row
-from advisor.results.comparison import Comparison, Flip, FlipPoint
+from advisor.report.words import metric_words
+from advisor.results.comparison import Comparison, Flip, FlipPoint, Verdict
 from advisor.results.quantities import MISSING, UNDER_A_CENT
 
 CHANGE_HEADING = "What would change this"
@@ -60,7 +63,34 @@ def change_summary(comparison: Comparison) -> tuple[str, ...]:
     ]
     if firm:
         shown.append(f"No change within the range tried: {'; '.join(firm)}.")
-    return tuple(shown)
+    return (*shown, *robustness_sentences(comparison))
+
+
+def robustness_sentences(comparison: Comparison) -> tuple[str, ...]:
+    """Whether another metric of the dataset, or a judge's, would choose otherwise; empty where none was tried."""
+    decided = comparison.recommendation
+    same = [_by(verdict.metric) for verdict in comparison.metric_verdicts if not verdict.changes]
+    sentences = [
+        f"By {_by(verdict.metric)} "
+        + (
+            "no arm would be a clear choice."
+            if verdict.verdict is Verdict.NO_CLEAR_WINNER
+            else f"{verdict.arm} would be the choice."
+        )
+        for verdict in comparison.metric_verdicts
+        if verdict.changes
+    ]
+    if same:
+        sentences.append(f"By {listed(same)} the choice is {decided.arm} as well.")
+    if comparison.settings.get("judge") and decided.metric not in JUDGE_METRICS:
+        sentences.append("The judge's grades decide nothing here; see the audit for how far they agree with people.")
+    return tuple(sentences)
+
+
+def _by(metric: str) -> str:
+    judged = " as the judge grades it" if metric in JUDGE_METRICS else ""
+    words = metric_words(metric)
+    return f"{metric}{judged}" if words == metric else f"{words} ({metric}){judged}"
 
 
 def flip_table(comparison: Comparison) -> Table | None:

@@ -164,9 +164,9 @@ def _constraints() -> tuple[ConstraintOutcome, ...]:
     outcomes = []
     for kind in SERVE_USD:
         wait = 0.42 if kind in ("rag", "hybrid") else 0.21
-        message = f"the p95 wait is {wait} s, at most 0.5 s is allowed"
+        message = f"p95 latency is {wait} s, at most 0.5 s is allowed"
         if kind == "base":
-            message = "the p95 wait must be at most 0.5 s and is unknown"
+            message = "p95 latency must be at most 0.5 s and is unknown"
         unknown = kind == "base"
         outcomes.append(
             ConstraintOutcome(

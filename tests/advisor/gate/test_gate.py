@@ -243,7 +243,7 @@ def wait_check(now: StoredComparison, before: StoredComparison, **more: object) 
         unclear=WhenUnclear.CANNOT_COMPARE,
         **more,  # type: ignore[arg-type]
     )
-    (found,) = [check for check in evaluate_gate(rules, now, before).checks if "wait" in check.name]
+    (found,) = [check for check in evaluate_gate(rules, now, before).checks if "latency" in check.name]
     return found
 
 
