@@ -203,6 +203,8 @@ def facts_table(comparison: Comparison, records: Sequence[QuestionRecord] = ()) 
     scale = scale_of(comparison, metric)
     kinds = {arm.kind: arm for arm in comparison.arms}
     facts = arm_facts(comparison, records)
+    # Where a thousand questions cost less than a cent, the arms could not be told apart by it.
+    is_cheap = any(one.usd_per_1000 is not None and 0 < one.usd_per_1000 < 0.005 for one in facts)
     return Table(
         caption=FACTS_CAPTION,
         columns=(
@@ -210,7 +212,7 @@ def facts_table(comparison: Comparison, records: Sequence[QuestionRecord] = ()) 
             "Right",
             "Made up",
             "Declined though answerable",
-            "$ per 1,000",
+            "$ per million" if is_cheap else "$ per 1,000",
             "p95 latency",
             "Tokens",
             "Build time",
@@ -222,7 +224,7 @@ def facts_table(comparison: Comparison, records: Sequence[QuestionRecord] = ()) 
                     Cell(scale.interval(one.right)),
                     Cell(percent(one.made_up)),
                     Cell(percent(one.declined)),
-                    Cell(usd(one.usd_per_1000)),
+                    Cell(usd(None if one.usd_per_1000 is None else one.usd_per_1000 * (1000 if is_cheap else 1))),
                     Cell(seconds(one.p95_s)),
                     Cell(count(one.tokens)),
                     Cell(seconds(one.build_s)),

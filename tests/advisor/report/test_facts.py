@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+import pytest
+
 from advisor.audit.check import Check
 from advisor.data.dataset import Slice
 from advisor.report.facts import arm_facts, facts_table, next_steps, side_by_side
@@ -70,6 +72,18 @@ def test_the_table_marks_the_named_arm_and_greys_references(comparison, records)
     kinds = {row.cells[0].text: row.kind for row in facts_table(comparison, records).rows}
     assert kinds["rag (cheapest non-inferior)"] is RowKind.RECOMMENDED
     assert kinds["majority (reference)"] is RowKind.REFERENCE
+
+
+@pytest.mark.parametrize(
+    ("usd_per_query", "column", "text"), [(2e-6, "$ per million", "$2.00"), (2e-3, "$ per 1,000", "$2.00")]
+)
+def test_costs_below_a_cent_are_told_by_the_million(comparison, usd_per_query, column, text):
+    arms = tuple(
+        replace(arm, cost=replace(arm.cost, serve_usd_per_query=usd_per_query)) if arm.cost else arm
+        for arm in comparison.arms
+    )
+    table = facts_table(replace(comparison, arms=arms))
+    assert table.rows[0].cells[table.columns.index(column)].text == text
 
 
 def test_next_steps_follow_from_the_verdict(comparison):
