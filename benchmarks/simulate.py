@@ -251,8 +251,8 @@ def choice_rows() -> list[Row]:
         ("accuracies drawn from .4 to .8", None),
     )
     return [
-        *(row(f"{what}: {wrong}", partial(sim.choice_misstates, kind), 1_000, 38, high=0.05) for what, kind in kinds),
-        *(row(f"{what}: {made}", partial(sim.choice_is_made, kind), 300, 39) for what, kind in kinds),
+        *(row(f"{what}: {wrong}", partial(sim.choice_misstates, kind), 400, 38, high=0.05) for what, kind in kinds),
+        *(row(f"{what}: {made}", partial(sim.choice_is_made, kind), 200, 39) for what, kind in kinds),
     ]
 
 
@@ -266,7 +266,7 @@ def needed_rows() -> list[Row]:
             low=0.75,
             high=1.0,
         )
-        for gap, margin, n in ((0.1, 0.02, 100), (0.06, 0.02, 200), (0.03, 0.02, 200), (0.0, 0.05, 200))
+        for gap, margin, n in ((0.1, 0.02, 100), (0.06, 0.02, 200), (0.0, 0.05, 200))
     ]
 
 

@@ -22,7 +22,7 @@ from advisor.money.cost import Traffic
 from advisor.money.prices import MachinePrice, ModelPrice, PriceList
 from advisor.results.answer import Answer, BuildUsage
 from advisor.results.answer_values import AnswerValues
-from advisor.results.comparison import Flip, Interval, QuestionRecord
+from advisor.results.comparison import Flip, Interval, QuestionRecord, Verdict
 from advisor.results.score import Score
 from benchmarks.simulations import recommended as recommend
 from lm.completion import FinishReason, Usage
@@ -223,7 +223,9 @@ def test_a_budget_takes_an_arm_out_from_some_volume_on(arms: dict[str, list[Ques
 
 
 @pytest.mark.parametrize("values", [None, WORTH], ids=["by score", "by net value"])
-@pytest.mark.parametrize("constraints", [Constraints(), Constraints(facts_must_be_deletable=True)])
+@pytest.mark.parametrize(
+    "constraints", [Constraints(), Constraints(facts_must_be_deletable=True), Constraints(good_enough=0.45)]
+)
 def test_the_verdict_and_the_function_of_its_inputs_are_one_rule(
     arms: dict[str, list[QuestionRecord]], values: AnswerValues | None, constraints: Constraints
 ) -> None:
@@ -234,6 +236,7 @@ def test_the_verdict_and_the_function_of_its_inputs_are_one_rule(
         verdict = recommend(
             arms, (), (), usd, DecisionRule("exact_match", margin, coverage), weights_of(arms, coverage),
             out=measured.broken(inputs, usd), values=values, queries_per_month=volume,
+            good_enough=constraints.good_enough,
         )  # fmt: skip
         assert verdict.arm == measured.recommended(inputs) is not None
 
@@ -250,6 +253,28 @@ def test_a_conclusion_holds_all_that_a_report_shows(
     assert [value.arm for value in conclusion.net_values] == list(arms)
     assert conclusion.flips == find_flips(measured, inputs)
     assert conclusion.flip_map == map_decision(measured, inputs)
+
+
+def test_below_the_bar_nothing_is_shipped_and_every_arm_says_by_how_much(
+    arms: dict[str, list[QuestionRecord]], measured: MeasuredArms
+) -> None:
+    high = replace(INPUTS, constraints=Constraints(good_enough=0.95))
+    conclusion = concluded(arms, high, measured)
+    assert (conclusion.recommendation.verdict, conclusion.recommendation.arm) == (Verdict.NOT_READY, None)
+    assert measured.recommended(high) is None
+    assert (conclusion.flips, conclusion.flip_map) == ((), None)
+    told = {outcome.arm: outcome for outcome in conclusion.constraints}
+    assert not any(outcome.met for outcome in told.values())
+    assert told["rag"].measured == conclusion.scores["rag"].interval.estimate
+    assert "good enough is 95.0" in told["rag"].message
+
+
+def test_an_interval_that_holds_the_bar_says_so(arms: dict[str, list[QuestionRecord]], measured: MeasuredArms) -> None:
+    best = measured.score(measured.recommended(INPUTS), measured.weights(0.5)).interval
+    at_it = replace(INPUTS, constraints=Constraints(good_enough=best.estimate - 0.01))
+    found = concluded(arms, at_it, measured).recommendation
+    assert found.arm is not None
+    assert any("lies within the interval" in reason and "above is likely" in reason for reason in found.reasons)
 
 
 def test_an_arm_out_by_constraint_is_named_and_the_last_one_left_is_shipped(
