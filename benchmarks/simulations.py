@@ -29,6 +29,7 @@ from advisor.evidence.statistics import (
     mean_interval,
     paired_bootstrap,
     unseen_error,
+    unseen_size,
     with_unseen,
 )
 from advisor.results.comparison import AuditFinding, Interval, PairedDifference, QuestionRecord, Recommendation, Verdict
@@ -381,9 +382,16 @@ def share_of_claims_among_equal_arms(n_replays: int, seed: int) -> float:
     joint = bootstrap_arms(ScoreTable(arms, values, ("s",) * len(clusters), clusters, {"s": 1}), n_resamples=2_000)
     n_false, unseen = 0, unseen_error(("s",) * len(clusters), clusters, {"s": 1})
     for replay in range(n_replays):
+        scores, cells = values[replay * n_arms : (replay + 1) * n_arms], ("s",) * len(clusters)
         own = joint.resampled[:, replay * n_arms : (replay + 1) * n_arms]
         p_values = [
-            bootstrap_p_value(with_unseen(own[:, first] - own[:, second], unseen), n_clusters)
+            bootstrap_p_value(
+                with_unseen(
+                    own[:, first] - own[:, second],
+                    unseen * unseen_size(scores[first] - scores[second], cells, clusters),
+                ),
+                n_clusters,
+            )
             for first, second in combinations(range(n_arms), 2)
         ]
         n_false += min(holm(p_values)) < ALPHA

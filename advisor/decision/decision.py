@@ -110,7 +110,6 @@ class Ruling:
         scores: Of each fit arm, unscored answers counted as wrong.
         usd_per_unit: US dollars a month of one unit of differences; None where the unit is the score.
         level: Of the interval of each pair of arms, in either order.
-        unseen: Of `unseen_error`, in the unit of differences.
     """
 
     arm: str | None
@@ -118,7 +117,6 @@ class Ruling:
     joint: ArmBootstrap
     scores: Mapping[str, float]
     usd_per_unit: float | None
-    unseen: float
     _pairs: "_Pairs" = field(repr=False, compare=False)
 
     def lead(self, first: str, second: str) -> Interval:
@@ -133,10 +131,10 @@ class Ruling:
         """Of the interval of two arms."""
         return self._pairs.levels[frozenset((first, second))]
 
-    def errors(self, first: str, second: str) -> tuple[float, float]:
-        """Standard error of a difference without what was not seen, and the part of it that comes of training seeds."""
+    def errors(self, first: str, second: str) -> tuple[float, float, float]:
+        """Standard error of a difference as it was seen, the part of it that comes of training seeds, and `unseen`."""
         _, resampled, by_seed = self._pairs.resampled(first, second, top=False)
-        return float(resampled.std()), sqrt(seed_variance(by_seed))
+        return float(resampled.std()), sqrt(seed_variance(by_seed)), self._pairs.unseen(first, second)
 
 
 def decide(evidence: Evidence, stakes: Stakes, arms: Sequence[str]) -> Ruling:
@@ -180,7 +178,7 @@ def decide(evidence: Evidence, stakes: Stakes, arms: Sequence[str]) -> Ruling:
     chosen = [quality.arms.index(arm) for arm in arms]
     joint = ArmBootstrap(tuple(arms), quality.floor[chosen], quality.floor_resampled[:, chosen])
     kept = {arm: scores[arm] for arm in arms}
-    return Ruling(outcome.shipped(stakes.usd_per_month), outcome, joint, kept, usd_per_unit, unseen, pairs)
+    return Ruling(outcome.shipped(stakes.usd_per_month), outcome, joint, kept, usd_per_unit, pairs)
 
 
 def _net(quality: Quality, stakes: Stakes, values: AnswerValues) -> tuple[Quality, float, float]:
@@ -214,6 +212,10 @@ class _Pairs:
         self._adjusted = dict(zip(keys, holm(p_values), strict=True))
         self.levels = dict(zip(keys, holm_levels(p_values), strict=True))
 
+    def unseen(self, first: str, second: str) -> float:
+        """Standard error of what was not seen of a difference."""
+        return self._unseen * self._evidence.unseen_size(first, second) if self._unseen else 0.0
+
     def beats(self, first: str, second: str, margin: float) -> bool:
         """Whether the first is shown to be better than the second, by the margin or more."""
         if self._quality.floor[self._index[first]] < self._quality.floor[self._index[second]]:
@@ -230,7 +232,7 @@ class _Pairs:
             key = frozenset((first, second))
             found = expanded_percentile_interval(
                 observed,
-                with_unseen(resampled, self._unseen),
+                with_unseen(resampled, self.unseen(first, second)),
                 self._quality.n_clusters,
                 by_seed=by_seed,
                 level=self.levels[key],
@@ -255,4 +257,6 @@ class _Pairs:
         if self._exact:
             return self._evidence.exact_p_values[first, second, float(top)]
         _, resampled, by_seed = self.resampled(first, second, top=top)
-        return bootstrap_p_value(with_unseen(resampled, self._unseen), self._quality.n_clusters, by_seed=by_seed)
+        return bootstrap_p_value(
+            with_unseen(resampled, self.unseen(first, second)), self._quality.n_clusters, by_seed=by_seed
+        )

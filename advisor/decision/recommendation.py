@@ -107,12 +107,12 @@ def recommend(
     verdict, headline, reasons = words.told(len(fit))
     detectable = needed = None
     if pair is not None and verdict is not Verdict.NOT_READY:
-        spread, seed_error = ruling.errors(*pair)
+        spread, seed_error, unseen = ruling.errors(*pair)
         level, lead = ruling.level(*pair), words.lead(pair[1]).estimate
-        detectable = minimum_detectable_effect(hypot(spread, ruling.unseen), level=level)
+        detectable = minimum_detectable_effect(hypot(spread, unseen), level=level)
         if verdict is not Verdict.WINNER:
             wanted = deciding_error(lead, rule.margin, level=level)
-            needed = questions_needed(wanted, spread, n_questions, seed_error=seed_error, unseen=ruling.unseen)
+            needed = questions_needed(wanted, spread, n_questions, seed_error=seed_error, unseen=unseen)
             if needed is not None and evidence.exact and lead > rule.margin:
                 # McNemar's test counts whole questions (continuity correction of Fleiss, Levin & Paik 2003).
                 needed += ceil(2 / lead)

@@ -243,12 +243,26 @@ def _critical_value(tail: float, resampled: Floats, n_clusters: int, by_seed: Fl
     return (1 - share) * of_clusters + share * float(stdtrit(len(by_seed) - 1, 1 - tail))
 
 
+def unseen_size(differences: Floats, slices: Sequence[str], clusters: Sequence[str]) -> float:
+    """Size of a cluster's difference that was not drawn: 1 where none was seen, then more and more that of those seen.
+
+    Args:
+        differences: Of each question, shape (n_questions,), without NaN.
+    """
+    cells = {cell: i for i, cell in enumerate(dict.fromkeys(zip(slices, clusters, strict=True)))}
+    index = np.array([cells[cell] for cell in zip(slices, clusters, strict=True)], dtype=np.intp)
+    seen = np.bincount(index, weights=differences) / np.bincount(index)
+    n_seen = int((np.abs(seen) > 10.0**-_DECIMALS).sum())
+    return sqrt((1 + float(np.sort(seen**2).sum())) / (1 + n_seen))
+
+
 def unseen_error(slices: Sequence[str], clusters: Sequence[str], weights: Mapping[str, float]) -> float:
     """Standard error of a difference that resampling cannot show, since no question of the kind was drawn.
 
     With no discordant pair in n independent questions, a difference of 3/n is still possible (rule of three), and a
     bootstrap of nothing but zeros shows none. It is as if each slice held two clusters more, each arm ahead in one:
-    1.96 of these standard errors are 2.8/n, and beside the spread of many discordant pairs they vanish.
+    1.96 of these standard errors are 2.8/n, and beside the spread of many discordant pairs they vanish. Where clusters
+    differ by less than all they can, so do those not drawn: it is multiplied by `unseen_size`.
 
     Args:
         weights: Share of each slice; n counts the clusters of a slice.
@@ -591,8 +605,8 @@ def paired_bootstrap(
         clusters: Cluster of each question.
         slices: Slice of each question, with `weights` for the traffic-weighted difference.
     Returns:
-        The expanded percentile interval, with what was not seen (`unseen_error`), and p by inverting it. Both are
-        monotone: a higher score in `first` never lowers the interval nor raises the p-value of a positive difference.
+        The expanded percentile interval, with what was not seen (`unseen_error`), and p by inverting it. But for that
+        both are monotone: a higher score in `first` never lowers the interval nor raises p of a positive difference.
     Raises:
         EvaluationError: shapes differ, no scored pair, or fewer than 2 clusters.
     Source:
@@ -612,7 +626,8 @@ def paired_bootstrap(
     draws = draw_seeds(means, _resampled(sums, n_resamples=n_resamples, seed=seed), seed=seed)
     scored = np.flatnonzero(~np.isnan(difference)).tolist()
     shares = dict(zip(sums.names, sums.weights.tolist(), strict=True))
-    error = unseen_error([names[i] for i in scored], [clusters[i] for i in scored], shares)
+    cells = [names[i] for i in scored], [clusters[i] for i in scored]
+    error = unseen_error(*cells, shares) * unseen_size(difference[scored], *cells)
     drawn = with_unseen(draws.resampled, error)
     interval = expanded_percentile_interval(
         float(draws.observed), drawn, n_clusters, by_seed=draws.by_seed, level=level

@@ -23,6 +23,7 @@ from advisor.evidence.statistics import (
     paired_bootstrap,
     questions_needed,
     unseen_error,
+    unseen_size,
     wilson_interval,
     with_unseen,
 )
@@ -253,7 +254,8 @@ def test_the_false_winner_simulation_uses_the_p_value_that_is_reported() -> None
     )
     difference = np.round(joint.resampled[:, 0] - joint.resampled[:, 1], 12)
     _, p_value = paired_bootstrap(first, second, names(30, 2), n_resamples=2_000)
-    unseen = unseen_error(("s",) * 60, names(30, 2), {"s": 1})
+    cells = ("s",) * 60, names(30, 2)
+    unseen = unseen_error(*cells, {"s": 1}) * unseen_size(first - second, *cells)
     assert p_value == bootstrap_p_value(with_unseen(difference, unseen), 30)
 
 
