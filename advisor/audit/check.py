@@ -33,6 +33,7 @@ class Check(StrEnum):
     OUTPUT_ROOM = "references longer than the output limit"
     JUDGE_FAMILY = "judge of the same family"
     JUDGE_UNCALIBRATED = "uncalibrated judge"
+    HUMAN_LABELS = "human labels"
     # What they answered.
     NO_PASSAGES = "no passages"
     RETRIEVAL_FLOOR = "retrieval floor"

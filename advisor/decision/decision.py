@@ -155,7 +155,8 @@ def decide(evidence: Evidence, stakes: Stakes, arms: Sequence[str]) -> Ruling:
     quality = evidence.quality(stakes.weights, family)
     scores = dict(zip(family, quality.floor.tolist(), strict=True))
     usd_per_unit, margin = None, stakes.margin
-    unseen = unseen_error(evidence.slices, evidence.clusters, stakes.weights)
+    # Labels that correct a judge bring a prior for what they did not see.
+    unseen = 0.0 if evidence.corrected else unseen_error(evidence.slices, evidence.clusters, stakes.weights)
     if stakes.values is not None:
         quality = evidence.quality(stakes.weights, family, stakes.values)
         quality, usd_per_unit, margin = _net(quality, stakes, stakes.values)

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from advisor.evidence.prediction_powered import corrected_bootstrap, enough_labels
 from advisor.evidence.scored_answers import ScoredAnswers, scored_answers
 from advisor.evidence.statistics import Floats, SliceBootstrap, bootstrap_slices, draw_seeds, mcnemar_exact, unseen_size
 from advisor.results.answer_values import AnswerValues
@@ -52,6 +53,7 @@ class Evidence:
         declined: Whether an answer abstains, same shape.
         slices: Slice of each question. clusters: Cluster of each question.
         seed: Of the resampling.
+        labels: What people say of the answers, same shape as scores; NaN where nobody looked.
     """
 
     arms: tuple[str, ...]
@@ -60,6 +62,7 @@ class Evidence:
     slices: tuple[str, ...]
     clusters: tuple[str, ...]
     seed: int = 0
+    labels: Floats | None = field(default=None, compare=False)
     # A map of decisions asks for a few of these hundreds of times.
     _qualities: OrderedDict[tuple[object, ...], Quality] = field(default_factory=OrderedDict, compare=False, repr=False)
 
@@ -72,8 +75,13 @@ class Evidence:
     def bootstrap(self) -> SliceBootstrap:
         """By training seed of each arm in turn: score with unscored answers at 0, loss by abstaining, the unscored.
 
-        That makes n_seeds * 3 * n_arms columns.
+        That makes n_seeds * 3 * n_arms columns. Where people labelled enough answers of every arm, the scores are
+        corrected by them.
         """
+        if self.labels is not None and self.corrected:
+            return corrected_bootstrap(
+                self.scores, self.labels, self.declined, self.slices, self.clusters, seed=self.seed
+            )
         unscored = np.isnan(self.scores)
         known = np.nan_to_num(self.scores, nan=0.0)
         abstaining = np.where(unscored, 0.0, (1 - known) * self.declined)
@@ -81,8 +89,15 @@ class Evidence:
         return bootstrap_slices(columns.reshape(-1, len(self.slices)), self.slices, self.clusters, seed=self.seed)
 
     @cached_property
+    def corrected(self) -> bool:
+        """Whether scores are corrected by people's labels."""
+        return self.labels is not None and enough_labels(self.scores, self.labels)
+
+    @cached_property
     def exact(self) -> bool:
         """Whether McNemar's exact test applies: binary scores on independent questions of one slice, one training."""
+        if self.corrected:
+            return False
         known = self.scores[~np.isnan(self.scores)]
         independent = len(set(self.clusters)) == len(self.clusters)
         one_seed = self.scores.shape[1] == 1
@@ -181,6 +196,7 @@ def evidence_of(candidates: Mapping[str, ScoredAnswers], *, seed: int = 0) -> Ev
         tuple(str(part) for part in questions.slices),
         questions.clusters,
         seed,
+        np.array([np.broadcast_to(one.labels, shape) for one in columns]),
     )
 
 

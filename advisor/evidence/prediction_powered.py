@@ -23,11 +23,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from advisor.evidence.statistics import N_RESAMPLES, Floats, SliceBootstrap
+from advisor.evidence.statistics import (
+    N_RESAMPLES,
+    Floats,
+    SliceBootstrap,
+    draw_seeds,
+    expanded_percentile_interval,
+)
+from advisor.results.comparison import Interval
 
 MIN_LABELS = 30
 """Labelled answers of an arm from which its corrected scores may decide; docs/simulations.md says why."""
 
+METHOD = "corrected by human labels"
 _BLOCK = 1_000
 
 
@@ -67,11 +75,18 @@ def effective_labels(n_by_slice: Mapping[str, int], weights: Mapping[str, float]
 
 def label_counts(labels: Floats, slices: Sequence[str]) -> dict[str, int]:
     """Questions of one arm with a label for any of its trainings, by slice; shape of labels (n_seeds, n_questions)."""
-    labelled = ~np.isnan(labels).all(axis=0)
+    labelled = np.asarray(~np.isnan(labels).all(axis=0)).tolist()
     return {
-        part: sum(own for own, other in zip(labelled.tolist(), slices, strict=True) if other == part)
+        part: sum(own for own, other in zip(labelled, slices, strict=True) if other == part)
         for part in sorted(set(slices))
     }
+
+
+def enough_labels(judged: Floats, labels: Floats) -> bool:
+    """Whether each arm that a judge scored at all has `MIN_LABELS`; shapes as `corrected_bootstrap` takes them."""
+    scored = ~np.isnan(judged).all(axis=(1, 2))
+    n_labelled = np.asarray(~np.isnan(labels).all(axis=1)).sum(axis=1)
+    return bool(scored.any() and (n_labelled[scored] >= MIN_LABELS).all())
 
 
 def corrected_bootstrap(
@@ -117,6 +132,31 @@ def corrected_bootstrap(
     unlabelled = _split(whole, shape)[0].sum(axis=1, keepdims=True) == 0
     observed = _columns(whole, np.where(unlabelled, 0.5, 0.0), shape)[0]
     return SliceBootstrap(names, len(index), observed, np.concatenate(draws))
+
+
+def corrected_mean(
+    values: Floats,
+    labels: Floats,
+    clusters: Sequence[str],
+    *,
+    slices: Sequence[str] | None = None,
+    weights: Mapping[str, float] | None = None,
+    seed: int = 0,
+) -> Interval:
+    """One arm's corrected mean, where `statistics.mean_interval` gives that of the judge's scores alone.
+
+    Args:
+        values: The judge's scores, shape (n_seeds, n_questions), NaN where it gave none. labels: People's, likewise.
+    """
+    names, shares = (slices, weights) if slices is not None and weights is not None else (["all"] * len(clusters), None)
+    found = corrected_bootstrap(values[None], labels[None], np.zeros_like(values)[None], names, clusters, seed=seed)
+    observed, resampled = found.weighted(shares or {"all": 1.0})
+    draws = draw_seeds(observed[::3], resampled[:, ::3], seed=seed)
+    estimate = float(draws.observed)
+    interval = expanded_percentile_interval(estimate, draws.resampled, found.n_clusters, by_seed=draws.by_seed)
+    # The estimate may stand at an end of the scale, which no draw reaches.
+    ends = min(interval.low, estimate), max(interval.high, estimate)
+    return Interval(estimate, *ends, interval.level, METHOD)
 
 
 def _table(judged: Floats, labels: Floats, declined: Floats, in_slice: NDArray[np.bool_]) -> Floats:

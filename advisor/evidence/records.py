@@ -11,9 +11,10 @@ import numpy as np
 from advisor.data.dataset import Slice
 from advisor.errors import EvaluationError
 from advisor.evidence.failure import current_name
-from advisor.evidence.scorecard import no_answer_of_seed
+from advisor.evidence.scorecard import judged_values, no_answer_of_seed
 from advisor.evidence.scored_answers import ScoredAnswers
 from advisor.metrics.abstention import declines
+from advisor.metrics.human import label_key
 from advisor.results.comparison import QuestionRecord
 from advisor.results.plain_data import from_json, from_plain, to_json, to_plain
 
@@ -87,6 +88,7 @@ class _GrowingAnswers:
         others = [other["training_seed"] for other in first.get("other_seeds", ())]
         self._seeds = [None] if deployed is None else sorted([deployed, *others])
         self._values: list[list[float]] = [[] for _ in self._seeds]
+        self._labels: list[list[float]] = [[] for _ in self._seeds]
         self._declined: list[list[bool]] = [[] for _ in self._seeds]
         self._applies: list[bool] = []
         self._slices: list[Slice] = []
@@ -95,11 +97,12 @@ class _GrowingAnswers:
 
     def add(self, row: dict[str, Any]) -> None:
         references = row["references"]
-        for seed, values, declined in zip(self._seeds, self._values, self._declined, strict=True):
+        for i, (seed, declined) in enumerate(zip(self._seeds, self._declined, strict=True)):
             one = _of_seed(row, seed)
-            score = one["scores"].get(self._metric)
-            value = score["value"] if score is not None else None
-            values.append(math.nan if value is None else value)
+            for name, column in ((self._metric, self._values[i]), (label_key(self._metric), self._labels[i])):
+                score = one["scores"].get(name)
+                value = score["value"] if score is not None else None
+                column.append(math.nan if value is None else value)
             declined.append(declines(one["answer"]["text"], references))
         self._applies.append(self._metric in row["scores"])
         self._slices.append(_SLICES[row["slice"]])
@@ -107,9 +110,11 @@ class _GrowingAnswers:
         self._clusters.append(row["cluster"])
 
     def columns(self) -> ScoredAnswers:
+        labels = np.array(self._labels, dtype=np.float64)
         return ScoredAnswers(
-            np.array(self._values, dtype=np.float64),
+            judged_values(np.array(self._values, dtype=np.float64), labels, self._metric),
             np.array(self._declined, dtype=np.float64),
+            labels,
             np.array(self._applies, dtype=np.bool_),
             tuple(self._slices),
             tuple(self._groups),

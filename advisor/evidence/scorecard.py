@@ -1,6 +1,6 @@
 """From scored answers to an arm's figures and the differences between arms. Scoring one is `advisor.results.score`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -9,15 +9,26 @@ from numpy.typing import NDArray
 
 from advisor.data.dataset import Slice
 from advisor.errors import EvaluationError
+from advisor.evidence.prediction_powered import (
+    METHOD,
+    MIN_LABELS,
+    corrected_bootstrap,
+    corrected_mean,
+    enough_labels,
+)
 from advisor.evidence.statistics import (
     Floats,
     agreeing,
+    bootstrap_p_value,
+    draw_seeds,
+    expanded_percentile_interval,
     holm,
     holm_levels,
     mcnemar_exact,
     mean_interval,
     paired_bootstrap,
 )
+from advisor.metrics.human import HUMAN_METRICS, label_key
 from advisor.results.answer import Answer
 from advisor.results.comparison import MetricSummary, PairedDifference, QuestionRecord
 from advisor.results.score import Score
@@ -79,19 +90,47 @@ def summarise_metric(
     Questions the metric does not apply to (no entry among a record's scores) are not in any count.
     """
     asked = [record for record in records if metric in record.scores]
-    summaries = [_summary(asked, metric, None, weights, seed)]
+    labels = seed_values(asked, label_key(metric))
+    values = judged_values(seed_values(asked, metric), labels, metric)
+    corrected = enough_labels(values[None], labels[None])
+    summaries = [_summary(asked, values, labels, metric, None, weights, seed, corrected=corrected)]
     for part in Slice:
-        members = [record for record in asked if record.slice is part]
+        members = [i for i, record in enumerate(asked) if record.slice is part]
         if members:
-            summaries.append(_summary(members, metric, part, weights, seed))
+            own = [asked[i] for i in members]
+            columns = values[:, members], labels[:, members]
+            summaries.append(_summary(own, *columns, metric, part, weights, seed, corrected=corrected))
     return tuple(summaries)
 
 
+def judged_values(values: Floats, labels: Floats, metric: str) -> Floats:
+    """What labels correct, shape (n_seeds, n_questions): of a metric that is labels alone a judge who says one thing.
+
+    With too few labels such a metric's values stay as they are, unscored where nobody looked.
+    """
+    n_labelled = int((~np.isnan(labels).all(axis=0)).sum())
+    return np.zeros_like(values) if metric in HUMAN_METRICS and n_labelled >= MIN_LABELS else values
+
+
+def are_scored(values: Floats, labels: Floats, metric: str) -> NDArray[np.bool_]:
+    """Questions with a score of every training, shape (n_questions,); by a metric of people, with a label of any."""
+    if metric in HUMAN_METRICS:
+        return np.asarray(~np.isnan(labels).all(axis=0))
+    return np.asarray(~np.isnan(values).any(axis=0))
+
+
 def _summary(
-    records: Sequence[QuestionRecord], metric: str, part: Slice | None, weights: Mapping[str, float], seed: int
+    records: Sequence[QuestionRecord],
+    values: Floats,
+    labels: Floats,
+    metric: str,
+    part: Slice | None,
+    weights: Mapping[str, float],
+    seed: int,
+    *,
+    corrected: bool,
 ) -> MetricSummary:
-    values = seed_values(records, metric)
-    scored = np.asarray(~np.isnan(values).any(axis=0))
+    scored = are_scored(values, labels, metric)
     clusters = [record.cluster for record in records]
     n_clusters = len({cluster for cluster, kept in zip(clusters, scored, strict=True) if kept})
     interval = None
@@ -100,7 +139,11 @@ def _summary(
         if slices is not None and not any(weights.get(name, 0) for name in slices):
             slices = None
         weighted = weights if slices is not None else None
-        interval = mean_interval(values, clusters, slices=slices, weights=weighted, seed=seed)
+        interval = (
+            corrected_mean(values, labels, clusters, slices=slices, weights=weighted, seed=seed)
+            if corrected
+            else mean_interval(values, clusters, slices=slices, weights=weighted, seed=seed)
+        )
     return MetricSummary(metric, part, interval, int(scored.sum()), n_clusters, int((~scored).sum()))
 
 
@@ -132,30 +175,75 @@ def paired_differences(
     Questions the metric does not apply to count nowhere, nor do slices made of such questions only.
     """
     records = applicable(records, metric)
-    values = {arm: seed_values(rows, metric) for arm, rows in records.items()}
+    labels = {arm: seed_values(rows, label_key(metric)) for arm, rows in records.items()}
+    values = {arm: judged_values(seed_values(rows, metric), labels[arm], metric) for arm, rows in records.items()}
+    corrected = corrected_pairs(metric, values, labels, records, weights=weights, seed=seed)
+
+    def pair(first: str, second: str, level: float) -> PairedDifference:
+        if corrected is not None:
+            return corrected(first, second, level)
+        return paired_difference(
+            metric, first, second, values[first], values[second], records[first],
+            weights=weights, level=level, seed=seed,
+        )  # fmt: skip
+
     drafts = [
-        paired_difference(
-            metric, first, second, values[first], values[second], records[first], weights=weights, seed=seed
-        )
+        pair(first, second, 0.95)
         for first, second in combinations(records, 2)
         if _comparable(values[first], values[second], records[first], weights)
     ]
     p_values = [draft.p_value for draft in drafts]
     # The interval of a pair is of the level at which Holm tests it, so that both say the same.
     return tuple(
-        replace(
-            draft,
-            interval=agreeing(
-                paired_difference(
-                    metric, draft.first, draft.second, values[draft.first], values[draft.second],
-                    records[draft.first], weights=weights, level=level, seed=seed,
-                ).interval,
-                p,
-            ),
-            p_adjusted=p,
-        )
+        replace(draft, interval=agreeing(pair(draft.first, draft.second, level).interval, p), p_adjusted=p)
         for draft, p, level in zip(drafts, holm(p_values), holm_levels(p_values), strict=True)
-    )  # fmt: skip
+    )
+
+
+def corrected_pairs(
+    metric: str,
+    values: Mapping[str, Floats],
+    labels: Mapping[str, Floats],
+    records: Mapping[str, Sequence[QuestionRecord]],
+    *,
+    weights: Mapping[str, float],
+    seed: int = 0,
+) -> Callable[[str, str, float], PairedDifference] | None:
+    """Of two arms and the level of the interval to their difference, corrected by people's labels; None with too few.
+
+    Args:
+        values: Scores of each arm, shape (n_seeds, n_questions). labels: People's, likewise.
+    """
+    arms = sorted(arm for arm, own in values.items() if not np.isnan(own).all())
+    if not arms:
+        return None
+    questions = records[arms[0]]
+    shape = (len(arms), max(len(values[arm]) for arm in arms), len(questions))
+    judged, people = (np.stack([np.broadcast_to(of[arm], shape[1:]) for arm in arms]) for of in (values, labels))
+    if not enough_labels(judged, people):
+        return None
+    slices, clusters = [str(record.slice) for record in questions], [record.cluster for record in questions]
+    found = corrected_bootstrap(judged, people, np.zeros(shape), slices, clusters, seed=seed)
+    observed, resampled = (
+        means.reshape(*means.shape[:-1], shape[1], 3 * len(arms))[..., : len(arms)] for means in found.weighted(weights)
+    )
+
+    def pair(first: str, second: str, level: float) -> PairedDifference:
+        i, j = arms.index(first), arms.index(second)
+        draws = draw_seeds(observed[:, i] - observed[:, j], resampled[..., i] - resampled[..., j], seed=seed)
+        estimate, by_seed = float(draws.observed), draws.by_seed
+        interval = expanded_percentile_interval(
+            estimate, draws.resampled, found.n_clusters, by_seed=by_seed, level=level
+        )
+        p_value = bootstrap_p_value(draws.resampled, found.n_clusters, by_seed=by_seed)
+        labelled = np.asarray(~np.isnan(people[[i, j]]).all(axis=1).any(axis=0), dtype=np.bool_)
+        n_clusters = len({cluster for cluster, kept in zip(clusters, labelled, strict=True) if kept})
+        return PairedDifference(
+            metric, first, second, replace(interval, method=METHOD), p_value, p_value, METHOD,
+            int(labelled.sum()), n_clusters, int((~labelled).sum()),
+        )  # fmt: skip
+
+    return pair
 
 
 def _comparable(

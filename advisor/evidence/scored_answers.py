@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advisor.data.dataset import Slice
-from advisor.evidence.scorecard import answer_of_seed, seed_values, training_seeds
+from advisor.evidence.scorecard import answer_of_seed, judged_values, seed_values, training_seeds
 from advisor.evidence.statistics import Floats
 from advisor.metrics.abstention import declines
+from advisor.metrics.human import label_key
 from advisor.results.comparison import QuestionRecord
 
 
@@ -21,12 +22,15 @@ class ScoredAnswers:
         values: Scores of each training seed in rising order, shape (n_seeds, n_questions); NaN where unscored or where
             the metric does not apply. An arm that is not tuned has one row.
         declined: 1 where an answer abstains, else 0, same shape.
+        labels: What people say of the same answers by the same metric, same shape; NaN where nobody looked. By a metric
+            that is labels alone the values are then 0, as a judge's who calls everything bad, once there are enough.
         applies: Whether the metric has an entry for a question, shape (n_questions,).
         slices: Slice of each question. groups: Group of each. clusters: Cluster of each.
     """
 
     values: Floats
     declined: Floats
+    labels: Floats
     applies: NDArray[np.bool_]
     slices: tuple[Slice, ...]
     groups: tuple[str, ...]
@@ -45,6 +49,7 @@ class ScoredAnswers:
         return ScoredAnswers(
             self.values[:, kept],
             self.declined[:, kept],
+            self.labels[:, kept],
             self.applies[kept],
             tuple(self.slices[i] for i in chosen),
             tuple(self.groups[i] for i in chosen),
@@ -62,9 +67,11 @@ def scored_answers(records: Sequence[QuestionRecord], metric: str) -> ScoredAnsw
     Raises:
         EvaluationError: a record has no answer of a training seed that the first one has.
     """
+    labels = seed_values(records, label_key(metric))
     return ScoredAnswers(
-        seed_values(records, metric),
+        judged_values(seed_values(records, metric), labels, metric),
         _declined(records),
+        labels,
         np.array([metric in record.scores for record in records], dtype=np.bool_),
         tuple(record.slice for record in records),
         tuple(record.group for record in records),

@@ -3,8 +3,8 @@
 import threading
 from collections.abc import Mapping
 
-import numpy as np
-
+from advisor.evidence.prediction_powered import corrected_mean, enough_labels
+from advisor.evidence.scorecard import are_scored
 from advisor.evidence.scored_answers import ScoredAnswers
 from advisor.evidence.statistics import MeanBootstrap, bootstrap_mean, mean_interval
 from advisor.results.comparison import Interval, MetricSummary
@@ -18,9 +18,11 @@ class WeightedMetric:
         self._metric = metric
         self._seed = seed
         self._values = asked.values
+        self._labels = asked.labels
+        self._corrected = enough_labels(asked.values[None], asked.labels[None])
         self._slices = [str(part) for part in asked.slices]
         self._clusters = asked.clusters
-        self._scored = np.asarray(~np.isnan(asked.values).any(axis=0))
+        self._scored = are_scored(asked.values, asked.labels, metric)
         self._n_clusters = len({c for c, is_scored in zip(asked.clusters, self._scored, strict=True) if is_scored})
         self._present = sorted(set(self._slices))
         # By the slices with weight: at either end of the coverage there are fewer.
@@ -39,6 +41,15 @@ class WeightedMetric:
 
     def _interval(self, weights: Mapping[str, float]) -> Interval:
         weighted = tuple(name for name in self._present if weights.get(name, 0) > 0)
+        if self._corrected:
+            return corrected_mean(
+                self._values,
+                self._labels,
+                self._clusters,
+                slices=self._slices if weighted else None,
+                weights=weights,
+                seed=self._seed,
+            )
         if not weighted:
             return mean_interval(self._values, self._clusters, seed=self._seed)
         with self._resampling:

@@ -2,9 +2,10 @@
 
 from advisor.data.dataset import DatasetCard, Example
 from advisor.errors import EvaluationError
-from advisor.metrics import abstention, labels, overlap, ragas, retrieval, similarity, structured, text
+from advisor.metrics import abstention, human, labels, overlap, ragas, retrieval, similarity, structured, text
 from advisor.metrics.abstention import unless_abstained
 from advisor.metrics.corpus import CORPUS_METRICS
+from advisor.metrics.human import HUMAN_METRICS
 from advisor.metrics.retrieval import has_gold_documents
 from advisor.results.score import Metric, per_example
 from lm.plugins import Table
@@ -67,6 +68,9 @@ _TABLE = (
     ),
     Metric("context_precision", "Context precision", ragas.context_precision, applies=is_answerable, needs="judge"),
     Metric("context_recall", "Context recall", ragas.context_recall, applies=is_answerable, needs="judge"),
+    # By people.
+    Metric(human.CORRECT, "Right by people", human.by_people(human.CORRECT)),
+    Metric(human.PREFERENCE, "Preferred by people", human.by_people(human.PREFERENCE)),
 )
 
 METRICS: Table[Metric] = Table("tuning_fork.metrics", {metric.name: metric for metric in _TABLE})
@@ -86,8 +90,9 @@ RETRIEVAL_METRICS = frozenset(
 
 
 def is_quality(metric: Metric) -> bool:
-    """Whether it tells how right an answer is: no judge's word, and not of passages, form or declining alone."""
-    return metric.name not in {*RETRIEVAL_METRICS, "abstention", "json_valid"} and "judge" not in metric.needs.split()
+    """Whether it tells how right an answer is: nobody's word, and not of passages, form or declining alone."""
+    others = {*RETRIEVAL_METRICS, *HUMAN_METRICS, "abstention", "json_valid"}
+    return metric.name not in others and "judge" not in metric.needs.split()
 
 
 def metric(name: str) -> Metric:

@@ -1,7 +1,7 @@
 """Scoring one answer. Aggregating many is another matter (`advisor.evidence.scorecard`)."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from advisor.data.dataset import DatasetCard, Example
 from advisor.results.answer import Answer
@@ -27,6 +27,10 @@ def unscored(reason: str) -> Score:
     return Score(None, reason)
 
 
+Labels = Mapping[tuple[str, str, str], float]
+"""What people say of answers, in [0, 1], by id of the question, metric and text of the answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class ScoringResources:
     """What metrics may need besides the answer. A metric whose resource is missing is not run, rather than guessed."""
@@ -34,6 +38,7 @@ class ScoringResources:
     card: DatasetCard
     embedder: Embedder | None = None
     judge: LanguageModel | None = None
+    labels: Labels = field(default_factory=dict)
 
 
 ScoreFunction = Callable[[Sequence[Example], Sequence[Answer], ScoringResources], list[Score]]

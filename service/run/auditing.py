@@ -7,12 +7,14 @@ from advisor.audit.abilities import audit_lost_abstention, audit_off_domain
 from advisor.audit.fairness import ArmSetup, audit_fairness
 from advisor.audit.form import audit_output_room
 from advisor.audit.general_questions import GENERAL_QUESTIONS, INSTRUCTION, MAX_OUTPUT_TOKENS, right_answers
-from advisor.audit.judge import Agreement, ModelIdentity, audit_judge, measure_agreement
+from advisor.audit.judge import Agreement, LabelNeeds, ModelIdentity, audit_judge, audit_labels, measure_agreement
 from advisor.audit.retrieval import audit_index, audit_passages
-from advisor.data.dataset import Dataset
+from advisor.data.dataset import Dataset, Example, Split
 from advisor.data.files import load_dataset
 from advisor.data.prompt import QuestionOnly, reference_text
-from advisor.evidence.human_labels import load_human_labels
+from advisor.evidence.human_labels import HumanLabel, effective_label_counts, load_human_labels
+from advisor.evidence.slices import slice_weights
+from advisor.metrics.human import HUMAN_METRICS
 from advisor.metrics.registry import JUDGE_METRICS, metric
 from advisor.results.answer import Pipeline
 from advisor.results.comparison import ArmRole, AuditFinding
@@ -30,6 +32,7 @@ def audit_run(
     dataset: Dataset,
     settings: ComparisonSettings,
     metrics: Sequence[Metric],
+    labels: Sequence[HumanLabel],
 ) -> list[AuditFinding]:
     """Findings on how the arms were built and judged, while their models are still at hand."""
     candidates = [one for one in measured if one.arm.role is ArmRole.CANDIDATE]
@@ -44,7 +47,9 @@ def audit_run(
     findings += audit_passages(retrieving, dataset.documents)
     findings += audit_lost_abstention({one.arm.pipeline.kind: one.records for one in candidates})
     findings += _audit_general_abilities([one.arm for one in candidates], composition)
-    findings += _audit_judge(composition, dataset, settings, metrics)
+    needs = _label_needs(candidates, dataset, settings, metrics[0].name if metrics else "")
+    findings += audit_labels(needs) if needs is not None else []
+    findings += _audit_judge(composition, labels, dataset, settings, metrics, needs)
     return list(dict.fromkeys(findings))
 
 
@@ -85,8 +90,42 @@ def _audit_general_abilities(arms: Sequence[Arm], composition: Composition) -> l
     )
 
 
+def read_labels(settings: ComparisonSettings) -> tuple[HumanLabel, ...]:
+    """People's labels in the data set's folder.
+
+    Raises:
+        DatasetError: lists every unusable line with its remedy.
+    """
+    # Of all questions, those that a limit leaves out among them.
+    return load_human_labels(settings.dataset_folder, _all_examples(settings))
+
+
+def _all_examples(settings: ComparisonSettings) -> tuple[Example, ...]:
+    return load_dataset(settings.dataset_folder, task=settings.task, seed=settings.seed).examples
+
+
+def _label_needs(
+    candidates: Sequence[ArmMeasurement], dataset: Dataset, settings: ComparisonSettings, metric: str
+) -> LabelNeeds | None:
+    """What the verdict has of labels; None where it needs none."""
+    if metric not in JUDGE_METRICS and metric not in HUMAN_METRICS:
+        return None
+    test = dataset.split(Split.TEST)
+    slices = [dataset.slice_of(example) for example in test]
+    weights = slice_weights(slices, [example.group for example in test], coverage=settings.coverage)
+    records = {one.arm.pipeline.kind: one.records for one in candidates}
+    raced = any(len(one.questions) != len(test) for one in candidates)
+    n_by_arm = effective_label_counts(records, metric, weights) if records and not raced else {}
+    return LabelNeeds(metric, n_by_arm, settings.race)
+
+
 def _audit_judge(
-    composition: Composition, dataset: Dataset, settings: ComparisonSettings, metrics: Sequence[Metric]
+    composition: Composition,
+    labels: Sequence[HumanLabel],
+    dataset: Dataset,
+    settings: ComparisonSettings,
+    metrics: Sequence[Metric],
+    needs: LabelNeeds | None,
 ) -> list[AuditFinding]:
     judge = composition.judge
     if judge is None:
@@ -94,23 +133,23 @@ def _audit_judge(
     return audit_judge(
         ModelIdentity(judge.name, judge.fingerprint),
         [ModelIdentity(composition.model.name, composition.model.fingerprint)],
-        _agreements(composition, dataset, settings),
+        _agreements(composition, labels, dataset, settings),
         [one.name for one in metrics if one.name in JUDGE_METRICS],
-        metrics[0].name,
+        needs,
     )
 
 
-def _agreements(composition: Composition, dataset: Dataset, settings: ComparisonSettings) -> dict[str, Agreement]:
+def _agreements(
+    composition: Composition, labels: Sequence[HumanLabel], dataset: Dataset, settings: ComparisonSettings
+) -> dict[str, Agreement]:
     """The judge grades what people have labelled, metric by metric."""
-    # Of all questions, those that a limit leaves out among them.
-    examples = load_dataset(settings.dataset_folder, task=settings.task, seed=settings.seed).examples
-    labels = load_human_labels(settings.dataset_folder, examples)
-    by_id = {example.id: example for example in examples}
+    labels = [label for label in labels if label.metric in JUDGE_METRICS]
+    by_id = {example.id: example for example in _all_examples(settings)} if labels else {}
     resources = ScoringResources(dataset.card, composition.embedder, composition.judge)
     agreements = {}
     for name in dict.fromkeys(label.metric for label in labels):
         own = [label for label in labels if label.metric == name]
         answers = [label.as_answer() for label in own]
         scores = metric(name).score([by_id[label.question_id] for label in own], answers, resources)
-        agreements[name] = measure_agreement([label.good for label in own], [score.value for score in scores])
+        agreements[name] = measure_agreement([label.good is True for label in own], [score.value for score in scores])
     return agreements

@@ -16,11 +16,12 @@ from advisor.data.prompt import question_turn, reference_text
 from advisor.evidence.arm_use import JudgeUse
 from advisor.evidence.failure import ArmNature, classify_failure
 from advisor.evidence.form_gain import FormScores
-from advisor.metrics.registry import RETRIEVAL_METRICS
+from advisor.metrics.human import label_key
+from advisor.metrics.registry import JUDGE_METRICS, RETRIEVAL_METRICS
 from advisor.report.failures import is_wrong
 from advisor.results.answer import Answer
 from advisor.results.comparison import ArmRole, LatencySummary, QuestionRecord, SeedAnswer
-from advisor.results.score import Metric, Score, ScoringResources
+from advisor.results.score import Labels, Metric, Score, ScoringResources
 from lm.errors import LanguageModelError
 from lm.files import write_whole
 from lm.metered_model import MeteredModel
@@ -102,14 +103,15 @@ def score_arms(
     dataset: Dataset,
     directory: DataDirectory,
     metrics: Sequence[Metric],
+    labels: Labels,
     on_progress: OnProgress,
 ) -> dict[str, LatencySummary]:
-    """Give each arm its records; what one caller waits for each candidate."""
+    """Give each arm its records, people's labels among the scores; what one caller waits for each candidate."""
     latencies = _measure_latencies(measured, directory, on_progress)
     for i, one in enumerate(measured):
         on_progress(Progress("score", one.arm.pipeline.kind, i, len(measured)))
         judge = MeteredModel(composition.judge) if composition.judge is not None else None
-        resources = ScoringResources(dataset.card, composition.embedder, judge)
+        resources = ScoringResources(dataset.card, composition.embedder, judge, labels)
         one.records = _attribute(_record(one, dataset, metrics, resources), one.arm, dataset, metrics[0].name)
         if judge is not None:
             device = getattr(composition.judge, "device", None)
@@ -297,6 +299,9 @@ def _score(
         made = dict(zip(unknown, values, strict=True))
         for i in applicable:
             scores[i][metric.name] = made[i] if i in made else known[questions[i].id]
+            label = resources.labels.get((questions[i].id, metric.name, answers[i].text))
+            if label is not None and metric.name in JUDGE_METRICS:
+                scores[i][label_key(metric.name)] = Score(label)
     return scores
 
 

@@ -19,8 +19,9 @@ from advisor.decision.inputs import DecisionInputs
 from advisor.decision.prior_check import confront
 from advisor.decision.record import record_decision, write_record
 from advisor.errors import EvaluationError
-from advisor.evidence.human_labels import hash_human_labels
+from advisor.evidence.human_labels import hash_human_labels, label_values
 from advisor.evidence.records import record_line
+from advisor.metrics.human import HUMAN_METRICS
 from advisor.metrics.registry import JUDGE_METRICS, metrics_for
 from advisor.money.prices import PriceList, load_prices
 from advisor.report.formats import REPORT_FILES, REPORT_FORMATS
@@ -29,7 +30,7 @@ from advisor.results.json_report import read_comparison
 from advisor.results.score import ScoringResources
 from lm.files import write_whole
 from service.run.arm import Compose
-from service.run.auditing import audit_run
+from service.run.auditing import audit_run, read_labels
 from service.run.conclusion import conclude_comparison
 from service.run.form import ask_both_ways
 from service.run.measuring import ArmMeasurement, ask_arms, score_arms
@@ -77,7 +78,7 @@ def comparison_id(
     raw = settings.to_json() | {"dataset": "", "prices": asdict(prices), "prior": answers}
     # Labels come of all questions, those that a limit leaves out of the data set's hash among them.
     raw["constraint"] = repr(constraint_of(dataset))
-    if settings.judge is not None:
+    if settings.judge is not None or not HUMAN_METRICS.isdisjoint(dataset.card.metrics):
         raw["human_labels"] = hash_human_labels(settings.dataset_folder)
     return (
         f"{dataset.card.name}-{stage_key(raw, dataset.content_hash, model_identity, library_versions(), digest)[:10]}"
@@ -141,8 +142,11 @@ def run_comparison(
                 note_stages(run_id, composition.stage_markers, directory)
                 on_finished(folder)
                 return finished
-            latencies = score_arms(measured, composition, dataset, directory, metrics, on_progress)
-            findings += audit_run(measured, composition, dataset, settings, metrics)
+            labels = read_labels(settings)
+            latencies = score_arms(
+                measured, composition, dataset, directory, metrics, label_values(labels), on_progress
+            )
+            findings += audit_run(measured, composition, dataset, settings, metrics, labels)
             model, markers = composition.model, composition.stage_markers
         finally:
             composition.close()

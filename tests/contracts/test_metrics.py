@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from advisor.data.dataset import DatasetCard, Example, Split, Task
 from advisor.data.prompt import RetrievedChunk
+from advisor.metrics.human import HUMAN_METRICS
 from advisor.metrics.registry import METRICS, RETRIEVAL_METRICS
 from advisor.results.answer import Answer
 from advisor.results.score import Metric, Score, ScoringResources
@@ -44,7 +45,8 @@ def agreeing_judge(prompt: Messages) -> str:
 
 
 CARD = DatasetCard("toy", Task.QUESTION_ANSWERING, "en", "CC0-1.0", ("exact_match",), "A toy.", "Answer.")
-RESOURCES = ScoringResources(CARD, LengthEmbedder(), FakeLM(agreeing_judge))
+LABELS = {("q1", metric, text): float(text == REFERENCE) for metric in HUMAN_METRICS for text in TEXTS}
+RESOURCES = ScoringResources(CARD, LengthEmbedder(), FakeLM(agreeing_judge), LABELS)
 
 
 def as_example(*references: str) -> Example:

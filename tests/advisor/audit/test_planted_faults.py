@@ -13,7 +13,14 @@ from advisor.audit.check import Check
 from advisor.audit.data import audit_dataset
 from advisor.audit.fairness import ArmSetup, audit_fairness
 from advisor.audit.form import audit_form, audit_output_room
-from advisor.audit.judge import Agreement, ModelIdentity, audit_judge, measure_agreement
+from advisor.audit.judge import (
+    Agreement,
+    LabelNeeds,
+    ModelIdentity,
+    audit_judge,
+    audit_labels,
+    measure_agreement,
+)
 from advisor.audit.other_metrics import audit_other_metrics
 from advisor.audit.power import audit_power
 from advisor.audit.retrieval import audit_index, audit_passages
@@ -221,8 +228,16 @@ GRADED = {"faithfulness": measure_agreement([True, False] * 30, [0.9, 0.1] * 30)
 WRONGLY_GRADED = {"faithfulness": measure_agreement([True, False] * 30, [0.9, 0.1, 0.1, 0.9] * 15)}
 
 
+FEW = LabelNeeds("faithfulness", {"rag": 40.0, "hybrid": 11.6}, raced=False)
+ENOUGH = LabelNeeds("faithfulness", {"rag": 40.0, "hybrid": 30.0}, raced=False)
+
+
 def judged(judge: ModelIdentity = JUDGE, agreements: dict[str, Agreement] = GRADED) -> list[AuditFinding]:
-    return audit_judge(judge, [CONTESTANT], agreements, ["faithfulness"], "faithfulness")
+    return audit_judge(judge, [CONTESTANT], agreements, ["faithfulness"], FEW)
+
+
+def blocking_labels(needs: LabelNeeds) -> list[AuditFinding]:
+    return [finding for finding in audit_labels(needs) if finding.severity is BLOCK]
 
 
 def recommended(verdict: Verdict, detectable: float) -> Recommendation:
@@ -588,7 +603,7 @@ RUN_FAULTS = [
     Fault(
         "judge nobody checked",
         Check.JUDGE_UNCALIBRATED,
-        BLOCK,
+        NOTE,
         lambda: judged(agreements={}),
         judged,
         "no human labels",
@@ -596,10 +611,26 @@ RUN_FAULTS = [
     Fault(
         "judge that people disagree with",
         Check.JUDGE_UNCALIBRATED,
-        BLOCK,
+        NOTE,
         lambda: judged(agreements=WRONGLY_GRADED),
         judged,
-        "kappa 0.00 on 60",
+        "kappa 0.00 [",
+    ),
+    Fault(
+        "too few labels of an arm",
+        Check.HUMAN_LABELS,
+        BLOCK,
+        lambda: blocking_labels(FEW),
+        lambda: blocking_labels(ENOUGH),
+        "hybrid: 11 labels, 19 more needed",
+    ),
+    Fault(
+        "labels that come after a race",
+        Check.HUMAN_LABELS,
+        BLOCK,
+        lambda: blocking_labels(replace(ENOUGH, raced=True)),
+        lambda: blocking_labels(ENOUGH),
+        "A race decides while answers come in",
     ),
     Fault(
         "retrieval that finds little",

@@ -19,7 +19,7 @@ from lm.completion import Completion, GenerationConfig, Messages
 from lm.constraint import OneOf
 from lm.fake import FakeLM
 from service.run.arm import Arm, IndexFacts
-from service.run.auditing import audit_run
+from service.run.auditing import audit_run, read_labels
 from service.run.measuring import ArmMeasurement
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ def audited(
     composition.model = FakeLM(knows, name="base")
     composition.judge = FakeLM(lambda _: "{}", name=judge) if judge else None
     measured = [ArmMeasurement(arm, [], [], 0.0) for arm in arms]
-    return audit_run(measured, composition, dataset, workplace.settings, [metric(name) for name in judged])
+    labels = read_labels(workplace.settings)
+    return audit_run(measured, composition, dataset, workplace.settings, [metric(name) for name in judged], labels)
 
 
 def knows(prompt: Messages) -> str:
@@ -105,7 +106,8 @@ def test_a_deciding_judge_without_labels_or_of_the_same_family_blocks(workplace:
     findings = audited(workplace, dataset, [], "faithfulness", judge="base-large")
     assert {(finding.check, finding.severity) for finding in findings} == {
         (Check.JUDGE_FAMILY, "block"),
-        (Check.JUDGE_UNCALIBRATED, "block"),
+        (Check.HUMAN_LABELS, "block"),
+        (Check.JUDGE_UNCALIBRATED, "note"),
     }
     other = audited(workplace, dataset, [], "exact_match", "faithfulness", judge="another")
     assert [(finding.check, finding.severity) for finding in other] == [(Check.JUDGE_UNCALIBRATED, "note")]
