@@ -19,6 +19,7 @@ _PAGES = {
     "Decide": [
         st.Page("app_pages/decision.py", title="Decision", icon=":material/gavel:"),
         st.Page("app_pages/evidence.py", title="Evidence", icon=":material/fact_check:"),
+        st.Page("app_pages/labels.py", title="Labels", icon=":material/rate_review:"),
         st.Page("app_pages/playground.py", title="Playground", icon=":material/forum:"),
     ],
     "Keep": [

@@ -372,6 +372,17 @@ class ServiceClient:
         """The tally of each pair of arms."""
         return _items(self._object("GET", f"/v1/comparisons/{_part(comparison_id)}/votes"))
 
+    def next_label(self, comparison_id: str, *, voter: str = "") -> dict[str, Any]:
+        """The next answer to label, and how far the comparison is labelled."""
+        return self._object("GET", f"/v1/comparisons/{_part(comparison_id)}/labels", params={"voter": voter})
+
+    def cast_label(
+        self, comparison_id: str, *, example_id: str, answer: str, good: bool | None, voter: str = ""
+    ) -> dict[str, Any]:
+        """Say whether an answer is good, None to leave it out; then as `next_label`."""
+        body = {"example_id": example_id, "answer": answer, "good": good, "voter": voter}
+        return self._object("POST", f"/v1/comparisons/{_part(comparison_id)}/labels", json=body)
+
     # ---- querying and deploying
 
     def ask(

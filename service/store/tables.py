@@ -137,3 +137,17 @@ votes = Table(
     Column("created_at", Double, nullable=False),
     UniqueConstraint("comparison_id", "question", "first", "second", "voter"),
 )
+
+labels = Table(
+    "labels",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("comparison_id", ForeignKey("comparisons.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("example_id", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("answer_hash", String(64), nullable=False),
+    Column("good", Boolean),  # None: the person left it out
+    Column("voter", String(64), nullable=False),
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("comparison_id", "example_id", "answer_hash", "voter"),
+)

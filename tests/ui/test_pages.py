@@ -18,6 +18,7 @@ PAGES = {
     "progress": "Progress",
     "decision": "Decision",
     "evidence": "Evidence",
+    "labels": "Labels",
     "playground": "Playground",
     "compare_runs": "Compare runs",
     "reports": "Reports & CI",

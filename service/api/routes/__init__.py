@@ -13,6 +13,7 @@ from service.api.routes.events import router as events
 from service.api.routes.gates import router as gates
 from service.api.routes.health import router as health
 from service.api.routes.keys import router as keys
+from service.api.routes.labels import router as labels
 from service.api.routes.openai import router as openai
 from service.api.routes.questions import router as questions
 from service.api.routes.reports import router as reports
@@ -28,6 +29,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     gates,
     baselines,
     votes,
+    labels,
     answers,
     openai,
     deployments,
