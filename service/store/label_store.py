@@ -25,7 +25,7 @@ from advisor.results.plain_data import from_json
 from lm.errors import ConfigError
 from service.store.comparison_store import find_comparison
 from service.store.database import writing
-from service.store.loaded_results import LoadedResults
+from service.store.reports.loaded_results import LoadedResults
 from service.store.tables import labels
 
 SHARED_QUESTIONS = 5

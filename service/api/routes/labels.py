@@ -21,8 +21,8 @@ from service.store.label_store import (
     next_answer,
     read_labels,
 )
-from service.store.loaded_results import LoadedComparisons, LoadedResults
-from service.store.stored_reports import NotFinishedError
+from service.store.reports.loaded_results import LoadedComparisons, LoadedResults
+from service.store.reports.stored_reports import NotFinishedError
 
 router = APIRouter(prefix="/v1/comparisons", tags=["labels"])
 
