@@ -30,6 +30,7 @@ PAGES = {
     "Progress": "progress",
     "Decision": "decision",
     "Evidence": "evidence",
+    "Labels": "labels",
     "Playground": "playground",
     "Compare runs": "compare_runs",
     "Reports & CI": "reports",

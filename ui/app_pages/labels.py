@@ -39,8 +39,8 @@ def label(client: ServiceClient, comparison: ComparisonSummary) -> None:
 
 def _show(shown: dict[str, Any], metric: str) -> None:
     st.text(f"Question: {shown['question']}")
-    if shown["references"]:
-        st.text(f"Right answer: {shown['references'][0]}")
+    expected = shown["references"][0] if shown["references"] else "to decline, as no document holds one"
+    st.text(f"Right answer: {expected}")
     with st.container(border=True):
         st.text(shown["answer"] or "(an empty answer)")
     for number, passage in enumerate(shown["passages"], 1):
