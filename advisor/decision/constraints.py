@@ -2,40 +2,37 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from advisor.data.dataset import Slice
 from advisor.metrics.abstention import declines
 from advisor.results.comparison import ConstraintOutcome, QuestionRecord
-from lm.errors import ConfigError
+from lm.setting import Setting, check_settings
 
 
 @dataclass(frozen=True, slots=True)
 class Constraints:
-    """Declared before the run.
+    """What an arm must fulfil to be shipped at all; declared before the run.
 
-    Attributes:
-        must_cite_sources: Each answer can name the passages it came from.
-        max_p95_latency_s: Longest wait of 19 in 20 callers.
-        monthly_budget_usd: Most that building, serving and keeping fresh may cost a month.
-        no_gpu_in_serving: Answers come without a GPU of ours; a hosted endpoint is none.
-        facts_must_be_deletable: A fact can be taken out without training anew.
-        min_abstention_recall: Least share of unanswerable questions that must be declined.
+    A hosted endpoint is no GPU of ours; a monthly budget is for building, serving and keeping fresh.
     """
 
-    must_cite_sources: bool = False
-    max_p95_latency_s: float | None = None
-    monthly_budget_usd: float | None = None
-    no_gpu_in_serving: bool = False
-    facts_must_be_deletable: bool = False
-    min_abstention_recall: float | None = None
+    must_cite_sources: Annotated[bool, Setting("Only arms whose answers come with passages may be shipped.")] = False
+    max_p95_latency_s: Annotated[
+        float | None, Setting("Longest p95 latency, in seconds.", gt=0, le=1e6, unset="any")
+    ] = None
+    monthly_budget_usd: Annotated[
+        float | None, Setting("Most that an arm may cost a month, in US dollars.", ge=0, le=1e15, unset="any")
+    ] = None
+    no_gpu_in_serving: Annotated[bool, Setting("Only arms that answer without a GPU may be shipped.")] = False
+    facts_must_be_deletable: Annotated[bool, Setting("Only arms that hold no facts in weights may be shipped.")] = False
+    min_abstention_recall: Annotated[
+        float | None,
+        Setting("Least share of unanswerable questions that an arm must decline.", ge=0, le=1, unset="any"),
+    ] = None
 
     def __post_init__(self) -> None:
-        if self.max_p95_latency_s is not None and not 0 < self.max_p95_latency_s < float("inf"):
-            raise ConfigError(f"max_p95_latency_s is {self.max_p95_latency_s}; give seconds above 0")
-        if self.monthly_budget_usd is not None and not 0 <= self.monthly_budget_usd < float("inf"):
-            raise ConfigError(f"monthly_budget_usd is {self.monthly_budget_usd}; give US dollars of at least 0")
-        if self.min_abstention_recall is not None and not 0 <= self.min_abstention_recall <= 1:
-            raise ConfigError(f"min_abstention_recall is {self.min_abstention_recall}; give a share between 0 and 1")
+        check_settings(self)
 
 
 @dataclass(frozen=True, slots=True)

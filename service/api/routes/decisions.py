@@ -8,10 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Request
 from sqlalchemy import Engine
 
-from advisor.decision.constraints import Constraints
 from advisor.decision.inputs import Axis, DecisionInputs
 from advisor.decision.what_if import StoredDecision, WhatIf, axis_ranges, read_stored_decision, reconsider
-from advisor.results.answer_values import AnswerValues
 from advisor.results.plain_data import to_plain
 from service.api.auth import Context, require
 from service.api.errors import Problem
@@ -73,7 +71,7 @@ def decide_again(
     stored = decisions.find(context.engine, comparison_id)
     constraints = stored.record.constraints
     if body.constraints is not None:
-        constraints = Constraints(**body.constraints.model_dump())
+        constraints = body.constraints
     return _reply(stored, reconsider(stored, _inputs(stored, body), constraints, parts=body.parts))
 
 
@@ -109,7 +107,7 @@ def _inputs(stored: StoredDecision, body: WhatIfRequest) -> DecisionInputs:
         traffic=replace(inputs.traffic, **declared),
         coverage=inputs.coverage if body.coverage is None else body.coverage,
         margin=inputs.margin if body.margin is None else body.margin,
-        values=inputs.values if body.values is None else AnswerValues(**body.values.model_dump()),
+        values=inputs.values if body.values is None else body.values,
     )
     for axis in (Axis.INPUT_PRICE, Axis.OUTPUT_PRICE, Axis.MACHINE_PRICE):
         value = getattr(body, axis.value)
