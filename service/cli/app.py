@@ -18,6 +18,7 @@ from service.cli.catalogue import catalogue
 from service.cli.ci.command import ci
 from service.cli.compare import compare
 from service.cli.comparisons import comparisons
+from service.cli.estimate import estimate
 from service.cli.export.command import export
 from service.cli.freshness import freshness
 from service.cli.keys import keys
@@ -66,6 +67,7 @@ class ReportFormat(StrEnum):
 
 
 app.command()(compare)
+app.command()(estimate)
 
 
 @app.command()

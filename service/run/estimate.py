@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -66,11 +67,12 @@ def estimate_comparison(engine: Engine, settings: Mapping[str, Any], dataset: Da
     """Time, tokens and money of a comparison.
 
     Args:
-        settings: As `check_request` gives them.
+        settings: As `check_request` or `ComparisonSettings.to_json` gives them.
         dataset: The whole data set; the limits of the settings are applied here.
     """
     wanted = ComparisonSettings.from_json({**settings, "prices": None, "prior": None})
-    prices = read_prices(settings[PRICE_LIST], "prices") if settings.get(PRICE_LIST) else load_prices()
+    path = settings.get("prices")
+    prices = read_prices(sent, "prices") if (sent := settings.get(PRICE_LIST)) else load_prices(path and Path(path))
     dataset = limit_dataset(
         dataset,
         limit=wanted.limit,

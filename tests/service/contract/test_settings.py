@@ -29,6 +29,7 @@ OTHER: dict[str, Any] = {
     "revision": "v1.0",
     "target_modules": "q_proj,v_proj",
     "schedule": "linear",
+    "loss": "focal",
     "precision": "float32",
     "batch_size": 16,
     "adapter_slowdown": 2.0,

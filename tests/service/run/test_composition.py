@@ -103,7 +103,6 @@ def test_no_training_questions_refuse_arms_that_need_them_and_leave_the_majority
     [
         ({"embedder": "word2vec"}, "unknown embedder 'word2vec'"),
         ({"judge": "chatty"}, "unknown model 'chatty'"),
-        ({"method": "qora"}, "method is 'qora' and must be one of lora"),
         ({"chunk_tokens": 8, "overlap_tokens": 0}, "chunks of 8 tokens are too small"),
         ({"chunk_tokens": 100, "overlap_tokens": 60}, "an overlap of 60 tokens does not suit"),
     ],

@@ -46,6 +46,7 @@ def test_keys_of_later_versions_are_passed_over() -> None:
         ({"train_limit": -1}, "train_limit is -1"),
         ({"max_epochs": 0}, "max_epochs is 0"),
         ({"top_k": 0}, "top_k is 0"),
+        ({"method": "qora"}, "method is 'qora'; give one of lora"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"n_shots": 0}, "n_shots is 0"),
         ({"overlap_tokens": 200}, "overlap_tokens is 200"),
