@@ -84,12 +84,6 @@ class DeclaredSettings:
         DEFAULT_ARMS
     )
     limit: Annotated[int | None, Setting("Most test questions to ask.", ge=1, le=1_000_000_000, unset="all")] = None
-    train_limit: Annotated[
-        int | None, _learning("Most training questions to use.", ge=1, le=1_000_000_000, unset="all")
-    ] = None
-    seed: Annotated[
-        int, _learning("Seed of everything drawn by lot: splits, samples, tuning, resampling.", ge=0, lt=2**32)
-    ] = 0
     embedder: Annotated[
         str, _retrieval("Embedder that finds passages: minilm, hf:ID_OR_PATH, or openai:MODEL[@URL].")
     ] = "minilm"
@@ -98,6 +92,12 @@ class DeclaredSettings:
         int, _retrieval("Longest passage in tokens, as the embedder counts them.", ge=1, le=100_000)
     ] = 128
     overlap_tokens: Annotated[int, _retrieval("Tokens that neighbouring passages share.", ge=0, le=100_000)] = 0
+    train_limit: Annotated[
+        int | None, _learning("Most training questions to use.", ge=1, le=1_000_000_000, unset="all")
+    ] = None
+    seed: Annotated[
+        int, _learning("Seed of everything drawn by lot: splits, samples, tuning, resampling.", ge=0, lt=2**32)
+    ] = 0
     n_shots: Annotated[
         int, _learning("Worked examples in the prompts of the few-shot arms.", ge=1, le=1000, option="--shots")
     ] = 6
