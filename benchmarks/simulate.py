@@ -54,6 +54,25 @@ arm only would save some 5 points, but then only the winner would be safe and no
 log.
 """
 
+CHOICE = """## The choice and its risk
+
+Whole samples of five arms whose costs are in random order. A verdict says more than is true where its winner is not the
+best, or where an arm is better than the chosen one by more than the headline allows.
+"""
+
+NEEDED = """## As many questions as were named decide
+
+Two arms of which the better one costs more, so that there is a trade-off until it is shown to be better or the cheaper
+one to be as good. The number is named for the difference that was seen, so only first samples that show the true one
+within half a point are taken; then as many fresh questions are asked. Required are 80 %, give or take the error of 200
+replays.
+"""
+
+AFTER_NEEDED = """
+A difference as large as the margin is decided by no number of questions: the estimate falls below the margin in half of
+all runs. The nearer it lies, the larger the number, and above a million none is named.
+"""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -218,7 +237,36 @@ def saving_rows() -> list[Row]:
 def regret_rows() -> list[Row]:
     return [
         row("race", partial(sim.race_regret, sim.one_slice()), 1_000, 36, high=0.01),
-        row("whole sample", sim.fixed_regret, 300, 36, high=0.01),
+        row("whole sample", partial(sim.fixed_regret, True), 300, 36, high=0.01),
+        row("whole sample, costs in random order", partial(sim.fixed_regret, False), 300, 36, high=0.01),
+    ]
+
+
+def choice_rows() -> list[Row]:
+    wrong, made = "a verdict says more than is true", "a verdict names what to ship without a trade-off"
+    kinds = (
+        ("five equal arms", sim.EQUAL),
+        ("each arm 0.1 below the next", sim.LADDER[0.1]),
+        ("all four rivals 0.1 below the best", sim.LEVEL[0.1]),
+        ("accuracies drawn from .4 to .8", None),
+    )
+    return [
+        *(row(f"{what}: {wrong}", partial(sim.choice_misstates, kind), 400, 38, high=0.05) for what, kind in kinds),
+        *(row(f"{what}: {made}", partial(sim.choice_is_made, kind), 200, 39) for what, kind in kinds),
+    ]
+
+
+def needed_rows() -> list[Row]:
+    return [
+        row(
+            f"{100 * gap:.0f} points apart, margin {100 * margin:.0f}, first {n} questions",
+            partial(sim.named_number_decides, gap, margin, n),
+            200,
+            40,
+            low=0.75,
+            high=1.0,
+        )
+        for gap, margin, n in ((0.1, 0.02, 100), (0.06, 0.02, 200), (0.0, 0.05, 200))
     ]
 
 
@@ -263,11 +311,17 @@ def document(*, n_workers: int) -> str:
         AFTER_SAVING.format(wide=needed[0.2], narrow=needed[0.1]),
         "## Regret: accuracy on fresh questions of the best arm minus that of the arm named",
         "",
-        "Five arms with true accuracies drawn evenly from .4 to .8, all at the same cost, so that a wrong arm is never",
-        "named for its price. Mean over replays, in points of accuracy.",
+        "Five arms with true accuracies drawn evenly from .4 to .8, all at the same cost where no row says otherwise,",
+        "so that a wrong arm is never named for its price. Mean over replays, in points of accuracy.",
         "",
         *table(regret_rows(), n_workers=n_workers),
         "",
+        CHOICE,
+        *table(choice_rows(), n_workers=n_workers),
+        "",
+        NEEDED,
+        *table(needed_rows(), n_workers=n_workers),
+        AFTER_NEEDED,
     ]
     return "\n".join(parts)
 

@@ -3,32 +3,36 @@
 Run with `make simulate`, which writes docs/simulations.md. The tests run the same functions with fewer replays.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, t
 
 from advisor.data.dataset import Slice
-from advisor.decision.decision import ALPHA
+from advisor.decision.decision import Stakes, decide
 from advisor.decision.race import Race
 from advisor.decision.race_plan import RacePlan, plan_race
 from advisor.decision.recommendation import DecisionRule, recommend
+from advisor.evidence.evidence import Evidence, gather_evidence
+from advisor.evidence.scorecard import applicable
 from advisor.evidence.statistics import (
+    ALPHA,
     ScoreTable,
     bootstrap_arms,
     bootstrap_p_value,
     holm,
     mean_interval,
     paired_bootstrap,
+    unseen_error,
+    unseen_size,
+    with_unseen,
 )
-from advisor.results.answer import Answer
-from advisor.results.comparison import Interval, QuestionRecord, Verdict
-from advisor.results.score import Score
-from lm.completion import FinishReason, Usage
+from advisor.results.comparison import AuditFinding, Interval, PairedDifference, QuestionRecord, Recommendation, Verdict
 
 Floats = NDArray[np.float64]
 Rng = np.random.Generator
@@ -258,31 +262,106 @@ def known_truth_questions(accuracies: Sequence[float], n_arms: int) -> float:
     return float(np.log(n_arms * (n_arms - 1) / ALPHA) / growth)
 
 
-def fixed_verdict(scores: Floats, clusters: Sequence[str]) -> tuple[Verdict, str | None]:
-    """The verdict of the whole sample, arms "0", "1", … at equal cost."""
-    answer = Answer("text", Usage(), FinishReason.STOP, (), "hash")
-    records = {
-        str(arm): [
-            QuestionRecord(
-                str(arm), f"q{i}", "", (), (), Slice.NEW_CASE, f"g{i}", clusters[i], answer, {RULE.metric: Score(score)}
-            )
-            for i, score in enumerate(row)
-        ]
-        for arm, row in enumerate(scores.tolist())
+def recommended(
+    candidates: Mapping[str, Sequence[QuestionRecord]],
+    differences: Sequence[PairedDifference],
+    findings: Sequence[AuditFinding],
+    usd_per_month: Mapping[str, float],
+    rule: DecisionRule,
+    weights: Mapping[str, float],
+    *,
+    out: Mapping[str, str] | None = None,
+    **stakes: Any,
+) -> Recommendation:
+    """The verdict on records of each candidate, same questions in the same order.
+
+    Args:
+        stakes: Further fields of `Stakes`.
+    """
+    evidence = gather_evidence(applicable(candidates, rule.metric), rule.metric, seed=rule.seed)
+    weighed = Stakes(weights, rule.margin, usd_per_month, **stakes)
+    return recommend(evidence, differences, findings, weighed, rule, out=out)
+
+
+def fixed_recommendation(
+    scores: Floats, clusters: Sequence[str], *, usd: Sequence[float] | None = None, margin: float = RULE.margin
+) -> Recommendation:
+    """The verdict of the whole sample, arms "0", "1", …; at equal cost where none is given."""
+    evidence, stakes = weighed(scores, clusters, usd, margin)
+    return recommend(evidence, (), (), stakes, DecisionRule(RULE.metric, margin))
+
+
+def weighed(
+    scores: Floats, clusters: Sequence[str], usd: Sequence[float] | None = None, margin: float = RULE.margin
+) -> tuple[Evidence, Stakes]:
+    """What a decision is made from."""
+    arms = tuple(str(arm) for arm in range(len(scores)))
+    rows = scores[:, None, :]
+    slices = (str(Slice.NEW_CASE),) * len(clusters)
+    evidence = Evidence(arms, rows, np.zeros_like(rows), slices, tuple(clusters))
+    prices = dict(zip(arms, usd if usd is not None else [1.0] * len(arms), strict=True))
+    return evidence, Stakes({str(Slice.NEW_CASE): 1.0}, margin, prices)
+
+
+def choice_misstates(accuracies: Sequence[float] | None, rng: Rng) -> float:
+    """1 where a verdict says too much: the winner is not the best, or a rival is better than the headline allows.
+
+    Args:
+        accuracies: Of five arms, whose costs are in random order; None draws them too.
+    """
+    truth = np.asarray(accuracies) if accuracies is not None else drawn_accuracies(rng)
+    usd = rng.permutation(len(truth)).astype(float)
+    evidence, stakes = weighed(correlated_arms(rng, truth.tolist()), names(N_QUESTIONS), usd.tolist())
+    ruling = decide(evidence, stakes, list(evidence.arms))
+    arm, outcome = ruling.arm or "", ruling.outcome
+    if outcome.undecided and outcome.cheaper_rivals(arm, stakes):
+        return 0.0  # a trade-off claims nothing
+    bounds = {
+        other: 0.0 if (arm, other) in outcome.beaten else max(0.0, ruling.at_most(other, arm))
+        for other in evidence.arms
+        if other != arm
     }
-    result = recommend(records, (), (), dict.fromkeys(records, 1.0), RULE, {str(Slice.NEW_CASE): 1.0})
-    return result.verdict, result.arm
+    return float(any(truth[int(other)] - truth[int(arm)] > bound for other, bound in bounds.items()))
+
+
+def choice_is_made(accuracies: Sequence[float] | None, rng: Rng) -> float:
+    """1 where a verdict names what to ship without a trade-off, costs in random order."""
+    truth = np.asarray(accuracies) if accuracies is not None else drawn_accuracies(rng)
+    usd = rng.permutation(len(truth)).astype(float).tolist()
+    found = fixed_recommendation(correlated_arms(rng, truth.tolist()), names(N_QUESTIONS), usd=usd)
+    return float(found.verdict is not Verdict.NO_CLEAR_WINNER)
+
+
+def named_number_decides(gap: float, margin: float, n_pilot: int, rng: Rng) -> float:
+    """1 where as many fresh questions as a trade-off named decide it: the better of two arms costs more.
+
+    Args:
+        gap: Between the arms, .7 and lower; only pilots that show it (within half a point) and are undecided name a
+            number, since it is named for the difference that was seen.
+    """
+    accuracies = (0.7, 0.7 - gap)
+    while True:
+        scores = correlated_arms(rng, accuracies, n=n_pilot)
+        if abs(float(scores[0].mean() - scores[1].mean()) - gap) > 0.005:
+            continue
+        pilot = fixed_recommendation(scores, names(n_pilot), usd=(2.0, 1.0), margin=margin)
+        if pilot.verdict is Verdict.NO_CLEAR_WINNER and pilot.questions_needed is not None:
+            break
+    n = pilot.questions_needed
+    fresh = fixed_recommendation(correlated_arms(rng, accuracies, n=n), names(n), usd=(2.0, 1.0), margin=margin)
+    return float(fresh.verdict is not Verdict.NO_CLEAR_WINNER)
 
 
 def fixed_claims_winner(accuracies: Sequence[float], rng: Rng) -> float:
     """1 where the verdict on a whole sample of equal arms names a winner."""
-    return float(fixed_verdict(correlated_arms(rng, accuracies), names(N_QUESTIONS))[0] is Verdict.WINNER)
+    found = fixed_recommendation(correlated_arms(rng, accuracies), names(N_QUESTIONS))
+    return float(found.verdict is Verdict.WINNER)
 
 
 def clustered_fixed_claims_winner(n_arms: int, rng: Rng) -> float:
     """The same on 60 documents of 8 questions."""
     scores = clustered_arms(rng, n_arms, 60, 8, np.full((n_arms, 1), 0.7))
-    return float(fixed_verdict(scores, names(60, 8))[0] is Verdict.WINNER)
+    return float(fixed_recommendation(scores, names(60, 8)).verdict is Verdict.WINNER)
 
 
 def share_of_claims_among_equal_arms(n_replays: int, seed: int) -> float:
@@ -301,11 +380,18 @@ def share_of_claims_among_equal_arms(n_replays: int, seed: int) -> float:
             values[replay * n_arms + arm] = right.ravel()
     clusters = tuple(names(n_clusters, size))
     joint = bootstrap_arms(ScoreTable(arms, values, ("s",) * len(clusters), clusters, {"s": 1}), n_resamples=2_000)
-    n_false = 0
+    n_false, unseen = 0, unseen_error(("s",) * len(clusters), clusters, {"s": 1})
     for replay in range(n_replays):
+        scores, cells = values[replay * n_arms : (replay + 1) * n_arms], ("s",) * len(clusters)
         own = joint.resampled[:, replay * n_arms : (replay + 1) * n_arms]
         p_values = [
-            bootstrap_p_value(own[:, first] - own[:, second], n_clusters)
+            bootstrap_p_value(
+                with_unseen(
+                    own[:, first] - own[:, second],
+                    unseen * unseen_size(scores[first] - scores[second], cells, clusters),
+                ),
+                n_clusters,
+            )
             for first, second in combinations(range(n_arms), 2)
         ]
         n_false += min(holm(p_values)) < ALPHA
@@ -334,10 +420,11 @@ def race_regret(plan: RacePlan, rng: Rng) -> float:
     return float(accuracies.max() - accuracies[int(arm or 0)])
 
 
-def fixed_regret(rng: Rng) -> float:
-    """The same of the verdict on the whole sample."""
+def fixed_regret(equal_costs: bool, rng: Rng) -> float:
+    """The same of the verdict on the whole sample, at equal costs or at costs in random order."""
     accuracies = drawn_accuracies(rng)
-    _, arm = fixed_verdict(correlated_arms(rng, accuracies.tolist()), names(N_QUESTIONS))
+    usd = None if equal_costs else rng.permutation(5).astype(float).tolist()
+    arm = fixed_recommendation(correlated_arms(rng, accuracies.tolist()), names(N_QUESTIONS), usd=usd).arm
     return float(accuracies.max() - accuracies[int(arm or 0)])
 
 

@@ -177,6 +177,7 @@ def _constraints(recorded: Constraints, start: Constraints, tag: str) -> Constra
                 tag,
                 most=1.0,
             ),
+            good_enough=_limit("Least score that is good enough (0 to 1)", start.good_enough, 0.7, tag, most=1.0),
         )
     return None if chosen == recorded else chosen
 

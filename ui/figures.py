@@ -14,9 +14,9 @@ import pandas as pd
 import streamlit as st
 
 from advisor.arms import CANDIDATES
-from advisor.report.arm_letters import NO_ARM, arm_letters
 from advisor.report.arms import candidates_as_run
 from advisor.report.axes import axis_short, axis_value
+from advisor.report.pictures.arm_letters import NO_ARM, arm_letters
 from advisor.results.comparison import ArmSummary, Comparison, CostEstimate, FlipMap, PairedDifference
 from advisor.results.quantities import ScoreScale
 from service.contract.schemas import PricedQualityView

@@ -7,7 +7,7 @@ live.
 
 import re
 
-from advisor.report.markdown_text import inline
+from advisor.report.texts.markdown_text import inline
 from advisor.results.quantities import clip
 
 _ZERO_WIDTH_SPACE = "\u200b"

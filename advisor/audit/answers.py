@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from advisor.audit.check import Check
 from advisor.data.normalisation import is_abstention, normalise
 from advisor.data.wording import listed
-from advisor.decision.recommendation import MAX_UNSCORED_SHARE
+from advisor.evidence.evidence import MAX_UNSCORED_SHARE
 from advisor.results.comparison import ArmSummary, AuditFinding, QuestionRecord, Severity
 
 CUT_ANSWERS = 0.05
@@ -90,7 +90,7 @@ def _collapsed(candidates: Mapping[str, Sequence[QuestionRecord]]) -> list[Audit
         AuditFinding(
             Check.COLLAPSE,
             Severity.WARN,
-            f"One and the same answer to most questions is given by {listed(list(collapsed))}.",
+            f"{listed(list(collapsed))} give{'s' * (len(collapsed) == 1)} the same answer to most questions.",
             "Such a score is that answer's share of the test set and shows no skill; compare it with the reference "
             "majority. Tuned arms: balance the training answers. Others: give passages, or take a stronger model.",
             tuple(collapsed.values()),

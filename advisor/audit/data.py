@@ -6,7 +6,7 @@ from advisor.audit.languages import audit_languages
 from advisor.audit.leakage import audit_leakage
 from advisor.audit.rows import audit_rows
 from advisor.data.dataset import Dataset, Slice, Split, Task
-from advisor.decision.recommendation import MIN_CLUSTERS, MIN_QUESTIONS
+from advisor.evidence.evidence import MIN_CLUSTERS, MIN_QUESTIONS
 from advisor.results.comparison import AuditFinding, Severity
 
 

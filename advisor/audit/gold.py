@@ -43,7 +43,7 @@ def audit_gold(dataset: Dataset) -> list[AuditFinding]:
             Severity.BLOCK if len(swapped) >= BLOCK_SHARE * len(told) else Severity.WARN,
             f"References that do not stand in their own document and do in another: {len(swapped)} of the {len(told)} "
             "that can be told apart.",
-            "Look whether rows were shifted when questions, answers and documents were joined; mend questions.jsonl.",
+            "Look whether rows were shifted when questions, answers and documents were joined; fix questions.jsonl.",
             tuple(f"{example_id}: found in {elsewhere}" for example_id, elsewhere in list(swapped.items())[:MAX_ITEMS]),
         )
     ]

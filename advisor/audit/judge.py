@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from advisor.audit.check import Check
-from advisor.decision.recommendation import MAX_UNSCORED_SHARE
+from advisor.evidence.evidence import MAX_UNSCORED_SHARE
 from advisor.results.comparison import AuditFinding, Severity
 
 MIN_KAPPA = 0.6

@@ -37,7 +37,9 @@ def _sentence(verdict: MetricVerdict, decided: Recommendation) -> str:
     )
     if verdict.verdict is Verdict.WINNER:
         return f"By {verdict.metric} {verdict.arm} would win: {figures}"
-    if decided.verdict is Verdict.WINNER:
+    if verdict.verdict is Verdict.BEST_CHOICE:
+        return f"By {verdict.metric} {verdict.arm} would be the choice: {figures}"
+    if decided.verdict is not Verdict.NO_CLEAR_WINNER:
         return f"By {verdict.metric} there would be no clear winner: {figures}"
     return f"By {verdict.metric} there is no clear winner either, and {verdict.arm} would be named: {figures}"
 

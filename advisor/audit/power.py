@@ -5,7 +5,7 @@ from advisor.results.comparison import AuditFinding, Recommendation, Severity, V
 
 
 def audit_power(recommendation: Recommendation) -> list[AuditFinding]:
-    """An undecided comparison whose smallest detectable difference is above the margin; a winner was seen anyhow."""
+    """A trade-off whose smallest detectable difference is above the margin; a winner was seen anyhow."""
     effect, margin = recommendation.minimum_detectable_effect, recommendation.margin
     if recommendation.verdict is not Verdict.NO_CLEAR_WINNER or effect is None or effect <= margin:
         return []

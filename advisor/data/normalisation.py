@@ -2,7 +2,8 @@
 
 The normal form is SQuAD's (lower case, no punctuation, no English articles, single spaces; Rajpurkar et al. 2016,
 arXiv:1606.05250) with what its script gets wrong put right: Unicode forms and digits are unified, a mark inside a
-number is never deleted (3.5 is not 35), and an answer made of symbols alone is kept.
+number is never deleted (3.5 is not 35), a sign that is content stays (≤ 5 is not ≥ 5, $10 not €10, C++ not C), and an
+answer made of symbols alone is kept.
 """
 
 import re
@@ -52,6 +53,12 @@ _LEAD = re.compile(r"^(?:(?:answer|im sorry|i am sorry|sorry|unfortunately|but) 
 _ARTICLE = re.compile(r"(?:^|(?<= ))(?:a|an|the) (?=\S)")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d|,\d)")
 _SIGN_OR_POINT = re.compile(r"(?<![-.])-?\.?$")
+_COMPARED = re.compile(r"([<>])=(?= ?[-+.]?\d)")
+_PRICE = re.compile(r"(?<![\d.,])(-?\d(?:[\d.,]*\d)?) ?([$¢-¥֏؋৲-৳฿₠-⃀])(?! ?\d)")
+# Before a number what it is compared by, or its currency; after a letter what tells a name from another: C++, C#, A+.
+_CONTENT_SIGN = re.compile(
+    r"[<>≤≥](?= ?[-+.$¢-¥₠-⃀]*\d)|[$¢-¥֏؋৲-৳฿₠-⃀](?= ?[-.]?\d)|(?<=[^\W\d_])(?:\+{1,2}|#)(?![^\s.,;:!?)\]])"
+)
 _SAME_CHARACTER = str.maketrans(
     {
         "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "−": "-",
@@ -86,7 +93,7 @@ def _one_case(text: str) -> str:
 
 def normalise(text: str) -> str:
     """The normal form in which answers are compared. Idempotent; empty only for a text without visible characters."""
-    folded = fold(text)
+    folded = _PRICE.sub(r"\2\1", _COMPARED.sub(lambda match: "≤" if match[1] == "<" else "≥", fold(text)))
     bare = _THOUSANDS.sub(lambda match: match.group().replace(",", ""), _without_punctuation(folded))
     # Deleting a mark can leave two characters side by side that Unicode spells as one.
     return unicodedata.normalize("NFKC", _join_unspaced(_ARTICLE.sub("", bare) or folded))
@@ -176,11 +183,19 @@ def _plain(char: str) -> str:
 def _without_punctuation(text: str) -> str:
     """Delete punctuation and symbols, except a single mark between digits and a number's sign or leading point."""
     parts: list[str] = []
+    content = {i: match.group() for match in _CONTENT_SIGN.finditer(text) for i in range(*match.span())}
     for is_mark, start, end in _spans(text, lambda char: unicodedata.category(char)[0] in "PS"):
         if not is_mark:
             parts.append(text[start:end])
             continue
         before, after = text[start - 1 : start], text[end : end + 1]
+        if kept := [text[i] for i in range(start, end) if i in content]:
+            # What belongs to a name stays at it; other signs are words.
+            parts.append("".join(kept) if before.isalpha() else f" {' '.join(kept)} ")
+            rest = "".join(text[i] for i in range(start, end) if i not in content)
+            if after.isdigit() and (match := _SIGN_OR_POINT.search(rest)):
+                parts.append(match.group())
+            continue
         if before.isdigit() and after.isdigit():
             parts.append(text[start:end] if end - start == 1 else " ")
         elif after.isdigit() and before in ("", " "):

@@ -1,14 +1,17 @@
-"""What a comparison comes to: the verdict, and all that a team needs to defend it when something changes."""
+"""What a comparison comes to: the one place that turns measurements and what was declared into a verdict."""
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from advisor.audit.other_metrics import audit_other_metrics
+from advisor.audit.power import audit_power
 from advisor.decision.constraints import check_constraints
 from advisor.decision.flip import find_flips, map_decision
 from advisor.decision.inputs import Axis, DecisionInputs, MeasuredArms
-from advisor.decision.race_recommendation import recommend_from_race, require_declared
-from advisor.decision.recommendation import DecisionRule, recommend_from
+from advisor.decision.metric_verdicts import verdicts_by_metric
+from advisor.decision.race_recommendation import recommend_from_race
+from advisor.decision.recommendation import DecisionRule, recommend
 from advisor.errors import EvaluationError
 from advisor.money.break_even import break_evens
 from advisor.money.cost import estimate_cost
@@ -20,85 +23,101 @@ from advisor.results.comparison import (
     CostEstimate,
     Flip,
     FlipMap,
+    MetricSummary,
+    MetricVerdict,
     NetValue,
     PairedDifference,
     Recommendation,
 )
 
+PARTS = ("flips", "flip_map", "metric_verdicts")
+
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """The fields of a comparison that follow from measurements and declared inputs alone."""
+    """The fields of a comparison that follow from measurements and declared inputs alone.
+
+    Attributes:
+        scores: The deciding metric of each candidate, weighed as declared.
+        costs: Of each candidate; None without a price.
+        findings: On how far the verdict goes: whether the test set could see the margin, and another metric.
+    """
 
     recommendation: Recommendation
+    scores: Mapping[str, MetricSummary] = field(hash=False)
+    costs: Mapping[str, CostEstimate | None] = field(hash=False)
     break_evens: tuple[BreakEven, ...]
     net_values: tuple[NetValue, ...]
     constraints: tuple[ConstraintOutcome, ...]
+    metric_verdicts: tuple[MetricVerdict, ...]
+    findings: tuple[AuditFinding, ...]
     flips: tuple[Flip, ...]
     flip_map: FlipMap | None
 
 
 def conclude(
-    differences: Sequence[PairedDifference],
-    findings: Sequence[AuditFinding],
     measured: MeasuredArms,
-    inputs: DecisionInputs,
-    rule: DecisionRule,
+    declared: DecisionInputs,
     *,
-    parts: Collection[str] = ("flips", "flip_map"),
+    differences: Sequence[PairedDifference] = (),
+    findings: Sequence[AuditFinding] = (),
+    parts: Collection[str] = PARTS,
 ) -> Conclusion:
-    """Verdict, break-even volumes, net values, constraints and flips.
+    """Scores, costs, constraints, verdict, what limits it and what would change it.
 
     Args:
-        differences: Of every pair of candidates; after a race their confidence sequences.
-        rule: With the margin and coverage of `inputs`, and the seed of `measured`.
-        parts: Of the two that take longest, those wanted; the other fields are always there.
+        differences: Of every pair of candidates, for the words; after a race their confidence sequences.
+        findings: Of the audit so far; one that blocks leaves no verdict.
+        parts: Of what takes longest, that which is wanted; the other fields are always there.
     Raises:
         EvaluationError: coverage puts all the weight on slices without questions, or a race was run for other inputs.
     """
-    usd_per_month = measured.monthly_usd(inputs)
-    out = measured.broken(usd_per_month)
+    stakes = measured.stakes(declared)
+    out = measured.broken(declared, stakes.usd_per_month)
+    rule = DecisionRule(measured.metric, declared.margin, declared.coverage, measured.evidence.seed)
+    scores = {arm: measured.score(arm, stakes.weights) for arm in measured.uses}
     if measured.race is not None:
-        require_declared(measured.race, inputs.margin, inputs.coverage, by_score=inputs.values is None)
-        weights = measured.race.slice_weights
-        recommendation = recommend_from_race(measured.race, differences, usd_per_month, findings, rule, out=out)
-    else:
-        weights = measured.weights(inputs.coverage)
-        recommendation = recommend_from(
-            measured.evidence,
-            differences,
-            findings,
-            usd_per_month,
-            rule,
-            weights,
-            out=out,
-            values=inputs.values,
-            queries_per_month=inputs.traffic.queries_per_month,
+        recommendation = recommend_from_race(
+            measured.race, differences, stakes, measured.race_scores(), findings, rule, out=out
         )
-    estimates = {arm: estimate_cost(use, inputs.prices, inputs.traffic) for arm, use in measured.uses.items()}
-    costs = {arm: cost for arm, cost in estimates.items() if cost is not None}
+    else:
+        recommendation = recommend(measured.evidence, differences, findings, stakes, rule, out=out, scores=scores)
+    costs = {arm: _cost(measured, declared, arm, scores[arm]) for arm in measured.uses}
+    priced = {arm: cost for arm, cost in costs.items() if cost is not None}
     constraints = tuple(
         outcome
         for arm, traits in measured.traits.items()
         for outcome in check_constraints(
-            measured.constraints, arm, traits, costs[arm].monthly_usd if arm in costs else None
+            declared.constraints, arm, traits, priced[arm].monthly_usd if arm in priced else None, scores[arm].interval
         )
     )
+    by_metric: tuple[MetricVerdict, ...] = ()
+    if "metric_verdicts" in parts and measured.race is None:
+        by_metric = verdicts_by_metric(measured.others, recommendation, stakes, rule, out)
     flips: tuple[Flip, ...] = ()
     flip_map = None
     if recommendation.arm is not None:
-        flips = find_flips(measured, inputs) if "flips" in parts else ()
+        flips = find_flips(measured, declared) if "flips" in parts else ()
         # A race speaks for the coverage it was run for and no other.
         y_axis = Axis.COVERAGE if measured.race is None else Axis.REFRESHES_PER_MONTH
-        flip_map = map_decision(measured, inputs, y_axis=y_axis) if "flip_map" in parts else None
+        flip_map = map_decision(measured, declared, y_axis=y_axis) if "flip_map" in parts else None
     return Conclusion(
         recommendation,
-        break_evens(costs),
-        _net_values(measured, inputs, costs, weights),
+        scores,
+        costs,
+        break_evens(priced),
+        _net_values(measured, declared, priced, stakes.weights),
         constraints,
+        by_metric,
+        (*audit_power(recommendation), *audit_other_metrics(recommendation, by_metric)),
         flips,
         flip_map,
     )
+
+
+def _cost(measured: MeasuredArms, declared: DecisionInputs, arm: str, score: MetricSummary) -> CostEstimate | None:
+    accuracy = score.interval.estimate if score.interval is not None else None
+    return estimate_cost(measured.uses[arm], declared.prices, declared.traffic, accuracy=accuracy)
 
 
 def _net_values(

@@ -5,16 +5,20 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from advisor.data.dataset import Slice
+from advisor.data.wording import points
 from advisor.metrics.abstention import declines
-from advisor.results.comparison import ConstraintOutcome, QuestionRecord
+from advisor.results.comparison import ConstraintOutcome, Interval, QuestionRecord
 from lm.setting import Setting, check_settings
+
+GOOD_ENOUGH = "good_enough"
 
 
 @dataclass(frozen=True, slots=True)
 class Constraints:
     """What an arm must fulfil to be shipped at all; declared before the run.
 
-    A hosted endpoint is no GPU of ours; a monthly budget is for building, serving and keeping fresh.
+    A hosted endpoint is no GPU of ours; a monthly budget is for building, serving and keeping fresh. An arm that is not
+    good enough is still a rival of the others, since how good it is was measured and not declared, but is not shipped.
     """
 
     must_cite_sources: Annotated[bool, Setting("Only arms whose answers come with passages may be shipped.")] = False
@@ -29,6 +33,10 @@ class Constraints:
     min_abstention_recall: Annotated[
         float | None,
         Setting("Least share of unanswerable questions that an arm must decline.", ge=0, le=1, unset="any"),
+    ] = None
+    good_enough: Annotated[
+        float | None,
+        Setting("Least score by the deciding metric at which an arm is ready to ship.", ge=0, le=1, unset="any"),
     ] = None
 
     def __post_init__(self) -> None:
@@ -61,24 +69,25 @@ def abstention_recall(records: Sequence[QuestionRecord]) -> float | None:
 
 
 def check_constraints(
-    constraints: Constraints, arm: str, traits: ArmTraits, usd_per_month: float | None
+    constraints: Constraints, arm: str, traits: ArmTraits, usd_per_month: float | None, score: Interval | None = None
 ) -> tuple[ConstraintOutcome, ...]:
     """One outcome for each declared constraint.
 
     Args:
         usd_per_month: The arm's total, None where it has no price.
+        score: By the deciding metric, None where it was not measured.
     """
-    return tuple(_outcomes(constraints, arm, traits, usd_per_month))
+    return tuple(_outcomes(constraints, arm, traits, usd_per_month, score))
 
 
 def breach(outcomes: Sequence[ConstraintOutcome]) -> str | None:
-    """Why the arm of these outcomes is out, in a sentence; None if it meets them all."""
-    broken = [outcome.message for outcome in outcomes if not outcome.met]
+    """Why the arm of these outcomes is no rival of the others, in a sentence; None if it is one."""
+    broken = [outcome.message for outcome in outcomes if not outcome.met and outcome.constraint != GOOD_ENOUGH]
     return f"{outcomes[0].arm} is out: {'; '.join(broken)}." if broken else None
 
 
 def _outcomes(
-    constraints: Constraints, arm: str, traits: ArmTraits, usd_per_month: float | None
+    constraints: Constraints, arm: str, traits: ArmTraits, usd_per_month: float | None, score: Interval | None
 ) -> Iterator[ConstraintOutcome]:
     if constraints.must_cite_sources:
         message = "answers come with the passages they were made from"
@@ -97,7 +106,7 @@ def _outcomes(
         yield ConstraintOutcome(arm, "no_gpu_in_serving", traits.device != "cuda", None, None, message)
     if constraints.max_p95_latency_s is not None:
         yield _at_most(
-            arm, "max_p95_latency_s", constraints.max_p95_latency_s, traits.p95_latency_s, "the p95 wait", "{:.3g} s"
+            arm, "max_p95_latency_s", constraints.max_p95_latency_s, traits.p95_latency_s, "p95 latency", "{:.3g} s"
         )
     if constraints.monthly_budget_usd is not None:
         yield _at_most(
@@ -105,6 +114,8 @@ def _outcomes(
         )
     if constraints.min_abstention_recall is not None:
         yield _abstains(arm, constraints.min_abstention_recall, traits.abstention_recall)
+    if constraints.good_enough is not None:
+        yield _is_good_enough(arm, constraints.good_enough, score)
 
 
 def _at_most(
@@ -127,3 +138,14 @@ def _abstains(arm: str, limit: float, measured: float | None) -> ConstraintOutco
     if measured < limit:
         message += f": {100 * (limit - measured):.1f} points too few"
     return ConstraintOutcome(arm, "min_abstention_recall", measured >= limit, limit, measured, message)
+
+
+def _is_good_enough(arm: str, limit: float, score: Interval | None) -> ConstraintOutcome:
+    bar = f"good enough is {points(limit)}"
+    if score is None:
+        return ConstraintOutcome(arm, GOOD_ENOUGH, None, limit, None, f"it was not scored and {bar}")
+    met = score.estimate >= limit
+    message = f"it scores {points(score.estimate)} points and {bar}"
+    if score.low < limit <= score.high:
+        message += f", which its interval [{points(score.low)}, {points(score.high)}] neither shows nor excludes"
+    return ConstraintOutcome(arm, GOOD_ENOUGH, met, limit, score.estimate, message)

@@ -91,7 +91,7 @@ def map_decision(
 def _recommended(measured: MeasuredArms, inputs: DecisionInputs) -> str:
     arm = measured.recommended(inputs)
     if arm is None:
-        raise EvaluationError("no arm is recommended, so nothing would flip; mend what keeps the verdict back first")
+        raise EvaluationError("no arm is recommended, so nothing would flip; fix what keeps the verdict back first")
     return arm
 
 

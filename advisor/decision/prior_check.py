@@ -6,7 +6,7 @@ from advisor.advice.prior import PriorCheck, PriorOutcome, PriorRecommendation
 from advisor.results.comparison import ArmRole, Comparison, PairedDifference, Verdict
 
 _ALPHA = 0.05
-_NO_VERDICT = (Verdict.INVALID_COMPARISON, Verdict.INSUFFICIENT_DATA)
+_NO_VERDICT = (Verdict.INVALID_COMPARISON, Verdict.INSUFFICIENT_DATA, Verdict.NOT_READY)
 
 
 def confront(prior: PriorRecommendation, comparison: Comparison) -> PriorCheck:

@@ -23,10 +23,10 @@ from math import exp, log
 
 import numpy as np
 
-from advisor.decision.decision import ALPHA
+from advisor.decision.decision import Stakes
 from advisor.decision.race_plan import RaceBlock, RacePlan
 from advisor.decision.race_recommendation import is_too_small, recommend_from_race
-from advisor.decision.recommendation import MAX_UNSCORED_SHARE, DecisionRule
+from advisor.decision.recommendation import DecisionRule
 from advisor.errors import EvaluationError
 from advisor.evidence.betting import (
     FRACTIONS,
@@ -37,7 +37,9 @@ from advisor.evidence.betting import (
     lower_confidence_sequence,
     most_log_evidence,
 )
-from advisor.results.comparison import AuditFinding, Drop, Interval, PairedDifference, RaceOutcome, Recommendation
+from advisor.evidence.evidence import MAX_UNSCORED_SHARE
+from advisor.evidence.statistics import ALPHA
+from advisor.results.comparison import Drop, Interval, PairedDifference, RaceOutcome, Recommendation
 
 ScoreBlock = Callable[[str, Sequence[int]], Sequence[float | None]]
 
@@ -238,23 +240,15 @@ class Race:
             for block, ours, theirs in zip(self._plan.blocks, self._scores[first], self._scores[second], strict=False)
         ]
 
-    def result(
-        self,
-        usd_per_month: Mapping[str, float],
-        findings: Sequence[AuditFinding] = (),
-        *,
-        out: Mapping[str, str] | None = None,
-    ) -> RaceResult:
+    def result(self, usd_per_month: Mapping[str, float]) -> RaceResult:
         """The verdict as things stand, whether or not the race is over.
 
         Args:
             usd_per_month: Total cost of each arm, for choosing among arms that are as good.
-            findings: Of the audit; one that blocks leaves no verdict.
-            out: Arms that break a declared constraint, each with the sentence that says which and by how much.
         """
         outcome, differences = self.outcome(), self.differences()
-        recommendation = recommend_from_race(outcome, differences, usd_per_month, findings, self._rule, out=out)
-        return RaceResult(recommendation, outcome, differences)
+        stakes = Stakes(self._plan.weights, self._rule.margin, usd_per_month)
+        return RaceResult(recommend_from_race(outcome, differences, stakes, {}, (), self._rule), outcome, differences)
 
     def outcome(self) -> RaceOutcome:
         """How the race stands."""

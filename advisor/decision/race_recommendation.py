@@ -1,10 +1,11 @@
 """The verdict of a race, in the words of every other comparison. It says only what the race's evidence supports."""
 
 from collections.abc import Collection, Mapping, Sequence
-from itertools import permutations
+from dataclasses import replace
 from math import ceil
 
 from advisor.data.wording import listed, points
+from advisor.decision.decision import Stakes
 from advisor.decision.race_plan import RacePlan
 from advisor.decision.recommendation import (
     DecisionRule,
@@ -12,7 +13,6 @@ from advisor.decision.recommendation import (
     invalid_headline,
     nothing_to_choose,
     too_few_headline,
-    undecided_headline,
 )
 from advisor.errors import EvaluationError
 from advisor.results.comparison import AuditFinding, PairedDifference, RaceOutcome, Recommendation, Severity, Verdict
@@ -26,7 +26,8 @@ def is_too_small(plan: RacePlan) -> bool:
 def recommend_from_race(
     outcome: RaceOutcome,
     differences: Sequence[PairedDifference],
-    usd_per_month: Mapping[str, float],
+    stakes: Stakes,
+    scores: Mapping[str, float],
     findings: Sequence[AuditFinding],
     rule: DecisionRule,
     *,
@@ -38,6 +39,7 @@ def recommend_from_race(
 
     Args:
         differences: Confidence sequences of all pairs, for the words.
+        scores: Of each arm, held against the declared bar.
         out: Arms that break a declared constraint, each with the sentence that says which and by how much.
     """
     out = out or {}
@@ -49,27 +51,49 @@ def recommend_from_race(
     if (reason := _no_verdict(outcome, out)) is not None:
         return _recommendation(outcome, rule, Verdict.INSUFFICIENT_DATA, None, reason, notes)
     fit = _fit(outcome, out)
+    best, named = _named(outcome, fit, stakes, scores)
+
+    def told(verdict: Verdict, headline: str, reasons: Sequence[str], needed: int | None = None) -> Recommendation:
+        found = _recommendation(outcome, rule, verdict, named, headline, [*reasons, *notes], needed)
+        return replace(found, leader=best, good_enough=stakes.good_enough)
+
+    if named is None:
+        headline = (
+            f"Not ready to ship: {best} stands highest and scores {points(scores[best])} points of {rule.metric}; at "
+            f"least {points(stakes.good_enough or 0.0)} was declared to be good enough."
+        )
+        return told(Verdict.NOT_READY, headline, [])
     if len(fit) == 1:
-        headline = _won(fit[0], outcome, differences, rule)
-        return _recommendation(outcome, rule, Verdict.WINNER, fit[0], headline, notes)
-    best, named = _named(outcome, fit, usd_per_month)
-    among = [d for d in differences if d.first in fit and d.second in fit]
+        return told(Verdict.WINNER, _won(best, outcome, differences, rule), [])
+    among = [_turned(d, best) for d in differences if best in (d.first, d.second) and {d.first, d.second} <= set(fit)]
     reasons = [
         f"{d.first} minus {d.second}: between {points(d.interval.low)} and {points(d.interval.high)} points."
         for d in among
     ]
-    if _settled(outcome, fit):
-        headline = (
-            f"No clear winner: {listed(fit)} are surely within {points(rule.margin)} points of each other; {named} is "
-            "the cheapest of them."
-        )
-        return _recommendation(outcome, rule, Verdict.NO_CLEAR_WINNER, named, headline, [*reasons, *notes])
-    needed = _questions_needed(outcome, [d for d in among if best in (d.first, d.second)], rule)
+    others = [other for other in fit if other != named]
+    if all(stakes.costs_no_more(named, other) for other in others):
+        risk = max((-d.interval.low for d in among), default=0.0)
+        if named == best:
+            headline = (
+                f"Ship {best}: {listed(others)} cost{'s' * (len(others) == 1)} at least as much and may be at most "
+                f"{points(max(0.0, risk))} points better."
+            )
+        else:
+            headline = (
+                f"Ship {named}: it is surely less than {points(rule.margin)} points worse than {best}, and costs the "
+                "least."
+            )
+        return told(Verdict.BEST_CHOICE, headline, reasons)
+    needed = _questions_needed(outcome, among, stakes, rule)
     if needed is not None:
         reasons.append(f"If the differences stay as they are, about {needed:,} test questions would settle it.")
-    rivals = [other for other in fit if other != best]
-    headline = undecided_headline(best, named, rivals, f"{points(rule.margin)} points")
-    return _recommendation(outcome, rule, Verdict.NO_CLEAR_WINNER, named, headline, [*reasons, *notes], needed)
+    unbeaten = [other for other in fit if other != best]
+    headline = (
+        f"No clear winner: {best} has the highest score, but its lead over {listed(unbeaten)} is not shown to be real "
+        f"and {points(rule.margin)} points or more, and not every one of them is shown to cost as much. "
+        + (f"{named} is as good within the margin and cheaper." if named != best else "")
+    ).rstrip()
+    return told(Verdict.NO_CLEAR_WINNER, headline, reasons, needed)
 
 
 def require_declared(outcome: RaceOutcome, margin: float, coverage: float, *, by_score: bool) -> None:
@@ -85,20 +109,15 @@ def require_declared(outcome: RaceOutcome, margin: float, coverage: float, *, by
         )
 
 
-def raced_arm(outcome: RaceOutcome, usd_per_month: Mapping[str, float], out: Collection[str]) -> str | None:
+def raced_arm(outcome: RaceOutcome, stakes: Stakes, scores: Mapping[str, float], out: Collection[str]) -> str | None:
     """The arm that the verdict would name at these costs and constraints; None where it would name none."""
     if _no_verdict(outcome, out) is not None:
         return None
-    return _named(outcome, _fit(outcome, out), usd_per_month)[1]
+    return _named(outcome, _fit(outcome, out), stakes, scores)[1]
 
 
 def _fit(outcome: RaceOutcome, out: Collection[str]) -> list[str]:
     return [arm for arm in outcome.remaining if arm not in out]
-
-
-def _settled(outcome: RaceOutcome, arms: Sequence[str]) -> bool:
-    """Whether every two of these arms are surely within the margin of each other."""
-    return all(pair in outcome.not_worse for pair in permutations(arms, 2))
 
 
 def _no_verdict(outcome: RaceOutcome, out: Collection[str]) -> str | None:
@@ -121,17 +140,33 @@ def _no_verdict(outcome: RaceOutcome, out: Collection[str]) -> str | None:
     return None
 
 
-def _named(outcome: RaceOutcome, fit: Sequence[str], usd_per_month: Mapping[str, float]) -> tuple[str, str]:
-    """The arm that scored highest, and the cheapest that is surely less than the margin below all above it."""
+def _named(
+    outcome: RaceOutcome, fit: Sequence[str], stakes: Stakes, scores: Mapping[str, float]
+) -> tuple[str, str | None]:
+    """The arm that scored highest, and the cheapest that is surely less than the margin below all above it.
+
+    The second is None where the first is not good enough.
+    """
     standing = {arm: outcome.standing[arm] for arm in fit if arm not in outcome.behind}
     standing = standing or {arm: outcome.standing[arm] for arm in fit}
     best = min(standing, key=lambda arm: (-standing[arm], arm))
+    bar = stakes.good_enough
     equals = [
         arm
         for arm in standing
-        if all((arm, other) in outcome.not_worse for other in standing if standing[other] > standing[arm])
+        if (bar is None or scores[arm] >= bar)
+        and all((arm, other) in outcome.not_worse for other in standing if standing[other] > standing[arm])
     ]
-    return best, min(equals, key=lambda arm: (usd_per_month[arm], -standing[arm], arm))
+    if bar is not None and scores[best] < bar:
+        return best, None
+    return best, min(equals, key=lambda arm: (stakes.usd_per_month[arm], -standing[arm], arm))
+
+
+def _turned(d: PairedDifference, first: str) -> PairedDifference:
+    if d.first == first:
+        return d
+    interval = replace(d.interval, estimate=-d.interval.estimate, low=-d.interval.high, high=-d.interval.low)
+    return replace(d, first=d.second, second=d.first, interval=interval)
 
 
 def _won(winner: str, outcome: RaceOutcome, differences: Sequence[PairedDifference], rule: DecisionRule) -> str:
@@ -146,10 +181,14 @@ def _won(winner: str, outcome: RaceOutcome, differences: Sequence[PairedDifferen
     )
 
 
-def _questions_needed(outcome: RaceOutcome, differences: Sequence[PairedDifference], rule: DecisionRule) -> int | None:
-    """The widest interval shrinks with the root of the questions: how many until it clears 0, or fits the margin."""
-    intervals = [d.interval for d in differences]
-    half, size = max(((i.high - i.low) / 2, max(abs(i.estimate), rule.margin)) for i in intervals)
+def _questions_needed(
+    outcome: RaceOutcome, differences: Sequence[PairedDifference], stakes: Stakes, rule: DecisionRule
+) -> int | None:
+    """An interval shrinks with the root of the questions: how many until that of the closest rival which may cost less
+    clears 0, or fits the margin."""
+    matter = [d for d in differences if not stakes.costs_no_more(d.first, d.second)] or list(differences)
+    closest = min(matter, key=lambda d: (abs(d.interval.estimate), d.second)).interval
+    half, size = (closest.high - closest.low) / 2, max(abs(closest.estimate), rule.margin)
     return ceil(outcome.n_questions * (half / size) ** 2) if size > 0 else None
 
 

@@ -6,11 +6,10 @@ from math import log
 import numpy as np
 
 from advisor.data.dataset import Slice
-from advisor.decision.decision import ALPHA
 from advisor.decision.race_plan import RaceBlock, race_block
 from advisor.evidence.betting import Payoffs, lower_confidence_sequence
 from advisor.evidence.scorecard import score_values
-from advisor.evidence.statistics import Floats
+from advisor.evidence.statistics import ALPHA, Floats
 from advisor.results.comparison import Interval, MetricSummary, QuestionRecord
 
 METHOD = "confidence sequence"

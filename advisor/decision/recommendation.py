@@ -1,31 +1,26 @@
-"""From paired differences to a verdict that can be defended, and to what it would take to get one."""
+"""The verdict in words: what to ship, how sure that is, and what it would take to be surer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import sqrt
-
-import numpy as np
+from math import ceil, hypot, isfinite
 
 from advisor.data.wording import listed, points
-from advisor.decision.decision import Ruling, Stakes, decide, priced_arms
+from advisor.decision.decision import Ruling, Stakes, decide
 from advisor.errors import EvaluationError
-from advisor.evidence.evidence import Evidence, gather_evidence
-from advisor.evidence.scorecard import applicable
-from advisor.evidence.statistics import minimum_detectable_effect, questions_needed, seed_variance
-from advisor.results.answer_values import AnswerValues
+from advisor.evidence.evidence import MIN_CLUSTERS, MIN_QUESTIONS, Evidence
+from advisor.evidence.statistics import deciding_error, minimum_detectable_effect, questions_needed
 from advisor.results.comparison import (
     AuditFinding,
     Interval,
+    MetricSummary,
     PairedDifference,
-    QuestionRecord,
     Recommendation,
     Severity,
     Verdict,
 )
 
-MAX_UNSCORED_SHARE = 0.05
-MIN_QUESTIONS = 30
-MIN_CLUSTERS = 10
+MAX_QUESTIONS_NEEDED = 1_000_000
+"""More than anyone would ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,49 +49,22 @@ class DecisionRule:
 
 
 def recommend(
-    candidates: Mapping[str, Sequence[QuestionRecord]],
-    differences: Sequence[PairedDifference],
-    findings: Sequence[AuditFinding],
-    usd_per_month: Mapping[str, float],
-    rule: DecisionRule,
-    weights: Mapping[str, float],
-    *,
-    out: Mapping[str, str] | None = None,
-    values: AnswerValues | None = None,
-    queries_per_month: float = 0.0,
-) -> Recommendation:
-    """`recommend_from` the records of each candidate arm, same questions in the same order."""
-    evidence = gather_evidence(applicable(candidates, rule.metric), rule.metric, seed=rule.seed)
-    return recommend_from(
-        evidence,
-        differences,
-        findings,
-        usd_per_month,
-        rule,
-        weights,
-        out=out,
-        values=values,
-        queries_per_month=queries_per_month,
-    )
-
-
-def recommend_from(
     evidence: Evidence,
     differences: Sequence[PairedDifference],
     findings: Sequence[AuditFinding],
-    usd_per_month: Mapping[str, float],
+    stakes: Stakes,
     rule: DecisionRule,
-    weights: Mapping[str, float],
     *,
     out: Mapping[str, str] | None = None,
-    values: AnswerValues | None = None,
-    queries_per_month: float = 0.0,
+    scores: Mapping[str, MetricSummary] | None = None,
 ) -> Recommendation:
     """The verdict in words, by the rule of `decision.decide`; the order of arms and questions changes nothing.
 
     An arm wins when it beats every other candidate: the interval of each difference clears 0 after Holm, and the
     difference reaches the margin. Without a winner the cheapest arm is named that is non-inferior (the interval clears
-    minus the margin) to every arm that scored higher.
+    minus the margin) to every arm that scored higher. It is the best choice where no arm that it does not beat may cost
+    less, in money or in waiting; where one may, there is a trade-off and no clear winner. Where a bar is declared for
+    the score and the best arm lies below it, nothing is ready to ship.
 
     Failing can never help an arm. With more than 5 % unscored it is out. Otherwise its unscored answers stand at the
     bottom of the scale whenever it is judged itself, and to win it must also beat rivals whose unscored answers stand
@@ -105,115 +73,246 @@ def recommend_from(
     Args:
         evidence: Scores of each candidate arm in [0, 1], higher is better, by the rule's metric and seed.
         differences: Of every pair of candidates by the rule's metric, for the words; a missing one is computed.
-        usd_per_month: Total of each arm, for choosing among arms that are as good; infinite where it has no price.
+        stakes: With the margin and the weights of the rule.
         out: Arms that break a declared constraint, each with the sentence that says which and by how much.
-        values: What answers are worth, if declared: then arms are compared by net value at `queries_per_month`.
+        scores: By the deciding metric, with their intervals, for the words.
     Source:
         Horowitz & Manski 2000, "Nonparametric analysis of randomized experiments with missing covariate and outcome
         data", JASA 95, for the bounds.
     """
+    out = out or {}
     blocking = [finding for finding in findings if finding.severity is Severity.BLOCK]
     if blocking:
         headline = invalid_headline(blocking[0])
-        return _without_verdict(Verdict.INVALID_COMPARISON, headline, [f.remedy for f in blocking], rule, weights)
+        return _without_verdict(Verdict.INVALID_COMPARISON, headline, [f.remedy for f in blocking], rule, stakes)
     n_questions, n_clusters = len(evidence.clusters), len(set(evidence.clusters))
     if are_too_few(n_questions, n_clusters):
         headline = too_few_headline(n_questions, n_clusters)
-        return _without_verdict(Verdict.INSUFFICIENT_DATA, headline, [], rule, weights)
-    stakes = Stakes(weights, rule.margin, usd_per_month, queries_per_month, values)
-    shares = unscored_shares(evidence)
-    scored = scored_arms(evidence)
-    admissible = [arm for arm in scored if arm not in (out or {})]
-    fit = priced_arms(stakes, admissible)
-    notes = [(out or {})[arm] for arm in evidence.arms if arm in (out or {})]
+        return _without_verdict(Verdict.INSUFFICIENT_DATA, headline, [], rule, stakes)
+    scored, fit = evidence.scored_arms, stakes.fit(evidence, out)
+    admissible = [arm for arm in scored if arm not in out]
+    shares = evidence.unscored_shares
+    notes = [out[arm] for arm in evidence.arms if arm in out]
     notes += [_unscored_note(arm, shares[arm], out=arm not in scored) for arm in evidence.arms if shares[arm]]
     notes += [f"{arm} is out: it has no price, so its net value is unknown." for arm in admissible if arm not in fit]
     if not fit or len(fit) == len(scored) == 1:
         headline = nothing_to_choose(fit, scored, admissible)
-        return _without_verdict(Verdict.INSUFFICIENT_DATA, headline, notes, rule, weights)
+        return _without_verdict(Verdict.INSUFFICIENT_DATA, headline, notes, rule, stakes)
     try:
         ruling = decide(evidence, stakes, fit)
     except EvaluationError as error:  # a slice on so few documents that resamples miss it
-        return _without_verdict(Verdict.INSUFFICIENT_DATA, f"No verdict: {error}.", notes, rule, weights)
-    if len(fit) == 1:
-        headline = f"Ship {ruling.arm}: it is the only arm that meets the declared constraints."
-        return Recommendation(
-            Verdict.WINNER, ruling.arm, headline, tuple(notes), rule.metric, rule.margin, rule.coverage, weights,
-            ruling.joint.probability_best(), None, None,
-        )  # fmt: skip
-    standard_error, seed_error = _largest_standard_error(ruling)
-    detectable = minimum_detectable_effect(standard_error)
-    best, undecided = ruling.outcome.best, ruling.outcome.undecided
-    leads = {
-        other: _reported_lead(differences, best, other, lead) if values is None else lead
-        for other, lead in ruling.leads.items()
-    }
-    amount = _Amounts(rule.metric, ruling.usd_per_unit)
-    probability_best = ruling.joint.probability_best()
-    if not undecided:
-        closest = min(leads, key=lambda other: (leads[other].estimate, other))
-        headline = (
-            f"Ship {best}: it beats every other arm, the closest ({closest}) by {amount.with_unit(leads[closest])}."
-        )
-        return Recommendation(
-            Verdict.WINNER, best, headline, tuple(notes), rule.metric, rule.margin, rule.coverage, weights,
-            probability_best, amount.in_score_units(detectable), None,
-        )  # fmt: skip
-    widest = max(undecided, key=lambda o: (leads[o].high - leads[o].low, o))
-    lead = max(leads[widest].estimate, rule.margin)
-    needed = questions_needed(lead, standard_error, n_questions, seed_error=seed_error)
-    reasons = _undecided_reasons(best, undecided, leads, rule, detectable, needed, amount)
-    if needed is None and seed_error > 0:
-        reasons.append(
-            f"No number of questions would settle it with {len(ruling.by_seed)} training seeds, whose scores differ "
-            "too much: train with more."
-        )
-    by_money = values is not None
-    margin = f"{amount.plain(rule.margin)} {'USD a month' if by_money else 'points'}"
-    headline = undecided_headline(best, ruling.arm, undecided, margin, quality="net value" if by_money else "score")
+        return _without_verdict(Verdict.INSUFFICIENT_DATA, f"No verdict: {error}.", notes, rule, stakes)
+    words = _Words(ruling, stakes, rule, differences, scores or {})
+    pair = words.hardest_pair
+    verdict, headline, reasons = words.told(len(fit))
+    detectable = needed = None
+    if pair is not None and verdict is not Verdict.NOT_READY:
+        spread, seed_error, unseen = ruling.errors(*pair)
+        level, lead = ruling.level(*pair), words.lead(pair[1]).estimate
+        detectable = minimum_detectable_effect(hypot(spread, unseen), level=level)
+        if verdict is not Verdict.WINNER:
+            wanted = deciding_error(lead, rule.margin, level=level)
+            needed = questions_needed(wanted, spread, n_questions, seed_error=seed_error, unseen=unseen)
+            if needed is not None and evidence.exact and lead > rule.margin:
+                # McNemar's test counts whole questions (continuity correction of Fleiss, Levin & Paik 2003).
+                needed += ceil(2 / lead)
+            needed = needed if needed is not None and needed <= MAX_QUESTIONS_NEEDED else None
+            reasons += words.about_power(detectable, needed, seed_error)
     return Recommendation(
-        Verdict.NO_CLEAR_WINNER,
-        ruling.arm,
+        verdict,
+        ruling.arm if verdict is not Verdict.NOT_READY else None,
         headline,
-        (*notes, *reasons),
-        rule.metric, rule.margin, rule.coverage, weights, probability_best, amount.in_score_units(detectable), needed,
-    )  # fmt: skip
+        (*words.how_good(), *notes, *reasons),
+        rule.metric,
+        rule.margin,
+        rule.coverage,
+        stakes.weights,
+        ruling.joint.probability_best(),
+        words.in_score_units(detectable),
+        needed,
+        ruling.outcome.best,
+        stakes.good_enough,
+    )
 
 
-def unscored_shares(evidence: Evidence) -> dict[str, float]:
-    """Share of each arm's answers that could not be scored, over all training seeds."""
-    return dict(zip(evidence.arms, np.isnan(evidence.scores).mean(axis=(1, 2)).tolist(), strict=True))
+class _Words:
+    """A ruling as people read it: differences in points of score, or in US dollars where answers have a worth."""
 
+    def __init__(
+        self,
+        ruling: Ruling,
+        stakes: Stakes,
+        rule: DecisionRule,
+        differences: Sequence[PairedDifference],
+        scores: Mapping[str, MetricSummary],
+    ) -> None:
+        self._ruling, self._stakes, self._rule = ruling, stakes, rule
+        self._outcome = ruling.outcome
+        self._by_money = stakes.values is not None
+        self._differences = () if self._by_money else differences
+        self._scores = scores
+        self._unit = "USD a month" if self._by_money else "points"
 
-def scored_arms(evidence: Evidence) -> list[str]:
-    """The arms of which enough was scored for a verdict."""
-    return [arm for arm, share in unscored_shares(evidence).items() if share <= MAX_UNSCORED_SHARE]
+    def lead(self, other: str, arm: str | None = None) -> Interval:
+        """Of the best arm, or another, as the table of differences shows it; the rule's own where it is not there."""
+        arm = arm or self._outcome.best
+        reported = _oriented(self._differences, arm, other)
+        return reported.interval if reported is not None else self._ruling.lead(arm, other)
 
+    @property
+    def _rivals(self) -> tuple[str, ...]:
+        return tuple(arm for arm in self._outcome.standing if arm != self._outcome.best)
 
-@dataclass(frozen=True, slots=True)
-class _Amounts:
-    """How differences are told: points of score, or US dollars a month where answers have a declared worth."""
+    @property
+    def hardest_pair(self) -> tuple[str, str] | None:
+        """The leader and the rival closest to it of those that matter: what may cost less, else what is not beaten."""
+        outcome = self._outcome
+        others = outcome.cheaper_rivals(outcome.best, self._stakes) or outcome.undecided or self._rivals
+        if not others:
+            return None
+        return outcome.best, min(others, key=lambda other: (self.lead(other).estimate, other))
 
-    metric: str
-    usd_per_unit: float | None
+    def told(self, n_arms: int) -> tuple[Verdict, str, list[str]]:
+        """Verdict, headline and the differences it rests on."""
+        outcome, arm = self._outcome, self._ruling.arm
+        if arm is None:
+            return Verdict.NOT_READY, self._not_ready(n_arms), self._about_bar(outcome.best)
+        bar = self._about_bar(arm)
+        if not self._rivals:
+            return Verdict.WINNER, f"Ship {arm}: it is the only arm that meets the declared constraints.", bar
+        if not outcome.undecided:
+            closest = min(self._rivals, key=lambda other: (self.lead(other).estimate, other))
+            won = f"Ship {arm}: it beats every other arm, the closest ({closest}) by {self._of_metric(closest)}."
+            return Verdict.WINNER, won, bar
+        first = arm if outcome.standing[arm] == outcome.standing[outcome.best] else outcome.best
+        told = [
+            f"{first} minus {other}: {self._interval(self.lead(other, first))}."
+            for other in outcome.standing
+            if other != first and (first, other) not in outcome.beaten
+        ]
+        cheaper = outcome.cheaper_rivals(arm, self._stakes)
+        if cheaper:
+            return Verdict.NO_CLEAR_WINNER, self._trade_off(arm, cheaper), [*bar, *told]
+        return Verdict.BEST_CHOICE, self._choice(arm), [*bar, *told]
 
-    def plain(self, difference: float) -> str:
-        if self.usd_per_unit is None:
+    def how_good(self) -> list[str]:
+        """How good the arm is, before it is compared."""
+        arm = self._ruling.arm or self._outcome.best
+        summary = self._scores.get(arm)
+        if summary is None or summary.interval is None:
+            return []
+        return [f"{arm} scores {self._of_score(summary.interval)} of {self._rule.metric}."]
+
+    def about_power(self, detectable: float, needed: int | None, seed_error: float) -> list[str]:
+        """What this test set can show, and what would settle it."""
+        sentences = [
+            f"This test set can show differences of about {self._amount(detectable)} {self._unit}; "
+            f"the margin is {self._amount(self._rule.margin)}."
+        ]
+        if needed is not None:
+            sentences.append(f"About {needed:,} test questions like these would settle it.")
+        elif seed_error > 0:
+            sentences.append(
+                "No realistic number of questions would settle it with so few training seeds, whose scores differ too "
+                "much: train with more."
+            )
+        return sentences
+
+    def in_score_units(self, difference: float | None) -> float | None:
+        """None where differences are told in money."""
+        return None if self._by_money else difference
+
+    def _not_ready(self, n_arms: int) -> str:
+        best, bar = self._outcome.best, self._stakes.good_enough
+        summary = self._scores.get(best)
+        found = summary.interval if summary is not None else None
+        scored = self._of_score(found) if found else f"{points(self._ruling.scores[best])} points"
+        which = f"the best of {n_arms} arms" if n_arms > 1 else "the only arm"
+        return (
+            f"Not ready to ship: {best} is {which} and scores {scored} of {self._rule.metric}; at least "
+            f"{points(bar or 0.0)} was declared to be good enough."
+        )
+
+    def _about_bar(self, arm: str) -> list[str]:
+        """That the interval of an arm holds the bar, so that which side it lies on is not shown."""
+        bar, summary = self._stakes.good_enough, self._scores.get(arm)
+        interval = summary.interval if summary is not None else None
+        if bar is None or interval is None or not interval.low < bar <= interval.high:
+            return []
+        side = "above" if interval.estimate >= bar else "below"
+        return [
+            f"The bar of {points(bar)} lies within the interval of {arm}: that it is {side} is likely and not shown. "
+            "Ask more questions to be sure."
+        ]
+
+    def _choice(self, arm: str) -> str:
+        outcome = self._outcome
+        higher = [other for other in outcome.standing if outcome.standing[other] > outcome.standing[arm]]
+        if higher:
+            loss = max(self._ruling.at_most(other, arm) for other in higher)
+            return (
+                f"Ship {arm}: it is at most {self._amount(max(0.0, loss))} {self._unit} worse than {listed(higher)}, "
+                f"less than the margin of {self._amount(self._rule.margin)}, and {outcome.best} "
+                f"{self._costs(outcome.best, arm)}."
+            )
+        rivals = [other for other in outcome.standing if other != arm and (arm, other) not in outcome.beaten]
+        worst = min(rivals, key=lambda other: (self.lead(other, arm).low, other))
+        risk = -self.lead(worst, arm).low
+        better = f"at most {self._amount(risk)} {self._unit} better" if risk > 0 else "not better"
+        if len(rivals) == 1:
+            return f"Ship {arm}: {worst} {self._costs(worst, arm)} and is {better}."
+        return f"Ship {arm}: {listed(rivals)} cost at least as much and are {better}."
+
+    def _trade_off(self, arm: str, cheaper: Sequence[str]) -> str:
+        best = self._outcome.best
+        quality = "net value" if self._by_money else "score"
+        margin = f"{self._amount(self._rule.margin)} {self._unit}"
+        text = (
+            f"No clear winner: {best} has the highest {quality}, but its lead over {listed(self._outcome.undecided)} "
+            f"is not shown to be real and {margin} or more"
+        )
+        if arm != best:
+            return (
+                f"{text}. {arm} is as good within the margin and cheaper; {listed(cheaper)} may cost less still or "
+                "answer faster, and is not shown to be as good."
+            )
+        closest = min(cheaper, key=lambda other: (self.lead(other).estimate, other))
+        if not isfinite(self._stakes.usd_per_month[best] + self._stakes.usd_per_month[closest]):
+            return f"{text}, and without prices nothing says which of them costs less."
+        return f"{text}, and it {self._costs(best, closest)} as {closest}: no cheaper arm is shown to be as good."
+
+    def _costs(self, arm: str, other: str) -> str:
+        """How an arm's money or waiting compares with another's, as the end of a sentence."""
+        usd, others = self._stakes.usd_per_month[arm], self._stakes.usd_per_month[other]
+        if not (isfinite(usd) and isfinite(others)):
+            return "may cost as much"
+        if others > 0 and usd / others >= 1.05:
+            ratio = usd / others
+            return f"costs {ratio:,.0f} × as much" if ratio >= 10 else f"costs {ratio:.1f} × as much"
+        wait_s, others_s = self._stakes.p95_s.get(arm), self._stakes.p95_s.get(other)
+        if wait_s and others_s and wait_s / others_s >= 1.05:
+            return f"has a p95 latency {wait_s / others_s:.1f} × as long"
+        return "costs as much"
+
+    def _amount(self, difference: float) -> str:
+        if self._ruling.usd_per_unit is None:
             return points(difference)
-        amount = difference * self.usd_per_unit
-        # Below a dollar three digits that say something, not cents that say nothing.
-        return f"{amount:,.2f}" if abs(amount) >= 1 or amount == 0 else f"{amount:.3g}"
+        amount = difference * self._ruling.usd_per_unit
+        return f"{amount:,.2f}"
 
-    def interval(self, interval: Interval) -> str:
-        unit = "points" if self.usd_per_unit is None else "USD a month"
-        return f"{self.plain(interval.estimate)} {unit} [{self.plain(interval.low)}, {self.plain(interval.high)}]"
+    def _range(self, interval: Interval) -> str:
+        return f"[{self._amount(interval.low)}, {self._amount(interval.high)}]"
 
-    def with_unit(self, interval: Interval) -> str:
-        unit = f"points of {self.metric}" if self.usd_per_unit is None else "USD of net value a month"
-        return f"{self.plain(interval.estimate)} {unit} [{self.plain(interval.low)}, {self.plain(interval.high)}]"
+    def _interval(self, interval: Interval) -> str:
+        return f"{self._amount(interval.estimate)} {self._unit} {self._range(interval)}"
 
-    def in_score_units(self, difference: float) -> float | None:
-        return difference if self.usd_per_unit is None else None
+    def _of_metric(self, other: str) -> str:
+        lead = self.lead(other)
+        unit = "USD of net value a month" if self._by_money else f"points of {self._rule.metric}"
+        return f"{self._amount(lead.estimate)} {unit} {self._range(lead)}"
+
+    def _of_score(self, interval: Interval) -> str:
+        return f"{points(interval.estimate)} points [{points(interval.low)}, {points(interval.high)}]"
 
 
 def _unscored_note(arm: str, share: float, *, out: bool) -> str:
@@ -233,21 +332,6 @@ def _oriented(differences: Sequence[PairedDifference], first: str, second: str) 
     return None
 
 
-def _reported_lead(differences: Sequence[PairedDifference], first: str, second: str, lead: Interval) -> Interval:
-    """The lead as the table of differences shows it, without unscored pairs; the rule's own where it is not there."""
-    reported = _oriented(differences, first, second)
-    return reported.interval if reported is not None else lead
-
-
-def _largest_standard_error(ruling: Ruling) -> tuple[float, float]:
-    """Of the best arm minus another, the largest there is; and the part of it that comes of the training seeds."""
-    i = ruling.joint.arms.index(ruling.outcome.best)
-    errors = np.delete(ruling.joint.resampled[:, [i]] - ruling.joint.resampled, i, axis=1).std(axis=0)
-    widest = int(errors.argmax())
-    by_seed = np.delete(ruling.by_seed[:, [i]] - ruling.by_seed, i, axis=1)[:, widest]
-    return float(errors[widest]), sqrt(seed_variance(by_seed))
-
-
 def are_too_few(n_questions: int, n_clusters: int) -> bool:
     """Whether a test set is below what any verdict needs."""
     return n_questions < MIN_QUESTIONS or n_clusters < MIN_CLUSTERS
@@ -256,8 +340,8 @@ def are_too_few(n_questions: int, n_clusters: int) -> bool:
 def too_few_headline(n_questions: int, n_clusters: int) -> str:
     """Why there is no verdict on so small a test set."""
     return (
-        f"No verdict: {n_questions} test questions on {n_clusters} documents or facts are too few; "
-        f"at least {MIN_QUESTIONS} on {MIN_CLUSTERS} are needed."
+        f"No verdict: {n_questions} test questions on {n_clusters} documents or facts are too few. You need at least "
+        f"{MIN_QUESTIONS} test questions on {MIN_CLUSTERS} documents."
     )
 
 
@@ -282,44 +366,10 @@ def nothing_to_choose(fit: Sequence[str], scored: Sequence[str], admissible: Seq
     return "No verdict: no arm has a price, so no net value is known; add prices or leave the worth of answers out."
 
 
-def undecided_headline(best: str, named: str, undecided: Sequence[str], margin: str, *, quality: str = "score") -> str:
-    """That no arm wins, and what is named instead.
-
-    Args:
-        margin: With its unit. quality: What arms are compared by.
-    """
-    text = (
-        f"No clear winner: {best} has the highest {quality}, but its lead over {listed(undecided)} is not shown to be "
-        f"real and {margin} or more."
-    )
-    if named != best:
-        return f"{text} {named} is as good within the margin and cheaper to serve and keep fresh."
-    return f"{text} No cheaper arm is shown to be as good within the margin; {best} is the best guess."
-
-
-def _undecided_reasons(
-    best: str,
-    undecided: Sequence[str],
-    leads: Mapping[str, Interval],
-    rule: DecisionRule,
-    detectable: float,
-    needed: int | None,
-    amount: _Amounts,
-) -> list[str]:
-    reasons = [f"{best} minus {other}: {amount.interval(leads[other])}." for other in undecided]
-    unit = "points" if amount.usd_per_unit is None else "USD a month"
-    reasons.append(
-        f"This test set can show differences of about {amount.plain(detectable)} {unit}; "
-        f"the margin is {amount.plain(rule.margin)}."
-    )
-    if needed is not None:
-        reasons.append(f"About {needed:,} test questions like these would settle it.")
-    return reasons
-
-
 def _without_verdict(
-    verdict: Verdict, headline: str, reasons: Sequence[str], rule: DecisionRule, weights: Mapping[str, float]
+    verdict: Verdict, headline: str, reasons: Sequence[str], rule: DecisionRule, stakes: Stakes
 ) -> Recommendation:
     return Recommendation(
-        verdict, None, headline, tuple(reasons), rule.metric, rule.margin, rule.coverage, weights, {}, None, None
-    )
+        verdict, None, headline, tuple(reasons), rule.metric, rule.margin, rule.coverage, stakes.weights, {}, None,
+        None, good_enough=stakes.good_enough,
+    )  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any
 
 from advisor.arms import ARM_KINDS
 from advisor.data.dataset import Dataset, Split
-from advisor.decision.constraints import ArmTraits, Constraints
+from advisor.decision.constraints import ArmTraits
 from advisor.decision.inputs import DecisionInputs, MeasuredArms
 from advisor.decision.race_recommendation import require_declared
 from advisor.errors import EvaluationError
@@ -24,6 +24,7 @@ from advisor.results.comparison import (
     ConstraintOutcome,
     Flip,
     FlipMap,
+    MetricSummary,
     NetValue,
     QuestionRecord,
     RaceOutcome,
@@ -46,11 +47,12 @@ class DecisionRecord:
     Attributes:
         decided_at: Day and time, ISO 8601. expires_on: the last day on which the decision may be relied on unchecked.
         arm: What is to be shipped; None where there was no verdict.
-        inputs: Prices, traffic, coverage, margin and worth of answers at the time.
+        inputs: Prices, traffic, coverage, margin, worth of answers and constraints at the time.
         uses: What each candidate takes; traits: what constraints look at.
         monthly_usd: Total of each candidate; None without a price.
         data: Hash of each part of the data (`data_hashes`); model: of the model.
         race: How the race went; None where every arm was asked every question.
+        raced: The deciding metric of each arm of a race, as its own questions show it.
         results_hash: SHA-256 of `results.jsonl`, which holds the scores.
         dtype: In which the base model computed; "" for a hosted one, and in records of before it was kept.
     """
@@ -65,7 +67,6 @@ class DecisionRecord:
     metric: str
     seed: int
     inputs: DecisionInputs
-    constraints: Constraints
     uses: Mapping[str, ArmUse] = field(hash=False)
     traits: Mapping[str, ArmTraits] = field(hash=False)
     monthly_usd: Mapping[str, float | None] = field(hash=False)
@@ -81,6 +82,7 @@ class DecisionRecord:
     flip_map: FlipMap | None = None
     race: RaceOutcome | None = None
     dtype: str = ""
+    raced: Mapping[str, MetricSummary] = field(default_factory=dict, hash=False)
 
 
 class RecheckOutcome(StrEnum):
@@ -206,7 +208,6 @@ def record_decision(
         metric=recommendation.metric,
         seed=measured.evidence.seed,
         inputs=inputs,
-        constraints=measured.constraints,
         uses=dict(measured.uses),
         traits=dict(measured.traits),
         monthly_usd={arm: _priced(total) for arm, total in totals.items()},
@@ -222,6 +223,7 @@ def record_decision(
         flip_map=comparison.flip_map,
         race=comparison.race,
         dtype=comparison.dtype,
+        raced=dict(measured.raced),
     )
 
 
@@ -259,6 +261,9 @@ def read_record(text: str, source: str = "decision.json") -> DecisionRecord:
         raise EvaluationError(
             f"{source}: not a decision record of version {SCHEMA_VERSION} (schema_version is {found!r}); compare again"
         )
+    # At first constraints stood beside what was declared.
+    if "constraints" in content and isinstance(content.get("inputs"), dict):
+        content["inputs"].setdefault("constraints", content.pop("constraints"))
     try:
         record = from_plain(DecisionRecord, content)
         date.fromisoformat(record.expires_on)
@@ -278,9 +283,9 @@ def recheck(record: DecisionRecord, candidates: Mapping[str, Sequence[QuestionRe
         record.metric,
         record.uses,
         record.traits,
-        record.constraints,
         seed=record.seed,
         race=record.race,
+        raced=record.raced,
     )
     data_changes, reruns = _data_changes(record, present)
     changes = (*data_changes, *_dtype_change(record, present), *_input_changes(record.inputs, present.inputs))

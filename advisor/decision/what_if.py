@@ -1,44 +1,35 @@
 """The decision made anew from stored scores when something declared changes; no model is asked anything."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 from advisor.decision.conclusion import Conclusion, conclude
-from advisor.decision.constraints import Constraints
 from advisor.decision.flip import BRACKETS
 from advisor.decision.inputs import Axis, DecisionInputs, MeasuredArms
-from advisor.decision.recommendation import DecisionRule
 from advisor.decision.record import DecisionRecord, read_record
 from advisor.errors import EvaluationError
 from advisor.evidence.evidence import N_QUALITIES_KEPT
 from advisor.evidence.records import read_scored_answers
 from advisor.evidence.statistics import N_RESAMPLES
-from advisor.evidence.weighted_metric import WeightedMetric
-from advisor.money.cost import estimate_cost
-from advisor.results.comparison import Comparison, CostEstimate, MetricSummary
+from advisor.results.comparison import Comparison
 from advisor.results.json_report import read_comparison
 from lm.files import sha256
 
 
 @dataclass(frozen=True)
 class StoredDecision:
-    """A finished comparison with the scores it was decided on, ready to be decided again.
-
-    Attributes:
-        quality: The deciding metric of each candidate, for any weights.
-    """
+    """A finished comparison with the scores it was decided on, ready to be decided again."""
 
     comparison: Comparison
     record: DecisionRecord
     measured: MeasuredArms
-    quality: Mapping[str, WeightedMetric]
 
     def prepare(self) -> None:
         """Resample now what the first decision, and the first change of the coverage, would otherwise wait for."""
         self.measured.recommended(self.record.inputs)
         for coverage in (self.record.inputs.coverage, 0.0, 1.0) if self.record.race is None else ():
-            for metric in self.quality.values():
+            for metric in self.measured.quality.values():
                 # Where the questions bear no interval, or no slice has weight, whoever asks for it is told so.
                 with suppress(EvaluationError):
                     metric.summary(self.measured.weights(coverage))
@@ -51,22 +42,6 @@ class StoredDecision:
         # Three columns of each arm together, one of each for every set of slices with weight; and means over slices.
         n_kept = 2 * N_QUALITIES_KEPT * N_RESAMPLES * len(evidence.arms)
         return 8 * (6 * n_means + n_kept + 4 * evidence.scores.size)
-
-
-@dataclass(frozen=True, slots=True)
-class WhatIf:
-    """What the decision would be.
-
-    Attributes:
-        quality: The deciding metric of each candidate, weighed as the inputs say; None where it was not measured.
-        costs: Of each candidate; None without a price.
-    """
-
-    inputs: DecisionInputs
-    constraints: Constraints
-    conclusion: Conclusion
-    quality: Mapping[str, MetricSummary | None] = field(hash=False)
-    costs: Mapping[str, CostEstimate | None] = field(hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +72,9 @@ def read_stored_decision(report: str, decision: str, results: bytes) -> StoredDe
     answers = read_scored_answers(results, record.metric)
     candidates = {arm: answers[arm] for arm in record.uses}
     measured = MeasuredArms.from_answers(
-        candidates, record.uses, record.traits, record.constraints, seed=record.seed, race=record.race
+        candidates, record.metric, record.uses, record.traits, seed=record.seed, race=record.race, raced=record.raced
     )
-    quality = {arm: WeightedMetric(one, record.metric, seed=record.seed) for arm, one in candidates.items()}
-    return StoredDecision(comparison, record, measured, quality)
+    return StoredDecision(comparison, record, measured)
 
 
 def axis_ranges(stored: StoredDecision) -> tuple[AxisRange, ...]:
@@ -112,46 +86,15 @@ def axis_ranges(stored: StoredDecision) -> tuple[AxisRange, ...]:
     )
 
 
-def reconsider(
-    stored: StoredDecision,
-    inputs: DecisionInputs,
-    constraints: Constraints,
-    *,
-    parts: Collection[str] = (),
-) -> WhatIf:
-    """The decision for other inputs and constraints.
+def reconsider(stored: StoredDecision, inputs: DecisionInputs, *, parts: Collection[str] = ()) -> Conclusion:
+    """The decision for other inputs.
 
     Args:
         parts: Of "flips" and "flip_map", which take longer: those wanted.
     Raises:
         EvaluationError: the inputs put all the weight on questions that were not asked, or a race was run for others.
     """
-    record = stored.record
     # With other weights the differences of the report no longer are those that decide.
-    same_weights = inputs.coverage == record.inputs.coverage
-    measured = replace(stored.measured, constraints=constraints)
-    conclusion = conclude(
-        stored.comparison.differences if same_weights else (),
-        stored.comparison.findings,
-        measured,
-        inputs,
-        DecisionRule(record.metric, inputs.margin, inputs.coverage, record.seed),
-        parts=parts,
-    )
-    quality = {arm: _quality(stored, arm, None if same_weights else inputs.coverage) for arm in measured.uses}
-    costs = {
-        arm: estimate_cost(use, inputs.prices, inputs.traffic, accuracy=_estimate(quality[arm]))
-        for arm, use in measured.uses.items()
-    }
-    return WhatIf(inputs, constraints, conclusion, quality, costs)
-
-
-def _quality(stored: StoredDecision, arm: str, coverage: float | None) -> MetricSummary | None:
-    """The deciding metric over all slices, weighed anew where the coverage is another."""
-    if coverage is None:
-        return stored.comparison.arm(arm).metric(stored.record.metric)
-    return stored.quality[arm].summary(stored.measured.weights(coverage))
-
-
-def _estimate(summary: MetricSummary | None) -> float | None:
-    return summary.interval.estimate if summary is not None and summary.interval is not None else None
+    same_weights = inputs.coverage == stored.record.inputs.coverage
+    differences = stored.comparison.differences if same_weights else ()
+    return conclude(stored.measured, inputs, differences=differences, findings=stored.comparison.findings, parts=parts)

@@ -8,11 +8,15 @@ from functools import cached_property
 import numpy as np
 
 from advisor.evidence.scored_answers import ScoredAnswers, scored_answers
-from advisor.evidence.statistics import Floats, SliceBootstrap, bootstrap_slices, draw_seeds, mcnemar_exact
+from advisor.evidence.statistics import Floats, SliceBootstrap, bootstrap_slices, draw_seeds, mcnemar_exact, unseen_size
 from advisor.results.answer_values import AnswerValues
 from advisor.results.comparison import QuestionRecord
 
 N_QUALITIES_KEPT = 16
+
+MAX_UNSCORED_SHARE = 0.05
+MIN_QUESTIONS = 30
+MIN_CLUSTERS = 10
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class Evidence:
     # A map of decisions asks for a few of these hundreds of times.
     _qualities: OrderedDict[tuple[object, ...], Quality] = field(default_factory=OrderedDict, compare=False, repr=False)
 
+    _unseen_sizes: dict[tuple[str, str], float] = field(default_factory=dict, compare=False, repr=False)
     _means: dict[tuple[tuple[str, float], ...], tuple[Floats, Floats]] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -108,6 +113,25 @@ class Evidence:
             while len(self._qualities) > N_QUALITIES_KEPT:
                 self._qualities.popitem(last=False)
         return found
+
+    @cached_property
+    def unscored_shares(self) -> Mapping[str, float]:
+        """Share of each arm's answers that could not be scored, over all training seeds."""
+        return dict(zip(self.arms, np.isnan(self.scores).mean(axis=(1, 2)).tolist(), strict=True))
+
+    @property
+    def scored_arms(self) -> list[str]:
+        """The arms of which enough was scored for a verdict."""
+        return [arm for arm, share in self.unscored_shares.items() if share <= MAX_UNSCORED_SHARE]
+
+    def unseen_size(self, first: str, second: str) -> float:
+        """Of `statistics.unseen_size`, for the difference of two arms, unscored answers counted as wrong."""
+        key = (min(first, second), max(first, second))
+        if key not in self._unseen_sizes:
+            i, j = (self.arms.index(arm) for arm in key)
+            known = np.nan_to_num(self.scores[[i, j]], nan=0.0).mean(axis=1)
+            self._unseen_sizes[key] = unseen_size(known[0] - known[1], self.slices, self.clusters)
+        return self._unseen_sizes[key]
 
     def _weighted(self, weights: Mapping[str, float]) -> tuple[Floats, Floats]:
         """Of all arms; the last ones are kept, since each arm asks for its own net value by the same weights."""

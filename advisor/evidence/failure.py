@@ -1,8 +1,12 @@
 """Why an answer is wrong, from what the arm was given and what it said, and what to do about each kind of failure."""
 
-from collections.abc import Mapping
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 from advisor.data.dataset import Slice
 from advisor.data.normalisation import is_abstention, normalise, tokens
@@ -12,37 +16,61 @@ from advisor.results.comparison import QuestionRecord
 class Failure(StrEnum):
     """Kinds of wrong answers; every wrong answer is of exactly one."""
 
-    ANSWERED_UNANSWERABLE = "answered though unanswerable"
-    WRONG_FORM = "right content, wrong form"
-    GOLD_NOT_RETRIEVED = "gold not retrieved"
-    ABSTAINED = "abstained though the passage was there"
-    WRONG_PASSAGE = "taken from another passage"
-    MISREAD = "misread the right passage"
-    FABRICATED = "in no passage"
-    NOT_TRAINED = "fact not in training data"
-    NOT_LEARNED = "seen in training, not learned"
-    COLLAPSED = "collapsed onto a frequent answer"
-    UNAIDED = "the model does not know"
-    WRONG_VALUE = "wrong label or value"
+    MADE_UP = "made up"
+    DECLINED = "declined"
+    WRONG_FORM = "wrong form"
+    CONTRADICTED = "contradicted"
+    NOT_RETRIEVED = "not retrieved"
+    NOT_TAUGHT = "not taught"
+    NOT_LEARNT = "not learnt"
+    COLLAPSED = "collapsed"
+    WRONG_VALUE = "wrong value"
 
 
 NEXT_STEPS: Mapping[Failure, str] = {
-    Failure.ANSWERED_UNANSWERABLE: "add unanswerable questions to training, or ask more firmly for abstention",
+    Failure.MADE_UP: "give it the documents, add unanswerable questions to training, or ask more firmly to decline",
+    Failure.DECLINED: "take a stronger reader, or a prompt that declines less readily",
     Failure.WRONG_FORM: "add the accepted form to the references, or show the form in worked examples",
-    Failure.GOLD_NOT_RETRIEVED: "raise top_k, cut chunks otherwise, or take another embedder",
-    Failure.ABSTAINED: "take a stronger reader, or a prompt that abstains less readily",
-    Failure.WRONG_PASSAGE: "put what tells siblings apart into titles and headings; lower top_k",
-    Failure.MISREAD: "take a stronger reader, or tune it on retrieved passages (raft)",
-    Failure.FABRICATED: "ask for answers in the passage's words; take a stronger reader",
-    Failure.NOT_TRAINED: "retrieve such facts, or ask about them in training",
-    Failure.NOT_LEARNED: "add wordings of these facts, or train longer",
+    Failure.CONTRADICTED: "take a stronger reader, tune it on retrieved passages (raft), or lower top_k",
+    Failure.NOT_RETRIEVED: "raise top_k, cut chunks otherwise, or take another embedder",
+    Failure.NOT_TAUGHT: "retrieve such facts, or ask about them in training",
+    Failure.NOT_LEARNT: "add wordings of these facts, or train longer",
     Failure.COLLAPSED: "balance the training answers, train longer, or lower the learning rate",
-    Failure.UNAIDED: "give it the documents, or tune it",
     Failure.WRONG_VALUE: "read which are confused; sharpen their definitions, add training examples of both",
 }
 """What to do about each kind."""
 
+_FORMER_NAMES = {
+    "answered though unanswerable": Failure.MADE_UP,
+    "right content, wrong form": Failure.WRONG_FORM,
+    "gold not retrieved": Failure.NOT_RETRIEVED,
+    "abstained though the passage was there": Failure.DECLINED,
+    "taken from another passage": Failure.CONTRADICTED,
+    "misread the right passage": Failure.CONTRADICTED,
+    "in no passage": Failure.MADE_UP,
+    "fact not in training data": Failure.NOT_TAUGHT,
+    "seen in training, not learned": Failure.NOT_LEARNT,
+    "collapsed onto a frequent answer": Failure.COLLAPSED,
+    "the model does not know": Failure.MADE_UP,
+    "wrong label or value": Failure.WRONG_VALUE,
+}
+
+
+def current_name(failure: str) -> str:
+    """The name of a kind today, of one that an older report names otherwise too."""
+    return str(_FORMER_NAMES.get(failure, failure))
+
+
 _WRONG_FORM_F1 = 0.6
+_NEGATIONS = frozenset(
+    ("not", "no", "never", "without", "none", "nor", "cannot", "dont", "doesnt", "isnt", "arent", "wont", "cant")
+)
+_NUMBER = re.compile(r"\^?-?[\d.,/:-]*\d")
+_COMPARISONS = {
+    "<": "<", ">": ">", "≤": "≤", "≥": "≥", "under": "<", "below": "<", "less": "<", "fewer": "<", "over": ">",
+    "above": ">", "more": ">", "least": "≥", "most": "≤",
+}  # fmt: skip
+_NAME = re.compile(r"(?<![.!?:]\s)(?<!^)\b[^\W\d_a-z][\w'-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,45 +92,75 @@ class ArmNature:
 
 def classify_failure(record: QuestionRecord, nature: ArmNature) -> Failure:
     """The kind of a wrong answer. Only for records whose main score is below full marks."""
-    said = normalise(record.answer.text)
-    abstained = is_abstention(record.answer.text)
+    said = record.answer.text
+    abstained = is_abstention(said)
     if record.slice is Slice.UNANSWERABLE:
-        return Failure.ANSWERED_UNANSWERABLE
-    if not abstained and any(_same_content(said, normalise(reference)) for reference in record.references):
+        return Failure.MADE_UP
+    if not abstained and any(same_content(said, reference, record.question) for reference in record.references):
         return Failure.WRONG_FORM
     if record.slice is Slice.NEW_CASE:
-        return Failure.WRONG_VALUE
+        return Failure.DECLINED if abstained else Failure.WRONG_VALUE
     if nature.retrieves:
-        return _of_retrieval(record, said, abstained)
-    if not nature.tuned:
-        return Failure.UNAIDED
-    if record.slice is Slice.UNSEEN_FACT and not nature.read_documents:
-        return Failure.NOT_TRAINED
-    return Failure.COLLAPSED if said in nature.frequent_answers else Failure.NOT_LEARNED
-
-
-def _of_retrieval(record: QuestionRecord, said: str, abstained: bool) -> Failure:
-    used = [chunk for chunk in record.answer.retrieved if chunk.used]
-    gold = [chunk for chunk in used if chunk.document_id in record.gold_document_ids]
-    if record.gold_document_ids and not gold:
-        return Failure.GOLD_NOT_RETRIEVED
+        return _of_retrieval(record, abstained)
     if abstained:
-        return Failure.ABSTAINED
-    if any(_stands_in(said, chunk.text) for chunk in gold):
-        return Failure.MISREAD
-    if any(_stands_in(said, chunk.text) for chunk in used):
-        return Failure.WRONG_PASSAGE
-    return Failure.FABRICATED
+        return Failure.DECLINED
+    if not nature.tuned:
+        return Failure.MADE_UP
+    if record.slice is Slice.UNSEEN_FACT and not nature.read_documents:
+        return Failure.NOT_TAUGHT
+    return Failure.COLLAPSED if normalise(said) in nature.frequent_answers else Failure.NOT_LEARNT
 
 
-def _stands_in(said: str, text: str) -> bool:
-    return bool(said) and f" {said} " in f" {normalise(text)} "
+def _of_retrieval(record: QuestionRecord, abstained: bool) -> Failure:
+    used = [chunk for chunk in record.answer.retrieved if chunk.used]
+    if record.gold_document_ids and not any(chunk.document_id in record.gold_document_ids for chunk in used):
+        return Failure.NOT_RETRIEVED
+    if abstained:
+        return Failure.DECLINED
+    # What stands in a passage was read there, and the right passage before it says otherwise.
+    said = normalise(record.answer.text)
+    stands = any(said and f" {said} " in f" {normalise(chunk.text)} " for chunk in used)
+    return Failure.CONTRADICTED if stands else Failure.MADE_UP
 
 
-def _same_content(said: str, reference: str) -> bool:
-    """One holds all words of the other, or most words are shared."""
-    ours, theirs = set(tokens(said)), set(tokens(reference))
-    if not ours or not theirs:
+def same_content(said: str, reference: str, question: str = "") -> bool:
+    """Whether two texts say the same in other words: the same values, and most words shared or all of one.
+
+    Values are numbers, the unit or currency after or before each, comparison signs, negation and names; a name may also
+    come from the question. Shared words alone are no content: 9 USD is not 29 USD.
+    """
+    ours, theirs = ([_COMPARISONS.get(word, word) for word in tokens(text)] for text in (said, reference))
+    if not ours or not theirs or _values(ours) != _values(theirs) or not _units_agree(ours, theirs):
         return False
-    shared = len(ours & theirs)
-    return theirs <= ours or 2 * shared / (len(ours) + len(theirs)) >= _WRONG_FORM_F1
+    named = {name.casefold() for name in _NAME.findall(said)}
+    known = {word.casefold() for text in (reference, question) for word in re.findall(r"[\w'-]+", text)}
+    wanted = {name.casefold() for name in _NAME.findall(f". {reference}")}
+    if not named <= known or not wanted <= {word.casefold() for word in re.findall(r"[\w'-]+", said)}:
+        return False
+    shared = len(set(ours) & set(theirs))
+    return set(theirs) <= set(ours) or 2 * shared / (len(set(ours)) + len(set(theirs))) >= _WRONG_FORM_F1
+
+
+def _values(words: Sequence[str]) -> tuple[Counter[str], bool, frozenset[str]]:
+    """Numbers, whether something is denied, and by what it is compared or in which currency."""
+    numbers = Counter(word for word in words if _NUMBER.fullmatch(word))
+    signs = {word for word in words if word in _COMPARISONS or _is_currency(word)}
+    return numbers, any(word in _NEGATIONS for word in words), frozenset(signs)
+
+
+def _units_agree(ours: Sequence[str], theirs: Sequence[str]) -> bool:
+    """Whether the word after each number is the same, wherever both texts have one."""
+    first, second = _units(ours), _units(theirs)
+    return all(unit == second.get(number, unit) for number, unit in first.items())
+
+
+def _units(words: Sequence[str]) -> dict[str, str]:
+    return {
+        number: unit.removesuffix("s")
+        for number, unit in pairwise(words)
+        if _NUMBER.fullmatch(number) and unit.isalpha()
+    }
+
+
+def _is_currency(word: str) -> bool:
+    return len(word) == 1 and unicodedata.category(word) == "Sc"

@@ -3,12 +3,14 @@
 import json
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from advisor.data.dataset import Slice
 from advisor.errors import EvaluationError
+from advisor.evidence.failure import current_name
 from advisor.evidence.scorecard import no_answer_of_seed
 from advisor.evidence.scored_answers import ScoredAnswers
 from advisor.metrics.abstention import declines
@@ -28,7 +30,8 @@ def read_record(line: str, where: str = "results.jsonl") -> QuestionRecord:
         EvaluationError: the line is damaged; the message starts with `where`.
     """
     try:
-        return from_plain(QuestionRecord, from_json(line))
+        record = from_plain(QuestionRecord, from_json(line))
+        return replace(record, failure=current_name(record.failure)) if record.failure else record
     except json.JSONDecodeError as error:
         cut_off = error.pos >= len(line.rstrip()) - 1 or error.msg.startswith("Unterminated")
         found = "the line is cut off, as after an interrupted write" if cut_off else f"not JSON ({error.msg})"

@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 
 from advisor.data.dataset import Slice
 from advisor.errors import EvaluationError
-from advisor.evidence.statistics import Floats, holm, mcnemar_exact, mean_interval, paired_bootstrap
+from advisor.evidence.statistics import (
+    Floats,
+    agreeing,
+    holm,
+    holm_levels,
+    mcnemar_exact,
+    mean_interval,
+    paired_bootstrap,
+)
 from advisor.results.answer import Answer
 from advisor.results.comparison import MetricSummary, PairedDifference, QuestionRecord
 from advisor.results.score import Score
@@ -118,7 +126,7 @@ def paired_differences(
     weights: Mapping[str, float],
     seed: int = 0,
 ) -> tuple[PairedDifference, ...]:
-    """Every pair of candidate arms on the same questions, p-values adjusted by Holm over all pairs reported.
+    """Every pair of candidate arms on the same questions, p-values and intervals adjusted by Holm over all of them.
 
     A pair is not reported where a slice with weight holds no question that both arms have a score for.
     Questions the metric does not apply to count nowhere, nor do slices made of such questions only.
@@ -132,8 +140,22 @@ def paired_differences(
         for first, second in combinations(records, 2)
         if _comparable(values[first], values[second], records[first], weights)
     ]
-    adjusted = holm([draft.p_value for draft in drafts])
-    return tuple(replace(draft, p_adjusted=p) for draft, p in zip(drafts, adjusted, strict=True))
+    p_values = [draft.p_value for draft in drafts]
+    # The interval of a pair is of the level at which Holm tests it, so that both say the same.
+    return tuple(
+        replace(
+            draft,
+            interval=agreeing(
+                paired_difference(
+                    metric, draft.first, draft.second, values[draft.first], values[draft.second],
+                    records[draft.first], weights=weights, level=level, seed=seed,
+                ).interval,
+                p,
+            ),
+            p_adjusted=p,
+        )
+        for draft, p, level in zip(drafts, holm(p_values), holm_levels(p_values), strict=True)
+    )  # fmt: skip
 
 
 def _comparable(
@@ -158,6 +180,7 @@ def paired_difference(
     questions: Sequence[QuestionRecord],
     *,
     weights: Mapping[str, float],
+    level: float = 0.95,
     seed: int = 0,
 ) -> PairedDifference:
     """One pair of arms, its p-value not adjusted.
@@ -173,7 +196,7 @@ def paired_difference(
     slices = [str(record.slice) for record in questions]
     clusters = [record.cluster for record in questions]
     interval, p_value = paired_bootstrap(
-        first_values, second_values, clusters, slices=slices, weights=weights, seed=seed
+        first_values, second_values, clusters, slices=slices, weights=weights, level=level, seed=seed
     )
     pairs = _paired(first_values, second_values)
     n_pairs = int(pairs.sum())

@@ -5,8 +5,9 @@ three times the naive ones (Miller 2024, arXiv:2411.00640). Below a few hundred 
 theorem are too short (Bowyer 2025, arXiv:2503.01747), so none are used.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil, sqrt
 
@@ -18,6 +19,8 @@ from advisor.results.comparison import Interval
 
 Floats = NDArray[np.float64]
 N_RESAMPLES = 10_000
+ALPHA = 0.05
+POWER = 0.8
 _BLOCK = 1_000
 _DECIMALS = 12
 
@@ -238,6 +241,58 @@ def _critical_value(tail: float, resampled: Floats, n_clusters: int, by_seed: Fl
     # Differences of money in huge units are rounded to nothing at all.
     share = min(1.0, of_seeds / whole) if whole > 0 else 1.0
     return (1 - share) * of_clusters + share * float(stdtrit(len(by_seed) - 1, 1 - tail))
+
+
+def unseen_size(differences: Floats, slices: Sequence[str], clusters: Sequence[str]) -> float:
+    """Size of a cluster's difference that was not drawn: 1 where none was seen, then more and more that of those seen.
+
+    Args:
+        differences: Of each question, shape (n_questions,), without NaN.
+    """
+    cells = {cell: i for i, cell in enumerate(dict.fromkeys(zip(slices, clusters, strict=True)))}
+    index = np.array([cells[cell] for cell in zip(slices, clusters, strict=True)], dtype=np.intp)
+    seen = np.bincount(index, weights=differences) / np.bincount(index)
+    n_seen = int((np.abs(seen) > 10.0**-_DECIMALS).sum())
+    return sqrt((1 + float(np.sort(seen**2).sum())) / (1 + n_seen))
+
+
+def unseen_error(slices: Sequence[str], clusters: Sequence[str], weights: Mapping[str, float]) -> float:
+    """Standard error of a difference that resampling cannot show, since no question of the kind was drawn.
+
+    With no discordant pair in n independent questions, a difference of 3/n is still possible (rule of three), and a
+    bootstrap of nothing but zeros shows none. It is as if each slice held two clusters more, each arm ahead in one:
+    1.96 of these standard errors are 2.8/n, and beside the spread of many discordant pairs they vanish. Where clusters
+    differ by less than all they can, so do those not drawn: it is multiplied by `unseen_size`.
+
+    Args:
+        weights: Share of each slice; n counts the clusters of a slice.
+    Source:
+        Hanley & Lippman-Hand 1983, "If nothing goes wrong, is everything all right?", JAMA 249, for the rule of three;
+        Bonett & Price 2012, "Adjusted Wald confidence interval for a difference of binomial proportions based on paired
+        data", Journal of Educational and Behavioral Statistics 37, for the two pairs more.
+    """
+    n_clusters = Counter(name for name, _ in set(zip(slices, clusters, strict=True)))
+    total = sum(weights.get(name, 0.0) for name in n_clusters)
+    return sqrt(2 * sum((weights.get(name, 0.0) / total / n) ** 2 for name, n in n_clusters.items()))
+
+
+@lru_cache(maxsize=8)
+def _normal_draws(n: int) -> Floats:
+    from scipy.special import ndtri
+
+    return np.asarray(ndtri((np.arange(n) + 0.5) / n))
+
+
+def with_unseen(resampled: Floats, error: float) -> Floats:
+    """Resamples of a difference, shape (n,), spread by a normal error to both sides, so that swapped arms mirror them.
+
+    Args:
+        error: Of `unseen_error`.
+    Returns:
+        Shape (2 n,).
+    """
+    spread = error * _normal_draws(len(resampled))
+    return np.concatenate([resampled + spread, resampled - spread])
 
 
 def _require_clusters(sums: _Sums) -> int:
@@ -550,8 +605,8 @@ def paired_bootstrap(
         clusters: Cluster of each question.
         slices: Slice of each question, with `weights` for the traffic-weighted difference.
     Returns:
-        The expanded percentile interval, and p by inverting it. Both are monotone: a higher score in `first` never
-        lowers the interval nor raises the p-value of a positive difference.
+        The expanded percentile interval, with what was not seen (`unseen_error`), and p by inverting it. But for that
+        both are monotone: a higher score in `first` never lowers the interval nor raises p of a positive difference.
     Raises:
         EvaluationError: shapes differ, no scored pair, or fewer than 2 clusters.
     Source:
@@ -569,10 +624,15 @@ def paired_bootstrap(
     n_clusters = sums.totals.shape[0]
     means = sums.means(np.ones((1, n_clusters)))[0]
     draws = draw_seeds(means, _resampled(sums, n_resamples=n_resamples, seed=seed), seed=seed)
+    scored = np.flatnonzero(~np.isnan(difference)).tolist()
+    shares = dict(zip(sums.names, sums.weights.tolist(), strict=True))
+    cells = [names[i] for i in scored], [clusters[i] for i in scored]
+    error = unseen_error(*cells, shares) * unseen_size(difference[scored], *cells)
+    drawn = with_unseen(draws.resampled, error)
     interval = expanded_percentile_interval(
-        float(draws.observed), draws.resampled, n_clusters, by_seed=draws.by_seed, level=level
+        float(draws.observed), drawn, n_clusters, by_seed=draws.by_seed, level=level
     )
-    return interval, bootstrap_p_value(draws.resampled, n_clusters, by_seed=draws.by_seed)
+    return interval, bootstrap_p_value(drawn, n_clusters, by_seed=draws.by_seed)
 
 
 def bootstrap_p_value(resampled: Floats, n_clusters: int, *, by_seed: Floats | None = None) -> float:
@@ -631,38 +691,83 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def minimum_detectable_effect(standard_error: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
-    """The smallest true difference that a two-sided test at `alpha` finds with `power`.
+def holm_levels(p_values: Sequence[float], *, alpha: float = ALPHA) -> list[float]:
+    """Level of the interval of each difference that says the same as its p-value after Holm.
+
+    What is tested at alpha over m has an interval of level 1 - alpha / m: at each step of Holm the pairs that are left,
+    and all that are not shown at the step where it stops. Those then hold all at once.
+
+    Source:
+        Strassburger & Bretz 2008, "Compatible simultaneous lower confidence bounds for the Holm procedure", Statistics
+        in Medicine 27.
+    """
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    levels = [0.0] * len(p_values)
+    left, stopped = len(order), False
+    for rank, i in enumerate(order):
+        # Pairs with one p-value share a level, so that their order decides nothing.
+        if rank and not stopped and p_values[i] > p_values[order[rank - 1]]:
+            stopped = p_values[order[rank - 1]] * left >= alpha
+            left = left if stopped else len(order) - rank
+        levels[i] = 1 - alpha / left
+    return levels
+
+
+def agreeing(interval: Interval, p_adjusted: float, *, alpha: float = ALPHA) -> Interval:
+    """The interval, reaching to 0 where the test does not tell the difference from 0."""
+    if p_adjusted < alpha:
+        return interval
+    return replace(interval, low=min(interval.low, 0.0), high=max(interval.high, 0.0))
+
+
+def normal_quantile(level: float) -> float:
+    """Standard errors from the estimate to the end of an interval of that level."""
+    from scipy.stats import norm
+
+    return float(norm.ppf(0.5 + level / 2))
+
+
+def minimum_detectable_effect(standard_error: float, *, level: float = 0.95, power: float = POWER) -> float:
+    """The smallest true difference that an interval of that level tells from 0 with `power`.
 
     Args:
         standard_error: Of the paired, clustered difference.
     Source:
         Miller 2024, arXiv:2411.00640, section 5 (about 2.8 standard errors at the defaults).
     """
-    from scipy.stats import norm
+    return (normal_quantile(level) + normal_quantile(2 * power - 1)) * standard_error
 
-    return float(norm.ppf(1 - alpha / 2) + norm.ppf(power)) * standard_error
+
+def deciding_error(difference: float, margin: float, *, level: float = 0.95, power: float = POWER) -> float:
+    """The standard error at which a true difference of this size would be decided with `power`.
+
+    A difference above the margin is decided when its interval clears 0 and its estimate the margin; one below, when the
+    interval shows that it is below. One that is the margin itself no number of questions decides: 0.
+    """
+    to_show, to_keep = normal_quantile(level) + normal_quantile(2 * power - 1), normal_quantile(2 * power - 1)
+    if difference > margin:
+        return min(difference / to_show, (difference - margin) / to_keep)
+    return max(0.0, margin - difference) / to_show
 
 
 def questions_needed(
-    difference: float,
+    wanted_error: float,
     standard_error: float,
     n_questions: int,
     *,
     seed_error: float = 0.0,
-    alpha: float = 0.05,
-    power: float = 0.8,
+    unseen: float = 0.0,
 ) -> int | None:
-    """Test questions, drawn like these, that would show a true difference of this size; None where no number would.
+    """Test questions, drawn like these, that would bring the standard error down; None where no number would.
 
     Args:
+        wanted_error: As `deciding_error` gives it.
         standard_error: Of the difference, training seeds included.
         seed_error: The part of it that comes of the training seeds, which more questions do not make smaller.
+        unseen: Of `unseen_error`; it shrinks with the number of questions and not with its root.
     """
-    if difference == 0 or standard_error == 0:
-        return None
-    wanted = abs(difference) / minimum_detectable_effect(1.0, alpha=alpha, power=power)
-    if seed_error >= wanted:
-        return None
+    room = wanted_error**2 - seed_error**2
     of_questions = max(0.0, standard_error**2 - seed_error**2)
-    return ceil(n_questions * of_questions / (wanted**2 - seed_error**2))
+    if wanted_error <= seed_error or of_questions + unseen == 0:
+        return None
+    return ceil(n_questions * (of_questions + sqrt(of_questions**2 + 4 * room * unseen**2)) / (2 * room))

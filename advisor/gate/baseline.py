@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from advisor.data.dataset import Slice
 from advisor.errors import EvaluationError
-from advisor.evidence.statistics import minimum_detectable_effect
+from advisor.evidence.statistics import minimum_detectable_effect, normal_quantile
 from advisor.gate.check import (
     GateCheck,
     GateTest,
@@ -13,7 +13,6 @@ from advisor.gate.check import (
     arm_names,
     cannot_compare,
     find_arm,
-    normal_quantile,
     stopped_early,
     too_many_unscored,
     unclear,
@@ -23,7 +22,7 @@ from advisor.gate.pairing import BaselineDifference, baseline_difference
 from advisor.gate.rules import RECOMMENDED, BaselineRule, GateRules
 from advisor.metrics.registry import METRICS
 from advisor.results.comparison import ArmSummary, Comparison, QuestionRecord, Verdict
-from advisor.results.quantities import ScoreScale, count, percent, scale_of, usd
+from advisor.results.quantities import ScoreScale, count, exact_usd, percent, scale_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +158,10 @@ def _cost_growth(now: ArmSummary, before: ArmSummary, allowed: float, rules: Gat
         "high": ours.high if ours else None,
         "limit": limit,
     }
+    was = exact_usd(before.cost.serve_usd_per_query)
     found = (
-        f"A question costs {usd(measured)} with {now.kind}, {usd(before.cost.serve_usd_per_query)} in the baseline; "
-        f"{percent(allowed)} more is allowed."
+        f"A question costs {exact_usd(measured)} with {now.kind}, {was} in the baseline; {percent(allowed)} more is "
+        "allowed."
     )
     if measured <= limit:
         return GateCheck(name, GateVerdict.PASS, found, **figures)

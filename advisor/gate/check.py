@@ -7,7 +7,6 @@ from advisor.gate.rules import GateRules, WhenUnclear
 from advisor.results.comparison import ArmRole, ArmSummary, Comparison
 from advisor.results.quantities import ScoreScale, count, percent
 
-ALPHA = 0.05
 MAX_UNSCORED = 0.05
 
 
@@ -104,13 +103,6 @@ def stopped_early(comparison: Comparison, kind: str) -> str | None:
         f"{kind} was raced and asked {count(n_questions)} of {count(race.n_questions_planned)} questions; figures of a "
         "race that stopped early are no sample. Compare for a gate without a race."
     )
-
-
-def normal_quantile(level: float) -> float:
-    """Standard errors from the estimate to the end of an interval of that level."""
-    from scipy.stats import norm
-
-    return float(norm.ppf(0.5 + level / 2))
 
 
 def find_arm(comparison: Comparison, kind: str) -> ArmSummary | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import hypot, sqrt
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from advisor.evidence.statistics import (
     expanded_percentile_interval,
     mcnemar_exact,
     paired_bootstrap,
+    unseen_error,
+    with_unseen,
 )
 from advisor.results.comparison import Interval, QuestionRecord
 
@@ -157,9 +160,12 @@ def _separate(
             mean[kept][None, :], [sample.slices[i] for i in kept], [sample.clusters[i] for i in kept], seed=start
         )
         observed, resampled = drawn.weighted(usable)
-        means.append((float(observed[0]), resampled[:, 0], drawn.n_clusters))
+        # Each side brings half of what a difference does not show.
+        unseen = unseen_error([sample.slices[i] for i in kept], [sample.clusters[i] for i in kept], usable)
+        means.append((float(observed[0]), resampled[:, 0], drawn.n_clusters, unseen / sqrt(2)))
     n_resamples = min(len(means[0][1]), len(means[1][1]))
-    difference = means[0][1][:n_resamples] - means[1][1][:n_resamples]
+    unseen = hypot(means[0][3], means[1][3])
+    difference = with_unseen(means[0][1][:n_resamples] - means[1][1][:n_resamples], unseen)
     n_clusters = min(means[0][2], means[1][2])
     interval = expanded_percentile_interval(means[0][0] - means[1][0], difference, n_clusters)
     return interval, bootstrap_p_value(difference, n_clusters)

@@ -3,7 +3,7 @@
 from math import inf, sqrt
 
 from advisor.data.dataset import Slice
-from advisor.evidence.statistics import minimum_detectable_effect
+from advisor.evidence.statistics import minimum_detectable_effect, normal_quantile
 from advisor.gate.check import (
     GateCheck,
     GateTest,
@@ -11,20 +11,21 @@ from advisor.gate.check import (
     arm_names,
     cannot_compare,
     find_arm,
-    normal_quantile,
     stopped_early,
     too_many_unscored,
     unclear,
 )
 from advisor.gate.rules import COSTS, LATENCIES, RECOMMENDED, GateRules, Threshold
-from advisor.results.comparison import ArmSummary, Comparison, Interval, MetricSummary
-from advisor.results.quantities import count, percent, scale_of, seconds, usd
+from advisor.results.comparison import ArmSummary, Comparison, Interval, MetricSummary, Verdict
+from advisor.results.quantities import count, exact_usd, percent, scale_of, seconds
 
 
 def check_threshold(threshold: Threshold, comparison: Comparison, rules: GateRules) -> GateCheck | GateTest:
     """The check of one threshold; of a metric, a test whose p-value is adjusted with the others."""
     kind = comparison.recommendation.arm if threshold.arm == RECOMMENDED else threshold.arm
     name = _threshold_name(threshold, kind or threshold.arm, comparison)
+    if kind is None and comparison.recommendation.verdict is Verdict.NOT_READY:
+        return GateCheck(name, GateVerdict.FAIL, comparison.recommendation.headline, limit=threshold.limit)
     if kind is None:
         return cannot_compare(name, "The comparison recommends no arm; name one, or see why it has no verdict.")
     arm = find_arm(comparison, kind)
@@ -55,7 +56,7 @@ def _limit(threshold: Threshold, comparison: Comparison) -> str:
     if threshold.measure in LATENCIES:
         return seconds(threshold.limit)
     if threshold.measure in COSTS:
-        return usd(threshold.limit)
+        return exact_usd(threshold.limit)
     scale = scale_of(comparison, threshold.measure)
     return f"{scale.value(threshold.limit)} {scale.unit}"
 
@@ -154,8 +155,8 @@ def _latency_limit(threshold: Threshold, arm: ArmSummary, name: str, rules: Gate
     measured = arm.latency.p50_s if threshold.measure == "p50_latency_s" else arm.latency.p95_s
     allowed = threshold.limit * (1 + rules.latency_tolerance)
     found = (
-        f"{arm.kind} makes callers wait {seconds(measured)} ({threshold.measure[:3]} of {count(arm.latency.n)} "
-        f"questions asked one at a time); at most {seconds(threshold.limit)} is asked"
+        f"The {threshold.measure[:3]} latency of {arm.kind} is {seconds(measured)} ({count(arm.latency.n)} questions "
+        f"asked one at a time); at most {seconds(threshold.limit)} is asked"
     )
     figures = {"measured": measured, "limit": threshold.limit}
     if measured <= threshold.limit:
@@ -185,8 +186,8 @@ def _cost_limit(threshold: Threshold, arm: ArmSummary, name: str, rules: GateRul
         )
     low, high = (interval.low, interval.high) if interval is not None else (None, None)
     figures = {"measured": measured, "low": low, "high": high, "limit": threshold.limit}
-    spread = f" [{usd(low)}, {usd(high)}]" if interval is not None else ""
-    found = f"{arm.kind} costs {usd(measured)}{spread}; at most {usd(threshold.limit)} is asked."
+    spread = f" [{exact_usd(low)}, {exact_usd(high)}]" if interval is not None else ""
+    found = f"{arm.kind} costs {exact_usd(measured)}{spread}; at most {exact_usd(threshold.limit)} is asked."
     if measured <= threshold.limit:
         return GateCheck(name, GateVerdict.PASS, found, **figures)
     if low is None or low > threshold.limit:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from advisor.report.table import Cell, RowKind
-from advisor.results.comparison import ArmRole, ArmSummary, Comparison, Verdict
+from advisor.results.comparison import ArmRole, ArmSummary, Comparison, Recommendation, Verdict
 
 
 def candidates(comparison: Comparison) -> list[ArmSummary]:
@@ -47,11 +47,19 @@ def arm_name(comparison: Comparison, arm: ArmSummary) -> str:
     if arm.role is ArmRole.REFERENCE:
         return f"{arm.kind} (reference)"
     if arm.kind == comparison.recommendation.arm:
-        winner = comparison.recommendation.verdict is Verdict.WINNER
-        return f"{arm.kind} ({'recommended' if winner else 'cheapest non-inferior'})"
+        return f"{arm.kind} ({_standing(comparison.recommendation)})"
     if any(outcome.arm == arm.kind and not outcome.met for outcome in comparison.constraints):
         return f"{arm.kind} (out)"
     return arm.kind
+
+
+def _standing(recommendation: Recommendation) -> str:
+    if recommendation.verdict is not Verdict.NO_CLEAR_WINNER:
+        return "recommended"
+    # Reports of before the leader was kept do not say which of both it is.
+    if recommendation.leader is None:
+        return "named in the verdict"
+    return "highest score" if recommendation.arm == recommendation.leader else "cheapest non-inferior"
 
 
 def row_kind(comparison: Comparison, arm: ArmSummary) -> RowKind:

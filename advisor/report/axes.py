@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from advisor.decision.inputs import Axis
 from advisor.results.comparison import Comparison
-from advisor.results.quantities import percent_in_digits, rounded, scale_of, usd
+from advisor.results.quantities import exact_usd, percent_in_digits, rounded, scale_of
 
 NOT_DECLARED = "not declared"
 
@@ -112,7 +112,7 @@ def _writer(comparison: Comparison, axis: str) -> Callable[[float], str]:
             scale = scale_of(comparison, comparison.recommendation.metric)
             return lambda margin: f"{scale.value(margin)} {scale.unit}"
         case Axis.INPUT_PRICE | Axis.OUTPUT_PRICE | Axis.MACHINE_PRICE | Axis.RIGHT_ANSWER:
-            return usd
+            return exact_usd
         case _:
             return rounded
 

@@ -13,14 +13,16 @@ _NAMES: Mapping[str, str] = {
     "must_cite_sources": "must cite sources",
     "facts_must_be_deletable": "facts can be deleted",
     "no_gpu_in_serving": "no GPU in serving",
-    "max_p95_latency_s": "longest wait (p95)",
+    "max_p95_latency_s": "p95 latency",
     "monthly_budget_usd": "monthly budget",
     "min_abstention_recall": "declines what nobody can answer",
+    "good_enough": "good enough",
 }
 _BOUNDS: Mapping[str, str] = {
     "max_p95_latency_s": "at most",
     "monthly_budget_usd": "at most",
     "min_abstention_recall": "at least",
+    "good_enough": "at least",
 }
 
 
@@ -75,7 +77,7 @@ def _name(constraint: str) -> str:
 
 
 def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return text if text.startswith("p95") else text[:1].upper() + text[1:]
 
 
 def _limit(constraint: str, limit: float | None) -> str:
@@ -91,7 +93,7 @@ def _quantity(constraint: str, value: float) -> str:
             return f"{rounded(value)} s"
         case "monthly_budget_usd":
             return usd(value)
-        case "min_abstention_recall":
+        case "min_abstention_recall" | "good_enough":
             return percent_in_digits(value)
         case _:
             return rounded(value)

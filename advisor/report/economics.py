@@ -44,14 +44,14 @@ def net_value_table(comparison: Comparison) -> Table | None:
         cells = (_NOTHING, _NOTHING, _NOTHING)
         if value is not None:
             cells = (
-                Cell(usd(value.usd_per_question.estimate), usd_range(value.usd_per_question)),
+                _per_thousand(value.usd_per_question.estimate, value.usd_per_question),
                 Cell(usd(arm.cost.monthly_usd if arm.cost else None)),
                 Cell(usd(value.usd_per_month.estimate), usd_range(value.usd_per_month)),
             )
         rows.append(Row((Cell(arm_name(comparison, arm)), *cells), row_kind(comparison, arm)))
     return Table(
         caption="Net value, in US dollars",
-        columns=("Arm", "Worth of an answer", "Costs a month", "Brings a month, costs taken off"),
+        columns=("Arm", "Worth of 1,000 answers", "Costs a month", "Brings a month, costs taken off"),
         rows=tuple(rows),
         note="The declared worth of right answers, minus what wrong ones and refusals do harm, over all that users "
         "ask. Answers that could not be scored count as the worst there is. Below zero the arm costs more than it "
@@ -143,8 +143,8 @@ def speed_table(comparison: Comparison) -> Table:
         caption="Waiting time, tokens and build time",
         columns=(
             "Arm",
-            "Wait, median (p50)",
-            "Wait, slowest 5 % (p95)",
+            "p50 latency",
+            "p95 latency",
             "Throughput, questions",
             "Tokens in, a question",
             "Tokens out, a question",

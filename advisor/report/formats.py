@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from advisor.report.html import html_report
-from advisor.report.junit import junit_report
-from advisor.report.markdown import markdown_report
+from advisor.report.texts.html import html_report
+from advisor.report.texts.junit import junit_report
+from advisor.report.texts.markdown import markdown_report
 from advisor.results.comparison import Comparison, QuestionRecord
 from advisor.results.json_report import json_report
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from advisor.decision.freshness import ArmState, Freshness, Part, Rate, Recovery, Refresh
-from advisor.report.markdown_text import inline
+from advisor.report.texts.markdown_text import inline
 from advisor.results.quantities import MISSING, POINTS, count, seconds, unscored, usd
 
 _DONE = {Refresh.NOTHING: "as built", Refresh.REINDEXED: "re-indexed", Refresh.RETUNED: "re-tuned"}

@@ -5,6 +5,7 @@ from dataclasses import replace
 from advisor.data.dataset import Slice
 from advisor.report.arms import arm_cell, arm_name, pivot_arm, row_kind, shown_arms
 from advisor.report.table import Cell, Row, Table, row
+from advisor.report.words import metric_words, slice_words
 from advisor.results.comparison import ArmRole, Comparison, Interval, MetricSummary, PairedDifference
 from advisor.results.quantities import MISSING, ScoreScale, count, p_value, scale_of, unscored
 
@@ -37,8 +38,8 @@ def quality_table(comparison: Comparison, metric: str | None = None) -> Table:
     slices = measured_slices(comparison, metric)
     parts: list[Slice | None] = [None, *slices]
     return Table(
-        caption=f"Quality: {metric}, in {scale.unit}",
-        columns=("Arm", *(OVERALL if part is None else part.value for part in parts)),
+        caption=f"Quality: {_named(metric)}, in {scale.unit}",
+        columns=("Arm", *(OVERALL if part is None else slice_words(part) for part in parts)),
         rows=tuple(
             Row(
                 (arm_cell(comparison, arm), *(summary_cell(arm.metric(metric, part), scale) for part in parts)),
@@ -129,9 +130,9 @@ def difference_table(comparison: Comparison, differences: list[PairedDifference]
         if comparison.race is not None
         else f"Both arms answered the same questions, and the scores are subtracted question by question, in "
         f"{scale.unit}. If the range in brackets holds 0, chance alone could explain the difference. The margin "
-        f"declared before the run is {scale.value(margin)} {scale.unit}: smaller differences do not matter. p is "
-        "adjusted for the number of pairs looked at (Holm). Clusters are questions about one fact or document, which "
-        "count together.",
+        f"declared before the run is {scale.value(margin)} {scale.unit}: smaller differences do not matter. Ranges "
+        "and p are adjusted together for the number of pairs looked at (Holm). Clusters are questions about one fact "
+        "or document, which count together.",
     )
 
 
@@ -188,5 +189,14 @@ def _quality_note(comparison: Comparison, scale: ScoreScale, slices: list[Slice]
     return (
         f"{unit} The range in brackets is where the true value plausibly lies ({level:.0%} interval). "
         "n counts scored questions; unscored ones are left out, never counted as 0. References give scale and cannot "
-        "be chosen. " + " ".join(f"{part.value}: {SLICE_MEANING[part]}" for part in slices)
+        "be chosen. " + " ".join(f"{_upper(slice_words(part))}: {SLICE_MEANING[part]}" for part in slices)
     ).rstrip()
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _named(metric: str) -> str:
+    words = metric_words(metric)
+    return metric if words == metric else f"{words} ({metric})"

@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from math import inf
 
+from advisor.data.wording import listed
+from advisor.decision.inputs import Axis
+from advisor.metrics.registry import JUDGE_METRICS
 from advisor.report.axes import NOT_DECLARED, axis_value, axis_words
 from advisor.report.table import Cell, Table, row
-from advisor.results.comparison import Comparison, Flip, FlipPoint
-from advisor.results.quantities import MISSING
+from advisor.report.words import metric_words
+from advisor.results.comparison import Comparison, Flip, FlipPoint, Verdict
+from advisor.results.quantities import MISSING, UNDER_A_CENT
 
 CHANGE_HEADING = "What would change this"
 _SENTENCES = 5
@@ -59,7 +63,34 @@ def change_summary(comparison: Comparison) -> tuple[str, ...]:
     ]
     if firm:
         shown.append(f"No change within the range tried: {'; '.join(firm)}.")
-    return tuple(shown)
+    return (*shown, *robustness_sentences(comparison))
+
+
+def robustness_sentences(comparison: Comparison) -> tuple[str, ...]:
+    """Whether another metric of the dataset, or a judge's, would choose otherwise; empty where none was tried."""
+    decided = comparison.recommendation
+    same = [_by(verdict.metric) for verdict in comparison.metric_verdicts if not verdict.changes]
+    sentences = [
+        f"By {_by(verdict.metric)} "
+        + (
+            "no arm would be a clear choice."
+            if verdict.verdict is Verdict.NO_CLEAR_WINNER
+            else f"{verdict.arm} would be the choice."
+        )
+        for verdict in comparison.metric_verdicts
+        if verdict.changes
+    ]
+    if same:
+        sentences.append(f"By {listed(same)} the choice is {decided.arm} as well.")
+    if comparison.settings.get("judge") and decided.metric not in JUDGE_METRICS:
+        sentences.append("The judge's grades decide nothing here; see the audit for how far they agree with people.")
+    return tuple(sentences)
+
+
+def _by(metric: str) -> str:
+    judged = " as the judge grades it" if metric in JUDGE_METRICS else ""
+    words = metric_words(metric)
+    return f"{metric}{judged}" if words == metric else f"{words} ({metric}){judged}"
 
 
 def flip_table(comparison: Comparison) -> Table | None:
@@ -97,11 +128,19 @@ def _sides(flip: Flip) -> list[tuple[FlipPoint, bool]]:
 def _sentence(comparison: Comparison, change: _Change) -> str:
     flip, value = change.flip, change.point.value
     chosen = comparison.recommendation.arm
+    if _is_beyond_a_cent(flip, value):
+        return f"Any positive value of a right answer, from a cent on, leaves {chosen} the choice."
     arm = f"{change.point.arm} would be the choice instead of {chosen}"
     return (
         f"If {_condition(comparison, change)} ({_now(comparison, flip, value)}), "
         f"{arm if change.point.arm is not None else 'no arm could be chosen'}."
     )
+
+
+def _is_beyond_a_cent(flip: Flip, value: float) -> bool:
+    """Whether nobody could act on a flip, since it asks for answers to be worth less than a cent."""
+    now = inf if flip.current is None else flip.current
+    return flip.axis == Axis.RIGHT_ANSWER and value < 0.01 <= now
 
 
 def _condition(comparison: Comparison, change: _Change) -> str:
@@ -128,6 +167,8 @@ def _side(comparison: Comparison, flip: Flip, point: FlipPoint | None) -> Cell:
     side = "below" if point is flip.below else "above"
     if point.value in (flip.searched_low, flip.searched_high):
         side = "at"
+    if _is_beyond_a_cent(flip, point.value):
+        return Cell(point.arm if point.arm is not None else "no arm", UNDER_A_CENT)
     return Cell(
         point.arm if point.arm is not None else "no arm", f"{side} {axis_value(comparison, flip.axis, point.value)}"
     )

@@ -1,20 +1,30 @@
 """The verdict in words: what to ship, why, and what the run cannot know."""
 
+from advisor.data.dataset import Slice
 from advisor.report.arms import candidates
 from advisor.report.table import Cell, Table, row
+from advisor.report.words import slice_words
 from advisor.results.comparison import AuditFinding, Comparison, Severity, Verdict
 from advisor.results.quantities import count, percent, scale_of
 
 _STANDING = {
-    Verdict.WINNER: "One arm is better than the others by more than chance and the margin explain.",
-    Verdict.NO_CLEAR_WINNER: (
-        "No arm is surely better than all others. The arm named is the cheapest that is not worse than the best by "
-        "more than the margin."
+    Verdict.WINNER: "One arm is better than every other by more than the margin, and significantly so.",
+    Verdict.BEST_CHOICE: (
+        "No arm that may be as good costs less. The headline names the largest loss that is still possible with this "
+        "choice."
     ),
-    Verdict.INSUFFICIENT_DATA: "What was measured does not bear a verdict. The figures below are a first look.",
+    Verdict.NO_CLEAR_WINNER: (
+        "There is a trade-off: the arm with the highest score costs more than one that may be as good. More questions "
+        "or a declared worth of answers would settle it."
+    ),
+    Verdict.NOT_READY: (
+        "The best arm does not reach the score that was declared to be good enough. The next steps below may get it "
+        "there."
+    ),
+    Verdict.INSUFFICIENT_DATA: "There is not enough evidence for a verdict. The figures below are a first look.",
     Verdict.INVALID_COMPARISON: (
-        "The audit found a fault that makes the figures misleading. They are shown so that it can be mended, not for "
-        "a decision."
+        "The audit found a fault that makes the figures misleading. They are shown so that you can fix it, not for a "
+        "decision."
     ),
 }
 
@@ -45,6 +55,8 @@ def unknowns(comparison: Comparison) -> tuple[str, ...]:
             "A race has no smallest difference that it could detect: it asks until a difference is sure or the "
             "questions run out. What it could not tell apart is between the ends of the intervals below."
         )
+    elif effect is None and recommendation.verdict is Verdict.NOT_READY:
+        sentences.append("How the arms differ was not put to the test, because none is good enough.")
     elif effect is None:
         sentences.append("The smallest difference this test set could detect was not computed.")
     else:
@@ -58,7 +70,7 @@ def unknowns(comparison: Comparison) -> tuple[str, ...]:
             f"this run had {count(_test_questions(comparison))}."
         )
     elif recommendation.verdict is Verdict.NO_CLEAR_WINNER and comparison.race is None:
-        sentences.append("No finite number of questions would settle a difference as small as the one seen here.")
+        sentences.append("No realistic number of questions would settle a difference like the one seen here.")
     sentences.append(
         f"The overall figures assume that training covers {percent(recommendation.coverage)} of what users ask "
         f"({_weights(comparison)}). Another mix can change the verdict."
@@ -111,7 +123,11 @@ def _is_only_one_left(comparison: Comparison) -> bool:
 
 def _weights(comparison: Comparison) -> str:
     weights = comparison.recommendation.slice_weights
-    return ", ".join(f"{name} {percent(share)}" for name, share in weights.items()) or "no weights declared"
+    return ", ".join(f"{_slice(name)} {percent(share)}" for name, share in weights.items()) or "no weights declared"
+
+
+def _slice(name: str) -> str:
+    return slice_words(Slice(name)) if name in set(Slice) else name
 
 
 def _test_questions(comparison: Comparison) -> int:

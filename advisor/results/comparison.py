@@ -227,7 +227,9 @@ class Verdict(StrEnum):
     """How a comparison ends."""
 
     WINNER = "winner"
+    BEST_CHOICE = "best choice"
     NO_CLEAR_WINNER = "no clear winner"
+    NOT_READY = "not ready to ship"
     INSUFFICIENT_DATA = "insufficient data"
     INVALID_COMPARISON = "invalid comparison"
 
@@ -237,11 +239,15 @@ class Recommendation:
     """What to ship, how sure that is, and why.
 
     Attributes:
-        arm: The winner; without one the cheapest arm non-inferior to the best; None when no verdict is possible.
+        arm: The winner; without one the cheapest arm non-inferior to the best; None when no verdict is possible, or no
+            arm is good enough.
         headline: The verdict in one sentence.
         probability_best: Share of bootstrap resamples in which each candidate has the highest weighted mean.
         minimum_detectable_effect: Smallest true difference this test set would detect with power .8 at alpha .05.
-        questions_needed: Test questions that would settle the observed difference; None when not finite or not needed.
+        questions_needed: Test questions that would settle, in 4 of 5 runs, how leader and closest rival stand, if they
+            differ as was seen; None when not realistic or not needed.
+        leader: The arm that stands highest; None without a verdict, and in reports of before it was kept.
+        good_enough: Score that was declared to be good enough, if one was.
     """
 
     verdict: Verdict
@@ -255,6 +261,8 @@ class Recommendation:
     probability_best: Mapping[str, float] = field(hash=False)
     minimum_detectable_effect: float | None
     questions_needed: int | None
+    leader: str | None = None
+    good_enough: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,20 +69,28 @@ def scale_of_scores(scores: Iterable[float | None]) -> ScoreScale:
     return AS_MEASURED if any(score is not None and abs(score) > 1 for score in scores) else POINTS
 
 
+UNDER_A_CENT = "under a cent"
+
+
 def usd(amount: float | None) -> str:
-    """Whole dollars from 1,000 on, cents from one dollar on, three significant digits below."""
+    """Whole dollars from 1,000 on, cents below: what nobody can act on is rounded away."""
     if amount is None or not math.isfinite(amount):
         return MISSING
     if amount < 0:
-        return _MINUS + usd(-amount)
-    if amount == 0:
-        return "$0"
+        return _MINUS + usd(-amount) if amount <= -0.005 else UNDER_A_CENT
+    if 0 < amount < 0.005:
+        return UNDER_A_CENT
+    return "$0" if amount == 0 else f"${amount:,.0f}" if amount >= 999.5 else f"${amount:.2f}"
+
+
+def exact_usd(amount: float | None) -> str:
+    """A price or a limit: cents from one dollar on, three significant digits below."""
+    if amount is None or not math.isfinite(amount) or amount == 0 or abs(amount) >= 1:
+        return usd(amount)
+    if amount < 0:
+        return _MINUS + exact_usd(-amount)
     if amount < 1e-6:
         return "<$0.000001"
-    if amount >= 999.5:
-        return f"${amount:,.0f}"
-    if amount >= 1:
-        return f"${amount:.2f}"
     whole, decimals = f"{amount:.{2 - math.floor(math.log10(amount))}f}".split(".")
     return f"${whole}.{decimals[:2]}{decimals[2:].rstrip('0')}"
 
@@ -163,8 +171,10 @@ def percent_in_digits(share: float | None) -> str:
 
 
 def usd_range(interval: Interval | None, factor: float = 1.0) -> str:
-    """`[$0.90, $1.10]`, or nothing where no spread was measured."""
+    """`[$0.90, $1.10]`, or nothing where no spread was measured or it is within a cent."""
     if interval is None or not (math.isfinite(interval.low) and math.isfinite(interval.high)):
+        return ""
+    if max(abs(interval.low), abs(interval.high)) * factor < 0.005:
         return ""
     return f"[{usd(interval.low * factor)}, {usd(interval.high * factor)}]"
 

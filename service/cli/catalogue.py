@@ -11,10 +11,10 @@ from rich.table import Table
 from advisor.money.catalogue import CatalogueModel, Openness, load_catalogue, price_quality
 from advisor.money.hosted_price import hosted_prices
 from advisor.money.prices import PriceList, load_prices
-from advisor.report.price_picture import price_figure, price_table
+from advisor.report.pictures.price_picture import price_figure, price_table
 from advisor.results.comparison import Comparison
 from advisor.results.plain_data import to_json, to_plain
-from advisor.results.quantities import MISSING, usd
+from advisor.results.quantities import MISSING, exact_usd
 from lm.errors import ConfigError
 from lm.files import write_whole
 from service.cli.options import Home
@@ -130,4 +130,5 @@ def _context(model: CatalogueModel) -> str:
 def _price(model: CatalogueModel) -> str:
     if model.price is None:
         return MISSING
-    return f"{usd(model.price.usd_per_million_input_tokens)} / {usd(model.price.usd_per_million_output_tokens)}"
+    price = model.price
+    return f"{exact_usd(price.usd_per_million_input_tokens)} / {exact_usd(price.usd_per_million_output_tokens)}"

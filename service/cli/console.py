@@ -148,7 +148,7 @@ def _quality_table(comparison: Comparison) -> Table:
 def _cost_table(comparison: Comparison) -> Table:
     table = Table(box=SIMPLE_HEAD)
     table.add_column("arm", no_wrap=True)
-    for heading in ("tokens\nin", "tokens\nout", "wait\np50", "wait\np95", "build", "per 1,000\nquestions"):
+    for heading in ("tokens\nin", "tokens\nout", "wait\np50", "wait\np95", "build", "per million\nquestions"):
         table.add_column(heading, justify="right", no_wrap=True)
     for arm in shown_arms(comparison):
         if arm.role is ArmRole.CANDIDATE:
@@ -160,7 +160,7 @@ def _cost_table(comparison: Comparison) -> Table:
                 seconds(latency.p50_s if latency else None),
                 seconds(latency.p95_s if latency else None),
                 seconds(arm.build_usage.wall_s),
-                usd(1000 * arm.cost.serve_usd_per_query) if arm.cost else "no price",
+                usd(1_000_000 * arm.cost.serve_usd_per_query) if arm.cost else "no price",
                 style=_style(arm, comparison),
             )
     return table

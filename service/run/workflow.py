@@ -30,7 +30,7 @@ from advisor.results.score import ScoringResources
 from lm.files import write_whole
 from service.run.arm import Compose
 from service.run.auditing import audit_run
-from service.run.conclusion import conclude_comparison, decision_evidence
+from service.run.conclusion import conclude_comparison
 from service.run.form import ask_both_ways
 from service.run.measuring import ArmMeasurement, ask_arms, score_arms
 from service.run.progress import OnProgress, Progress, silent
@@ -146,10 +146,11 @@ def run_comparison(
             model, markers = composition.model, composition.stage_markers
         finally:
             composition.close()
-        arms_measured = decision_evidence(measured, latencies, metrics[0].name, settings, race)
-        inputs = DecisionInputs(prices, settings.traffic, settings.coverage, settings.margin, settings.values)
-        comparison = conclude_comparison(
-            settings, dataset, model, measured, latencies, metrics, findings, arms_measured, inputs, run_id, race
+        declared = DecisionInputs(
+            prices, settings.traffic, settings.coverage, settings.margin, settings.values, settings.constraints
+        )
+        comparison, arms_measured = conclude_comparison(
+            settings, dataset, model, measured, latencies, metrics, findings, declared, run_id, race
         )
         if answers is not None:
             comparison = replace(comparison, prior_check=confront(prior(answers), comparison))
@@ -160,7 +161,7 @@ def run_comparison(
             comparison,
             dataset,
             arms_measured,
-            inputs,
+            declared,
             settings=settings.resolved().to_json(),
             model=model_identity,
             results=results,

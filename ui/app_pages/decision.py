@@ -6,9 +6,9 @@ import streamlit as st
 
 from advisor.decision.constraints import Constraints
 from advisor.report.arms import candidates, candidates_as_run
-from advisor.report.break_evens import break_even_table
 from advisor.report.constraints import constraint_sentences, constraint_table
 from advisor.report.economics import cost_table, net_value_table
+from advisor.report.pictures.break_evens import break_even_table
 from advisor.report.prior import prior_sentences, prior_table
 from advisor.report.quality import differences_with_pivot, quality_table
 from advisor.report.sensitivity import change_summary, flip_table
@@ -33,7 +33,9 @@ from ui.what_if import reconsidered
 
 _BADGES = {
     Verdict.WINNER: ("Winner", ":material/check_circle:", "green"),
+    Verdict.BEST_CHOICE: ("Best choice", ":material/check_circle:", "green"),
     Verdict.NO_CLEAR_WINNER: ("No clear winner", ":material/balance:", "blue"),
+    Verdict.NOT_READY: ("Not ready to ship", ":material/do_not_disturb_on:", "orange"),
     Verdict.INSUFFICIENT_DATA: ("Insufficient data", ":material/help:", "orange"),
     Verdict.INVALID_COMPARISON: ("Invalid comparison", ":material/block:", "red"),
 }

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from advisor.results.comparison import Interval
-from advisor.results.quantities import AS_MEASURED, MISSING, POINTS, ScoreScale, unscored, usd, usd_range
+from advisor.results.quantities import AS_MEASURED, MISSING, POINTS, ScoreScale, exact_usd, unscored, usd_range
 from service.contract.client import ServiceClient
 from service.contract.schemas import CatalogueModelView, CatalogueView, PricedQualityView
 from ui.connection import cache_owner, guarded, service_client
@@ -74,8 +74,8 @@ def _score(one: PricedQualityView, scale: ScoreScale) -> str:
 def _price(one: PricedQualityView) -> str:
     price, low, high = one.usd_per_1000_queries, one.usd_per_1000_queries_low, one.usd_per_1000_queries_high
     if price is None or low is None or high is None:
-        return usd(price)
-    return f"{usd(price)} {usd_range(Interval(price, low, high))}"
+        return exact_usd(price)
+    return f"{exact_usd(price)} {usd_range(Interval(price, low, high))}"
 
 
 st.title("Models")

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from advisor.results.quantities import seconds, usd
+from advisor.results.quantities import exact_usd, seconds
 from service.contract.client import ServiceClient, ServiceError
 from service.contract.schemas import ComparisonSummary
 from ui.address import chosen_comparison
@@ -86,7 +86,7 @@ def show_answer(answer: dict[str, Any]) -> None:
     """Text, what it took, and the passages it was given."""
     st.text(answer["text"] or "(an empty answer)")
     tokens = answer["tokens"]
-    cost = f"{usd(1000 * answer['cost_usd'])} for 1,000" if answer["cost_usd"] is not None else "no price"
+    cost = f"{exact_usd(1000 * answer['cost_usd'])} for 1,000" if answer["cost_usd"] is not None else "no price"
     st.caption(
         f"you waited {seconds(answer['latency_s'])}, {seconds(answer['model_s'])} of it in the model · "
         f"{tokens['input_tokens']:,} tokens read, {tokens['output_tokens']:,} written · {cost}"

@@ -8,8 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Request
 from sqlalchemy import Engine
 
+from advisor.decision.conclusion import Conclusion
 from advisor.decision.inputs import Axis, DecisionInputs
-from advisor.decision.what_if import StoredDecision, WhatIf, axis_ranges, read_stored_decision, reconsider
+from advisor.decision.what_if import StoredDecision, axis_ranges, read_stored_decision, reconsider
 from advisor.results.plain_data import to_plain
 from service.api.auth import Context, require
 from service.api.errors import Problem
@@ -69,10 +70,7 @@ def decide_again(
     """What the decision would be at another volume, other prices, with other constraints. Nothing is run or stored."""
     decisions: StoredDecisions = request.app.state.decisions
     stored = decisions.find(context.engine, comparison_id)
-    constraints = stored.record.constraints
-    if body.constraints is not None:
-        constraints = body.constraints
-    return _reply(stored, reconsider(stored, _inputs(stored, body), constraints, parts=body.parts))
+    return _reply(stored, reconsider(stored, _inputs(stored, body), parts=body.parts))
 
 
 @router.post("/{comparison_id}/recheck")
@@ -108,6 +106,7 @@ def _inputs(stored: StoredDecision, body: WhatIfRequest) -> DecisionInputs:
         coverage=inputs.coverage if body.coverage is None else body.coverage,
         margin=inputs.margin if body.margin is None else body.margin,
         values=inputs.values if body.values is None else body.values,
+        constraints=inputs.constraints if body.constraints is None else body.constraints,
     )
     for axis in (Axis.INPUT_PRICE, Axis.OUTPUT_PRICE, Axis.MACHINE_PRICE):
         value = getattr(body, axis.value)
@@ -116,12 +115,11 @@ def _inputs(stored: StoredDecision, body: WhatIfRequest) -> DecisionInputs:
     return inputs
 
 
-def _reply(stored: StoredDecision, what_if: WhatIf) -> WhatIfReply:
-    conclusion = what_if.conclusion
+def _reply(stored: StoredDecision, conclusion: Conclusion) -> WhatIfReply:
     return WhatIfReply(
         recommendation=conclusion.recommendation,
-        quality=dict(what_if.quality),
-        costs=dict(what_if.costs),
+        quality=dict(conclusion.scores),
+        costs=dict(conclusion.costs),
         break_evens=list(conclusion.break_evens),
         net_values=list(conclusion.net_values),
         constraints=list(conclusion.constraints),

@@ -48,8 +48,8 @@ def ci(
     Exit codes: 0 the gate passed, 1 it failed, 2 it cannot compare or something must be mended.
     """
     from advisor.evidence.records import read_records
-    from advisor.report.gate_junit import gate_junit
-    from advisor.report.gate_markdown import gate_markdown
+    from advisor.report.texts.gate_junit import gate_junit
+    from advisor.report.texts.gate_markdown import gate_markdown
     from advisor.results.json_report import read_comparison
     from advisor.results.plain_data import to_json, to_plain
     from lm.files import write_whole
@@ -147,8 +147,8 @@ def read_stored_folder(folder: Path) -> "StoredComparison":
 
 def _write_failure(out: Path, message: str) -> None:
     """What the pull request is told where there is nothing to report; the error itself goes on to the terminal."""
-    from advisor.report.gate_junit import failed_gate_junit
-    from advisor.report.gate_markdown import failed_gate_markdown
+    from advisor.report.texts.gate_junit import failed_gate_junit
+    from advisor.report.texts.gate_markdown import failed_gate_markdown
     from advisor.results.plain_data import to_json
     from lm.files import write_whole
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from advisor.evidence.failure import current_name
 from advisor.results.plain_data import from_json
 from advisor.results.quantities import clip
 from service.store.data_directory import DECISION_FILE, RECORDS_FILE
@@ -139,7 +140,7 @@ def load_results(results: bytes, metric: str | None) -> LoadedResults:
     grid: dict[str, GridRow] = {}
     for line in lines:
         raw: dict[str, Any] = from_json(line, exact_integers=False)
-        arm, example_id, failure = raw["arm"], raw["example_id"], raw["failure"]
+        arm, example_id, failure = raw["arm"], raw["example_id"], current_name(raw["failure"])
         row = grid.get(example_id)
         if row is None:
             row = grid[example_id] = GridRow(

@@ -66,7 +66,11 @@ def finished_results(loaded: LoadedResults, wanted: ResultFilter, *, limit: int,
         and (wanted.failure is None or loaded.failures[number] == wanted.failure)
         and (not contains or contains in loaded.said[number])
     ]
-    rows = [from_json(loaded.lines[number]) for number in chosen[offset : offset + limit]]
+    # Kinds of failure have the names of today in results of before, too.
+    rows = [
+        from_json(loaded.lines[number]) | {"failure": loaded.failures[number]}
+        for number in chosen[offset : offset + limit]
+    ]
     return ResultSlice(rows, len(chosen), list(loaded.arm_names), failures)
 
 

@@ -20,7 +20,7 @@ from advisor.audit.retrieval import audit_index, audit_passages
 from advisor.audit.training import EpochLoss, TrainingLog, audit_training
 from advisor.data.dataset import Dataset, DatasetCard, Document, Example, Slice, Split, Task, hash_documents
 from advisor.data.prompt import RetrievedChunk
-from advisor.decision.recommendation import DecisionRule, recommend
+from advisor.decision.recommendation import DecisionRule
 from advisor.results.answer import Answer, BuildUsage
 from advisor.results.comparison import (
     ArmRole,
@@ -35,6 +35,7 @@ from advisor.results.comparison import (
     Verdict,
 )
 from advisor.results.score import Score, unscored
+from benchmarks.simulations import recommended as recommend
 from lm.completion import FinishReason, GenerationConfig, Usage
 from lm.constraint import OneOf
 

@@ -184,3 +184,39 @@ def test_an_abstention_that_is_an_accepted_reference_declines_nothing(text: str,
 
 def test_every_abstention_holds_a_word_that_is_looked_for_first() -> None:
     assert all(is_abstention(text) for text in (*ABSTENTION_OPENINGS, *ABSTENTIONS))
+
+
+@pytest.mark.parametrize(
+    ("said", "reference"),
+    [
+        ("C#", "C++"),
+        ("C++", "C"),
+        ("<= 5 V", ">= 5 V"),
+        ("< 5", "> 5"),
+        ("≥ 30", "≤ 30"),
+        ("€10", "$10"),
+        ("10", "$10"),
+        ("-$5", "$5"),
+        ("A+", "A"),
+    ],
+)
+def test_signs_that_are_content_are_kept(said: str, reference: str) -> None:
+    assert normalise(said) != normalise(reference)
+    for text in (said, reference):
+        assert normalise(normalise(text)) == normalise(text)
+
+
+@pytest.mark.parametrize(
+    ("said", "reference"),
+    [
+        ("24 months.", "24 months"),
+        ("≥ 5 V", ">=5 V"),
+        ("10 €", "€10"),
+        ("$ 1,250.", "$1250"),
+        ("The C++ (compiler)!", "c++ compiler"),
+        ("# heading", "heading"),
+        ("one + two", "one two"),
+    ],
+)
+def test_signs_that_are_none_or_the_same_change_nothing(said: str, reference: str) -> None:
+    assert normalise(said) == normalise(reference)

@@ -13,7 +13,7 @@ from advisor.decision.conclusion import Conclusion, conclude
 from advisor.decision.constraints import ArmTraits, Constraints
 from advisor.decision.flip import BRACKETS, RELATIVE_TOLERANCE, find_flips, map_decision
 from advisor.decision.inputs import Axis, DecisionInputs, MeasuredArms
-from advisor.decision.recommendation import DecisionRule, recommend
+from advisor.decision.recommendation import DecisionRule
 from advisor.errors import EvaluationError
 from advisor.evidence.arm_use import ArmUse
 from advisor.evidence.scorecard import paired_differences
@@ -22,8 +22,9 @@ from advisor.money.cost import Traffic
 from advisor.money.prices import MachinePrice, ModelPrice, PriceList
 from advisor.results.answer import Answer, BuildUsage
 from advisor.results.answer_values import AnswerValues
-from advisor.results.comparison import Flip, Interval, QuestionRecord
+from advisor.results.comparison import Flip, Interval, QuestionRecord, Verdict
 from advisor.results.score import Score
+from benchmarks.simulations import recommended as recommend
 from lm.completion import FinishReason, Usage
 from lm.errors import ConfigError
 
@@ -82,15 +83,10 @@ def use(arm: str, *, hosted: bool = False) -> ArmUse:
     )  # fmt: skip
 
 
-def measure(
-    arms: Mapping[str, Sequence[QuestionRecord]],
-    constraints: Constraints = Constraints(),  # noqa: B008
-    *,
-    hosted: bool = False,
-) -> MeasuredArms:
+def measure(arms: Mapping[str, Sequence[QuestionRecord]], *, hosted: bool = False) -> MeasuredArms:
     traits = {arm: ArmTraits(arm in ("rag", "hybrid"), arm in ("fine-tuned", "hybrid"), "cpu", 1.0) for arm in arms}
     uses = {arm: use(arm, hosted=hosted) for arm in arms}
-    return MeasuredArms.from_records(arms, "exact_match", uses, traits, constraints)
+    return MeasuredArms.from_records(arms, "exact_match", uses, traits)
 
 
 INPUTS = DecisionInputs(prices(), Traffic(queries_per_month=1_000))
@@ -116,8 +112,7 @@ def concluded(
     arms: Mapping[str, Sequence[QuestionRecord]], inputs: DecisionInputs, measured: MeasuredArms
 ) -> Conclusion:
     differences = paired_differences(arms, "exact_match", weights=weights_of(arms, inputs.coverage))
-    rule = DecisionRule("exact_match", inputs.margin, inputs.coverage)
-    return conclude(differences, (), measured, inputs, rule)
+    return conclude(measured, inputs, differences=differences)
 
 
 def flip_on(flips: Sequence[Flip], axis: Axis) -> Flip:
@@ -214,32 +209,34 @@ def test_a_map_of_one_input_or_of_an_idle_one_is_refused(measured: MeasuredArms)
 
 
 def test_without_a_recommended_arm_nothing_flips(arms: dict[str, list[QuestionRecord]]) -> None:
-    broke = measure(arms, Constraints(monthly_budget_usd=0.0))
-    inputs = replace(INPUTS, traffic=Traffic(queries_per_month=1e6))
+    broke = replace(INPUTS, traffic=Traffic(queries_per_month=1e6), constraints=Constraints(monthly_budget_usd=0.0))
     with pytest.raises(EvaluationError, match="no arm is recommended"):
-        find_flips(broke, inputs)
+        find_flips(measure(arms), broke)
 
 
 def test_a_budget_takes_an_arm_out_from_some_volume_on(arms: dict[str, list[QuestionRecord]]) -> None:
-    measured = measure(arms, Constraints(monthly_budget_usd=5.0))
-    flip = flip_on(find_flips(measured, INPUTS), Axis.QUERIES_PER_MONTH)
+    inputs = replace(INPUTS, constraints=Constraints(monthly_budget_usd=5.0))
+    flip = flip_on(find_flips(measure(arms), inputs), Axis.QUERIES_PER_MONTH)
     fixed = (620 * 1e-4) * (1 + 1 / 12)
     assert flip.above is not None
     assert flip.above.value == pytest.approx((5.0 - fixed) / (1.6 * 1e-4), rel=2 * RELATIVE_TOLERANCE)
 
 
 @pytest.mark.parametrize("values", [None, WORTH], ids=["by score", "by net value"])
-@pytest.mark.parametrize("constraints", [Constraints(), Constraints(facts_must_be_deletable=True)])
+@pytest.mark.parametrize(
+    "constraints", [Constraints(), Constraints(facts_must_be_deletable=True), Constraints(good_enough=0.45)]
+)
 def test_the_verdict_and_the_function_of_its_inputs_are_one_rule(
     arms: dict[str, list[QuestionRecord]], values: AnswerValues | None, constraints: Constraints
 ) -> None:
-    measured = measure(arms, constraints)
+    measured = measure(arms)
     for coverage, margin, volume in ((0.5, 0.02, 1e3), (0.0, 0.02, 1e6), (1.0, 0.1, 10.0), (0.9, 0.3, 0.0)):
-        inputs = DecisionInputs(prices(), Traffic(queries_per_month=volume), coverage, margin, values)
+        inputs = DecisionInputs(prices(), Traffic(queries_per_month=volume), coverage, margin, values, constraints)
         usd = measured.monthly_usd(inputs)
         verdict = recommend(
             arms, (), (), usd, DecisionRule("exact_match", margin, coverage), weights_of(arms, coverage),
-            out=measured.broken(usd), values=values, queries_per_month=volume,
+            out=measured.broken(inputs, usd), values=values, queries_per_month=volume,
+            good_enough=constraints.good_enough,
         )  # fmt: skip
         assert verdict.arm == measured.recommended(inputs) is not None
 
@@ -247,8 +244,8 @@ def test_the_verdict_and_the_function_of_its_inputs_are_one_rule(
 def test_a_conclusion_holds_all_that_a_report_shows(
     arms: dict[str, list[QuestionRecord]],
 ) -> None:
-    measured = measure(arms, Constraints(must_cite_sources=True, no_gpu_in_serving=True))
-    inputs = replace(INPUTS, values=WORTH)
+    measured = measure(arms)
+    inputs = replace(INPUTS, values=WORTH, constraints=Constraints(must_cite_sources=True, no_gpu_in_serving=True))
     conclusion = concluded(arms, inputs, measured)
     assert conclusion.recommendation.arm == measured.recommended(inputs)
     assert len(conclusion.constraints) == 2 * len(arms)
@@ -258,18 +255,39 @@ def test_a_conclusion_holds_all_that_a_report_shows(
     assert conclusion.flip_map == map_decision(measured, inputs)
 
 
+def test_below_the_bar_nothing_is_shipped_and_every_arm_says_by_how_much(
+    arms: dict[str, list[QuestionRecord]], measured: MeasuredArms
+) -> None:
+    high = replace(INPUTS, constraints=Constraints(good_enough=0.95))
+    conclusion = concluded(arms, high, measured)
+    assert (conclusion.recommendation.verdict, conclusion.recommendation.arm) == (Verdict.NOT_READY, None)
+    assert measured.recommended(high) is None
+    assert (conclusion.flips, conclusion.flip_map) == ((), None)
+    told = {outcome.arm: outcome for outcome in conclusion.constraints}
+    assert not any(outcome.met for outcome in told.values())
+    assert told["rag"].measured == conclusion.scores["rag"].interval.estimate
+    assert "good enough is 95.0" in told["rag"].message
+
+
+def test_an_interval_that_holds_the_bar_says_so(arms: dict[str, list[QuestionRecord]], measured: MeasuredArms) -> None:
+    best = measured.score(measured.recommended(INPUTS), measured.weights(0.5)).interval
+    at_it = replace(INPUTS, constraints=Constraints(good_enough=best.estimate - 0.01))
+    found = concluded(arms, at_it, measured).recommendation
+    assert found.arm is not None
+    assert any("lies within the interval" in reason and "above is likely" in reason for reason in found.reasons)
+
+
 def test_an_arm_out_by_constraint_is_named_and_the_last_one_left_is_shipped(
     arms: dict[str, list[QuestionRecord]],
 ) -> None:
-    measured = measure(arms, Constraints(must_cite_sources=True, facts_must_be_deletable=True))
-    conclusion = concluded(arms, INPUTS, measured)
+    strict = replace(INPUTS, constraints=Constraints(must_cite_sources=True, facts_must_be_deletable=True))
+    conclusion = concluded(arms, strict, measure(arms))
     assert conclusion.recommendation.headline == "Ship rag: it is the only arm that meets the declared constraints."
     assert any(reason.startswith("fine-tuned is out: it must cite") for reason in conclusion.recommendation.reasons)
 
 
 def test_no_arm_within_the_constraints_gives_no_verdict_and_no_flips(arms: dict[str, list[QuestionRecord]]) -> None:
-    measured = measure(arms, Constraints(max_p95_latency_s=0.1))
-    conclusion = concluded(arms, INPUTS, measured)
+    conclusion = concluded(arms, replace(INPUTS, constraints=Constraints(max_p95_latency_s=0.1)), measure(arms))
     assert conclusion.recommendation.headline == "No verdict: no arm meets the declared constraints."
     assert (conclusion.flips, conclusion.flip_map) == ((), None)
 

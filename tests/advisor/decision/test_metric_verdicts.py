@@ -9,7 +9,7 @@ from advisor.data.dataset import Slice
 from advisor.decision.constraints import ArmTraits, Constraints
 from advisor.decision.inputs import DecisionInputs, MeasuredArms
 from advisor.decision.metric_verdicts import verdicts_by_metric
-from advisor.decision.recommendation import DecisionRule, recommend
+from advisor.decision.recommendation import DecisionRule
 from advisor.evidence.arm_use import ArmUse
 from advisor.money.cost import Traffic
 from advisor.money.prices import MachinePrice, PriceList
@@ -17,6 +17,7 @@ from advisor.results.answer import Answer, BuildUsage
 from advisor.results.answer_values import AnswerValues
 from advisor.results.comparison import Interval, MetricVerdict, QuestionRecord, Recommendation, Verdict
 from advisor.results.score import Score, unscored
+from benchmarks.simulations import recommended as recommend
 from lm.completion import FinishReason, Usage
 
 N = 100
@@ -58,11 +59,14 @@ def verdicts(
 ) -> tuple[MetricVerdict, ...]:
     candidates = {arm: records(arm, scores) for arm, scores in arms.items()}
     traits = {arm: ArmTraits(arm == "rag", False, "cpu", 1.0) for arm in arms}
-    measured = MeasuredArms.from_records(candidates, RULE.metric, {arm: use(arm) for arm in arms}, traits, constraints)
-    usd = measured.monthly_usd(inputs)
-    weights = measured.weights(inputs.coverage)
-    decided = decided or recommend(candidates, (), (), usd, RULE, weights, out=measured.broken(usd))
-    return verdicts_by_metric(candidates, metrics, decided, measured, inputs, RULE)
+    measured = MeasuredArms.from_records(
+        candidates, RULE.metric, {arm: use(arm) for arm in arms}, traits, other_metrics=metrics
+    )
+    inputs = replace(inputs, constraints=constraints)
+    stakes = measured.stakes(inputs)
+    out = measured.broken(inputs, stakes.usd_per_month)
+    decided = decided or recommend(candidates, (), (), stakes.usd_per_month, RULE, stakes.weights, out=out)
+    return verdicts_by_metric(measured.others, decided, stakes, RULE, out)
 
 
 def test_another_winner_is_named_with_scores_and_the_paired_difference() -> None:

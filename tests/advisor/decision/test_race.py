@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from advisor.decision.decision import Stakes
 from advisor.decision.race import Race, RaceResult, run_race
 from advisor.decision.race_plan import RacePlan, plan_race
-from advisor.decision.race_recommendation import raced_arm
+from advisor.decision.race_recommendation import raced_arm, recommend_from_race
 from advisor.decision.recommendation import DecisionRule
 from advisor.errors import EvaluationError
-from advisor.results.comparison import AuditFinding, Severity, Verdict
+from advisor.results.comparison import AuditFinding, Recommendation, Severity, Verdict
 
 Scores = Mapping[str, Sequence[float | None]]
 RULE = DecisionRule("exact_match")
@@ -23,6 +24,19 @@ BLOCK = AuditFinding("leakage", Severity.BLOCK, "3 test questions stand in train
 def plan(n: int, *, size: int = 1, block_questions: int = 10) -> RacePlan:
     """One slice, `size` questions a cluster."""
     return plan_race(["s"] * n, [f"d{i // size}" for i in range(n)], {"s": 1.0}, block_questions=block_questions)
+
+
+def told(
+    one: Race,
+    usd: Mapping[str, float],
+    findings: Sequence[AuditFinding] = (),
+    *,
+    out: Mapping[str, str] | None = None,
+    scores: Mapping[str, float] | None = None,
+    good_enough: float | None = None,
+) -> Recommendation:
+    stakes = Stakes({"s": 1.0}, RULE.margin, usd, good_enough=good_enough)
+    return recommend_from_race(one.outcome(), one.differences(), stakes, scores or {}, findings, RULE, out=out)
 
 
 def race(
@@ -86,10 +100,8 @@ def test_arms_surely_within_the_margin_end_the_race_and_the_cheapest_is_named() 
         rule=DecisionRule("exact_match", margin=0.05),
         usd={"base": 2.0, "rag": 1.0},
     )
-    assert (result.recommendation.verdict, result.recommendation.arm) == (Verdict.NO_CLEAR_WINNER, "rag")
-    assert "base and rag are surely within 5.0 points of each other; rag is the cheapest" in (
-        result.recommendation.headline
-    )
+    assert (result.recommendation.verdict, result.recommendation.arm) == (Verdict.BEST_CHOICE, "rag")
+    assert result.recommendation.leader in result.recommendation.headline
     assert result.outcome.share_saved > 0.5
     (difference,) = result.differences
     assert -0.05 < difference.interval.low < difference.interval.high < 0.05
@@ -118,7 +130,7 @@ def test_questions_of_one_document_are_one_unit_and_prove_no_more_than_one() -> 
     clustered = race(scores, units=plan(400, size=20, block_questions=40))
     (difference,) = clustered.differences
     assert difference.n_clusters == 20
-    assert clustered.recommendation.verdict is Verdict.NO_CLEAR_WINNER
+    assert clustered.recommendation.verdict is not Verdict.WINNER
     singly = race({arm: values[::20] for arm, values in scores.items()} | {}, units=plan(20)).outcome
     assert singly.n_evaluations == 0  # 20 questions are below what any verdict needs
 
@@ -131,7 +143,7 @@ def test_slices_count_by_their_weight() -> None:
         units = plan_race(slices, clusters, {"seen": coverage, "unseen": 1 - coverage})
         assert race(scores, units=units).recommendation.arm == winner
     balanced = race(scores, units=plan_race(slices, clusters, {"seen": 0.5, "unseen": 0.5}))
-    assert balanced.recommendation.verdict is Verdict.NO_CLEAR_WINNER
+    assert balanced.recommendation.verdict is not Verdict.WINNER
 
 
 @settings(max_examples=25)
@@ -192,7 +204,7 @@ def test_a_winner_must_win_though_its_rivals_missing_answers_were_right() -> Non
     assert race(scores).recommendation.verdict is Verdict.WINNER
     scores["base"] = [None if i % 23 == 1 else 0.0 for i in range(300)]
     result = race(scores)
-    assert result.recommendation.verdict is Verdict.NO_CLEAR_WINNER
+    assert result.recommendation.verdict is Verdict.BEST_CHOICE
     assert any("answers of base could not be scored" in reason for reason in result.recommendation.reasons)
 
 
@@ -263,9 +275,9 @@ def test_a_comparison_that_the_audit_blocked_has_no_verdict() -> None:
     units = plan(100)
     blocked = Race(["base", "rag"], units, RULE)
     blocked.add({"base": [0.0] * 10, "rag": [1.0] * 10})
-    result = blocked.result({"base": 1.0, "rag": 1.0}, [BLOCK])
-    assert result.recommendation.verdict is Verdict.INVALID_COMPARISON
-    assert result.recommendation.reasons == ("Remove them from training.",)
+    result = told(blocked, {"base": 1.0, "rag": 1.0}, [BLOCK])
+    assert result.verdict is Verdict.INVALID_COMPARISON
+    assert result.reasons == ("Remove them from training.",)
 
 
 def test_a_race_goes_on_where_it_was_when_its_blocks_are_added_again() -> None:
@@ -327,14 +339,14 @@ def test_an_arm_that_left_behind_one_that_may_not_be_shipped_leaves_no_verdict()
     one = outcome_of(drawn(np.random.default_rng(12), base=0.1, rag=0.9, tuned=0.5))
     usd = {"base": 1.0, "rag": 2.0, "tuned": 3.0}
     assert one.result(usd).recommendation.arm == "rag"
-    result = one.result(usd, out={"rag": "rag is out: it is too slow."}).recommendation
+    result = told(one, usd, out={"rag": "rag is out: it is too slow."})
     assert (result.verdict, result.arm) == (Verdict.INSUFFICIENT_DATA, None)
     assert "left the race behind rag, which may not be shipped. Race again without rag." in result.headline
     assert "rag is out: it is too slow." in result.reasons
     # Arms that are out themselves need nobody to have beaten them.
-    both = one.result(usd, out={arm: f"{arm} is out: it is too slow." for arm in ("base", "tuned")}).recommendation
+    both = told(one, usd, out={arm: f"{arm} is out: it is too slow." for arm in ("base", "tuned")})
     assert (both.verdict, both.arm) == (Verdict.WINNER, "rag")
-    assert one.result(usd, out=dict.fromkeys(usd, "out")).recommendation.arm is None
+    assert told(one, usd, out=dict.fromkeys(usd, "out")).arm is None
 
 
 def test_of_arms_that_are_alike_the_cheapest_that_may_be_shipped_is_named() -> None:
@@ -342,6 +354,16 @@ def test_of_arms_that_are_alike_the_cheapest_that_may_be_shipped_is_named() -> N
     one = outcome_of({"base": alike, "rag": alike, "tuned": alike})
     usd = {"base": 1.0, "rag": 2.0, "tuned": 3.0}
     assert one.result(usd).recommendation.arm == "base"
-    assert one.result(usd, out={"base": "base is out: it cites nothing."}).recommendation.arm == "rag"
+    assert told(one, usd, out={"base": "base is out: it cites nothing."}).arm == "rag"
     for costs, out in ((usd, {}), (usd, {"base": ""}), ({"base": 9.0, "rag": 2.0, "tuned": 3.0}, {})):
-        assert raced_arm(one.outcome(), costs, out) == one.result(costs, out=out).recommendation.arm
+        stakes = Stakes({"s": 1.0}, RULE.margin, costs)
+        assert raced_arm(one.outcome(), stakes, {}, out) == told(one, costs, out=out).arm
+
+
+def test_the_best_arm_of_a_race_is_not_shipped_below_the_declared_bar() -> None:
+    one = outcome_of(drawn(np.random.default_rng(14), base=0.05, rag=0.2))
+    usd, scores = {"base": 1.0, "rag": 2.0}, {"base": 0.05, "rag": 0.2}
+    poor = told(one, usd, scores=scores, good_enough=0.7)
+    assert (poor.verdict, poor.arm, poor.leader) == (Verdict.NOT_READY, None, "rag")
+    assert poor.headline.startswith("Not ready to ship: rag stands highest and scores 20.0 points")
+    assert told(one, usd, scores=scores, good_enough=0.15).arm == "rag"

@@ -1,5 +1,6 @@
 """Verdicts, and what must never change them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -9,13 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from advisor.data.dataset import Slice
-from advisor.decision.recommendation import DecisionRule, recommend
+from advisor.decision.recommendation import DecisionRule
 from advisor.errors import EvaluationError
 from advisor.evidence.scorecard import paired_differences
 from advisor.evidence.slices import slice_weights
 from advisor.results.answer import Answer
 from advisor.results.comparison import AuditFinding, QuestionRecord, Recommendation, Severity, Verdict
 from advisor.results.score import Score, unscored
+from benchmarks.simulations import recommended as recommend
 from lm.completion import FinishReason, Usage
 
 Scores = Mapping[str, Sequence[float | None]]
@@ -51,6 +53,7 @@ def verdict(
     usd: Mapping[str, float] | None = None,
     rule: DecisionRule = RULE,
     findings: Sequence[AuditFinding] = (),
+    **stakes: object,
 ) -> Recommendation:
     questions = next(iter(arms.values()))
     weights = slice_weights(
@@ -58,7 +61,7 @@ def verdict(
     )
     differences = paired_differences(arms, rule.metric, weights=weights, seed=rule.seed)
     prices = usd or {arm: float(len(arm)) for arm in arms}
-    return recommend(arms, differences, findings, prices, rule, weights)
+    return recommend(arms, differences, findings, prices, rule, weights, **stakes)
 
 
 def decide(scores: Scores, *, size: int = 1, **options: object) -> Recommendation:
@@ -81,32 +84,102 @@ def test_an_arm_that_beats_every_other_wins() -> None:
 def test_a_lead_below_the_margin_is_no_win_however_sure() -> None:
     scores = {"base": right(960, 1000), "rag": right(970, 1000)}
     assert decide(scores, rule=DecisionRule("exact_match", margin=0.0)).verdict is Verdict.WINNER
-    assert decide(scores, rule=DecisionRule("exact_match", margin=0.05)).verdict is Verdict.NO_CLEAR_WINNER
+    assert decide(scores, rule=DecisionRule("exact_match", margin=0.05)).verdict is Verdict.BEST_CHOICE
 
 
 def test_the_cheapest_non_inferior_arm_is_named_without_a_winner() -> None:
     scores = {"base": right(900, 1000), "rag": right(902, 1000), "hybrid": right(905, 1000)}
     result = decide(scores, usd={"base": 1.0, "rag": 2.0, "hybrid": 3.0})
-    assert (result.verdict, result.arm) == (Verdict.NO_CLEAR_WINNER, "base")
-    assert "hybrid has the highest score" in result.headline
-    assert "base is as good within the margin and cheaper to serve" in result.headline
-    assert result.minimum_detectable_effect == pytest.approx(2.8 * np.sqrt(0.005 * 0.995 / 1000), rel=0.1)
-    assert result.questions_needed is not None
+    assert (result.verdict, result.arm, result.leader) == (Verdict.BEST_CHOICE, "base", "hybrid")
+    assert re.match(
+        r"Ship base: it is at most 1\.\d points worse than hybrid and rag, less than the margin of 2\.0, and hybrid "
+        r"costs 3\.0 × as much\.",
+        result.headline,
+    )
     assert any("This test set can show differences of about" in reason for reason in result.reasons)
 
 
-def test_an_arm_that_may_be_much_worse_is_not_called_as_good() -> None:
+def two_arms(n: int = 60) -> dict[str, list[float]]:
+    """Of which rag is ahead, and not surely."""
     rng = np.random.default_rng(0)
-    scores = {arm: (rng.random(60) < 0.5).astype(float).tolist() for arm in ("base", "rag")}
-    scores["rag"][:4] = [1.0] * 4
-    result = decide(scores, usd={"base": 1.0, "rag": 2.0})
+    scores = {arm: (rng.random(n) < 0.5).astype(float).tolist() for arm in ("base", "rag")}
+    scores["rag"][:] = np.where(np.arange(n) % 10 == 0, 1.0, scores["rag"]).tolist()
+    return scores
+
+
+def test_an_arm_that_costs_more_and_is_not_shown_to_be_better_is_a_trade_off() -> None:
+    scores = two_arms()
+    scores["base"] = [1.0 - score for score in scores["rag"]]
+    scores["base"][:2] = [1.0, 1.0]
     best = max(scores, key=lambda arm: sum(scores[arm]))
-    assert (result.verdict, result.arm) == (Verdict.NO_CLEAR_WINNER, best)
-    assert "is the best guess" in result.headline
+    other = "base" if best == "rag" else "rag"
+    result = decide(scores, usd={best: 3.0, other: 1.0})
+    assert (result.verdict, result.arm, result.leader) == (Verdict.NO_CLEAR_WINNER, best, best)
+    assert f"and it costs 3.0 × as much as {other}: no cheaper arm is shown to be as good" in result.headline
     assert result.questions_needed is not None
     assert result.questions_needed > 60
     assert result.minimum_detectable_effect is not None
     assert result.minimum_detectable_effect > 0.1
+
+
+def test_the_highest_score_that_costs_no_more_is_the_choice_with_its_risk_named() -> None:
+    hybrid = [*right(72, 80), *right(3, 20)]
+    tuned = right(80)
+    scores = {"base": right(10), "hybrid": hybrid, "fine-tuned": tuned}
+    result = decide(scores, usd={"base": 1.0, "fine-tuned": 2.0, "hybrid": 3.4})
+    assert (result.verdict, result.arm) == (Verdict.BEST_CHOICE, "fine-tuned")
+    found = re.match(
+        r"Ship fine-tuned: hybrid costs 1\.7 × as much and is at most (\d\.\d) points better\.", result.headline
+    )
+    assert found is not None
+    (reason,) = [reason for reason in result.reasons if reason.startswith("fine-tuned minus hybrid")]
+    assert f"[-{found[1]}, " in reason
+    # Cheaper in money and slower is a trade-off again.
+    waits = {"base": 1.0, "fine-tuned": 1.5, "hybrid": 1.0}
+    assert decide(scores, usd={"base": 1.0, "fine-tuned": 2.0, "hybrid": 3.4}, p95_s=waits).verdict is (
+        Verdict.NO_CLEAR_WINNER
+    )
+
+
+def test_without_prices_nothing_says_that_the_highest_score_costs_no_more() -> None:
+    result = decide(two_arms(), usd=dict.fromkeys(("base", "rag"), float("inf")))
+    assert result.verdict is Verdict.NO_CLEAR_WINNER
+    assert "without prices nothing says which of them costs less" in result.headline
+
+
+def test_the_best_arm_below_the_declared_bar_is_not_shipped() -> None:
+    scores = {"base": right(5), "rag": right(19)}
+    result = decide(scores, good_enough=0.7)
+    assert (result.verdict, result.arm, result.leader) == (Verdict.NOT_READY, None, "rag")
+    assert "rag is the best of 2 arms and scores 19.0 points" in result.headline
+    assert "at least 70.0 was declared to be good enough" in result.headline
+    assert decide(scores, good_enough=0.15).arm == "rag"
+
+
+def test_of_equals_only_those_at_the_bar_are_shipped() -> None:
+    scores = {"base": right(900, 1000), "rag": right(902, 1000), "hybrid": right(905, 1000)}
+    usd = {"base": 1.0, "rag": 2.0, "hybrid": 3.0}
+    assert [decide(scores, usd=usd, good_enough=bar).arm for bar in (0.9, 0.901, 0.904, 0.91)] == [
+        "base", "rag", "hybrid", None,
+    ]  # fmt: skip
+
+
+def test_headline_and_reasons_show_the_interval_that_decides() -> None:
+    rng = np.random.default_rng(6)
+    difficulty = rng.normal(0, 1, 40)
+    scores = {f"arm{i}": (difficulty + 0.25 * i + rng.normal(0, 1, 40) > 0).astype(float).tolist() for i in range(5)}
+    result = decide(scores, usd={arm: float(i) for i, arm in enumerate(scores)})
+    assert result.verdict is Verdict.NO_CLEAR_WINNER
+    for reason in result.reasons:
+        if found := re.search(r"minus .*\[(-?[\d.]+), ", reason):
+            assert float(found[1]) <= 0
+
+
+def test_that_nothing_was_seen_is_no_difference_of_0() -> None:
+    result = decide({"base": right(20, 30), "rag": right(20, 30)}, usd={"base": 1.0, "rag": 2.0})
+    assert result.minimum_detectable_effect is not None
+    assert result.minimum_detectable_effect > 3 / 30
+    assert not any("about 0.0 points" in reason for reason in result.reasons)
 
 
 def test_arms_that_answer_alike_are_told_apart_by_price_alone() -> None:
@@ -178,7 +251,7 @@ def test_a_win_that_hangs_on_a_rivals_unscored_answers_is_none() -> None:
     base: list[float | None] = [*right(86, 96), *[None] * 4]
     scores = {"base": base, "rag": right(94, 100)}
     assert decide({"base": right(86), "rag": right(94)}).verdict is Verdict.WINNER
-    assert decide(scores).verdict is Verdict.NO_CLEAR_WINNER
+    assert decide(scores).verdict is Verdict.BEST_CHOICE
 
 
 def test_questions_the_metric_does_not_apply_to_are_not_unscored() -> None:

@@ -87,8 +87,8 @@ EQUAL = {
 }
 
 
-def measured(candidates: Mapping[str, Sequence[QuestionRecord]], constraints: Constraints) -> MeasuredArms:
-    return MeasuredArms.from_records(candidates, "exact_match", USES, TRAITS, constraints)
+def measured(candidates: Mapping[str, Sequence[QuestionRecord]]) -> MeasuredArms:
+    return MeasuredArms.from_records(candidates, "exact_match", USES, TRAITS)
 
 
 def decided(
@@ -109,7 +109,7 @@ def decided(
         flips=(Flip("queries_per_month", 1000, None, FlipPoint(12_000.0, "fine-tuned"), 0, 1e9),),
     )  # fmt: skip
     return record_decision(
-        comparison, DATASET, measured(candidates, constraints), INPUTS,
+        comparison, DATASET, measured(candidates), replace(INPUTS, constraints=constraints),
         settings={"dataset": "/x"}, model="m-1", results="rows", valid_days=valid_days,
     )  # fmt: skip
 
@@ -181,7 +181,7 @@ def test_a_price_that_is_gone_leaves_the_arm_without_a_total() -> None:
 def test_a_budget_no_arm_meets_any_more_ends_the_decision() -> None:
     record = decided(constraints=Constraints(monthly_budget_usd=5.0))
     traffic = replace(INPUTS.traffic, queries_per_month=50_000)
-    found = checked(record, present(replace(INPUTS, traffic=traffic)))
+    found = checked(record, present(replace(record.inputs, traffic=traffic)))
     assert (found.outcome, found.recommended) == (RecheckOutcome.CHANGED, None)
     assert "no arm can be recommended" in found.explanation
 
@@ -306,3 +306,10 @@ def test_a_record_with_an_impossible_price_is_refused() -> None:
     content["inputs"]["margin"] = 2
     with pytest.raises(EvaluationError, match=r"margin is 2"):
         read_record(json.dumps(content))
+
+
+def test_constraints_that_an_older_record_keeps_beside_its_inputs_are_read() -> None:
+    limits = Constraints(monthly_budget_usd=5.0)
+    raw = json.loads(write_record(decided(constraints=limits)))
+    raw["constraints"] = raw["inputs"].pop("constraints")
+    assert read_record(json.dumps(raw)).inputs.constraints == limits

@@ -11,10 +11,12 @@ from benchmarks.simulations import (
     LADDER,
     RULE,
     Rng,
+    choice_misstates,
     clustered_arms,
     clustered_race_ever_drops,
     correlated_arms,
     fixed_claims_winner,
+    named_number_decides,
     one_slice,
     opposed_slices_race_ever_drops,
     peeking_t_test_claims,
@@ -61,6 +63,8 @@ def test_the_simulated_arms_have_the_accuracies_and_share_hard_questions() -> No
         (partial(opposed_slices_race_ever_drops, two_slices(60, 8, coverage=0.5)), 150),
         (partial(race_misstates, PLAN, LADDER[0.2][:3]), 60),
         (partial(race_falsely_calls_equal, one_slice(1_500, block_questions=50), 0.1), 100),
+        (partial(choice_misstates, None), 100),
+        (partial(choice_misstates, EQUAL), 40),
         (partial(fixed_claims_winner, EQUAL), 20),  # the rates of whole samples are in test_statistics
     ],
 )
@@ -68,6 +72,10 @@ def test_a_confident_statement_is_wrong_in_at_most_5_percent_of_runs(
     replay: Callable[[Rng], float], n_replays: int
 ) -> None:
     assert replayed(replay, n_replays=n_replays, seed=1) <= ALPHA
+
+
+def test_as_many_questions_as_were_named_decide_in_about_4_of_5_runs() -> None:
+    assert replayed(partial(named_number_decides, 0.1, 0.02, 100), n_replays=30, seed=3) >= 0.6
 
 
 def test_documents_taken_for_independent_questions_would_break_the_bound() -> None:

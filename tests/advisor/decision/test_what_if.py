@@ -7,7 +7,6 @@ from advisor.data.dataset import Dataset, DatasetCard, Example, Slice, Split, Ta
 from advisor.decision.conclusion import conclude
 from advisor.decision.constraints import ArmTraits, Constraints
 from advisor.decision.inputs import Axis, DecisionInputs, MeasuredArms
-from advisor.decision.recommendation import DecisionRule
 from advisor.decision.record import record_decision, write_record
 from advisor.decision.what_if import StoredDecision, axis_ranges, read_stored_decision, reconsider
 from advisor.errors import EvaluationError
@@ -59,8 +58,8 @@ def answered(arm: str, right: Sequence[bool], parts: Sequence[Slice]) -> list[Qu
 def files(right: dict[str, Sequence[bool]], parts: Sequence[Slice]) -> tuple[str, str, bytes]:
     """Report, decision and results of a finished comparison."""
     records = {arm: answered(arm, flags, parts) for arm, flags in right.items()}
-    measured = MeasuredArms.from_records(records, "exact_match", USES, TRAITS, Constraints())
-    conclusion = conclude((), (), measured, INPUTS, DecisionRule("exact_match", 0.1, 0.5))
+    measured = MeasuredArms.from_records(records, "exact_match", USES, TRAITS)
+    conclusion = conclude(measured, INPUTS)
     summaries = tuple(
         ArmSummary(
             arm, ArmRole.CANDIDATE, arm,
@@ -101,18 +100,18 @@ def opposed() -> StoredDecision:
 
 
 def shipped(stored: StoredDecision, inputs: DecisionInputs, constraints: Constraints = Constraints()) -> str | None:  # noqa: B008
-    return reconsider(stored, inputs, constraints).conclusion.recommendation.arm
+    return reconsider(stored, replace(inputs, constraints=constraints)).recommendation.arm
 
 
 def test_unchanged_inputs_give_the_decision_on_record(equal: StoredDecision) -> None:
-    again = reconsider(equal, equal.record.inputs, equal.record.constraints, parts=("flips", "flip_map"))
-    assert again.conclusion.recommendation == equal.comparison.recommendation
-    assert again.conclusion.flips == equal.comparison.flips
-    assert again.conclusion.flip_map == equal.comparison.flip_map
+    again = reconsider(equal, equal.record.inputs, parts=("flips", "flip_map"))
+    assert again.recommendation == equal.comparison.recommendation
+    assert again.flips == equal.comparison.flips
+    assert again.flip_map == equal.comparison.flip_map
 
 
 def test_a_volume_past_the_break_even_flips_the_decision(equal: StoredDecision) -> None:
-    (even,) = reconsider(equal, INPUTS, Constraints()).conclusion.break_evens
+    (even,) = reconsider(equal, INPUTS).break_evens
     assert even.queries_per_month is not None
     below, above = (
         replace(INPUTS, traffic=Traffic(queries_per_month=even.queries_per_month * factor)) for factor in (0.9, 1.1)
@@ -126,13 +125,14 @@ def test_coverage_moves_the_weights_of_the_slices(opposed: StoredDecision) -> No
 
 
 def test_coverage_moves_the_quality_that_is_shown(opposed: StoredDecision) -> None:
-    changed = reconsider(opposed, replace(INPUTS, coverage=0.9), Constraints())
-    tuned = changed.quality["fine-tuned"]
+    changed = reconsider(opposed, replace(INPUTS, coverage=0.9))
+    tuned = changed.scores["fine-tuned"]
     assert tuned is not None
     assert tuned.interval is not None
     assert tuned.interval.estimate == pytest.approx(0.9)
-    unchanged = reconsider(opposed, INPUTS, Constraints()).quality["fine-tuned"]
-    assert unchanged == opposed.comparison.arm("fine-tuned").metric("exact_match")
+    unchanged = reconsider(opposed, INPUTS).scores["fine-tuned"].interval
+    assert unchanged is not None
+    assert unchanged.estimate == pytest.approx(0.5)
 
 
 def test_an_arm_that_breaks_a_switched_on_constraint_is_out(equal: StoredDecision) -> None:
@@ -142,12 +142,12 @@ def test_an_arm_that_breaks_a_switched_on_constraint_is_out(equal: StoredDecisio
 
 
 def test_worth_of_answers_is_told_as_net_value(equal: StoredDecision) -> None:
-    changed = reconsider(equal, replace(INPUTS, values=AnswerValues(1.0)), Constraints())
-    assert {value.arm for value in changed.conclusion.net_values} == {"rag", "fine-tuned"}
+    changed = reconsider(equal, replace(INPUTS, values=AnswerValues(1.0)))
+    assert {value.arm for value in changed.net_values} == {"rag", "fine-tuned"}
 
 
 def test_what_takes_long_is_left_out_unless_wanted(equal: StoredDecision) -> None:
-    quick = reconsider(equal, INPUTS, Constraints()).conclusion
+    quick = reconsider(equal, INPUTS)
     assert quick.flips == ()
     assert quick.flip_map is None
 
@@ -171,7 +171,7 @@ def test_what_was_prepared_is_what_is_decided_without(opposed: StoredDecision) -
     opposed.prepare()
     for coverage in (0.0, 0.3, 0.5, 1.0):
         inputs = replace(INPUTS, coverage=coverage)
-        assert reconsider(opposed, inputs, Constraints()) == reconsider(unprepared, inputs, Constraints())
+        assert reconsider(opposed, inputs) == reconsider(unprepared, inputs)
 
 
 def test_the_memory_of_a_decision_is_not_told_too_small(opposed: StoredDecision) -> None:

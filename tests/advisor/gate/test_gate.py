@@ -243,7 +243,7 @@ def wait_check(now: StoredComparison, before: StoredComparison, **more: object) 
         unclear=WhenUnclear.CANNOT_COMPARE,
         **more,  # type: ignore[arg-type]
     )
-    (found,) = [check for check in evaluate_gate(rules, now, before).checks if "wait" in check.name]
+    (found,) = [check for check in evaluate_gate(rules, now, before).checks if "latency" in check.name]
     return found
 
 
@@ -499,3 +499,33 @@ def test_another_dtype_and_another_constraint_are_named_and_decide_nothing() -> 
     assert "constrain = off in the baseline and auto now" in notes(held, {})
     assert "constrain" not in notes(held, {"settings": {"constrain": "auto"}})
     assert "constrain" not in notes({"settings": {"constrain": "auto"}}, {})
+
+
+@pytest.mark.parametrize("n", [10, 60])
+def test_that_nothing_changed_in_few_questions_is_no_proof_that_nothing_is_lost(n: int) -> None:
+    same = stored({"rag": share(0.8, n)})
+    for policy in (WhenUnclear.FAIL, WhenUnclear.CANNOT_COMPARE):
+        (check,) = evaluate_gate(replace(AGAINST, unclear=policy), same, same).checks
+        assert check.verdict.value == policy.value
+        assert check.low is not None and check.low < -2.5 / n
+        assert "The whole interval is within it" not in check.reason
+    # By the rule of three 400 questions without a change leave losses of .7 points, and 2 are declared to matter.
+    many = stored({"rag": share(0.8, 400)})
+    assert verdict(replace(AGAINST, unclear=WhenUnclear.FAIL), many, many) is GateVerdict.PASS
+
+
+def test_other_questions_all_of_which_are_right_prove_no_more() -> None:
+    now, before = stored({"rag": share(1.0, 40)}), stored({"rag": share(1.0, 40)})
+    before = replace(before, records=[replace(r, example_id=f"other {r.example_id}") for r in before.records])
+    (check,) = evaluate_gate(replace(AGAINST, unclear=WhenUnclear.FAIL), now, before).checks
+    assert check.verdict is GateVerdict.FAIL
+    assert check.low is not None and check.low < -0.05
+
+
+def test_a_comparison_in_which_no_arm_is_good_enough_fails_the_threshold_of_the_recommended() -> None:
+    now = stored({"rag": share(0.19)})
+    headline = "Not ready to ship: rag is the best of 5 arms and scores 19.0 points"
+    poor = replace(now.comparison.recommendation, verdict=Verdict.NOT_READY, arm=None, headline=headline)
+    now = replace(now, comparison=replace(now.comparison, recommendation=poor))
+    (check,) = evaluate_gate(GateRules((Threshold("exact_match", at_least=0.1),)), now).checks
+    assert (check.verdict, check.reason) == (GateVerdict.FAIL, headline)

@@ -6,7 +6,7 @@ from advisor.data.dataset import DatasetCard, Task
 from advisor.money.catalogue import load_catalogue
 from advisor.money.hosted_price import hosted_prices
 from advisor.money.prices import load_prices
-from advisor.report.price_picture import price_figure, price_table
+from advisor.report.pictures.price_picture import price_figure, price_table
 from advisor.results.answer import BuildUsage
 from advisor.results.comparison import (
     ArmRole,
@@ -77,7 +77,7 @@ def test_the_table_says_that_quality_there_is_not_known_and_leaves_tuned_arms_wi
     assert table.columns[2:] == ("smollm2", "GPT-4o mini", "GPT-5 mini")
     cells = {line.cells[0].text.split()[0]: [cell.text for cell in line.cells] for line in table.rows}
     assert cells["fine-tuned"][3:] == ["–", "–"]
-    assert cells["base"][2] == "$0.002"
+    assert cells["base"][2] == "under a cent"
     assert "not known until it is compared" in table.note
     assert "GPT-4o mini 2026-11-20" in table.note
 

@@ -7,7 +7,7 @@ from advisor.report.quality import quality_table
 
 def test_arms_that_are_out_are_named_with_the_reason(comparison):
     assert constraint_sentences(comparison) == (
-        "base is out: longest wait (p95), which cannot be shown.",
+        "base is out: p95 latency, which cannot be shown.",
         "fine-tuned is out: declines what nobody can answer.",
         "All are met by hybrid, rag, few-shot.",
     )
@@ -19,7 +19,7 @@ def test_the_table_says_by_how_much(comparison):
 
     assert table.columns == (
         "Arm",
-        "Longest wait (p95): at most 0.5 s",
+        "p95 latency: at most 0.5 s",
         "Declines what nobody can answer: at least 10 %",
     )
     assert rows["fine-tuned (out)"][1].text == "broken"

@@ -11,12 +11,15 @@ def _cells(table, arm):
 def test_builds_are_split_and_serving_has_its_spread(comparison):
     hybrid = _cells(cost_table(comparison), "hybrid")
 
-    assert (hybrid["Build, once"].text, hybrid["Build, once"].detail) == ("$0.0095", "index $0.0003 + training $0.0092")
+    assert (hybrid["Build, once"].text, hybrid["Build, once"].detail) == (
+        "$0.01",
+        "index under a cent + training $0.01",
+    )
     serve = hybrid["Serve 1,000 queries"]
-    assert (serve.text, serve.detail) == ("$0.0096", "[$0.00864, $0.0106]")
-    assert hybrid["Serve 1,000, adapter merged"].text == "$0.00768"
+    assert (serve.text, serve.detail) == ("$0.01", "[$0.01, $0.01]")
+    assert hybrid["Serve 1,000, adapter merged"].text == "$0.01"
     assert hybrid["Total, a month"].detail.startswith("[$0.9")
-    assert hybrid["This evaluation, once"].text == "$0.0025"
+    assert hybrid["This evaluation, once"].text == "under a cent"
 
 
 def test_the_cached_share_stands_beside_the_whole_prompt(comparison):
@@ -63,7 +66,7 @@ def test_net_values_stand_beside_the_costs_taken_off(comparison):
     rag = _cells(table, "rag")
 
     assert len(table.rows) == 5
-    assert rag["Worth of an answer"].detail == "[$0.0000264, $0.0000396]"
+    assert rag["Worth of 1,000 answers"].detail == "[$0.03, $0.04]"
     assert rag["Costs a month"].text == "$0.90"
     assert (rag["Brings a month, costs taken off"].text, rag["Brings a month, costs taken off"].detail) == (
         "$2.40",

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from advisor.report.figures import (
+from advisor.report.pictures.figures import (
     difference_figure,
     figures,
     frontier_figure,

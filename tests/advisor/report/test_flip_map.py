@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from advisor.report.arm_letters import arm_letters
-from advisor.report.flip_map import flip_map_figure, flip_map_sentence, flip_map_table
+from advisor.report.pictures.arm_letters import arm_letters
+from advisor.report.pictures.flip_map import flip_map_figure, flip_map_sentence, flip_map_table
 
 
 def test_letters_are_initials_where_they_can_be_and_never_shared():

@@ -4,8 +4,8 @@ import pytest
 
 from advisor.data.dataset import Task
 from advisor.report.form_gains import FORM_HEADING, form_sentences, form_table
-from advisor.report.html import html_report
-from advisor.report.markdown import markdown_report
+from advisor.report.texts.html import html_report
+from advisor.report.texts.markdown import markdown_report
 from advisor.results.comparison import Comparison, FormGain, FormGains, FormLead, Interval
 from advisor.results.json_report import json_report, read_comparison
 

@@ -5,8 +5,8 @@ from advisor.gate.baseline import StoredComparison
 from advisor.gate.check import GateCheck, GateVerdict
 from advisor.gate.gate import GateOutcome, evaluate_gate
 from advisor.gate.rules import GateRules, Threshold
-from advisor.report.gate_junit import failed_gate_junit, gate_junit
-from advisor.report.gate_markdown import COMMENT_LIMIT, failed_gate_markdown, gate_markdown
+from advisor.report.texts.gate_junit import failed_gate_junit, gate_junit
+from advisor.report.texts.gate_markdown import COMMENT_LIMIT, failed_gate_markdown, gate_markdown
 from advisor.results.comparison import Comparison, QuestionRecord
 
 
@@ -44,7 +44,7 @@ def test_text_of_others_stays_text() -> None:
     outcome = GateOutcome(
         GateVerdict.FAIL, hostile, (GateCheck(hostile, GateVerdict.FAIL, hostile),), (hostile,), "id", None
     )
-    from advisor.report.gate_markdown import _gate
+    from advisor.report.texts.gate_markdown import _gate
 
     text = _gate(outcome) + failed_gate_markdown(hostile)
     assert "<img" not in text

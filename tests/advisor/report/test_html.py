@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from advisor.report.html import html_report
+from advisor.report.texts.html import html_report
 from advisor.results.comparison import Severity
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -58,14 +58,18 @@ def hostile_text(hostile_comparison, hostile_records):
 def test_sections_stand_in_the_order_of_a_decision(page, comparison):
     order = [
         comparison.recommendation.headline,
+        "The arms at a glance",
         comparison.recommendation.reasons[0],
+        "The test set cannot see",
+        "Next steps",
+        "Side by side",
+        "Everything that was measured",
         "users asked fewer than 3,100 questions a month",
         "Declared constraints",
         "What is not known",
         "6.2 points",
         "4,100",
-        "The test set cannot see",
-        "Quality: exact_match",
+        "Quality: answers exactly right (exact_match)",
         "Paired differences",
         "Cost, in US dollars",
         "Net value, in US dollars",

@@ -1,8 +1,8 @@
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
-from advisor.report.junit import junit_report
-from advisor.results.comparison import ArmRole
+from advisor.report.texts.junit import junit_report
+from advisor.results.comparison import ArmRole, Verdict
 from advisor.results.score import Score
 
 
@@ -10,14 +10,27 @@ def test_one_suite_a_candidate_and_one_case_a_question(comparison, records):
     root = ET.fromstring(junit_report(comparison, records))
     candidates = {arm.kind for arm in comparison.arms if arm.role is ArmRole.CANDIDATE}
 
-    assert {suite.get("name") for suite in root} == candidates
-    assert all(len(suite) == 260 == int(suite.get("tests")) for suite in root)
+    verdict, *suites = root
+    assert {suite.get("name") for suite in suites} == candidates
+    assert all(len(suite) == 260 == int(suite.get("tests")) for suite in suites)
+    assert [case.get("name") for case in verdict] == [comparison.recommendation.verdict.value]
+
+
+def test_an_arm_that_is_not_good_enough_fails_the_case_of_the_verdict(comparison, records):
+    headline = "Not ready to ship: rag is the best of 5 arms and scores 19.0 points"
+    poor = replace(comparison.recommendation, verdict=Verdict.NOT_READY, arm=None, headline=headline)
+    root = ET.fromstring(junit_report(replace(comparison, recommendation=poor), ()))
+    (failure,) = root.findall("testsuite[@name='verdict']/testcase/failure")
+    assert (failure.get("type"), failure.get("message")) == ("not ready to ship", headline)
+    undecided = replace(poor, verdict=Verdict.INSUFFICIENT_DATA)
+    root = ET.fromstring(junit_report(replace(comparison, recommendation=undecided), ()))
+    assert root.find("testsuite[@name='verdict']/testcase/skipped") is not None
 
 
 def test_counts_match_cases_and_scores(comparison, records):
     root = ET.fromstring(junit_report(comparison, records))
 
-    for suite in root:
+    for suite in root[1:]:
         values = [record.scores["exact_match"].value for record in records if record.arm == suite.get("name")]
         assert (
             int(suite.get("failures"))
@@ -59,7 +72,7 @@ def test_hostile_text_stays_inside_its_attribute(hostile_comparison, hostile_rec
     root = ET.fromstring(junit_report(hostile_comparison, hostile_records))
 
     assert {element.tag for element in root.iter()} == {"testsuites", "testsuite", "testcase", "failure", "error"}
-    assert int(root.get("tests")) == 5 * 260
+    assert int(root.get("tests")) == 5 * 260 + 1
 
 
 def test_scripts_of_the_world_survive(comparison, records):

@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from advisor.report.markdown import LIMIT_BYTES, markdown_report
-from advisor.report.markdown_text import code, inline
+from advisor.report.texts.markdown import LIMIT_BYTES, markdown_report
+from advisor.report.texts.markdown_text import code, inline
 from advisor.results.comparison import Verdict
 
 
@@ -16,7 +16,11 @@ def test_sections_stand_in_the_order_of_a_decision(comparison, records):
     text = markdown_report(comparison, records)
     order = [
         comparison.recommendation.headline,
+        "The arms at a glance",
         comparison.recommendation.reasons[0],
+        "## Before you act on it",
+        "## Next steps",
+        "## Side by side",
         "## What would change this",
         "users asked fewer than 3,100 questions a month",
         "## What an arm must fulfil",
@@ -74,6 +78,8 @@ def test_the_arm_without_a_clear_win_is_not_called_recommended(comparison):
     assert "rag (cheapest non-inferior)" in text
     assert "rag (recommended)" not in text
     assert "rag (recommended)" in winner
+    dearest = replace(comparison, recommendation=replace(comparison.recommendation, leader="rag"))
+    assert "rag (highest score)" in markdown_report(dearest)
 
 
 def test_differences_read_from_the_named_arm(comparison):

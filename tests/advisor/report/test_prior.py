@@ -5,9 +5,9 @@ import pytest
 
 from advisor.advice.questionnaire import check_answers, prior
 from advisor.decision.prior_check import confront
-from advisor.report.html import html_report
-from advisor.report.markdown import markdown_report
 from advisor.report.prior import PRIOR_HEADING, prior_sentences, prior_table, signed
+from advisor.report.texts.html import html_report
+from advisor.report.texts.markdown import markdown_report
 from advisor.results.comparison import Comparison
 from advisor.results.json_report import json_report, read_comparison
 

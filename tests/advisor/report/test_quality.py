@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from advisor.data.dataset import Slice
-from advisor.report.html import html_report
-from advisor.report.markdown import markdown_report
 from advisor.report.quality import SLICE_MEANING
+from advisor.report.texts.html import html_report
+from advisor.report.texts.markdown import markdown_report
 from advisor.results.comparison import Comparison, MetricSummary
 
 

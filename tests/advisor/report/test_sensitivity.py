@@ -23,8 +23,7 @@ def test_the_nearest_flips_come_first_in_plain_sentences(comparison):
         "If users asked fewer than 3,100 questions a month (now 100,000), few-shot would be the choice instead of rag.",
         "If users asked more than 42,000,000 questions a month (now 100,000), no arm could be chosen.",
         "If the machine were free (now $0.08), hybrid would be the choice instead of rag.",
-        "If a right answer were worth less than $0.00002 to you (now not declared, so that quality comes first), base "
-        "would be the choice instead of rag.",
+        "Any positive value of a right answer, from a cent on, leaves rag the choice.",
     )
 
 

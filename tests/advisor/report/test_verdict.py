@@ -24,7 +24,7 @@ def test_the_only_arm_left_is_not_called_better(comparison):
 
 
 def test_a_winner_over_others_is_called_better(comparison):
-    assert standing(_decided(comparison, verdict=Verdict.WINNER)).startswith("One arm is better than the others")
+    assert standing(_decided(comparison, verdict=Verdict.WINNER)).startswith("One arm is better than every other")
 
 
 def test_no_verdict_blames_no_number_of_questions(comparison):

@@ -9,6 +9,7 @@ from advisor.results.quantities import (
     POINTS,
     clip,
     count,
+    exact_usd,
     p_value,
     percent,
     percent_in_digits,
@@ -33,9 +34,10 @@ def test_a_missing_value_is_a_dash(write, missing):
     ("amount", "text"),
     [
         (0, "$0"),
-        (1e-9, "<$0.000001"),
-        (0.0000123, "$0.0000123"),
-        (0.0095, "$0.0095"),
+        (1e-9, "under a cent"),
+        (-0.002, "under a cent"),
+        (0.0095, "$0.01"),
+        (0.1234, "$0.12"),
         (0.9, "$0.90"),
         (0.9999, "$1.00"),
         (12.346, "$12.35"),
@@ -46,6 +48,14 @@ def test_a_missing_value_is_a_dash(write, missing):
 )
 def test_money(amount, text):
     assert usd(amount) == text
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [(0, "$0"), (1e-9, "<$0.000001"), (0.0000123, "$0.0000123"), (0.0095, "$0.0095"), (12.346, "$12.35")],
+)
+def test_prices_and_limits_keep_their_digits(amount, text):
+    assert exact_usd(amount) == text
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from advisor.report.gate_markdown import COMMENT_LIMIT
+from advisor.report.texts.gate_markdown import COMMENT_LIMIT
 
 CARD = """name = "tiny"
 task = "question-answering"

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 
 from advisor.report.arms import candidates
 from advisor.report.failures import UNCLASSIFIED, is_unscored, is_wrong, main_score
-from advisor.report.xml_text import legal_xml
-from advisor.results.comparison import Comparison, QuestionRecord
+from advisor.report.texts.xml_text import legal_xml
+from advisor.results.comparison import Comparison, QuestionRecord, Verdict
 from advisor.results.quantities import clip, scale_of
 
 _NAME_LIMIT = 160
 
 
 def junit_report(comparison: Comparison, records: Sequence[QuestionRecord] = ()) -> str:
-    """A suite for each candidate; references only give scale, so they can neither pass nor fail.
+    """A suite with the verdict, and one for each candidate; references only give scale, so they neither pass nor fail.
 
     A score below full marks is a failure of the class found, an unscored answer an error, and a question to which the
     deciding metric does not apply is skipped.
@@ -21,12 +21,34 @@ def junit_report(comparison: Comparison, records: Sequence[QuestionRecord] = ())
     suites = ET.Element(
         "testsuites", {"name": legal_xml(f"{comparison.card.name}: {comparison.recommendation.metric}")}
     )
+    suites.append(_verdict(comparison))
     for arm in candidates(comparison):
         suites.append(_suite(comparison, arm.kind, [record for record in records if record.arm == arm.kind]))
     for count in ("tests", "failures", "errors", "skipped"):
         suites.set(count, str(sum(int(suite.attrib[count]) for suite in suites)))
     ET.indent(suites)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suites, encoding="unicode") + "\n"
+
+
+def _verdict(comparison: Comparison) -> ET.Element:
+    """One case: passed where an arm is named, failed where none is good enough, skipped where nothing can be said."""
+    found = comparison.recommendation
+    suite = ET.Element("testsuite", {"name": "verdict", "timestamp": legal_xml(comparison.created_at), "time": "0.000"})
+    case = ET.SubElement(
+        suite, "testcase", {"classname": "verdict", "name": legal_xml(found.verdict.value), "time": "0.000"}
+    )
+    if found.verdict is Verdict.NOT_READY:
+        ET.SubElement(case, "failure", {"type": found.verdict.value, "message": legal_xml(found.headline)})
+    elif found.arm is None:
+        ET.SubElement(case, "skipped", {"message": legal_xml(found.headline)})
+    _count(suite)
+    return suite
+
+
+def _count(suite: ET.Element) -> None:
+    for count, path in (("tests", "testcase"), ("failures", "testcase/failure"), ("errors", "testcase/error")):
+        suite.set(count, str(len(suite.findall(path))))
+    suite.set("skipped", str(len(suite.findall("testcase/skipped"))))
 
 
 def _suite(comparison: Comparison, kind: str, records: list[QuestionRecord]) -> ET.Element:
@@ -39,9 +61,7 @@ def _suite(comparison: Comparison, kind: str, records: list[QuestionRecord]) -> 
         },
     )
     suite.extend(_case(comparison, record) for record in records)
-    suite.set("tests", str(len(records)))
-    for count, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
-        suite.set(count, str(len(suite.findall(f"testcase/{tag}"))))
+    _count(suite)
     return suite
 
 

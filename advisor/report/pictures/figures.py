@@ -4,19 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from advisor.report.arms import arm_name, references, row_kind, shown_arms
-from advisor.report.break_evens import cost_curve_figure
-from advisor.report.figure import Figure
-from advisor.report.flip_map import flip_map_figure
-from advisor.report.provenance import CURVES_SETTING
-from advisor.report.quality import (
-    OVERALL,
-    SLICE_MEANING,
-    difference_table,
-    differences_with_pivot,
-    measured_slices,
-    named_with_role,
-)
-from advisor.report.svg import (
+from advisor.report.pictures.break_evens import cost_curve_figure
+from advisor.report.pictures.figure import Figure
+from advisor.report.pictures.flip_map import flip_map_figure
+from advisor.report.pictures.svg import (
     ACCENT,
     BAND,
     INK,
@@ -29,9 +20,18 @@ from advisor.report.svg import (
     picture,
     place_labels,
 )
+from advisor.report.provenance import CURVES_SETTING
+from advisor.report.quality import (
+    OVERALL,
+    SLICE_MEANING,
+    difference_table,
+    differences_with_pivot,
+    measured_slices,
+    named_with_role,
+)
 from advisor.report.table import Cell, Row, Table, row
 from advisor.results.comparison import ArmRole, ArmSummary, Comparison, Interval, MetricSummary
-from advisor.results.quantities import ScoreScale, scale_of, seconds, significant, usd
+from advisor.results.quantities import ScoreScale, exact_usd, scale_of, seconds, significant, usd
 
 _OVERALL_MEANING = (
     "All slices, weighed by what users ask. Dots are estimates, lines their intervals; the diamond is the arm named in "
@@ -137,7 +137,7 @@ def frontier_figure(comparison: Comparison) -> Figure | None:
             kind = "recommended" if arm.kind == comparison.recommendation.arm else "candidate"
             error_bar(plot, interval, cost, scale.factor, kind, vertical=True)
         plot.margins(x=0.2, y=0.14)
-        plot.xaxis.set_major_formatter(lambda value, _: usd(value))
+        plot.xaxis.set_major_formatter(lambda value, _: exact_usd(value))
         plot.tick_params(axis="x", labelrotation=20)
         plot.set_xlabel("serving 1,000 queries, US dollars")
         plot.set_ylabel(_points_axis(scale.factor, scale.unit))

@@ -5,11 +5,21 @@ from typing import Any
 
 from advisor.money.hosted_price import HostedPrice
 from advisor.report.arms import arm_name, row_kind, shown_arms
-from advisor.report.figure import Figure
-from advisor.report.svg import BAND, INK, MUTED, SECOND, error_bar, has_points, label_text, picture, place_labels
+from advisor.report.pictures.figure import Figure
+from advisor.report.pictures.svg import (
+    BAND,
+    INK,
+    MUTED,
+    SECOND,
+    error_bar,
+    has_points,
+    label_text,
+    picture,
+    place_labels,
+)
 from advisor.report.table import Table, row
 from advisor.results.comparison import ArmRole, ArmSummary, Comparison, Interval
-from advisor.results.quantities import MISSING, scale_of, usd
+from advisor.results.quantities import MISSING, exact_usd, scale_of, usd
 
 _ROW = 9.0
 _TITLE = "Quality and price, measured and quoted"
@@ -81,7 +91,7 @@ def price_figure(comparison: Comparison, prices: Sequence[HostedPrice]) -> Figur
             [*ticks, *heights.values()], [*(f"{tick:g}" for tick in ticks), *(label_text(model) for model in heights)]
         )
         plot.margins(x=0.15)
-        plot.xaxis.set_major_formatter(lambda value, _: usd(value))
+        plot.xaxis.set_major_formatter(lambda value, _: exact_usd(value))
         plot.tick_params(axis="x", labelrotation=20)
         plot.set_xlabel("1,000 questions, US dollars")
         if models:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from advisor.report.arm_letters import NO_ARM, arm_letters
 from advisor.report.arms import candidates_as_run
 from advisor.report.axes import axis_short, axis_value
-from advisor.report.figure import Figure
-from advisor.report.svg import INK, LINE, MUTED, arm_colours, label_text, picture
+from advisor.report.pictures.arm_letters import NO_ARM, arm_letters
+from advisor.report.pictures.figure import Figure
+from advisor.report.pictures.svg import INK, LINE, MUTED, arm_colours, label_text, picture
 from advisor.report.table import Table, row
 from advisor.results.comparison import Comparison, FlipMap
 

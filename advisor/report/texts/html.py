@@ -7,9 +7,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from advisor.report.break_evens import break_even_table, cost_curve_figure
 from advisor.report.constraints import CONSTRAINT_HEADING, constraint_sentences, constraint_table
 from advisor.report.economics import cost_table, net_value_table, speed_table
+from advisor.report.facts import facts_table, next_steps, side_by_side
 from advisor.report.failures import (
     FailedQuestion,
     failed_questions,
@@ -17,7 +17,9 @@ from advisor.report.failures import (
     is_unscored,
     main_score,
 )
-from advisor.report.figures import (
+from advisor.report.form_gains import FORM_HEADING, form_sentences, form_table
+from advisor.report.pictures.break_evens import break_even_table, cost_curve_figure
+from advisor.report.pictures.figures import (
     difference_figure,
     frontier_figure,
     latency_figure,
@@ -25,8 +27,7 @@ from advisor.report.figures import (
     token_figure,
     training_figures,
 )
-from advisor.report.flip_map import flip_map_figure, flip_map_sentence
-from advisor.report.form_gains import FORM_HEADING, form_sentences, form_table
+from advisor.report.pictures.flip_map import flip_map_figure, flip_map_sentence
 from advisor.report.prior import PRIOR_HEADING, prior_sentences, prior_table
 from advisor.report.provenance import provenance_tables
 from advisor.report.quality import (
@@ -41,8 +42,9 @@ from advisor.report.quality import (
 from advisor.report.race import RACE_HEADING, race_sentences, race_table
 from advisor.report.seeds import seed_table
 from advisor.report.sensitivity import CHANGE_HEADING, change_summary, flip_table
+from advisor.report.texts.xml_text import shown_text
 from advisor.report.verdict import best_chance_table, severity_text, standing, unknowns, urgent_findings
-from advisor.report.xml_text import shown_text
+from advisor.report.words import slice_words
 from advisor.results.comparison import Comparison, QuestionRecord
 from advisor.results.quantities import clip, scale_of
 
@@ -60,6 +62,12 @@ def html_report(comparison: Comparison, records: Sequence[QuestionRecord] = ()) 
     return page.render(
         comparison=comparison,
         recommendation=comparison.recommendation,
+        facts=facts_table(comparison, records),
+        steps=next_steps(comparison, records),
+        side_by_side=[
+            (one, [named_with_role(comparison, record.arm) for record in one.records])
+            for one in side_by_side(comparison, records)
+        ],
         standing=standing(comparison),
         race_heading=RACE_HEADING,
         race_sentences=race_sentences(comparison),
@@ -137,7 +145,7 @@ def _shown(comparison: Comparison, failed: FailedQuestion) -> dict[str, Any]:
     return {
         "id": failed.example_id,
         "question": clip(failed.question, _TEXT_LIMIT),
-        "slice": failed.slice.value,
+        "slice": slice_words(failed.slice),
         "references": [clip(reference, _TEXT_LIMIT) for reference in failed.references],
         "answers": [_shown_answer(comparison, record) for record in failed.records],
     }

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from advisor.gate.check import GateCheck, GateVerdict
 from advisor.gate.gate import GateOutcome
-from advisor.report.markdown import markdown_report
-from advisor.report.markdown_text import inline
+from advisor.report.texts.markdown import markdown_report
+from advisor.report.texts.markdown_text import inline
 from advisor.results.comparison import Comparison, QuestionRecord
 from advisor.results.quantities import clip
 

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any, Literal
 from xml.etree import ElementTree as ET
 
-from advisor.report.xml_text import shown_text
+from advisor.report.texts.xml_text import shown_text
 from advisor.results.comparison import Interval
 from advisor.results.quantities import clip
 

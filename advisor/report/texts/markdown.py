@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from advisor.report.break_evens import break_even_table
 from advisor.report.constraints import CONSTRAINT_HEADING, constraint_sentences, constraint_table
 from advisor.report.economics import cost_table, net_value_table, speed_table
+from advisor.report.facts import SideBySide, facts_table, next_steps, side_by_side
 from advisor.report.failures import FailedQuestion, failed_questions, failure_class_table, is_unscored, main_score
-from advisor.report.flip_map import flip_map_sentence, flip_map_table
 from advisor.report.form_gains import FORM_HEADING, form_sentences, form_table
-from advisor.report.markdown_text import code, inline
+from advisor.report.pictures.break_evens import break_even_table
+from advisor.report.pictures.flip_map import flip_map_sentence, flip_map_table
 from advisor.report.prior import PRIOR_HEADING, prior_sentences, prior_table
 from advisor.report.provenance import provenance_tables
 from advisor.report.quality import (
@@ -24,7 +24,9 @@ from advisor.report.race import RACE_HEADING, race_sentences, race_table
 from advisor.report.seeds import seed_table
 from advisor.report.sensitivity import CHANGE_HEADING, change_summary, flip_table
 from advisor.report.table import Cell, Table
+from advisor.report.texts.markdown_text import code, inline
 from advisor.report.verdict import best_chance_table, severity_text, standing, unknowns, urgent_findings
+from advisor.report.words import slice_words
 from advisor.results.comparison import AuditFinding, Comparison, QuestionRecord
 from advisor.results.quantities import MISSING, clip, count, scale_of
 
@@ -41,21 +43,32 @@ _CUT = "\n\n*The rest did not fit into a comment; report.html has it.*\n"
 
 def markdown_report(comparison: Comparison, records: Sequence[QuestionRecord] = ()) -> str:
     """The report as GitHub-flavoured Markdown of at most `LIMIT_BYTES`; failures fill what the rest leaves."""
-    head = "\n\n".join([*_verdict(comparison), *_measured(comparison), *_audit(comparison)])
+    head = "\n\n".join([*_verdict(comparison, records), *_measured(comparison), *_audit(comparison)])
     tail = "\n\n".join(_provenance(comparison))
     room = LIMIT_BYTES - _size(head) - _size(tail) - _size(_CUT) - 8
     middle = _failures(comparison, records, room)
     return _within_limit("\n\n".join(part for part in (head, middle, tail) if part) + "\n")
 
 
-def _verdict(comparison: Comparison) -> Iterable[str]:
+def _verdict(comparison: Comparison, records: Sequence[QuestionRecord]) -> Iterable[str]:
     recommendation = comparison.recommendation
     yield f"# {_text(comparison.card.name)}: which pipeline to ship"
     yield f"**Verdict ({recommendation.verdict.value}):** {_text(recommendation.headline, 600)}"
+    yield _table(facts_table(comparison, records))
     yield standing(comparison)
     if recommendation.reasons:
         yield "## Why"
         yield _bullets(recommendation.reasons)
+    urgent = urgent_findings(comparison)
+    if urgent:
+        yield "## Before you act on it"
+        yield "\n".join(_finding(finding) for finding in urgent[: 2 * _ITEMS_SHOWN])
+    if steps := next_steps(comparison, records):
+        yield "## Next steps"
+        yield "\n".join(f"- **{_text(step.action)}** {_text(step.effect)}" for step in steps)
+    if shown := side_by_side(comparison, records):
+        yield "## Side by side"
+        yield "\n\n".join(_compared(comparison, one) for one in shown)
     if (race := race_table(comparison)) is not None:
         yield f"## {RACE_HEADING}"
         yield _bullets(race_sentences(comparison))
@@ -73,10 +86,15 @@ def _verdict(comparison: Comparison) -> Iterable[str]:
         yield _table(expected)
     yield "## What is not known"
     yield _bullets(unknowns(comparison))
-    urgent = urgent_findings(comparison)
-    if urgent:
-        yield "## Before you act on it"
-        yield "\n".join(_finding(finding) for finding in urgent[: 2 * _ITEMS_SHOWN])
+
+
+def _compared(comparison: Comparison, one: SideBySide) -> str:
+    accepted = "; ".join(_text(reference) for reference in one.references[:5]) or "none, no document answers it"
+    said = [
+        f"  - {_text(named_with_role(comparison, record.arm))}: {_text(record.answer.text, _CELL_LIMIT) or '(empty)'}"
+        for record in one.records
+    ]
+    return "\n".join([f"- **{one.kind.capitalize()}**: {_text(one.question)} Accepted: {accepted}", *said])
 
 
 def _measured(comparison: Comparison) -> Iterable[str]:
@@ -155,7 +173,7 @@ def _failed_question(comparison: Comparison, failed: FailedQuestion, number: int
     scale = scale_of(comparison, metric)
     accepted = "; ".join(_text(reference) for reference in failed.references[:5]) or "none, no document answers it"
     lines = [
-        f"**{number}.** {_text(failed.question)} ({code(clip(failed.example_id, 80))}, {failed.slice.value})  ",
+        f"**{number}.** {_text(failed.question)} ({code(clip(failed.example_id, 80))}, {slice_words(failed.slice)})  ",
         f"Accepted: {accepted}",
         "",
         "| Arm | Score | Answer | Failure |",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from advisor.gate.check import GateCheck, GateVerdict
 from advisor.gate.gate import GateOutcome
-from advisor.report.xml_text import legal_xml
+from advisor.report.texts.xml_text import legal_xml
 
 _TAGS = {GateVerdict.FAIL: "failure", GateVerdict.CANNOT_COMPARE: "error"}
 

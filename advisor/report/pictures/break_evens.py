@@ -6,11 +6,11 @@ from typing import Any
 
 from advisor.decision.inputs import Axis
 from advisor.report.arms import arm_name, candidates_as_run, pivot_arm, row_kind
-from advisor.report.figure import Figure
-from advisor.report.svg import DASHES, INK, MUTED, arm_colours, label_line_ends, label_text, picture
+from advisor.report.pictures.figure import Figure
+from advisor.report.pictures.svg import DASHES, INK, MUTED, arm_colours, label_line_ends, label_text, picture
 from advisor.report.table import Cell, Table, row
 from advisor.results.comparison import BreakEven, Comparison, CostEstimate
-from advisor.results.quantities import MISSING, rounded, usd
+from advisor.results.quantities import MISSING, exact_usd, rounded, usd
 
 _DECADES_SHOWN = 1e3
 _POINTS = 61
@@ -78,7 +78,7 @@ def cost_curve_figure(comparison: Comparison) -> Figure | None:
             plot.axvline(volume, color=MUTED, linewidth=1, linestyle=":")
             _note(plot, f"now: {rounded(volume)}", volume, 0.96, MUTED, side="right")
         plot.xaxis.set_major_formatter(lambda value, _: rounded(value))
-        plot.yaxis.set_major_formatter(lambda value, _: usd(value))
+        plot.yaxis.set_major_formatter(lambda value, _: exact_usd(value))
         plot.minorticks_off()
         plot.set_xlabel("questions a month")
         plot.set_ylabel("US dollars a month")

@@ -1,0 +1,1 @@
+"""A comparison and a gate as text: HTML, Markdown, JUnit."""
