@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 TORCH := 2.13.0
 DATASET ?= ticket-triage
 TEST_WORKERS ?= 2
-# Sorting messages is what a model of this size learns in minutes; handbook questions are in docs/results.md.
-RUN_OPTIONS ?= --top-k 2 --pipelines base,few-shot,nearest-few-shot,rag,fine-tuned,hybrid,nearest-question,classifier
+RUN_OPTIONS ?= $(shell $(BIN)/python -c \
+  "from service.contract.settings import SAMPLE as s; print('--top-k', s['top_k'], '--arms', ','.join(s['arms']))")
 
 # Idle OpenMP threads must sleep, not spin: with contended cores a 20 ms training step otherwise takes seconds.
 export OMP_WAIT_POLICY ?= PASSIVE

@@ -106,4 +106,4 @@ ARMS = (
 
 ARM_KINDS: Mapping[str, ArmKind] = {arm.name: arm for arm in ARMS}
 CANDIDATES = tuple(ARM_KINDS)
-DEFAULT_PIPELINES = tuple(arm.name for arm in ARMS if arm.in_default)
+DEFAULT_ARMS = tuple(arm.name for arm in ARMS if arm.in_default)

@@ -14,7 +14,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from advisor.arms import DEFAULT_PIPELINES
+from advisor.arms import DEFAULT_ARMS
 from lm.model_identity import model_identity
 from service.jobs import job
 from service.jobs.job_watch import JobWatch
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--dataset", default="appliance-support")
     parser.add_argument("--limit", type=int, default=200)
     parser.add_argument("--max-epochs", type=int, default=2)
-    parser.add_argument("--pipelines", default=",".join(DEFAULT_PIPELINES))
+    parser.add_argument("--arms", default=",".join(DEFAULT_ARMS))
     given = parser.parse_args()
     watch = Stopwatch()
     for owner, name in PARTS:
@@ -78,7 +78,7 @@ def main() -> None:
             given.dataset,
             limit=given.limit,
             max_epochs=given.max_epochs,
-            pipelines=tuple(given.pipelines.split(",")),
+            arms=tuple(given.arms.split(",")),
         )
         create_comparison(engine, comparison_id="c", name="c", dataset=given.dataset, settings=settings.to_json())
         started = time.perf_counter()
@@ -92,7 +92,7 @@ def main() -> None:
         wall_s = time.perf_counter() - started
         state = find_comparison(engine, "c").state
         engine.dispose()
-    print(f"{given.dataset}, {given.limit} questions, {given.pipelines}: {state} after {wall_s:.1f} s")
+    print(f"{given.dataset}, {given.limit} questions, {given.arms}: {state} after {wall_s:.1f} s")
     for name, seconds in sorted(watch.seconds.items(), key=lambda item: -item[1]):
         print(f"  {name:<10} {watch.calls[name]:>5} calls {seconds:8.3f} s")
     print(f"bookkeeping: {sum(watch.seconds.values()) / wall_s:.2%} of the wall time")

@@ -24,15 +24,15 @@ from typing import Any
 import httpx
 import numpy as np
 
-SMALL = {"dataset": "appliance-support", "pipelines": ["base", "rag"], "limit": 8}
-TUNED = {"dataset": "appliance-support", "pipelines": ["rag", "fine-tuned"], "limit": 200}
+SMALL = {"dataset": "appliance-support", "arms": ["base", "rag"], "limit": 8}
+TUNED = {"dataset": "appliance-support", "arms": ["rag", "fine-tuned"], "limit": 200}
 QUESTION = "How long does the short programme of model {} take?"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--n-questions", type=int, default=100)
-    parser.add_argument("--kind", default="rag", choices=SMALL["pipelines"])
+    parser.add_argument("--kind", default="rag", choices=SMALL["arms"])
     parser.add_argument("--n-callers", type=int, default=16, help="at the same time, in the last part")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:

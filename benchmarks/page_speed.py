@@ -20,6 +20,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, insert
 
+from advisor.arms import DEFAULT_ARMS
 from advisor.decision.inputs import Axis
 from advisor.decision.record import DecisionRecord, read_record, text_hash, write_record
 from advisor.evidence.records import read_records, record_line
@@ -34,10 +35,10 @@ from service.store.tables import report_files
 from tests.e2e.served_page import ServedPage, Tab, chromium, open_tab, served_page
 
 N_QUESTIONS = 10_000
-ARMS = ("base", "few-shot", "rag", "fine-tuned", "hybrid", "raft")
+ARMS = (*DEFAULT_ARMS, "raft")
 LARGE, BEFORE = "large-comparison", "large-comparison-before"
 _BASELINE = "main"
-_SMALL = {"dataset": "appliance-support", "limit": 40, "pipelines": ["base", "few-shot", "rag"], "chunk_tokens": 64}
+_SMALL = {"dataset": "appliance-support", "limit": 40, "arms": ["base", "few-shot", "rag"], "chunk_tokens": 64}
 _REPEATS = 5
 OPEN_S, FILTER_S, SLIDER_S = 2.0, 0.5, 0.2
 
@@ -98,7 +99,7 @@ def _with_uses(record: DecisionRecord, likeness: Mapping[str, str], results_hash
 def store(engine: Engine, source: str, files: Mapping[str, bytes], name: str) -> None:
     """As a finished comparison of that name."""
     like = find_comparison(engine, source)
-    settings = {**like.settings, "pipelines": list(ARMS)}
+    settings = {**like.settings, "arms": list(ARMS)}
     create_comparison(engine, comparison_id=name, name=name, dataset=like.dataset, settings=settings)
     with writing(engine) as connection:
         set_state(connection, name, ComparisonState.RUNNING, expected=[ComparisonState.QUEUED])

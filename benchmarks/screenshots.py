@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "screenshots"
 SAMPLE = {"dataset": "ticket-triage", "name": "Ticket triage", "limit": 120, "top_k": 2}
-OTHER = {"dataset": "appliance-support", "name": "Appliance support", "limit": 60, "pipelines": ["base", "rag"]}
+OTHER = {"dataset": "appliance-support", "name": "Appliance support", "limit": 60, "arms": ["base", "rag"]}
 QUESTION = "I was charged twice this month."
 _COLOURS = 256
 _TALLEST = 1800
@@ -95,7 +95,7 @@ def main() -> None:
     with sample_page(given.api, given.page) as served, chromium() as browser:
         with served.client() as client:
             finished = client.list_comparisons(state=ComparisonState.SUCCEEDED, dataset=str(SAMPLE["dataset"])).items
-            found = max(finished, key=lambda one: len(one.pipelines)).id
+            found = max(finished, key=lambda one: len(one.arms)).id
         with open_tab(browser) as tab:
             for title, path in PAGES.items():
                 tab.open(served.address(title, found), title)

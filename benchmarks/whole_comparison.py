@@ -33,7 +33,7 @@ from finetune.tuned_model import train_adapter
 from lm.completion import GenerationConfig, Messages
 from lm.language_model import LanguageModel
 from lm.local.huggingface import HuggingFaceModel
-from lm.registry import load_language_model
+from lm.registry import LoadOptions, load_language_model
 from rag.chunk import Chunking
 from rag.embedder import load_embedder
 from rag.index import build_index, open_index
@@ -179,7 +179,7 @@ def script_turn(
 
 def load_model(options: argparse.Namespace) -> HuggingFaceModel:
     """The model of both sides."""
-    model = load_language_model(options.model, dtype=options.dtype)
+    model = load_language_model(options.model, LoadOptions(dtype=options.dtype))
     assert isinstance(model, HuggingFaceModel)
     return model
 

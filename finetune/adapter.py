@@ -109,7 +109,7 @@ def _record(data: dict[str, Any]) -> AdapterRecord:
         **data
         | {
             "recipe": TuningRecipe(
-                **data["recipe"] | {"target_modules": targets if isinstance(targets, str) else tuple(targets)}
+                **data["recipe"] | {"target_modules": targets if isinstance(targets, str) else ",".join(targets)}
             ),
             "train_rows": _row_report(data["train_rows"]),
             "validation_rows": _row_report(data["validation_rows"]),

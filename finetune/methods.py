@@ -52,6 +52,6 @@ def _lora_config(recipe: TuningRecipe, **changes: Any) -> Any:
         r=recipe.r,
         lora_alpha=recipe.lora_alpha,
         lora_dropout=recipe.lora_dropout,
-        target_modules=targets if isinstance(targets, str) else list(targets),
+        target_modules=targets if targets == "all-linear" else targets.split(","),
         **changes,
     )

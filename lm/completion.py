@@ -6,6 +6,12 @@ from enum import StrEnum
 
 from lm.constraint import Constraint
 
+DEFAULT_BATCH_SIZE = 64
+"""Prompts a forward pass."""
+
+DEFAULT_BATCH_SIZE = 64
+"""Prompts a forward pass."""
+
 
 class Role(StrEnum):
     """Who speaks in a chat message."""
@@ -79,7 +85,7 @@ class GenerationConfig:
     temperature: float = 0.0
     seed: int = 0
     stop: tuple[str, ...] = field(default=())
-    batch_size: int = 64
+    batch_size: int = DEFAULT_BATCH_SIZE
     constraint: Constraint | None = None
 
 

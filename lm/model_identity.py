@@ -10,8 +10,11 @@ from lm.weights.gguf_cache import gguf_identity, locate_converted
 from lm.weights.model_files import count_parameters, find_weight_files, locate_model
 
 
-def model_identity(spec: str) -> str:
+def model_identity(spec: str, revision: str | None = None) -> str:
     """What tells one model from another without loading it: hashes of its files, or the endpoint it is asked at.
+
+    Args:
+        revision: Of a model of the hub.
 
     Raises:
         ConfigError: no kind of model is called so.
@@ -24,7 +27,7 @@ def model_identity(spec: str) -> str:
         return gguf_identity(Path(name))
     if kind == EMBEDDED_MODEL and (path := find_embedded_gguf()) is not None:
         return gguf_identity(path)
-    folder = locate_hub_copy() if kind == EMBEDDED_MODEL else locate_model(name)
+    folder = locate_hub_copy() if kind == EMBEDDED_MODEL else locate_model(name, revision=revision)
     small_files = [path for path in sorted(folder.glob("*.json")) if path.is_file()]
     return hash_files(find_weight_files(folder)) + hash_files([*small_files, *sorted(folder.glob("*.jinja"))])
 

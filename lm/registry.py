@@ -80,22 +80,12 @@ class KnownModel:
     parameters: int | None
 
 
-def load_language_model(
-    spec: str,
-    *,
-    device: str | None = None,
-    dtype: str | None = None,
-    trust_remote_code: bool = False,
-    revision: str | None = None,
-    context_tokens: int | None = None,
-) -> LanguageModel:
+def load_language_model(spec: str, options: LoadOptions | None = None) -> LanguageModel:
     """Load the model a spec names.
 
     Args:
         spec: `smollm2`; `hf:ID_OR_PATH`, or the bare path or `org/name`; `gguf:PATH`, or the bare path of a file
             that ends in .gguf; `openai:MODEL`, at OPENAI_BASE_URL or at `openai:MODEL@http://host:port/v1`.
-        device: See `LoadOptions`, also for the others.
-
     Raises:
         ConfigError: no kind of model is called so.
         LanguageModelError: the model cannot be loaded.
@@ -104,7 +94,7 @@ def load_language_model(
     scheme_name, rest = parse_spec(spec)
     scheme = SCHEMES[scheme_name]
     try:
-        return scheme.load(rest, LoadOptions(device, dtype, trust_remote_code, revision, context_tokens))
+        return scheme.load(rest, options or LoadOptions())
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in scheme.packages:
             raise

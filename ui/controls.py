@@ -6,10 +6,12 @@ import numpy as np
 import streamlit as st
 from pydantic import ValidationError
 
+from advisor.decision.constraints import Constraints
 from advisor.decision.inputs import Axis
 from advisor.report.axes import axis_value, axis_words
+from advisor.results.answer_values import AnswerValues
 from advisor.results.comparison import Comparison
-from service.contract.schemas import AnswerValuesRequest, AxisView, ConstraintsRequest, WhatIfRequest
+from service.contract.schemas import AxisView, WhatIfRequest
 
 WHAT_IF = "what_if"
 _PER_DECADE = 6
@@ -19,7 +21,7 @@ _RACED = "A race was run for this one value; compare again without a race to try
 
 
 def declared_inputs(
-    comparison_id: str, comparison: Comparison, axes: Sequence[AxisView], recorded: ConstraintsRequest
+    comparison_id: str, comparison: Comparison, axes: Sequence[AxisView], recorded: Constraints
 ) -> WhatIfRequest:
     """What the visitor wants to try; unmoved controls say nothing. The address keeps it.
 
@@ -128,10 +130,10 @@ def _share(comparison: Comparison, view: AxisView, asked: float | None, tag: str
     return None if moved == current else moved / 100
 
 
-def _worth(comparison: Comparison, asked: AnswerValuesRequest | None, tag: str) -> AnswerValuesRequest | None:
+def _worth(comparison: Comparison, asked: AnswerValues | None, tag: str) -> AnswerValues | None:
     """The worth of answers; None where it is as recorded."""
     declared = comparison.settings.get("values")
-    recorded = AnswerValuesRequest(**declared) if declared else None
+    recorded = AnswerValues(**declared) if declared else None
     is_raced = comparison.race is not None
     if not st.toggle(
         "Answers have a worth in money",
@@ -143,8 +145,8 @@ def _worth(comparison: Comparison, asked: AnswerValuesRequest | None, tag: str) 
         disabled=recorded is not None or is_raced,
     ):
         return None
-    start = asked or recorded or AnswerValuesRequest(right_usd=0.01)
-    chosen = AnswerValuesRequest(
+    start = asked or recorded or AnswerValues(right_usd=0.01)
+    chosen = AnswerValues(
         right_usd=_amount("A right answer brings (USD)", start.right_usd, f"right {tag}"),
         wrong_usd=_amount("A wrong answer costs (USD)", start.wrong_usd, f"wrong {tag}"),
         abstention_usd=_amount("Declining to answer what has an answer costs (USD)", start.abstention_usd, f"no {tag}"),
@@ -156,9 +158,9 @@ def _amount(label: str, start: float, key: str) -> float:
     return st.number_input(label, min_value=0.0, max_value=1e15, value=start, step=0.001, format="%g", key=key)
 
 
-def _constraints(recorded: ConstraintsRequest, start: ConstraintsRequest, tag: str) -> ConstraintsRequest | None:
+def _constraints(recorded: Constraints, start: Constraints, tag: str) -> Constraints | None:
     with st.expander("What an arm must fulfil", icon=":material/rule:"):
-        chosen = ConstraintsRequest(
+        chosen = Constraints(
             must_cite_sources=st.toggle("It must cite sources", start.must_cite_sources, key=f"cite {tag}"),
             facts_must_be_deletable=st.toggle(
                 "Facts must be deletable", start.facts_must_be_deletable, key=f"delete {tag}"

@@ -4,16 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from lm.setting import declared_settings
+from service.contract.settings import DeclaredSettings, resolve
 
-from service.contract.schemas import ComparisonRequest
-
-_SETTINGS = ("model", "pipelines", "limit", "train_limit", "top_k", "chunk_tokens", "n_shots", "method", "max_epochs")
-_WHERE_CHANGED = (
-    *("seed", "embedder", "overlap_tokens", "tune_on", "raft_gold_share", "training_seeds", "race", "judge"),
-    *("constrain", "margin", "coverage", "adapter_slowdown"),
-)
-_TABLES = ("traffic", "constraints", "values")
+_ALWAYS = ("model", "arms", "limit", "train_limit", "top_k", "chunk_tokens", "n_shots", "method", "max_epochs")
+_NOT_IN_FILE = ("dataset", "task", "prices", "prior")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,28 +60,28 @@ def gate_toml(draft: GateDraft, settings: Mapping[str, Any]) -> str:
     """
     folder = "  # a folder of your repository with these files" if draft.is_uploaded else ""
     lines = [f"dataset = {_text(draft.dataset)}{folder}", "", "[comparison]"]
-    changed = [name for name in _WHERE_CHANGED if settings.get(name) != _default(name)]
-    lines += [f"{name} = {_value(settings[name])}" for name in (*_SETTINGS, *changed) if settings.get(name) is not None]
-    for table in _TABLES:
-        default = _default(table) or {}
-        rows = [
-            f"{name} = {_value(value)}"
-            for name, value in (settings.get(table) or {}).items()
-            if value is not None and value != default.get(name)
-        ]
-        lines += ["", f"[comparison.{table}]", *rows] if rows else []
-    for one in draft.thresholds:
-        lines += ["", "[[gate.threshold]]", f"arm = {_text(one.arm)}", f"measure = {_text(one.measure)}"]
-        lines.append(f"{one.key} = {one.limit!r}")
+    settings = resolve(settings)
+    tables = []
+    for one in declared_settings(DeclaredSettings):
+        value = settings.get(one.name)
+        if value is None or one.name in _NOT_IN_FILE or one.setting.is_local:
+            continue
+        if one.inner:
+            rows = [
+                f"{part.name} = {_value(value[part.name])}"
+                for part in one.inner
+                if value.get(part.name) is not None and value[part.name] != part.default
+            ]
+            tables += ["", f"[comparison.{one.name}]", *rows] if rows else []
+        elif one.name in _ALWAYS or value != one.default:
+            lines.append(f"{one.name} = {_value(value)}")
+    lines += tables
+    for limit in draft.thresholds:
+        lines += ["", "[[gate.threshold]]", f"arm = {_text(limit.arm)}", f"measure = {_text(limit.measure)}"]
+        lines.append(f"{limit.key} = {limit.limit!r}")
     if draft.baseline is not None:
         lines += ["", "[gate.baseline]", f"name = {_text(draft.baseline)}"]
     return "\n".join(lines) + "\n"
-
-
-def _default(name: str) -> Any:
-    """What a comparison takes where nothing is said, as plain data."""
-    default = ComparisonRequest.model_fields[name].default
-    return default.model_dump(mode="json") if isinstance(default, BaseModel) else default
 
 
 def _value(value: Any) -> str:

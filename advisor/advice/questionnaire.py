@@ -19,7 +19,9 @@ from advisor.advice.prior import ArmPrior, Confidence, PriorReason, PriorRecomme
 from advisor.data.toml_lines import key_line
 from lm.errors import ConfigError
 
-PRIOR_ARMS = ("base", "few-shot", "rag", "fine-tuned", "hybrid", "raft")
+PRIOR_ARMS = (
+    "base", "few-shot", "nearest-question", "classifier", "nearest-few-shot", "rag", "fine-tuned", "hybrid", "raft",
+)  # fmt: skip
 """From simple to elaborate; of arms with equal points the simpler one comes first."""
 
 Answer = str | float | tuple[str, ...]

@@ -2,48 +2,45 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from advisor.data.dataset import Slice
 from advisor.data.wording import points
 from advisor.metrics.abstention import declines
 from advisor.results.comparison import ConstraintOutcome, Interval, QuestionRecord
-from lm.errors import ConfigError
+from lm.setting import Setting, check_settings
 
 GOOD_ENOUGH = "good_enough"
 
 
 @dataclass(frozen=True, slots=True)
 class Constraints:
-    """Declared before the run.
+    """What an arm must fulfil to be shipped at all; declared before the run.
 
-    Attributes:
-        must_cite_sources: Each answer can name the passages it came from.
-        max_p95_latency_s: p95 latency.
-        monthly_budget_usd: Most that building, serving and keeping fresh may cost a month.
-        no_gpu_in_serving: Answers come without a GPU of ours; a hosted endpoint is none.
-        facts_must_be_deletable: A fact can be taken out without training anew.
-        min_abstention_recall: Least share of unanswerable questions that must be declined.
-        good_enough: Least score by the deciding metric. An arm below it is still a rival of the others, since how good
-            it is was measured and not declared, but it is not shipped.
+    A hosted endpoint is no GPU of ours; a monthly budget is for building, serving and keeping fresh. An arm that is not
+    good enough is still a rival of the others, since how good it is was measured and not declared, but is not shipped.
     """
 
-    must_cite_sources: bool = False
-    max_p95_latency_s: float | None = None
-    monthly_budget_usd: float | None = None
-    no_gpu_in_serving: bool = False
-    facts_must_be_deletable: bool = False
-    min_abstention_recall: float | None = None
-    good_enough: float | None = None
+    must_cite_sources: Annotated[bool, Setting("Only arms whose answers come with passages may be shipped.")] = False
+    max_p95_latency_s: Annotated[
+        float | None, Setting("Longest p95 latency, in seconds.", gt=0, le=1e6, unset="any")
+    ] = None
+    monthly_budget_usd: Annotated[
+        float | None, Setting("Most that an arm may cost a month, in US dollars.", ge=0, le=1e15, unset="any")
+    ] = None
+    no_gpu_in_serving: Annotated[bool, Setting("Only arms that answer without a GPU may be shipped.")] = False
+    facts_must_be_deletable: Annotated[bool, Setting("Only arms that hold no facts in weights may be shipped.")] = False
+    min_abstention_recall: Annotated[
+        float | None,
+        Setting("Least share of unanswerable questions that an arm must decline.", ge=0, le=1, unset="any"),
+    ] = None
+    good_enough: Annotated[
+        float | None,
+        Setting("Least score by the deciding metric at which an arm is ready to ship.", ge=0, le=1, unset="any"),
+    ] = None
 
     def __post_init__(self) -> None:
-        if self.max_p95_latency_s is not None and not 0 < self.max_p95_latency_s < float("inf"):
-            raise ConfigError(f"max_p95_latency_s is {self.max_p95_latency_s}; give seconds above 0")
-        if self.monthly_budget_usd is not None and not 0 <= self.monthly_budget_usd < float("inf"):
-            raise ConfigError(f"monthly_budget_usd is {self.monthly_budget_usd}; give US dollars of at least 0")
-        for name in ("min_abstention_recall", "good_enough"):
-            share = getattr(self, name)
-            if share is not None and not 0 <= share <= 1:
-                raise ConfigError(f"{name} is {share}; give a share between 0 and 1")
+        check_settings(self)
 
 
 @dataclass(frozen=True, slots=True)

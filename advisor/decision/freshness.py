@@ -16,7 +16,7 @@ class Refresh(StrEnum):
     NOTHING = "nothing"
     REINDEXED = "re-indexed"
     RETUNED = "re-tuned"
-    """Trained anew on the answers of today and, where it retrieves, re-indexed as well."""
+    """Trained anew on the answers of today, or given them to look among; where it retrieves, re-indexed as well."""
 
 
 class Part(StrEnum):

@@ -1,13 +1,14 @@
 """Money of an arm as a function of what it was measured to use, a price list and the traffic; nothing is run again."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from advisor.evidence.arm_use import NO_SPREAD, ArmUse, JudgeUse
 from advisor.money.prices import ModelPrice, PriceList
 from advisor.results.answer import BuildUsage
 from advisor.results.comparison import CostEstimate, Interval
 from lm.completion import Usage
-from lm.errors import ConfigError
+from lm.setting import Setting, check_settings
 
 SECONDS_PER_HOUR = 3600.0
 BYTES_PER_GB = 1e9
@@ -15,29 +16,23 @@ BYTES_PER_GB = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What production is expected to look like.
+    """What production is expected to look like."""
 
-    Attributes:
-        queries_per_month: Questions users will ask.
-        refreshes_per_month: How often the index is rebuilt because documents changed.
-        amortisation_months: Over how long the first build is spread.
-        retrainings_per_month: How often an adapter is trained anew; None: as often as documents change.
-        merge_adapter: Serve tuned arms with the adapter merged into the weights.
-    """
-
-    queries_per_month: float = 10_000
-    refreshes_per_month: float = 1.0
-    amortisation_months: float = 12.0
-    retrainings_per_month: float | None = None
-    merge_adapter: bool = False
+    queries_per_month: Annotated[float, Setting("Questions a month that you expect.", ge=0, le=1e15)] = 10_000
+    refreshes_per_month: Annotated[
+        float, Setting("How often a month documents change enough to build the index again.", ge=0, le=1e15)
+    ] = 1.0
+    amortisation_months: Annotated[
+        float, Setting("Months over which the cost of the first build is spread.", gt=0, le=1200)
+    ] = 12.0
+    retrainings_per_month: Annotated[
+        float | None,
+        Setting("How often a month tuned arms are trained anew.", ge=0, le=1e15, unset="as often as documents change"),
+    ] = None
+    merge_adapter: Annotated[bool, Setting("Cost tuned arms with the adapter merged into the weights.")] = False
 
     def __post_init__(self) -> None:
-        for name in ("queries_per_month", "refreshes_per_month", "retrainings_per_month"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < float("inf"):
-                raise ConfigError(f"{name} is {value}; give a number of at least 0")
-        if not 0 < self.amortisation_months < float("inf"):
-            raise ConfigError(f"amortisation_months is {self.amortisation_months}; give a number above 0")
+        check_settings(self)
 
 
 def estimate_cost(

@@ -1,8 +1,9 @@
 """What answers are worth to the team that serves them."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from lm.errors import ConfigError
+from lm.setting import Setting, check_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,22 +12,27 @@ class AnswerValues:
 
     A graded score counts in part as right and for the rest as wrong. An abstention where nothing answers the question
     is right.
-
-    Attributes:
-        right_usd: What a right answer brings.
-        wrong_usd: What a wrong answer costs.
-        abstention_usd: What "I don't know" costs where an answer exists.
     """
 
-    right_usd: float
-    wrong_usd: float = 0.0
-    abstention_usd: float = 0.0
+    right_usd: Annotated[
+        float,
+        Setting(
+            "What a right answer brings you, in US dollars; arms are then compared by net value.",
+            ge=0,
+            le=1e15,
+            unset="by score",
+            option="--right-answer-usd",
+        ),
+    ]
+    wrong_usd: Annotated[
+        float, Setting("What a wrong answer costs you, in US dollars.", ge=0, le=1e15, option="--wrong-answer-usd")
+    ] = 0.0
+    abstention_usd: Annotated[
+        float, Setting('What an "I don\'t know" costs you where an answer exists, in US dollars.', ge=0, le=1e15)
+    ] = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("right_usd", "wrong_usd", "abstention_usd"):
-            value = getattr(self, name)
-            if not 0 <= value < float("inf"):
-                raise ConfigError(f"{name} is {value}; give an amount in US dollars of at least 0")
+        check_settings(self)
 
     @property
     def worst_usd(self) -> float:

@@ -15,10 +15,11 @@ from lm.errors import ConfigError, TuningForkError
 from service.cli.advise import advise
 from service.cli.ask import ask
 from service.cli.catalogue import catalogue
-from service.cli.ci import ci
+from service.cli.ci.command import ci
 from service.cli.compare import compare
 from service.cli.comparisons import comparisons
-from service.cli.export import export
+from service.cli.estimate import estimate
+from service.cli.export.command import export
 from service.cli.freshness import freshness
 from service.cli.keys import keys
 from service.cli.models import models
@@ -66,6 +67,7 @@ class ReportFormat(StrEnum):
 
 
 app.command()(compare)
+app.command()(estimate)
 
 
 @app.command()

@@ -5,11 +5,22 @@ Times are seconds since 1970 in UTC unless a name ends in `_s`, which are second
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    computed_field,
+    create_model,
+)
 
-from advisor.arms import CANDIDATES, DEFAULT_PIPELINES
+from advisor.arms import CANDIDATES, DEFAULT_ARMS
 from advisor.data.dataset import Slice, Split, Task
+from advisor.decision.constraints import Constraints
 from advisor.decision.record import MonthlyTotal, RecheckOutcome
+from advisor.results.answer_values import AnswerValues
 from advisor.results.comparison import (
     BreakEven,
     ConstraintOutcome,
@@ -21,8 +32,10 @@ from advisor.results.comparison import (
     Recommendation,
     Severity,
 )
+from lm.setting import declared_settings
 from service.contract.comparison_state import ComparisonState
 from service.contract.scope import Scope
+from service.contract.settings import EFFORT, DeclaredSettings
 
 NAME_PATTERN = r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$"
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -31,13 +44,6 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=NA
 Spec = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[\x21-\x7e]+$")]
 Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
-if TYPE_CHECKING:
-    # A type checker reads no table.
-    Candidate = str
-else:
-    Candidate = Literal[CANDIDATES]
-TuningMethod = Literal["lora", "rslora", "dora", "pissa", "olora"]
 
 
 def _plain(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -62,7 +68,7 @@ PlainObject = Annotated[dict[str, JsonValue], AfterValidator(_plain)]
 
 class _Request(BaseModel):
     # A misspelt field would otherwise silently leave a default in force.
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class FieldError(BaseModel):
@@ -189,81 +195,54 @@ class DocumentPage(BaseModel):
 # ---- comparisons
 
 
-class TrafficRequest(_Request):
-    """What production is expected to look like."""
-
-    queries_per_month: Amount = 10_000
-    refreshes_per_month: Amount = 1.0
-    amortisation_months: Annotated[float, Field(gt=0, le=1200, allow_inf_nan=False)] = 12.0
-    retrainings_per_month: Amount | None = None
-    merge_adapter: bool = False
-
-
-class ConstraintsRequest(_Request):
-    """What an arm must fulfil to be shipped at all."""
-
-    must_cite_sources: bool = False
-    max_p95_latency_s: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
-    monthly_budget_usd: Amount | None = None
-    no_gpu_in_serving: bool = False
-    facts_must_be_deletable: bool = False
-    min_abstention_recall: Share | None = None
-    good_enough: Share | None = Field(default=None, description="Least score by the deciding metric, from 0 to 1.")
-
-
-class AnswerValuesRequest(_Request):
-    """What answers are worth, in US dollars."""
-
-    right_usd: Amount
-    wrong_usd: Amount = 0.0
-    abstention_usd: Amount = 0.0
-
-
 class ComparisonRename(_Request):
     """Another name for a comparison."""
 
     name: Name
 
 
-class ComparisonRequest(_Request):
-    """A comparison to run. What is left out has the default of `tuningfork compare`; other fields are refused."""
+def _fields() -> dict[str, Any]:
+    """What a request may hold, made of the declared settings."""
+    fields: dict[str, Any] = {
+        one.name: (one.annotation, one.default)
+        for one in declared_settings(DeclaredSettings)
+        # An uploaded data set has a card, which says the task.
+        if not one.setting.is_local and one.name != "task"
+    }
+    sent: dict[str, tuple[Any, str]] = {
+        "model": (Spec, "smollm2, hf:NAME of the hub, or openai:MODEL[@URL]."),
+        "embedder": (Spec, "minilm, hf:NAME of the hub, or openai:MODEL[@URL]."),
+        "judge": (Spec | None, "Model that grades answers, named as `model`."),
+        "prices": (PlainObject | None, "A price list with the keys of prices.toml; the one that ships if left out."),
+        "prior": (PlainObject | None, "Answers to GET /v1/questionnaire, by id."),
+    }
+    fields |= {name: (kind, Field(fields[name][1], description=text)) for name, (kind, text) in sent.items()}
+    dataset = Field(description="Name of a bundled data set, or the version of an uploaded one.")
+    arms = fields["arms"][0]
+    return fields | {
+        "dataset": (Annotated[str, StringConstraints(pattern=ID_PATTERN)], dataset),
+        "name": (Name | None, Field(None, description="For people; the data set's name if left out.")),
+        "arms": (Annotated[arms, Field(min_length=1, max_length=len(CANDIDATES))], DEFAULT_ARMS),
+        "pipelines": (arms | None, Field(None, description="An older name of arms.", deprecated=True)),
+        "effort": (Annotated[str | None, EFFORT], None),
+    }
 
-    dataset: Annotated[str, StringConstraints(pattern=ID_PATTERN)] = Field(
-        description="Name of a bundled data set, or the version of an uploaded one."
+
+if TYPE_CHECKING:
+
+    class ComparisonRequest(_Request):
+        """A type checker makes no models."""
+
+        def __init__(self, **settings: Any) -> None: ...
+        def __getattr__(self, name: str) -> Any: ...
+else:
+    ComparisonRequest = create_model(
+        "ComparisonRequest",
+        __base__=_Request,
+        __module__=__name__,
+        __doc__="A comparison to run. What is left out has the default of `tuningfork compare`; others are refused.",
+        **_fields(),
     )
-    name: Name | None = Field(default=None, description="For people; the data set's name if left out.")
-    model: Spec = Field(default="smollm2", description="smollm2, hf:NAME of the hub, or openai:MODEL[@URL].")
-    pipelines: Annotated[list[Candidate], Field(min_length=1, max_length=len(CANDIDATES))] = [*DEFAULT_PIPELINES]
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    limit: Count | None = Field(default=None, description="Most test questions; all if left out.")
-    train_limit: Count | None = Field(default=None, description="Most training questions; all if left out.")
-    embedder: Spec = Field(default="minilm", description="minilm, hf:NAME of the hub, or openai:MODEL[@URL].")
-    top_k: Annotated[int, Field(ge=1, le=100)] = 3
-    chunk_tokens: Annotated[int, Field(ge=1, le=100_000)] = 128
-    overlap_tokens: Annotated[int, Field(ge=0, le=100_000)] = 0
-    n_shots: Annotated[int, Field(ge=1, le=1000)] = 6
-    method: TuningMethod = "lora"
-    max_epochs: Annotated[int, Field(ge=1, le=1000)] | None = None
-    tune_on: Literal["questions", "questions+documents"] = "questions"
-    raft_gold_share: Share = 0.8
-    training_seeds: Annotated[int, Field(ge=1, le=20)] = 1
-    race: bool = False
-    batch_size: Annotated[int, Field(ge=1, le=4096)] = 64
-    constrain: Literal["auto", "off"] = Field(
-        default="auto", description="Whether all arms answer within the data set's labels or JSON schema."
-    )
-    margin: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.02
-    coverage: Share = 0.5
-    judge: Spec | None = Field(default=None, description="Model that grades answers, named as `model`.")
-    prices: PlainObject | None = Field(
-        default=None, description="A price list with the keys of prices.toml; the one that ships if left out."
-    )
-    traffic: TrafficRequest = TrafficRequest()
-    adapter_slowdown: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)] = 1.0
-    constraints: ConstraintsRequest = ConstraintsRequest()
-    values: AnswerValuesRequest | None = None
-    prior: PlainObject | None = Field(default=None, description="Answers to GET /v1/questionnaire, by id.")
-    valid_days: Annotated[int, Field(ge=1, le=3650)] = 90
 
 
 class StageEstimate(BaseModel):
@@ -324,7 +303,7 @@ class ComparisonSummary(BaseModel):
         default=None, description="Which of the versions of that name it was, the oldest 1; nothing for a bundled one."
     )
     model: str
-    pipelines: list[str]
+    arms: list[str]
     state: ComparisonState
     cancel_requested: bool
     error: str | None = None
@@ -336,6 +315,12 @@ class ComparisonSummary(BaseModel):
     headline: str | None = None
     metric: str | None = Field(default=None, description="The deciding one.")
     score: float | None = Field(default=None, description="Of the recommended arm, by that metric.")
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def pipelines(self) -> list[str]:
+        """The same as arms, by its older name."""
+        return self.arms
 
 
 class ComparisonDetail(ComparisonSummary):
@@ -640,8 +625,8 @@ class WhatIfRequest(_Request):
     usd_per_million_input_tokens: Amount | None = None
     usd_per_million_output_tokens: Amount | None = None
     machine_usd_per_hour: Amount | None = None
-    values: AnswerValuesRequest | None = None
-    constraints: ConstraintsRequest | None = None
+    values: AnswerValues | None = None
+    constraints: Constraints | None = None
     parts: Annotated[list[Literal["flips", "flip_map"]], Field(max_length=2)] = Field(
         default=[], description="What takes longer and is wanted all the same."
     )

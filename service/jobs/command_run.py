@@ -43,7 +43,7 @@ def run_command(
     settings: ComparisonSettings,
     directory: DataDirectory,
     compose: Compose,
-    identify_model: Callable[[str], str],
+    identify_model: Callable[[str, str | None], str],
     *,
     on_progress: OnProgress = silent,
     tell: Callable[[str], None] = lambda line: None,
@@ -76,7 +76,10 @@ def run_command(
 
 
 def _registered(
-    engine: Engine, directory: DataDirectory, settings: ComparisonSettings, identify_model: Callable[[str], str]
+    engine: Engine,
+    directory: DataDirectory,
+    settings: ComparisonSettings,
+    identify_model: Callable[[str, str | None], str],
 ) -> StoredComparison:
     """The row of a comparison, whose id is the run's: the same command finds the same row."""
     # What is wrong with the user's files is told by their own names, not by those of our copies.
@@ -87,7 +90,7 @@ def _registered(
     raw = keep_inputs(settings, directory)
     as_run = job_settings(engine, directory, version, raw)
     dataset = load_limited_dataset(as_run)
-    identity = identify_model(as_run.model)
+    identity = identify_model(as_run.model, as_run.revision)
     run_id = comparison_id(as_run, dataset, identity, load_prices(as_run.prices), answers)
     try:
         stored = find_comparison(engine, run_id)
@@ -114,7 +117,7 @@ def _work(
     directory: DataDirectory,
     comparison_id: str,
     compose: Compose,
-    identify_model: Callable[[str], str],
+    identify_model: Callable[[str, str | None], str],
     on_progress: OnProgress,
 ) -> None:
     try:

@@ -58,7 +58,7 @@ def run_job(
     directory: DataDirectory,
     comparison_id: str,
     compose: Compose,
-    identify_model: Callable[[str], str],
+    identify_model: Callable[[str, str | None], str],
     *,
     watch: JobWatch | None = None,
     on_progress: OnProgress = silent,
@@ -86,7 +86,7 @@ def run_job(
                 settings,
                 directory,
                 compose,
-                identify_model(settings.model),
+                identify_model(settings.model, settings.revision),
                 on_progress=take_note,
                 database=engine,
                 on_finished=lambda folder: _publish(engine, comparison_id, folder),
@@ -184,7 +184,7 @@ def die_with_parent(parent_pid: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def job_process(compose: Compose, identify_model: Callable[[str], str], arguments: list[str]) -> int:
+def job_process(compose: Compose, identify_model: Callable[[str, str | None], str], arguments: list[str]) -> int:
     """The life of such a process; its exit code."""
     parser = argparse.ArgumentParser(prog="python -m service.jobs.job")
     parser.add_argument("comparison_id")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from advisor.arms import ARM_KINDS
 from advisor.decision.record import recorded_model
 from advisor.errors import EvaluationError
 from advisor.results.answer import Pipeline
@@ -53,7 +54,7 @@ def read_finished(directory: DataDirectory, name: str) -> FinishedComparison:
         comparison = read_comparison(path.read_text(encoding="utf-8"), str(path))
         path = folder / SETTINGS_FILE
         settings = ComparisonSettings.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EvaluationError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, EvaluationError, ConfigError) as error:
         raise ConfigError(
             f"{path} is missing or damaged; run the same `tuningfork compare` again, which writes it anew from the "
             "answers on disk"
@@ -91,10 +92,8 @@ def open_arm(
         TuningForkError: the data set or model is gone.
     """
     comparison, settings = finished.comparison, finished.settings
-    if kind not in settings.pipelines:
-        raise ConfigError(
-            f"the comparison {comparison.id} has no pipeline {kind!r}; it has {', '.join(settings.pipelines)}"
-        )
+    if kind not in settings.arms:
+        raise ConfigError(f"the comparison {comparison.id} has no pipeline {kind!r}; it has {', '.join(settings.arms)}")
     dataset = load_limited_dataset(settings)
     if dataset.content_hash != comparison.dataset_hash:
         raise ConfigError(_changed(comparison, f"the data set {settings.dataset} has changed"))
@@ -103,10 +102,11 @@ def open_arm(
         settings, directory, on_progress
     )
     try:
-        check_base_model(composition.model, settings.model, comparison, finished.model_identity)
+        if ARM_KINDS[kind].generates:
+            check_base_model(composition.model, settings, comparison, finished.model_identity)
         pipeline = composition.arm(kind, dataset).pipeline
         if pipeline.fingerprint != comparison.hashes.get(f"pipeline {kind}"):
-            if recorded is None or not is_measured_model(settings.model, finished.model_identity):
+            if recorded is None or not is_measured_model(settings, finished.model_identity):
                 raise ConfigError(
                     _changed(comparison, f"the model {settings.model} or what {kind} is built of has changed")
                 )

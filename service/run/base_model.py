@@ -18,7 +18,7 @@ def with_base_model(settings: ComparisonSettings, folder: Path | None) -> Compar
         ConfigError: no folder is given, and the model no longer comes with the program.
     """
     if folder is not None:
-        return replace(settings, model=f"hf:{folder.expanduser().resolve()}")
+        return replace(settings, model=f"hf:{folder.expanduser().resolve()}", revision=None)
     try:
         parse_spec(settings.model)
     except RetiredModelError as error:
@@ -28,7 +28,7 @@ def with_base_model(settings: ComparisonSettings, folder: Path | None) -> Compar
     return settings
 
 
-def is_measured_model(spec: str, identity: str | None) -> bool:
+def is_measured_model(settings: ComparisonSettings, identity: str | None) -> bool:
     """Whether the files of a model, or its endpoint, are those that a comparison was measured with.
 
     Libraries, the number type and the kind of device may be others: answers then differ by rounding alone.
@@ -38,16 +38,18 @@ def is_measured_model(spec: str, identity: str | None) -> bool:
     """
     if identity is None:
         return False
-    return model_identity(spec) == identity
+    return model_identity(settings.model, settings.revision) == identity
 
 
-def check_base_model(model: LanguageModel, spec: str, comparison: Comparison, identity: str | None) -> None:
+def check_base_model(
+    model: LanguageModel, settings: ComparisonSettings, comparison: Comparison, identity: str | None
+) -> None:
     """Refuse a model that is not the one measured, before anything is built of it.
 
     Raises:
         ConfigError: weights or tokenizer are others.
     """
-    if model.fingerprint != comparison.hashes.get("model") and not is_measured_model(spec, identity):
+    if model.fingerprint != comparison.hashes.get("model") and not is_measured_model(settings, identity):
         raise ConfigError(
             f"{model.name} is not the model that the comparison {comparison.id} was measured with: its weights or "
             "tokenizer are others; give `--base-model DIR` with the files of that model, or compare again"

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -20,9 +21,10 @@ from lm.weights.embedded_model import EMBEDDED_MODEL
 from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import Estimate, StageEstimate, StageProgress
 from service.run.measuring import LATENCY_QUESTIONS, LATENCY_WARM_UP
+from service.run.progress import answers_label, training_label
 from service.run.remote_settings import PRICE_LIST
 from service.run.sampling import limit_dataset
-from service.run.settings import DEFAULT_EPOCHS, FACT_EPOCHS, ComparisonSettings, Constrain
+from service.run.settings import ComparisonSettings, Constrain, TuneOn
 from service.store.data_directory import REPORT_FILE
 from service.store.tables import comparisons, report_files
 
@@ -65,11 +67,12 @@ def estimate_comparison(engine: Engine, settings: Mapping[str, Any], dataset: Da
     """Time, tokens and money of a comparison.
 
     Args:
-        settings: As `check_request` gives them.
+        settings: As `check_request` or `ComparisonSettings.to_json` gives them.
         dataset: The whole data set; the limits of the settings are applied here.
     """
     wanted = ComparisonSettings.from_json({**settings, "prices": None, "prior": None})
-    prices = read_prices(settings[PRICE_LIST], "prices") if settings.get(PRICE_LIST) else load_prices()
+    path = settings.get("prices")
+    prices = read_prices(sent, "prices") if (sent := settings.get(PRICE_LIST)) else load_prices(path and Path(path))
     dataset = limit_dataset(
         dataset,
         limit=wanted.limit,
@@ -134,14 +137,16 @@ def _stages(
         "oracle-context": question + min(document, MAX_CONTEXT_TOKENS)
     }
     embeds = {arm.name for arm in ARMS if arm.retrieves or arm.embeds_questions}
-    embeds_train = next((kind for kind in settings.pipelines if ARM_KINDS[kind].embeds_questions), None)
+    embeds_train = next((kind for kind in settings.arms if ARM_KINDS[kind].embeds_questions), None)
     train_tokens = sum(_tokens(example.question) for example in train)
     stages: list[StageEstimate] = []
 
-    def add_answers(kind: str, n_questions: int, *, stage: str = "answer", to_embed: float = 0.0) -> None:
+    def add_answers(
+        kind: str, n_questions: int, *, stage: str = "answer", label: str = "", to_embed: float = 0.0
+    ) -> None:
         embedding_tokens = to_embed + (n_questions * question if kind in embeds else 0.0)
         if kind in ARM_KINDS and not ARM_KINDS[kind].generates:
-            stages.append(_embedding_stage(settings, stage, kind, embedding_tokens, prices, speeds))
+            stages.append(_embedding_stage(settings, stage, label or kind, embedding_tokens, prices, speeds))
             return
         input_tokens, output_tokens = n_questions * (prompts[kind] + instruction), n_questions * output
         seconds, basis = _answer_seconds(settings.model, kind, input_tokens + output_tokens, n_questions, speeds)
@@ -149,7 +154,7 @@ def _stages(
         stages.append(
             StageEstimate(
                 stage=stage,
-                arm=kind,
+                arm=label or kind,
                 time_s=seconds,
                 input_tokens=round(input_tokens),
                 output_tokens=round(output_tokens),
@@ -159,27 +164,52 @@ def _stages(
             )
         )
 
-    for kind in settings.pipelines:
-        told = {stage.stage for stage in stages}
+    for kind in settings.arms:
+        told = {(stage.stage, stage.arm) for stage in stages}
         arm = ARM_KINDS[kind]
-        if arm.retrieves and "index" not in told:
+        if arm.retrieves and ("index", "") not in told:
             stages.append(_embedding_stage(settings, "index", "", corpus, prices, speeds))
-        if arm.tuned and "tune" not in told:
-            rows = len(train) * (instruction + question + answer)
-            stages.append(_tune_stage(settings, dataset.card.task, rows, prices, speeds))
-        n_asked = len(test) * (settings.training_seeds if arm.tuned else 1)
+        seeds = list(settings.seeds) if arm.tuned else []
+        for seed in seeds:
+            label = training_label(arm.trains_on, seed, settings.training_seeds)
+            if ("tune", label) not in told:
+                read = question + (arm.trains_on != "questions") * passages
+                rows = len(train) * (instruction + read + answer)
+                rows += corpus if settings.tune_on is TuneOn.QUESTIONS_AND_DOCUMENTS else 0.0
+                epochs = settings.epochs(dataset.card.task, arm.trains_on)
+                stages.append(_tune_stage(settings, label, rows * epochs, prices, speeds))
         # Training questions are embedded once, for the first arm that looks among them.
-        add_answers(kind, n_asked, to_embed=train_tokens if kind == embeds_train else 0.0)
+        to_embed = train_tokens if kind == embeds_train else 0.0
+        labels = [answers_label(kind, seed) for seed in seeds] if len(seeds) > 1 else [kind]
+        for label in labels:
+            add_answers(kind, len(test), label=label, to_embed=to_embed)
     if dataset.card.task is Task.QUESTION_ANSWERING and any(example.document_ids for example in test):
         add_answers("oracle-context", len(test))
     n_validation = min(FORM_QUESTIONS, len(dataset.split(Split.VALIDATION)))
     if settings.constrain is Constrain.AUTO and n_validation and constraint_of(dataset) is not None:
-        for kind in settings.pipelines:
+        for kind in settings.arms:
             if ARM_KINDS[kind].generates:
                 add_answers(kind, 2 * n_validation, stage="form")
-    for kind in settings.pipelines:
+    n_before = len(stages)
+    for kind in settings.arms:
         add_answers(kind, min(LATENCY_QUESTIONS + LATENCY_WARM_UP, len(test)), stage="latency")
-    return stages
+    # Arms are timed in turn.
+    return [*stages[:n_before], _together(stages[n_before:])]
+
+
+def _together(stages: Sequence[StageEstimate]) -> StageEstimate:
+    """One stage of what several arms do in turn."""
+    usd = [stage.usd for stage in stages]
+    return StageEstimate(
+        stage=stages[0].stage,
+        arm="",
+        time_s=sum(stage.time_s for stage in stages),
+        input_tokens=sum(stage.input_tokens for stage in stages),
+        output_tokens=sum(stage.output_tokens for stage in stages),
+        embedding_tokens=sum(stage.embedding_tokens for stage in stages),
+        usd=None if None in usd else sum(amount for amount in usd if amount is not None),
+        basis=max((stage.basis for stage in stages), key=lambda basis: basis.startswith("guess")),
+    )
 
 
 def _embedding_stage(
@@ -204,24 +234,19 @@ def _embedding_stage(
 
 
 def _tune_stage(
-    settings: ComparisonSettings, task: Task, row_tokens: float, prices: PriceList, speeds: _Speeds | None
+    settings: ComparisonSettings, label: str, tokens: float, prices: PriceList, speeds: _Speeds | None
 ) -> StageEstimate:
-    tokens = row_tokens * (settings.max_epochs or _default_epochs(task)) * settings.training_seeds
     measured = speeds.training_seconds_per_token() if speeds else None
     guessed = _TRAINING_TO_ANSWERING * _guessed_s_per_token(settings.model)
     seconds = tokens * (measured or guessed)
     return StageEstimate(
         stage="tune",
-        arm="",
+        arm=label,
         time_s=seconds,
         input_tokens=round(tokens),
         usd=_machine_usd(seconds, prices),
         basis=f"measured in {speeds.source}" if speeds and measured else "guess; training stops early where it can",
     )
-
-
-def _default_epochs(task: Task) -> int:
-    return FACT_EPOCHS if task is Task.QUESTION_ANSWERING else DEFAULT_EPOCHS
 
 
 def _answer_seconds(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from advisor.arms import ARM_KINDS
 from advisor.data.dataset import Dataset, Example, Split
 from advisor.data.normalisation import is_abstention
 from advisor.data.revision import REVISION_FOLDER, Revision, load_revision
@@ -66,9 +67,10 @@ def measure_freshness(
 ) -> Freshness:
     """Ask the arms of a comparison again after its documents changed, and write what was found into its folder.
 
-    Each arm is asked as it was built; where it retrieves, with the new documents indexed; where it is tuned, also
-    trained anew on the answers of today. All test questions on changed facts are asked, and those of the comparison
-    whose facts did not change. Indexes and adapters are kept; answers are not, so that an interrupted run asks again.
+    Each arm is asked as it was built; where it retrieves, with the new documents indexed; where training
+    questions decide its answers, also trained anew on those of today. All test questions on changed facts are asked,
+    and those of the comparison whose facts did not change. Indexes and adapters are kept; answers are not, so that an
+    interrupted run asks again.
 
     Args:
         revision_folder: Holds the later editions; the folder `v2` of the data set if not given.
@@ -92,9 +94,10 @@ def measure_freshness(
     names = _Stages(on_progress)
     composition = compose(settings, directory, names)
     try:
-        check_base_model(composition.model, settings.model, comparison, None)
+        if any(ARM_KINDS[kind].generates for kind in settings.arms):
+            check_base_model(composition.model, settings, comparison, None)
         states: list[ArmState] = []
-        for kind in settings.pipelines:
+        for kind in settings.arms:
             names.after = ""
             arm = composition.arm(kind, before)
             if arm.pipeline.fingerprint != comparison.hashes.get(f"pipeline {kind}"):
@@ -103,14 +106,13 @@ def measure_freshness(
                 )
             names.after = _AFTER
             states += _states(arm, composition, questions, before, after, revision, metric, settings, prices, names)
-        model = composition.model.name
     finally:
         composition.close()
     freshness = Freshness(
         comparison=comparison.id,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         dataset=before.card.name,
-        model=model,
+        model=comparison.model,
         metric=metric.name,
         margin=settings.margin,
         revision_hash=revision.content_hash,
@@ -211,7 +213,7 @@ def _steps(arm: Arm, composition: Composition, after: Dataset) -> Iterator[_Step
         retrieving = composition.arm("rag", after).pipeline
         index = retrieving.build_usage
         yield _Step(Refresh.REINDEXED, replace(arm.pipeline, prompt_builder=retrieving.prompt_builder), index)
-    if arm.tuned:
+    if arm.tuned or ARM_KINDS[arm.pipeline.kind].embeds_questions:
         tuned = composition.arm(arm.pipeline.kind, after)
         yield _Step(Refresh.RETUNED, tuned.pipeline, index, minus_index(tuned))
 

@@ -26,7 +26,7 @@ from lm.errors import LanguageModelError
 from lm.files import write_whole
 from lm.metered_model import MeteredModel
 from service.run.arm import Arm, Composition
-from service.run.progress import OnProgress, Progress
+from service.run.progress import OnProgress, Progress, answers_label
 from service.store.data_directory import DataDirectory
 from service.store.stages.answer_log import AnswerLog
 from service.store.stages.stage_key import formats, stage_key
@@ -161,7 +161,8 @@ def answer_blocks(
     Args:
         stage: As which progress is told; running scores are of test questions alone.
     """
-    kind = named(arm)
+    # Which adapter is deployed is not known before it is trained; one arm answers within the form and freely.
+    kind = named(arm) if stage == "answer" else arm.pipeline.kind
     key = answers_key(arm, sorted((e.id, e.question) for e in questions))
     log = AnswerLog(database, key)
     examples = {example.id: example for example in questions}
@@ -202,8 +203,7 @@ def answer_block(arm: Arm, log: AnswerLog, block: Sequence[Example]) -> None:
 
 def named(arm: Arm) -> str:
     """The arm, with its training seed where there are several."""
-    seed = arm.training_seed
-    return arm.pipeline.kind if seed is None else f"{arm.pipeline.kind} (seed {seed})"
+    return answers_label(arm.pipeline.kind, arm.training_seed)
 
 
 def _mean_so_far(log: AnswerLog, test: Sequence[Example], metric: Metric, dataset: Dataset) -> float | None:

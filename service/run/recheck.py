@@ -73,7 +73,7 @@ def recheck_comparison(
 
 def recheck_file(
     path: Path,
-    identify: Callable[[str], str],
+    identify: Callable[[str, str | None], str],
     *,
     today: date,
     prices: Path | None = None,
@@ -87,7 +87,7 @@ def recheck_file(
     """What became of the decision in a file; what is not given is taken as it was, read anew.
 
     Args:
-        identify: Identity of a model by its spec (`lm.model_identity`).
+        identify: Identity of a model by its spec and revision (`lm.model_identity`).
         prices: A price file; else the one of the comparison, as it is now.
         dtype_of: In which a model would compute here (`lm.model_identity.model_dtype`), if the record says in which
             it did.
@@ -115,7 +115,7 @@ def recheck_file(
 def _present(
     settings: ComparisonSettings,
     inputs: DecisionInputs,
-    identify: Callable[[str], str],
+    identify: Callable[[str, str | None], str],
     dtype_of: Callable[[str], str],
     today: date,
     dataset: str | None,
@@ -129,8 +129,10 @@ def _present(
         unreadable.append(f"The data cannot be read: {error}")
     identity, dtype = None, ""
     try:
-        identity = identify(model or settings.model)
+        identity = identify(model or settings.model, None if model else settings.revision)
         dtype = dtype_of(model or settings.model)
+        if dtype and model is None:
+            dtype = settings.dtype or dtype
     except (LanguageModelError, RetiredModelError) as error:
         unreadable.append(f"The model cannot be read: {error}")
     return Present(inputs, data, identity, today, tuple(unreadable), dtype)

@@ -9,15 +9,14 @@ from typing import Any
 from sqlalchemy import Engine
 
 from advisor.advice.questionnaire import check_answers
-from advisor.decision.constraints import Constraints
-from advisor.money.cost import Traffic
 from advisor.money.prices import read_prices
-from advisor.results.answer_values import AnswerValues
 from lm.errors import ConfigError
 from lm.files import sha256, write_whole
+from lm.setting import read_settings
 from lm.weights.embedded_model import EMBEDDED_MODEL
 from service.contract.schemas import ComparisonRequest
-from service.run.settings import ComparisonSettings, Constrain, TuneOn
+from service.contract.settings import resolve
+from service.run.settings import ComparisonSettings
 from service.safety.endpoint_guard import EndpointGuard
 from service.store.bundled_datasets import bundled_datasets
 from service.store.data_directory import DataDirectory
@@ -42,23 +41,19 @@ def check_request(request: ComparisonRequest, guard: EndpointGuard) -> dict[str,
     ):
         if spec is not None:
             _check_spec(field, spec, builtin, guard)
-    raw = request.model_dump(exclude=_NOT_SETTINGS)
-    settings = ComparisonSettings(
-        **raw
-        | {
-            "pipelines": tuple(raw["pipelines"]),
-            "tune_on": TuneOn(raw["tune_on"]),
-            "constrain": Constrain(raw["constrain"]),
-            "traffic": Traffic(**raw["traffic"]),
-            "constraints": Constraints(**raw["constraints"]),
-            "values": AnswerValues(**raw["values"]) if raw["values"] else None,
-        }
-    )
+    given = resolve(request.model_dump(exclude_unset=True, exclude=_NOT_SETTINGS))
+    settings = read_settings(ComparisonSettings, given)
     if request.prices is not None:
         read_prices(request.prices, "prices")
     if request.prior is not None:
         check_answers(request.prior, "prior")
     return settings.to_json() | {PRICE_LIST: request.prices, PRIOR_ANSWERS: request.prior}
+
+
+def sent_settings(request: ComparisonRequest) -> dict[str, Any]:
+    """A request with the defaults of what it leaves out, as plain data; arms by their older name, too."""
+    whole = request.model_dump(mode="json") | resolve(request.model_dump(mode="json", exclude_unset=True))
+    return whole | {"pipelines": whole["arms"]}
 
 
 def job_settings(

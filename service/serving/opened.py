@@ -109,9 +109,9 @@ class OpenedComparison:
         """
         servable = self._servable
         settings = servable.settings
-        if kind not in settings.pipelines:
+        if kind not in settings.arms:
             raise NoSuchPipelineError(
-                f"the comparison {servable.id} has no pipeline {kind!r}; it has {', '.join(settings.pipelines)}"
+                f"the comparison {servable.id} has no pipeline {kind!r}; it has {', '.join(settings.arms)}"
             )
         try:
             arm = self._composition.arm(kind, self._read_dataset())

@@ -1,6 +1,7 @@
 """The models and embedders that open comparisons share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 from lm.embedding import Embedder
 from lm.language_model import LanguageModel
@@ -10,6 +11,7 @@ from service.serving.batcher import Batcher
 from service.serving.limits import ServingLimits
 from service.serving.shared import Shared
 
+T = TypeVar("T")
 LoadModel = Callable[[ComparisonSettings], LanguageModel]
 LoadEmbedder = Callable[[ComparisonSettings], Embedder]
 
@@ -17,7 +19,7 @@ _HOSTED_RETRIES = 1
 
 
 class SharedParts:
-    """Each base model, with its queue, and each embedder: once, for as long as a comparison in memory uses it."""
+    """Each base model, the queue to it, and each embedder: once, for as long as a comparison in memory uses it."""
 
     def __init__(
         self, limits: ServingLimits, *, load_model: LoadModel | None = None, load_embedder: LoadEmbedder | None = None
@@ -25,21 +27,20 @@ class SharedParts:
         self._limits = limits
         self.load_model = load_model or self._registered_model
         self.load_embedder = load_embedder or _registered_embedder
-        self.models: Shared[tuple[LanguageModel, Batcher]] = Shared(lambda shared: shared[1].close())
+        self.models: Shared[LanguageModel] = Shared()
+        self.batchers: Shared[Batcher] = Shared(lambda batcher: batcher.close())
         self.embedders: Shared[Embedder] = Shared()
 
-    def loaded(self, settings: ComparisonSettings) -> tuple[LanguageModel, Batcher]:
-        """A base model, newly loaded, and the queue to it."""
-        model = self.load_model(settings)
+    def new_batcher(self, settings: ComparisonSettings) -> Batcher:
+        """The queue to a base model, which need not be loaded."""
         is_remote = parse_spec(settings.model)[0] == "openai"
-        batcher = Batcher(
+        return Batcher(
             settings.model,
             batch_questions=self._limits.batch_questions,
             queued_questions=self._limits.queued_questions,
             window_s=self._limits.window_s,
             n_threads=self._limits.n_remote_threads if is_remote else 1,
         )
-        return model, batcher
 
     def _registered_model(self, settings: ComparisonSettings) -> LanguageModel:
         kind, rest = parse_spec(settings.model)
@@ -52,51 +53,46 @@ class SharedParts:
         # A job may wait and try again for long; here somebody waits, who had better be told.
         name, _, base_url = rest.partition("@")
         return OpenAICompatibleModel(
-            name, base_url=base_url or None, max_retries=_HOSTED_RETRIES, timeout_s=self._limits.timeout_s
+            name,
+            base_url=base_url or None,
+            context_tokens=settings.context_tokens,
+            max_retries=_HOSTED_RETRIES,
+            timeout_s=self._limits.timeout_s,
         )
 
 
 class TakenParts:
-    """What one comparison takes of them, to be given back at its end."""
+    """What one comparison takes of them when an arm first needs it, to be given back at its end."""
 
     def __init__(self, shared: SharedParts, settings: ComparisonSettings) -> None:
         self._shared = shared
         self._settings = settings
-        self._model: tuple[LanguageModel, Batcher] | None = None
-        self._embedder: Embedder | None = None
-
-    @property
-    def _model_key(self) -> tuple[str, bool]:
-        return self._settings.model, self._settings.trust_remote_code
+        self._model_key = (settings.model, settings.load_options)
+        self._taken: dict[tuple[Shared[Any], Hashable], Any] = {}
 
     def model(self) -> LanguageModel:
         """The base model."""
-        return self._take_model()[0]
+        return self._take(self._shared.models, self._model_key, self._shared.load_model)
 
     def batcher(self) -> Batcher:
         """The queue to it."""
-        return self._take_model()[1]
+        return self._take(self._shared.batchers, self._model_key, self._shared.new_batcher)
 
     def embedder(self) -> Embedder:
         """The embedder."""
-        if self._embedder is None:
-            key = self._settings.embedder
-            self._embedder = self._shared.embedders.take(key, lambda: self._shared.load_embedder(self._settings))
-        return self._embedder
+        return self._take(self._shared.embedders, self._settings.embedder, self._shared.load_embedder)
 
     def give_back(self) -> None:
         """The comparison is closed."""
-        if self._model is not None:
-            self._model = None
-            self._shared.models.give_back(self._model_key)
-        if self._embedder is not None:
-            self._embedder = None
-            self._shared.embedders.give_back(self._settings.embedder)
+        for shared, key in self._taken:
+            shared.give_back(key)
+        self._taken.clear()
 
-    def _take_model(self) -> tuple[LanguageModel, Batcher]:
-        if self._model is None:
-            self._model = self._shared.models.take(self._model_key, lambda: self._shared.loaded(self._settings))
-        return self._model
+    def _take(self, shared: Shared[T], key: Hashable, make: Callable[[ComparisonSettings], T]) -> T:
+        if (shared, key) not in self._taken:
+            self._taken[shared, key] = shared.take(key, lambda: make(self._settings))
+        value: T = self._taken[shared, key]
+        return value
 
 
 def _registered_embedder(settings: ComparisonSettings) -> Embedder:

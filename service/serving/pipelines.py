@@ -153,7 +153,7 @@ class ServedPipelines:
         recorded = read_stages(servable.report.id, self._directory, servable.settings.trainings)
 
         def is_as_measured() -> bool:
-            return recorded is not None and is_measured_model(servable.settings.model, servable.model_identity)
+            return recorded is not None and is_measured_model(servable.settings, servable.model_identity)
 
         composition = LocalComposition(
             servable.settings, self._directory, silent, recorded, parts=parts, stages=OpenedStages(private)

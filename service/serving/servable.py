@@ -41,7 +41,7 @@ def check_servable(engine: Engine, comparison_id: str, kind: str | None = None) 
 
 def servable_kinds(stored: StoredComparison) -> tuple[str, ...]:
     """The arms of a stored comparison that may be asked; none before it has succeeded."""
-    return tuple(stored.settings["pipelines"]) if stored.state is ComparisonState.SUCCEEDED else ()
+    return stored.arms if stored.state is ComparisonState.SUCCEEDED else ()
 
 
 def read_servable(

@@ -21,6 +21,7 @@ from service.store.tables import baselines, comparisons, deployments
 __all__ = ["ComparisonState"]
 
 _IN_PROGRESS = (ComparisonState.QUEUED, ComparisonState.RUNNING)
+_BESIDE_SETTINGS = frozenset({"name", "prices", "prior"})
 _QUEUE_LOCK = 0x74756E66
 
 
@@ -76,6 +77,11 @@ class StoredComparison:
     finished_at: float | None
     run_id: str | None
 
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Its candidates, in the order of the report."""
+        return tuple(self.settings.get("arms", self.settings.get("pipelines", ())))
+
 
 def new_comparison_id(dataset_name: str) -> str:
     """The data set's name, as far as an address can show it, and 64 random bits."""
@@ -83,20 +89,28 @@ def new_comparison_id(dataset_name: str) -> str:
     return f"{slug or 'comparison'}-{secrets.token_hex(8)}"
 
 
-def request_hash(request: Mapping[str, Any]) -> str:
-    """SHA-256 of a request, whatever the order of its keys."""
-    text = json.dumps(request, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+def request_hash(request: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """SHA-256 of a request, whatever the order of its keys.
+
+    Args:
+        request: With the defaults of what was not sent.
+        settings: As they were stored of it. What they do not name could not be set then, and is left out: a later
+            version with more settings knows the request again.
+    """
+    known = settings.keys() | _BESIDE_SETTINGS
+    sent = {name: value for name, value in request.items() if name in known}
+    text = json.dumps(sent, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
     return sha256(text)
 
 
-def find_by_idempotency_key(engine: Engine, key: str, request_sha256: str) -> StoredComparison | None:
+def find_by_idempotency_key(engine: Engine, key: str, request: Mapping[str, Any]) -> StoredComparison | None:
     """What an earlier request with that key made.
 
     Raises:
         IdempotencyKeyReusedError: it was another request.
     """
     with engine.connect() as connection:
-        return _earlier(connection, key, request_sha256)
+        return _earlier(connection, key, request)
 
 
 def create_comparison(
@@ -108,7 +122,7 @@ def create_comparison(
     settings: Mapping[str, Any],
     estimate: Mapping[str, Any] | None = None,
     idempotency_key: str | None = None,
-    request_sha256: str | None = None,
+    request: Mapping[str, Any] | None = None,
     max_queued: int | None = None,
 ) -> tuple[StoredComparison, bool]:
     """A queued comparison, and whether it is new: the same idempotency key gives the one it made before.
@@ -125,14 +139,14 @@ def create_comparison(
         "state": ComparisonState.QUEUED,
         "cancel_requested": False,
         "idempotency_key": idempotency_key,
-        "request_sha256": request_sha256,
+        "request_sha256": request_hash(request, settings) if request is not None else None,
         "estimate": json.dumps(estimate) if estimate is not None else None,
         "created_at": time.time(),
     }
     try:
         with writing(engine) as connection:
             _lock_queue(connection, max_queued)
-            if idempotency_key is not None and (earlier := _earlier(connection, idempotency_key, request_sha256)):
+            if idempotency_key is not None and (earlier := _earlier(connection, idempotency_key, request or {})):
                 return earlier, False
             _refuse_full_queue(connection, max_queued)
             connection.execute(insert(comparisons).values(**row))
@@ -141,7 +155,7 @@ def create_comparison(
     except IntegrityError:
         # Two requests with one key may both find nothing; the database lets one of them in.
         with engine.connect() as connection:
-            if idempotency_key is not None and (earlier := _earlier(connection, idempotency_key, request_sha256)):
+            if idempotency_key is not None and (earlier := _earlier(connection, idempotency_key, request or {})):
                 return earlier, False
         raise
 
@@ -327,11 +341,11 @@ def _refuse_full_queue(connection: Connection, max_queued: int | None) -> None:
         raise QueueFullError(f"{n_queued} comparisons wait already, which is the limit; try again when some are done")
 
 
-def _earlier(connection: Connection, key: str, request_sha256: str | None) -> StoredComparison | None:
+def _earlier(connection: Connection, key: str, request: Mapping[str, Any]) -> StoredComparison | None:
     row = connection.execute(select(comparisons).where(comparisons.c.idempotency_key == key)).first()
     if row is None:
         return None
-    if row.request_sha256 != request_sha256:
+    if row.request_sha256 != request_hash(request, json.loads(row.settings)):
         raise IdempotencyKeyReusedError(
             "this Idempotency-Key was sent before with another body; send a new key with a new request"
         )

@@ -45,11 +45,11 @@ def cast_vote(
         ComparisonNotFoundError: there is no such comparison.
         ConfigError: an arm is not of the comparison, or both are the same.
     """
-    pipelines = find_comparison(engine, comparison_id).settings.get("pipelines", ())
+    candidates = find_comparison(engine, comparison_id).arms
     first, second = sorted(arms)
     for arm in (first, second):
-        if arm not in pipelines:
-            raise ConfigError(f"the comparison {comparison_id} has no arm {arm!r}; it has {', '.join(pipelines)}")
+        if arm not in candidates:
+            raise ConfigError(f"the comparison {comparison_id} has no arm {arm!r}; it has {', '.join(candidates)}")
     if first == second:
         raise ConfigError(f"both answers are of {first!r}; a vote is between two arms")
     if preferred not in (first, second, None):

@@ -1,11 +1,11 @@
 import pytest
 
-from advisor.arms import ARM_KINDS, ARMS, CANDIDATES, DEFAULT_PIPELINES, ArmKind
+from advisor.arms import ARM_KINDS, ARMS, CANDIDATES, DEFAULT_ARMS, ArmKind
 
 
 def test_names_are_unique_and_the_default_is_the_five_arms_of_a_first_comparison() -> None:
     assert len(ARM_KINDS) == len(ARMS) == len(CANDIDATES)
-    assert DEFAULT_PIPELINES == ("base", "few-shot", "rag", "fine-tuned", "hybrid")
+    assert DEFAULT_ARMS == ("base", "few-shot", "rag", "fine-tuned", "hybrid")
 
 
 @pytest.mark.parametrize("arm", [arm for arm in ARMS if arm.tuned], ids=lambda arm: arm.name)

@@ -159,7 +159,7 @@ def main() -> None:
         on_progress(Progress("start", "", 0, 1))
         return ScriptedComposition(script, settings, directory)
 
-    sys.exit(job_process(compose, lambda spec: "scripted", arguments))
+    sys.exit(job_process(compose, lambda *_: "scripted", arguments))
 
 
 if __name__ == "__main__":

@@ -182,7 +182,7 @@ def test_the_command_line_and_a_running_service_are_one_world(finished: tuple[Wo
     answered = workplace.run("ask", first, *question)
     with running_server(workplace.home) as server, server.client() as client:
         assert [one.id for one in client.list_comparisons().items] == [first]
-        out = workplace.run(*workplace.compare, "--pipelines", "base,rag", "--limit", "8")
+        out = workplace.run(*workplace.compare, "--arms", "base,rag", "--limit", "8")
         newest, _ = (one.id for one in client.list_comparisons().items)
         assert f"as {newest}" in out
         assert workplace.run("report", "latest", "--format", "json") == client.get_report(newest).decode()

@@ -117,9 +117,9 @@ def story(served: ServedPage, browser: "Browser", tmp_path_factory: pytest.TempP
             page.get_by_role("button", name=arm, exact=True).click()
         page.get_by_text("Advanced settings").click()
         write(page, "Passages retrieved for a question", "1")
-        write(page, "Longest passage (tokens)", "64")
+        write(page, "Longest passage in tokens", "64")
         page.get_by_role("tab", name="Prompt and tuning").click()
-        write(page, "Most passes over the training questions", "1")
+        write(page, "Most passes of tuning", "1")
         page.get_by_text("Tokens read and written").wait_for()
         tab.settle()
         page.get_by_role("button", name="Start the comparison").click()
@@ -145,7 +145,7 @@ def attacked(served: ServedPage, story: Story, endpoint: str) -> Story:
                 "dataset": version,
                 "name": ATTACKED_NAME,
                 "model": f"openai:echo@{endpoint}",
-                "pipelines": ["base", "few-shot", "rag"],
+                "arms": ["base", "few-shot", "rag"],
                 "top_k": 2,
             }
         )

@@ -19,7 +19,7 @@ from tests.e2e.server import RunningServer, running_server, start_process
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 ARMS = ("base", "rag", "fine-tuned")
-REQUEST = {"model": TINY_MODEL, "pipelines": list(ARMS), "max_epochs": 2}
+REQUEST = {"model": TINY_MODEL, "arms": list(ARMS), "max_epochs": 2}
 N_TEST = 24
 
 
@@ -141,7 +141,7 @@ def test_a_cancelled_comparison_stops_keeps_what_it_has_and_can_be_resumed(
     home = tmp_path / "home"
     with running_server(home, environment=tiny_hub) as server, server.client() as client:
         version = client.upload_folder(kettles).version
-        made = client.create_comparison({"dataset": version, "model": TINY_MODEL, "pipelines": ["base", "few-shot"]})
+        made = client.create_comparison({"dataset": version, "model": TINY_MODEL, "arms": ["base", "few-shot"]})
         wait_for_blocks(home, 1)
         client.cancel_comparison(made.id)
         assert client.wait_for_comparison(made.id, timeout_s=120).state == "cancelled"

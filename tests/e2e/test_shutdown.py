@@ -19,7 +19,7 @@ def test_a_watcher_is_let_go_without_a_trace_and_takes_up_the_stream_after_the_r
     before: list[StreamedEvent] = []
     with running_server(home, environment=tiny_hub) as server, server.client() as client:
         version = client.upload_folder(kettles).version
-        made = client.create_comparison({"dataset": version, "model": TINY_MODEL, "pipelines": ["base", "few-shot"]})
+        made = client.create_comparison({"dataset": version, "model": TINY_MODEL, "arms": ["base", "few-shot"]})
         path = f"/v1/comparisons/{made.id}/events"
 
         def watch() -> None:

@@ -16,15 +16,15 @@ from lm.errors import ConfigError
         ("learning_rate", float("nan"), "above 0"),
         ("loss", "hinge", "focal"),
         ("schedule", "step", "cosine"),
-        ("warmup_fraction", -0.1, "from 0"),
+        ("warmup_fraction", -0.1, "at least 0"),
         ("batch_size", 0, "at least 1"),
         ("gradient_accumulation", 3, "divisor of batch_size 8"),
         ("patience", 0, "at least 1"),
         ("max_grad_norm", 0, "above 0"),
-        ("seed", -1, "from 0"),
+        ("seed", -1, "at least 0"),
         ("precision", "float16", "bfloat16"),
-        ("target_modules", (), "all-linear"),
-        ("target_modules", "q_proj", "all-linear"),
+        ("target_modules", "", "a text like"),
+        ("target_modules", "q_proj,", "a text like"),
         ("max_length", 1, "at least 2"),
     ],
 )
@@ -38,7 +38,7 @@ def test_impossible_setting_is_refused_by_field_and_range(field: str, value: obj
 def test_hash_follows_every_setting() -> None:
     assert TuningRecipe().hash == TuningRecipe().hash
     assert TuningRecipe(seed=1).hash != TuningRecipe().hash
-    assert TuningRecipe(target_modules=("q_proj",)).hash != TuningRecipe().hash
+    assert TuningRecipe(target_modules="q_proj,v_proj").hash != TuningRecipe().hash
     assert TuningRecipe(loss="focal").hash != TuningRecipe().hash
 
 

@@ -180,7 +180,7 @@ def test_unknown_target_modules_are_refused_by_name(
     model: HuggingFaceModel, view: TrainingView, recipe: TuningRecipe, tmp_path: Path
 ) -> None:
     with pytest.raises(TrainingError, match="cannot be attached to 'tiny' with target_modules .*no_such_layer"):
-        train_adapter(model, view, replace(recipe, target_modules=("no_such_layer",)), tmp_path / "adapter")
+        train_adapter(model, view, replace(recipe, target_modules="no_such_layer"), tmp_path / "adapter")
 
 
 def test_gradient_checkpointing_trains_the_same_adapter(

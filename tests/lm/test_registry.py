@@ -6,7 +6,7 @@ import pytest
 
 from lm.errors import ConfigError, LanguageModelError, MissingDependencyError
 from lm.language_model import LanguageModel
-from lm.registry import SCHEMES, known_models, load_language_model, parse_spec
+from lm.registry import SCHEMES, LoadOptions, known_models, load_language_model, parse_spec
 from lm.weights.embedded_model import EMBEDDED_PARAMETERS
 
 HEAVY = ("torch", "transformers", "openai", "numpy")
@@ -31,19 +31,21 @@ def test_the_embedded_model_is_listed_with_its_parameters() -> None:
 def test_folder_is_loaded_with_or_without_scheme(tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tiny_model_folder.parent)
     for spec in (str(tiny_model_folder), f"hf:{tiny_model_folder}", f"./{tiny_model_folder.name}"):
-        model = load_language_model(spec, device="cpu")
+        model = load_language_model(spec, LoadOptions(device="cpu"))
         assert isinstance(model, LanguageModel)
         assert model.name == f"hf:{spec.removeprefix('hf:')}"
 
 
 def test_options_reach_a_local_model(tiny_model_folder: Path) -> None:
-    full, half = (load_language_model(str(tiny_model_folder), device="cpu", dtype=d) for d in ("float32", "bfloat16"))
+    full, half = (
+        load_language_model(str(tiny_model_folder), LoadOptions("cpu", dtype)) for dtype in ("float32", "bfloat16")
+    )
     assert full.fingerprint != half.fingerprint
 
 
 def test_endpoint_may_be_part_of_the_spec_or_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    model = load_language_model("openai:qwen2.5:7b@http://localhost:11434/v1", context_tokens=4096)
+    model = load_language_model("openai:qwen2.5:7b@http://localhost:11434/v1", LoadOptions(context_tokens=4096))
     assert model.name == "openai:qwen2.5:7b@http://localhost:11434/v1"
     assert model.context_tokens == 4096
     monkeypatch.setenv("OPENAI_BASE_URL", "http://localhost:9/v1")

@@ -84,7 +84,7 @@ class ScriptedComposition:
         return len(self.model.calls)
 
     def arms(self, dataset: Dataset) -> Iterator[Arm]:
-        for kind in (*self.settings.pipelines, "majority"):
+        for kind in (*self.settings.arms, "majority"):
             yield self.arm(kind, dataset)
 
     def arm(self, kind: str, dataset: Dataset) -> Arm:
@@ -106,7 +106,7 @@ class Workplace:
     def __init__(self, root: Path) -> None:
         self.directory = DataDirectory(root / "home")
         self.folder = write_dataset(root / "tiny")
-        self.settings = ComparisonSettings(str(self.folder), pipelines=("base", "few-shot"))
+        self.settings = ComparisonSettings(str(self.folder), arms=("base", "few-shot"))
         self.compositions: list[ScriptedComposition] = []
         self.answer: Callable[[Messages], str] = answer_well
         self.context_tokens = 4096

@@ -16,7 +16,7 @@ BROKEN_JOB = """
 import logging, sys, warnings
 from service.jobs.job import job_process
 
-def identify(model):
+def identify(model, revision):
     logging.getLogger("a.library").warning("from a library, with tf_%s", "x" * 30)
     warnings.warn("from Python")
     raise ZeroDivisionError("ours")

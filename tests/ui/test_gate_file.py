@@ -5,7 +5,7 @@ from pathlib import Path
 from advisor.decision.constraints import Constraints
 from advisor.money.cost import Traffic
 from advisor.results.answer_values import AnswerValues
-from service.cli.ci_config import read_ci_config
+from service.cli.ci.config import read_ci_config
 from service.run.settings import ComparisonSettings, Constrain, TuneOn
 from ui.gate_file import GateDraft, ThresholdDraft, gate_rules, gate_toml
 
@@ -23,7 +23,7 @@ def test_the_file_is_one_that_the_command_reads(tmp_path) -> None:  # type: igno
     path = tmp_path / "tuning-fork.toml"
     path.write_text(gate_toml(DRAFT, {"model": "smollm2", "pipelines": ["base", "rag"], "limit": 50, "judge": None}))
     config = read_ci_config(path)
-    assert config.settings.pipelines == ("base", "rag")
+    assert config.settings.arms == ("base", "rag")
     assert config.settings.limit == 50
     assert config.baseline_name == "main"
 
@@ -36,7 +36,7 @@ def test_names_with_quotes_stay_inside_their_string() -> None:
 def test_the_file_asks_for_the_same_comparison(tmp_path: Path) -> None:
     settings = ComparisonSettings(
         "appliance-support",
-        pipelines=("base", "rag"),
+        arms=("base", "rag"),
         embedder="hf:other/embedder",
         overlap_tokens=16,
         tune_on=TuneOn.QUESTIONS_AND_DOCUMENTS,

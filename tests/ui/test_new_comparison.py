@@ -2,9 +2,11 @@ from typing import Any
 
 import pytest
 
+from lm.setting import declared_settings
 from service.contract.client import ServiceError
 from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import ComparisonDetail, ComparisonRequest
+from service.contract.settings import DeclaredSettings
 from tests.ui.conftest import FINISHED, OpenPage, Populated, healthy, press, said
 from tests.ui.fake_client import FakeClient
 from ui.untrusted import shown
@@ -24,14 +26,14 @@ def test_what_is_set_is_what_is_asked(page: Any, client: FakeClient, populated: 
     next(one for one in page.text_input if one.label == "Name").set_value("နာမည် 😀")
     next(one for one in page.button_group if one.proto.label == "Arms").set_value(["base", "rag"])
     number(page, "Passages retrieved for a question").set_value(5)
-    number(page, "Smallest difference that matters (points)").set_value(4.0)
+    number(page, "Smallest difference that matters to you").set_value(0.04)
     page = healthy(page.run())
     estimated = client.asked("estimate_comparison")[-1].args[0]
     page = press(page, "Start the comparison")
     call = client.asked("create_comparison")[-1]
     asked: ComparisonRequest = call.args[0]
     assert asked == estimated
-    assert (asked.dataset, asked.name, asked.pipelines) == (populated.dataset, "နာမည် 😀", ["base", "rag"])
+    assert (asked.dataset, asked.name, asked.arms) == (populated.dataset, "နာမည် 😀", ("base", "rag"))
     assert (asked.top_k, asked.margin, asked.traffic.queries_per_month) == (5, 0.04, 10_000)
     assert len(call.options["idempotency_key"]) == 32
     assert [one.value for one in page.title] == ["Progress"]
@@ -48,10 +50,10 @@ def test_arms_are_those_that_fit_the_task_and_follow_the_dataset(page: Any, clie
     page = healthy(page.run())
     assert "classifier" in arms().options
     page = healthy(arms().set_value(["base", "classifier"]).run())
-    assert client.asked("estimate_comparison")[-1].args[0].pipelines == ["base", "classifier"]
+    assert client.asked("estimate_comparison")[-1].args[0].arms == ("base", "classifier")
     page.selectbox[0].set_value("appliance-support")
     page = healthy(page.run())
-    assert "classifier" not in client.asked("estimate_comparison")[-1].args[0].pipelines
+    assert "classifier" not in client.asked("estimate_comparison")[-1].args[0].arms
 
 
 def test_time_tokens_and_money_are_told_before_the_start(page: Any, client: FakeClient) -> None:
@@ -68,7 +70,7 @@ def test_settings_are_those_of_the_address(open_page: OpenPage, client: FakeClie
         "race": "true",
         "constrain": "off",
         "top_k": "5",
-        "questions": "2e6",
+        "queries_per_month": "2e6",
     }
     open_page("new_comparison", client, dataset=populated.dataset, **told)
     asked: ComparisonRequest = client.asked("estimate_comparison")[-1].args[0]
@@ -78,7 +80,7 @@ def test_settings_are_those_of_the_address(open_page: OpenPage, client: FakeClie
     assert asked.traffic.queries_per_month == 2e6
     open_page("new_comparison", client, dataset=populated.dataset, arms="<b>", top_k="9999", seed="x", method="y")
     asked = client.asked("estimate_comparison")[-1].args[0]
-    assert (len(asked.pipelines), asked.seed, asked.method) == (5, 0, "lora")
+    assert (len(asked.arms), asked.seed, asked.method) == (5, 0, "lora")
 
 
 def test_no_arm_and_settings_that_contradict_are_told(page: Any, client: FakeClient) -> None:
@@ -86,7 +88,7 @@ def test_no_arm_and_settings_that_contradict_are_told(page: Any, client: FakeCli
     assert "Choose at least one arm." in said(healthy(arms.set_value([]).run()))
     arms = next(one for one in page.button_group if one.proto.label == "Arms")
     arms.set_value(["base"])
-    model = next(one for one in page.text_input if one.label == "Model")
+    model = next(one for one in page.text_input if one.label == "Model that all arms start from")
     page = healthy(model.set_value("a model with blanks").run())
     assert any(one.value.startswith("model") for one in page.warning)
 
@@ -130,3 +132,16 @@ def test_answers_to_the_questionnaire_give_advice_and_join_a_comparison(
     box = next(one for one in page.checkbox if one.label.startswith("Set my answers"))
     healthy(box.set_value(False).run())
     assert client.asked("estimate_comparison")[-1].args[0].prior is None
+
+
+def test_every_setting_has_a_field_and_an_effort_leaves_its_own_open(page: Any, client: FakeClient) -> None:
+    fields = [*page.number_input, *page.selectbox, *page.text_input, *page.toggle]
+    keys = {one.key for one in fields} | {"dataset", "task", "arms", "prior", "prices", "trust_remote_code"}
+    declared = [part for one in declared_settings(DeclaredSettings) for part in (one.inner or (one,))]
+    assert {one.option.strip("-").replace("-", "_") for one in declared} <= {key for key in keys if key}
+    page.selectbox(key="effort").set_value("quick")
+    page.number_input(key="lora_r").set_value(8)
+    healthy(page.run())
+    asked: ComparisonRequest = client.asked("estimate_comparison")[-1].args[0]
+    assert asked.model_fields_set == {"dataset", "name", "arms", "effort", "tuning"}
+    assert (asked.effort, asked.tuning.r, asked.tuning.patience) == ("quick", 8, 2)

@@ -20,7 +20,7 @@ from ui.figures import live_losses, resource_curves
 
 
 def detail(state: ComparisonState, **others: Any) -> ComparisonDetail:
-    fields = {"id": "c", "name": "n", "dataset": "tiny", "model": "smollm2", "pipelines": ["base", "rag"]}
+    fields = {"id": "c", "name": "n", "dataset": "tiny", "model": "smollm2", "arms": ["base", "rag"]}
     rest = {"cancel_requested": False, "created_at": 0.0, "settings": {}}
     return ComparisonDetail(**{**fields, **rest, "state": state, **others})
 

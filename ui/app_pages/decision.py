@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from advisor.decision.constraints import Constraints
 from advisor.report.arms import candidates, candidates_as_run
 from advisor.report.constraints import constraint_sentences, constraint_table
 from advisor.report.economics import cost_table, net_value_table
@@ -14,8 +15,9 @@ from advisor.report.sensitivity import change_summary, flip_table
 from advisor.report.verdict import best_chance_table, standing, unknowns
 from advisor.results.comparison import Comparison, FlipMap, Verdict
 from advisor.results.quantities import percent, scale_of, seconds, usd, usd_range
+from lm.setting import read_settings
 from service.contract.client import ServiceClient, ServiceError
-from service.contract.schemas import AxisView, ConstraintsRequest, WhatIfReply, WhatIfRequest
+from service.contract.schemas import AxisView, WhatIfReply, WhatIfRequest
 from ui.address import chosen_comparison
 from ui.connection import cache_owner, guarded, service_client, show_failure
 from ui.controls import declared_inputs
@@ -68,10 +70,10 @@ def decide(client: ServiceClient, comparison_id: str, comparison: Comparison) ->
     show_pictures(changed, request, axes, lambda: client.decide_again(comparison_id, request).flip_map)
 
 
-def recorded_constraints(comparison: Comparison) -> ConstraintsRequest:
+def recorded_constraints(comparison: Comparison) -> Constraints:
     """What the comparison was declared with."""
     declared = comparison.settings.get("constraints") or {}
-    return ConstraintsRequest(**{k: v for k, v in declared.items() if k in ConstraintsRequest.model_fields})
+    return read_settings(Constraints, declared, refuse_unknown=False)
 
 
 def show_verdict(recorded: Comparison, changed: Comparison, *, is_moved: bool) -> None:

@@ -27,7 +27,7 @@ def ask_all(client: ServiceClient, comparison: ComparisonSummary) -> None:
     """All arms answer one question, text appearing as it is written."""
     with st.form("ask"):
         question = st.text_area("Question", max_chars=4000, height=80, key="playground question")
-        kinds = st.pills("Arms", comparison.pipelines, selection_mode="multi", default=comparison.pipelines)
+        kinds = st.pills("Arms", comparison.arms, selection_mode="multi", default=comparison.arms)
         sent = st.form_submit_button("Ask", type="primary", icon=":material/send:")
     if sent and not question.strip():
         st.info("Write a question first.")
@@ -104,7 +104,7 @@ def duel(client: ServiceClient, comparison: ComparisonSummary) -> None:
         "Two arms answer the same question and you are not told which is which. Your votes join the evidence: they "
         "show whether people prefer what the metric prefers."
     )
-    if len(comparison.pipelines) < 2:
+    if len(comparison.arms) < 2:
         st.info("This comparison has a single arm, so there is nothing to vote between.")
         return
     with st.form("duel"):
@@ -113,7 +113,7 @@ def duel(client: ServiceClient, comparison: ComparisonSummary) -> None:
     if sent and not question.strip():
         st.info("Write a question for the vote first.")
     if sent and question.strip():
-        arms = random.sample(comparison.pipelines, 2)
+        arms = random.sample(comparison.arms, 2)
         with guarded("The arms could not be asked"), st.spinner("Asking two arms …"):
             answers = [client.ask(comparison.id, arm, [question.strip()])[0] for arm in arms]
         st.session_state[_DUEL] = {"id": comparison.id, "question": question.strip(), "arms": arms, "answers": answers}

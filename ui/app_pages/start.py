@@ -7,47 +7,33 @@ import streamlit as st
 from service.contract.client import ServiceClient, ServiceError
 from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import ComparisonRequest
+from service.contract.settings import SAMPLE
 from ui.address import COMPARISON, comparison_label
 from ui.connection import guarded, service_client, show_failure
 from ui.counted import counted
 from ui.questionnaire import ask_questionnaire
 from ui.untrusted import shown
 
-# What `make run` compares.
-SAMPLE = ComparisonRequest(
-    dataset="ticket-triage",
-    name="Sample: ticket triage",
-    top_k=2,
-    pipelines=[
-        "base",
-        "few-shot",
-        "nearest-few-shot",
-        "rag",
-        "fine-tuned",
-        "hybrid",
-        "nearest-question",
-        "classifier",
-    ],  # fmt: skip
-)
+SAMPLE_REQUEST = ComparisonRequest(name="Sample: ticket triage", **SAMPLE)
 
 # A later version may ask for more by default, and a key that came with another request is refused.
-_SAMPLE_KEY = f"page-sample-{hashlib.sha256(SAMPLE.model_dump_json().encode()).hexdigest()[:16]}"
+_SAMPLE_KEY = f"page-sample-{hashlib.sha256(SAMPLE_REQUEST.model_dump_json().encode()).hexdigest()[:16]}"
 
 
 def offer_sample(client: ServiceClient) -> None:
     """Start the sample, or open it where it was started before."""
     st.header("See it work")
     st.write(
-        "The sample compares eight ways of sorting messages to an invented support desk, with a small language model "
-        "that comes with Tuning Fork. It takes about five minutes on two processor cores and needs no key and no "
-        "network."
+        f"The sample compares {len(SAMPLE['arms'])} ways of sorting messages to an invented support desk, with a small "
+        "language model that comes with Tuning Fork. It takes about five minutes on two processor cores and needs no "
+        "key and no network."
     )
     if not st.button("Run the sample comparison", type="primary", icon=":material/play_arrow:"):
         return
     try:
         with st.spinner("Starting …"):
             # The same key gives the same comparison, however often the button is pressed.
-            created = client.create_comparison(SAMPLE, idempotency_key=_SAMPLE_KEY)
+            created = client.create_comparison(SAMPLE_REQUEST, idempotency_key=_SAMPLE_KEY)
     except ServiceError as error:
         show_failure("The sample could not be started", error)
         return

@@ -26,7 +26,7 @@ from service.contract.schemas import (
 from service.contract.scope import Scope
 from service.json_log import about
 from service.run.estimate import estimate_comparison, remaining_s
-from service.run.remote_settings import check_request
+from service.run.remote_settings import check_request, sent_settings
 from service.safety.endpoint_guard import EndpointGuard
 from service.store.comparison_progress import FollowedComparisons
 from service.store.comparison_store import (
@@ -40,7 +40,6 @@ from service.store.comparison_store import (
     queue_position,
     rename_comparison,
     request_cancel,
-    request_hash,
     resume_comparison,
 )
 from service.store.dataset_store import DatasetNotFoundError, dataset_numbers, find_dataset, read_version
@@ -87,9 +86,9 @@ def create(
     ] = None,
 ) -> ComparisonDetail:
     """Queue a comparison. Where it can be watched is in Location."""
-    digest = request_hash(body.model_dump(mode="json"))
+    sent = sent_settings(body)
     key = f"{caller.id}:{idempotency_key}" if idempotency_key is not None else None
-    stored = find_by_idempotency_key(context.engine, key, digest) if key else None
+    stored = find_by_idempotency_key(context.engine, key, sent) if key else None
     if stored is None:
         settings, estimate, name = _checked(body, context)
         stored, is_new = create_comparison(
@@ -100,7 +99,7 @@ def create(
             settings=settings,
             estimate=estimate.model_dump(mode="json"),
             idempotency_key=key,
-            request_sha256=digest,
+            request=sent,
             max_queued=context.settings.max_queued,
         )
         if is_new:
@@ -218,7 +217,7 @@ def _summary(stored: StoredComparison, outcome: Outcome, numbers: Mapping[str, t
         "dataset_name": name,
         "dataset_number": number,
         "model": str(stored.settings.get("model", "")),
-        "pipelines": list(stored.settings.get("pipelines", [])),
+        "arms": list(stored.arms),
         "state": stored.state,
         "cancel_requested": stored.cancel_requested,
         "error": stored.error,

@@ -9,10 +9,8 @@ from fastapi import APIRouter, Depends, Path, Request
 from sqlalchemy import Engine
 
 from advisor.decision.conclusion import Conclusion
-from advisor.decision.constraints import Constraints
 from advisor.decision.inputs import Axis, DecisionInputs
 from advisor.decision.what_if import StoredDecision, axis_ranges, read_stored_decision, reconsider
-from advisor.results.answer_values import AnswerValues
 from advisor.results.plain_data import to_plain
 from service.api.auth import Context, require
 from service.api.errors import Problem
@@ -107,8 +105,8 @@ def _inputs(stored: StoredDecision, body: WhatIfRequest) -> DecisionInputs:
         traffic=replace(inputs.traffic, **declared),
         coverage=inputs.coverage if body.coverage is None else body.coverage,
         margin=inputs.margin if body.margin is None else body.margin,
-        values=inputs.values if body.values is None else AnswerValues(**body.values.model_dump()),
-        constraints=inputs.constraints if body.constraints is None else Constraints(**body.constraints.model_dump()),
+        values=inputs.values if body.values is None else body.values,
+        constraints=inputs.constraints if body.constraints is None else body.constraints,
     )
     for axis in (Axis.INPUT_PRICE, Axis.OUTPUT_PRICE, Axis.MACHINE_PRICE):
         value = getattr(body, axis.value)

@@ -35,7 +35,7 @@ from rag.training_questions import TrainingQuestions, embed_training_questions
 from service.run.arm import Arm, IndexFacts, trained_with_seeds
 from service.run.composition.stages import BuiltStages, LoadedParts, Parts, Stages, TrainingRun
 from service.run.composition.training import kept_loss, read_texts, training_curve, training_findings, tuning_recipe
-from service.run.progress import OnProgress, Progress
+from service.run.progress import OnProgress, Progress, training_label
 from service.run.settings import ComparisonSettings, Constrain, TuneOn
 from service.store.data_directory import DataDirectory
 from service.store.stages.recorded_stages import RecordedStages
@@ -110,7 +110,7 @@ class LocalComposition:
     def arms(self, dataset: Dataset) -> Iterator[Arm]:
         """Each arm as it is built, candidates first, in the order of the settings."""
         self._refuse_impossible(dataset)
-        for kind in self._settings.pipelines:
+        for kind in self._settings.arms:
             yield self.arm(kind, dataset)
         if dataset.split(Split.TRAIN):
             yield self.arm("majority", dataset)
@@ -139,26 +139,25 @@ class LocalComposition:
     def _refuse_impossible(self, dataset: Dataset) -> None:
         """Say what is wrong with the settings before the first question is asked, not after hours of answers."""
         _ = (self._chunking, self.embedder, self.judge)
-        tuning_recipe(self._settings, dataset.card.task, reads_passages=False, seed=self._settings.seed)
-        wanted = [ARM_KINDS[kind] for kind in self._settings.pipelines]
+        wanted = [ARM_KINDS[kind] for kind in self._settings.arms]
         for arm in wanted:
             if dataset.card.task not in arm.tasks:
                 raise ConfigError(
                     f"{arm.name} is for {' and '.join(arm.tasks)} alone, and the task of the data set "
-                    f"{dataset.card.name} is {dataset.card.task}; leave {arm.name} out of the pipelines"
+                    f"{dataset.card.name} is {dataset.card.task}; leave {arm.name} out of the arms"
                 )
         tuned = [arm.name for arm in wanted if arm.tuned]
         if tuned and not hasattr(self.model, "with_adapter"):
             raise ConfigError(
                 f"{self.model.name} is a hosted model and cannot be tuned here; leave {' and '.join(tuned)} out with "
-                f"`--pipelines {_defaults(lambda arm: not arm.tuned)}`, or choose a local model"
+                f"`--arms {_defaults(lambda arm: not arm.tuned)}`, or choose a local model"
             )
         taught = [arm.name for arm in wanted if arm.needs_training_questions]
         if taught and not dataset.split(Split.TRAIN):
             raise ConfigError(
                 f"the data set {dataset.card.name} has no training questions, which {' and '.join(taught)} need; add "
                 f'some with `"split": "train"`, or choose '
-                f"`--pipelines {_defaults(lambda arm: not arm.needs_training_questions)}`"
+                f"`--arms {_defaults(lambda arm: not arm.needs_training_questions)}`"
             )
 
     @property
@@ -197,7 +196,7 @@ class LocalComposition:
         return Arm(pipeline, ArmRole.CANDIDATE, label, retrieves=True, device=self._device, index=index)
 
     def _fine_tuned(self, dataset: Dataset, seed: int) -> Arm:
-        tuned, record = self._tuned(dataset, seed)
+        tuned, record = self._tuned("fine-tuned", dataset, seed)
         builder = QuestionOnly(dataset.card.instruction)
         pipeline = self._pipeline("fine-tuned", tuned, builder, dataset, record.build_usage)
         label = f"{self._tuning} (r {record.recipe.r}), question only"
@@ -214,11 +213,11 @@ class LocalComposition:
         )
 
     def _hybrid(self, dataset: Dataset, seed: int) -> Arm:
-        tuned, record = self._tuned(dataset, seed)
+        tuned, record = self._tuned("hybrid", dataset, seed)
         builder, build = self._retrieved(dataset)
         pipeline = self._pipeline("hybrid", tuned, builder, dataset, record.build_usage + build)
         # The two tuned arms share their training, which is told once.
-        is_told = "fine-tuned" in self._settings.pipelines
+        is_told = "fine-tuned" in self._settings.arms
         return self._tuned_reader(pipeline, record, builder.index, build, tells_training=not is_told)
 
     def _raft(self, dataset: Dataset, seed: int) -> Arm:
@@ -239,7 +238,7 @@ class LocalComposition:
             wall_s=sum(prompt.latency_s for prompt in prompts.values()),
             embedding_tokens=sum(prompt.embedding_tokens for prompt in prompts.values()),
         )
-        tuned, record = self._tuned(dataset, seed, {i: prompt.messages for i, prompt in prompts.items()})
+        tuned, record = self._tuned("raft", dataset, seed, {i: prompt.messages for i, prompt in prompts.items()})
         training = replace(
             record.build_usage,
             wall_s=record.build_usage.wall_s + retrieving.wall_s,
@@ -352,15 +351,15 @@ class LocalComposition:
         return self._indexes[folder]
 
     def _tuned(
-        self, dataset: Dataset, seed: int, prompts: Mapping[str, Messages] | None = None
+        self, kind: str, dataset: Dataset, seed: int, prompts: Mapping[str, Messages] | None = None
     ) -> tuple["AdaptedModel", AdapterRecord]:
-        """The model tuned on the bare questions or, with `prompts` (by example id), on what stands in these."""
+        """The model as an arm wants it tuned: on the bare questions or, with `prompts` (by example id), on these."""
         from lm.local.huggingface import HuggingFaceModel
 
         base = self.model
         if not isinstance(base, HuggingFaceModel):
             raise ConfigError(f"{base.name} cannot be tuned here; choose a local model")
-        trains_on = "raft" if prompts is not None else "questions"
+        trains_on = ARM_KINDS[kind].trains_on
         folder = self._recorded.adapters.get((trains_on, seed)) if self._recorded is not None else None
         run = None
         if folder is None:
@@ -374,11 +373,10 @@ class LocalComposition:
     def _training_run(
         self, dataset: Dataset, trains_on: str, seed: int, prompts: Mapping[str, Messages] | None
     ) -> TrainingRun:
-        recipe = tuning_recipe(self._settings, dataset.card.task, reads_passages=prompts is not None, seed=seed)
-        names = [trains_on] if prompts is not None else []
-        names += [f"seed {seed}"] if self._settings.training_seeds > 1 else []
+        recipe = tuning_recipe(self._settings, dataset.card.task, trains_on, seed)
         texts = read_texts(self._settings, dataset, self._chunking, self.embedder)
-        return TrainingRun(dataset.training_view(), recipe, prompts, texts, ", ".join(names))
+        label = training_label(trains_on, seed, self._settings.training_seeds)
+        return TrainingRun(dataset.training_view(), recipe, prompts, texts, label)
 
 
 BUILDERS: Mapping[str, Callable[[LocalComposition, Dataset], Arm]] = {

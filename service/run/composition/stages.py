@@ -46,7 +46,7 @@ class LoadedParts:
 
     def model(self) -> LanguageModel:
         """The base model."""
-        return load_language_model(self._settings.model, trust_remote_code=self._settings.trust_remote_code)
+        return load_language_model(self._settings.model, self._settings.load_options)
 
     def embedder(self) -> Embedder:
         """The embedder."""

@@ -1,6 +1,7 @@
 """How the adapters of a comparison are trained, and what their records say about it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 
 from advisor.audit.training import EpochLoss, TrainingLog, audit_training
 from advisor.data.dataset import Dataset, Task
@@ -10,25 +11,22 @@ from finetune.adapter import AdapterRecord
 from finetune.recipe import TuningRecipe
 from lm.embedding import Embedder
 from rag.chunk import Chunking, chunk_document
-from service.run.settings import DEFAULT_EPOCHS, FACT_EPOCHS, ComparisonSettings, TuneOn
+from service.run.settings import ComparisonSettings, TuneOn
 
 QUESTION_DROPOUT = 0.3
 """Facts are asked in few wordings: without it a small model learnt the wordings, not the facts (docs/LOG.md)."""
 
 
-def tuning_recipe(settings: ComparisonSettings, task: Task, *, reads_passages: bool, seed: int) -> TuningRecipe:
+def tuning_recipe(settings: ComparisonSettings, task: Task, trains_on: str, seed: int) -> TuningRecipe:
     """How one adapter is trained.
 
     Args:
-        reads_passages: Whether passages stand in its prompts; without them answers are learnt by heart.
+        trains_on: As in the table of arms.
     """
-    by_heart = task is Task.QUESTION_ANSWERING and not reads_passages
-    return TuningRecipe(
-        method=settings.method,
-        seed=seed,
-        max_epochs=settings.max_epochs or (FACT_EPOCHS if by_heart else DEFAULT_EPOCHS),
-        prompt_dropout=QUESTION_DROPOUT if by_heart else 0.0,
-    )
+    chosen = {option.name: getattr(settings.tuning, option.name) for option in fields(settings.tuning)}
+    if chosen["prompt_dropout"] is None:
+        chosen["prompt_dropout"] = QUESTION_DROPOUT if settings.learns_by_heart(task, trains_on) else 0.0
+    return TuningRecipe(**chosen, method=settings.method, seed=seed, max_epochs=settings.epochs(task, trains_on))
 
 
 def read_texts(settings: ComparisonSettings, dataset: Dataset, chunking: Chunking, embedder: Embedder) -> list[str]:

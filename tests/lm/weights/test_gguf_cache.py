@@ -10,7 +10,7 @@ import lm.weights.gguf_cache
 from lm.completion import GenerationConfig, Message, Role
 from lm.errors import LanguageModelError
 from lm.local.huggingface import load_huggingface_model
-from lm.registry import load_language_model
+from lm.registry import LoadOptions, load_language_model
 from lm.weights.gguf_cache import MARKER, cache_folder, gguf_identity, locate_converted
 
 
@@ -39,10 +39,10 @@ def test_a_gguf_file_answers_as_the_folder_it_was_made_of(tiny_gguf: Path, tiny_
     prompts = [[Message(Role.USER, "How long is the warranty?")]]
     config = GenerationConfig(max_output_tokens=8)
     original = load_huggingface_model(tiny_model_folder, device="cpu", dtype="float32")
-    model = load_language_model(f"gguf:{tiny_gguf}", device="cpu", dtype="float32")
+    model = load_language_model(f"gguf:{tiny_gguf}", LoadOptions("cpu", "float32"))
     assert model.name == "gguf:tiny.gguf"
     assert model.generate(prompts, config)[0].text == original.generate(prompts, config)[0].text
-    assert load_language_model(str(tiny_gguf), device="cpu", dtype="float32").fingerprint == model.fingerprint
+    assert load_language_model(str(tiny_gguf), LoadOptions("cpu", "float32")).fingerprint == model.fingerprint
 
 
 def test_a_file_is_converted_once(tiny_gguf: Path, n_read: Callable[[], int], cache: Path) -> None:

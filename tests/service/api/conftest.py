@@ -64,7 +64,7 @@ class Api:
             comparison_id=comparison_id,
             name=comparison_id,
             dataset="appliance-support",
-            settings={"model": "smollm2", "pipelines": ["base", "few-shot"], **settings},
+            settings={"model": "smollm2", "arms": ["base", "few-shot"], **settings},
         )
         return comparison_id
 

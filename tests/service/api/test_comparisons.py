@@ -5,17 +5,19 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import select, update
 
 from service.contract.comparison_state import ComparisonState
-from service.contract.schemas import ComparisonRequest, ConstraintsRequest, TrafficRequest
-from service.run.remote_settings import job_settings
+from service.contract.schemas import ComparisonRequest
+from service.run.remote_settings import job_settings, sent_settings
 from service.run.settings import ComparisonSettings
-from service.store.comparison_store import find_comparison, list_comparisons
+from service.store.comparison_store import find_comparison, list_comparisons, request_hash
 from service.store.database import writing
 from service.store.events import append_event
+from service.store.tables import comparisons
 from tests.service.api.conftest import FILES, Api
 
-BODY = {"dataset": "appliance-support", "pipelines": ["base", "rag"], "limit": 10}
+BODY = {"dataset": "appliance-support", "arms": ["base", "rag"], "limit": 10}
 
 
 def create(client: TestClient, body: dict[str, Any] | None = None, key: str | None = None) -> Any:
@@ -37,12 +39,9 @@ def test_a_comparison_is_queued_and_can_be_found(api: Api, client: TestClient) -
 
 
 def test_the_defaults_are_those_of_the_command_line() -> None:
-    request = ComparisonRequest(dataset="x").model_dump()
+    request = ComparisonRequest(dataset="x").model_dump(mode="json", exclude={"name", "effort", "pipelines"})
     defaults = ComparisonSettings("x").to_json()
-    sent = {name: value for name, value in request.items() if name not in ("name", "traffic", "constraints")}
-    assert sent == {name: defaults[name] for name in sent}
-    assert TrafficRequest().model_dump() == defaults["traffic"]
-    assert ConstraintsRequest().model_dump() == defaults["constraints"]
+    assert request == {name: defaults[name] for name in request}
 
 
 def test_every_setting_but_those_of_the_machine_can_be_set_remotely() -> None:
@@ -76,9 +75,9 @@ def test_every_setting_but_those_of_the_machine_can_be_set_remotely() -> None:
         ({"embedder": "smollm2"}, "embedder"),
         ({"embedder": "hf:/srv/model"}, "not a path of the server"),
         ({"embedder": "openai:m@http://[::1]/v1"}, "::1"),
-        ({"pipelines": ["base", "base"]}, "named twice"),
-        ({"pipelines": []}, "body.pipelines"),
-        ({"pipelines": ["magic"]}, "body.pipelines"),
+        ({"arms": ["base", "base"]}, "named twice"),
+        ({"arms": []}, "body.arms"),
+        ({"arms": ["magic"]}, "body.arms"),
         ({"overlap_tokens": 500}, "overlap_tokens"),
         ({"margin": 1}, "body.margin"),
         ({"trust_remote_code": True}, "never run for a caller"),
@@ -164,8 +163,40 @@ def test_a_broken_queue_costs_no_accepted_comparison(api: Api) -> None:
     assert find_comparison(api.engine, made.json()["id"]).state is ComparisonState.QUEUED
 
 
+def test_a_request_of_an_older_version_is_known_again(api: Api, client: TestClient) -> None:
+    """Its settings were fewer, and arms had their older name."""
+    made = create(client, key="nightly").json()["id"]
+    with writing(api.engine) as connection:
+        stored = json.loads(connection.execute(select(comparisons.c.settings)).scalar_one())
+        arms = stored.pop("arms")
+        older = {name: value for name, value in stored.items() if name not in ("tuning", "device", "dtype")}
+        settings = older | {"pipelines": arms}
+        sent = sent_settings(ComparisonRequest(**BODY))
+        changes = {"settings": json.dumps(settings), "request_sha256": request_hash(sent, settings)}
+        connection.execute(update(comparisons).values(**changes))
+    assert create(client, key="nightly").json()["id"] == made
+    assert create(client, {**BODY, "limit": 11}, key="nightly").status_code == 422
+    shown = client.get(f"/v1/comparisons/{made}").json()
+    assert shown["arms"] == shown["pipelines"] == ["base", "rag"]
+
+
+def test_both_names_of_arms_must_agree(client: TestClient) -> None:
+    assert create(client, {**BODY, "pipelines": BODY["arms"]}).status_code == 202
+    refused = create(client, {**BODY, "pipelines": ["base"]})
+    assert refused.status_code == 422
+    assert "pipelines is its older name" in refused.json()["detail"]
+
+
+def test_an_effort_is_stored_as_what_it_came_to(api: Api, client: TestClient) -> None:
+    body = {"dataset": "appliance-support", "arms": ["base", "fine-tuned"], "effort": "quick", "max_epochs": 1}
+    made = create(client, body, key="k").json()
+    assert (made["settings"]["limit"], made["settings"]["max_epochs"]) == (100, 1)
+    assert create(client, body, key="k").json()["id"] == made["id"]
+    assert create(client, {**body, "effort": "thorough"}, key="k").status_code == 422
+
+
 def test_estimating_stores_nothing(api: Api, client: TestClient) -> None:
-    estimate = client.post("/v1/comparisons/estimate", json={**BODY, "pipelines": ["base", "rag", "fine-tuned"]}).json()
+    estimate = client.post("/v1/comparisons/estimate", json={**BODY, "arms": ["base", "rag", "fine-tuned"]}).json()
     assert list_comparisons(api.engine)[1] == 0
     assert estimate["n_questions"] == 10
     assert estimate["is_rough"]
@@ -177,7 +208,7 @@ def test_estimating_stores_nothing(api: Api, client: TestClient) -> None:
 
 def test_an_estimate_has_no_tokens_for_arms_without_a_language_model(client: TestClient) -> None:
     pipelines = ["base", "nearest-question", "classifier", "nearest-few-shot"]
-    body = {"dataset": "ticket-triage", "pipelines": pipelines, "limit": 60}
+    body = {"dataset": "ticket-triage", "arms": pipelines, "limit": 60}
     stages = client.post("/v1/comparisons/estimate", json=body).json()["stages"]
     answering = {stage["arm"]: stage for stage in stages if stage["stage"] == "answer"}
     for kind in ("nearest-question", "classifier"):
@@ -193,7 +224,7 @@ def test_an_estimate_has_no_tokens_for_arms_without_a_language_model(client: Tes
 def test_an_estimate_counts_the_validation_questions_that_are_answered_both_ways(
     client: TestClient, constrain: str, n_answers: int
 ) -> None:
-    body = {"dataset": "ticket-triage", "pipelines": ["base"], "limit": 60, "constrain": constrain}
+    body = {"dataset": "ticket-triage", "arms": ["base"], "limit": 60, "constrain": constrain}
     stages = client.post("/v1/comparisons/estimate", json=body).json()["stages"]
     tokens = {stage["stage"]: stage["output_tokens"] for stage in stages}
     assert tokens.get("form", 0) == pytest.approx(tokens["answer"] * n_answers / 60, abs=2)
@@ -203,13 +234,13 @@ def test_an_estimate_uses_speeds_that_were_measured(
     api: Api, client: TestClient, finished_files: dict[str, bytes]
 ) -> None:
     api.finish(api.add_comparison("earlier"), finished_files)
-    estimate = client.post("/v1/comparisons/estimate", json={**BODY, "pipelines": ["base", "few-shot"]}).json()
+    estimate = client.post("/v1/comparisons/estimate", json={**BODY, "arms": ["base", "few-shot"]}).json()
     stages = {stage["arm"]: stage["basis"] for stage in estimate["stages"] if stage["stage"] == "answer"}
     assert stages["base"] == stages["few-shot"] == "measured in earlier"
 
 
 def test_a_model_without_a_price_has_no_sum_of_money(client: TestClient) -> None:
-    body = {**BODY, "model": "openai:unheard-of", "pipelines": ["base"]}
+    body = {**BODY, "model": "openai:unheard-of", "arms": ["base"]}
     assert client.post("/v1/comparisons/estimate", json=body).json()["usd"] is None
     prices = {
         "as_of": "2026-01-01",
@@ -232,7 +263,7 @@ def test_settings_reach_the_job_as_they_were_sent(api: Api, client: TestClient) 
     prices = {"as_of": "2026-01-01", "source": "a letter", "machines": {}}
     body = {
         "dataset": uploaded["version"],
-        "pipelines": ["base"],
+        "arms": ["base"],
         "prices": prices,
         "prior": {"task": None},
         "top_k": 7,

@@ -164,7 +164,7 @@ def test_bundled_data_sets_are_listed_after_the_uploaded_ones(client: TestClient
 
 def test_a_version_can_be_deleted_unless_something_rests_on_it(api: Api, client: TestClient) -> None:
     version = upload(client, FILES).json()["version"]
-    made = client.post("/v1/comparisons", json={"dataset": version, "pipelines": ["base"]}).json()
+    made = client.post("/v1/comparisons", json={"dataset": version, "arms": ["base"]}).json()
     assert client.delete(f"/v1/datasets/{version}").status_code == 409
     api.move(made["id"], ComparisonState.CANCELLED)
     client.delete(f"/v1/comparisons/{made['id']}")

@@ -36,7 +36,7 @@ def share(right: float, n: int = 300) -> list[float]:
 
 def add(engine: Engine, comparison_id: str, scores: Sequence[float] | None) -> str:
     """A comparison of one arm with these scores; without scores it waits."""
-    settings = {"pipelines": ["base", "rag"]}
+    settings = {"arms": ["base", "rag"]}
     create_comparison(engine, comparison_id=comparison_id, name="n", dataset="tiny", settings=settings)
     if scores is not None:
         made = simulated({"rag": scores})

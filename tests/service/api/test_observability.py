@@ -42,7 +42,7 @@ def test_a_request_has_one_line_with_its_id(api: Api, log: io.StringIO) -> None:
 
 
 def test_the_line_of_a_request_that_makes_a_comparison_names_it(api: Api, log: io.StringIO) -> None:
-    body = {"dataset": "appliance-support", "pipelines": ["base"], "limit": 10}
+    body = {"dataset": "appliance-support", "arms": ["base"], "limit": 10}
     made = api.client().post("/v1/comparisons", json=body).json()
     assert json.loads(log.getvalue())["comparison_id"] == made["id"]
 

@@ -105,6 +105,15 @@ def test_a_question_that_fails_costs_only_itself_and_the_exit_code(
     assert captured.out.splitlines()[0] == "c0"
 
 
+def test_an_estimate_names_stages_and_their_sum_and_takes_the_options_of_compare(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("estimate", "ticket-triage", "--effort", "quick", "--arms", "rag,raft", "--training-seeds", "2") == 0
+    told = capsys.readouterr().out
+    for words in ("index", "raft, seed 1", "latency", "all", "A rough guess"):
+        assert words in told
+
+
 def test_datasets_lists_what_ships(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("datasets") == 0
     assert "appliance-support" in capsys.readouterr().out

@@ -52,7 +52,7 @@ def spoil(path: Path, line: int, text: str) -> None:
         (("compare",), "Missing argument 'DATASET'"),
         (("compare", "x", "--colour", "red"), "No such option: --colour"),
         (("compare", "x", "--limit", "many"), "'--limit'"),
-        (("compare", "x", "--task", "poetry"), "'--task'"),
+        (("compare", "x", "--task", "poetry"), "task is 'poetry'; give one of"),
         (("frobnicate",), "No such command 'frobnicate'"),
         (("report", "latest", "--format", "pdf"), "'--format'"),
         (("ask",), "Missing argument 'COMPARISON'"),
@@ -68,8 +68,8 @@ def spoil(path: Path, line: int, text: str) -> None:
         (("compare", "appliance-support", "--margin", "nan"), "margin is nan"),
         (("compare", "appliance-support", "--top-k", "0"), "top_k is 0"),
         (("compare", "appliance-support", "--seed", "-1"), "seed is -1"),
-        (("compare", "appliance-support", "--pipelines", "rag,magic"), "the pipeline 'magic' is unknown; choose from"),
-        (("compare", "appliance-support", "--pipelines", ","), "no pipeline was chosen"),
+        (("compare", "appliance-support", "--arms", "rag,magic"), "'magic'); give a list, each of it one of"),
+        (("compare", "appliance-support", "--arms", ","), "no arm was chosen"),
         (("compare", "appliance-support", "--queries-per-month", "inf"), "queries_per_month is inf"),
         (("compare", "appliance-support", "--model", "chatty"), "unknown model 'chatty'; possible are `smollm2`"),
         (("compare", "appliance-support", "--model", "./missing"), "the model folder missing does not exist"),
@@ -105,7 +105,7 @@ def test_a_cache_folder_that_cannot_be_written_is_named(
     refused: Refused, tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TUNING_FORK_CACHE", "/dev/null/cache")
-    message = refused("compare", "appliance-support", "--model", str(tiny_gguf), "--pipelines", "base")
+    message = refused("compare", "appliance-support", "--model", str(tiny_gguf), "--arms", "base")
     assert "/dev/null/cache cannot be written" in message
     assert "TUNING_FORK_CACHE" in message
 
@@ -160,9 +160,7 @@ def test_an_empty_split_is_refused(refused: Refused, folder: Path, old: str, new
     path = folder / "questions.jsonl"
     path.write_text(path.read_text().replace(old, new))
     # Nothing listens there and nothing needs to: the refusal comes before the first question.
-    assert message in refused(
-        "compare", str(folder), "--model", f"openai:x@{NO_SERVER}", "--pipelines", "base,few-shot"
-    )
+    assert message in refused("compare", str(folder), "--model", f"openai:x@{NO_SERVER}", "--arms", "base,few-shot")
 
 
 @pytest.mark.parametrize(
@@ -207,7 +205,7 @@ def test_an_unreachable_endpoint_is_named_with_the_remedy(
     # The client's pauses between attempts are not what is tested.
     monkeypatch.setattr("openai._constants.DEFAULT_MAX_RETRIES", 0)
     monkeypatch.setattr("openai._base_client.SyncAPIClient._sleep_for_retry", lambda *args, **kwargs: None)
-    message = refused("compare", str(folder), "--model", f"openai:x@{NO_SERVER}", "--pipelines", "base")
+    message = refused("compare", str(folder), "--model", f"openai:x@{NO_SERVER}", "--arms", "base")
     assert f"cannot reach {NO_SERVER}" in message
     assert "start the server, or correct the base URL" in message
     assert "(arm base, questions t" in message
@@ -218,7 +216,7 @@ def test_a_hosted_model_without_a_key_is_refused(
 ) -> None:
     for name in ("OPENAI_API_KEY", "TUNING_FORK_MODEL_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
-    assert "OPENAI_API_KEY" in refused("compare", str(folder), "--model", "openai:gpt-5-mini", "--pipelines", "base")
+    assert "OPENAI_API_KEY" in refused("compare", str(folder), "--model", "openai:gpt-5-mini", "--arms", "base")
 
 
 def test_a_hosted_model_refuses_tuned_arms(refused: Refused, folder: Path) -> None:
@@ -250,7 +248,7 @@ def test_control_characters_of_a_data_set_do_not_reach_the_terminal(refused: Ref
 def test_a_damaged_adapter_is_named_with_what_to_delete(
     refused: Refused, folder: Path, tmp_path: Path, tiny_model_folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    command = ("compare", str(folder), "--model", str(tiny_model_folder), "--pipelines", "fine-tuned")
+    command = ("compare", str(folder), "--model", str(tiny_model_folder), "--arms", "fine-tuned")
     command += ("--limit", "8", "--max-epochs", "1")
     with pytest.raises(SystemExit) as exit_:
         main(list(command))

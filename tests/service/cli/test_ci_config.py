@@ -4,7 +4,7 @@ import pytest
 
 from advisor.gate.rules import BaselineRule, Threshold
 from lm.errors import ConfigError
-from service.cli.ci_config import read_ci_config
+from service.cli.ci.config import read_ci_config
 from service.run.settings import ComparisonSettings, Constrain
 
 GATE = '[[gate.threshold]]\nmeasure = "exact_match"\nat_least = 0.6\n'
@@ -36,7 +36,7 @@ dataset = "data"
 
 [comparison]
 model = "hf:models/mine"
-pipelines = ["base", "rag"]
+arms = ["base", "rag"]
 limit = 50
 top_k = 2
 margin = 0.05
@@ -65,7 +65,7 @@ arms = ["rag"]
     settings = config.settings
     assert settings.dataset == str(tmp_path / "data")
     assert settings.model == f"hf:{tmp_path / 'models' / 'mine'}"
-    assert settings.pipelines == ("base", "rag")
+    assert settings.arms == ("base", "rag")
     assert settings.constrain is Constrain.OFF
     assert settings.prices == tmp_path / "prices.toml"
     assert (settings.traffic.queries_per_month, settings.constraints.must_cite_sources) == (500.0, True)
@@ -86,13 +86,13 @@ arms = ["rag"]
         ('dataset = "x"\ngate = 3', r"write \[gate\]"),
         ('dataset = "x', "not TOML"),
         (f'dataset = "x"\n[comparison]\ntopk = 3\n{GATE}', "comparison has no setting 'topk'"),
-        (f'dataset = "x"\n[comparison]\ntop_k = "three"\n{GATE}', "top_k is 'three', expected a number"),
+        (f'dataset = "x"\n[comparison]\ntop_k = "three"\n{GATE}', "top_k is 'three'; give a whole number"),
         (f'dataset = "x"\n[comparison]\ntop_k = 0\n{GATE}', "top_k is 0"),
-        (f'dataset = "x"\n[comparison]\npipelines = "rag"\n{GATE}', "pipelines is str, expected a list"),
-        (f'dataset = "x"\n[comparison]\npipelines = ["rga"]\n{GATE}', "pipeline 'rga' is unknown"),
+        (f'dataset = "x"\n[comparison]\narms = "rag"\n{GATE}', "arms is 'rag'; give a list"),
+        (f'dataset = "x"\n[comparison]\narms = ["rga"]\n{GATE}', "arms is .'rga',.; give a list, each"),
         (f'dataset = "x"\n[comparison]\ntask = "riddles"\n{GATE}', "task is 'riddles'"),
         (f'dataset = "x"\n[comparison]\nconstrain = "on"\n{GATE}', "constrain is 'on'"),
-        (f'dataset = "x"\n[comparison]\nprices = 3\n{GATE}', "prices: must be a text"),
+        (f'dataset = "x"\n[comparison]\nprices = 3\n{GATE}', "prices is 3; give a path"),
         (f'dataset = "x"\n[comparison]\ntrust_remote_code = true\n{GATE}', "no place here"),
         (f'dataset = "x"\n[comparison]\ndataset = "y"\n{GATE}', "at the top of the file"),
         (f'dataset = "x"\n[comparison.traffic]\nqueries = 3\n{GATE}', "comparison.traffic has no setting 'queries'"),

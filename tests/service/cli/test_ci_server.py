@@ -14,8 +14,8 @@ from lm.errors import ConfigError
 from service.api.app import create_app
 from service.api.context import ServiceContext
 from service.api.service_settings import ServiceSettings
-from service.cli.ci_config import CiConfig, read_ci_config
-from service.cli.ci_server import run_on_server
+from service.cli.ci.config import CiConfig, read_ci_config
+from service.cli.ci.server import run_on_server
 from service.contract.client import ServiceClient, ServiceError
 from service.contract.comparison_state import ComparisonState
 from service.store.data_directory import DataDirectory

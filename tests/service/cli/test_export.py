@@ -7,8 +7,8 @@ import pytest
 from advisor.results.comparison import Comparison
 from lm.errors import MissingDependencyError
 from service.cli.app import main
-from service.cli.mlflow_runs import ExportError, export_to_mlflow
-from service.cli.tensorboard_curves import export_to_tensorboard
+from service.cli.export.mlflow_runs import ExportError, export_to_mlflow
+from service.cli.export.tensorboard_curves import export_to_tensorboard
 
 CURVE = [
     {"epoch": 1, "train_loss": 3.0, "validation_loss": 2.5, "validation_exact_match": None, "seconds": 1.0},

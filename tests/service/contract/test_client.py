@@ -30,7 +30,7 @@ def summary(state: str) -> dict[str, Any]:
         "name": "n",
         "dataset": "d",
         "model": "smollm2",
-        "pipelines": ["base"],
+        "arms": ["base"],
         "state": state,
         "cancel_requested": False,
         "created_at": 0.0,

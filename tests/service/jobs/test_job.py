@@ -35,11 +35,11 @@ class Jobs:
         self.engine = engine
         self.root = root
         self.workplace = workplace
-        create_dataset_and_comparison(engine, dataset_of(90), pipelines=("base", "few-shot"))
+        create_dataset_and_comparison(engine, dataset_of(90), arms=("base", "few-shot"))
 
     def run(self, watch: JobWatch | None = None) -> JobEnd:
         directory = DataDirectory(self.root / "home")
-        return run_job(self.engine, directory, COMPARISON, self.workplace.compose, lambda spec: "scripted", watch=watch)
+        return run_job(self.engine, directory, COMPARISON, self.workplace.compose, lambda *_: "scripted", watch=watch)
 
     @property
     def state(self) -> ComparisonState:

@@ -57,7 +57,7 @@ def finished(
 ) -> tuple[Any, Comparison]:
     workplace = workplace_class(tmp_path_factory.mktemp("tickets"))
     write_tickets(workplace.folder)
-    settings = replace(workplace.settings, model=f"hf:{tiny_reader_folder}", pipelines=KINDS, limit=40)
+    settings = replace(workplace.settings, model=f"hf:{tiny_reader_folder}", arms=KINDS, limit=40)
     return workplace, run_comparison(settings, workplace.directory, LocalComposition, "tiny")
 
 
@@ -104,8 +104,10 @@ def test_a_hosted_model_leaves_them_as_they_are(workplace: Any, monkeypatch: pyt
     write_tickets(workplace.folder)
     hosted = FakeLM(lambda _: "billing", name="openai:x")
     monkeypatch.setattr(LocalComposition, "model", hosted)
-    settings = replace(workplace.settings, pipelines=("nearest-question", "classifier"), limit=20)
+    settings = replace(workplace.settings, arms=("nearest-question", "classifier"), limit=20)
     comparison = run_comparison(settings, workplace.directory, LocalComposition, "hosted")
+    with open_arm(workplace.directory, read_finished(workplace.directory, comparison.id), "classifier") as pipeline:
+        assert pipeline.answer(["Order 77: the parcel is late"])[0].text == "shipping"
     costs = [arm.cost for arm in comparison.arms if arm.role is ArmRole.CANDIDATE]
     assert all(cost is not None for cost in costs)
     assert hosted.calls == []

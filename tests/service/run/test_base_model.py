@@ -20,7 +20,7 @@ from tests.conftest import save_tiny_model
 @pytest.fixture
 def run(workplace: Any, tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """The command line over a comparison of `pocket`, whose weights were those of the tiny model."""
-    settings = replace(workplace.settings, model=f"hf:{tiny_model_folder}", pipelines=("base",), limit=30)
+    settings = replace(workplace.settings, model=f"hf:{tiny_model_folder}", arms=("base",), limit=30)
     made = run_comparison(settings, workplace.directory, LocalComposition, model_identity(settings.model))
     path = workplace.directory.comparison(made.id) / "settings.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"model": "pocket"}))

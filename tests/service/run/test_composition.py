@@ -8,14 +8,17 @@ import pytest
 from advisor.arms import ARM_KINDS, ARMS
 from advisor.audit.check import Check
 from advisor.data.answer_form import constraint_of
-from advisor.data.dataset import Dataset, Split, hash_documents
+from advisor.data.dataset import Dataset, Split, Task, hash_documents
 from advisor.data.files import load_dataset
 from advisor.results.comparison import ArmRole
+from finetune.recipe import TuningOptions
 from lm.errors import ConfigError, LanguageModelError
 from lm.fake import FakeLM
 from lm.model_identity import model_dtype, model_identity
+from lm.registry import LoadOptions
 from service.run.composition import LocalComposition
 from service.run.composition.local import BUILDERS, TUNED_BUILDERS
+from service.run.composition.training import tuning_recipe
 from service.run.progress import Progress
 from service.run.sampling import limit_dataset
 from service.run.settings import ComparisonSettings, Constrain, TuneOn
@@ -42,13 +45,13 @@ def compose(workplace: Any, **changes: Any) -> HostedComposition:
 
 
 def test_arms_come_in_the_order_of_the_settings_then_the_references(workplace: Any, dataset: Dataset) -> None:
-    arms = list(compose(workplace, pipelines=("few-shot", "base")).arms(dataset))
+    arms = list(compose(workplace, arms=("few-shot", "base")).arms(dataset))
     assert [arm.pipeline.kind for arm in arms] == ["few-shot", "base", "majority", "oracle-context"]
     assert [arm.role for arm in arms] == [ArmRole.CANDIDATE] * 2 + [ArmRole.REFERENCE] * 2
 
 
 def test_all_arms_decode_alike(workplace: Any, dataset: Dataset) -> None:
-    arms = list(compose(workplace, pipelines=("base", "few-shot"), seed=3, batch_size=5).arms(dataset))
+    arms = list(compose(workplace, arms=("base", "few-shot"), seed=3, batch_size=5).arms(dataset))
     assert len({arm.pipeline.generation for arm in arms}) == 1
     assert (arms[0].pipeline.generation.seed, arms[0].pipeline.generation.batch_size) == (3, 5)
 
@@ -57,7 +60,7 @@ def test_all_arms_decode_alike(workplace: Any, dataset: Dataset) -> None:
 def test_all_arms_are_held_to_the_form_of_the_data_set_unless_it_is_switched_off(workplace: Any, name: str) -> None:
     dataset = load_dataset(BUNDLED_DATASETS / name)
     for constrain in Constrain:
-        composed = compose(workplace, pipelines=("base", "few-shot"), constrain=constrain)
+        composed = compose(workplace, arms=("base", "few-shot"), constrain=constrain)
         arms = [composed.arm(kind, dataset) for kind in ("base", "few-shot", "majority")]
         expected = constraint_of(dataset) if constrain is Constrain.AUTO else None
         assert [arm.pipeline.generation.constraint for arm in arms] == [expected] * 3
@@ -75,9 +78,9 @@ def test_the_majority_answers_what_training_questions_want_most_ties_by_alphabet
 def test_a_hosted_model_refuses_tuned_arms_before_anything_is_built(
     workplace: Any, dataset: Dataset, kind: str
 ) -> None:
-    composition = compose(workplace, pipelines=("base", kind))
+    composition = compose(workplace, arms=("base", kind))
     with pytest.raises(
-        ConfigError, match=f"hosted is a hosted model.*leave {kind} out with `--pipelines base,few-shot,rag`"
+        ConfigError, match=f"hosted is a hosted model.*leave {kind} out with `--arms base,few-shot,rag`"
     ):
         next(composition.arms(dataset))
     assert composition.model.calls == []
@@ -89,9 +92,9 @@ def test_no_training_questions_refuse_arms_that_need_them_and_leave_the_majority
     workplace: Any, dataset: Dataset
 ) -> None:
     bare = replace(dataset, examples=dataset.split(Split.TEST))
-    with pytest.raises(ConfigError, match="tiny has no training questions.*`--pipelines base,rag`"):
+    with pytest.raises(ConfigError, match="tiny has no training questions.*`--arms base,rag`"):
         next(compose(workplace).arms(bare))
-    kinds = [arm.pipeline.kind for arm in compose(workplace, pipelines=("base",)).arms(bare)]
+    kinds = [arm.pipeline.kind for arm in compose(workplace, arms=("base",)).arms(bare)]
     assert kinds == ["base", "oracle-context"]
 
 
@@ -100,7 +103,6 @@ def test_no_training_questions_refuse_arms_that_need_them_and_leave_the_majority
     [
         ({"embedder": "word2vec"}, "unknown embedder 'word2vec'"),
         ({"judge": "chatty"}, "unknown model 'chatty'"),
-        ({"method": "qora"}, "method is 'qora' and must be one of lora"),
         ({"chunk_tokens": 8, "overlap_tokens": 0}, "chunks of 8 tokens are too small"),
         ({"chunk_tokens": 100, "overlap_tokens": 60}, "an overlap of 60 tokens does not suit"),
     ],
@@ -116,7 +118,7 @@ def test_every_arm_of_the_table_has_a_builder_and_is_what_its_row_says(workplace
     dataset = load_dataset(BUNDLED_DATASETS / "ticket-triage")
     dataset = limit_dataset(dataset, limit=4, train_limit=24, coverage=0.5, seed=0)
     kinds = tuple(arm.name for arm in ARMS if not arm.tuned)
-    composition = compose(workplace, pipelines=kinds)
+    composition = compose(workplace, arms=kinds)
     for kind in kinds:
         arm, row = composition.arm(kind, dataset), ARM_KINDS[kind]
         assert arm.pipeline.kind == kind
@@ -128,19 +130,19 @@ def test_every_arm_of_the_table_has_a_builder_and_is_what_its_row_says(workplace
 
 def test_a_classifier_is_refused_where_answers_are_no_labels(workplace: Any, dataset: Dataset) -> None:
     with pytest.raises(ConfigError, match="classifier is for classification alone.*tiny is question-answering; leave"):
-        next(compose(workplace, pipelines=("base", "classifier")).arms(dataset))
+        next(compose(workplace, arms=("base", "classifier")).arms(dataset))
 
 
 @pytest.mark.parametrize("kind", ["nearest-question", "nearest-few-shot"])
 def test_arms_of_training_questions_are_refused_without_any(workplace: Any, dataset: Dataset, kind: str) -> None:
     bare = replace(dataset, examples=dataset.split(Split.TEST))
     with pytest.raises(ConfigError, match=f"no training questions, which {kind} need"):
-        next(compose(workplace, pipelines=(kind,)).arms(bare))
+        next(compose(workplace, arms=(kind,)).arms(bare))
 
 
 def test_the_nearest_question_declines_only_where_some_question_has_no_answer(workplace: Any, dataset: Dataset) -> None:
     answerable = replace(dataset, examples=tuple(e for e in dataset.examples if e.answerable))
-    composition = compose(workplace, pipelines=("nearest-question",))
+    composition = compose(workplace, arms=("nearest-question",))
     assert "cosine is" in composition.arm("nearest-question", dataset).label
     always = composition.arm("nearest-question", answerable)
     assert "cosine is" not in always.label
@@ -207,7 +209,7 @@ def test_arms_share_one_index_and_one_adapter(
     composition = LocalComposition(settings, DataDirectory(tmp_path / "home"), seen.append)
     try:
         arms = {arm.pipeline.kind: arm for arm in composition.arms(dataset)}
-        assert list(arms) == [*settings.pipelines, "majority", "oracle-context"]
+        assert list(arms) == [*settings.arms, "majority", "oracle-context"]
         assert arms["hybrid"].pipeline.model is arms["fine-tuned"].pipeline.model
         assert arms["hybrid"].pipeline.prompt_builder == arms["rag"].pipeline.prompt_builder
         assert {kind for kind, arm in arms.items() if arm.retrieves} == {"rag", "hybrid", "oracle-context"}
@@ -226,7 +228,7 @@ def test_arms_share_one_index_and_one_adapter(
         composition.close()
         composition.close()
     assert {progress.stage for progress in seen} == {"index", "tune"}
-    again = LocalComposition(replace(settings, pipelines=("hybrid",)), DataDirectory(tmp_path / "home"), seen.append)
+    again = LocalComposition(replace(settings, arms=("hybrid",)), DataDirectory(tmp_path / "home"), seen.append)
     n_seen = sum(progress.stage == "tune" for progress in seen)
     assert again.arm("fine-tuned", dataset).pipeline.fingerprint == arms["fine-tuned"].pipeline.fingerprint
     assert again.arm("hybrid", dataset).training_curve == arms["fine-tuned"].training_curve
@@ -238,7 +240,7 @@ def test_arms_share_one_index_and_one_adapter(
 def test_raft_is_tuned_on_passages_and_served_with_them(
     workplace: Any, dataset: Dataset, tiny_model_folder: Path, tmp_path: Path
 ) -> None:
-    settings = ComparisonSettings("unused", model=f"hf:{tiny_model_folder}", pipelines=("hybrid", "raft"), max_epochs=1)
+    settings = ComparisonSettings("unused", model=f"hf:{tiny_model_folder}", arms=("hybrid", "raft"), max_epochs=1)
     directory = DataDirectory(tmp_path / "home")
     composition = LocalComposition(settings, directory, lambda _: None)
     hybrid, raft = (composition.arm(kind, dataset) for kind in ("hybrid", "raft"))
@@ -273,10 +275,24 @@ def test_tuning_on_documents_reads_them_and_says_so(
 def test_changed_documents_get_an_index_of_their_own_beside_the_first(
     workplace: Any, dataset: Dataset, tiny_model_folder: Path, tmp_path: Path
 ) -> None:
-    settings = ComparisonSettings("unused", model=f"hf:{tiny_model_folder}", pipelines=("rag",))
+    settings = ComparisonSettings("unused", model=f"hf:{tiny_model_folder}", arms=("rag",))
     composition = LocalComposition(settings, DataDirectory(tmp_path / "home"), lambda _: None)
     changed = tuple(replace(d, text=d.text.replace("coloured", "painted")) for d in dataset.documents)
     before, after = (composition.arm("rag", d) for d in (dataset, replace(dataset, documents=changed)))
     texts = [arm.pipeline.answer(["Colour of thing 7?"])[0].retrieved[0].text for arm in (before, after)]
     assert texts == ["Thing 7 is coloured c7.", "Thing 7 is painted c7."]
     composition.close()
+
+
+def test_recipe_and_loading_are_those_of_the_settings() -> None:
+    options = TuningOptions(r=4, lora_alpha=8, schedule="linear", patience=5, weight_decay=0.1, batch_size=6)
+    settings = ComparisonSettings("x", tuning=options, method="dora", device="cpu", revision="v2", context_tokens=99)
+    recipe = tuning_recipe(settings, Task.QUESTION_ANSWERING, "questions", seed=3)
+    assert (recipe.r, recipe.lora_alpha, recipe.schedule, recipe.patience) == (4, 8, "linear", 5)
+    assert (recipe.weight_decay, recipe.batch_size, recipe.method, recipe.seed) == (0.1, 6, "dora", 3)
+    assert (recipe.max_epochs, recipe.prompt_dropout) == (6, 0.3)
+    assert tuning_recipe(settings, Task.QUESTION_ANSWERING, "raft", 0).prompt_dropout == 0.0
+    chosen = replace(settings, tuning=TuningOptions(prompt_dropout=0.1), max_epochs=2)
+    by_heart = tuning_recipe(chosen, Task.QUESTION_ANSWERING, "questions", 0)
+    assert (by_heart.prompt_dropout, by_heart.max_epochs) == (0.1, 2)
+    assert settings.load_options == LoadOptions("cpu", None, False, "v2", 99)

@@ -102,7 +102,7 @@ def labelling(workplace: "Workplace") -> "Workplace":
         return composition
 
     workplace.compose = composing  # type: ignore[method-assign, assignment]
-    workplace.settings = replace(workplace.settings, pipelines=("base", "fine-tuned"))
+    workplace.settings = replace(workplace.settings, arms=("base", "fine-tuned"))
     return workplace
 
 

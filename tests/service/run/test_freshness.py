@@ -60,7 +60,7 @@ class Composition:
         self.n_closed = 0
 
     def arms(self, dataset: Dataset) -> Any:
-        return (self.arm(kind, dataset) for kind in self.settings.pipelines)
+        return (self.arm(kind, dataset) for kind in self.settings.arms)
 
     def arm(self, kind: str, dataset: Dataset) -> Arm:
         learnt = {number(e.question): reference_text(e) for e in dataset.split(Split.TRAIN)}
@@ -109,7 +109,7 @@ def write_revision(folder: Path, numbers: range) -> Path:
 
 def compare_and_change(workplace: Any) -> FinishedComparison:
     """A comparison of arms with perfect memories, whose later editions change thirty facts, sixteen of them trained."""
-    settings = replace(workplace.settings, pipelines=("base", "rag", "fine-tuned", "hybrid"), limit=60)
+    settings = replace(workplace.settings, arms=("base", "rag", "fine-tuned", "hybrid"), limit=60)
     run_comparison(settings, workplace.directory, Composition, "scripted")
     write_revision(workplace.folder / "v2", range(30))
     return read_finished(workplace.directory, "latest")
@@ -223,7 +223,7 @@ def test_changed_data_are_refused(workplace: Any) -> None:
 def test_facts_that_no_test_question_asks_for_are_refused(workplace: Any, tmp_path: Path) -> None:
     path = workplace.folder / "questions.jsonl"
     path.write_text("".join(line + "\n" for line in path.read_text().splitlines() if '"t1"' not in line))
-    run_comparison(replace(workplace.settings, pipelines=("rag",)), workplace.directory, Composition, "scripted")
+    run_comparison(replace(workplace.settings, arms=("rag",)), workplace.directory, Composition, "scripted")
     only_trained = write_revision(tmp_path / "one", range(1, 2))
     with pytest.raises(DatasetError, match="no test question asks for any of the 1 changed facts"):
         measure_freshness(
@@ -265,7 +265,7 @@ def test_a_real_model_is_asked_again_from_the_command_line(
     settings = replace(
         workplace.settings,
         model=f"hf:{tiny_reader_folder}",
-        pipelines=("rag", "raft"),
+        arms=("rag", "raft", "nearest-question"),
         limit=16,
         train_limit=8,
         max_epochs=1,
@@ -284,4 +284,5 @@ def test_a_real_model_is_asked_again_from_the_command_line(
     assert {(s["arm"], s["refresh"]) for s in found["states"]} == {
         *(("rag", "nothing"), ("rag", "re-indexed")),
         *(("raft", "nothing"), ("raft", "re-indexed"), ("raft", "re-tuned")),
+        *(("nearest-question", "nothing"), ("nearest-question", "re-tuned")),
     }

@@ -57,7 +57,7 @@ class RacingComposition:
         return Nothing()
 
     def arms(self, dataset: Dataset) -> Iterator[Arm]:
-        for kind in (*self.settings.pipelines, "majority"):
+        for kind in (*self.settings.arms, "majority"):
             yield self.arm(kind, dataset)
 
     def arm(self, kind: str, _: Dataset) -> Arm:
@@ -91,7 +91,7 @@ class RaceCourse:
     def __init__(self, workplace: "Workplace") -> None:
         self.folder = workplace.folder
         self.directory = workplace.directory
-        self.settings = ComparisonSettings(str(self.folder), pipelines=ARMS, race=True)
+        self.settings = ComparisonSettings(str(self.folder), arms=ARMS, race=True)
         self.compositions: list[RacingComposition] = []
         self.stop_after: int | None = None
 
@@ -193,7 +193,7 @@ def test_only_money_can_flip_a_race_and_a_recheck_says_so(course: RaceCourse) ->
     path = course.file(comparison, "decision.json")
 
     def check(**changes: float) -> RecheckOutcome:
-        return recheck_file(path, lambda _: "scripted", today=date.today(), **changes).outcome  # type: ignore[arg-type]
+        return recheck_file(path, lambda *_: "scripted", today=date.today(), **changes).outcome  # type: ignore[arg-type]
 
     assert check() is RecheckOutcome.HOLDS
     assert check(margin=0.5) is RecheckOutcome.UNKNOWN

@@ -29,7 +29,7 @@ def decided(workplace: "Workplace") -> Path:
 
 
 def check(path: Path, today: date = TODAY, **options: object) -> Recheck:
-    return recheck_file(path, lambda _: "scripted", today=today, **options)  # type: ignore[arg-type]
+    return recheck_file(path, lambda *_: "scripted", today=today, **options)  # type: ignore[arg-type]
 
 
 def rewrite(path: Path, old: str, new: str) -> None:
@@ -55,12 +55,12 @@ def test_other_documents_questions_and_models_are_told_apart(decided: Path, work
     assert (found.outcome, found.changes) == (RecheckOutcome.UNKNOWN, ("documents: changed",))
     rewrite(workplace.folder / "questions.jsonl", "Which colour has number 1?", "What colour has number 1?")
     assert check(decided).changes == ("documents: changed", "test questions: changed")
-    other = recheck_file(decided, lambda _: "another", today=TODAY)
+    other = recheck_file(decided, lambda *_: "another", today=TODAY)
     assert other.changes[-1] == "model: changed"
 
 
 def test_data_and_models_that_are_gone_are_named_and_nothing_is_claimed(decided: Path, workplace: "Workplace") -> None:
-    def identify(_: str) -> str:
+    def identify(*_: object) -> str:
         raise LanguageModelError("no such model")
 
     assert "The model cannot be read: no such model" in recheck_file(decided, identify, today=TODAY).explanation

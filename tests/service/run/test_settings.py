@@ -18,7 +18,7 @@ from service.store.bundled_datasets import BUNDLED_DATASETS, bundled_datasets
         ComparisonSettings(
             "./mine",
             task=Task.EXTRACTION,
-            pipelines=("rag", "base"),
+            arms=("rag", "base"),
             limit=3,
             judge="openai:x",
             prices=Path("prices.toml"),
@@ -39,13 +39,14 @@ def test_keys_of_later_versions_are_passed_over() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"pipelines": ("rag", "rgb")}, "'rgb' is unknown; choose from base, few-shot, rag"),
-        ({"pipelines": ()}, "no pipeline was chosen"),
-        ({"pipelines": ("rag", "rag")}, "named twice"),
+        ({"arms": ("rag", "rgb")}, "arms is .'rag', 'rgb'.; give .* one of base, few-shot, rag"),
+        ({"arms": ()}, "no arm was chosen"),
+        ({"arms": ("rag", "rag")}, "named twice"),
         ({"limit": 0}, "limit is 0"),
         ({"train_limit": -1}, "train_limit is -1"),
         ({"max_epochs": 0}, "max_epochs is 0"),
         ({"top_k": 0}, "top_k is 0"),
+        ({"method": "qora"}, "method is 'qora'; give one of lora"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"n_shots": 0}, "n_shots is 0"),
         ({"overlap_tokens": 200}, "overlap_tokens is 200"),

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import Engine
 
 from advisor.data.dataset import Dataset
+from advisor.data.files import load_dataset
 from advisor.data.prompt import QuestionOnly
 from advisor.decision.record import RecheckOutcome, read_record
 from advisor.results.answer import BuildUsage, Pipeline
@@ -19,8 +21,9 @@ from lm.fake import FakeLM
 from lm.model_identity import model_identity
 from service.run.arm import Arm, trained_with_seeds
 from service.run.composition import LocalComposition
+from service.run.estimate import estimate_comparison
 from service.run.measuring import LATENCY_QUESTIONS
-from service.run.progress import OnProgress
+from service.run.progress import OnProgress, Progress
 from service.run.recheck import recheck_file
 from service.run.settings import ComparisonSettings
 from service.run.workflow import run_comparison
@@ -50,7 +53,7 @@ class SeededComposition:
         return type("Nothing", (), {"name": "none", "fingerprint": "none"})()
 
     def arms(self, dataset: Dataset) -> Iterator[Arm]:
-        for kind in self.settings.pipelines:
+        for kind in self.settings.arms:
             yield self.arm(kind, dataset)
 
     def arm(self, kind: str, _: Dataset) -> Arm:
@@ -82,7 +85,7 @@ Run = Callable[..., tuple[Comparison, SeededComposition]]
 @pytest.fixture
 def run(workplace: "Workplace") -> Run:
     def run_with(**changes: object) -> tuple[Comparison, SeededComposition]:
-        settings = ComparisonSettings(str(workplace.folder), pipelines=("base", "fine-tuned"), training_seeds=3)
+        settings = ComparisonSettings(str(workplace.folder), arms=("base", "fine-tuned"), training_seeds=3)
         settings = replace(settings, **changes)  # type: ignore[arg-type]
         made: list[SeededComposition] = []
 
@@ -153,7 +156,7 @@ def test_a_recheck_comes_to_the_same_decision_from_all_seeds(run: Run, workplace
     comparison, _ = run()
     path = workplace.directory.comparison(comparison.id) / "decision.json"
     assert read_record(path.read_text("utf-8")).uses["fine-tuned"].n_trainings == 3
-    found = recheck_file(path, lambda _: "scripted", today=date.today())
+    found = recheck_file(path, lambda *_: "scripted", today=date.today())
     assert found.outcome is RecheckOutcome.HOLDS
 
 
@@ -166,19 +169,27 @@ def test_the_report_shows_the_score_of_each_seed(run: Run, workplace: "Workplace
 
 
 @pytest.mark.slow
-def test_a_real_model_is_trained_with_each_seed(workplace: "Workplace", tiny_reader_folder: Path) -> None:
+def test_a_real_model_is_trained_with_each_seed_and_its_stages_are_those_of_the_estimate(
+    workplace: "Workplace", tiny_reader_folder: Path, engine: Engine
+) -> None:
     settings = ComparisonSettings(
         str(workplace.folder),
         model=f"hf:{tiny_reader_folder}",
-        pipelines=("base", "fine-tuned"),
+        arms=("base", "fine-tuned", "raft"),
         limit=30,
         train_limit=12,
         max_epochs=1,
         training_seeds=2,
     )
     identity = model_identity(settings.model)
-    comparison = run_comparison(settings, workplace.directory, LocalComposition, identity)
+    seen: list[Progress] = []
+    comparison = run_comparison(settings, workplace.directory, LocalComposition, identity, on_progress=seen.append)
+    estimate = estimate_comparison(engine, settings.to_json(), load_dataset(workplace.folder))
+    told = {(one.stage, one.arm) for one in seen if one.stage not in ("score", "report") and one.arm != "majority"}
+    assert {(stage.stage, stage.arm) for stage in estimate.stages} == told
+    tokens = {stage.arm: stage.input_tokens for stage in estimate.stages if stage.stage == "tune"}
+    assert tokens["raft, seed 1"] > tokens["seed 1"] == tokens["seed 0"] > 0
     seeds = comparison.arm("fine-tuned").seeds
     assert [one.training_seed for one in seeds] == [0, 1]
     assert len({one.validation_loss for one in seeds}) == 2
-    assert len(list((workplace.directory.root / "stages" / "adapters").iterdir())) == 2
+    assert len(list((workplace.directory.root / "stages" / "adapters").iterdir())) == 4

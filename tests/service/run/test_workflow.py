@@ -119,7 +119,7 @@ def test_each_question_is_asked_once_an_arm_and_a_few_again_for_latency(workplac
 
 
 def test_arms_come_in_the_order_asked_for_with_references_last(workplace: "Workplace") -> None:
-    comparison = workplace.run(replace(workplace.settings, pipelines=("few-shot", "base")))
+    comparison = workplace.run(replace(workplace.settings, arms=("few-shot", "base")))
     assert [arm.kind for arm in comparison.arms] == ["few-shot", "base", "majority"]
 
 

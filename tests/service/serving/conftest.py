@@ -148,7 +148,7 @@ class ScriptedLocal(LocalComposition):
 @pytest.fixture(scope="session")
 def compared(workplace_class: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Servable]:
     workplace = workplace_class(tmp_path_factory.mktemp("compared"))
-    settings = replace(workplace.settings, model="hf:scripted", pipelines=("base", "few-shot", "rag"))
+    settings = replace(workplace.settings, model="hf:scripted", arms=("base", "few-shot", "rag"))
     report = run_comparison(settings, workplace.directory, ScriptedLocal, "scripted")
     return workplace, Servable("one", settings, load_prices(), report)
 

@@ -73,7 +73,7 @@ def hosted(
 ) -> tuple[Any, Servable]:
     """A finished comparison of a hosted model."""
     workplace = workplace_class(tmp_path_factory.mktemp("hosted"))
-    settings = replace(workplace.settings, model=f"openai:m@{endpoint.url}", pipelines=("base", "few-shot"), limit=6)
+    settings = replace(workplace.settings, model=f"openai:m@{endpoint.url}", arms=("base", "few-shot"), limit=6)
     report = run_comparison(settings, workplace.directory, HostedLocal, "hosted")
     return workplace, Servable("one", settings, load_prices(), report)
 

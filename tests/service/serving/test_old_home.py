@@ -18,7 +18,7 @@ from service.api.app import create_app
 from service.api.context import ServiceContext
 from service.api.service_settings import ServiceSettings
 from service.cli.app import main
-from service.cli.ci import read_stored_folder
+from service.cli.ci.command import read_stored_folder
 from service.run.asking import open_arm, read_finished
 from service.run.recheck import recheck_file
 from service.serving.servable import read_servable

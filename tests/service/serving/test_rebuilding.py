@@ -27,7 +27,7 @@ class Jobs:
     def __init__(self, engine: Engine, root: Path) -> None:
         self.engine, self.directory = engine, DataDirectory(root / "home")
         self.compositions: list[ScriptedLocal] = []
-        create_dataset_and_comparison(engine, dataset_of(30), model="hf:scripted", pipelines=("base", "rag"))
+        create_dataset_and_comparison(engine, dataset_of(30), model="hf:scripted", arms=("base", "rag"))
         self.served = ServedPipelines(
             self.directory,
             partial(read_servable, engine, self.directory),
@@ -43,7 +43,7 @@ class Jobs:
             return self.compositions[-1]
 
         self.compositions.clear()
-        end = run_job(self.engine, self.directory, comparison_id, compose, lambda spec: spec)
+        end = run_job(self.engine, self.directory, comparison_id, compose, lambda spec, _: spec)
         assert end is JobEnd.OVER
         assert find_comparison(self.engine, comparison_id).state == "succeeded"
         return sum(len(composition.model.calls) for composition in self.compositions)

@@ -16,6 +16,7 @@ from advisor.money.prices import load_prices
 from advisor.results.answer import Pipeline
 from service.run.composition import LocalComposition
 from service.run.progress import silent
+from service.run.settings import ComparisonSettings
 from service.run.workflow import load_limited_dataset, run_comparison
 from service.serving.opened import Servable
 from service.serving.pipelines import ServedPipelines
@@ -32,7 +33,7 @@ def measured(
 ) -> tuple[Any, Servable, Dataset]:
     workplace = workplace_class(tmp_path_factory.mktemp("tiny"))
     model = f"hf:{tiny_reader_folder}"
-    settings = replace(workplace.settings, model=model, pipelines=KINDS, max_epochs=1, limit=6, train_limit=16)
+    settings = replace(workplace.settings, model=model, arms=KINDS, max_epochs=1, limit=6, train_limit=16)
     report = run_comparison(settings, workplace.directory, LocalComposition, "tiny")
     return workplace, Servable("one", settings, load_prices(), report), load_limited_dataset(settings)
 
@@ -106,3 +107,17 @@ def test_the_official_client_streams_from_several_threads(
     with ThreadPoolExecutor(len(wanted)) as pool:
         texts = list(pool.map(stream, wanted))
     assert texts == [compared_arms[kind].answer([question])[0].text for kind, question in wanted]
+
+
+def test_an_arm_without_a_language_model_is_served_without_loading_one(
+    measured: tuple[Any, Servable, Dataset], ask: Any
+) -> None:
+    workplace, servable, _ = measured
+
+    def refuse(_: ComparisonSettings) -> Any:
+        raise AssertionError("the base model was loaded")
+
+    served = ServedPipelines(workplace.directory, lambda _: servable, load_model=refuse)
+    (one,) = ask(served.answer("one", "nearest-question", [QUESTIONS[0]]))
+    assert one.answer.text
+    served.close()

@@ -37,14 +37,14 @@ def export(
     directory = DataDirectory.from_environment(home)
     made = read_finished(directory, comparison).comparison
     if mlflow is not None:
-        from service.cli.mlflow_runs import export_to_mlflow
+        from service.cli.export.mlflow_runs import export_to_mlflow
 
         run_id, is_new = export_to_mlflow(made, directory.comparison(made.id), mlflow)
         show(
             f"MLflow run {run_id}" if is_new else f"{made.id} is in MLflow already, as run {run_id}; nothing was added"
         )
     if tensorboard is not None:
-        from service.cli.tensorboard_curves import export_to_tensorboard
+        from service.cli.export.tensorboard_curves import export_to_tensorboard
 
         folders = export_to_tensorboard(made, tensorboard)
         for folder in folders:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from advisor.results.comparison import Comparison
 from lm.errors import MissingDependencyError
-from service.cli.mlflow_runs import ExportError, training_curve
+from service.cli.export.mlflow_runs import ExportError, training_curve
 
 INSTALL = "pip install 'tuning-fork[tensorboard]'"
 

@@ -2,19 +2,18 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
-from advisor.errors import EvaluationError
 from advisor.gate.rules import GateRules, read_gate_rules
-from advisor.results.plain_data import from_plain
 from lm.errors import ConfigError
 from lm.registry import gguf_path
+from lm.setting import read_settings
+from service.contract.settings import resolve
 from service.run.settings import ComparisonSettings
 from service.store.bundled_datasets import bundled_datasets
 
-_PATHS = ("prices", "prior")
 _NOT_HERE = {
     "dataset": "write it at the top of the file",
     "trust_remote_code": "a file that anyone may change in a pull request must not run code that comes with a model",
@@ -105,20 +104,15 @@ def _settings(dataset: str, comparison: Mapping[str, Any], folder: Path) -> Comp
     for name, why in _NOT_HERE.items():
         if name in comparison:
             raise ConfigError(f"comparison.{name} has no place here: {why}")
-    _refuse_unknown_settings(ComparisonSettings, comparison, "comparison")
     is_bundled = dataset in bundled_datasets()
-    raw = {**comparison, "dataset": dataset if is_bundled else str((folder / Path(dataset).expanduser()).resolve())}
-    paths = {name: Path(_where(raw.pop(name), name) or "") for name in _PATHS if raw.get(name) is not None}
+    given = {**comparison, "dataset": dataset if is_bundled else str((folder / Path(dataset).expanduser()).resolve())}
     for name in ("model", "embedder", "judge"):
-        if isinstance(raw.get(name), str):
-            raw[name] = _from_folder(raw[name], folder)
-    try:
-        settings: ComparisonSettings = from_plain(ComparisonSettings, raw)
-    except EvaluationError as error:
-        raise ConfigError(f"comparison: {error}") from None
-    found = {name: (folder / path.expanduser()).resolve() for name, path in paths.items()}
-    # Paths are no plain data, so they are put in afterwards.
-    return ComparisonSettings(**{f.name: getattr(settings, f.name) for f in fields(settings)} | found)
+        if isinstance(given.get(name), str):
+            given[name] = _from_folder(given[name], folder)
+    for name in ("prices", "prior"):
+        if isinstance(given.get(name), str):
+            given[name] = str((folder / Path(given[name]).expanduser()).resolve())
+    return read_settings(ComparisonSettings, resolve(given), "comparison")
 
 
 def _from_folder(spec: str, folder: Path) -> str:
@@ -128,24 +122,6 @@ def _from_folder(spec: str, folder: Path) -> str:
     name = spec.removeprefix("hf:")
     is_local = spec.startswith("hf:") or ":" not in spec
     return f"hf:{(folder / name).resolve()}" if is_local and "/" in name and (folder / name).is_dir() else spec
-
-
-def _refuse_unknown_settings(kind: type[Any], raw: Mapping[str, Any], where: str) -> None:
-    _refuse_unknown(raw, {field.name for field in fields(kind)} - _NOT_HERE.keys(), where)
-    hints = get_type_hints(kind)
-    for name, value in raw.items():
-        inner = _dataclass_in(hints[name])
-        if inner is not None and isinstance(value, dict):
-            _refuse_unknown_settings(inner, value, f"{where}.{name}")
-
-
-def _dataclass_in(hint: Any) -> type[Any] | None:
-    """The dataclass of a type, or of one that may be missing."""
-    kinds: list[type[Any]] = [part for part in (hint, *getattr(hint, "__args__", ())) if isinstance(part, type)]
-    for kind in kinds:
-        if is_dataclass(kind):
-            return kind
-    return None
 
 
 def _refuse_unknown(raw: Mapping[str, Any], known: set[str], where: str) -> None:

@@ -15,7 +15,7 @@ from service.store.data_directory import RECORDS_FILE, REPORT_FILE, DataDirector
 if TYPE_CHECKING:
     from advisor.gate.baseline import StoredComparison
     from advisor.gate.gate import GateOutcome
-    from service.cli.ci_config import CiConfig
+    from service.cli.ci.config import CiConfig
 
 EXIT_CODES = {"pass": 0, "fail": 1, "cannot compare": 2}
 GATE_FILE = "gate.json"
@@ -53,7 +53,7 @@ def ci(
     from advisor.results.json_report import read_comparison
     from advisor.results.plain_data import to_json, to_plain
     from lm.files import write_whole
-    from service.cli.ci_config import read_ci_config
+    from service.cli.ci.config import read_ci_config
 
     _make_folder(out)
     try:
@@ -104,7 +104,7 @@ def _here(config: "CiConfig", directory: DataDirectory) -> "tuple[GateOutcome, M
 
 
 def _on_server(config: "CiConfig", api: str) -> "tuple[GateOutcome, Mapping[str, bytes]]":
-    from service.cli.ci_server import KEY_VARIABLE, run_on_server
+    from service.cli.ci.server import KEY_VARIABLE, run_on_server
     from service.cli.terminal import show
     from service.contract.client import ServiceClient
 

@@ -9,7 +9,7 @@ from advisor.gate.gate import GateOutcome
 from advisor.report.formats import REPORT_FILES
 from advisor.results.plain_data import from_plain
 from lm.errors import ConfigError
-from service.cli.ci_config import CiConfig
+from service.cli.ci.config import CiConfig
 from service.contract.client import ServiceClient, ServiceError
 from service.contract.comparison_state import ComparisonState
 from service.store.bundled_datasets import bundled_datasets

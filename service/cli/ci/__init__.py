@@ -1,0 +1,1 @@
+"""`tuningfork ci`: its command, its file, and the same on a server."""

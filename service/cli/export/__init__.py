@@ -1,0 +1,1 @@
+"""`tuningfork export`: its command, and the tools it writes to."""

@@ -1,0 +1,80 @@
+"""The settings of a comparison as options of a command."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING
+from functools import wraps
+from typing import Annotated, Any, get_origin
+
+import typer
+
+from lm.setting import DeclaredSetting, declared_settings, read_settings
+from service.contract.settings import EFFORT, DeclaredSettings, resolve
+from service.run.settings import ComparisonSettings
+
+
+def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose argument `settings` is made of DATASET and an option for each setting; its own options follow."""
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        own = {name: given.pop(name) for name in list(inspect.signature(command).parameters) if name != "settings"}
+        command(settings=_settings(given), **own)
+
+    own = [p for name, p in inspect.signature(command).parameters.items() if name != "settings"]
+    parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, **kind) for name, kind in _options()]
+    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [*parameters, *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own)]
+    )
+    run.__annotations__ = {p.name: p.annotation for p in (*parameters, *own)}
+    return run
+
+
+def _options() -> Iterator[tuple[str, dict[str, Any]]]:
+    for one in declared_settings(DeclaredSettings):
+        if one.default is MISSING:
+            argument = typer.Argument(metavar=one.name.upper(), help=one.setting.help, show_default=False)
+            yield one.name, {"annotation": Annotated[one.kind, argument]}
+            effort = DeclaredSetting("effort", None, str, True, None, EFFORT)
+            yield "effort", _option(effort)
+        elif one.inner:
+            for inner in one.inner:
+                yield _name(inner), _option(inner)
+        elif one.name == "arms":
+            yield one.name, _option(one)
+            yield "pipelines", {"annotation": Annotated[str | None, typer.Option(hidden=True)], "default": None}
+        else:
+            yield one.name, _option(one)
+
+
+def _option(one: DeclaredSetting) -> dict[str, Any]:
+    """Nothing is the default of any, so that an effort and the groups can tell what was given."""
+    several = get_origin(one.kind) is tuple
+    choices = f" {'Any' if several else 'One'} of {', '.join(one.choices)}." if one.choices else ""
+    default = one.default
+    if default is None or default is MISSING:
+        default = one.setting.unset
+    elif several:
+        default = ",".join(default)
+    told = f" [default: {default}]" if default is not False and default != "" else ""
+    option = typer.Option(one.option, help=f"{one.setting.help}{choices}{told}", show_default=False)
+    kind = str if several or one.choices else one.kind
+    return {"annotation": Annotated[kind | None, option], "default": None}
+
+
+def _settings(options: dict[str, Any]) -> ComparisonSettings:
+    """The settings that were given as options."""
+    typed = {name: value for name, value in options.items() if value is not None}
+    given: dict[str, Any] = {}
+    for one in declared_settings(DeclaredSettings):
+        inner = {part.name: typed.pop(_name(part)) for part in one.inner if _name(part) in typed}
+        if inner:
+            given[one.name] = inner
+    given |= typed
+    for name in {"arms", "pipelines"} & given.keys():
+        given[name] = tuple(arm.strip() for arm in given[name].split(",") if arm.strip())
+    return read_settings(ComparisonSettings, resolve(given))
+
+
+def _name(inner: DeclaredSetting) -> str:
+    return inner.option.removeprefix("--").replace("-", "_")

@@ -1,0 +1,222 @@
+"""The settings of a comparison, declared once: command line, CI file, REST schema, page and docs are made of them.
+
+A new setting is a field here, or in the group it belongs to.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+from advisor.arms import CANDIDATES, DEFAULT_ARMS
+from advisor.data.dataset import Task
+from advisor.decision.constraints import Constraints
+from advisor.money.cost import Traffic
+from advisor.results.answer_values import AnswerValues
+from finetune.recipe import METHOD, TuningOptions
+from lm.completion import DEFAULT_BATCH_SIZE
+from lm.errors import ConfigError
+from lm.setting import Setting, check_settings
+from lm.weights.embedded_model import EMBEDDED_MODEL
+
+_retrieval = partial(Setting, group="Retrieval")
+_learning = partial(Setting, group="Prompt and tuning")
+_decision = partial(Setting, group="Decision")
+_costs = partial(Setting, group="Costs")
+_machine = partial(Setting, group="Machine")
+
+
+class TuneOn(StrEnum):
+    """What tuning reads."""
+
+    QUESTIONS = "questions"
+    QUESTIONS_AND_DOCUMENTS = "questions+documents"
+
+
+class Constrain(StrEnum):
+    """Whether answers are held to the data set's labels or schema while they are decoded."""
+
+    AUTO = "auto"
+    OFF = "off"
+
+
+class Effort(StrEnum):
+    """How much is asked and trained."""
+
+    QUICK = "quick"
+    STANDARD = "standard"
+    THOROUGH = "thorough"
+
+
+EFFORTS: Mapping[Effort, Mapping[str, Any]] = {
+    Effort.QUICK: {"limit": 100, "training_seeds": 1, "max_epochs": 2},
+    Effort.STANDARD: {},
+    Effort.THOROUGH: {"training_seeds": 3, "max_epochs": 10},
+}
+"""What each sets where it is not set itself."""
+EFFORT = Setting(
+    "How much is asked and trained: quick asks 100 test questions and trains for 2 epochs at most, thorough trains "
+    "three times, for 10 epochs at most; what is set itself is kept.",
+    choices=tuple(Effort),
+    unset="standard",
+)
+
+SAMPLE: Mapping[str, Any] = {
+    "dataset": "ticket-triage",
+    "top_k": 2,
+    "arms": (*DEFAULT_ARMS, "nearest-few-shot", "nearest-question", "classifier"),
+}
+"""What `make run` and the first page compare: sorting messages is what a model of this size learns in minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredSettings:
+    """What can be set of a comparison wherever one is asked for."""
+
+    dataset: Annotated[str, Setting("Name of a bundled data set, or a folder.")]
+    task: Annotated[Task | None, Setting("What the answers are, for a folder without dataset.toml.")] = None
+    model: Annotated[
+        str, Setting("Model that all arms start from: smollm2, hf:ID_OR_PATH, gguf:PATH, or openai:MODEL[@URL].")
+    ] = EMBEDDED_MODEL
+    arms: Annotated[tuple[str, ...], Setting("Arms to compare, in the order of the report.", choices=CANDIDATES)] = (
+        DEFAULT_ARMS
+    )
+    limit: Annotated[int | None, Setting("Most test questions to ask.", ge=1, le=1_000_000_000, unset="all")] = None
+    embedder: Annotated[
+        str, _retrieval("Embedder that finds passages: minilm, hf:ID_OR_PATH, or openai:MODEL[@URL].")
+    ] = "minilm"
+    top_k: Annotated[int, _retrieval("Passages retrieved for a question.", ge=1, le=100)] = 3
+    chunk_tokens: Annotated[
+        int, _retrieval("Longest passage in tokens, as the embedder counts them.", ge=1, le=100_000)
+    ] = 128
+    overlap_tokens: Annotated[int, _retrieval("Tokens that neighbouring passages share.", ge=0, le=100_000)] = 0
+    train_limit: Annotated[
+        int | None, _learning("Most training questions to use.", ge=1, le=1_000_000_000, unset="all")
+    ] = None
+    seed: Annotated[
+        int, _learning("Seed of everything drawn by lot: splits, samples, tuning, resampling.", ge=0, lt=2**32)
+    ] = 0
+    n_shots: Annotated[
+        int, _learning("Worked examples in the prompts of the few-shot arms.", ge=1, le=1000, option="--shots")
+    ] = 6
+    constrain: Annotated[
+        Constrain,
+        _learning("Whether every arm's answers are held to the data set's labels or JSON schema, where it has them."),
+    ] = Constrain.AUTO
+    method: Annotated[str, METHOD] = "lora"
+    max_epochs: Annotated[
+        int | None, _learning("Most passes of tuning.", ge=1, le=1000, unset="3; 6 for answers from memory")
+    ] = None
+    tune_on: Annotated[TuneOn, _learning("What tuned arms are trained on.")] = TuneOn.QUESTIONS
+    raft_gold_share: Annotated[
+        float, _learning("Share of raft's training questions that get the passage which answers them.", ge=0, le=1)
+    ] = 0.8
+    training_seeds: Annotated[
+        int,
+        _learning(
+            "How often tuned arms are trained; the spread over the seeds is part of their intervals.", ge=1, le=20
+        ),
+    ] = 1
+    tuning: Annotated[TuningOptions, Setting("How adapters are trained.", group="Recipe")] = TuningOptions()
+    race: Annotated[bool, _decision("Ask in blocks, and stop asking an arm once it is surely worse than another.")] = (
+        False
+    )
+    margin: Annotated[float, _decision("Smallest difference that matters to you; 0.02 is two points.", ge=0, lt=1)] = (
+        0.02
+    )
+    coverage: Annotated[
+        float, _decision("Share of your users' questions whose fact the training questions cover.", ge=0, le=1)
+    ] = 0.5
+    judge: Annotated[
+        str | None, _decision("Judge that grades answers, for metrics that need one; named as the model is.")
+    ] = None
+    prior: Annotated[
+        Path | None, _decision("Answers to the questionnaire of `tuningfork advise`, to set beside the evidence.")
+    ] = None
+    valid_days: Annotated[
+        int, _decision("Days until the decision on file wants a new look; see `tuningfork recheck`.", ge=1, le=3650)
+    ] = 90
+    values: Annotated[AnswerValues | None, _decision("What answers are worth.")] = None
+    constraints: Annotated[
+        Constraints, Setting("What an arm must fulfil to be shipped at all.", group="Constraints")
+    ] = Constraints()
+    prices: Annotated[Path | None, _costs("Price list.", unset="the one that ships")] = None
+    traffic: Annotated[Traffic, _costs("What production is expected to look like.")] = Traffic()
+    adapter_slowdown: Annotated[
+        float,
+        _costs("How many times longer a tuned arm takes unmerged than merged, if you measured it.", ge=1, le=1000),
+    ] = 1.0
+    batch_size: Annotated[int, _machine("Questions answered at a time, the same for all arms.", ge=1, le=4096)] = (
+        DEFAULT_BATCH_SIZE
+    )
+    device: Annotated[
+        str | None,
+        _machine(
+            "Device of a local model: cpu, cuda, cuda:1, or mps.",
+            pattern=r"cpu|mps|cuda(:\d{1,3})?",
+            unset="a GPU if there is one",
+        ),
+    ] = None
+    dtype: Annotated[
+        str | None,
+        _machine(
+            "Floating-point type of a local model.", choices=("float32", "bfloat16", "float16"), unset="by the hardware"
+        ),
+    ] = None
+    revision: Annotated[
+        str | None,
+        _machine("Branch, tag or commit of a model of the hub.", pattern=r"\w[\w./-]{0,199}", unset="the newest"),
+    ] = None
+    context_tokens: Annotated[
+        int | None,
+        _machine(
+            "Longest prompt and answer together of a hosted model, which does not tell, in tokens.",
+            ge=1,
+            le=100_000_000,
+        ),
+    ] = None
+    trust_remote_code: Annotated[bool, Setting("Run Python code that comes with a model.", is_local=True)] = False
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if not self.arms:
+            raise ConfigError(f"no arm was chosen; choose from {', '.join(CANDIDATES)}")
+        if len(set(self.arms)) != len(self.arms):
+            raise ConfigError(f"an arm is named twice in {', '.join(self.arms)}; name each once")
+        if self.overlap_tokens >= self.chunk_tokens:
+            raise ConfigError(
+                f"overlap_tokens is {self.overlap_tokens}; "
+                f"it must be at least 0 and below chunk_tokens ({self.chunk_tokens})"
+            )
+        if self.seed + self.training_seeds > 2**32:
+            raise ConfigError(f"training_seeds is {self.training_seeds}; from seed {self.seed} on there are fewer")
+        if self.race and self.training_seeds > 1:
+            raise ConfigError(
+                "a race compares adapters as they were trained and cannot judge training seeds; choose one of race and "
+                f"training_seeds ({self.training_seeds})"
+            )
+        if self.race and self.values is not None:
+            raise ConfigError(
+                "a race compares arms by score, and the declared worth of answers needs net values; leave one of both "
+                "out"
+            )
+
+
+def resolve(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as they were given, with what an effort sets besides, and by the names of today.
+
+    Raises:
+        ConfigError: there is no such effort, or arms are given twice and differently.
+    """
+    resolved = dict(given)
+    older = resolved.pop("pipelines", None)
+    if older is not None and list(resolved.setdefault("arms", older)) != list(older):
+        raise ConfigError("arms and pipelines name different arms; give arms alone, pipelines is its older name")
+    effort = resolved.pop("effort", None)
+    if effort is None:
+        return resolved
+    if effort not in EFFORT.choices:
+        raise ConfigError(f"effort is {effort!r}; give one of {', '.join(EFFORT.choices)}")
+    return {**EFFORTS[Effort(effort)], **resolved}

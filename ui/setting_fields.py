@@ -1,0 +1,82 @@
+"""Fields for the settings of a comparison, made of their declarations. The address keeps what is set."""
+
+import re
+import tomllib
+from dataclasses import MISSING
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from lm.setting import DeclaredSetting, declared_settings
+from service.contract.settings import EFFORT, EFFORTS, DeclaredSettings, Effort
+
+_ELSEWHERE = ("dataset", "task", "arms", "prior")
+_BY_EFFORT = {name for changes in EFFORTS.values() for name in changes}
+
+
+def setting_fields() -> dict[str, Any]:
+    """What the visitor sets otherwise than by default: the basics at once, the rest folded away."""
+    effort = st.selectbox(
+        "Effort",
+        tuple(Effort),
+        list(Effort).index(Effort.STANDARD),
+        help=EFFORT.help,
+        key="effort",
+        bind="query-params",
+    )
+    given = {"effort": effort} if effort != Effort.STANDARD else {}
+    groups: dict[str, list[DeclaredSetting]] = {}
+    for one in declared_settings(DeclaredSettings):
+        if one.name not in _ELSEWHERE and not one.setting.is_local:
+            groups.setdefault(one.setting.group, []).append(one)
+    given |= _fields(groups.pop(""))
+    with st.expander("Advanced settings", icon=":material/settings:"):
+        for tab, listed in zip(st.tabs(list(groups)), groups.values(), strict=True):
+            with tab:
+                given |= _fields(listed)
+    return given
+
+
+def _fields(listed: list[DeclaredSetting]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for one in listed:
+        value = _fields(list(one.inner)) if one.inner else _field(one)
+        if value not in (None, "", {}) and value != one.default:
+            given[one.name] = value
+    return given
+
+
+def _field(one: DeclaredSetting) -> Any:
+    """A field of the kind that fits the type; None or "" where nothing is given."""
+    setting = one.setting
+    label = re.split(r"[:;,(]", setting.help)[0].removesuffix(".")
+    if one.kind is Path:
+        file = st.file_uploader(label, "toml", help=setting.help, key=one.name)
+        return _read(file.getvalue()) if file is not None else None
+    # What an effort sets is left to it.
+    default = None if one.default is MISSING or one.name in _BY_EFFORT else one.default
+    shared: dict[str, Any] = {
+        "key": one.option.strip("-").replace("-", "_"),
+        "help": setting.help,
+        "bind": "query-params",
+    }
+    if one.kind is bool:
+        return st.toggle(label, bool(default), **shared)
+    shared["placeholder"] = setting.unset or ("by the effort" if default is None else "")
+    if one.choices:
+        return st.selectbox(label, one.choices, one.choices.index(default) if default else None, **shared)
+    if one.kind is str:
+        return st.text_input(label, default or "", **shared)
+    low = setting.ge if setting.ge is not None else setting.gt
+    high = setting.lt - (one.kind is int) if setting.lt is not None else setting.le
+    least, most, start = (one.kind(value) if value is not None else None for value in (low, high, default))
+    return st.number_input(label, least, most, start, format="%g" if one.kind is float else None, **shared)
+
+
+def _read(content: bytes) -> dict[str, Any] | None:
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        st.error(f"The price list cannot be read: {error}")
+        st.stop()
