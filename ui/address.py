@@ -47,7 +47,7 @@ def chosen_comparison(client: ServiceClient, *, finished: bool = True) -> Compar
 
 
 def comparison_label(one: ComparisonSummary) -> str:
-    """Name, date, data set, and the winner with its score or where it stands, as plain text."""
+    """Name, date, dataset, and the winner with its score or where it stands, as plain text."""
     day = datetime.fromtimestamp(one.created_at, UTC).strftime("%Y-%m-%d %H:%M")
     number = f" v{one.dataset_number}" if one.dataset_number is not None else ""
     came = one.recommended_arm or one.verdict or str(one.state)

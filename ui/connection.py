@@ -53,7 +53,7 @@ def guarded(what: str) -> Iterator[None]:
     """Say what failed and what to do next, in place of a traceback; the page ends there.
 
     Args:
-        what: What was being done, as in "The data sets could not be listed".
+        what: What was being done, as in "The datasets could not be listed".
     """
     try:
         yield

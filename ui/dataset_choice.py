@@ -1,4 +1,4 @@
-"""The data set that a page is about."""
+"""The dataset that a page is about."""
 
 import streamlit as st
 
@@ -11,15 +11,15 @@ DATASET = "dataset"
 
 
 def chosen_dataset(client: ServiceClient) -> DatasetSummary:
-    """The data set of the address, for the visitor to change; the newest where the address names none."""
-    with guarded("The data sets could not be listed"):
+    """The dataset of the address, for the visitor to change; the newest where the address names none."""
+    with guarded("The datasets could not be listed"):
         listed = client.list_datasets(limit=200).items
     by_version = {one.version: one for one in listed}
     wanted = st.query_params.get(DATASET)
     if wanted and wanted not in by_version:
-        with guarded_address("The data set of this address could not be read"):
+        with guarded_address("The dataset of this address could not be read"):
             by_version[wanted] = client.get_dataset(wanted)
-    version = linked_choice("Data set", DATASET, list(by_version), lambda one: dataset_label(by_version[one]))
+    version = linked_choice("Dataset", DATASET, list(by_version), lambda one: dataset_label(by_version[one]))
     return by_version[version]
 
 

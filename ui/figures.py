@@ -500,7 +500,7 @@ def price_quality(measured: Sequence[PricedQualityView], scale: ScoreScale) -> F
     """Measured arms of several comparisons between the price of a question and quality; None without a price.
 
     Args:
-        measured: Of one data set and one metric.
+        measured: Of one dataset and one metric.
     """
     rows = [
         {
@@ -538,7 +538,7 @@ def price_quality(measured: Sequence[PricedQualityView], scale: ScoreScale) -> F
     points = base.mark_point(filled=True, size=110, opacity=1).encode(
         x=x, y=y, color=colour, shape=shape, tooltip=list(frame.columns)
     )
-    caption = "Up is better, left is cheaper. Lines are 95 % intervals. Arms of one data set and one metric."
+    caption = "Up is better, left is cheaper. Lines are 95 % intervals. Arms of one dataset and one metric."
     if n_unpriced := len(measured) - len(rows):
         caption += f" Not drawn for want of a price: {counted(n_unpriced, 'arm')}, in the table below."
     return Figure((bars + widths + points).properties(height=_HEIGHT), caption, frame)

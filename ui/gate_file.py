@@ -31,7 +31,7 @@ class GateDraft:
     """What is asked of a comparison.
 
     Attributes:
-        dataset: Name of a bundled data set, or of an uploaded one, whose files the repository then has to hold.
+        dataset: Name of a bundled dataset, or of an uploaded one, whose files the repository then has to hold.
         is_uploaded: Whether it was uploaded.
     """
 

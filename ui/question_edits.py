@@ -1,4 +1,4 @@
-"""Questions of a data set as a team changes and reviews them; whatever a line holds besides stays as it is.
+"""Questions of a dataset as a team changes and reviews them; whatever a line holds besides stays as it is.
 
 Every line of `questions.jsonl` is kept as the object that it is. Only cells that were changed are written into it.
 """

@@ -1,4 +1,4 @@
-"""Files of a visitor on their way to a data set: checked first, stored when asked."""
+"""Files of a visitor on their way to a dataset: checked first, stored when asked."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ def upload_form(client: ServiceClient) -> None:
     if report is None:
         return
     show_report(report)
-    if st.button("Store this data set", type="primary", icon=":material/save:", disabled=not report.usable):
+    if st.button("Store this dataset", type="primary", icon=":material/save:", disabled=not report.usable):
         _store(client, files, name, task)
 
 
@@ -102,7 +102,7 @@ def _card_fields(files: Mapping[str, bytes]) -> tuple[str | None, Task | None]:
     if any(name.lower().endswith(".zip") for name in files):
         st.caption(f"Where the archive holds a {CARD_FILE}, that says name and task.")
     name_field, task_field = st.columns(2)
-    name = name_field.text_input("Name of the data set", _guessed_name(files), max_chars=120, key="upload name")
+    name = name_field.text_input("Name of the dataset", _guessed_name(files), max_chars=120, key="upload name")
     task = task_field.selectbox("Task", list(Task), format_func=_TASKS.__getitem__, key="upload task")
     return name.strip() or None, task
 
@@ -170,7 +170,7 @@ def _store(client: ServiceClient, files: Mapping[str, bytes], name: str | None, 
         with st.spinner("Storing …"):
             stored = client.upload_dataset(files, name=name, task=task)
     except ServiceError as error:
-        show_failure("The data set could not be stored", error)
+        show_failure("The dataset could not be stored", error)
         return
     # Another round makes another field, which is empty.
     st.session_state[_ROUND] += 1

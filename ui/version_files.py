@@ -29,12 +29,12 @@ class VersionFiles:
 
 def version_files(client: ServiceClient, version: str) -> VersionFiles:
     """The files of a version; the page ends with a message where they cannot be read."""
-    with guarded("The files of the data set could not be read"):
+    with guarded("The files of the dataset could not be read"):
         return _read(client, version, cache_owner())
 
 
-# A resource is handed out without a copy, which a large data set would make slow.
-@st.cache_resource(max_entries=4, show_spinner="Reading the data set …")
+# A resource is handed out without a copy, which a large dataset would make slow.
+@st.cache_resource(max_entries=4, show_spinner="Reading the dataset …")
 def _read(_client: ServiceClient, version: str, owner: str) -> VersionFiles:
     contents = _client.get_dataset_files(version)
     documents = read_rows(contents[DOCUMENTS_FILE])

@@ -1,4 +1,4 @@
-"""The form that answers are held to: a data set's labels, or its JSON schema. The same for every arm."""
+"""The form that answers are held to: a dataset's labels, or its JSON schema. The same for every arm."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ def label_set(examples: Sequence[Example]) -> tuple[str, ...]:
 
 
 def constraint_of(dataset: Dataset) -> Constraint | None:
-    """What an answer to this data set may be: one of the card's labels, or a record that its schema allows.
+    """What an answer to this dataset may be: one of the card's labels, or a record that its schema allows.
 
     The abstention is allowed beside it where any question has no answer. None for tasks whose answers are free, and
     where the card has neither labels nor a schema.
@@ -39,7 +39,7 @@ def keeps_form(constraint: Constraint, texts: Sequence[str]) -> list[bool]:
     """
     if isinstance(constraint, OneOf):
         return [text.strip() in constraint.choices for text in texts]
-    is_valid = schema_check(json.loads(constraint.schema), "the data set")
+    is_valid = schema_check(json.loads(constraint.schema), "the dataset")
     return [text.strip() in constraint.alternatives or is_valid(text) for text in texts]
 
 

@@ -117,7 +117,7 @@ class TrainingView:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A validated data set whose every example has a split."""
+    """A validated dataset whose every example has a split."""
 
     card: DatasetCard
     documents: tuple[Document, ...]

@@ -1,4 +1,4 @@
-"""Reading a data set folder: `documents.jsonl`, `questions.jsonl` and the card `dataset.toml`.
+"""Reading a dataset folder: `documents.jsonl`, `questions.jsonl` and the card `dataset.toml`.
 
 Every problem is found in one pass and named by file and line, so that a user mends them together.
 """
@@ -50,7 +50,7 @@ _CARD_KEYS = {"name", "task", "language", "licence", "metrics", "description", "
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong in a data set, where it is, and what to do about it."""
+    """Something wrong in a dataset, where it is, and what to do about it."""
 
     file: str
     line: int | None
@@ -69,7 +69,7 @@ class Row:
 
 
 def load_dataset(folder: Path, *, task: Task | None = None, seed: int = 0) -> Dataset:
-    """Read and check a data set folder; questions without any split get one (see `advisor.data.splitting`).
+    """Read and check a dataset folder; questions without any split get one (see `advisor.data.splitting`).
 
     Args:
         folder: Holds `documents.jsonl` and `questions.jsonl`, and normally `dataset.toml`.
@@ -83,7 +83,7 @@ def load_dataset(folder: Path, *, task: Task | None = None, seed: int = 0) -> Da
     dataset = read_dataset(folder, problems, task=task, seed=seed)
     if problems or dataset is None:
         hint = f" (`tuningfork validate {folder}` lists all)"
-        raise DatasetError(problem_list(f"the data set {folder} cannot be used", problems, hint))
+        raise DatasetError(problem_list(f"the dataset {folder} cannot be used", problems, hint))
     return dataset
 
 
@@ -101,7 +101,7 @@ def problem_list(what: str, problems: Sequence[Problem], hint: str = "") -> str:
 
 
 def read_dataset(folder: Path, problems: list[Problem], *, task: Task | None = None, seed: int = 0) -> Dataset | None:
-    """Read a data set, adding everything wrong with it to `problems`; None where nothing usable is left."""
+    """Read a dataset, adding everything wrong with it to `problems`; None where nothing usable is left."""
     if not folder.is_dir():
         problems.append(
             Problem(str(folder), None, "there is no such folder; `tuningfork datasets` lists the bundled ones")

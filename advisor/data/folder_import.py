@@ -1,4 +1,4 @@
-"""A plain folder of texts and one table of questions, made into a data set folder.
+"""A plain folder of texts and one table of questions, made into a dataset folder.
 
 handbook/            documents: every file below the folder that a loader reads; the id is the path without its ending
 questions.csv        columns: question, answer; optional: document, group, split, answerable
@@ -23,7 +23,7 @@ _MAX_TITLE_CHARACTERS = 120
 
 
 def import_folder(source: Path, destination: Path, *, task: Task = Task.QUESTION_ANSWERING) -> Path:
-    """Write `destination` as a data set folder with the texts and questions of `source`.
+    """Write `destination` as a dataset folder with the texts and questions of `source`.
 
     Args:
         source: Holds .md and .txt files, at any depth, and exactly one .csv file of questions.

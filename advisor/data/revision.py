@@ -13,7 +13,7 @@ from lm.files import sha256
 
 ANSWERS_FILE = "answers.jsonl"
 REVISION_FOLDER = "v2"
-"""Below a data set folder: its documents in a later edition."""
+"""Below a dataset folder: its documents in a later edition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Revision:
         return replace(example, answers=fact.answers, document_ids=fact.document_ids) if fact else example
 
     def apply(self, dataset: Dataset) -> Dataset:
-        """The data set as it is after the change, its questions and splits as they were."""
+        """The dataset as it is after the change, its questions and splits as they were."""
         later = {document.id: document for document in self.documents}
         known = {document.id for document in dataset.documents}
         kept = tuple(later.get(document.id, document) for document in dataset.documents)

@@ -143,7 +143,7 @@ class Present:
 
 
 def data_hashes(dataset: Dataset) -> dict[str, str]:
-    """SHA-256 of each part of a data set, so that a change can be told from another."""
+    """SHA-256 of each part of a dataset, so that a change can be told from another."""
     card = dataset.card
 
     def questions(*splits: Split) -> list[Any]:

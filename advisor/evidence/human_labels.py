@@ -76,13 +76,13 @@ def effective_label_counts(
 
 
 def hash_human_labels(folder: Path) -> str:
-    """SHA-256 of the labels of a data set folder; "" where it has none."""
+    """SHA-256 of the labels of a dataset folder; "" where it has none."""
     path = folder / HUMAN_LABELS_FILE
     return sha256(path.read_bytes()) if path.is_file() else ""
 
 
 def load_human_labels(folder: Path, examples: Sequence[Example]) -> tuple[HumanLabel, ...]:
-    """The labels of a data set folder; none where the file is missing.
+    """The labels of a dataset folder; none where the file is missing.
 
     Raises:
         DatasetError: lists every unusable line with its remedy.

@@ -68,7 +68,7 @@ def _incomparable(now: Comparison, before: Comparison) -> str | None:
     if before.recommendation.verdict is Verdict.INVALID_COMPARISON:
         return "The audit blocked the baseline, so its figures prove nothing; store another."
     if now.card.name != before.card.name:
-        return f"The baseline is of another data set: {before.card.name}, and this comparison of {now.card.name}."
+        return f"The baseline is of another dataset: {before.card.name}, and this comparison of {now.card.name}."
     if now.card.task is not before.card.task:
         return f"The task changed from {before.card.task} to {now.card.task}; store a new baseline."
     if now.recommendation.metric != before.recommendation.metric:

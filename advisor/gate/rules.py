@@ -30,7 +30,7 @@ class Threshold:
 
     Attributes:
         arm: Name of an arm, or `recommended`: the one the comparison recommends.
-        measure: A metric of the data set, one of `LATENCIES` (seconds) or one of `COSTS` (US dollars).
+        measure: A metric of the dataset, one of `LATENCIES` (seconds) or one of `COSTS` (US dollars).
         at_least: Lowest value allowed. at_most: highest; one of the two is given.
         slice: The slice of the test questions it is about; None weighs all by production traffic. Metrics only.
     """

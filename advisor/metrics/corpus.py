@@ -37,7 +37,7 @@ def _label_pair(example: Example, answer: Answer, labels: Sequence[str]) -> tupl
     gold = example.answers[0] if example.answerable else _DECLINED
     if any(same_label(answer.text, label) for label in example.answers):
         return gold, gold
-    # Before abstention: a data set may have a label that reads like one ("unknown").
+    # Before abstention: a dataset may have a label that reads like one ("unknown").
     given = next((label for label in labels if same_label(answer.text, label)), None)
     return gold, _DECLINED if given is None and abstained(example, answer) else given
 

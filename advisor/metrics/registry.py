@@ -121,14 +121,14 @@ def metrics_for(card: DatasetCard, *, has_embedder: bool, has_judge: bool) -> tu
     names = list(dict.fromkeys(card.metrics))
     if not names or names[0] in CORPUS_METRICS:
         raise EvaluationError(
-            f"data set {card.name!r} has no first metric that scores single answers, and the verdict needs one; "
+            f"dataset {card.name!r} has no first metric that scores single answers, and the verdict needs one; "
             f"in dataset.toml begin `metrics` with one of: {', '.join(METRICS)}"
         )
     chosen = [metric(name) for name in names if name not in CORPUS_METRICS]
     runnable = tuple(m for m in chosen if set(m.needs.split()) <= available)
     if chosen[0] not in runnable:
         raise EvaluationError(
-            f"the first metric of data set {card.name!r}, {chosen[0].name}, needs: {chosen[0].needs}; "
+            f"the first metric of dataset {card.name!r}, {chosen[0].name}, needs: {chosen[0].needs}; "
             "provide it, or begin `metrics` in dataset.toml with another"
         )
     return runnable

@@ -20,7 +20,7 @@ def json_valid(examples: Sequence[Example], answers: Sequence[Answer], resources
     """
     if resources.card.schema is None:
         return [Score(float(parse_object(answer.text) is not None)) for answer in answers]
-    is_valid = schema_check(resources.card.schema, f"data set {resources.card.name!r}")
+    is_valid = schema_check(resources.card.schema, f"dataset {resources.card.name!r}")
     return [Score(float(is_valid(answer.text))) for answer in answers]
 
 

@@ -198,7 +198,7 @@ def find_model(catalogue: Sequence[CatalogueModel], spec: str) -> CatalogueModel
 def price_quality(comparisons: Sequence[Comparison], catalogue: Sequence[CatalogueModel]) -> tuple[PricedQuality, ...]:
     """Every measured candidate of every comparison between price and quality.
 
-    Scores of different data sets or metrics are not comparable: they come sorted by data set and metric, then from
+    Scores of different datasets or metrics are not comparable: they come sorted by dataset and metric, then from
     cheap to dear. Arms without a score are left out; those without a price come last.
     """
     points = []

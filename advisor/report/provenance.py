@@ -29,8 +29,8 @@ def _run_facts(comparison: Comparison) -> dict[str, str]:
     return {
         "Comparison": comparison.id,
         "Created": comparison.created_at,
-        "Data set": f"{card.name} ({card.task.value}, {card.language}, licence {card.licence})",
-        "Data set hash": comparison.dataset_hash,
+        "Dataset": f"{card.name} ({card.task.value}, {card.language}, licence {card.licence})",
+        "Dataset hash": comparison.dataset_hash,
         "Documents": count(comparison.n_documents),
         "Questions by split": _sizes(comparison.split_sizes),
         "Test questions by slice": _sizes(comparison.slice_sizes),

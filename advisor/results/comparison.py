@@ -157,7 +157,7 @@ class ArmSummary:
         throughput_per_s: Questions a second in batches, the figure behind own-machine cost.
         build_usage: Of all trainings together; nothing for references, which are not built.
         seeds: One a training seed, where there are several.
-        n_outside_form: Answers that are none of the data set's labels, or that its schema does not allow; None where it
+        n_outside_form: Answers that are none of the dataset's labels, or that its schema does not allow; None where it
             has neither.
         n_constraint_refused: Answers that should have been held to that form and were not, as the endpoint takes no
             constraint.

@@ -78,7 +78,7 @@ class BodyLimits:
         await response(request.scope, receive, send)
 
     async def _refuse(self, request: Request, receive: Receive, send: Send, limit: int) -> None:
-        detail = f"the body may have {limit} bytes at most here; send less, or a data set in parts of its own"
+        detail = f"the body may have {limit} bytes at most here; send less, or a dataset in parts of its own"
         # The rest of the body is not read, so that the connection cannot be used again.
         headers = {"Connection": "close"}
         response = failure_response(request, 413, "Body too large", detail, headers=headers)

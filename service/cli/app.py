@@ -72,7 +72,7 @@ app.command()(estimate)
 
 @app.command()
 def validate(dataset: DatasetArgument, task: TaskOption = None) -> None:
-    """List everything wrong with a data set, by file and line."""
+    """List everything wrong with a dataset, by file and line."""
     from advisor.audit.data import audit_dataset
     from advisor.data.dataset import Split
     from advisor.data.files import Problem, read_dataset
@@ -107,7 +107,7 @@ def import_(
         ),
     ],
     destination: Annotated[
-        Path, typer.Argument(metavar="DESTINATION", help="New folder for the data set.", show_default=False)
+        Path, typer.Argument(metavar="DESTINATION", help="New folder for the dataset.", show_default=False)
     ],
     task: Annotated[
         Task, typer.Option(metavar="TASK", help=f"What the answers are: {', '.join(Task)}.")
@@ -149,10 +149,10 @@ app.add_typer(models)
 
 @app.command()
 def datasets() -> None:
-    """List the bundled data sets."""
+    """List the bundled datasets."""
     from advisor.data.files import load_dataset
 
-    table = Table("data set", "task", "documents", "questions", "licence")
+    table = Table("dataset", "task", "documents", "questions", "licence")
     for name in bundled_datasets():
         loaded = load_dataset(ComparisonSettings(name).dataset_folder)
         counts = (str(len(loaded.documents)), str(len(loaded.examples)))

@@ -18,7 +18,7 @@ def print_answer(console: Console, answer: Answer) -> None:
         left_out = "" if chunk.used else " (left out: the context is full)"
         lines += [f"  [{number}] {chunk.score:.2f} {chunk.document_id}: {chunk.title}{left_out}", f"      {shown}"]
     usage = answer.usage
-    cut = " (cut at the longest answer the data set allows)" if answer.finish_reason == "length" else ""
+    cut = " (cut at the longest answer the dataset allows)" if answer.finish_reason == "length" else ""
     lines.append(f"  {usage.input_tokens} tokens in, {usage.output_tokens} out{cut}, {usage.latency_s:.2f} s")
     for line in lines:
         console.print(printable(line), style="dim")

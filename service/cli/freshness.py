@@ -24,7 +24,7 @@ def freshness(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Later editions: documents.jsonl and answers.jsonl. [default: the folder v2 of the data set]",
+            help="Later editions: documents.jsonl and answers.jsonl. [default: the folder v2 of the dataset]",
             show_default=False,
         ),
     ] = None,

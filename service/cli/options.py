@@ -8,7 +8,7 @@ import typer
 from advisor.data.dataset import Task
 
 DatasetArgument = Annotated[
-    str, typer.Argument(metavar="DATASET", help="Name of a bundled data set, or a folder.", show_default=False)
+    str, typer.Argument(metavar="DATASET", help="Name of a bundled dataset, or a folder.", show_default=False)
 ]
 ComparisonArgument = Annotated[
     str,

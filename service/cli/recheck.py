@@ -42,7 +42,7 @@ def recheck(
         float | None, typer.Option(help="Smallest difference that matters now.", show_default=False)
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="The data set of today. [default: where it was]", show_default=False)
+        str | None, typer.Option(help="The dataset of today. [default: where it was]", show_default=False)
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="The model of today. [default: the one compared]", show_default=False)

@@ -1,4 +1,4 @@
-"""Text on a terminal: names, messages and answers come from data sets and models, and are never instructions to it."""
+"""Text on a terminal: names, messages and answers come from datasets and models, and are never instructions to it."""
 
 import re
 from typing import TextIO

@@ -129,7 +129,7 @@ class ServiceClient:
         """Give the connections back."""
         self._http.close()
 
-    # ---- data sets
+    # ---- datasets
 
     def upload_dataset(
         self, files: Mapping[str, FileContent], *, name: str | None = None, task: Task | None = None
@@ -153,11 +153,11 @@ class ServiceClient:
         return self._model(ValidationReport, "POST", "/v1/datasets/validate", **_multipart(files, name, task))
 
     def list_datasets(self, *, limit: int = 100, offset: int = 0) -> DatasetList:
-        """Uploaded versions, the newest first, then the bundled data sets."""
+        """Uploaded versions, the newest first, then the bundled datasets."""
         return self._model(DatasetList, "GET", "/v1/datasets", params=_given(limit=limit, offset=offset))
 
     def get_dataset(self, version: str) -> DatasetDetail:
-        """A version, or a bundled data set by name, with what the audit found."""
+        """A version, or a bundled dataset by name, with what the audit found."""
         return self._model(DatasetDetail, "GET", f"/v1/datasets/{_part(version)}")
 
     def list_examples(
@@ -188,7 +188,7 @@ class ServiceClient:
             with zipfile.ZipFile(io.BytesIO(packed)) as archive:
                 return {name: archive.read(name) for name in archive.namelist()}
         except zipfile.BadZipFile as error:
-            raise ServiceError(f"{self.url} sent no archive of the data set; is it Tuning Fork?") from error
+            raise ServiceError(f"{self.url} sent no archive of the dataset; is it Tuning Fork?") from error
 
     def freeze_dataset(self, version: str) -> DatasetDetail:
         """Make a version undeletable, for good."""

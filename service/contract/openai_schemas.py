@@ -43,7 +43,7 @@ class ChatRequest(BaseModel):
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=1_000)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: Tokens | None = Field(default=None, description="No answer is longer than the data set allows.")
+    max_tokens: Tokens | None = Field(default=None, description="No answer is longer than the dataset allows.")
     max_completion_tokens: Tokens | None = None
     stop: StopText | Annotated[list[StopText], Field(max_length=4)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = Field(

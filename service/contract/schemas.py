@@ -79,7 +79,7 @@ class FieldError(BaseModel):
 
 
 class DatasetProblem(BaseModel):
-    """One thing wrong with a data set."""
+    """One thing wrong with a dataset."""
 
     file: str
     line: int | None = None
@@ -95,7 +95,7 @@ class ProblemDetails(BaseModel):
     detail: str = Field(description="What failed and what to do.")
     request_id: str = Field(description="Names the request in the service's logs.")
     errors: list[FieldError] = Field(default=[], description="Fields of the request that are wrong.")
-    problems: list[DatasetProblem] = Field(default=[], description="What is wrong in an uploaded data set.")
+    problems: list[DatasetProblem] = Field(default=[], description="What is wrong in an uploaded dataset.")
 
 
 class Finding(BaseModel):
@@ -108,11 +108,11 @@ class Finding(BaseModel):
     items: list[str] = []
 
 
-# ---- data sets
+# ---- datasets
 
 
 class DatasetSummary(BaseModel):
-    """One version of a data set. A bundled one has its name for a version."""
+    """One version of a dataset. A bundled one has its name for a version."""
 
     version: str
     name: str
@@ -206,7 +206,7 @@ def _fields() -> dict[str, Any]:
     fields: dict[str, Any] = {
         one.name: (one.annotation, one.default)
         for one in declared_settings(DeclaredSettings)
-        # An uploaded data set has a card, which says the task.
+        # An uploaded dataset has a card, which says the task.
         if not one.setting.is_local and one.name != "task"
     }
     sent: dict[str, tuple[Any, str]] = {
@@ -217,11 +217,11 @@ def _fields() -> dict[str, Any]:
         "prior": (PlainObject | None, "Answers to GET /v1/questionnaire, by id."),
     }
     fields |= {name: (kind, Field(fields[name][1], description=text)) for name, (kind, text) in sent.items()}
-    dataset = Field(description="Name of a bundled data set, or the version of an uploaded one.")
+    dataset = Field(description="Name of a bundled dataset, or the version of an uploaded one.")
     arms = fields["arms"][0]
     return fields | {
         "dataset": (Annotated[str, StringConstraints(pattern=ID_PATTERN)], dataset),
-        "name": (Name | None, Field(None, description="For people; the data set's name if left out.")),
+        "name": (Name | None, Field(None, description="For people; the dataset's name if left out.")),
         "arms": (Annotated[arms, Field(min_length=1, max_length=len(CANDIDATES))], DEFAULT_ARMS),
         "pipelines": (arms | None, Field(None, description="An older name of arms.", deprecated=True)),
         "effort": (Annotated[str | None, EFFORT], None),

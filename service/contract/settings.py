@@ -36,7 +36,7 @@ class TuneOn(StrEnum):
 
 
 class Constrain(StrEnum):
-    """Whether answers are held to the data set's labels or schema while they are decoded."""
+    """Whether answers are held to the dataset's labels or schema while they are decoded."""
 
     AUTO = "auto"
     OFF = "off"
@@ -75,7 +75,7 @@ SAMPLE: Mapping[str, Any] = {
 class DeclaredSettings:
     """What can be set of a comparison wherever one is asked for."""
 
-    dataset: Annotated[str, Setting("Name of a bundled data set, or a folder.")]
+    dataset: Annotated[str, Setting("Name of a bundled dataset, or a folder.")]
     task: Annotated[Task | None, Setting("What the answers are, for a folder without dataset.toml.")] = None
     model: Annotated[
         str, Setting("Model that all arms start from: smollm2, hf:ID_OR_PATH, gguf:PATH, or openai:MODEL[@URL].")
@@ -103,7 +103,7 @@ class DeclaredSettings:
     ] = 6
     constrain: Annotated[
         Constrain,
-        _learning("Whether every arm's answers are held to the data set's labels or JSON schema, where it has them."),
+        _learning("Whether every arm's answers are held to the dataset's labels or JSON schema, where it has them."),
     ] = Constrain.AUTO
     method: Annotated[str, METHOD] = "lora"
     max_epochs: Annotated[

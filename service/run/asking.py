@@ -89,14 +89,14 @@ def open_arm(
 
     Raises:
         ConfigError: the comparison has no such arm, or data or model are no longer those that were compared.
-        TuningForkError: the data set or model is gone.
+        TuningForkError: the dataset or model is gone.
     """
     comparison, settings = finished.comparison, finished.settings
     if kind not in settings.arms:
         raise ConfigError(f"the comparison {comparison.id} has no pipeline {kind!r}; it has {', '.join(settings.arms)}")
     dataset = load_limited_dataset(settings)
     if dataset.content_hash != comparison.dataset_hash:
-        raise ConfigError(_changed(comparison, f"the data set {settings.dataset} has changed"))
+        raise ConfigError(_changed(comparison, f"the dataset {settings.dataset} has changed"))
     recorded = read_stages(comparison.id, directory, settings.trainings)
     composition = (compose or partial(LocalComposition, recorded=recorded, stages=stages))(
         settings, directory, on_progress

@@ -91,7 +91,7 @@ def _audit_general_abilities(arms: Sequence[Arm], composition: Composition) -> l
 
 
 def read_labels(settings: ComparisonSettings) -> tuple[HumanLabel, ...]:
-    """People's labels in the data set's folder.
+    """People's labels in the dataset's folder.
 
     Raises:
         DatasetError: lists every unusable line with its remedy.

@@ -1,4 +1,4 @@
-"""What a comparison will take, before it starts: counted from the data set, timed by earlier comparisons."""
+"""What a comparison will take, before it starts: counted from the dataset, timed by earlier comparisons."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -68,7 +68,7 @@ def estimate_comparison(engine: Engine, settings: Mapping[str, Any], dataset: Da
 
     Args:
         settings: As `check_request` or `ComparisonSettings.to_json` gives them.
-        dataset: The whole data set; the limits of the settings are applied here.
+        dataset: The whole dataset; the limits of the settings are applied here.
     """
     wanted = ComparisonSettings.from_json({**settings, "prices": None, "prior": None})
     path = settings.get("prices")

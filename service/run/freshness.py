@@ -73,7 +73,7 @@ def measure_freshness(
     interrupted run asks again.
 
     Args:
-        revision_folder: Holds the later editions; the folder `v2` of the data set if not given.
+        revision_folder: Holds the later editions; the folder `v2` of the dataset if not given.
     Raises:
         ConfigError: data or model are no longer those that were compared.
         DatasetError: the later editions are missing, wrong, or change nothing that a test question asks.
@@ -83,7 +83,7 @@ def measure_freshness(
     whole = load_limited_dataset(replace(settings, limit=None))
     before = load_limited_dataset(settings)
     if before.content_hash != comparison.dataset_hash:
-        raise ConfigError(_changed(comparison.id, f"the data set {settings.dataset} has changed"))
+        raise ConfigError(_changed(comparison.id, f"the dataset {settings.dataset} has changed"))
     folder = revision_folder or settings.dataset_folder / REVISION_FOLDER
     revision = load_revision(folder, load_limited_dataset(replace(settings, limit=None, train_limit=None)))
     questions = _questions(whole, before, revision, folder)

@@ -51,7 +51,7 @@ class ArmMeasurement:
         records: One a question, once they are scored.
         judge: What grading took.
         deciding: Scores by question id that are known before all others are made, as a race needs them.
-        form: Scores of validation questions, held to the form of the data set and free, where answers are held to one.
+        form: Scores of validation questions, held to the form of the dataset and free, where answers are held to one.
         n_asked_besides: Validation questions that it answered for this, each way counted.
     """
 

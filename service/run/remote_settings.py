@@ -59,14 +59,14 @@ def sent_settings(request: ComparisonRequest) -> dict[str, Any]:
 def job_settings(
     engine: Engine, directory: DataDirectory, dataset: str, stored: Mapping[str, Any]
 ) -> ComparisonSettings:
-    """The settings of a stored comparison, with its data set and files written where this machine finds them.
+    """The settings of a stored comparison, with its dataset and files written where this machine finds them.
 
     Args:
         dataset: Name or version.
         stored: As `check_request` or `keep_inputs` gave them.
 
     Raises:
-        DatasetNotFoundError: the data set is gone.
+        DatasetNotFoundError: the dataset is gone.
     """
     raw = dict(stored)
     if dataset not in bundled_datasets():

@@ -1,4 +1,4 @@
-"""Taking a part of a data set without bending it."""
+"""Taking a part of a dataset without bending it."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

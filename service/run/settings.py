@@ -27,7 +27,7 @@ class ComparisonSettings(DeclaredSettings):
 
     @property
     def dataset_folder(self) -> Path:
-        """The folder the data set is in: a bundled one by name, otherwise a path."""
+        """The folder the dataset is in: a bundled one by name, otherwise a path."""
         bundled = BUNDLED_DATASETS / self.dataset
         is_name = "/" not in self.dataset and self.dataset not in (".", "..")
         return bundled if is_name and bundled.is_dir() else Path(self.dataset).expanduser()

@@ -52,7 +52,7 @@ from service.store.stages.stage_key import code_digest, library_versions, stage_
 
 
 def load_limited_dataset(settings: ComparisonSettings) -> Dataset:
-    """The data set as the settings want it; a judge brings its metrics with it."""
+    """The dataset as the settings want it; a judge brings its metrics with it."""
     dataset = load_dataset(settings.dataset_folder, task=settings.task, seed=settings.seed)
     if settings.judge is not None and dataset.card.task is Task.QUESTION_ANSWERING:
         metrics = tuple(dict.fromkeys(dataset.card.metrics + JUDGE_METRICS))
@@ -73,10 +73,10 @@ def comparison_id(
     prices: PriceList,
     answers: Mapping[str, GivenAnswer] | None = None,
 ) -> str:
-    """Data set's name and a hash of all that decides the report: the same command gives the same id."""
+    """Dataset's name and a hash of all that decides the report: the same command gives the same id."""
     digest = code_digest("lm", "rag", "finetune", "advisor", "service.run")
     raw = settings.to_json() | {"dataset": "", "prices": asdict(prices), "prior": answers}
-    # Labels come of all questions, those that a limit leaves out of the data set's hash among them.
+    # Labels come of all questions, those that a limit leaves out of the dataset's hash among them.
     raw["constraint"] = repr(constraint_of(dataset))
     if settings.judge is not None or not HUMAN_METRICS.isdisjoint(dataset.card.metrics):
         raw["human_labels"] = hash_human_labels(settings.dataset_folder)

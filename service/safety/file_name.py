@@ -63,7 +63,7 @@ def ending_problem(name: str) -> str:
     if ending in DATA_ENDINGS:
         return ""
     known = ", ".join(sorted(DATA_ENDINGS))
-    return _REMEDIES.get(ending, f"files of this kind are not part of a data set; leave it out (taken are {known})")
+    return _REMEDIES.get(ending, f"files of this kind are not part of a dataset; leave it out (taken are {known})")
 
 
 def same_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""From uploaded files to a checked data set: nothing of them is run, and nothing is written outside one folder."""
+"""From uploaded files to a checked dataset: nothing of them is run, and nothing is written outside one folder."""
 
 import os
 import shutil
@@ -47,10 +47,10 @@ class UploadedFile:
 
 @dataclass(frozen=True)
 class PreparedDataset:
-    """A data set fit to be stored.
+    """A dataset fit to be stored.
 
     Attributes:
-        files: Content by name: what the data set folder will hold.
+        files: Content by name: what the dataset folder will hold.
     """
 
     files: Mapping[str, bytes]
@@ -61,7 +61,7 @@ class PreparedDataset:
 def prepare_upload(
     uploads: Sequence[UploadedFile], workplace: Path, *, name: str | None, task: Task | None, limits: UploadLimits
 ) -> PreparedDataset:
-    """Check uploaded files: one zip archive, or the files of a data set folder, or texts with one table of questions.
+    """Check uploaded files: one zip archive, or the files of a dataset folder, or texts with one table of questions.
 
     Args:
         workplace: A folder of ours in which files are unpacked and deleted again.
@@ -90,7 +90,7 @@ def prepare_upload(
             raise UnfitUploadError([Problem(QUESTIONS_FILE, None, "no usable question was found; add some")])
         findings = audit_dataset(dataset)
         if passed_over:
-            message = f"Files that are no part of a data set were left out: {len(passed_over)}."
+            message = f"Files that are no part of a dataset were left out: {len(passed_over)}."
             remedy = "Nothing, unless they were meant as documents: those belong into documents.jsonl."
             findings.append(AuditFinding("left out", Severity.NOTE, message, remedy, tuple(passed_over[:10])))
         files = {path.name: path.read_bytes() for path in sorted(ready.iterdir())}
@@ -118,7 +118,7 @@ def _name_of(uploads: Sequence[UploadedFile]) -> str:
 def _receive(uploads: Sequence[UploadedFile], folder: Path, limits: UploadLimits, problems: list[Problem]) -> list[str]:
     """Write every file below the folder; the names written, without a folder that all of them share."""
     if not uploads:
-        problems.append(Problem("upload", None, "no file was sent; send one .zip, or the files of the data set"))
+        problems.append(Problem("upload", None, "no file was sent; send one .zip, or the files of the dataset"))
         return []
     if len(uploads) > limits.max_files:
         problems.append(Problem("upload", None, f"{len(uploads)} files were sent; {limits.max_files} are allowed"))
@@ -197,7 +197,7 @@ def _arrange(
     limits: UploadLimits,
     problems: list[Problem],
 ) -> list[str]:
-    """Make a data set folder of what came; the names of files that are no part of it."""
+    """Make a dataset folder of what came; the names of files that are no part of it."""
     source = received
     tops = {part.split("/", 1)[0] for part in names}
     if len(tops) == 1 and all("/" in part for part in names):

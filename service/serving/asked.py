@@ -10,7 +10,7 @@ class Decoding:
     """What may differ from how the arm was measured. The default is as measured.
 
     Attributes:
-        max_output_tokens: Shortens answers; none is longer than the data set's card allows.
+        max_output_tokens: Shortens answers; none is longer than the dataset's card allows.
         stop: Texts that end an answer.
         temperature: 0 is greedy, as measured; above it, the question is a batch of its own, so that the seed decides.
     """

@@ -30,7 +30,7 @@ class Servable:
 
     Attributes:
         id: In the database; the report's own id names its content.
-        settings: With the data set as a folder on this machine.
+        settings: With the dataset as a folder on this machine.
         report: What was measured, whose fingerprints say what may be served.
         model_identity: Of the model it was measured with; None where its decision is gone.
     """
@@ -147,7 +147,7 @@ class OpenedComparison:
         if self._dataset is None:
             dataset = load_limited_dataset(self._servable.settings)
             if dataset.content_hash != self._servable.report.dataset_hash:
-                raise self._changed("the data set has changed")
+                raise self._changed("the dataset has changed")
             self._dataset = dataset
         return self._dataset
 

@@ -47,7 +47,7 @@ def servable_kinds(stored: StoredComparison) -> tuple[str, ...]:
 def read_servable(
     engine: Engine, directory: DataDirectory, comparison_id: str, *, retired_model: Path | None = None
 ) -> Servable:
-    """All that is needed to open a comparison's arms; an uploaded data set is written out where it is not yet.
+    """All that is needed to open a comparison's arms; an uploaded dataset is written out where it is not yet.
 
     Args:
         retired_model: Folder of the base model where the comparison's own is no longer shipped.

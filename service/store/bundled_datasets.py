@@ -9,5 +9,5 @@ BUNDLED_DATASETS = _IN_THE_REPOSITORY if any(_IN_THE_REPOSITORY.glob("*/dataset.
 
 
 def bundled_datasets() -> list[str]:
-    """Names of the data sets that ship."""
+    """Names of the datasets that ship."""
     return sorted(path.parent.name for path in BUNDLED_DATASETS.glob("*/dataset.toml"))

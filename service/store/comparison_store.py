@@ -58,7 +58,7 @@ class StoredComparison:
     """One row.
 
     Attributes:
-        dataset: Name of a bundled data set, or version of an uploaded one.
+        dataset: Name of a bundled dataset, or version of an uploaded one.
         run_id: Of the measurement, once it has succeeded.
         settings: As `ComparisonSettings.to_json` gives them, and `price_list` and `prior_answers`: what a caller sent
             in place of files, or None.
@@ -84,7 +84,7 @@ class StoredComparison:
 
 
 def new_comparison_id(dataset_name: str) -> str:
-    """The data set's name, as far as an address can show it, and 64 random bits."""
+    """The dataset's name, as far as an address can show it, and 64 random bits."""
     slug = re.sub(r"[^a-z0-9]+", "-", dataset_name.lower()).strip("-")[:40].strip("-")
     return f"{slug or 'comparison'}-{secrets.token_hex(8)}"
 

@@ -1,4 +1,4 @@
-"""Data sets of the service: versions named by the hash of their content, as rows; and the bundled ones."""
+"""Datasets of the service: versions named by the hash of their content, as rows; and the bundled ones."""
 
 import json
 import shutil
@@ -34,14 +34,14 @@ class DatasetNotFoundError(TuningForkError):
     """There is no such version."""
 
     kind = ErrorKind.NOT_FOUND
-    title = "No such data set"
+    title = "No such dataset"
 
 
 class DatasetConflictError(TuningForkError):
     """The version is in use, frozen or bundled."""
 
     kind = ErrorKind.CONFLICT
-    title = "Data set in use"
+    title = "Dataset in use"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class StoredDataset:
     """One version.
 
     Attributes:
-        version: The hash of its files; for a bundled data set its name.
+        version: The hash of its files; for a bundled dataset its name.
         findings: Of the audit, which needs no model.
     """
 
@@ -96,7 +96,7 @@ def store_dataset(engine: Engine, prepared: PreparedDataset) -> tuple[StoredData
 
 
 def find_dataset(engine: Engine, version: str) -> StoredDataset:
-    """A version, or a bundled data set by name.
+    """A version, or a bundled dataset by name.
 
     Raises:
         DatasetNotFoundError: there is none.
@@ -106,12 +106,12 @@ def find_dataset(engine: Engine, version: str) -> StoredDataset:
     with engine.connect() as connection:
         row = connection.execute(select(datasets).where(datasets.c.version == version)).first()
     if row is None:
-        raise DatasetNotFoundError(f"there is no data set {version!r}; GET /v1/datasets lists names and versions")
+        raise DatasetNotFoundError(f"there is no dataset {version!r}; GET /v1/datasets lists names and versions")
     return _stored(row)
 
 
 def list_datasets(engine: Engine, *, limit: int, offset: int) -> tuple[list[StoredDataset], int]:
-    """A page: uploaded versions, the newest first, then the bundled data sets; and how many there are."""
+    """A page: uploaded versions, the newest first, then the bundled datasets; and how many there are."""
     order = (datasets.c.created_at.desc(), datasets.c.version)
     with engine.connect() as connection:
         n_uploaded = connection.execute(select(func.count()).select_from(datasets)).scalar_one()
@@ -158,7 +158,7 @@ def delete_dataset(engine: Engine, version: str) -> None:
     with writing(engine) as connection:
         row = connection.execute(select(datasets).where(datasets.c.version == version)).first()
         if row is None:
-            raise DatasetNotFoundError(f"there is no data set {version!r}; GET /v1/datasets lists names and versions")
+            raise DatasetNotFoundError(f"there is no dataset {version!r}; GET /v1/datasets lists names and versions")
         if row.frozen:
             raise DatasetConflictError(f"the version {version[:12]} of {row.name} is frozen and cannot be deleted")
         users = connection.execute(select(comparisons.c.id).where(comparisons.c.dataset == version).limit(1)).scalar()
@@ -182,7 +182,7 @@ def dataset_folder(engine: Engine, directory: DataDirectory, version: str) -> Pa
     with engine.connect() as connection:
         rows = connection.execute(select(dataset_files).where(dataset_files.c.version == version)).all()
     if not rows:
-        raise DatasetNotFoundError(f"there is no data set {version!r}; GET /v1/datasets lists names and versions")
+        raise DatasetNotFoundError(f"there is no dataset {version!r}; GET /v1/datasets lists names and versions")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".staged-", dir=folder.parent) as staged:
         ready = Path(staged) / version
@@ -205,7 +205,7 @@ def _all_files(folder: Path) -> dict[str, bytes]:
 
 
 def folder_files(folder: Path, card: DatasetCard) -> dict[str, bytes]:
-    """What a folder of the user's own holds of a data set, as an upload would keep it, later editions among it."""
+    """What a folder of the user's own holds of a dataset, as an upload would keep it, later editions among it."""
     kept = [path for path in sorted(folder.iterdir()) if path.is_file() and _is_kept(path)]
     kept += [path for path in sorted((folder / REVISION_FOLDER).glob("*.jsonl")) if path.is_file()]
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in kept}
@@ -223,7 +223,7 @@ def has_dataset(engine: Engine, version: str) -> bool:
 
 
 def read_files(engine: Engine, directory: DataDirectory, version: str) -> dict[str, bytes]:
-    """What a data set of that version is made of, content by name; of a bundled one what an upload would keep.
+    """What a dataset of that version is made of, content by name; of a bundled one what an upload would keep.
 
     Raises:
         DatasetNotFoundError: there is none.
@@ -234,7 +234,7 @@ def read_files(engine: Engine, directory: DataDirectory, version: str) -> dict[s
 
 
 def read_version(engine: Engine, directory: DataDirectory, version: str) -> Dataset:
-    """The data set of a version, kept in memory for the next call. A split that the files leave open is seed 0's.
+    """The dataset of a version, kept in memory for the next call. A split that the files leave open is seed 0's.
 
     Raises:
         DatasetNotFoundError: there is none.

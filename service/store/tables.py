@@ -1,6 +1,6 @@
 """The tables of the service: everything acknowledged to a caller is in one of them.
 
-Files under the data directory (indexes, adapters, unpacked data sets) are made of what stands here and can be made
+Files under the data directory (indexes, adapters, unpacked datasets) are made of what stands here and can be made
 again. Times are seconds since 1970 in UTC; JSON is stored as text, so that SQLite and Postgres keep the same bytes.
 """
 
@@ -60,7 +60,7 @@ comparisons = Table(
     metadata,
     Column("id", String(64), primary_key=True),
     Column("name", Text, nullable=False),
-    Column("dataset", Text, nullable=False),  # name of a bundled data set, or a version of `datasets`
+    Column("dataset", Text, nullable=False),  # name of a bundled dataset, or a version of `datasets`
     Column("settings", Text, nullable=False),  # JSON of ComparisonSettings
     Column("state", String(16), nullable=False),  # ComparisonState
     Column("cancel_requested", Boolean, nullable=False),

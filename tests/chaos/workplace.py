@@ -49,7 +49,7 @@ def timeless(value: Any) -> Any:
 
 
 def dataset_of(n_facts: int) -> dict[str, bytes]:
-    """Files of a data set: a document a fact, two thirds of the facts trained on, all of them tested."""
+    """Files of a dataset: a document a fact, two thirds of the facts trained on, all of them tested."""
     documents = [{"id": f"d{i}", "title": f"Thing {i}", "text": f"Thing {i} is coloured c{i}."} for i in range(n_facts)]
     questions = []
     for i in range(n_facts):

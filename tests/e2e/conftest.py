@@ -1,4 +1,4 @@
-"""A small data set of real documents, for runs of the real program."""
+"""A small dataset of real documents, for runs of the real program."""
 
 import json
 from pathlib import Path

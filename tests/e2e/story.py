@@ -1,4 +1,4 @@
-"""The small data of the page's tests: a lamp maker's handbook, and a data set in which every text is an attack."""
+"""The small data of the page's tests: a lamp maker's handbook, and a dataset in which every text is an attack."""
 
 import csv
 import io
@@ -74,16 +74,16 @@ SCRIPTS = (
 
 
 def attack_files() -> dict[str, bytes]:
-    """A data set whose name, titles, texts, questions and answers are attacks, and writing of several scripts."""
+    """A dataset whose name, titles, texts, questions and answers are attacks, and writing of several scripts."""
     texts = (*ATTACKS, *SCRIPTS)
     documents = [{"id": f"d{i}", "title": text, "text": f"{text} says document {i}."} for i, text in enumerate(texts)]
     questions = [
         {"id": f"q{i}", "question": f"{text}?", "answers": [text], "document_ids": [f"d{i}"], "group": f"{text}"}
         for i, text in enumerate(texts)
     ]
-    # A data set needs something to learn from; the rest is asked.
+    # A dataset needs something to learn from; the rest is asked.
     rows = [{**row, "split": "train" if i % 8 == 7 else "test"} for i, row in enumerate(questions)]
-    # Names of data sets are kept from the worst by the service; what it lets through is still Markdown.
+    # Names of datasets are kept from the worst by the service; what it lets through is still Markdown.
     card = {
         "name": "__b__ $x^2$ [a](b) `c` မြန်မာ 🧪",
         "task": "question-answering",

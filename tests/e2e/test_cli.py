@@ -30,7 +30,7 @@ DEADLINE_S = 300
 
 @dataclass(frozen=True)
 class Workplace:
-    """A data set of a dozen real documents, a data directory and a model."""
+    """A dataset of a dozen real documents, a data directory and a model."""
 
     dataset: Path
     home: Path

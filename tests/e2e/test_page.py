@@ -109,9 +109,9 @@ def story(served: ServedPage, browser: "Browser", tmp_path_factory: pytest.TempP
         page.get_by_text("A folder", exact=True).click()
         page.locator("input[type=file][webkitdirectory]").set_input_files(folder)
         page.get_by_text("It can be used: 12 documents; questions: 12 train, 12 validation, 42 test.").wait_for()
-        page.get_by_role("button", name="Store this data set").click()
+        page.get_by_role("button", name="Store this dataset").click()
         page.get_by_text("12 documents · questions: 12 train, 12 validation, 42 test").wait_for()
-        page.get_by_role("link", name="Compare on this data set").click()
+        page.get_by_role("link", name="Compare on this dataset").click()
         tab.settle("New comparison")
         for arm in ("few-shot", "hybrid"):
             page.get_by_role("button", name=arm, exact=True).click()

@@ -1,4 +1,4 @@
-"""The whole service with real processes, a tiny model and a small data set; on SQLite and on Postgres."""
+"""The whole service with real processes, a tiny model and a small dataset; on SQLite and on Postgres."""
 
 import json
 import socket

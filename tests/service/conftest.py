@@ -1,4 +1,4 @@
-"""A small data set, and a composition whose arms are scripted: the workflow as it is, with no model behind it."""
+"""A small dataset, and a composition whose arms are scripted: the workflow as it is, with no model behind it."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -101,7 +101,7 @@ class ScriptedComposition:
 
 
 class Workplace:
-    """A data directory, a data set and the means to run comparisons in it."""
+    """A data directory, a dataset and the means to run comparisons in it."""
 
     def __init__(self, root: Path) -> None:
         self.directory = DataDirectory(root / "home")

@@ -41,13 +41,13 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 
 @pytest.fixture(scope="session")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """A service for tests that store data sets of their own."""
+    """A service for tests that store datasets of their own."""
     yield from service_of(tmp_path_factory.mktemp("workshop"))
 
 
 @dataclass(frozen=True)
 class Populated:
-    """A service with an own data set and a finished comparison."""
+    """A service with an own dataset and a finished comparison."""
 
     api: Api
     dataset: str

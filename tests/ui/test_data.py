@@ -37,7 +37,7 @@ def test_texts_and_a_table_are_checked_then_stored(open_page: OpenPage, own: Fak
     assert "It can be used: 1 document;" in said(page)
     assert not own.asked("upload_dataset")
     page.text_input(key="upload name").set_value("ဒေတာ 😀")
-    page = press(healthy(page.run()), "Store this data set")
+    page = press(healthy(page.run()), "Store this dataset")
     version = stored(own, page)
     assert own.real.get_dataset(version).name == "ဒေတာ 😀"
     document = own.real.list_documents(version).items[0]
@@ -51,14 +51,14 @@ def test_problems_are_told_by_file_and_line_and_nothing_is_stored(open_page: Ope
     problems = next(one.value for one in page.dataframe if "what is wrong, and what to do" in one.value)
     assert list(problems.iloc[0])[:2] == ["q.csv", "3"]
     assert "the answer is empty; give one" in problems.iloc[0, 2]
-    assert next(one for one in page.button if one.label == "Store this data set").disabled
+    assert next(one for one in page.button if one.label == "Store this dataset").disabled
 
 
 def test_a_card_says_name_and_task(open_page: OpenPage, own: FakeClient) -> None:
     card = 'name = "carded"\ntask = "question-answering"\nlanguage = "en"\nlicence = "CC0"\ndescription = "d"\n'
     page = upload(open_page("data", own), a_md=HANDBOOK, q_csv=TABLE, dataset_toml=card)
     assert not any(one.key == "upload name" for one in page.text_input)
-    assert own.real.get_dataset(stored(own, press(page, "Store this data set"))).name == "carded"
+    assert own.real.get_dataset(stored(own, press(page, "Store this dataset"))).name == "carded"
 
 
 def test_one_archive_is_a_data_set(open_page: OpenPage, own: FakeClient) -> None:
@@ -70,7 +70,7 @@ def test_one_archive_is_a_data_set(open_page: OpenPage, own: FakeClient) -> None
     page.file_uploader[0].set_value([("handbook.zip", packed.getvalue(), "application/zip")])
     page = healthy(page.run())
     assert page.text_input(key="upload name").value == "handbook"
-    assert own.real.get_dataset(stored(own, press(page, "Store this data set"))).n_documents == 1
+    assert own.real.get_dataset(stored(own, press(page, "Store this dataset"))).n_documents == 1
 
 
 def test_a_folder_is_taken_without_what_is_no_data(open_page: OpenPage, own: FakeClient) -> None:
@@ -90,7 +90,7 @@ def test_questions_can_be_written_where_only_documents_were_uploaded(open_page: 
     assert "Write the questions" in said(page)
     rows = [{"question": f"How long, {i}?", "answer": "24 months", "document": "a"} for i in range(8)]
     page.session_state["written questions"] = {"edited_rows": {}, "added_rows": rows, "deleted_rows": []}
-    page = press(healthy(page.run()), "Store this data set")
+    page = press(healthy(page.run()), "Store this dataset")
     assert own.real.list_examples(stored(own, page)).total == 8
 
 
@@ -218,11 +218,11 @@ def test_reviews_are_kept_in_a_new_version(open_page: OpenPage, client: FakeClie
 
 def test_freezing_and_deleting(open_page: OpenPage, own: FakeClient) -> None:
     page = upload(open_page("data", own), a_md=HANDBOOK + "b", q_csv=TABLE)
-    page = press(page, "Store this data set")
+    page = press(page, "Store this dataset")
     version = stored(own, page)
     page = press(page, "Delete it for good")
     assert version not in {one.version for one in own.real.list_datasets().items}
-    page = press(upload(open_page("data", own), a_md=HANDBOOK + "c", q_csv=TABLE), "Store this data set")
+    page = press(upload(open_page("data", own), a_md=HANDBOOK + "c", q_csv=TABLE), "Store this dataset")
     assert "It is frozen: it cannot be deleted." in said(press(page, "Freeze it"))
 
 
@@ -230,7 +230,7 @@ def test_names_and_texts_are_not_live(open_page: OpenPage, own: FakeClient) -> N
     table = f'question,answer,document\n"{HOSTILE}",{HOSTILE.replace(",", "")},a\n' + TABLE.split("\n", 1)[1]
     page = upload(open_page("data", own), a_md=f"# {HOSTILE}\n{HOSTILE}\n", q_csv=table)
     page.text_input(key="upload name").set_value("name ![y](x)")
-    version = stored(own, press(healthy(page.run()), "Store this data set"))
+    version = stored(own, press(healthy(page.run()), "Store this dataset"))
     for view in ("Overview", "Questions", "Documents", "Edit", "Review"):
         page = open_page("data", own, dataset=version, view=view)
         read_as_markdown = [

@@ -43,7 +43,7 @@ def test_arms_are_those_that_fit_the_task_and_follow_the_dataset(page: Any, clie
     def arms() -> Any:
         return next(one for one in page.button_group if one.proto.label == "Arms")
 
-    # A data set of questions to documents.
+    # A dataset of questions to documents.
     assert "nearest-question" in arms().options
     assert "classifier" not in arms().options
     page.selectbox[0].set_value("ticket-triage")

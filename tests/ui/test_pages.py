@@ -92,7 +92,7 @@ def test_the_choice_of_a_page_can_be_changed_more_than_once(
 ) -> None:
     page = open_page("data", client, dataset=populated_versions[0])
     for version in (*populated_versions[1:], populated_versions[0]):
-        field = next(one for one in page.selectbox if one.label == "Data set")
+        field = next(one for one in page.selectbox if one.label == "Dataset")
         healthy(field.set_value(version).run())
         assert page.query_params["dataset"] in (version, [version])
         assert client.asked("get_dataset")[-1].args == (version,)

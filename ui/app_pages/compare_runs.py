@@ -81,7 +81,7 @@ def verdict_frame(runs: Mapping[str, Comparison]) -> pd.DataFrame:
                 "arm": run.recommendation.arm or "",
                 "metric": run.recommendation.metric,
                 "test questions": max((arm.n_questions for arm in run.arms), default=0),
-                "data set": run.card.name,
+                "dataset": run.card.name,
                 "model": run.model,
                 "made": run.created_at[:16].replace("T", " "),
                 "same data as the first": "yes" if run.dataset_hash == next(iter(runs.values())).dataset_hash else "no",
@@ -95,7 +95,7 @@ def score_frame(runs: Mapping[str, Comparison], *, is_comparable: bool) -> pd.Da
     """A row an arm: its score in each comparison, and by how much that differs from the first one.
 
     Args:
-        is_comparable: They are of one data set and one metric; else there is no difference to tell.
+        is_comparable: They are of one dataset and one metric; else there is no difference to tell.
     """
     first = next(iter(runs))
     rows = []

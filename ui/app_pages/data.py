@@ -40,7 +40,7 @@ def _examples(
     )
 
 
-# A resource is handed out without a copy, which a large data set would make slow.
+# A resource is handed out without a copy, which a large dataset would make slow.
 @st.cache_resource(max_entries=4, show_spinner="Reading the questions …")
 def _all_examples(_client: ServiceClient, version: str, owner: str) -> list[ExampleItem]:
     first = _client.list_examples(version, limit=_LARGEST_PAGE)
@@ -68,7 +68,7 @@ def show_overview(client: ServiceClient, dataset: DatasetDetail) -> None:
         "deciding metric": dataset.metrics[0],
     }
     frame = pd.DataFrame({"property": card.keys(), "value": card.values()})
-    st.dataframe(frame, hide_index=True, width="stretch", key="card", alt="Properties of the data set")
+    st.dataframe(frame, hide_index=True, width="stretch", key="card", alt="Properties of the dataset")
     if others := dataset.metrics[1:]:
         st.text(f"Other metrics: {', '.join(others)}")
     st.text(f"Every arm is told: {dataset.instruction}")
@@ -89,7 +89,7 @@ def show_overview(client: ServiceClient, dataset: DatasetDetail) -> None:
 
 
 def offer_changes(client: ServiceClient, dataset: DatasetDetail) -> None:
-    """Freeze and delete, which bundled data sets do not take."""
+    """Freeze and delete, which bundled datasets do not take."""
     if dataset.bundled:
         st.caption("It comes with Tuning Fork and never changes; what you edit is saved as a version of your own.")
         return
@@ -117,7 +117,7 @@ def offer_changes(client: ServiceClient, dataset: DatasetDetail) -> None:
 
 
 @st.fragment
-@last_resort("the questions of a data set")
+@last_resort("the questions of a dataset")
 def browse_questions(client: ServiceClient, version: str) -> None:
     """The questions with filters, and one of them in full."""
     split_field, slice_field, text_field = st.columns(3)
@@ -185,7 +185,7 @@ def show_question(client: ServiceClient, version: str, example: ExampleItem) -> 
 
 
 @st.fragment
-@last_resort("the documents of a data set")
+@last_resort("the documents of a dataset")
 def browse_documents(client: ServiceClient, version: str) -> None:
     """The documents, a few at a time."""
     contains = st.text_input("Search in documents", max_chars=200, key="document text").strip() or None
@@ -257,14 +257,14 @@ the_client = service_client()
 with st.expander("Upload documents and questions", icon=":material/upload_file:"):
     upload_form(the_client)
 chosen = chosen_dataset(the_client)
-with guarded("The data set could not be read"):
+with guarded("The dataset could not be read"):
     detail = the_client.get_dataset(chosen.version)
 sizes = ", ".join(f"{n:,} {split}" for split, n in detail.split_sizes.items())
 kind = "bundled" if detail.bundled else "frozen" if detail.frozen else "yours"
 st.caption(f"{kind.capitalize()} · {counted(detail.n_documents, 'document')} · questions: {sizes}")
 st.page_link(
     "app_pages/new_comparison.py",
-    label="Compare on this data set",
+    label="Compare on this dataset",
     icon=":material/add_circle:",
     query_params={DATASET: detail.version},
 )

@@ -47,7 +47,7 @@ def measured_frame(measured: list[PricedQualityView]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "data set": one.dataset,
+                "dataset": one.dataset,
                 "model": one.model,
                 "arm": one.arm,
                 "metric": one.metric,
@@ -84,13 +84,13 @@ with guarded("The catalogue could not be read"):
 st.header("Measured here")
 if catalogue.measured:
     datasets = list(dict.fromkeys(one.dataset for one in catalogue.measured))
-    dataset = st.selectbox("Data set", datasets)
+    dataset = st.selectbox("Dataset", datasets)
     on_it = [one for one in catalogue.measured if one.dataset == dataset]
     metrics = list(dict.fromkeys(one.metric for one in on_it))
     metric = metrics[0]
     if len(metrics) > 1:
         metric = st.selectbox("Metric of the picture", metrics)
-        st.caption("Comparisons of this data set were decided by several metrics, and a picture holds one.")
+        st.caption("Comparisons of this dataset were decided by several metrics, and a picture holds one.")
     drawn = [one for one in on_it if one.metric == metric]
     if figure := price_quality(drawn, scale_of_metric(on_it, metric)):
         show_figure(figure, "price and quality")

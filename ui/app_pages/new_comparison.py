@@ -24,7 +24,7 @@ _SUBMISSION = "submission key"
 
 
 def choose_dataset(client: ServiceClient) -> DatasetSummary:
-    """One of the data sets there are, with its sizes; the address may name it."""
+    """One of the datasets there are, with its sizes; the address may name it."""
     found = chosen_dataset(client)
     sizes = ", ".join(f"{n:,} {split}" for split, n in found.split_sizes.items())
     st.caption(f"{shown(found.description)} {counted(found.n_documents, 'document')}; questions: {sizes}.")

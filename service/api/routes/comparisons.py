@@ -184,11 +184,11 @@ def rename(
 
 
 def _checked(body: ComparisonRequest, context: ServiceContext) -> tuple[dict[str, Any], Estimate, str]:
-    """Settings, estimate and the data set's name of a request that can be run."""
+    """Settings, estimate and the dataset's name of a request that can be run."""
     try:
         dataset = find_dataset(context.engine, body.dataset)
     except DatasetNotFoundError as error:
-        raise Problem(422, "No such data set", str(error)) from error
+        raise Problem(422, "No such dataset", str(error)) from error
     settings = check_request(body, EndpointGuard())
     data = read_version(context.engine, context.directory, body.dataset)
     return settings, estimate_comparison(context.engine, settings, data), dataset.card.name
@@ -208,7 +208,7 @@ def _summaries(context: ServiceContext, seen: _Seen, found: Sequence[StoredCompa
 
 
 def _summary(stored: StoredComparison, outcome: Outcome, numbers: Mapping[str, tuple[str, int]]) -> dict[str, Any]:
-    # A bundled data set has its name for a version.
+    # A bundled dataset has its name for a version.
     name, number = numbers.get(stored.dataset, (stored.dataset, None))
     return asdict(outcome) | {
         "id": stored.id,

@@ -1,4 +1,4 @@
-"""Uploading, validating, listing, reading, freezing and deleting data sets."""
+"""Uploading, validating, listing, reading, freezing and deleting datasets."""
 
 import io
 import shutil
@@ -47,8 +47,8 @@ from service.store.dataset_store import (
     store_dataset,
 )
 
-router = APIRouter(prefix="/v1/datasets", tags=["data sets"])
-Version = Annotated[str, Path(pattern=ID_PATTERN, description="A version, or the name of a bundled data set.")]
+router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
+Version = Annotated[str, Path(pattern=ID_PATTERN, description="A version, or the name of a bundled dataset.")]
 Limit = Annotated[int, Query(ge=1, le=500)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
 _READ = [Depends(require(Scope.READ))]
@@ -80,7 +80,7 @@ _UPLOAD = {
                             "type": "string",
                             "minLength": 1,
                             "maxLength": 120,
-                            "description": "Of the data set, where no dataset.toml names it.",
+                            "description": "Of the dataset, where no dataset.toml names it.",
                         },
                         "task": {
                             "type": "string",
@@ -132,7 +132,7 @@ async def validate(request: Request) -> ValidationReport:
 
 @router.get("", dependencies=_READ)
 def list_all(context: Context, limit: Limit = 100, offset: Offset = 0) -> DatasetList:
-    """Uploaded versions, the newest first, then the bundled data sets."""
+    """Uploaded versions, the newest first, then the bundled datasets."""
     stored, total = list_datasets(context.engine, limit=limit, offset=offset)
     return DatasetList(items=[_summary(one) for one in stored], total=total)
 
@@ -222,7 +222,7 @@ def delete(version: Version, context: Context) -> None:
 
 
 async def _with_upload(request: Request, use: Callable[[PreparedDataset], T]) -> T:
-    """What `use` makes of the data set in a request, once it is checked."""
+    """What `use` makes of the dataset in a request, once it is checked."""
     context = get_context(request)
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise Problem(415, "Not multipart", "send the files as multipart/form-data, e.g. `curl -F files=@data.zip`")

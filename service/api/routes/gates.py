@@ -32,7 +32,7 @@ class ThresholdRequest(BaseModel, extra="forbid"):
     """A limit for one arm: one of at_least and at_most."""
 
     measure: Measure = Field(
-        description="A metric of the data set; p50_latency_s or p95_latency_s; usd_per_query, usd_per_month, "
+        description="A metric of the dataset; p50_latency_s or p95_latency_s; usd_per_query, usd_per_month, "
         "usd_per_correct_answer or build_usd."
     )
     arm: Measure = Field(default=RECOMMENDED, description="Name of an arm, or `recommended`.")

@@ -21,7 +21,7 @@ KEY_VARIABLE = "TUNING_FORK_API_KEY"
 def run_on_server(
     config: CiConfig, client: ServiceClient, tell: Callable[[str], None]
 ) -> tuple[GateOutcome, Mapping[str, bytes]]:
-    """Upload the data set, compare, wait, and ask the gate; the outcome, and the report files by name.
+    """Upload the dataset, compare, wait, and ask the gate; the outcome, and the report files by name.
 
     Args:
         tell: Shows a line.
@@ -33,7 +33,7 @@ def run_on_server(
     version = config.settings.dataset
     if version not in bundled_datasets():
         if not Path(version).is_dir():
-            raise ConfigError(f"the data set {version} is no folder and no bundled data set; correct `dataset`")
+            raise ConfigError(f"the dataset {version} is no folder and no bundled dataset; correct `dataset`")
         version = client.upload_folder(Path(version)).version
     comparison_id = client.create_comparison(_request(config, version)).id
     tell(f"The server compares: {comparison_id}")

@@ -143,7 +143,7 @@ class LocalComposition:
         for arm in wanted:
             if dataset.card.task not in arm.tasks:
                 raise ConfigError(
-                    f"{arm.name} is for {' and '.join(arm.tasks)} alone, and the task of the data set "
+                    f"{arm.name} is for {' and '.join(arm.tasks)} alone, and the task of the dataset "
                     f"{dataset.card.name} is {dataset.card.task}; leave {arm.name} out of the arms"
                 )
         tuned = [arm.name for arm in wanted if arm.tuned]
@@ -155,7 +155,7 @@ class LocalComposition:
         taught = [arm.name for arm in wanted if arm.needs_training_questions]
         if taught and not dataset.split(Split.TRAIN):
             raise ConfigError(
-                f"the data set {dataset.card.name} has no training questions, which {' and '.join(taught)} need; add "
+                f"the dataset {dataset.card.name} has no training questions, which {' and '.join(taught)} need; add "
                 f'some with `"split": "train"`, or choose '
                 f"`--arms {_defaults(lambda arm: not arm.needs_training_questions)}`"
             )

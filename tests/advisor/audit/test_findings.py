@@ -44,7 +44,7 @@ def arm(kind: str, *metrics: MetricSummary, n_length_stopped: int = 0) -> ArmSum
 
 
 def audit_dataset(dataset: Dataset) -> list[AuditFinding]:
-    """These data sets are too small for a verdict, and meant to be."""
+    """These datasets are too small for a verdict, and meant to be."""
     return [finding for finding in audit_whole_dataset(dataset) if finding.check != Check.TOO_FEW_QUESTIONS]
 
 

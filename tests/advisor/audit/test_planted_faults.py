@@ -1,4 +1,4 @@
-"""Faults planted one at a time in a clean data set or a clean run: each is found and named, the clean twin is not."""
+"""Faults planted one at a time in a clean dataset or a clean run: each is found and named, the clean twin is not."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -46,7 +46,7 @@ from benchmarks.simulations import recommended as recommend
 from lm.completion import FinishReason, GenerationConfig, Usage
 from lm.constraint import OneOf
 
-# ---- The clean data sets -------------------------------------------------------------------------------------------
+# ---- The clean datasets -------------------------------------------------------------------------------------------
 
 N_FACTS = 60
 _COLOURS = ("amber", "beige", "crimson", "dun", "ebony", "fawn", "green", "hazel", "indigo", "jade")

@@ -95,5 +95,5 @@ def test_an_answer_keeps_the_form_word_for_word() -> None:
 
 
 def test_a_schema_that_is_none_is_named() -> None:
-    with pytest.raises(EvaluationError, match="the schema of the data set cannot be used"):
+    with pytest.raises(EvaluationError, match="the schema of the dataset cannot be used"):
         keeps_form(JsonSchema('{"type": 5}'), ["{}"])

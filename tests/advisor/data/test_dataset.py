@@ -1,4 +1,4 @@
-"""What tuning may see, what a slice and a cluster are, and what the hash of a data set depends on."""
+"""What tuning may see, what a slice and a cluster are, and what the hash of a dataset depends on."""
 
 from dataclasses import fields, replace
 

@@ -1,4 +1,4 @@
-"""Every bad input is named with file, line and remedy, and the bundled data sets keep their promises."""
+"""Every bad input is named with file, line and remedy, and the bundled datasets keep their promises."""
 
 import json
 from collections import Counter

@@ -354,7 +354,7 @@ def test_other_questions_are_compared_unpaired_and_it_is_said() -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda c: replace(c, card=replace(c.card, name="other")), "another data set"),
+        (lambda c: replace(c, card=replace(c.card, name="other")), "another dataset"),
         (lambda c: replace(c, card=replace(c.card, task="extraction")), "task changed"),
         (lambda c: replace(c, recommendation=replace(c.recommendation, metric="token_f1")), "deciding metric changed"),
     ],

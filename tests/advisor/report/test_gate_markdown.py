@@ -65,5 +65,5 @@ def test_junit_has_one_case_a_check(comparison: Comparison, records: list[Questi
 
 
 def test_what_could_not_be_compared_is_an_error_in_junit() -> None:
-    suites = ET.fromstring(failed_gate_junit("the data set is missing \x00"))
+    suites = ET.fromstring(failed_gate_junit("the dataset is missing \x00"))
     assert suites.get("errors") == "1"

@@ -58,7 +58,7 @@ class Api:
         return create_key(self.engine, f"for {scope}", [scope], requests_per_minute=requests_per_minute)[1]
 
     def add_comparison(self, comparison_id: str, **settings: Any) -> str:
-        """A queued comparison of a bundled data set."""
+        """A queued comparison of a bundled dataset."""
         create_comparison(
             self.engine,
             comparison_id=comparison_id,

@@ -52,7 +52,7 @@ def test_every_setting_but_those_of_the_machine_can_be_set_remotely() -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"dataset": "nope"}, "no data set 'nope'"),
+        ({"dataset": "nope"}, "no dataset 'nope'"),
         ({"dataset": "../datasets/appliance-support"}, "body.dataset"),
         ({"dataset": "/etc"}, "body.dataset"),
         ({"model": "hf:/etc/passwd"}, "not a path of the server"),

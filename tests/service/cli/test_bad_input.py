@@ -35,7 +35,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
 
 @pytest.fixture
 def folder(tmp_path: Path, workplace: Any) -> Path:
-    """A good data set, to be spoilt."""
+    """A good dataset, to be spoilt."""
     path: Path = workplace.folder
     return path
 

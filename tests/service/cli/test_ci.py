@@ -23,7 +23,7 @@ description = "Colours of things."
 
 @pytest.fixture(scope="module")
 def workspace(tiny_reader_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set and a data directory that all tests here share, so that answers are given once."""
+    """A dataset and a data directory that all tests here share, so that answers are given once."""
     folder = tmp_path_factory.mktemp("ci")
     data = folder / "data"
     data.mkdir()

@@ -121,7 +121,7 @@ def test_an_answer_shows_passages_tokens_and_no_control_characters() -> None:
     assert "[1] 0.81 d: Title" in text
     assert "…" in text
     assert "(left out: the context is full)" in text
-    assert "31 tokens in, 4 out (cut at the longest answer the data set allows), 0.12 s" in text
+    assert "31 tokens in, 4 out (cut at the longest answer the dataset allows), 0.12 s" in text
     assert "\x1b" not in text
 
 

@@ -55,7 +55,7 @@ def test_options_are_named_once() -> None:
 
 
 def test_what_can_be_set_in_one_place_can_be_set_in_all(tmp_path: Path) -> None:
-    """But a task, which uploaded data sets have, over REST; and running a model's code, but on the command line."""
+    """But a task, which uploaded datasets have, over REST; and running a model's code, but on the command line."""
     settings = ComparisonSettings.from_json({"dataset": "x"} | GIVEN)
     command = typer.main.get_command(app).commands["compare"]  # type: ignore[attr-defined]
     options = {option for parameter in command.params for option in parameter.opts}

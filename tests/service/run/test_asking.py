@@ -42,7 +42,7 @@ def test_data_changed_since_are_refused(workplace: Any) -> None:
     workplace.run()
     path = workplace.folder / "documents.jsonl"
     path.write_text(path.read_text().replace("c7.", "purple."))
-    with pytest.raises(ConfigError, match="the data set .* has changed since the comparison tiny-.*compare again"):
+    with pytest.raises(ConfigError, match="the dataset .* has changed since the comparison tiny-.*compare again"):
         ask(workplace, "base", "Why 1?")
 
 

@@ -216,7 +216,7 @@ def test_changed_data_are_refused(workplace: Any) -> None:
     finished = compare_and_change(workplace)
     path = workplace.folder / "questions.jsonl"
     path.write_text(path.read_text().replace("Which colour has", "Name the colour of"))
-    with pytest.raises(ConfigError, match="the data set .* has changed since the comparison"):
+    with pytest.raises(ConfigError, match="the dataset .* has changed since the comparison"):
         measure_freshness(finished, workplace.directory, Composition)
 
 

@@ -1,4 +1,4 @@
-"""People's labels from the data set's folder to the verdict, and back from the record of it."""
+"""People's labels from the dataset's folder to the verdict, and back from the record of it."""
 
 import json
 from collections.abc import Sequence

@@ -86,7 +86,7 @@ def hash_of(number: str) -> int:
 
 
 class RaceCourse:
-    """A data directory and a data set for races."""
+    """A data directory and a dataset for races."""
 
     def __init__(self, workplace: "Workplace") -> None:
         self.folder = workplace.folder

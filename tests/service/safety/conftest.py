@@ -1,4 +1,4 @@
-"""Archives and data sets as bytes."""
+"""Archives and datasets as bytes."""
 
 import io
 import json

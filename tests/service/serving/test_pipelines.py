@@ -144,7 +144,7 @@ def test_changed_data_are_refused(desk: Any, ask: Ask, dataset_folder: Path) -> 
     before = path.read_text()
     try:
         path.write_text(before.replace("c7.", "purple."))
-        with pytest.raises(NotServableError, match="the data set has changed since the comparison one was measured"):
+        with pytest.raises(NotServableError, match="the dataset has changed since the comparison one was measured"):
             ask(desk.serve().answer("one", "base", [QUESTION]))
     finally:
         path.write_text(before)
