@@ -1,16 +1,18 @@
-"""What a built arm is, and what builds arms."""
+"""What a built arm is, what it is asked, and what builds arms and lets them answer."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from advisor.data.dataset import Dataset
-from advisor.results.answer import BuildUsage, Pipeline
+from advisor.data.dataset import Dataset, Example
+from advisor.results.answer import Answer, BuildUsage, Pipeline
 from advisor.results.comparison import ArmRole, AuditFinding
 from lm.embedding import Embedder
+from lm.errors import LanguageModelError
 from lm.language_model import LanguageModel
-from service.run.progress import OnProgress
+from service.run.progress import OnProgress, answers_label
 from service.run.settings import ComparisonSettings
 from service.store.data_directory import DataDirectory
 
@@ -100,6 +102,50 @@ def minus_index(arm: Arm) -> BuildUsage:
     )
 
 
+def named(arm: Arm) -> str:
+    """The arm, with its training seed where there are several."""
+    return answers_label(arm.pipeline.kind, arm.training_seed)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Questions that an arm is asked at once, and the stage its answers belong to."""
+
+    arm: Arm
+    examples: Sequence[Example]
+    stage: str = ""
+
+
+@dataclass(frozen=True)
+class AnsweredBlock:
+    """A block with its answers, in the order of its questions, and the seconds that giving them took."""
+
+    block: Block
+    answers: Sequence[Answer]
+    wall_s: float
+
+
+def answer_block(pipeline: Pipeline, name: str, examples: Sequence[Example]) -> tuple[list[Answer], float]:
+    """Answers of an arm's pipeline, and the seconds they took.
+
+    Raises:
+        LanguageModelError: names the arm and the questions.
+    """
+    started = time.perf_counter()
+    try:
+        answers = pipeline.answer([example.question for example in examples])
+    except LanguageModelError as error:
+        asked = f"{examples[0].id} to {examples[-1].id}" if len(examples) > 1 else examples[0].id
+        raise LanguageModelError(f"{error} (arm {name}, questions {asked})") from error
+    return answers, time.perf_counter() - started
+
+
+def answer_in_turn(blocks: Iterable[Block]) -> Iterator[AnsweredBlock]:
+    """Each block answered in this process before the next is drawn."""
+    for block in blocks:
+        yield AnsweredBlock(block, *answer_block(block.arm.pipeline, named(block.arm), block.examples))
+
+
 class Composition(Protocol):
     """What knows how arms are built; `service.run.composition` in earnest, a fake in tests."""
 
@@ -109,6 +155,10 @@ class Composition(Protocol):
 
     def arm(self, kind: str, dataset: Dataset) -> Arm:
         """One arm by its name."""
+        ...
+
+    def answered(self, blocks: Iterable[Block]) -> Iterator[AnsweredBlock]:
+        """Each block with its answers, as they come."""
         ...
 
     def close(self) -> None:

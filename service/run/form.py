@@ -14,8 +14,8 @@ from advisor.results.answer import Answer
 from advisor.results.comparison import ArmRole
 from advisor.results.score import Metric, ScoringResources
 from lm.constraint import Constraint
-from service.run.arm import Arm
-from service.run.measuring import ArmMeasurement, answer_blocks
+from service.run.arm import Arm, Composition
+from service.run.measuring import ArmMeasurement, answer_questions
 from service.run.progress import OnProgress
 from service.run.sampling import draw_questions
 
@@ -29,6 +29,7 @@ def form_questions(dataset: Dataset, metric: Metric, seed: int) -> list[Example]
 
 def ask_both_ways(
     measured: Sequence[ArmMeasurement],
+    composition: Composition,
     dataset: Dataset,
     database: Engine,
     metric: Metric,
@@ -52,10 +53,8 @@ def ask_both_ways(
     if not questions or not held:
         return
     arms = [arm for one, _ in held.values() for arm in (one.arm, _free(one.arm))]
-    answers = []
-    for arm in arms:
-        log = answer_blocks(arm, questions, dataset, database, metric, on_progress, "form")
-        answers.append([log.answers[example.id] for example in questions])
+    logs = answer_questions(composition, arms, questions, dataset, database, metric, on_progress, "form")
+    answers = [log.in_order(questions) for log in logs]
     for (one, constraint), within, free in zip(held.values(), answers[::2], answers[1::2], strict=True):
         one.n_asked_besides = 2 * len(questions)
         # Where the endpoint took no constraint both answers were free, and nothing is known of the form.

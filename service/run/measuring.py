@@ -1,9 +1,8 @@
 """Asking the arms, timing them and scoring what they said: all of a comparison that needs models."""
 
 import json
-import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 
@@ -25,8 +24,8 @@ from advisor.results.score import Labels, Metric, Score, ScoringResources
 from lm.errors import LanguageModelError
 from lm.files import write_whole
 from lm.metered_model import MeteredModel
-from service.run.arm import Arm, Composition
-from service.run.progress import OnProgress, Progress, answers_label
+from service.run.arm import AnsweredBlock, Arm, Block, Composition, named
+from service.run.progress import OnProgress, Progress
 from service.store.data_directory import DataDirectory
 from service.store.stages.answer_log import AnswerLog
 from service.store.stages.stage_key import formats, stage_key
@@ -81,19 +80,22 @@ def ask_arms(
         metric: Watched while answers come in, where it needs no model.
     """
     test = dataset.split(Split.TEST)
-    measured: list[ArmMeasurement] = []
-    for arm in composition.arms(dataset):
-        if arm.generates and not any(one.arm.generates for one in measured):
-            check_questions_fit(arm, dataset)
-        trained = (arm, *arm.other_seeds)
-        logs = [answer_blocks(one, test, dataset, database, metric, on_progress) for one in trained]
-        own, *others = ([log.answers[example.id] for example in test] for log in logs)
-        by_seed = {
-            one.training_seed: answers
-            for one, answers in zip(arm.other_seeds, others, strict=True)
-            if one.training_seed is not None
-        }
-        measured.append(ArmMeasurement(arm, test, own, logs[0].wall_s, by_seed))
+    built: list[Arm] = []
+
+    def trained() -> Iterator[Arm]:
+        for arm in composition.arms(dataset):
+            if arm.generates and not any(one.generates for one in built):
+                check_questions_fit(arm, dataset)
+            built.append(arm)
+            yield from (arm, *arm.other_seeds)
+
+    logs = iter(answer_questions(composition, trained(), test, dataset, database, metric, on_progress))
+    measured = []
+    for arm in built:
+        log = next(logs)
+        by_seed = {one.training_seed: next(logs).in_order(test) for one in arm.other_seeds}
+        seeds = {seed: answers for seed, answers in by_seed.items() if seed is not None}
+        measured.append(ArmMeasurement(arm, test, log.in_order(test), log.wall_s, seeds))
     return measured
 
 
@@ -107,7 +109,7 @@ def score_arms(
     on_progress: OnProgress,
 ) -> dict[str, LatencySummary]:
     """Give each arm its records, people's labels among the scores; what one caller waits for each candidate."""
-    latencies = _measure_latencies(measured, directory, on_progress)
+    latencies = _measure_latencies(measured, composition, directory, on_progress)
     for i, one in enumerate(measured):
         on_progress(Progress("score", one.arm.pipeline.kind, i, len(measured)))
         judge = MeteredModel(composition.judge) if composition.judge is not None else None
@@ -144,16 +146,17 @@ def check_questions_fit(arm: Arm, dataset: Dataset) -> None:
         )
 
 
-def answer_blocks(
-    arm: Arm,
+def answer_questions(
+    composition: Composition,
+    arms: Iterable[Arm],
     questions: Sequence[Example],
     dataset: Dataset,
     database: Engine,
     metric: Metric,
     on_progress: OnProgress,
     stage: str = "answer",
-) -> AnswerLog:
-    """Answers to all questions, of which those are asked that nobody has answered.
+) -> list[AnswerLog]:
+    """Answers of each arm to all questions, of which those are asked that nobody has answered.
 
     The questions alone decide the blocks, and with them which prompts share a batch: not their order in a file, nor
     where an interrupted run goes on.
@@ -161,49 +164,45 @@ def answer_blocks(
     Args:
         stage: As which progress is told; running scores are of test questions alone.
     """
-    # Which adapter is deployed is not known before it is trained; one arm answers within the form and freely.
-    kind = named(arm) if stage == "answer" else arm.pipeline.kind
-    key = answers_key(arm, sorted((e.id, e.question) for e in questions))
-    log = AnswerLog(database, key)
     examples = {example.id: example for example in questions}
     # Questions of like length make prompts of like length: little padding. The longest come first, as in a batch.
     ids = [example.id for example in sorted(questions, key=lambda e: (-len(e.question), e.id))]
-    blocks = [ids[start : start + BLOCK_QUESTIONS] for start in range(0, len(ids), BLOCK_QUESTIONS)]
+    block_ids = [ids[start : start + BLOCK_QUESTIONS] for start in range(0, len(ids), BLOCK_QUESTIONS)]
+    asked = sorted((e.id, e.question) for e in questions)
+    logs: dict[str, AnswerLog] = {}
+    keys = []
 
-    def tell() -> None:
+    def tell(arm: Arm, key: str) -> None:
+        log = logs[key]
         score = _mean_so_far(log, questions, metric, dataset) if stage == "answer" and not metric.needs else None
-        on_progress(Progress(stage, kind, len(log.answers), len(questions), score=score, key=key))
+        # Which adapter is deployed is not known before it is trained; one arm answers within the form and freely.
+        told = named(arm) if stage == "answer" else arm.pipeline.kind
+        on_progress(Progress(stage, told, len(log.answers), len(questions), score=score, key=key))
 
-    tell()
-    for block in log.unanswered(blocks):
-        answer_block(arm, log, [examples[i] for i in block])
-        tell()
-    return log
+    def blocks() -> Iterator[Block]:
+        for arm in arms:
+            keys.append(key := answers_key(arm, asked))
+            is_new = key not in logs
+            if is_new:
+                logs[key] = AnswerLog(database, key)
+            tell(arm, key)
+            for block in logs[key].unanswered(block_ids) if is_new else ():
+                yield Block(arm, [examples[i] for i in block], key)
+
+    for answered in composition.answered(blocks()):
+        keep(answered, logs[answered.block.stage])
+        tell(answered.block.arm, answered.block.stage)
+    return [logs[key] for key in keys]
+
+
+def keep(answered: AnsweredBlock, log: AnswerLog) -> None:
+    """Commit the answers of a block."""
+    log.append([example.id for example in answered.block.examples], answered.answers, answered.wall_s)
 
 
 def answers_key(arm: Arm, asked: object) -> str:
     """The stage that an arm's answers are kept in; `asked` is all that decides which questions are batched together."""
     return stage_key(arm.pipeline.fingerprint, formats("answers"), asked)
-
-
-def answer_block(arm: Arm, log: AnswerLog, block: Sequence[Example]) -> None:
-    """Let an arm answer these questions, and keep the answers.
-
-    Raises:
-        LanguageModelError: names the arm and the questions.
-    """
-    started = time.perf_counter()
-    try:
-        answers = arm.pipeline.answer([example.question for example in block])
-    except LanguageModelError as error:
-        asked = f"{block[0].id} to {block[-1].id}" if len(block) > 1 else block[0].id
-        raise LanguageModelError(f"{error} (arm {named(arm)}, questions {asked})") from error
-    log.append([example.id for example in block], answers, time.perf_counter() - started)
-
-
-def named(arm: Arm) -> str:
-    """The arm, with its training seed where there are several."""
-    return answers_label(arm.pipeline.kind, arm.training_seed)
 
 
 def _mean_so_far(log: AnswerLog, test: Sequence[Example], metric: Metric, dataset: Dataset) -> float | None:
@@ -214,7 +213,10 @@ def _mean_so_far(log: AnswerLog, test: Sequence[Example], metric: Metric, datase
 
 
 def _measure_latencies(
-    measured: Sequence[ArmMeasurement], directory: DataDirectory, on_progress: OnProgress
+    measured: Sequence[ArmMeasurement],
+    composition: Composition,
+    directory: DataDirectory,
+    on_progress: OnProgress,
 ) -> dict[str, LatencySummary]:
     """What one caller waits, one question at a time, the arms in turn so that a busy moment hits all of them.
 
@@ -236,11 +238,10 @@ def _measure_latencies(
     for turn, i in enumerate(chosen):
         on_progress(Progress("latency", "", turn, len(chosen)))
         for one in candidates:
-            started = time.perf_counter()
-            answer = one.arm.pipeline.answer([test[i].question])[0]
+            (answered,) = composition.answered([Block(one.arm, [test[i]])])
             if turn >= LATENCY_WARM_UP or len(chosen) <= LATENCY_WARM_UP:
-                waits[one.arm.pipeline.kind][test[i].id] = time.perf_counter() - started
-                changed[one.arm.pipeline.kind] += answer.text != one.answers[i].text
+                waits[one.arm.pipeline.kind][test[i].id] = answered.wall_s
+                changed[one.arm.pipeline.kind] += answered.answers[0].text != one.answers[i].text
     on_progress(Progress("latency", "", len(chosen), len(chosen)))
     summaries = {kind: _latency(by_question, changed[kind]) for kind, by_question in waits.items()}
     write_whole(path, json.dumps({kind: asdict(summary) for kind, summary in summaries.items()}))

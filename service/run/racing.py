@@ -1,6 +1,6 @@
 """Asking the arms in blocks, and no longer those that are surely worse: `measuring.ask_arms` for a race."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Engine
@@ -14,8 +14,8 @@ from advisor.decision.recommendation import DecisionRule
 from advisor.evidence.slices import slice_weights
 from advisor.results.comparison import ArmRole, AuditFinding, Severity
 from advisor.results.score import Metric, ScoringResources
-from service.run.arm import Arm, Composition
-from service.run.measuring import ArmMeasurement, answer_block, answers_key, check_questions_fit
+from service.run.arm import Arm, Block, Composition
+from service.run.measuring import ArmMeasurement, answers_key, check_questions_fit, keep
 from service.run.progress import OnProgress, Progress
 from service.run.settings import ComparisonSettings
 from service.store.stages.answer_log import AnswerLog
@@ -54,14 +54,12 @@ def race_arms(
     race = Race(racing, plan, DecisionRule(metric.name, settings.margin, settings.coverage, settings.seed))
     kept_out = tuple(arm.pipeline.kind for arm in candidates if arm.pipeline.kind not in racing)
     while race.next_block() is not None:
-        for kind in kept_out if race.n_blocks == 0 else ():
-            asked[kind].ask_next()
-        scores = {kind: asked[kind].score_next(metric, resources) for kind in race.arms}
-        race.add(scores)
-    for arm in arms:
-        if arm.role is ArmRole.REFERENCE:
-            for _ in range(race.n_blocks):
-                asked[arm.pipeline.kind].ask_next()
+        kinds = (*(kept_out if race.n_blocks == 0 else ()), *race.arms)
+        _ask_next(composition, [asked[kind] for kind in kinds])
+        race.add({kind: asked[kind].score_latest(metric, resources) for kind in race.arms})
+    references = [asked[arm.pipeline.kind] for arm in arms if arm.role is ArmRole.REFERENCE]
+    for _ in range(race.n_blocks):
+        _ask_next(composition, references)
     sizes = tuple(len(block) for block in blocks)
     finished = FinishedRace(replace(race.outcome(), kept_out=kept_out), race.differences(), sizes)
     return [asked[arm.pipeline.kind].measurement() for arm in arms], finished
@@ -109,33 +107,55 @@ class _AskedArm:
         self, arm: Arm, blocks: Sequence[Sequence[Example]], database: Engine, on_progress: OnProgress
     ) -> None:
         self._arm, self._blocks, self._on_progress = arm, blocks, on_progress
-        self._key = answers_key(arm, [[(e.id, e.question) for e in block] for block in blocks])
-        self._log = AnswerLog(database, self._key)
+        self.kind = arm.pipeline.kind
+        self.key = answers_key(arm, [[(e.id, e.question) for e in block] for block in blocks])
+        self.log = AnswerLog(database, self.key)
         self._n_blocks = 0
         self._measured = ArmMeasurement(arm, [], [], 0.0)
 
-    def ask_next(self) -> list[Example]:
-        """The questions of the next block, answered."""
-        block = list(self._blocks[self._n_blocks])
-        for ids in self._log.unanswered([[example.id for example in block]]):
-            answer_block(self._arm, self._log, [example for example in block if example.id in ids])
-        self._n_blocks += 1
-        self._measured.questions = [*self._measured.questions, *block]
-        self._measured.answers += [self._log.answers[example.id] for example in block]
-        done, total = len(self._measured.questions), sum(len(one) for one in self._blocks)
-        self._on_progress(Progress("answer", self._arm.pipeline.kind, done, total, key=self._key))
-        return block
+    def unanswered(self) -> Iterator[Block]:
+        """The next block, if nobody has answered it."""
+        examples = list(self._blocks[self._n_blocks])
+        for ids in self.log.unanswered([[example.id for example in examples]]):
+            yield Block(self._arm, [example for example in examples if example.id in ids], self.key)
 
-    def score_next(self, metric: Metric, resources: ScoringResources) -> list[float | None]:
-        """Scores of the next block by the deciding metric."""
-        block = self.ask_next()
+    def take_next(self) -> None:
+        """Count the next block, which is answered, among those it was asked."""
+        examples = self._blocks[self._n_blocks]
+        self._n_blocks += 1
+        self._measured.questions = [*self._measured.questions, *examples]
+        self._measured.answers += self.log.in_order(examples)
+        done, total = len(self._measured.questions), sum(len(one) for one in self._blocks)
+        self._on_progress(Progress("answer", self._arm.pipeline.kind, done, total, key=self.key))
+
+    def score_latest(self, metric: Metric, resources: ScoringResources) -> list[float | None]:
+        """Scores of the block that was taken last, by the deciding metric."""
+        block = self._blocks[self._n_blocks - 1]
         scores = metric.score(block, self._measured.answers[-len(block) :], resources)
         self._measured.deciding |= {example.id: score for example, score in zip(block, scores, strict=True)}
         return [score.value for score in scores]
 
     def measurement(self) -> ArmMeasurement:
         """Everything the arm was asked so far."""
-        self._measured.wall_s = self._log.wall_s
+        self._measured.wall_s = self.log.wall_s
         done = len(self._measured.questions)
-        self._on_progress(Progress("answer", self._arm.pipeline.kind, done, done, key=self._key))
+        self._on_progress(Progress("answer", self._arm.pipeline.kind, done, done, key=self.key))
         return self._measured
+
+
+def _ask_next(composition: Composition, arms: Sequence[_AskedArm]) -> None:
+    """Ask each of the arms its next block."""
+    by_kind = {arm.kind: arm for arm in arms}
+
+    def blocks() -> Iterator[Block]:
+        for arm in arms:
+            block = next(arm.unanswered(), None)
+            if block is None:
+                arm.take_next()
+            else:
+                yield block
+
+    for answered in composition.answered(blocks()):
+        arm = by_kind[answered.block.arm.pipeline.kind]
+        keep(answered, arm.log)
+        arm.take_next()

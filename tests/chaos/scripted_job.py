@@ -26,7 +26,7 @@ from lm.language_model import LanguageModel
 from service.jobs import comparison_lock
 from service.jobs.job import job_process
 from service.jobs.job_watch import JobWatch
-from service.run.arm import Arm
+from service.run.arm import Arm, answer_in_turn
 from service.run.progress import OnProgress, Progress
 from service.run.settings import ComparisonSettings
 from service.store.data_directory import DataDirectory
@@ -90,6 +90,7 @@ class ScriptedComposition:
     """Four candidates, of which one needs an index and one an adapter, and a reference."""
 
     stage_markers: Sequence[Path] = ()
+    answered = staticmethod(answer_in_turn)
 
     def __init__(self, script: Script, settings: ComparisonSettings, directory: DataDirectory) -> None:
         self.settings = settings

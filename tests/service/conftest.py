@@ -16,7 +16,7 @@ from lm.completion import GenerationConfig, Messages
 from lm.embedding import Embedder
 from lm.fake import FakeLM
 from lm.language_model import LanguageModel
-from service.run.arm import Arm
+from service.run.arm import Arm, answer_in_turn
 from service.run.progress import OnProgress, silent
 from service.run.settings import ComparisonSettings
 from service.run.workflow import run_comparison
@@ -70,6 +70,7 @@ class ScriptedComposition:
     """Two candidates over one scripted model, and a reference. Counts what it is asked."""
 
     stage_markers: Sequence[Path] = ()
+    answered = staticmethod(answer_in_turn)
 
     def __init__(self, settings: ComparisonSettings, answer: Callable[[Messages], str], context_tokens: int) -> None:
         self.settings = settings

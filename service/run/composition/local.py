@@ -32,7 +32,7 @@ from rag.prompt import RetrievedPrompt
 from rag.question_model import BareQuestion, QuestionModel
 from rag.raft import raft_prompts
 from rag.training_questions import TrainingQuestions, embed_training_questions
-from service.run.arm import Arm, IndexFacts, trained_with_seeds
+from service.run.arm import Arm, IndexFacts, answer_in_turn, trained_with_seeds
 from service.run.composition.stages import BuiltStages, LoadedParts, Parts, Stages, TrainingRun
 from service.run.composition.training import kept_loss, read_texts, training_curve, training_findings, tuning_recipe
 from service.run.progress import OnProgress, Progress, training_label
@@ -123,6 +123,8 @@ class LocalComposition:
             return BUILDERS[kind](self, dataset)
         trained = {seed: TUNED_BUILDERS[kind](self, dataset, seed) for seed in self._settings.seeds}
         return next(iter(trained.values())) if len(trained) == 1 else trained_with_seeds(trained)
+
+    answered = staticmethod(answer_in_turn)
 
     @property
     def stage_markers(self) -> list[Path]:

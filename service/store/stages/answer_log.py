@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Engine, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from advisor.data.dataset import Example
 from advisor.errors import EvaluationError
 from advisor.results.answer import Answer
 from advisor.results.plain_data import from_plain, to_json, to_plain
@@ -35,13 +36,17 @@ class AnswerLog:
         """All answers so far."""
         return self._answers
 
+    def in_order(self, examples: Sequence[Example]) -> list[Answer]:
+        """The answers to these questions, all of which are answered."""
+        return [self._answers[example.id] for example in examples]
+
     @property
     def wall_s(self) -> float:
         """Seconds spent answering, over all runs and processes."""
         return sum(self._wall_s.values())
 
     def unanswered(self, blocks: Sequence[Sequence[str]]) -> Iterator[Sequence[str]]:
-        """The blocks of question ids without answers, each to be appended before the next is drawn."""
+        """The blocks of question ids without answers, as each is drawn."""
         for ids in blocks:
             if self._has(ids):
                 continue

@@ -18,7 +18,7 @@ from lm.errors import ConfigError
 from lm.fake import FakeLM
 from lm.model_identity import model_identity
 from service.cli.app import main
-from service.run.arm import Arm
+from service.run.arm import Arm, answer_in_turn
 from service.run.asking import FinishedComparison, read_finished
 from service.run.composition import LocalComposition
 from service.run.freshness import measure_freshness
@@ -51,6 +51,7 @@ class Composition:
     """Retrieval that reads out what the documents say, and tuning that knows what it was trained on by heart."""
 
     stage_markers: Sequence[Path] = ()
+    answered = staticmethod(answer_in_turn)
 
     def __init__(self, settings: ComparisonSettings, *_: object) -> None:
         self.settings = settings

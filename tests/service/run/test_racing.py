@@ -22,7 +22,7 @@ from advisor.results.comparison import ArmRole, Comparison, Verdict
 from lm.completion import GenerationConfig, Messages
 from lm.errors import ConfigError
 from lm.fake import FakeLM
-from service.run.arm import Arm
+from service.run.arm import Arm, answer_in_turn
 from service.run.progress import OnProgress, Progress
 from service.run.recheck import recheck_file
 from service.run.settings import ComparisonSettings
@@ -41,6 +41,7 @@ class RacingComposition:
     """Arms that are right for so many in ten questions; counts the questions each was asked."""
 
     stage_markers: Sequence[Path] = ()
+    answered = staticmethod(answer_in_turn)
 
     def __init__(self, settings: ComparisonSettings, stop_after: int | None) -> None:
         self.settings = settings

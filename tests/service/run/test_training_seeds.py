@@ -19,7 +19,7 @@ from advisor.results.comparison import ArmRole, Comparison
 from lm.completion import GenerationConfig, Messages
 from lm.fake import FakeLM
 from lm.model_identity import model_identity
-from service.run.arm import Arm, trained_with_seeds
+from service.run.arm import Arm, answer_in_turn, trained_with_seeds
 from service.run.composition import LocalComposition
 from service.run.estimate import estimate_comparison
 from service.run.measuring import LATENCY_QUESTIONS
@@ -41,6 +41,7 @@ class SeededComposition:
     """`base` never knows; `fine-tuned` is right for so many in ten questions, by its training seed."""
 
     stage_markers: Sequence[Path] = ()
+    answered = staticmethod(answer_in_turn)
 
     def __init__(self, settings: ComparisonSettings) -> None:
         self.settings = settings
