@@ -38,7 +38,7 @@ from service.run.composition.training import kept_loss, read_texts, training_cur
 from service.run.progress import OnProgress, Progress, training_label
 from service.run.settings import ComparisonSettings, Constrain, TuneOn
 from service.store.data_directory import DataDirectory
-from service.store.stages.recorded_stages import RecordedStages
+from service.store.stages.recorded_stages import RecordedStages, Training
 from service.store.stages.stage_key import formats, stage_key
 
 if TYPE_CHECKING:
@@ -110,12 +110,8 @@ class LocalComposition:
     def arms(self, dataset: Dataset) -> Iterator[Arm]:
         """Each arm as it is built, candidates first, in the order of the settings."""
         self._refuse_impossible(dataset)
-        for kind in self._settings.arms:
+        for kind in arm_names(self._settings, dataset):
             yield self.arm(kind, dataset)
-        if dataset.split(Split.TRAIN):
-            yield self.arm("majority", dataset)
-        if dataset.card.task is Task.QUESTION_ANSWERING and any(e.document_ids for e in dataset.split(Split.TEST)):
-            yield self.arm("oracle-context", dataset)
 
     def arm(self, kind: str, dataset: Dataset) -> Arm:
         """One arm by its name; a tuned one with the adapters of all its training seeds."""
@@ -123,6 +119,14 @@ class LocalComposition:
             return BUILDERS[kind](self, dataset)
         trained = {seed: TUNED_BUILDERS[kind](self, dataset, seed) for seed in self._settings.seeds}
         return next(iter(trained.values())) if len(trained) == 1 else trained_with_seeds(trained)
+
+    def build_stage(self, dataset: Dataset, training: Training | None) -> None:
+        """Build the adapter of a training, or the index where none is given, if it is not there yet."""
+        if training is None:
+            self._index_of(dataset)
+        else:
+            trains_on, seed = training
+            TUNED_BUILDERS["raft" if trains_on == "raft" else "fine-tuned"](self, dataset, seed)
 
     answered = staticmethod(answer_in_turn)
 
@@ -141,25 +145,12 @@ class LocalComposition:
     def _refuse_impossible(self, dataset: Dataset) -> None:
         """Say what is wrong with the settings before the first question is asked, not after hours of answers."""
         _ = (self._chunking, self.embedder, self.judge)
-        wanted = [ARM_KINDS[kind] for kind in self._settings.arms]
-        for arm in wanted:
-            if dataset.card.task not in arm.tasks:
-                raise ConfigError(
-                    f"{arm.name} is for {' and '.join(arm.tasks)} alone, and the task of the dataset "
-                    f"{dataset.card.name} is {dataset.card.task}; leave {arm.name} out of the arms"
-                )
-        tuned = [arm.name for arm in wanted if arm.tuned]
+        refuse_unfit(self._settings, dataset)
+        tuned = [kind for kind in self._settings.arms if ARM_KINDS[kind].tuned]
         if tuned and not hasattr(self.model, "with_adapter"):
             raise ConfigError(
                 f"{self.model.name} is a hosted model and cannot be tuned here; leave {' and '.join(tuned)} out with "
                 f"`--arms {_defaults(lambda arm: not arm.tuned)}`, or choose a local model"
-            )
-        taught = [arm.name for arm in wanted if arm.needs_training_questions]
-        if taught and not dataset.split(Split.TRAIN):
-            raise ConfigError(
-                f"the dataset {dataset.card.name} has no training questions, which {' and '.join(taught)} need; add "
-                f'some with `"split": "train"`, or choose '
-                f"`--arms {_defaults(lambda arm: not arm.needs_training_questions)}`"
             )
 
     @property
@@ -379,6 +370,38 @@ class LocalComposition:
         texts = read_texts(self._settings, dataset, self._chunking, self.embedder)
         label = training_label(trains_on, seed, self._settings.training_seeds)
         return TrainingRun(dataset.training_view(), recipe, prompts, texts, label)
+
+
+def arm_names(settings: ComparisonSettings, dataset: Dataset) -> list[str]:
+    """The arms of a comparison: its candidates in the order of the settings, then the references that fit."""
+    names = list(settings.arms)
+    if dataset.split(Split.TRAIN):
+        names.append("majority")
+    if dataset.card.task is Task.QUESTION_ANSWERING and any(e.document_ids for e in dataset.split(Split.TEST)):
+        names.append("oracle-context")
+    return names
+
+
+def refuse_unfit(settings: ComparisonSettings, dataset: Dataset) -> None:
+    """Refuse what no model could do with this data.
+
+    Raises:
+        ConfigError: the task or the lack of training questions rules an arm out.
+    """
+    wanted = [ARM_KINDS[kind] for kind in settings.arms]
+    for arm in wanted:
+        if dataset.card.task not in arm.tasks:
+            raise ConfigError(
+                f"{arm.name} is for {' and '.join(arm.tasks)} alone, and the task of the dataset "
+                f"{dataset.card.name} is {dataset.card.task}; leave {arm.name} out of the arms"
+            )
+    taught = [arm.name for arm in wanted if arm.needs_training_questions]
+    if taught and not dataset.split(Split.TRAIN):
+        raise ConfigError(
+            f"the dataset {dataset.card.name} has no training questions, which {' and '.join(taught)} need; add "
+            f'some with `"split": "train"`, or choose '
+            f"`--arms {_defaults(lambda arm: not arm.needs_training_questions)}`"
+        )
 
 
 BUILDERS: Mapping[str, Callable[[LocalComposition, Dataset], Arm]] = {
