@@ -12,6 +12,7 @@ _OFF = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "OTEL_SDK_DISABLED": "true",
     "RAGAS_DO_NOT_TRACK": "true",
+    "RAY_USAGE_STATS_ENABLED": "0",
     "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
 }
 

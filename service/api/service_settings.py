@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
+from service.jobs.ray_engine.ray_settings import RaySettings
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
@@ -12,6 +14,7 @@ class ServiceSettings:
     Attributes:
         host: Address the API listens at.
         n_jobs: Comparisons that this process works on at the same time.
+        ray: The cluster that their work is done on; this machine alone without one.
         max_queued: Comparisons that may wait; another one is refused with 429.
         max_body_bytes: Of a request that is no upload. max_upload_bytes: of an upload, as sent.
         max_dataset_bytes: Of an upload, unpacked. max_dataset_files: files in it.
@@ -25,6 +28,7 @@ class ServiceSettings:
     host: str = "127.0.0.1"
     port: int = 8000
     n_jobs: int = 1
+    ray: RaySettings | None = None
     max_queued: int = 100
     max_body_bytes: int = 2 * 2**20
     max_upload_bytes: int = 128 * 2**20

@@ -1,6 +1,7 @@
 """`tuningfork serve`."""
 
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +11,17 @@ from lm.errors import ConfigError
 from service.api.service_settings import ServiceSettings
 from service.cli.options import Home
 from service.cli.terminal import show
+from service.jobs.ray_engine.ray_settings import DEFAULT_ADDRESS, RaySettings, parse_resources
 from service.store.data_directory import DataDirectory
 
 Jobs = Annotated[int, typer.Option("--workers", min=1, help="Comparisons worked on at the same time.")]
+
+
+class EngineName(StrEnum):
+    """Who computes."""
+
+    LOCAL = "local"
+    RAY = "ray"
 
 
 def serve(
@@ -43,6 +52,19 @@ def serve(
         str | None,
         typer.Option(metavar="URL", help="Address that is sent JSON when a decision falls.", show_default=False),
     ] = None,
+    engine: Annotated[
+        EngineName, typer.Option(help="Who computes: this machine, or a Ray cluster that it is a node of.")
+    ] = EngineName.LOCAL,
+    ray_address: Annotated[str, typer.Option(metavar="HOST:PORT", help="Head of the Ray cluster.")] = DEFAULT_ADDRESS,
+    ray_resources: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STAGE=NAME:N,…",
+            help="What a task of index, tune or answer asks of its node, e.g. tune=GPU:1,CPU:4. May be repeated. "
+            "Otherwise one core, and for local models a GPU where the cluster has any.",
+            show_default=False,
+        ),
+    ] = None,
     home: Home = None,
 ) -> None:
     """Serve the page and the REST API on this machine.
@@ -57,7 +79,8 @@ def serve(
     from service.server.serve import serve as serve_until_stopped
 
     log_as_json()
-    settings = ServiceSettings(host=host, port=port, n_jobs=workers, retired_model=base_model)
+    ray = RaySettings(ray_address, parse_resources(ray_resources or [])) if engine is EngineName.RAY else None
+    settings = ServiceSettings(host=host, port=port, n_jobs=workers, ray=ray, retired_model=base_model)
     if recheck_webhook is not None and recheck_every is None:
         raise ConfigError("--recheck-webhook is told of rechecks, and there are none; add --recheck-every, as in 7d")
     if recheck_every is not None:

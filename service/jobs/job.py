@@ -36,7 +36,6 @@ from service.store.database import database_url, is_outage, open_database, patie
 from service.store.tables import comparisons, report_files
 
 _PR_SET_PDEATHSIG = 1
-_DEFECT = 1  # what Python itself ends with
 _LOG = logging.getLogger("tuning_fork.jobs")
 
 
@@ -51,6 +50,12 @@ class JobEnd(IntEnum):
     """Something passing was in the way: another start goes on."""
     SUPERSEDED = 12
     """Another process works on the comparison."""
+    DEFECT = 13
+    """An error of ours, which another start would meet again."""
+
+
+class OutageError(Exception):
+    """Something outside that the work needs is away, and may come back."""
 
 
 def run_job(
@@ -172,6 +177,8 @@ def _as_told(error: TuningForkError, directory: DataDirectory) -> str:
 
 def _passes(error: BaseException) -> bool:
     """Whether what went wrong lies outside and may be over at the next start: no room, no database."""
+    if isinstance(error, OutageError):
+        return True
     if isinstance(error, DBAPIError):
         return is_outage(error) or isinstance(error.orig, sqlite3.OperationalError)
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -184,7 +191,14 @@ def die_with_parent(parent_pid: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def job_process(compose: Compose, identify_model: Callable[[str, str | None], str], arguments: list[str]) -> int:
+Identify = Callable[[str, str | None], str]
+"""Which model a spec and a revision name."""
+
+Hands = Callable[[str, JobWatch], tuple[Compose, Identify]]
+"""Who builds arms, and who knows models, for a comparison with its watch."""
+
+
+def job_process(hands: Hands, arguments: list[str]) -> int:
     """The life of such a process; its exit code."""
     parser = argparse.ArgumentParser(prog="python -m service.jobs.job")
     parser.add_argument("comparison_id")
@@ -202,10 +216,11 @@ def job_process(compose: Compose, identify_model: Callable[[str, str | None], st
     # Ctrl-C in a terminal reaches the whole group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
+        compose, identify_model = hands(given.comparison_id, watch)
         return run_job(engine, directory, given.comparison_id, compose, identify_model, watch=watch)
     except Exception:
         _LOG.exception("an internal error")
-        return _DEFECT
+        return JobEnd.DEFECT
 
 
 NICENESS = 10
@@ -221,7 +236,7 @@ def main() -> None:
 
     # Callers of the service named the models.
     guard_process()
-    sys.exit(job_process(LocalComposition, model_identity, sys.argv[1:]))
+    sys.exit(job_process(lambda *_: (LocalComposition, model_identity), sys.argv[1:]))
 
 
 if __name__ == "__main__":

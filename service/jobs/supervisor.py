@@ -16,6 +16,7 @@ from sqlalchemy import Engine, select
 from service.contract.comparison_state import ComparisonState
 from service.jobs.comparison_lock import ComparisonLock, OwnedElsewhereError
 from service.jobs.job import JobEnd
+from service.jobs.ray_engine.ray_settings import RaySettings
 from service.jobs.stage_budget import STAGE_BUDGETS, START, StageBudget
 from service.json_log import about
 from service.store.comparison_store import ComparisonNotFoundError, find_comparison, set_state
@@ -49,6 +50,7 @@ class Supervisor:
         directory: DataDirectory,
         *,
         inherited: Sequence[int] = (),
+        ray: RaySettings | None = None,
         command: JobCommand | None = None,
         budgets: Mapping[str, StageBudget] = STAGE_BUDGETS,
     ) -> None:
@@ -56,11 +58,13 @@ class Supervisor:
 
         Args:
             inherited: File descriptors that jobs keep open: the directory stays locked until the last one ended.
+            ray: The cluster on which jobs have their work done; without one they do it themselves.
             budgets: By stage, how long a job may show no life.
         """
         self._engine = engine
         self._directory = directory
         self._inherited = tuple(inherited)
+        self._ray = ray
         self._command = command or self._job_command
         self._budgets = budgets
         self._running: dict[str, subprocess.Popen[bytes] | None] = {}
@@ -118,14 +122,14 @@ class Supervisor:
             if code == JobEnd.INTERRUPTED:
                 n_interruptions += 1
                 if n_interruptions > MAX_INTERRUPTIONS:
-                    self._fail(comparison_id, "the disk is full or the database cannot be reached; mend it")
-            elif code > 0:
+                    self._fail(comparison_id, "the disk is full, or database or Ray cluster cannot be reached; mend it")
+            elif code == JobEnd.DEFECT:
                 self._fail(comparison_id, "an internal error stopped it")
             elif not self._parking.is_set():
                 n_crashes += 1
-                _LOG.warning("the job was ended by signal %s", -code, extra=about(comparison_id))
+                name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+                _LOG.warning("the job was ended by %s", name, extra=about(comparison_id))
                 if n_crashes > MAX_CRASHES:
-                    name = signal.Signals(-code).name
                     self._fail(
                         comparison_id, f"its process was ended {n_crashes} times, last by {name}; is memory short?"
                     )
@@ -180,7 +184,9 @@ class Supervisor:
 
     def _job_command(self, comparison_id: str, shows_life: int) -> Sequence[str | Path]:
         options: list[str | Path] = ["--home", self._directory.root, "--parent", str(os.getpid())]
-        return [sys.executable, "-m", "service.jobs.job", comparison_id, *options, "--life", str(shows_life)]
+        module = "service.jobs.job" if self._ray is None else "service.jobs.ray_engine.driver"
+        options += ["--life", str(shows_life), *(self._ray.options if self._ray is not None else ())]
+        return [sys.executable, "-m", module, comparison_id, *options]
 
     def _is_over(self, comparison_id: str) -> bool:
         try:

@@ -45,13 +45,18 @@ def serve(
         tell: Shows the operator a line.
         page_port: Of the page on this machine; without one there is no page.
     Raises:
-        ConfigError: another process holds the data directory, the address is taken, or others could reach the service
-            and there is no key to tell friend from foe.
+        ConfigError: another process holds the data directory, the address is taken, others could reach the service
+            and there is no key to tell friend from foe, or the Ray cluster does not fit.
     """
     from service.api.app import create_app
 
     # Questions of callers are answered here, by models that callers named.
     guard_process()
+    if settings.ray is not None:
+        from service.jobs.ray_engine.ray_settings import check_cluster
+
+        tell(f"Looking at the Ray cluster at {settings.ray.address}.")
+        check_cluster(settings.ray)
     with opened(directory) as (engine, lock):
         _refuse_without_keys(engine, settings)
         if page_port is not None:
@@ -101,7 +106,8 @@ def _working(
     from service.jobs.local_engine import LocalEngine
     from service.jobs.supervisor import Supervisor
 
-    local = LocalEngine(engine, Supervisor(engine, directory, inherited=[lock]), n_jobs=settings.n_jobs)
+    supervisor = Supervisor(engine, directory, inherited=[lock], ray=settings.ray)
+    local = LocalEngine(engine, supervisor, n_jobs=settings.n_jobs)
     local.start()
     try:
         yield ServiceContext(engine, directory, local.submit, settings)

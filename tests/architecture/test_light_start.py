@@ -9,7 +9,7 @@ import pytest
 
 from service.store.data_directory import DataDirectory
 
-HEAVY = ("torch", "transformers", "pandas", "chromadb", "streamlit", "ragas", "evaluate", "matplotlib", "peft")
+HEAVY = ("torch", "transformers", "pandas", "chromadb", "streamlit", "ragas", "evaluate", "matplotlib", "peft", "ray")
 LIST_HEAVY = f"""
 import sys
 try:
@@ -49,6 +49,10 @@ def test_asking_what_a_finished_comparison_found_imports_no_model() -> None:
     assert heavy_after(statement) == "HEAVY"
     identity = "from lm.model_identity import model_identity; model_identity('smollm2')"
     assert heavy_after(identity) == "HEAVY"
+
+
+def test_the_service_and_its_local_engine_import_no_ray_and_no_model() -> None:
+    assert heavy_after("import service.server.serve, service.jobs.local_engine, service.jobs.job") == "HEAVY"
 
 
 def test_a_second_service_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:

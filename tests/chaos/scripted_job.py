@@ -8,7 +8,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +29,14 @@ from service.jobs import comparison_lock
 from service.jobs.job import job_process
 from service.jobs.job_watch import JobWatch
 from service.run.arm import Arm, answer_in_turn
+from service.run.composition import arm_names
 from service.run.progress import OnProgress, Progress
 from service.run.settings import ComparisonSettings
 from service.store.data_directory import DataDirectory
 from service.store.stages.build_alone import build_alone
+from tests.chaos.workplace import ARMS
 
-ARMS = ("base", "few-shot", "rag", "fine-tuned")
+Alone = Callable[[Path], AbstractContextManager[None]]
 
 
 class Script:
@@ -60,10 +64,11 @@ class Script:
         os.close(handle)
 
 
+@dataclass(frozen=True)
 class NotingPipeline(Pipeline):
     """A pipeline that notes what it is asked, and takes its time."""
 
-    script: Script
+    script: Script = field(kw_only=True)
 
     def answer(self, questions: Sequence[str]):  # type: ignore[no-untyped-def]
         if len(questions) > 1:
@@ -92,17 +97,23 @@ class ScriptedComposition:
     stage_markers: Sequence[Path] = ()
     answered = staticmethod(answer_in_turn)
 
-    def __init__(self, script: Script, settings: ComparisonSettings, directory: DataDirectory) -> None:
+    def __init__(
+        self, script: Script, settings: ComparisonSettings, directory: DataDirectory, alone: Alone | None = None
+    ) -> None:
         self.settings = settings
         self.model: LanguageModel = FakeLM(answer, name="scripted", context_tokens=4096)
         self.embedder: Embedder = OneHotEmbedder()
         self.judge: LanguageModel | None = None
         self._script = script
         self._directory = directory
+        self._alone = alone or (lambda folder: build_alone(directory, folder, lambda: None))
 
     def arms(self, dataset: Dataset) -> Iterator[Arm]:
-        for kind in (*ARMS, "majority"):
+        for kind in arm_names(self.settings, dataset):
             yield self.arm(kind, dataset)
+
+    def build_stage(self, dataset: Dataset, training: object) -> None:
+        self._build("indexes" if training is None else "adapters")
 
     def arm(self, kind: str, dataset: Dataset) -> Arm:
         if kind == "rag":
@@ -110,12 +121,11 @@ class ScriptedComposition:
         if kind == "fine-tuned":
             self._build("adapters")
         generation = GenerationConfig(max_output_tokens=dataset.card.max_output_tokens)
-        role = ArmRole.REFERENCE if kind == "majority" else ArmRole.CANDIDATE
+        role = ArmRole.CANDIDATE if kind in ARMS else ArmRole.REFERENCE
         builder = QuestionOnly(kind) if kind in ("base", "majority") else FewShot.from_training(dataset.training_view())
         # Each arm is a model of its own name, or their answers would be one and the same stage.
         model = FakeLM(answer, name=f"scripted {kind}", context_tokens=4096)
-        pipeline = NotingPipeline(kind, model, builder, generation, BuildUsage())
-        object.__setattr__(pipeline, "script", self._script)
+        pipeline = NotingPipeline(kind, model, builder, generation, BuildUsage(), script=self._script)
         return Arm(pipeline, role, kind, device="cpu")
 
     def close(self) -> None:
@@ -124,9 +134,9 @@ class ScriptedComposition:
     def _build(self, kind: str) -> None:
         folder = self._directory.stage(kind, f"{kind}-of-the-test")
         self._script.reach(f"before {kind}")
-        with build_alone(self._directory, folder, lambda: None):
+        with self._alone(folder):
             if not folder.exists():
-                self._script.note(f"built {kind}")
+                self._script.note(f"built {kind} {Path(os.environ.get('TUNING_FORK_CACHE', '')).name}".rstrip())
                 staged = folder.with_name(f".{folder.name}.building")
                 staged.mkdir(exist_ok=True)
                 time.sleep(self._script.block_s)
@@ -160,7 +170,7 @@ def main() -> None:
         on_progress(Progress("start", "", 0, 1))
         return ScriptedComposition(script, settings, directory)
 
-    sys.exit(job_process(compose, lambda *_: "scripted", arguments))
+    sys.exit(job_process(lambda *_: (compose, lambda *_: "scripted"), arguments))
 
 
 if __name__ == "__main__":

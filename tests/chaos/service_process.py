@@ -1,8 +1,9 @@
 """A service without HTTP whose jobs are scripted; ends when the comparison is over.
 
-Arguments: data directory, comparison, and those of the scripted job.
+Arguments: data directory, comparison, options of a Ray driver as JSON, and those of the scripted job.
 """
 
+import json
 import os
 import signal
 import sys
@@ -18,15 +19,17 @@ from service.store.data_directory import DataDirectory
 from service.store.database import patiently
 
 JOB = Path(__file__).with_name("scripted_job.py")
+DRIVER = Path(__file__).with_name("scripted_driver.py")
 
 
 def main() -> None:
-    home, comparison_id, *script = sys.argv[1:]
+    home, comparison_id, ray, *script = sys.argv[1:]
     directory = DataDirectory(Path(home))
 
     def command(comparison_id: str, shows_life: int) -> Sequence[str | Path]:
         options = ["--home", home, "--parent", str(os.getpid()), "--life", str(shows_life)]
-        return [sys.executable, JOB, comparison_id, *options, *script]
+        ray_options = json.loads(ray)
+        return [sys.executable, DRIVER if ray_options else JOB, comparison_id, *options, *ray_options, *script]
 
     with opened(directory) as (engine, lock):
         supervisor = Supervisor(engine, directory, inherited=[lock], command=command)

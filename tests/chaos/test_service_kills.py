@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.workplace import ChaosWorkplace, kill_group, wait_until
+from tests.chaos.workplace import ARMS, ChaosWorkplace, kill_group, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
-ARMS = ("base", "few-shot", "rag", "fine-tuned", "majority")
+ASKED = (*ARMS, "majority", "oracle-context")
 MOMENTS = (
     "told start 0",
-    *(f"told answer {arm} {done}" for arm in ARMS for done in (0, 64, 240)),
-    *(f"answered {arm}" for arm in ARMS),
+    *(f"told answer {arm} {done}" for arm in ASKED for done in (0, 64, 240)),
+    *(f"answered {arm}" for arm in ASKED),
     *(f"{when} {stage}" for stage in ("indexes", "adapters") for when in ("before", "building", "built")),
     "told latency 0",
     "told score base 0",
-    "told score 5",
+    "told score 6",
     "closed",
     "told report 0",
     "told report 4",

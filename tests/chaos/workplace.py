@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from service.store.tables import answer_blocks, dataset_files, datasets, report_
 ROOT = Path(__file__).parents[2]
 PROCESS = Path(__file__).with_name("service_process.py")
 COMPARISON = "tiny-0"
+ARMS = ("base", "few-shot", "rag", "fine-tuned")
 N_FACTS = 240
 BLOCK_S = 0.2
 DEADLINE_S = 300
@@ -76,7 +77,7 @@ class ChaosWorkplace:
         self.engine = open_database(url or f"sqlite:///{self.home / DATABASE_FILE}")
         migrate(self.engine)
         self._seen: dict[tuple[str, str], tuple[str, float]] = {}
-        create_dataset_and_comparison(self.engine, dataset_of(n_facts))
+        create_dataset_and_comparison(self.engine, dataset_of(n_facts), arms=ARMS)
 
     def start(
         self,
@@ -85,15 +86,20 @@ class ChaosWorkplace:
         freeze_at: str = "",
         block_s: float = BLOCK_S,
         home: Path | None = None,
+        ray: Sequence[str] = (),
     ) -> subprocess.Popen[bytes]:
-        """A process in a group of its own, which ends when the comparison is over."""
+        """A process in a group of its own, which ends when the comparison is over.
+
+        Args:
+            ray: Options of the driver, for jobs whose work is done on a cluster.
+        """
         script = [self.journal, die_at, freeze_at, str(block_s)]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         environment.pop("TUNING_FORK_DATABASE_URL", None)
         if self.url is not None:
             environment["TUNING_FORK_DATABASE_URL"] = self.url
         return subprocess.Popen(
-            [sys.executable, PROCESS, home or self.home, COMPARISON, *script],
+            [sys.executable, PROCESS, home or self.home, COMPARISON, json.dumps(ray), *script],
             env=environment,
             cwd=ROOT,
             start_new_session=True,

@@ -21,7 +21,7 @@ def identify(model, revision):
     warnings.warn("from Python")
     raise ZeroDivisionError("ours")
 
-sys.exit(job_process(None, identify, sys.argv[1:]))
+sys.exit(job_process(lambda *_: (None, identify), sys.argv[1:]))
 """
 
 
@@ -54,7 +54,7 @@ def test_all_that_a_job_logs_is_json_with_its_comparison(tmp_path: Path) -> None
         "1",
     ]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode not in list(JobEnd)
+    assert done.returncode == JobEnd.DEFECT
     rows = [json.loads(line) for line in done.stderr.splitlines()]
     assert [row["logger"] for row in rows] == ["a.library", "py.warnings", "tuning_fork.jobs"]
     assert {row["comparison_id"] for row in rows} == {COMPARISON}

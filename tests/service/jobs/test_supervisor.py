@@ -68,23 +68,26 @@ def supervised(engine: Engine, tmp_path: Path) -> Supervised:
     return Supervised(engine, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("program", "told"), [("import os; os.kill(os.getpid(), 9)", "SIGKILL"), ("sys.exit(1)", "exit code 1")]
+)
 def test_a_job_that_crashes_is_started_again_and_given_up_with_a_next_step(
-    supervised: Supervised, caplog: pytest.LogCaptureFixture
+    supervised: Supervised, caplog: pytest.LogCaptureFixture, program: str, told: str
 ) -> None:
-    supervised.program = "import os; os.kill(os.getpid(), 9)"
+    supervised.program = program
     supervised.supervisor.run(COMPARISON)
     assert supervised.n_starts == MAX_CRASHES + 1
     assert supervised.state == "failed"
     error = find_comparison(supervised.engine, COMPARISON).error
     assert error is not None
-    assert "SIGKILL" in error
+    assert told in error
     assert str(supervised.directory.root) not in error
     assert f"see {supervised.supervisor.log_file(COMPARISON)}" in caplog.text
     assert "resume" in error
 
 
 def test_a_defect_of_ours_ends_it_at_once_and_stands_in_the_log(supervised: Supervised) -> None:
-    supervised.program = "raise ZeroDivisionError('ours')"
+    supervised.program = f"print('ZeroDivisionError: ours'); sys.exit({JobEnd.DEFECT.value})"
     supervised.supervisor.run(COMPARISON)
     assert supervised.n_starts == 1
     assert supervised.state == "failed"
