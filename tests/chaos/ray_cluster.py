@@ -1,6 +1,7 @@
 """Several nodes of a Ray cluster on this machine, which share no folder that the product uses, and can be killed."""
 
 import random
+import signal
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -78,8 +79,11 @@ class RayNodes:
 @contextmanager
 def ray_nodes(root: Path, n_nodes: int, environment: Mapping[str, str] | None = None) -> Iterator[RayNodes]:
     """A running cluster, gone afterwards; `environment` is that of its processes."""
+    # Ray takes over SIGTERM of the process that starts a node, which here runs other tests too.
+    handler = signal.getsignal(signal.SIGTERM)
     nodes = RayNodes(root, n_nodes, environment or {})
     try:
         yield nodes
     finally:
         nodes.stop()
+        signal.signal(signal.SIGTERM, handler)
