@@ -66,7 +66,7 @@ def test_people_decide_once_they_labelled_enough_and_nobody_is_asked_again(workp
     assert arm is not None
     assert arm.n + arm.n_unscored == 99
     record = workplace.directory.comparison(decided.id) / DECISION_FILE
-    assert recheck_file(record, lambda _: "scripted", today=date.today()).outcome is RecheckOutcome.HOLDS
+    assert recheck_file(record, lambda *_: "scripted", today=date.today()).outcome is RecheckOutcome.HOLDS
 
 
 def test_a_judge_that_favours_an_arm_gains_it_nothing_once_people_labelled(
