@@ -38,7 +38,10 @@ class ScoreScale:
             return MISSING
         if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
             return f"{self._signed(interval.estimate)} [no interval]"
-        return f"{self._signed(interval.estimate)} [{self._signed(interval.low)}, {self._signed(interval.high)}]"
+        # Shares of 1 differ by 1 at most, however little a handful of questions shows.
+        reach = 1.0 if self.factor != 1 else math.inf
+        low, high = max(interval.low, -reach), min(interval.high, reach)
+        return f"{self._signed(interval.estimate)} [{self._signed(low)}, {self._signed(high)}]"
 
     def _write(self, score: float) -> str:
         scaled = score * self.factor

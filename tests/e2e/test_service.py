@@ -114,7 +114,7 @@ def test_a_second_service_on_the_same_directory_is_refused_by_name(finished: Fin
     with start_process(finished.server.home, "serve", "--port", "0", "--no-ui") as second:
         assert second.wait(timeout=60) == 2
     told = (finished.server.home.parent / "home.stderr").read_text()
-    assert f"another tuningfork process (process {finished.server.process.pid}) works in" in told
+    assert f"another tuningfork process (service {finished.server.process.pid}) works in" in told
 
 
 def test_a_comparison_killed_with_its_service_goes_on_and_ends_like_one_that_was_not(

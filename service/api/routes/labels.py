@@ -125,7 +125,7 @@ def _loaded(comparison_id: str, context: Context, request: Request) -> tuple[Loa
         loaded = results.find(context.engine, comparison_id, stored.finished_at or 0.0)
     except NotFinishedError:
         raise Problem(409, "No report yet", f"{comparison_id} is {stored.state}; wait until it has succeeded") from None
-    return loaded, list(stored.settings.get("pipelines", ()))
+    return loaded, list(stored.arms)
 
 
 def _queue(

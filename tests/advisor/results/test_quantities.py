@@ -133,3 +133,9 @@ def test_shares_in_digits_keep_three():
         "100 %",
         MISSING,
     ]
+
+
+def test_a_difference_of_shares_never_reaches_beyond_all_points() -> None:
+    wide = Interval(0.0, -1.6, 1.6)
+    assert POINTS.difference(wide) == "0.0 [−100.0, +100.0]"
+    assert AS_MEASURED.difference(wide) == "0 [−1.6, +1.6]"
