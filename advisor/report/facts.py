@@ -1,20 +1,20 @@
 """What a reader wants first: one row an arm, what to do next, and three answers side by side. Data, no drawing."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from math import isfinite
 
 from advisor.arms import ARM_KINDS
 from advisor.data.dataset import Slice
 from advisor.metrics.abstention import declines
 from advisor.report.arms import arm_name, candidates, pivot_arm, row_kind, shown_arms
-from advisor.report.failures import is_wrong, main_score
+from advisor.report.failures import main_score
 from advisor.report.table import Cell, Row, Table
 from advisor.report.words import metric_words
 from advisor.results.comparison import ArmRole, ArmSummary, Comparison, Interval, QuestionRecord, Severity, Verdict
 from advisor.results.quantities import count, percent, scale_of, seconds, usd
-
-SHOWN_ANSWERS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,63 @@ class ArmFacts:
     is_reference: bool
 
 
+class StepKind(StrEnum):
+    """Where a next step is taken."""
+
+    FIX = "fix"
+    QUESTIONS = "questions"
+    MODEL = "model"
+    SETTINGS = "settings"
+    DEPLOY = "deploy"
+
+
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """Something to do, and what it brings."""
+    """Something to do, and what it brings.
+
+    Attributes:
+        settings: What a comparison would be given anew, by the names of its settings.
+    """
 
     action: str
     effect: str
+    kind: StepKind
+    settings: Mapping[str, int] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What an arm said to a test question, and how that was scored.
+
+    Attributes:
+        score: Of the deciding metric; None where it is unscored.
+        failure: Kind of failure of a wrong answer, or "".
+    """
+
+    arm: str
+    example_id: str
+    question: str
+    references: tuple[str, ...]
+    slice: Slice
+    text: str
+    score: float | None
+    failure: str
+
+    @property
+    def is_right(self) -> bool:
+        """Whether it got full marks."""
+        return self.score is not None and self.score >= 1
+
+    @property
+    def is_made_up(self) -> bool:
+        """Whether it claims something and is wrong: worse for who relies on it than one that declines."""
+        is_wrong = self.score is not None and self.score < 1 and self.failure != "wrong form"
+        return is_wrong and bool(self.text.strip()) and not self.declines
+
+    @property
+    def declines(self) -> bool:
+        """Whether it says that it does not know."""
+        return declines(self.text, self.references)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,38 +110,80 @@ class SideBySide:
 
     Attributes:
         kind: "a win", "a loss" or "a dangerous mistake".
-        records: Of the arm of the verdict first, then of the rival; of a mistake the arm's alone.
+        answers: Of the arm of the verdict first, then of the rival; of a mistake the arm's alone.
     """
 
     kind: str
     question: str
     references: tuple[str, ...]
-    records: tuple[QuestionRecord, ...]
+    answers: tuple[Answered, ...]
 
 
-def arm_facts(comparison: Comparison, records: Sequence[QuestionRecord] = ()) -> tuple[ArmFacts, ...]:
-    """A row for each arm, candidates by score first, then references."""
-    frontier = _frontier(comparison)
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What the answers of each arm come to, without their texts; by arm.
+
+    Attributes:
+        made_up: Share of the scored answers that claim something and are wrong.
+        declined: Share of the answerable questions that it declined.
+        failures: Wrong answers by kind.
+    """
+
+    made_up: Mapping[str, float] = field(default_factory=dict, hash=False)
+    declined: Mapping[str, float] = field(default_factory=dict, hash=False)
+    failures: Mapping[str, Mapping[str, int]] = field(default_factory=dict, hash=False)
+
+
+NO_ANSWERS = Tally()
+
+
+def answered(records: Iterable[QuestionRecord], metric: str) -> tuple[Answered, ...]:
+    """Each record without what the first look does not need."""
     return tuple(
-        _facts(comparison, arm, [record for record in records if record.arm == arm.kind], arm.kind in frontier)
-        for arm in shown_arms(comparison)
+        Answered(
+            record.arm,
+            record.example_id,
+            record.question,
+            record.references,
+            record.slice,
+            record.answer.text,
+            main_score(record, metric),
+            record.failure,
+        )
+        for record in records
     )
 
 
-def _facts(comparison: Comparison, arm: ArmSummary, records: Sequence[QuestionRecord], on_frontier: bool) -> ArmFacts:
-    metric = comparison.recommendation.metric
-    summary = arm.metric(metric)
-    scored = [record for record in records if main_score(record, metric) is not None]
-    answerable = [record for record in scored if record.slice is not Slice.UNANSWERABLE]
-    made_up = sum(is_made_up(record, metric) for record in scored)
-    declined = sum(declines(record.answer.text, record.references) for record in answerable)
+def tallied(answers: Sequence[Answered]) -> Tally:
+    """The answers of each arm, counted."""
+    made_up, declined, failures = {}, {}, {}
+    for arm in dict.fromkeys(answer.arm for answer in answers):
+        own = [answer for answer in answers if answer.arm == arm]
+        scored = [answer for answer in own if answer.score is not None]
+        answerable = [answer for answer in scored if answer.slice is not Slice.UNANSWERABLE]
+        if scored:
+            made_up[arm] = sum(answer.is_made_up for answer in scored) / len(scored)
+        if answerable:
+            declined[arm] = sum(answer.declines for answer in answerable) / len(answerable)
+        failures[arm] = Counter(answer.failure for answer in own if answer.failure)
+    return Tally(made_up, declined, failures)
+
+
+def arm_facts(comparison: Comparison, tally: Tally = NO_ANSWERS) -> tuple[ArmFacts, ...]:
+    """A row for each arm, candidates by score first, then references."""
+    best = frontier(comparison)
+    return tuple(_facts(comparison, arm, tally, arm.kind in best) for arm in shown_arms(comparison))
+
+
+def _facts(comparison: Comparison, arm: ArmSummary, tally: Tally, on_frontier: bool) -> ArmFacts:
+    summary = arm.metric(comparison.recommendation.metric)
     usage = arm.usage_per_question
     return ArmFacts(
         arm=arm.kind,
         label=arm.label,
         right=summary.interval if summary is not None else None,
-        made_up=made_up / len(scored) if scored else None,
-        declined=declined / len(answerable) if answerable else None,
+        made_up=tally.made_up.get(arm.kind),
+        declined=tally.declined.get(arm.kind),
         usd_per_1000=1000 * arm.cost.serve_usd_per_query if arm.cost is not None else None,
         p95_s=arm.latency.p95_s if arm.latency is not None else None,
         tokens=usage.input_tokens + usage.output_tokens,
@@ -101,13 +194,7 @@ def _facts(comparison: Comparison, arm: ArmSummary, records: Sequence[QuestionRe
     )
 
 
-def is_made_up(record: QuestionRecord, metric: str) -> bool:
-    """Whether an answer claims something and is wrong: worse for who relies on it than one that declines."""
-    wrong = is_wrong(record, metric) and record.failure != "wrong form"
-    return wrong and bool(record.answer.text.strip()) and not declines(record.answer.text, record.references)
-
-
-def _frontier(comparison: Comparison) -> frozenset[str]:
+def frontier(comparison: Comparison) -> frozenset[str]:
     """Candidates that no other equals or passes in score for less money, nor passes for as much."""
     metric = comparison.recommendation.metric
     found: dict[str, tuple[float, float]] = {}
@@ -124,11 +211,11 @@ def _frontier(comparison: Comparison) -> frozenset[str]:
     )
 
 
-def next_steps(comparison: Comparison, records: Sequence[QuestionRecord] = ()) -> tuple[NextStep, ...]:
+def next_steps(comparison: Comparison, tally: Tally = NO_ANSWERS) -> tuple[NextStep, ...]:
     """What to do now, the most urgent first."""
     recommendation = comparison.recommendation
     steps = [
-        NextStep(finding.remedy, f"Lifts what blocks the verdict: {finding.check}.")
+        NextStep(finding.remedy, f"Lifts what blocks the verdict: {finding.check}.", StepKind.FIX)
         for finding in comparison.findings
         if finding.severity is Severity.BLOCK and finding.remedy
     ]
@@ -139,72 +226,83 @@ def next_steps(comparison: Comparison, records: Sequence[QuestionRecord] = ()) -
             NextStep(
                 f"Add {count(more)} questions",
                 "Settles the trade-off in 4 of 5 runs, if the arms differ as they did here.",
+                StepKind.QUESTIONS,
             )
         )
     if recommendation.verdict is Verdict.NOT_READY:
-        steps.append(NextStep("Try a stronger model", "The best arm does not reach the score that is good enough."))
+        effect = "The best arm does not reach the score that is good enough."
+        steps.append(NextStep("Try a stronger model", effect, StepKind.MODEL))
     best = pivot_arm(comparison)
-    kinds = [record.failure for record in records if record.arm == best and record.failure]
+    kinds = tally.failures.get(best or "", {})
     retrieves = best is not None and best in ARM_KINDS and ARM_KINDS[best].retrieves
     top_k = comparison.settings.get("top_k")
     if retrieves and isinstance(top_k, int):
         if _is_common("not retrieved", kinds):
-            steps.append(NextStep(f"Try {2 * top_k} passages", "The right passage was missing for many wrong answers."))
+            effect = "The right passage was missing for many wrong answers."
+            steps.append(NextStep(f"Try {2 * top_k} passages", effect, StepKind.SETTINGS, {"top_k": 2 * top_k}))
         elif top_k > 1 and _is_common("contradicted", kinds):
-            steps.append(
-                NextStep("Try 1 passage", "Many wrong answers were taken from another passage than the right one.")
-            )
+            effect = "Many wrong answers were taken from another passage than the right one."
+            steps.append(NextStep("Try 1 passage", effect, StepKind.SETTINGS, {"top_k": 1}))
     if retrieves and recommendation.verdict is not Verdict.NOT_READY and _is_common("made up", kinds):
-        steps.append(NextStep("Try a stronger model", "Many wrong answers stand in none of the passages it read."))
+        effect = "Many wrong answers stand in none of the passages it read."
+        steps.append(NextStep("Try a stronger model", effect, StepKind.MODEL))
     if recommendation.arm is not None:
         steps.append(
             NextStep(
                 f"Deploy {recommendation.arm}",
                 "Gives it an alias, such as `production`, that applications call and that can be rolled back.",
+                StepKind.DEPLOY,
             )
         )
     return tuple(steps)
 
 
-def _is_common(kind: str, kinds: Sequence[str]) -> bool:
-    return len(kinds) > 0 and 3 * kinds.count(kind) >= len(kinds)
+def _is_common(kind: str, failures: Mapping[str, int]) -> bool:
+    return 0 < sum(failures.values()) <= 3 * failures.get(kind, 0)
 
 
-def side_by_side(comparison: Comparison, records: Sequence[QuestionRecord]) -> tuple[SideBySide, ...]:
+def side_by_side(comparison: Comparison, answers: Sequence[Answered]) -> tuple[SideBySide, ...]:
     """A win of the arm of the verdict over its closest rival, a loss, and a mistake of its own, if there are any."""
-    metric, arm = comparison.recommendation.metric, pivot_arm(comparison)
+    arm = pivot_arm(comparison)
     rival = next((one.kind for one in candidates(comparison) if one.kind != arm), None)
-    by_arm = {kind: {record.example_id: record for record in records if record.arm == kind} for kind in (arm, rival)}
+    by_arm = {kind: {answer.example_id: answer for answer in answers if answer.arm == kind} for kind in (arm, rival)}
     shown: list[SideBySide] = []
     for kind, wanted in (("a win", (True, False)), ("a loss", (False, True))):
         for example_id, ours in by_arm[arm].items():
             theirs = by_arm[rival].get(example_id)
-            if theirs is None or None in (main_score(ours, metric), main_score(theirs, metric)):
+            if theirs is None or None in (ours.score, theirs.score):
                 continue
-            if (not is_wrong(ours, metric), not is_wrong(theirs, metric)) == wanted:
+            if (ours.is_right, theirs.is_right) == wanted:
                 shown.append(SideBySide(kind, ours.question, ours.references, (ours, theirs)))
                 break
-    told = {record.example_id for one in shown for record in one.records}
-    mistakes = [
-        record for record in by_arm[arm].values() if is_made_up(record, metric) and record.example_id not in told
-    ]
+    told = {answer.example_id for one in shown for answer in one.answers}
+    mistakes = [answer for answer in by_arm[arm].values() if answer.is_made_up and answer.example_id not in told]
     # What nothing answers and is answered all the same misleads most.
-    mistakes.sort(key=lambda record: record.slice is not Slice.UNANSWERABLE)
+    mistakes.sort(key=lambda answer: answer.slice is not Slice.UNANSWERABLE)
     shown += [SideBySide("a dangerous mistake", m.question, m.references, (m,)) for m in mistakes[:1]]
-    return tuple(shown[:SHOWN_ANSWERS])
+    return tuple(shown)
 
 
 FACTS_CAPTION = "The arms at a glance"
 
 
-def facts_table(comparison: Comparison, records: Sequence[QuestionRecord] = ()) -> Table:
+def serving_price(usd_per_1000: float | None, *, is_cheap: bool) -> str:
+    """What serving costs; by the million where a thousand questions cost less than a cent."""
+    return usd(None if usd_per_1000 is None else usd_per_1000 * (1000 if is_cheap else 1))
+
+
+def is_cheap(usd_per_1000: Iterable[float | None]) -> bool:
+    """Whether some arm serves a thousand questions for so little that arms could not be told apart by it."""
+    return any(amount is not None and 0 < amount < 0.005 for amount in usd_per_1000)
+
+
+def facts_table(comparison: Comparison, tally: Tally = NO_ANSWERS) -> Table:
     """The same rows as a table."""
     metric = comparison.recommendation.metric
     scale = scale_of(comparison, metric)
     kinds = {arm.kind: arm for arm in comparison.arms}
-    facts = arm_facts(comparison, records)
-    # Where a thousand questions cost less than a cent, the arms could not be told apart by it.
-    is_cheap = any(one.usd_per_1000 is not None and 0 < one.usd_per_1000 < 0.005 for one in facts)
+    facts = arm_facts(comparison, tally)
+    cheap = is_cheap(one.usd_per_1000 for one in facts)
     return Table(
         caption=FACTS_CAPTION,
         columns=(
@@ -212,7 +310,7 @@ def facts_table(comparison: Comparison, records: Sequence[QuestionRecord] = ()) 
             "Right",
             "Made up",
             "Declined though answerable",
-            "$ per million" if is_cheap else "$ per 1,000",
+            "$ per million" if cheap else "$ per 1,000",
             "p95 latency",
             "Tokens",
             "Build time",
@@ -224,7 +322,7 @@ def facts_table(comparison: Comparison, records: Sequence[QuestionRecord] = ()) 
                     Cell(scale.interval(one.right)),
                     Cell(percent(one.made_up)),
                     Cell(percent(one.declined)),
-                    Cell(usd(None if one.usd_per_1000 is None else one.usd_per_1000 * (1000 if is_cheap else 1))),
+                    Cell(serving_price(one.usd_per_1000, is_cheap=cheap)),
                     Cell(seconds(one.p95_s)),
                     Cell(count(one.tokens)),
                     Cell(seconds(one.build_s)),

@@ -33,6 +33,7 @@ from service.contract.schemas import (
     DocumentPage,
     Estimate,
     ExamplePage,
+    FirstLook,
     Health,
     KeyCreated,
     KeyList,
@@ -338,6 +339,10 @@ class ServiceClient:
         )
         params |= {"differing": True} if differing else {}
         return self._model(QuestionGrid, "GET", f"/v1/comparisons/{_part(comparison_id)}/questions", params=params)
+
+    def first_look(self, comparison_id: str) -> FirstLook:
+        """What the answers of each arm come to, and three test questions that show how the arms differ."""
+        return self._model(FirstLook, "GET", f"/v1/comparisons/{_part(comparison_id)}/first-look")
 
     # ---- gate, baselines, votes
 

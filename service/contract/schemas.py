@@ -21,6 +21,7 @@ from advisor.data.dataset import Slice, Split, Task
 from advisor.decision.constraints import Constraints
 from advisor.decision.record import MonthlyTotal, RecheckOutcome
 from advisor.results.answer_values import AnswerValues
+from advisor.report.facts import SideBySide, Tally
 from advisor.results.comparison import (
     BreakEven,
     ConstraintOutcome,
@@ -439,6 +440,13 @@ class QuestionGrid(BaseModel):
     metric: str
     slices: list[Slice]
     failures: dict[str, int] = Field(description="Wrong answers by kind, over the arm asked for or all arms.")
+
+
+class FirstLook(BaseModel):
+    """What a decision shows of the answers: their sums, and three questions."""
+
+    tally: Tally
+    examples: list[SideBySide] = Field(description="A win, a loss and a dangerous mistake, where there are any.")
 
 
 # ---- keys

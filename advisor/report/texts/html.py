@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from advisor.report.constraints import CONSTRAINT_HEADING, constraint_sentences, constraint_table
 from advisor.report.economics import cost_table, net_value_table, speed_table
-from advisor.report.facts import facts_table, next_steps, side_by_side
+from advisor.report.facts import answered, facts_table, next_steps, side_by_side, tallied
 from advisor.report.failures import (
     FailedQuestion,
     failed_questions,
@@ -58,15 +58,17 @@ def html_report(comparison: Comparison, records: Sequence[QuestionRecord] = ()) 
     """The report as a self-contained page with pictures, each with its table."""
     pivots, rest = differences_with_pivot(comparison), other_differences(comparison)
     failed = failed_questions(comparison, records)
+    answers = answered(records, comparison.recommendation.metric)
+    tally = tallied(answers)
     page = _environment().get_template("report.html.jinja")
     return page.render(
         comparison=comparison,
         recommendation=comparison.recommendation,
-        facts=facts_table(comparison, records),
-        steps=next_steps(comparison, records),
+        facts=facts_table(comparison, tally),
+        steps=next_steps(comparison, tally),
         side_by_side=[
-            (one, [named_with_role(comparison, record.arm) for record in one.records])
-            for one in side_by_side(comparison, records)
+            (one, [named_with_role(comparison, answer.arm) for answer in one.answers])
+            for one in side_by_side(comparison, answers)
         ],
         standing=standing(comparison),
         race_heading=RACE_HEADING,

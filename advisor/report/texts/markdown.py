@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from advisor.report.constraints import CONSTRAINT_HEADING, constraint_sentences, constraint_table
 from advisor.report.economics import cost_table, net_value_table, speed_table
-from advisor.report.facts import SideBySide, facts_table, next_steps, side_by_side
+from advisor.report.facts import SideBySide, answered, facts_table, next_steps, side_by_side, tallied
 from advisor.report.failures import FailedQuestion, failed_questions, failure_class_table, is_unscored, main_score
 from advisor.report.form_gains import FORM_HEADING, form_sentences, form_table
 from advisor.report.pictures.break_evens import break_even_table
@@ -52,9 +52,11 @@ def markdown_report(comparison: Comparison, records: Sequence[QuestionRecord] = 
 
 def _verdict(comparison: Comparison, records: Sequence[QuestionRecord]) -> Iterable[str]:
     recommendation = comparison.recommendation
+    answers = answered(records, recommendation.metric)
+    tally = tallied(answers)
     yield f"# {_text(comparison.card.name)}: which pipeline to ship"
     yield f"**Verdict ({recommendation.verdict.value}):** {_text(recommendation.headline, 600)}"
-    yield _table(facts_table(comparison, records))
+    yield _table(facts_table(comparison, tally))
     yield standing(comparison)
     if recommendation.reasons:
         yield "## Why"
@@ -63,10 +65,10 @@ def _verdict(comparison: Comparison, records: Sequence[QuestionRecord]) -> Itera
     if urgent:
         yield "## Before you act on it"
         yield "\n".join(_finding(finding) for finding in urgent[: 2 * _ITEMS_SHOWN])
-    if steps := next_steps(comparison, records):
+    if steps := next_steps(comparison, tally):
         yield "## Next steps"
         yield "\n".join(f"- **{_text(step.action)}** {_text(step.effect)}" for step in steps)
-    if shown := side_by_side(comparison, records):
+    if shown := side_by_side(comparison, answers):
         yield "## Side by side"
         yield "\n\n".join(_compared(comparison, one) for one in shown)
     if (race := race_table(comparison)) is not None:
@@ -91,8 +93,8 @@ def _verdict(comparison: Comparison, records: Sequence[QuestionRecord]) -> Itera
 def _compared(comparison: Comparison, one: SideBySide) -> str:
     accepted = "; ".join(_text(reference) for reference in one.references[:5]) or "none, no document answers it"
     said = [
-        f"  - {_text(named_with_role(comparison, record.arm))}: {_text(record.answer.text, _CELL_LIMIT) or '(empty)'}"
-        for record in one.records
+        f"  - {_text(named_with_role(comparison, answer.arm))}: {_text(answer.text, _CELL_LIMIT) or '(empty)'}"
+        for answer in one.answers
     ]
     return "\n".join([f"- **{one.kind.capitalize()}**: {_text(one.question)} Accepted: {accepted}", *said])
 

@@ -5,16 +5,18 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 
+from advisor.report.facts import side_by_side
 from service.api.auth import Context, require
 from service.api.context import ServiceContext
 from service.api.errors import Problem
 from service.api.routes.baselines import BaselineName
-from service.contract.schemas import ID_PATTERN, GridRowView, QuestionGrid
+from service.contract.schemas import ID_PATTERN, FirstLook, GridRowView, QuestionGrid
 from service.contract.scope import Scope
 from service.store.baseline_store import find_baseline
 from service.store.comparison_store import find_comparison
 from service.store.reports.loaded_results import LoadedComparisons, LoadedResults
 from service.store.reports.question_grid import GridFilter, question_page
+from service.store.reports.stored_reports import read_finished
 
 router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"], dependencies=[Depends(require(Scope.READ))])
 
@@ -51,6 +53,14 @@ def questions(
     page = question_page(loaded, wanted, limit=limit, offset=offset, before=before)
     values: dict[str, Any] = asdict(page)
     return QuestionGrid(items=[GridRowView(**row) for row in values.pop("rows")], **values)
+
+
+@router.get("/{comparison_id}/first-look")
+def look(comparison_id: Annotated[str, Path(pattern=ID_PATTERN)], context: Context, request: Request) -> FirstLook:
+    """What the answers of each arm come to, and three test questions that show how the arms differ."""
+    loaded = _loaded(context, request, comparison_id)
+    comparison = read_finished(context.engine, comparison_id)
+    return FirstLook(tally=loaded.tally, examples=list(side_by_side(comparison, loaded.answered)))
 
 
 def _loaded(context: ServiceContext, request: Request, comparison_id: str) -> LoadedResults:

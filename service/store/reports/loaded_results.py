@@ -11,7 +11,9 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from advisor.data.dataset import Slice
 from advisor.evidence.failure import current_name
+from advisor.report.facts import Answered, Tally, tallied
 from advisor.results.plain_data import from_json
 from advisor.results.quantities import clip
 from service.store.data_directory import DECISION_FILE, RECORDS_FILE
@@ -82,6 +84,23 @@ class LoadedResults:
     def failure_counts(self) -> Mapping[tuple[str, str], int]:
         """Wrong answers by arm and kind, in the order in which they first come up."""
         return Counter((arm, kind) for arm, kind in zip(self.arms, self.failures, strict=True) if kind)
+
+    @cached_property
+    def answered(self) -> tuple[Answered, ...]:
+        """Every answer with its score, shortened."""
+        return tuple(
+            Answered(
+                arm, row.example_id, row.question, row.references, Slice(row.slice), text,
+                row.scores[arm], row.failures.get(arm, ""),
+            )
+            for row in self.rows
+            for arm, text in row.answers.items()
+        )  # fmt: skip
+
+    @cached_property
+    def tally(self) -> Tally:
+        """What the answers of each arm come to."""
+        return tallied(self.answered)
 
     @cached_property
     def lines_of(self) -> Mapping[str, list[int]]:

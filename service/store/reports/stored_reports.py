@@ -4,6 +4,7 @@ from sqlalchemy import Engine, select
 
 from advisor.evidence.records import read_records
 from advisor.gate.baseline import StoredComparison
+from advisor.results.comparison import Comparison
 from advisor.results.json_report import read_comparison
 from lm.errors import ErrorKind, TuningForkError
 from service.store.comparison_store import find_comparison
@@ -35,16 +36,24 @@ def read_stored_comparison(engine: Engine, comparison_id: str) -> StoredComparis
         NotFinishedError: it has no report.
         EvaluationError: a file is damaged.
     """
+    report, records = _texts(engine, comparison_id, REPORT_FILE, RECORDS_FILE)
+    return StoredComparison(
+        read_comparison(report, f"{REPORT_FILE} of {comparison_id}"),
+        read_records(records.split("\n"), f"{RECORDS_FILE} of {comparison_id}"),
+    )
+
+
+def read_finished(engine: Engine, comparison_id: str) -> Comparison:
+    """The report alone of a finished comparison; raises as `read_stored_comparison` does."""
+    (report,) = _texts(engine, comparison_id, REPORT_FILE)
+    return read_comparison(report, f"{REPORT_FILE} of {comparison_id}")
+
+
+def _texts(engine: Engine, comparison_id: str, *names: str) -> list[str]:
     state = find_comparison(engine, comparison_id).state
-    names = (REPORT_FILE, RECORDS_FILE)
-    files = {
-        name: content.decode("utf-8") for name, content in read_report_files(engine, comparison_id, *names).items()
-    }
+    files = read_report_files(engine, comparison_id, *names)
     if len(files) < len(names):
         raise NotFinishedError(
             f"the comparison {comparison_id} is {state} and has no report; wait until it has succeeded"
         )
-    return StoredComparison(
-        read_comparison(files[REPORT_FILE], f"{REPORT_FILE} of {comparison_id}"),
-        read_records(files[RECORDS_FILE].split("\n"), f"{RECORDS_FILE} of {comparison_id}"),
-    )
+    return [files[name].decode("utf-8") for name in names]

@@ -4,7 +4,15 @@ import pytest
 
 from advisor.audit.check import Check
 from advisor.data.dataset import Slice
-from advisor.report.facts import arm_facts, facts_table, next_steps, side_by_side
+from advisor.report.facts import (
+    StepKind,
+    answered,
+    arm_facts,
+    facts_table,
+    next_steps,
+    side_by_side,
+    tallied,
+)
 from advisor.report.table import RowKind
 from advisor.results.comparison import AuditFinding, Severity, Verdict
 
@@ -13,8 +21,12 @@ def _decided(comparison, **changes):
     return replace(comparison, recommendation=replace(comparison.recommendation, **changes))
 
 
+def _tally(records):
+    return tallied(answered(records, "exact_match"))
+
+
 def _facts(comparison, records, arm):
-    return next(one for one in arm_facts(comparison, records) if one.arm == arm)
+    return next(one for one in arm_facts(comparison, _tally(records)) if one.arm == arm)
 
 
 def test_a_row_holds_what_is_asked_first_of_an_arm(comparison, records):
@@ -56,7 +68,7 @@ def test_what_is_made_up_is_wrong_and_declines_nothing(comparison, records):
 
 
 def test_on_the_frontier_nothing_scores_as_high_for_less(comparison, records):
-    rows = arm_facts(comparison, records)
+    rows = arm_facts(comparison, _tally(records))
     frontier = [one for one in rows if one.on_frontier]
 
     assert frontier
@@ -69,7 +81,7 @@ def test_on_the_frontier_nothing_scores_as_high_for_less(comparison, records):
 
 
 def test_the_table_marks_the_named_arm_and_greys_references(comparison, records):
-    kinds = {row.cells[0].text: row.kind for row in facts_table(comparison, records).rows}
+    kinds = {row.cells[0].text: row.kind for row in facts_table(comparison, _tally(records)).rows}
     assert kinds["rag (cheapest non-inferior)"] is RowKind.RECOMMENDED
     assert kinds["majority (reference)"] is RowKind.REFERENCE
 
@@ -102,15 +114,15 @@ def test_next_steps_follow_from_the_verdict(comparison):
 def test_missing_passages_are_answered_by_more_of_them(comparison, records):
     missed = [replace(r, failure="not retrieved") if r.failure else r for r in records if r.arm == "rag"]
     found = replace(comparison, settings={**comparison.settings, "top_k": 3})
-    assert "Try 6 passages" in [step.action for step in next_steps(found, missed)]
+    step = next(one for one in next_steps(found, _tally(missed)) if one.action == "Try 6 passages")
+    assert (step.kind, step.settings) == (StepKind.SETTINGS, {"top_k": 6})
     misread = [replace(r, failure="contradicted") if r.failure else r for r in missed]
-    assert "Try 1 passage" in [step.action for step in next_steps(found, misread)]
+    assert "Try 1 passage" in [step.action for step in next_steps(found, _tally(misread))]
 
 
 def test_a_win_a_loss_and_a_mistake_stand_side_by_side(comparison, records):
-    shown = {one.kind: one for one in side_by_side(comparison, records)}
+    shown = {one.kind: one for one in side_by_side(comparison, answered(records, "exact_match"))}
     win = shown["a win"]
-    assert [record.arm for record in win.records] == ["rag", "hybrid"]
-    assert [record.scores["exact_match"].value == 1 for record in win.records] == [True, False]
-    assert shown["a dangerous mistake"].records[0].scores["exact_match"].value < 1
+    assert [(answer.arm, answer.is_right) for answer in win.answers] == [("rag", True), ("hybrid", False)]
+    assert shown["a dangerous mistake"].answers[0].is_made_up
     assert side_by_side(comparison, ()) == ()
