@@ -1,6 +1,7 @@
 """Sliders and switches for what a team declares: each starts where the comparison was decided, or its address says."""
 
 from collections.abc import Sequence
+from math import ceil
 
 import numpy as np
 import streamlit as st
@@ -114,7 +115,9 @@ def _steps(view: AxisView, current: float) -> list[float]:
 
 def _share(comparison: Comparison, view: AxisView, asked: float | None, tag: str, *, most: int) -> float | None:
     current = (view.current if view.current is not None else 0.0) * 100
-    highest = float(max(most, current))
+    # Whatever would flip the verdict can be tried.
+    flips = [p.value * 100 for f in comparison.flips if f.axis == view.axis for p in (f.below, f.above) if p]
+    highest = float(min(ceil(max(most, current, *(flip + 1 for flip in flips))), max(most, 99)))
     is_raced = comparison.race is not None
     moved = st.slider(
         f"{axis_words(view.axis).name} ({'%' if view.axis == Axis.COVERAGE else 'points'})",

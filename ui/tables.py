@@ -1,5 +1,7 @@
 """Tables of the report on the page: every cell as plain text."""
 
+from html import escape
+
 import pandas as pd
 import streamlit as st
 
@@ -25,6 +27,34 @@ def show_table(table: Table, key: str) -> None:
     marks = [text for kind, text in _EXPLAINED.items() if kind in kinds]
     if note := " ".join([*marks, table.note]).strip():
         st.caption(shown(note))
+
+
+def show_facts(table: Table) -> None:
+    """The first table of a decision as the report draws it: names and figures in two lines, the winner's row tinted.
+
+    On a phone the style of the page shows arm, score and price alone.
+    """
+    st.html(facts_html(table))
+    st.caption(shown(table.note))
+
+
+def facts_html(table: Table) -> str:
+    """The table as HTML in which every text is escaped."""
+    head = "".join(f"<th scope='col'>{escape(column)}</th>" for column in table.columns)
+    body = "".join(
+        f"<tr class='{row.kind}'><th scope='row' dir='auto'>{_html(row.cells[0])}</th>"
+        + "".join(f"<td>{_html(cell)}</td>" for cell in row.cells[1:])
+        + "</tr>"
+        for row in table.rows
+    )
+    return (
+        f"<div class='facts'><table><caption>{escape(table.caption)}</caption>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _html(cell: Cell) -> str:
+    return escape(cell.text) + (f"<small>{escape(cell.detail)}</small>" if cell.detail else "")
 
 
 _EXPLAINED = {

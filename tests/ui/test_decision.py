@@ -1,15 +1,22 @@
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
 from advisor.decision.constraints import Constraints
+from advisor.decision.record import RecheckOutcome
+from advisor.report.facts import facts_table
 from advisor.results.answer_values import AnswerValues
-from service.contract.schemas import WhatIfReply
+from advisor.results.comparison import Verdict
+from advisor.results.json_report import read_comparison
+from service.contract.schemas import RecheckReply, WhatIfReply
 from tests.service.conftest import Workplace
 from tests.ui.conftest import EARLIER, FINISHED, OpenPage, healthy, press, said, service_of
 from tests.ui.fake_client import AWAY, FakeClient
@@ -38,6 +45,62 @@ def test_the_recorded_decision_is_shown_as_it_stands(open_page: OpenPage, client
     assert {"What if …", "Audit", "What would change it", "What is not known"} <= {one.value for one in page.header}
 
 
+def test_the_first_table_has_the_rows_of_the_report(open_page: OpenPage, client: FakeClient) -> None:
+    page = open_page("decision", client, comparison=FINISHED)
+    (drawn,) = [one.proto.body for one in page.get("html") if "facts" in one.proto.body and "<table" in one.proto.body]
+    comparison = read_comparison(client.real.get_report(FINISHED).decode())
+    table = facts_table(comparison, client.real.first_look(FINISHED).tally)
+    assert drawn.count("<tr class=") == len(table.rows)
+    for row in table.rows:
+        assert all(escape(cell.text) in drawn for cell in row.cells)
+    assert drawn.count("class='recommended'") == 1
+
+
+def test_next_steps_lead_to_where_they_are_taken(open_page: OpenPage, client: FakeClient) -> None:
+    decided = client.real.decide_again(FINISHED, {})
+    undecided = replace(decided.recommendation, verdict=Verdict.NO_CLEAR_WINNER, questions_needed=1000)
+    poor = replace(decided.recommendation, verdict=Verdict.NOT_READY)
+    asked = client.real.get_comparison(FINISHED)
+    links = {}
+    for recommendation in (undecided, poor):
+        reply = decided.model_copy(update={"recommendation": recommendation})
+        client.replies["decide_again"] = lambda *_, reply=reply: reply
+        page = open_page("decision", client, comparison=FINISHED)
+        links |= {one.proto.label: one.proto for one in page.get("page_link")}
+    more = next(link for label, link in links.items() if re.fullmatch("Add [0-9]+ questions", label))
+    assert more.page.endswith("data")
+    assert parse_qs(more.query_string)["dataset"] == [asked.dataset]
+    stronger = links["Try a stronger model"]
+    assert stronger.page.endswith("new_comparison")
+    assert parse_qs(stronger.query_string)["arms"] == asked.pipelines
+
+
+def test_the_recommended_arm_is_deployed_after_one_question(open_page: OpenPage, client: FakeClient) -> None:
+    client.replies["deploy"] = lambda *_: {}
+    page = open_page("decision", client, comparison=FINISHED)
+    assert not client.asked("deploy")
+    press(page, "Deploy it now")
+    recommended = json.loads(client.real.get_report(FINISHED))["recommendation"]["arm"]
+    assert [call.args for call in client.asked("deploy")] == [("production", FINISHED, recommended)]
+
+
+def test_whether_it_still_holds_is_told_in_words(open_page: OpenPage, client: FakeClient) -> None:
+    page = open_page("decision", client, comparison=FINISHED)
+    assert not client.asked("recheck")
+    holds = RecheckReply(
+        outcome=RecheckOutcome.CHANGED, explanation="base is the choice now.", decided="rag", recommended="base",
+        changes=["a price rose"], reruns=["fine-tuned"], monthly=[], expires_on="2027-01-01", expired=True,
+    )  # fmt: skip
+    client.replies["recheck"] = lambda *_: holds
+    page = press(page, "Does the decision still hold?")
+    assert client.asked("recheck")[0].args == (FINISHED, {})
+    told = said(page)
+    assert "base is the choice now." in told
+    assert "Changed: a price rose" in told
+    assert "To be run again: fine-tuned" in told
+    assert "expired on 2027-01-01" in told
+
+
 def test_the_verdict_can_be_copied(open_page: OpenPage, client: FakeClient) -> None:
     page = open_page("decision", client, comparison=FINISHED)
     given = json.loads(page.get("bidi_component")[0].proto.json)
@@ -47,15 +110,15 @@ def test_the_verdict_can_be_copied(open_page: OpenPage, client: FakeClient) -> N
 
 def test_a_moved_slider_decides_anew_without_a_run(open_page: OpenPage, client: FakeClient) -> None:
     page = open_page("decision", client, comparison=FINISHED)
-    before = {one.label: one.value for one in page.metric}
+    before = said(page)
     slider = control(page, "select_slider", "queries_per_month")
     assert slider.value == 10_000
     highest = next(one.high for one in reply(client).axes if one.axis == "queries_per_month")
     page = healthy(slider.set_value(float(f"{highest:.2g}")).run())
     assert last_request(client) == {"queries_per_month": highest}
     assert shown(reply(client).recommendation.headline) in said(page)
-    after = {one.label: one.value for one in page.metric}
-    assert after["Cost a month"] != before["Cost a month"]
+    costs = re.compile(r"It costs \S+ .*a month\.")
+    assert costs.findall(said(page)) != costs.findall(before) != []
     assert "What if: as decided" in said(page)
     assert not client.asked("create_comparison")
 
@@ -200,14 +263,27 @@ def test_another_verdict_for_the_same_arm_is_told(open_page: OpenPage, client: F
 def test_the_map_is_made_when_it_is_looked_at(open_page: OpenPage, client: FakeClient) -> None:
     page = open_page("decision", client, comparison=FINISHED)
     assert not any(one.args[1].parts for one in client.asked("decide_again"))
-    assert not any("you are here" in one.value for one in page.dataframe)
     page.session_state["decision pictures"] = "Map of decisions"
     page = healthy(page.run())
+    flip_map = reply(client).flip_map
+    assert flip_map is not None
+    assert not any("you are here" in one.value for one in page.dataframe)
+    assert any("everywhere on the map" in one.value for one in page.info)
+    arms = (("base", *flip_map.arms[0][1:]), *flip_map.arms[1:])
+    mixed = reply(client).model_copy(update={"flip_map": replace(flip_map, arms=arms)})
+    client.replies["decide_again"] = lambda *_: mixed
+    page = healthy(control(page, "toggle", "cite ").set_value(True).run())
     drawn = next(one.value for one in page.dataframe if "you are here" in one.value)
     assert drawn["you are here"].sum() == 1
-    assert reply(client).flip_map is not None
-    page = healthy(control(page, "toggle", "cite ").set_value(True).run())
-    assert any("there is no map to draw" in one.value for one in page.info) == (reply(client).flip_map is None)
+
+
+def test_the_margin_can_be_moved_past_its_flip(open_page: OpenPage, client: FakeClient) -> None:
+    report = json.loads(client.real.get_report(FINISHED))
+    margin = next(flip for flip in report["flips"] if flip["axis"] == "margin")
+    margin["above"] = {"value": 0.475, "arm": "base"}
+    client.replies["get_report"] = lambda *_: json.dumps(report).encode()
+    page = open_page("decision", client, comparison=FINISHED)
+    assert control(page, "slider", "margin").max == 49.0
 
 
 def test_no_questions_at_all_are_a_volume(open_page: OpenPage, client: FakeClient) -> None:

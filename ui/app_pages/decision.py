@@ -1,33 +1,37 @@
 """What to ship, how sure that is, and what would change it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import streamlit as st
 
 from advisor.decision.constraints import Constraints
-from advisor.report.arms import candidates, candidates_as_run
+from advisor.report.arms import candidates_as_run, pivot_arm
 from advisor.report.constraints import constraint_sentences, constraint_table
 from advisor.report.economics import cost_table, net_value_table
+from advisor.report.facts import facts_table, next_steps
 from advisor.report.pictures.break_evens import break_even_table
+from advisor.report.pictures.flip_map import flip_map_sentence
 from advisor.report.prior import prior_sentences, prior_table
-from advisor.report.quality import differences_with_pivot, quality_table
+from advisor.report.quality import differences_with_pivot
 from advisor.report.sensitivity import change_summary, flip_table
 from advisor.report.verdict import best_chance_table, standing, unknowns
 from advisor.results.comparison import Comparison, FlipMap, Verdict
-from advisor.results.quantities import percent, scale_of, seconds, usd, usd_range
+from advisor.results.quantities import percent, scale_of, usd, usd_range
 from lm.setting import read_settings
 from service.contract.client import ServiceClient, ServiceError
-from service.contract.schemas import AxisView, WhatIfReply, WhatIfRequest
+from service.contract.schemas import AxisView, ComparisonSummary, FirstLook, WhatIfReply, WhatIfRequest
 from ui.address import chosen_comparison
 from ui.connection import cache_owner, guarded, service_client, show_failure
 from ui.controls import declared_inputs
 from ui.copying import offer_copies
-from ui.counted import counted
+from ui.examples import show_examples
 from ui.figures import cost_curves, decision_map, differences, frontier, show_figure
 from ui.findings import show_findings
 from ui.finished import finished_comparison
 from ui.last_resort import last_resort
-from ui.tables import show_table
+from ui.next_steps import offer_recheck, offer_steps
+from ui.tables import show_facts, show_table
 from ui.untrusted import shown
 from ui.what_if import reconsidered
 
@@ -47,27 +51,45 @@ def as_decided(_client: ServiceClient, comparison_id: str, owner: str) -> WhatIf
     return _client.decide_again(comparison_id, WhatIfRequest())
 
 
+@st.cache_data(max_entries=32, show_spinner="Reading the answers …")
+def look_at_answers(_client: ServiceClient, comparison_id: str, owner: str) -> FirstLook:
+    """What the answers come to; they never change."""
+    return _client.first_look(comparison_id)
+
+
 @st.fragment
 @last_resort("the decision with its controls")
-def decide(client: ServiceClient, comparison_id: str, comparison: Comparison) -> None:
+def decide(client: ServiceClient, chosen: ComparisonSummary, comparison: Comparison) -> None:
     """The verdict above, what it rests on below; a moved control runs only this part again."""
     with guarded("The decision could not be read"):
-        axes = as_decided(client, comparison_id, cache_owner()).axes
+        axes = as_decided(client, chosen.id, cache_owner()).axes
+        look = look_at_answers(client, chosen.id, cache_owner())
     verdict = st.container()
-    st.header("What if …")
-    st.caption("Move what you are unsure of. Nothing is run again: the decision is made anew from the stored scores.")
-    request = declared_inputs(comparison_id, comparison, axes, recorded_constraints(comparison))
+    steps = st.container()
+    show_examples(comparison, look.examples)
+    what_if = st.container()
+    with what_if:
+        st.header("What if …")
+        st.caption("Move what you are unsure of. Nothing is run again: the decision is made anew from stored scores.")
+        # The style of the page keeps it at the top of the window while the controls below it are moved.
+        in_sight = st.container(key="in_sight")
+        request = declared_inputs(chosen.id, comparison, axes, recorded_constraints(comparison))
     try:
         # The verdict first: the map takes longer, and is asked for when it is looked at.
-        reply = client.decide_again(comparison_id, request.model_copy(update={"parts": []}))
+        reply = client.decide_again(chosen.id, request.model_copy(update={"parts": []}))
     except ServiceError as error:
         show_failure("It could not be decided", error)
         return
     changed = reconsidered(comparison, request, reply)
-    moved = request.model_dump(exclude_none=True, exclude={"parts"})
     with verdict:
-        show_verdict(comparison, changed, is_moved=bool(moved))
-    show_pictures(changed, request, axes, lambda: client.decide_again(comparison_id, request).flip_map)
+        show_verdict(changed, look)
+    with steps:
+        offer_steps(client, chosen, changed, next_steps(changed, look.tally))
+        offer_recheck(client, chosen.id)
+    with in_sight:
+        show_what_if(comparison, changed, is_moved=bool(request.model_dump(exclude_none=True, exclude={"parts"})))
+    with what_if:
+        show_pictures(changed, request, axes, lambda: client.decide_again(chosen.id, request).flip_map)
 
 
 def recorded_constraints(comparison: Comparison) -> Constraints:
@@ -76,44 +98,15 @@ def recorded_constraints(comparison: Comparison) -> Constraints:
     return read_settings(Constraints, declared, refuse_unknown=False)
 
 
-def show_verdict(recorded: Comparison, changed: Comparison, *, is_moved: bool) -> None:
-    """The verdict in one sentence, how sure it is, and the figures of the arm."""
+def show_verdict(changed: Comparison, look: FirstLook) -> None:
+    """The verdict in one sentence, the arms in one table, and why."""
     recommendation = changed.recommendation
     label, icon, colour = _BADGES[recommendation.verdict]
-    st.header(shown(recommendation.headline), anchor=False)
-    badges = st.container(horizontal=True)
-    badges.badge(label, icon=icon, color=colour)  # type: ignore[arg-type]
-    if is_moved:
-        before = recorded.recommendation
-        told = f"flipped from {before.arm or 'no verdict'}"
-        if recommendation.arm == before.arm:
-            told = "as decided" + (f", but now {label.lower()}" if recommendation.verdict != before.verdict else "")
-        badges.badge(f"What if: {told}", icon=":material/tune:", color="gray" if told == "as decided" else "violet")
-    st.write(standing(changed))
-    arm = next((one for one in candidates(changed) if one.kind == recommendation.arm), None)
-    if arm is not None:
-        scale = scale_of(changed, recommendation.metric)
-        summary = arm.metric(recommendation.metric)
-        figures = st.columns(4)
-        if summary is not None:
-            figures[0].metric(
-                f"{recommendation.metric} ({scale.unit})",
-                scale.value(summary.interval.estimate if summary.interval else None),
-                help="Weighted by kinds of questions as users ask them; docs/metrics.md says what the metric counts.",
-            )
-            figures[0].caption(
-                f"95 % interval {_bounds(scale.interval(summary.interval))}, of {counted(summary.n, 'question')}"
-                + (f", {summary.n_unscored:,} unscored" if summary.n_unscored else "")
-            )
-        figures[1].metric("Chance of being the best", percent(recommendation.probability_best.get(arm.kind)))
-        figures[2].metric("Cost a month", usd(arm.cost.monthly_usd if arm.cost else None))
-        spread = usd_range(arm.cost.monthly_interval) if arm.cost else ""
-        figures[2].caption(
-            "no price" if arm.cost is None else f"95 % interval {spread}" if spread else "no spread known"
-        )
-        figures[3].metric("p95 latency", seconds(arm.latency.p95_s if arm.latency else None))
-        if arm.latency is not None:
-            figures[3].caption(f"typical (median) {seconds(arm.latency.p50_s)}")
+    with st.container(key="headline"):
+        st.header(shown(recommendation.headline), anchor=False)
+    show_facts(facts_table(changed, look.tally))
+    st.badge(label, icon=icon, color=colour)  # type: ignore[arg-type]
+    st.write(" ".join([standing(changed), *_more_of_the_arm(changed)]))
     reasons = [*recommendation.reasons, *constraint_sentences(changed)]
     if reasons:
         st.markdown("**Because**")
@@ -121,11 +114,33 @@ def show_verdict(recorded: Comparison, changed: Comparison, *, is_moved: bool) -
         if len(reasons) > 3:
             with st.expander("All reasons"):
                 st.markdown("\n".join(f"- {shown(reason)}" for reason in reasons))
+    st.header("Audit")
+    show_findings(changed.findings)
 
 
-def _bounds(interval: str) -> str:
-    """`[55.0, 67.2]` of `61.3 [55.0, 67.2]`."""
-    return interval[interval.index("[") :] if "[" in interval else interval
+def _more_of_the_arm(changed: Comparison) -> list[str]:
+    """What the table does not say of the arm that others are compared with."""
+    arm = pivot_arm(changed)
+    if arm is None:
+        return []
+    told = []
+    if (chance := changed.recommendation.probability_best.get(arm)) is not None:
+        told.append(f"{shown(arm)} is the best in {percent(chance)} of samples like this one.")
+    if (cost := changed.arm(arm).cost) is not None:
+        told.append(f"It costs {usd(cost.monthly_usd)} {usd_range(cost.monthly_interval)}".rstrip() + " a month.")
+    return [one.replace("$", "\\$") for one in told]
+
+
+def show_what_if(recorded: Comparison, changed: Comparison, *, is_moved: bool) -> None:
+    """The verdict in short, and whether what was moved has changed it."""
+    before, now = recorded.recommendation, changed.recommendation
+    told = "as decided"
+    if is_moved:
+        told = f"flipped from {before.arm or 'no verdict'}"
+        if now.arm == before.arm:
+            told = "as decided" + (f", but now {now.verdict}" if now.verdict != before.verdict else "")
+        st.badge(f"What if: {told}", icon=":material/tune:", color="gray" if told == "as decided" else "violet")
+    st.markdown(f"**{shown(now.headline)}**")
 
 
 def show_pictures(
@@ -173,6 +188,9 @@ def show_map(changed: Comparison, make_map: Callable[[], FlipMap | None]) -> Non
     if flip_map is None:
         st.info("Without an arm to recommend there is no map to draw; see the reasons above.")
         return
+    if sentence := flip_map_sentence(replace(changed, flip_map=flip_map)):
+        st.info(shown(sentence))
+        return
     show_figure(decision_map(flip_map, changed), "map")
 
 
@@ -191,8 +209,7 @@ def show_rest(comparison: Comparison) -> None:
     if table := best_chance_table(comparison):
         with st.expander("Chance of being the best, for every arm"):
             show_table(table, "chances")
-    st.header("Quality as measured")
-    show_table(quality_table(comparison), "quality")
+    st.header("Differences to the winner")
     scale = scale_of(comparison, comparison.recommendation.metric)
     if figure := differences(differences_with_pivot(comparison), scale, comparison.recommendation.margin):
         show_figure(figure, "differences")
@@ -207,8 +224,6 @@ st.title("Decision")
 the_client = service_client()
 chosen = chosen_comparison(the_client)
 finished = finished_comparison(the_client, chosen.id)
-offer_copies(f"{chosen.name}: {finished.recommendation.headline} {standing(finished)}")
-decide(the_client, chosen.id, finished)
-st.header("Audit")
-show_findings(finished.findings)
+decide(the_client, chosen, finished)
 show_rest(finished)
+offer_copies(f"{chosen.name}: {finished.recommendation.headline} {standing(finished)}")

@@ -16,7 +16,7 @@ from ui.answer_matrix import NO_REFERENCE, matrix_row, show_matrix
 from ui.connection import cache_owner, guarded, service_client
 from ui.copying import offer_copies
 from ui.counted import counted
-from ui.figures import differences, show_figure, training_curves
+from ui.figures import show_figure, training_curves
 from ui.finished import finished_comparison
 from ui.last_resort import last_resort
 from ui.overlap import overlap_marks
@@ -224,10 +224,8 @@ finished = finished_comparison(the_client, chosen.id)
 browse(the_client, finished, chosen.id)
 offer_copies()
 st.header("Differences to the winner")
-scale = scale_of(finished, finished.recommendation.metric)
 pairs = differences_with_pivot(finished)
-if figure := differences(pairs, scale, finished.recommendation.margin):
-    show_figure(figure, "evidence differences")
+if pairs:
     show_table(difference_table(finished, pairs, "Paired differences of the arm named in the verdict"), "pairs")
 st.header("Metrics")
 show_table(quality_table(finished), "evidence quality")
