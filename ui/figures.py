@@ -16,9 +16,18 @@ import streamlit as st
 from advisor.arms import CANDIDATES
 from advisor.report.arms import candidates_as_run
 from advisor.report.axes import axis_short, axis_value
-from advisor.report.pictures.arm_letters import NO_ARM, arm_letters
-from advisor.results.comparison import ArmSummary, Comparison, CostEstimate, FlipMap, PairedDifference
-from advisor.results.quantities import ScoreScale
+from advisor.report.pictures.arm_letters import NO_ARM
+from advisor.report.pictures.drawn import cost_curves as drawn_curves
+from advisor.report.pictures.drawn import (
+    drawn_differences,
+    loss_curves,
+    map_cells,
+    map_letters,
+    monthly_total,
+    priced_scores,
+)
+from advisor.results.comparison import Comparison, FlipMap
+from advisor.results.quantities import ScoreScale, scale_of
 from service.contract.schemas import PricedQualityView
 from ui.counted import counted
 
@@ -35,7 +44,6 @@ SHAPES = (
     "triangle-left",
     "triangle-right",
 )
-_CURVE_POINTS = 60
 _HEIGHT = 340
 _SMALL_HEIGHT = 200
 
@@ -57,66 +65,69 @@ def show_figure(figure: Figure, key: str) -> None:
         st.dataframe(figure.table, hide_index=True, width="stretch")
 
 
-def frontier(
-    arms: Sequence[ArmSummary], costs: Mapping[str, CostEstimate | None], metric: str, scale: ScoreScale
-) -> Figure | None:
-    """Quality against monthly cost, both with their intervals; None where no arm has both."""
-    rows = []
-    missing = []
-    for arm in arms:
-        summary, cost = arm.metric(metric), costs.get(arm.kind)
-        if summary is None or summary.interval is None or cost is None:
-            wanting = ["no score"] if summary is None or summary.interval is None else []
-            missing.append(f"{arm.kind} ({' and '.join([*wanting, *(['no price'] if cost is None else [])])})")
-            continue
-        monthly = cost.monthly_interval
-        rows.append(
-            {
-                "arm": arm.kind,
-                "monthly cost (USD)": cost.monthly_usd,
-                "cost, low": monthly.low if monthly else cost.monthly_usd,
-                "cost, high": monthly.high if monthly else cost.monthly_usd,
-                f"{metric} ({scale.unit})": summary.interval.estimate * scale.factor,
-                "quality, low": summary.interval.low * scale.factor,
-                "quality, high": summary.interval.high * scale.factor,
-                "questions": summary.n,
-                "unscored": summary.n_unscored,
-            }
-        )
-    if not rows:
+def frontier(comparison: Comparison) -> Figure | None:
+    """Score against the price of serving, both with their intervals; None where no arm has both."""
+    metric = comparison.recommendation.metric
+    scale = scale_of(comparison, metric)
+    points, wanting = priced_scores(comparison)
+    if not points:
         return None
-    frame = pd.DataFrame(rows)
     quality = f"{metric} ({scale.unit})"
+    frame = pd.DataFrame(
+        [
+            {
+                "arm": point.arm,
+                _PRICE: point.usd_per_1000.estimate,
+                "price, low": point.usd_per_1000.low,
+                "price, high": point.usd_per_1000.high,
+                quality: point.score.estimate * scale.factor,
+                "quality, low": point.score.low * scale.factor,
+                "quality, high": point.score.high * scale.factor,
+                "questions": point.n,
+                "unscored": point.n_unscored,
+                "best for its price": "yes" if point.on_frontier else "no",
+            }
+            for point in points
+        ]
+    )
     base = alt.Chart(frame)
-    x = alt.X("monthly cost (USD):Q", scale=alt.Scale(zero=False, type=_money_scale(frame["cost, low"])))
-    y = alt.Y(f"{_field(quality)}:Q", title=quality)
-    among = [arm.kind for arm in arms]
+    kind = _money_scale(frame["price, low"])
+    x = alt.X(f"{_field(_PRICE)}:Q", title=_PRICE, scale=alt.Scale(type=kind, zero=False, padding=40))
+    y = alt.Y(f"{_field(quality)}:Q", title=quality, scale=_whole(frame["quality, low"], frame["quality, high"]))
+    among = [arm.kind for arm in candidates_as_run(comparison)]
     drawn = [str(name) for name in frame["arm"]]
     # Each point has its name beside it.
     colour = _colour(drawn, among=among, has_legend=False)
-    bars = base.mark_rule(strokeWidth=2).encode(
-        x=x, y=alt.Y("quality, low:Q", title=quality), y2="quality, high:Q", color=colour
+    steps = (
+        alt.Chart(frame[frame["best for its price"] == "yes"])
+        .mark_line(interpolate="step-after", strokeDash=[4, 4], strokeWidth=1, color=ink())
+        .encode(x=x, y=y)
     )
-    widths = base.mark_rule(strokeWidth=2).encode(
-        x=alt.X("cost, low:Q", title="monthly cost (USD)"), x2="cost, high:Q", y=y, color=colour
-    )
-    points = base.mark_point(filled=True, size=120, opacity=1).encode(
+    bars = base.mark_rule(strokeWidth=2).encode(x=x, y=alt.Y("quality, low:Q"), y2="quality, high:Q", color=colour)
+    widths = base.mark_rule(strokeWidth=2).encode(x=alt.X("price, low:Q"), x2="price, high:Q", y=y, color=colour)
+    marks = base.mark_point(filled=True, size=120, opacity=1).encode(
         x=x, y=y, color=colour, shape=_shape(drawn, among=among), tooltip=list(frame.columns)
     )
-    costs_drawn = frame["monthly cost (USD)"]
-    across = np.log10(costs_drawn) if _money_scale(frame["cost, low"]) == "log" else costs_drawn
+    across = np.log10(frame[_PRICE]) if kind == "log" else frame[_PRICE]
     tall = frame["quality, high"].max() - frame["quality, low"].min()
-    names = (
-        alt.Chart(frame.assign(**{"name at": _names_apart(across, frame[quality], tall)}))
-        .mark_text(align="left", dx=10, color=ink())
-        .encode(x=x, y=alt.Y("name at:Q", title=quality), text="arm:N")
-    )
+    placed = alt.Chart(frame.assign(**{"name at": _names_apart(across, frame[quality], tall)}))
+    at = {"x": x, "y": alt.Y("name at:Q"), "text": "arm:N"}
+    # Lines that pass behind a name are taken out around it.
+    halos = placed.mark_text(align="left", dx=10, stroke=_paper(), strokeWidth=5, strokeJoin="round").encode(**at)
+    names = placed.mark_text(align="left", dx=10, color=ink()).encode(**at)
     caption = (
-        "Up is better, left is cheaper. Lines are 95 % intervals; arms whose lines overlap widely may be equally good."
+        "Up is better, left is cheaper. Lines are 95 % intervals; arms whose lines overlap widely may be equally good. "
+        "Arms on the dashed line are the best for their price."
     )
-    if missing:
-        caption += f" Not drawn: {', '.join(missing)}."
-    return Figure((bars + widths + points + names).properties(height=_HEIGHT), caption, frame)
+    if wanting:
+        caption += f" Not drawn: {', '.join(f'{arm} ({lacks})' for arm, lacks in wanting.items())}."
+    layers = steps + bars + widths + marks + halos + names
+    return Figure(layers.properties(height=_HEIGHT), caption, frame)
+
+
+def _whole(low: "pd.Series[float]", high: "pd.Series[float]") -> alt.Scale:
+    """A scale that no line reaches beyond."""
+    return alt.Scale(domain=[min(0.0, float(low.min())), float(high.max()) * 1.06], nice=True)
 
 
 def _names_apart(across: "pd.Series[float]", heights: "pd.Series[float]", tall: float) -> list[float]:
@@ -130,7 +141,7 @@ def _names_apart(across: "pd.Series[float]", heights: "pd.Series[float]", tall: 
     placed: list[tuple[float, float]] = []
     at: dict[int, float] = {}
     for i in heights.argsort():
-        height = float(heights.iloc[i]) + line / 2
+        height = float(heights.iloc[i]) + line * 0.8
         for beside, taken in sorted(placed, key=lambda one: one[1]):
             if abs(beside - across.iloc[i]) <= near and abs(taken - height) < line:
                 height = taken + line
@@ -143,38 +154,38 @@ _NAME_LINE, _NAME_WIDTH = 0.06, 0.4
 """What a name takes of a picture's height and width."""
 
 
-def cost_curves(costs: Mapping[str, CostEstimate | None], queries_per_month: float) -> Figure | None:
+def cost_curves(comparison: Comparison, queries_per_month: float) -> Figure | None:
     """Monthly total of each arm over the volume; where two lines cross, their order changes."""
-    priced = {arm: cost for arm, cost in costs.items() if cost is not None}
-    if not priced:
+    curves = drawn_curves(comparison, queries_per_month)
+    if curves is None:
         return None
-    centre = max(queries_per_month, 1.0)
-    volumes = np.geomspace(max(1.0, centre / 1000), centre * 1000, _CURVE_POINTS)
     frame = pd.DataFrame(
         [
             {
                 "arm": arm,
                 "questions a month": volume,
-                "monthly cost (USD)": cost.fixed_usd_per_month + cost.serve_usd_per_query * volume,
-                "cost, low": cost.fixed_usd_per_month + low * volume,
-                "cost, high": cost.fixed_usd_per_month + high * volume,
+                "monthly cost (USD)": total.estimate,
+                "cost, low": total.low,
+                "cost, high": total.high,
             }
-            for arm, cost in priced.items()
-            for low, high in [_serving_ends(cost)]
-            for volume in volumes
+            for arm, cost in curves.costs.items()
+            for volume in curves.volumes
+            for total in [monthly_total(cost, volume)]
         ]
     )
-    names = list(priced)
-    x = alt.X("questions a month:Q", scale=alt.Scale(type="log"), axis=alt.Axis(format="~s"))
+    names, among = list(curves.costs), [arm.kind for arm in candidates_as_run(comparison)]
+    ends = alt.Scale(type="log", domain=[curves.volumes[0], curves.volumes[-1]], nice=False)
+    x = alt.X("questions a month:Q", scale=ends, axis=alt.Axis(format="~s", labelOverlap="greedy"))
     scale = alt.Scale(type="log" if (frame["cost, low"] > 0).all() else "symlog")
+    axis = alt.Axis(labelOverlap="greedy", format="$~r")
     bands = (
         alt.Chart(frame)
         .mark_area(opacity=0.18)
         .encode(
             x=x,
-            y=alt.Y("cost, low:Q", title="monthly cost (USD)", scale=scale),
+            y=alt.Y("cost, low:Q", title="monthly cost (USD)", scale=scale, axis=axis),
             y2="cost, high:Q",
-            color=_colour(names, among=list(costs), has_legend=False),
+            color=_colour(names, among=among, has_legend=False),
         )
     )
     lines = (
@@ -182,8 +193,8 @@ def cost_curves(costs: Mapping[str, CostEstimate | None], queries_per_month: flo
         .mark_line(strokeWidth=2)
         .encode(
             x=x,
-            y=alt.Y("monthly cost (USD):Q", scale=scale),
-            color=_colour(names, among=list(costs)),
+            y=alt.Y("monthly cost (USD):Q", scale=scale, axis=axis),
+            color=_colour(names, among=among),
             strokeDash=alt.StrokeDash("arm:N", scale=alt.Scale(domain=names), legend=alt.Legend(title="arm")),
             tooltip=[
                 "arm",
@@ -195,66 +206,57 @@ def cost_curves(costs: Mapping[str, CostEstimate | None], queries_per_month: flo
         )
     )
     now = (
-        alt.Chart(pd.DataFrame({"questions a month": [centre]}))
+        alt.Chart(pd.DataFrame({"questions a month": [max(queries_per_month, curves.volumes[0])]}))
         .mark_rule(strokeDash=[2, 2], color=ink())
-        .encode(x="questions a month:Q")
+        .encode(x=x)
     )
     caption = (
         "Both axes grow by factors. The dashed line is your volume; where two arms cross, the cheaper one changes. "
         "Bands are 95 % intervals, from the spread of tokens and seconds."
     )
-    unknown = [arm for arm, cost in priced.items() if cost.serve_interval is None]
-    if unknown:
+    if unknown := [arm for arm, cost in curves.costs.items() if cost.serve_interval is None]:
         caption += f" No spread is known of {', '.join(unknown)}."
-    if unpriced := [arm for arm, cost in costs.items() if cost is None]:
-        caption += f" Not drawn: {', '.join(f'{arm} (no price)' for arm in unpriced)}."
+    if curves.unpriced:
+        caption += f" Not drawn: {', '.join(f'{arm} (no price)' for arm in curves.unpriced)}."
     # One legend for bands and lines would be as pale as the bands.
     layers = (bands + lines + now).resolve_scale(color="independent", strokeDash="independent")
     return Figure(layers.properties(height=_HEIGHT), caption, frame)
 
 
-def _serving_ends(cost: CostEstimate) -> tuple[float, float]:
-    """The least and the most a question may cost to serve, USD; the estimate twice where no spread is known."""
-    spread = cost.serve_interval
-    return (spread.low, spread.high) if spread else (cost.serve_usd_per_query, cost.serve_usd_per_query)
-
-
 def decision_map(flip_map: FlipMap, comparison: Comparison) -> Figure:
     """The recommended arm over two inputs, each arm with the colour it has in the other pictures."""
     x_name, y_name = axis_short(flip_map.x_axis), axis_short(flip_map.y_axis)
-    among = [arm.kind for arm in candidates_as_run(comparison)]
-    named = {kind for row in flip_map.arms for kind in row if kind}
-    kinds = [*(kind for kind in among if kind in named), *sorted(named.difference(among))]
-    all_letters = arm_letters(dict.fromkeys([*among, *kinds]))
-    letters = {kind: all_letters[kind] for kind in kinds}
-    x_told = {value: axis_value(comparison, flip_map.x_axis, value) for value in flip_map.x_values}
-    y_told = {value: axis_value(comparison, flip_map.y_axis, value) for value in flip_map.y_values}
+    cells = list(map_cells(comparison, flip_map))
+    letters = map_letters(comparison)
+    named = {cell.arm for cell in cells}
+    kinds = [kind for kind in letters if kind in named]
+    x_told = [axis_value(comparison, flip_map.x_axis, value) for value in flip_map.x_values]
+    y_told = [axis_value(comparison, flip_map.y_axis, value) for value in flip_map.y_values]
     frame = pd.DataFrame(
         [
             {
-                x_name: x_told[x],
-                y_name: y_told[y],
-                "arm": arm or _NO_VERDICT,
-                "letter": letters[arm] if arm else NO_ARM,
-                "now": x == flip_map.x_current and y == flip_map.y_current,
+                x_name: x_told[cell.column],
+                y_name: y_told[cell.row],
+                "arm": cell.arm or _NO_VERDICT,
+                "letter": cell.letter,
+                "now": cell.is_here,
             }
-            for y, row in zip(flip_map.y_values, flip_map.arms, strict=True)
-            for x, arm in zip(flip_map.x_values, row, strict=True)
+            for cell in cells
         ]
     )
-    has_gaps = bool((frame["letter"] == NO_ARM).any())
-    key = [f"{letter} {arm}" for arm, letter in letters.items()] + [f"{NO_ARM} {_NO_VERDICT}"] * has_gaps
-    x = alt.X(f"{_field(x_name)}:O", title=x_name, sort=list(x_told.values()))
-    y = alt.Y(f"{_field(y_name)}:O", title=y_name, sort=list(reversed(y_told.values())))
+    has_gaps = None in named
+    key = [f"{letters[kind]} {kind}" for kind in kinds] + [f"{NO_ARM} {_NO_VERDICT}"] * has_gaps
+    x = alt.X(f"{_field(x_name)}:O", title=x_name, sort=x_told)
+    y = alt.Y(f"{_field(y_name)}:O", title=y_name, sort=list(reversed(y_told)))
     base = alt.Chart(frame).encode(x=x, y=y)
-    cells = base.mark_rect(opacity=0.55).encode(
-        color=_colour(kinds + [_NO_VERDICT] * has_gaps, among=among),
+    rects = base.mark_rect(opacity=0.55).encode(
+        color=_colour(kinds + [_NO_VERDICT] * has_gaps, among=list(letters)),
         tooltip=[x_name, y_name, "arm"],
     )
     text = base.mark_text(fontWeight="bold", color=ink()).encode(text="letter:N")
     here = base.transform_filter("datum.now").mark_rect(fillOpacity=0, stroke=ink(), strokeWidth=3)
     return Figure(
-        (cells + text + here).properties(height=_HEIGHT),
+        (rects + text + here).properties(height=_HEIGHT),
         f"What would be recommended ({', '.join(key)}); the frame marks where you are now.",
         frame.drop(columns=["letter"]).rename(columns={"now": "you are here"}),
     )
@@ -263,14 +265,12 @@ def decision_map(flip_map: FlipMap, comparison: Comparison) -> Figure:
 _NO_VERDICT = "no verdict"
 
 
-def differences(pairs: Sequence[PairedDifference], scale: ScoreScale, margin: float) -> Figure | None:
-    """What one arm has over each of the others, with intervals, between the lines that mark the margin.
-
-    Args:
-        pairs: With one first arm.
-    """
+def differences(comparison: Comparison) -> Figure | None:
+    """What the arm of the verdict has over each of the others, with intervals and the lines that mark the margin."""
+    pairs = drawn_differences(comparison)
     if not pairs:
         return None
+    scale, margin = scale_of(comparison, comparison.recommendation.metric), comparison.recommendation.margin
     first = pairs[0].first
     name = f"{first} minus another arm ({scale.unit})"
     frame = pd.DataFrame(
@@ -345,9 +345,15 @@ def scores_of_runs(runs: Mapping[str, Comparison], metric: str, scale: ScoreScal
     return Figure((bars + points).properties(height=height), caption, frame)
 
 
-def training_curves(curves: Mapping[str, Sequence[Mapping[str, float | int | None]]]) -> Figure | None:
+def training_curves(comparison: Comparison) -> Figure | None:
     """Losses by epoch of each tuned arm."""
-    rows = [{"arm": arm, **row} for arm, points in curves.items() for row in _losses(points, "epoch", "epoch")]
+    rows = [
+        {"arm": arm, "epoch": one.epoch, "loss": loss, "of": said}
+        for arm, epochs in loss_curves(comparison).items()
+        for one in epochs
+        for loss, said in ((one.train, _OF_EPOCH), (one.validation, _VALIDATION))
+        if loss is not None
+    ]
     return _loss_figure(pd.DataFrame(rows), "epoch")
 
 
@@ -355,9 +361,12 @@ def live_losses(points: Sequence[Mapping[str, float | int | str | None]]) -> Fig
     """Losses by step, as a run that tunes tells them: at the end of an epoch those of the epoch."""
     arms = {str(point.get("arm") or "fine-tuned") for point in points}
     rows = [
-        (row | {"arm": str(point.get("arm") or "fine-tuned")} if len(arms) > 1 else row)
+        {"training step": point["done"], "loss": point[key], "of": said}
+        | ({"arm": str(point.get("arm") or "fine-tuned")} if len(arms) > 1 else {})
         for point in points
-        for row in _losses([point], "done", "training step", is_step=point.get("validation_loss") is None)
+        for of_training in [_OF_STEP if point.get("validation_loss") is None else _OF_EPOCH]
+        for key, said in (("train_loss", of_training), ("validation_loss", _VALIDATION))
+        if point.get(key) is not None
     ]
     return _loss_figure(pd.DataFrame(rows), "training step")
 
@@ -459,18 +468,6 @@ _OF_EPOCH = "training, whole epoch"
 _VALIDATION = "validation"
 
 
-def _losses(
-    points: Sequence[Mapping[str, float | int | str | None]], at: str, name: str, *, is_step: bool = False
-) -> list[dict[str, float | int | str | None]]:
-    """A row for each loss that is there; `at` is where a point keeps its place, `name` what the place is called."""
-    return [
-        {name: point[at], "loss": point[key], "of": said}
-        for point in points
-        for key, said in (("train_loss", _OF_STEP if is_step else _OF_EPOCH), ("validation_loss", _VALIDATION))
-        if point.get(key) is not None
-    ]
-
-
 def _loss_figure(frame: pd.DataFrame, x: str) -> Figure | None:
     if frame.empty:
         return None
@@ -554,6 +551,11 @@ def _first_known(*numbers: float | None) -> float | None:
 def ink() -> str:
     """Text and guide lines that can be read on the page's background."""
     return "#FAFAFA" if st.context.theme.type == "dark" else "#31333F"
+
+
+def _paper() -> str:
+    """The background of the page."""
+    return "#171614" if st.context.theme.type == "dark" else "#FFFFFF"
 
 
 def _colour(names: Sequence[str], *, among: Sequence[str] = (), has_legend: bool = True) -> alt.Color:

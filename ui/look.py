@@ -8,23 +8,29 @@ _STYLE = """<style>
 .stMain h1 { font-size: 2rem; padding: 0 0 .25rem; }
 .stMain h2 { font-size: 1.5rem; padding-top: .75rem; }
 @media (max-width: 640px) { .stMainBlockContainer { padding: 3.25rem 1rem 2rem; } }
-.st-key-headline h2 { font-size: 1.2rem; line-height: 1.3; padding: 0; }
+.st-key-headline h2 { font-size: 1.2rem; line-height: 1.3; padding: 0 0 .4rem; }
+.st-key-next_steps a, .st-key-next_steps button { min-height: 2.5rem; border: 1px solid #8886; border-radius: .5rem; }
 .facts { overflow-x: auto; }
 .facts table { width: 100%; border-collapse: collapse; font-size: .85rem; line-height: 1.25; margin: 0;
   font-variant-numeric: tabular-nums; }
 .facts caption { position: absolute; clip-path: inset(50%); }
+.facts thead th { font-weight: 600; opacity: .8; vertical-align: bottom; }
 .facts th, .facts td { padding: .25rem .75rem .25rem 0; text-align: start; vertical-align: top; border: 0;
   border-bottom: 1px solid color-mix(in srgb, currentColor 18%, transparent); }
-.facts tbody th { font-weight: 600; padding-inline-start: .5rem; overflow-wrap: anywhere; }
+.facts th:first-child { padding-inline-start: .5rem; }
+.facts tbody th { font-weight: 600; overflow-wrap: anywhere; }
 .facts small { display: block; font-weight: 400; font-size: .78rem; opacity: .8; }
 .facts tr.recommended > * { background: #2E9E5B26; }
 .facts tr.recommended > th { box-shadow: inset 3px 0 0 #2E9E5B; }
 .facts tr.reference > * { opacity: .75; font-weight: 400; font-style: italic; }
-[data-testid=stLayoutWrapper]:has(> .st-key-in_sight) { position: sticky; top: 3.75rem; z-index: 3; }
-.st-key-in_sight { background: var(--in-sight, canvas); border-bottom: 1px solid #8884; padding: .4rem 0; gap: .3rem; }
+[data-testid=stLayoutWrapper]:has(> .st-key-in_sight) { position: sticky; top: 0; z-index: 3; }
+.st-key-in_sight { background: light-dark(#fff, #171614); border-bottom: 1px solid #8884; padding: .4rem 0;
+  gap: .3rem; }
 .st-key-in_sight p { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; }
 @media (max-width: 640px) {
   .st-key-headline h2 { font-size: 1.02rem; }
+  .st-key-in_sight { padding-top: 3rem; }
+  .facts td { white-space: nowrap; }
   .facts tr > :nth-child(n+3):not(:nth-child(5)) { display: none; }
 }
 @media print {

@@ -49,12 +49,12 @@ def _again(chosen: ComparisonSummary, comparison: Comparison, step: NextStep) ->
     """The address of the form that asks for the same comparison with one thing changed."""
     settings = {**comparison.settings, **step.settings}
     carried = {name: str(settings[name]) for name in _CARRIED if settings.get(name) is not None}
-    return {DATASET: chosen.dataset, "arms": list(chosen.pipelines), **carried}
+    return {DATASET: chosen.dataset, "arms": list(chosen.arms), **carried}
 
 
 def _offer_deployment(client: ServiceClient, comparison_id: str, comparison: Comparison) -> None:
     kinds = [arm.kind for arm in candidates(comparison)]
-    with st.popover("Deploy", icon=":material/rocket_launch:"):
+    with st.popover(f"Deploy {comparison.recommendation.arm}", icon=":material/rocket_launch:"):
         alias = st.text_input("Alias that applications call", "production", max_chars=64, key="deploy alias")
         recommended = comparison.recommendation.arm
         arm = st.selectbox(

@@ -250,7 +250,7 @@ def next_steps(comparison: Comparison, tally: Tally = NO_ANSWERS) -> tuple[NextS
         steps.append(
             NextStep(
                 f"Deploy {recommendation.arm}",
-                "Gives it an alias, such as `production`, that applications call and that can be rolled back.",
+                "Gives it an alias, such as production, that applications call and that can be rolled back.",
                 StepKind.DEPLOY,
             )
         )

@@ -58,34 +58,39 @@ def colours(figure: Figure | None) -> dict[str, str]:
     return dict(zip(scale["domain"], scale["range"], strict=True))
 
 
-def drawn_frontier(arms: list[ArmSummary]) -> Figure | None:
-    return frontier(arms, {one.kind: one.cost for one in arms}, "exact_match", POINTS)
-
-
 def test_the_frontier_draws_intervals_and_says_which_arms_it_leaves_out() -> None:
-    figure = drawn_frontier([arm("base"), arm("few-shot", None), arm("rag", cost=None), arm("raft", None, None)])
+    figure = frontier(comparison(arm("base"), arm("few-shot", None), arm("rag", cost=None), arm("raft", None, None)))
     assert figure is not None
     assert figure.table.to_dict("records") == [
         {
             "arm": "base",
-            "monthly cost (USD)": 20.0,
-            "cost, low": 10.0,
-            "cost, high": 40.0,
+            "price of 1,000 questions (USD)": 2.0,
+            "price, low": 1.0,
+            "price, high": 4.0,
             "exact_match (points)": 50.0,
             "quality, low": 40.0,
             "quality, high": 60.0,
             "questions": 90,
             "unscored": 2,
+            "best for its price": "yes",
         }
     ]
-    assert "Not drawn: few-shot (no score), rag (no price), raft (no score and no price)." in figure.caption
-    whole = drawn_frontier([arm("base")])
+    assert "Not drawn: rag (no price), few-shot (no score), raft (no score and no price)." in figure.caption
+    whole = frontier(comparison(arm("base")))
     assert whole is not None
     assert "Not drawn" not in whole.caption
 
 
+def test_no_line_reaches_beyond_the_frontier_s_axis() -> None:
+    figure = frontier(comparison(arm("base", Interval(0.5, 0.4, 0.99)), arm("rag")))
+    scales = [one["encoding"]["y"].get("scale") for one in parts(figure)]
+    (domain,) = {tuple(scale["domain"]) for scale in scales if scale is not None}
+    assert domain[0] <= 40.0
+    assert domain[1] > 99.0
+
+
 def test_names_of_arms_that_are_alike_are_not_printed_over_each_other() -> None:
-    figure = drawn_frontier([arm(kind) for kind in KINDS])
+    figure = frontier(comparison(*(arm(kind) for kind in KINDS)))
     assert figure is not None
     names = next(one for one in parts(figure) if one["mark"]["type"] == "text")
     data = figure.chart.to_dict()["datasets"]
@@ -94,7 +99,8 @@ def test_names_of_arms_that_are_alike_are_not_printed_over_each_other() -> None:
 
 
 def test_cost_curves_draw_the_spread_of_serving() -> None:
-    figure = cost_curves({"base": COST, "rag": replace(COST, serve_interval=None), "raft": None}, 1000.0)
+    arms = (arm("base"), arm("rag", cost=replace(COST, serve_interval=None)), arm("raft", cost=None))
+    figure = cost_curves(comparison(*arms), 1000.0)
     assert figure is not None
     assert [one["mark"]["type"] for one in parts(figure)] == ["area", "line", "rule"]
     # Bands would make a legend that they share with the lines as pale as themselves.
@@ -102,9 +108,9 @@ def test_cost_curves_draw_the_spread_of_serving() -> None:
     assert figure.chart.to_dict()["resolve"]["scale"] == {"color": "independent", "strokeDash": "independent"}
     ends = figure.table.groupby("arm").last()
     assert list(ends.loc["base", ["cost, low", "monthly cost (USD)", "cost, high"]]) == pytest.approx(
-        [1001.0, 2001.0, 4001.0]
+        [11.0, 21.0, 41.0]
     )
-    assert ends.loc["rag", "cost, low"] == ends.loc["rag", "cost, high"] == pytest.approx(2001.0)
+    assert ends.loc["rag", "cost, low"] == ends.loc["rag", "cost, high"] == pytest.approx(21.0)
     assert "No spread is known of rag." in figure.caption
     assert "Not drawn: raft (no price)." in figure.caption
 
@@ -112,8 +118,9 @@ def test_cost_curves_draw_the_spread_of_serving() -> None:
 def test_an_arm_has_one_colour_in_every_picture() -> None:
     arms = [arm("base", None), *(arm(kind) for kind in KINDS[1:])]
     flip_map = FlipMap("queries_per_month", (10.0, 1000.0), 10.0, "coverage", (0.5,), 0.5, (("hybrid", None),))
-    quality, mapped = colours(drawn_frontier(arms)), colours(decision_map(flip_map, comparison(*arms)))
-    volume = colours(cost_curves({"base": None} | dict.fromkeys(KINDS[1:], COST), 10.0))
+    compared = comparison(*arms)
+    quality, mapped = colours(frontier(compared)), colours(decision_map(flip_map, compared))
+    volume = colours(cost_curves(comparison(arm("base", cost=None), *arms[1:]), 10.0))
     assert set(quality) == set(volume) == set(KINDS[1:])
     assert quality == volume
     assert mapped["hybrid"] == quality["hybrid"]

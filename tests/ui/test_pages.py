@@ -170,7 +170,7 @@ def test_a_report_that_cannot_be_understood_leads_on(open_page: OpenPage, client
 
 @pytest.mark.parametrize(
     ("name", "method", "rest"),
-    [("decision", "decide_again", "Audit"), ("evidence", "list_questions", "What people prefer")],
+    [("decision", "decide_again", "What is not known"), ("evidence", "list_questions", "What people prefer")],
 )
 def test_a_defect_in_a_part_that_runs_by_itself_is_told_in_its_place(
     open_page: OpenPage, client: FakeClient, name: str, method: str, rest: str
@@ -209,3 +209,21 @@ def test_an_address_of_nothing_is_told_in_the_words_of_the_page(
     page = open_page(name, client, comparison="nowhere")
     assert "/v1/" not in said(page)
     assert "Choose another one" in said(page)
+
+
+def test_a_comparison_is_renamed_and_deleted_where_it_is_listed(open_page: OpenPage, client: FakeClient) -> None:
+    done = dict.fromkeys(("rename_comparison", "delete_comparison"), lambda *_: None)
+    client.replies |= done
+    page = open_page("start", client)
+    rename, delete = (
+        next(one for one in page.button if one.key == f"{what} {FINISHED}") for what in ("rename", "delete")
+    )
+    assert rename.disabled
+    assert delete.disabled
+    next(one for one in page.text_input if one.key == f"name {FINISHED}").set_value("Spring")
+    page = healthy(page.run())
+    page = healthy(next(one for one in page.button if one.key == f"rename {FINISHED}").click().run())
+    assert client.asked("rename_comparison")[0].args == (FINISHED, "Spring")
+    page = healthy(next(one for one in page.checkbox if one.key == f"sure {FINISHED}").check().run())
+    healthy(next(one for one in page.button if one.key == f"delete {FINISHED}").click().run())
+    assert client.asked("delete_comparison")[0].args == (FINISHED,)

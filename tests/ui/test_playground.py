@@ -1,6 +1,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from advisor.report.facts import facts_table
+from advisor.results.json_report import read_comparison
 from service.contract.client import ServiceError, StreamedEvent
 from tests.ui.conftest import FINISHED, OpenPage, healthy, press, said
 from tests.ui.fake_client import FakeClient
@@ -69,12 +71,17 @@ def test_an_empty_question_gets_no_vote(open_page: OpenPage, client: FakeClient)
     assert not client.asked("ask")
 
 
-def test_what_an_answer_costs_is_told_for_a_thousand(open_page: OpenPage, client: FakeClient) -> None:
+def test_what_an_arm_costs_is_what_the_decision_says(open_page: OpenPage, client: FakeClient) -> None:
     def answers(*_: str) -> Iterator[StreamedEvent]:
         yield StreamedEvent(None, "answer", answer("two years") | {"cost_usd": 0.0000037})
 
     client.replies["stream_answer"] = answers
-    assert "$0.0037 for 1,000" in said(ask(open_page("playground", client, comparison=FINISHED), "How long?"))
+    comparison = read_comparison(client.real.get_report(FINISHED).decode())
+    table = facts_table(comparison)
+    at = next(i for i, column in enumerate(table.columns) if column.startswith("$"))
+    price = next(row.cells[at].text for row in table.rows if row.cells[0].text.split()[0] == "base")
+    page = ask(open_page("playground", client, comparison=FINISHED), "How long?")
+    assert f"{price} {table.columns[at].removeprefix('$ ')}" in said(page)
 
 
 def test_a_vote_is_blind_and_counted(open_page: OpenPage, client: FakeClient) -> None:

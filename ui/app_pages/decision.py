@@ -6,18 +6,17 @@ from dataclasses import replace
 import streamlit as st
 
 from advisor.decision.constraints import Constraints
-from advisor.report.arms import candidates_as_run, pivot_arm
+from advisor.report.arms import pivot_arm
 from advisor.report.constraints import constraint_sentences, constraint_table
 from advisor.report.economics import cost_table, net_value_table
 from advisor.report.facts import facts_table, next_steps
 from advisor.report.pictures.break_evens import break_even_table
 from advisor.report.pictures.flip_map import flip_map_sentence
 from advisor.report.prior import prior_sentences, prior_table
-from advisor.report.quality import differences_with_pivot
 from advisor.report.sensitivity import change_summary, flip_table
 from advisor.report.verdict import best_chance_table, standing, unknowns
 from advisor.results.comparison import Comparison, FlipMap, Verdict
-from advisor.results.quantities import percent, scale_of, usd, usd_range
+from advisor.results.quantities import percent, usd, usd_range
 from lm.setting import read_settings
 from service.contract.client import ServiceClient, ServiceError
 from service.contract.schemas import AxisView, ComparisonSummary, FirstLook, WhatIfReply, WhatIfRequest
@@ -147,18 +146,13 @@ def show_pictures(
     changed: Comparison, request: WhatIfRequest, axes: list[AxisView], make_map: Callable[[], FlipMap | None]
 ) -> None:
     """Quality against cost, cost over volume, and the map of decisions."""
-    metric = changed.recommendation.metric
-    scale = scale_of(changed, metric)
-    # In the order of the run, so that a slider that reorders the arms leaves each its colour.
-    arms = candidates_as_run(changed)
-    costs = {arm.kind: arm.cost for arm in arms}
     current = {view.axis: view.current for view in axes}
     volume = request.queries_per_month if request.queries_per_month is not None else current["queries_per_month"] or 0.0
     by_cost, by_volume, by_both = st.tabs(
         ["Quality and cost", "Break-even", "Map of decisions"], key="decision pictures", on_change="rerun"
     )
     with by_cost:
-        if figure := frontier(arms, costs, metric, scale):
+        if figure := frontier(changed):
             show_figure(figure, "frontier")
         else:
             st.info("No arm has both a score and a price, so there is nothing to draw.")
@@ -166,7 +160,7 @@ def show_pictures(
         if table := net_value_table(changed):
             show_table(table, "net values")
     with by_volume:
-        if figure := cost_curves(costs, volume):
+        if figure := cost_curves(changed, volume):
             show_figure(figure, "cost curves")
         if table := break_even_table(changed):
             show_table(table, "break-evens")
@@ -210,8 +204,7 @@ def show_rest(comparison: Comparison) -> None:
         with st.expander("Chance of being the best, for every arm"):
             show_table(table, "chances")
     st.header("Differences to the winner")
-    scale = scale_of(comparison, comparison.recommendation.metric)
-    if figure := differences(differences_with_pivot(comparison), scale, comparison.recommendation.margin):
+    if figure := differences(comparison):
         show_figure(figure, "differences")
     if sentences := prior_sentences(comparison):
         st.header("What was expected beforehand")

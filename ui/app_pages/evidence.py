@@ -242,7 +242,6 @@ st.page_link(
 )
 st.header("Waiting and tokens")
 show_table(speed_table(finished), "evidence speed")
-curves = finished.settings.get("training_curves") or {}
-if figure := training_curves(curves):
+if figure := training_curves(finished):
     st.header("Training")
     show_figure(figure, "evidence training")

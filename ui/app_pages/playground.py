@@ -2,15 +2,18 @@
 
 import random
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
 
-from advisor.results.quantities import exact_usd, seconds
+from advisor.report.facts import arm_facts, is_cheap, serving_price
+from advisor.results.quantities import seconds
 from service.contract.client import ServiceClient, ServiceError
 from service.contract.schemas import ComparisonSummary
 from ui.address import chosen_comparison
 from ui.connection import guarded, page_words, service_client, show_failure
+from ui.finished import finished_comparison
 from ui.overlap import overlap_marks
 from ui.untrusted import shown
 from ui.votes import show_tally
@@ -39,7 +42,7 @@ def ask_all(client: ServiceClient, comparison: ComparisonSummary) -> None:
         st.rerun()
     if (kept := st.session_state.get(_SHOWN)) and kept[0] == comparison.id:
         st.text(f"Question: {kept[1]}")
-        _show_all(kept[2])
+        _show_all(kept[2], _prices(client, comparison.id))
 
 
 def _stream_all(
@@ -71,7 +74,19 @@ def _stream_all(
     return answers
 
 
-def _show_all(answers: list[tuple[str, dict[str, Any] | str]]) -> None:
+def _prices(client: ServiceClient, comparison_id: str) -> dict[str, str]:
+    """What each arm costs, as Decision says it: an answer more or less long than most says little of that."""
+    facts = arm_facts(finished_comparison(client, comparison_id))
+    cheap = is_cheap(one.usd_per_1000 for one in facts)
+    per = "per million" if cheap else "per 1,000"
+    return {
+        one.arm: f"{serving_price(one.usd_per_1000, is_cheap=cheap)} {per}"
+        for one in facts
+        if one.usd_per_1000 is not None
+    }
+
+
+def _show_all(answers: list[tuple[str, dict[str, Any] | str]], prices: Mapping[str, str]) -> None:
     for start in range(0, len(answers), _BESIDE):
         for column, (kind, answer) in zip(st.columns(_BESIDE), answers[start : start + _BESIDE], strict=False):
             with column.container(border=True):
@@ -79,17 +94,16 @@ def _show_all(answers: list[tuple[str, dict[str, Any] | str]]) -> None:
                 if isinstance(answer, str):
                     st.warning(shown(answer), icon=":material/error:")
                     continue
-                show_answer(answer)
+                show_answer(answer, prices.get(kind, "no price"))
 
 
-def show_answer(answer: dict[str, Any]) -> None:
-    """Text, what it took, and the passages it was given."""
+def show_answer(answer: dict[str, Any], price: str) -> None:
+    """Text, what it took, what the arm costs, and the passages it was given."""
     st.text(answer["text"] or "(an empty answer)")
     tokens = answer["tokens"]
-    cost = f"{exact_usd(1000 * answer['cost_usd'])} for 1,000" if answer["cost_usd"] is not None else "no price"
     st.caption(
         f"you waited {seconds(answer['latency_s'])}, {seconds(answer['model_s'])} of it in the model · "
-        f"{tokens['input_tokens']:,} tokens read, {tokens['output_tokens']:,} written · {cost}"
+        f"{tokens['input_tokens']:,} tokens read, {tokens['output_tokens']:,} written · {price}"
     )
     for source in answer["sources"]:
         with st.expander(shown(source["title"] or source["document_id"], 60)):

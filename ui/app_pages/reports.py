@@ -151,7 +151,9 @@ def deploy(client: ServiceClient, comparison: ComparisonSummary) -> None:
         st.caption("Nothing is deployed. Applications ask a deployed arm at /v1/chat/completions by its alias.")
     alias_field, arm_field = st.columns(2)
     alias = alias_field.text_input("Alias", "production", max_chars=64)
-    kind = arm_field.selectbox("Arm to deploy", comparison.arms)
+    recommended = comparison.recommended_arm
+    start = comparison.arms.index(recommended) if recommended in comparison.arms else 0
+    kind = arm_field.selectbox("Arm to deploy", comparison.arms, index=start)
     row = st.container(horizontal=True)
     if row.button("Deploy", icon=":material/rocket_launch:", disabled=not alias):
         with guarded("It could not be deployed"):

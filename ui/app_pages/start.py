@@ -6,7 +6,7 @@ import streamlit as st
 
 from service.contract.client import ServiceClient, ServiceError
 from service.contract.comparison_state import ComparisonState
-from service.contract.schemas import ComparisonRequest
+from service.contract.schemas import ComparisonRequest, ComparisonSummary
 from service.contract.settings import SAMPLE
 from ui.address import COMPARISON, comparison_label
 from ui.connection import guarded, service_client, show_failure
@@ -59,9 +59,29 @@ def list_recent(client: ServiceClient) -> None:
             icon=":material/gavel:" if is_done else ":material/monitoring:",
             query_params={COMPARISON: one.id},
         )
+        with row.popover("Manage", key=f"manage {one.id}"):
+            _manage(client, one)
     if recent.total > len(recent.items):
         n_older = recent.total - len(recent.items)
         st.caption(f"{counted(n_older, 'older comparison')} can be chosen on the other pages.")
+
+
+def _manage(client: ServiceClient, one: ComparisonSummary) -> None:
+    """Another name for a comparison, or its end."""
+    name = st.text_input("Name", one.name, max_chars=120, key=f"name {one.id}")
+    is_same = name.strip() in ("", one.name)
+    if st.button("Rename", key=f"rename {one.id}", icon=":material/edit:", disabled=is_same):
+        with guarded("It could not be renamed"):
+            client.rename_comparison(one.id, name)
+        st.rerun()
+    if not one.state.is_final:
+        st.caption("It can be deleted once it is over; Progress cancels it.")
+        return
+    is_sure = st.checkbox("Delete it with its reports and votes, for good", key=f"sure {one.id}")
+    if st.button("Delete", key=f"delete {one.id}", icon=":material/delete:", disabled=not is_sure):
+        with guarded("It could not be deleted"):
+            client.delete_comparison(one.id)
+        st.rerun()
 
 
 def bring_your_own() -> None:

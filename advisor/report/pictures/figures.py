@@ -1,10 +1,11 @@
 """The pictures of a comparison as SVG, each with the table behind it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from advisor.report.arms import arm_name, references, row_kind, shown_arms
 from advisor.report.pictures.break_evens import cost_curve_figure
+from advisor.report.pictures.drawn import EpochLosses, drawn_differences, loss_curves, priced_scores
 from advisor.report.pictures.figure import Figure
 from advisor.report.pictures.flip_map import flip_map_figure
 from advisor.report.pictures.svg import (
@@ -20,12 +21,10 @@ from advisor.report.pictures.svg import (
     picture,
     place_labels,
 )
-from advisor.report.provenance import CURVES_SETTING
 from advisor.report.quality import (
     OVERALL,
     SLICE_MEANING,
     difference_table,
-    differences_with_pivot,
     measured_slices,
     named_with_role,
 )
@@ -83,7 +82,7 @@ def quality_figures(comparison: Comparison) -> list[Figure]:
 
 def difference_figure(comparison: Comparison) -> Figure | None:
     """Paired differences of the recommended (or best) arm to the others, with the margin as a band."""
-    differences = [d for d in differences_with_pivot(comparison) if has_points([d.interval])]
+    differences = drawn_differences(comparison)
     if not differences:
         return None
     scale = scale_of(comparison, comparison.recommendation.metric)
@@ -116,32 +115,27 @@ def frontier_figure(comparison: Comparison) -> Figure | None:
     """Quality over serving cost, with the line of arms that no other arm beats on both."""
     metric = comparison.recommendation.metric
     scale = scale_of(comparison, metric)
-    points: list[tuple[ArmSummary, float, Interval]] = []
-    for arm in shown_arms(comparison):
-        summary = arm.metric(metric)
-        if arm.cost is None or arm.role is ArmRole.REFERENCE or summary is None or summary.interval is None:
-            continue
-        if has_points([summary.interval]):
-            points.append((arm, arm.cost.serve_usd_per_query * 1000, summary.interval))
+    points, _ = priced_scores(comparison)
     if len(points) < 2:
         return None
-    costs = [cost for _, cost, _ in points]
-    efficient = _efficient([(cost, interval.estimate) for _, cost, interval in points])
+    costs = [point.usd_per_1000.estimate for point in points]
+    best = sorted((point.usd_per_1000.estimate, point.score.estimate) for point in points if point.on_frontier)
 
     def draw(plot: Any) -> None:
         if min(costs) > 0 and max(costs) / min(costs) > 20:
             plot.set_xscale("log")
-        steps = [(points[index][1], points[index][2].estimate * scale.factor) for index in efficient]
+        steps = [(cost, score * scale.factor) for cost, score in best]
         plot.step(*zip(*steps, strict=True), where="post", color=SECOND, linewidth=1, linestyle="--")
-        for arm, cost, interval in points:
-            kind = "recommended" if arm.kind == comparison.recommendation.arm else "candidate"
-            error_bar(plot, interval, cost, scale.factor, kind, vertical=True)
+        for point in points:
+            kind = "recommended" if point.arm == comparison.recommendation.arm else "candidate"
+            error_bar(plot, point.score, point.usd_per_1000.estimate, scale.factor, kind, vertical=True)
         plot.margins(x=0.2, y=0.14)
         plot.xaxis.set_major_formatter(lambda value, _: exact_usd(value))
         plot.tick_params(axis="x", labelrotation=20)
         plot.set_xlabel("serving 1,000 queries, US dollars")
         plot.set_ylabel(_points_axis(scale.factor, scale.unit))
-        place_labels(plot, [(label_text(arm.kind), cost, i.estimate * scale.factor) for arm, cost, i in points])
+        labels = [(label_text(p.arm), p.usd_per_1000.estimate, p.score.estimate * scale.factor) for p in points]
+        place_labels(plot, labels)
         for reference in references(comparison):
             summary = reference.metric(metric)
             if summary is not None and summary.interval is not None and has_points([summary.interval]):
@@ -160,14 +154,14 @@ def frontier_figure(comparison: Comparison) -> Figure | None:
     rows = [
         Row(
             (
-                Cell(arm_name(comparison, arm)),
-                Cell(usd(cost)),
-                Cell(scale.interval(interval)),
-                Cell("no" if index in efficient else "yes"),
+                Cell(arm_name(comparison, comparison.arm(point.arm))),
+                Cell(usd(point.usd_per_1000.estimate)),
+                Cell(scale.interval(point.score)),
+                Cell("no" if point.on_frontier else "yes"),
             ),
-            row_kind(comparison, arm),
+            row_kind(comparison, comparison.arm(point.arm)),
         )
-        for index, (arm, cost, interval) in enumerate(points)
+        for point in points
     ]
     return Figure(
         name="frontier",
@@ -260,13 +254,8 @@ def token_figure(comparison: Comparison) -> Figure | None:
 
 def training_figures(comparison: Comparison) -> list[Figure]:
     """Loss on training and validation data by epoch, one picture an arm; empty where nothing was tuned."""
-    curves = comparison.settings.get(CURVES_SETTING)
-    if not isinstance(curves, Mapping):
-        return []
     drawn = []
-    for index, (arm, epochs) in enumerate(curves.items()):
-        if not epochs:
-            continue
+    for index, (arm, epochs) in enumerate(loss_curves(comparison).items()):
         drawn.append(
             Figure(
                 name=f"training-{index}",
@@ -279,11 +268,11 @@ def training_figures(comparison: Comparison) -> list[Figure]:
                     ("Epoch", "Training loss", "Validation loss"),
                     tuple(
                         row(
-                            significant(epoch.get("epoch")),
-                            significant(epoch.get("train_loss")),
-                            significant(epoch.get("validation_loss")),
+                            significant(one.epoch),
+                            significant(one.train),
+                            significant(one.validation),
                         )
-                        for epoch in epochs
+                        for one in epochs
                     ),
                 ),
             )
@@ -291,12 +280,13 @@ def training_figures(comparison: Comparison) -> list[Figure]:
     return drawn
 
 
-def _loss_curves(epochs: list[Mapping[str, float | None]]) -> Callable[[Any], None]:
-    lines = (("train_loss", "training", "o", "-"), ("validation_loss", "validation", "s", "--"))
+def _loss_curves(epochs: list[EpochLosses]) -> Callable[[Any], None]:
+    training = [(one.epoch, one.train) for one in epochs if one.train is not None]
+    validation = [(one.epoch, one.validation) for one in epochs if one.validation is not None]
+    lines = ((training, "training", "o", "-"), (validation, "validation", "s", "--"))
 
     def draw(plot: Any) -> None:
-        for (key, name, marker, style), colour in zip(lines, SERIES, strict=True):
-            known = [(epoch["epoch"], epoch[key]) for epoch in epochs if epoch.get(key) is not None]
+        for (known, name, marker, style), colour in zip(lines, SERIES, strict=True):
             if known:
                 plot.plot(
                     *zip(*known, strict=True),
@@ -361,13 +351,3 @@ def _height(n_rows: int) -> float:
 
 def _points_axis(factor: float, unit: str) -> str:
     return f"{unit} (0 to 100)" if factor == 100 else unit
-
-
-def _efficient(points: list[tuple[float, float]]) -> list[int]:
-    best = float("-inf")
-    kept = []
-    for index in sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1])):
-        if points[index][1] > best:
-            best = points[index][1]
-            kept.append(index)
-    return kept

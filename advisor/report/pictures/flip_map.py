@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from advisor.report.arms import candidates_as_run
 from advisor.report.axes import axis_short, axis_value
-from advisor.report.pictures.arm_letters import NO_ARM, arm_letters
+from advisor.report.pictures.arm_letters import NO_ARM
+from advisor.report.pictures.drawn import map_cells, map_letters
 from advisor.report.pictures.figure import Figure
 from advisor.report.pictures.svg import INK, LINE, MUTED, arm_colours, label_text, picture
 from advisor.report.table import Table, row
@@ -20,16 +20,17 @@ def flip_map_table(comparison: Comparison) -> Table | None:
     grid = comparison.flip_map
     if grid is None:
         return None
-    letters = _letters(comparison)
+    letters = map_letters(comparison)
+    told = {
+        (cell.column, cell.row): f"{cell.letter}{' (now)' if cell.is_here else ''}"
+        for cell in map_cells(comparison, grid)
+    }
     rows = [
         row(
-            _value(comparison, grid.y_axis, y, grid.y_current),
-            *(
-                f"{_letter(letters, arm)}{' (now)' if (x, y) == (grid.x_current, grid.y_current) else ''}"
-                for x, arm in zip(grid.x_values, arms, strict=True)
-            ),
+            _value(comparison, grid.y_axis, grid.y_values[at], grid.y_current),
+            *(told[column, at] for column in range(len(grid.x_values))),
         )
-        for y, arms in zip(reversed(grid.y_values), reversed(grid.arms), strict=True)
+        for at in reversed(range(len(grid.y_values)))
     ]
     down, across = (_lower(axis_short(axis)) for axis in (grid.y_axis, grid.x_axis))
     return Table(
@@ -61,20 +62,19 @@ def flip_map_figure(comparison: Comparison) -> Figure | None:
     grid, table = comparison.flip_map, flip_map_table(comparison)
     if grid is None or table is None or len(_named(grid)) < 2:
         return None
-    letters = _letters(comparison)
+    letters = map_letters(comparison)
     colours = arm_colours(letters, comparison.recommendation.arm)
     here = (grid.x_values.index(grid.x_current), grid.y_values.index(grid.y_current))
 
     def draw(plot: Any) -> None:
         from matplotlib.patches import Patch, Rectangle
 
-        for y, arms in enumerate(grid.arms):
-            for x, arm in enumerate(arms):
-                cell: dict[str, Any] = {"facecolor": "none", "edgecolor": LINE, "hatch": "////", "linewidth": 0}
-                if arm is not None:
-                    cell = {"facecolor": colours.get(arm, MUTED), "alpha": _TINT, "linewidth": 0}
-                plot.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, **cell))
-                plot.text(x, y, _letter(letters, arm), ha="center", va="center", fontsize=8, color=INK)
+        for cell in map_cells(comparison, grid):
+            look: dict[str, Any] = {"facecolor": "none", "edgecolor": LINE, "hatch": "////", "linewidth": 0}
+            if cell.arm is not None:
+                look = {"facecolor": colours.get(cell.arm, MUTED), "alpha": _TINT, "linewidth": 0}
+            plot.add_patch(Rectangle((cell.column - 0.5, cell.row - 0.5), 1, 1, **look))
+            plot.text(cell.column, cell.row, cell.letter, ha="center", va="center", fontsize=8, color=INK)
         _draw_borders(plot, grid)
         plot.add_patch(Rectangle((here[0] - 0.5, here[1] - 0.5), 1, 1, fill=False, edgecolor=INK, linewidth=2.2))
         plot.set_xlim(-0.5, len(grid.x_values) - 0.5)
@@ -126,14 +126,6 @@ def _ticks(n_values: int, current: int) -> list[int]:
     """Evenly spaced positions, the current one among them."""
     step = max(1, -(-n_values // _TICKS))
     return list(range(current % step, n_values, step))
-
-
-def _letters(comparison: Comparison) -> dict[str, str]:
-    return arm_letters(arm.kind for arm in candidates_as_run(comparison))
-
-
-def _letter(letters: Mapping[str, str], arm: str | None) -> str:
-    return NO_ARM if arm is None else letters.get(arm, "?")
 
 
 def _named(grid: FlipMap) -> set[str | None]:

@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from advisor.report.pictures.break_evens import break_even_table, cost_curve_figure, declared_volume
+from advisor.report.pictures.break_evens import break_even_table, cost_curve_figure
+from advisor.report.pictures.drawn import declared_volume
 from advisor.results.comparison import BreakEven
 from advisor.results.quantities import usd
 
