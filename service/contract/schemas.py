@@ -20,8 +20,8 @@ from advisor.arms import CANDIDATES, DEFAULT_ARMS
 from advisor.data.dataset import Slice, Split, Task
 from advisor.decision.constraints import Constraints
 from advisor.decision.record import MonthlyTotal, RecheckOutcome
-from advisor.results.answer_values import AnswerValues
 from advisor.report.facts import SideBySide, Tally
+from advisor.results.answer_values import AnswerValues
 from advisor.results.comparison import (
     BreakEven,
     ConstraintOutcome,
