@@ -1,4 +1,4 @@
-"""Buttons that put the address of the page, or a summary, on the visitor's clipboard."""
+"""Buttons that put the address of the page, or a summary, on the visitor's clipboard, and the page on paper."""
 
 import streamlit as st
 
@@ -23,9 +23,13 @@ export default function ({ parentElement, data }) {
   const texts = { "Copy link": () => location.href };
   if (data.summary) texts["Copy summary"] = () => data.summary + "\\n" + location.href;
   const row = parentElement.querySelector(".copies");
-  row.replaceChildren(...Object.entries(texts).map(([label, text]) => {
+  const made = label => {
     const button = document.createElement("button");
     button.textContent = label;
+    return button;
+  };
+  row.replaceChildren(...Object.entries(texts).map(([label, text]) => {
+    const button = made(label);
     button.onclick = async () => {
       await copy(text());
       button.textContent = "Copied";
@@ -33,12 +37,21 @@ export default function ({ parentElement, data }) {
     };
     return button;
   }));
+  if (!data.paper) return;
+  const print = made("Download PDF");
+  print.title = "Opens the browser's printing; choose “Save as PDF”";
+  print.onclick = () => window.print();
+  row.append(print);
 }
 """
 _buttons = st.components.v2.component("copying", html="<div class='copies'></div>", css=_CSS, js=_JS)
 
 
-def offer_copies(summary: str | None = None) -> None:
-    """A button for the address of what is shown, and one for the summary with it."""
+def offer_copies(summary: str | None = None, *, paper: bool = False) -> None:
+    """A button for the address of what is shown, and one for the summary with it.
+
+    Args:
+        paper: Offer printing, too: of containers whose key begins with "off_paper" nothing is printed.
+    """
     with st.container(key="copy"):
-        _buttons(data={"summary": summary}, key="copies")
+        _buttons(data={"summary": summary, "paper": paper}, key="copies")

@@ -34,6 +34,7 @@ _STYLE = """<style>
   .facts tr > :nth-child(n+3):not(:nth-child(5)) { display: none; }
 }
 @media print {
+  [class*=st-key-off_paper] { display: none !important; }
   .stSidebar, .stAppHeader, .stExpander:has(details:not([open])), .st-key-copy, .stElementContainer:has(.stButton,
   .stDownloadButton, .stSelectbox, .stMultiSelect, .stSlider, .stCheckbox, .stNumberInput, .stTextInput, .stPageLink) {
     display: none !important; }
@@ -41,6 +42,8 @@ _STYLE = """<style>
     height: auto !important; overflow: visible !important; background: white !important; }
   .stMainBlockContainer { padding: 0; max-width: none; }
   .stElementContainer { break-inside: avoid; }
+  .facts { overflow: visible; }
+  .facts table { font-size: .8rem; }
 }
 </style>"""
 

@@ -66,6 +66,22 @@ def _offer_deployment(client: ServiceClient, comparison_id: str, comparison: Com
             st.success(f"{shown(alias)} now serves {shown(arm)}. Reports & CI rolls it back.")
 
 
+def offer_link(client: ServiceClient, comparison_id: str) -> None:
+    """Make or end a link that shows the verdict alone to people without a key."""
+    with st.popover("Share verdict", icon=":material/share:"):
+        st.caption(
+            "Whoever has the link sees arms, scores, costs and reasons, and no question, answer or document. A new "
+            "link ends the one before."
+        )
+        if st.button("Make a link"):
+            with guarded("The verdict could not be shared"):
+                st.code(client.share_comparison(comparison_id), language=None, wrap_lines=True)
+        if st.button("End the link"):
+            with guarded("The link could not be ended"):
+                client.unshare_comparison(comparison_id)
+            st.success("The link opens nothing any more.")
+
+
 _TOLD = {RecheckOutcome.HOLDS: st.success, RecheckOutcome.CHANGED: st.error, RecheckOutcome.UNKNOWN: st.warning}
 
 

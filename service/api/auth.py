@@ -16,7 +16,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from service.api.context import ServiceContext
 from service.api.errors import Problem
 from service.contract.scope import Scope
-from service.store.api_keys import ApiKey, any_key, find_key
+from service.store.api_keys import any_key, find_key
 
 _FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -43,19 +43,19 @@ class RateLimits:
         self._lock = threading.Lock()
         self._buckets: dict[str, tuple[float, float]] = {}
 
-    def wait_s(self, key: ApiKey) -> int:
-        """Takes one request off a key's allowance; 0, or seconds to wait where nothing is left."""
-        if key.requests_per_minute is None:
+    def wait_s(self, name: str, requests_per_minute: int | None) -> int:
+        """Takes one request off the allowance of a key or link; 0, or seconds to wait where nothing is left."""
+        if requests_per_minute is None:
             return 0
-        per_second = key.requests_per_minute / 60
+        per_second = requests_per_minute / 60
         with self._lock:
             now = self._clock()
-            tokens, at = self._buckets.get(key.id, (float(key.requests_per_minute), now))
-            tokens = min(float(key.requests_per_minute), tokens + (now - at) * per_second)
+            tokens, at = self._buckets.get(name, (float(requests_per_minute), now))
+            tokens = min(float(requests_per_minute), tokens + (now - at) * per_second)
             if tokens >= 1:
-                self._buckets[key.id] = (tokens - 1, now)
+                self._buckets[name] = (tokens - 1, now)
                 return 0
-            self._buckets[key.id] = (tokens, now)
+            self._buckets[name] = (tokens, now)
         return math.ceil((1 - tokens) / per_second)
 
 
@@ -85,7 +85,7 @@ def require(scope: Scope) -> Callable[..., Principal]:
             is_local = key is None and context.settings.is_local and not any_key(connection)
         if key is not None:
             principal = Principal(key.id, key.scope)
-            if wait_s := request.app.state.rate_limits.wait_s(key):
+            if wait_s := request.app.state.rate_limits.wait_s(key.id, key.requests_per_minute):
                 raise Problem(
                     429,
                     "Too many requests",

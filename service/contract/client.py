@@ -44,6 +44,7 @@ from service.contract.schemas import (
     RecheckReply,
     RecheckRequest,
     ResultPage,
+    ShareCreated,
     ValidationReport,
     WhatIfReply,
     WhatIfRequest,
@@ -343,6 +344,15 @@ class ServiceClient:
     def first_look(self, comparison_id: str) -> FirstLook:
         """What the answers of each arm come to, and three test questions that show how the arms differ."""
         return self._model(FirstLook, "GET", f"/v1/comparisons/{_part(comparison_id)}/first-look")
+
+    def share_comparison(self, comparison_id: str) -> str:
+        """The address that shows the verdict of a finished comparison without a key; an earlier one ends."""
+        path = f"/v1/comparisons/{_part(comparison_id)}/share"
+        return self.url + self._model(ShareCreated, "POST", path).path
+
+    def unshare_comparison(self, comparison_id: str) -> None:
+        """End the link to a verdict."""
+        self._send("DELETE", f"/v1/comparisons/{_part(comparison_id)}/share")
 
     # ---- gate, baselines, votes
 

@@ -449,6 +449,13 @@ class FirstLook(BaseModel):
     examples: list[SideBySide] = Field(description="A win, a loss and a dangerous mistake, where there are any.")
 
 
+class ShareCreated(BaseModel):
+    """A link to a verdict."""
+
+    token: str = Field(description="Shown this once.")
+    path: str = Field(description="Of this service; whoever opens it sees the verdict, without a key.")
+
+
 # ---- keys
 
 

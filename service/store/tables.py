@@ -151,3 +151,11 @@ labels = Table(
     Column("created_at", Double, nullable=False),
     UniqueConstraint("comparison_id", "example_id", "answer_hash", "voter"),
 )
+
+shares = Table(
+    "shares",
+    metadata,
+    Column("comparison_id", ForeignKey("comparisons.id", ondelete="CASCADE"), primary_key=True),
+    Column("token_sha256", String(64), nullable=False, unique=True),
+    Column("created_at", Double, nullable=False),
+)

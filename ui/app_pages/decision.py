@@ -29,7 +29,7 @@ from ui.figures import cost_curves, decision_map, differences, frontier, show_fi
 from ui.findings import show_findings
 from ui.finished import finished_comparison
 from ui.last_resort import last_resort
-from ui.next_steps import offer_recheck, offer_steps
+from ui.next_steps import offer_link, offer_recheck, offer_steps
 from ui.tables import show_facts, show_table
 from ui.untrusted import shown
 from ui.what_if import reconsidered
@@ -64,9 +64,10 @@ def decide(client: ServiceClient, chosen: ComparisonSummary, comparison: Compari
         axes = as_decided(client, chosen.id, cache_owner()).axes
         look = look_at_answers(client, chosen.id, cache_owner())
     verdict = st.container()
-    steps = st.container()
-    show_examples(comparison, look.examples)
-    what_if = st.container()
+    steps = st.container(key="off_paper_steps")
+    with st.container(key="off_paper_examples"):
+        show_examples(comparison, look.examples)
+    what_if = st.container(key="off_paper_what_if")
     with what_if:
         st.header("What if …")
         st.caption("Move what you are unsure of. Nothing is run again: the decision is made anew from stored scores.")
@@ -84,6 +85,7 @@ def decide(client: ServiceClient, chosen: ComparisonSummary, comparison: Compari
         show_verdict(changed, look)
     with steps:
         offer_steps(client, chosen, changed, next_steps(changed, look.tally))
+        offer_link(client, chosen.id)
         offer_recheck(client, chosen.id)
     with in_sight:
         show_what_if(comparison, changed, is_moved=bool(request.model_dump(exclude_none=True, exclude={"parts"})))
@@ -203,6 +205,12 @@ def show_rest(comparison: Comparison) -> None:
     if table := best_chance_table(comparison):
         with st.expander("Chance of being the best, for every arm"):
             show_table(table, "chances")
+    with st.container(key="off_paper_rest"):
+        show_off_paper(comparison)
+
+
+def show_off_paper(comparison: Comparison) -> None:
+    """What a page of paper has no room for."""
     st.header("Differences to the winner")
     if figure := differences(comparison):
         show_figure(figure, "differences")
@@ -219,4 +227,4 @@ chosen = chosen_comparison(the_client)
 finished = finished_comparison(the_client, chosen.id)
 decide(the_client, chosen, finished)
 show_rest(finished)
-offer_copies(f"{chosen.name}: {finished.recommendation.headline} {standing(finished)}")
+offer_copies(f"{chosen.name}: {finished.recommendation.headline} {standing(finished)}", paper=True)

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from advisor.report.constraints import CONSTRAINT_HEADING, constraint_sentences, constraint_table
 from advisor.report.economics import cost_table, net_value_table, speed_table
-from advisor.report.facts import answered, facts_table, next_steps, side_by_side, tallied
+from advisor.report.facts import Tally, answered, facts_table, next_steps, side_by_side, tallied
 from advisor.report.failures import (
     FailedQuestion,
     failed_questions,
@@ -122,6 +122,24 @@ def html_report(comparison: Comparison, records: Sequence[QuestionRecord] = ()) 
         failure_classes=failure_class_table(comparison, records),
         failures=[_shown(comparison, question) for question in failed[:_FAILURES_SHOWN]],
         provenance=provenance_tables(comparison),
+    )
+
+
+def verdict_html(comparison: Comparison, tally: Tally) -> str:
+    """The verdict alone on one page, for people who may not see the data: nothing on it is of a question or answer."""
+    findings = [f"{severity_text(found.severity)}: {found.check}" for found in urgent_findings(comparison)]
+    page = _environment().get_template("verdict.html.jinja")
+    return page.render(
+        comparison=comparison,
+        recommendation=comparison.recommendation,
+        facts=facts_table(comparison, tally),
+        standing=standing(comparison),
+        lists=[
+            ("Why", comparison.recommendation.reasons),
+            ("Before you act on it", findings),
+            (CHANGE_HEADING, change_summary(comparison)),
+            ("What is not known", unknowns(comparison)),
+        ],
     )
 
 

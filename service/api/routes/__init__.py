@@ -17,6 +17,7 @@ from service.api.routes.labels import router as labels
 from service.api.routes.openai import router as openai
 from service.api.routes.questions import router as questions
 from service.api.routes.reports import router as reports
+from service.api.routes.shares import router as shares
 from service.api.routes.votes import router as votes
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -28,6 +29,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     questions,
     gates,
     baselines,
+    shares,
     votes,
     labels,
     answers,
