@@ -31,7 +31,7 @@ _STYLE = """<style>
   .st-key-headline h2 { font-size: 1.02rem; }
   .st-key-in_sight { padding-top: 3rem; }
   .facts td { white-space: nowrap; }
-  .facts tr > :nth-child(n+3):not(:nth-child(5)) { display: none; }
+  .facts tr > :nth-child(n+3):not(.price) { display: none; }
 }
 @media print {
   [class*=st-key-off_paper] { display: none !important; }

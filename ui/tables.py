@@ -40,10 +40,13 @@ def show_facts(table: Table) -> None:
 
 def facts_html(table: Table) -> str:
     """The table as HTML in which every text is escaped."""
-    head = "".join(f"<th scope='col'>{escape(column)}</th>" for column in table.columns)
+    names = [" class='price'" if column.startswith("$") else "" for column in table.columns]
+    head = "".join(
+        f"<th scope='col'{name}>{escape(column)}</th>" for name, column in zip(names, table.columns, strict=True)
+    )
     body = "".join(
         f"<tr class='{row.kind}'><th scope='row' dir='auto'>{_html(row.cells[0])}</th>"
-        + "".join(f"<td>{_html(cell)}</td>" for cell in row.cells[1:])
+        + "".join(f"<td{name}>{_html(cell)}</td>" for name, cell in zip(names[1:], row.cells[1:], strict=True))
         + "</tr>"
         for row in table.rows
     )

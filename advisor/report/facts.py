@@ -14,7 +14,7 @@ from advisor.report.failures import main_score
 from advisor.report.table import Cell, Row, Table
 from advisor.report.words import metric_words
 from advisor.results.comparison import ArmRole, ArmSummary, Comparison, Interval, QuestionRecord, Severity, Verdict
-from advisor.results.quantities import count, percent, scale_of, seconds, usd
+from advisor.results.quantities import MISSING, count, percent, scale_of, seconds, usd
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +284,7 @@ def side_by_side(comparison: Comparison, answers: Sequence[Answered]) -> tuple[S
 
 
 FACTS_CAPTION = "The arms at a glance"
+PER_THOUSAND, PER_MILLION = "$ per 1,000", "$ per million"
 
 
 def serving_price(usd_per_1000: float | None, *, is_cheap: bool) -> str:
@@ -303,33 +304,28 @@ def facts_table(comparison: Comparison, tally: Tally = NO_ANSWERS) -> Table:
     kinds = {arm.kind: arm for arm in comparison.arms}
     facts = arm_facts(comparison, tally)
     cheap = is_cheap(one.usd_per_1000 for one in facts)
+    columns = {
+        f"Arm ({metric_words(metric)}, {metric})": [
+            Cell(arm_name(comparison, kinds[one.arm]), "best for its price" if one.on_frontier else "") for one in facts
+        ],
+        "Right": [Cell(scale.interval(one.right)) for one in facts],
+        "Made up": [Cell(percent(one.made_up)) for one in facts],
+        "Declined though answerable": [Cell(percent(one.declined)) for one in facts],
+        PER_MILLION if cheap else PER_THOUSAND: [
+            Cell(serving_price(one.usd_per_1000, is_cheap=cheap)) for one in facts
+        ],
+        "p95 latency": [Cell(seconds(one.p95_s)) for one in facts],
+        "Tokens": [Cell(count(one.tokens)) for one in facts],
+        "Build time": [Cell(seconds(one.build_s)) for one in facts],
+    }
+    # Without answers at hand nothing is known of what was made up: no column of dashes.
+    known = {name: cells for name, cells in columns.items() if any(cell.text != MISSING for cell in cells)}
     return Table(
         caption=FACTS_CAPTION,
-        columns=(
-            f"Arm ({metric_words(metric)}, {metric})",
-            "Right",
-            "Made up",
-            "Declined though answerable",
-            "$ per million" if cheap else "$ per 1,000",
-            "p95 latency",
-            "Tokens",
-            "Build time",
-        ),
+        columns=tuple(known),
         rows=tuple(
-            Row(
-                (
-                    Cell(arm_name(comparison, kinds[one.arm]), "best for its price" if one.on_frontier else ""),
-                    Cell(scale.interval(one.right)),
-                    Cell(percent(one.made_up)),
-                    Cell(percent(one.declined)),
-                    Cell(serving_price(one.usd_per_1000, is_cheap=cheap)),
-                    Cell(seconds(one.p95_s)),
-                    Cell(count(one.tokens)),
-                    Cell(seconds(one.build_s)),
-                ),
-                row_kind(comparison, kinds[one.arm]),
-            )
-            for one in facts
+            Row(cells, row_kind(comparison, kinds[one.arm]))
+            for one, cells in zip(facts, zip(*known.values(), strict=True), strict=True)
         ),
         note="Right: with its 95 % interval, weighed by traffic. Made up: claims something and is wrong. Best for its "
         "price: no candidate scores as high for less money. Tokens are read and written for one question.",
