@@ -41,6 +41,7 @@ _STYLE = """<style>
   html, body, #root, .stApp, .stAppViewContainer, .stMain { position: static !important; display: block !important;
     height: auto !important; overflow: visible !important; background: white !important; }
   .stMainBlockContainer { padding: 0; max-width: none; }
+  .stMainBlockContainer:has(.st-key-headline) { zoom: .72; }
   .stElementContainer { break-inside: avoid; }
   .facts { overflow: visible; }
   .facts table { font-size: .8rem; }

@@ -47,7 +47,8 @@ def test_a_deployment_that_fails_is_told(open_page: OpenPage, client: FakeClient
     client.replies["deploy"] = ServiceError("Not servable: the adapter is gone", status=409)
     page = press(open_page("reports", client, comparison=FINISHED), "Deploy")
     assert any("Not servable" in one.value for one in page.error)
-    assert client.asked("deploy")[0].args == ("production", FINISHED, "base")
+    recommended = json.loads(client.real.get_report(FINISHED))["recommendation"]["arm"]
+    assert client.asked("deploy")[0].args == ("production", FINISHED, recommended)
 
 
 def test_what_is_deployed_is_told_with_its_time(open_page: OpenPage, client: FakeClient) -> None:
