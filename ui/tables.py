@@ -51,7 +51,7 @@ def facts_html(table: Table) -> str:
         for row in table.rows
     )
     return (
-        f"<div class='facts'><table><caption>{escape(table.caption)}</caption>"
+        f"<div class='facts' tabindex='0' role='region' aria-label='{escape(table.caption)}'><table><caption>{escape(table.caption)}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 

@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, insert
 
+from advisor.report.facts import answered, side_by_side, tallied
 from advisor.results.comparison import Comparison
 from lm.model_identity import model_identity
 from service.api.app import create_app
@@ -17,7 +18,7 @@ from service.jobs.command_run import run_command
 from service.store.comparison_store import create_comparison
 from service.store.data_directory import DECISION_FILE, RECORDS_FILE, REPORT_FILE, DataDirectory
 from service.store.database import writing
-from service.store.reports.stored_reports import read_report_files
+from service.store.reports.stored_reports import read_report_files, read_stored_comparison
 from service.store.runs import home_database
 from service.store.tables import baselines, report_files
 
@@ -102,6 +103,18 @@ def test_questions_show_what_each_arm_said(client: TestClient, finished: tuple[s
     assert page["total"] == finished[1].arms[0].n_questions
     assert len(page["items"]) == 5
     assert page["items"][0]["answers"]["base"] == "c0"
+
+
+def test_the_first_look_sums_up_the_answers(
+    client: TestClient, finished: tuple[str, Comparison], engine: Engine
+) -> None:
+    looked = client.get(f"/v1/comparisons/{finished[0]}/first-look").json()
+    records = read_stored_comparison(engine, finished[0]).records
+    answers = answered(records, finished[1].recommendation.metric)
+    assert looked["tally"]["made_up"] == tallied(answers).made_up
+    assert looked["tally"]["failures"] == tallied(answers).failures
+    assert [one["kind"] for one in looked["examples"]] == [one.kind for one in side_by_side(finished[1], answers)]
+    assert client.get(f"/v1/comparisons/{stored(engine, 'tiny-9')}/first-look").status_code == 409
 
 
 def test_questions_can_be_narrowed_down(client: TestClient, finished: tuple[str, Comparison]) -> None:
