@@ -50,8 +50,9 @@ def facts_html(table: Table) -> str:
         + "</tr>"
         for row in table.rows
     )
+    caption = escape(table.caption)
     return (
-        f"<div class='facts' tabindex='0' role='region' aria-label='{escape(table.caption)}'><table><caption>{escape(table.caption)}</caption>"
+        f"<div class='facts' tabindex='0' role='region' aria-label='{caption}'><table><caption>{caption}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
