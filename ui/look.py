@@ -9,7 +9,8 @@ _STYLE = """<style>
 .stMain h2 { font-size: 1.5rem; padding-top: .75rem; }
 @media (max-width: 640px) { .stMainBlockContainer { padding: 3.25rem 1rem 2rem; } }
 .st-key-headline h2 { font-size: 1.2rem; line-height: 1.3; padding: 0 0 .4rem; }
-.st-key-next_steps a, .st-key-next_steps button { min-height: 2.5rem; border: 1px solid #8886; border-radius: .5rem; }
+.st-key-next_steps { align-items: center; }
+.st-key-next_steps a { min-height: 2.5rem; border: 1px solid #8886; border-radius: .5rem; }
 .facts { overflow-x: auto; }
 .facts table { width: 100%; border-collapse: collapse; font-size: .85rem; line-height: 1.25; margin: 0;
   font-variant-numeric: tabular-nums; }

@@ -66,7 +66,7 @@ def _offer_deployment(client: ServiceClient, comparison_id: str, comparison: Com
             st.success(f"{shown(alias)} now serves {shown(arm)}. Reports & CI rolls it back.")
 
 
-def offer_link(client: ServiceClient, comparison_id: str) -> None:
+def _offer_link(client: ServiceClient, comparison_id: str) -> None:
     """Make or end a link that shows the verdict alone to people without a key."""
     with st.popover("Share verdict", icon=":material/share:"):
         st.caption(
@@ -85,9 +85,12 @@ def offer_link(client: ServiceClient, comparison_id: str) -> None:
 _TOLD = {RecheckOutcome.HOLDS: st.success, RecheckOutcome.CHANGED: st.error, RecheckOutcome.UNKNOWN: st.warning}
 
 
-def offer_recheck(client: ServiceClient, comparison_id: str) -> None:
-    """A button that asks whether the decision still holds today, and what came of it."""
-    if st.button(
+def offer_recheck_and_link(client: ServiceClient, comparison_id: str) -> None:
+    """A button that asks whether the decision still holds today, what came of it, and a link for others."""
+    row = st.container(horizontal=True)
+    with row:
+        _offer_link(client, comparison_id)
+    if row.button(
         "Does the decision still hold?",
         icon=":material/event_repeat:",
         help="Reads prices, documents, questions and model anew and decides again from the stored scores. No model is "

@@ -84,6 +84,15 @@ def test_the_recommended_arm_is_deployed_after_one_question(open_page: OpenPage,
     assert [call.args for call in client.asked("deploy")] == [("production", FINISHED, recommended)]
 
 
+def test_a_verdict_is_shared_by_a_link_that_can_be_ended(open_page: OpenPage, client: FakeClient) -> None:
+    page = press(open_page("decision", client, comparison=FINISHED), "Make a link")
+    (link,) = [one.value for one in page.code if "/v1/shared/" in one.value]
+    assert client.asked("share_comparison")[0].args == (FINISHED,)
+    assert link.startswith(client.url)
+    press(page, "End the link")
+    assert client.asked("unshare_comparison")[0].args == (FINISHED,)
+
+
 def test_whether_it_still_holds_is_told_in_words(open_page: OpenPage, client: FakeClient) -> None:
     page = open_page("decision", client, comparison=FINISHED)
     assert not client.asked("recheck")

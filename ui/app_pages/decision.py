@@ -29,7 +29,7 @@ from ui.figures import cost_curves, decision_map, differences, frontier, show_fi
 from ui.findings import show_findings
 from ui.finished import finished_comparison
 from ui.last_resort import last_resort
-from ui.next_steps import offer_link, offer_recheck, offer_steps
+from ui.next_steps import offer_recheck_and_link, offer_steps
 from ui.tables import show_facts, show_table
 from ui.untrusted import shown
 from ui.what_if import reconsidered
@@ -85,8 +85,7 @@ def decide(client: ServiceClient, chosen: ComparisonSummary, comparison: Compari
         show_verdict(changed, look)
     with steps:
         offer_steps(client, chosen, changed, next_steps(changed, look.tally))
-        offer_link(client, chosen.id)
-        offer_recheck(client, chosen.id)
+        offer_recheck_and_link(client, chosen.id)
     with in_sight:
         show_what_if(comparison, changed, is_moved=bool(request.model_dump(exclude_none=True, exclude={"parts"})))
     with what_if:
