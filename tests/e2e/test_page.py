@@ -200,7 +200,7 @@ def test_moving_the_volume_past_its_flip_changes_the_verdict(story: Story, brows
             with suppress(AssertionError):
                 expect(told).not_to_have_text(before, timeout=5_000)
         page.get_by_text("What if: flipped from rag").wait_for()
-        page.get_by_role("heading", name=re.compile(f"{below.arm}( has the highest|: it beats)")).wait_for()
+        page.get_by_role("heading", name=re.compile(f"Ship {below.arm}:|{below.arm} has the highest")).wait_for()
         page.get_by_role("button", name="Back to what was decided").click()
         page.get_by_role("heading", name=re.compile("^Ship rag")).wait_for()
         expect(page.get_by_text("What if:")).to_have_count(0)
