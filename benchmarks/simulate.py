@@ -15,13 +15,13 @@ from benchmarks.judge_simulations import judge_tables
 
 INTRODUCTION = """# Simulations
 
-Comparisons whose truth is known, replayed with fresh data: how often the statistics are wrong, and what a race saves.
+Comparisons with a known truth, replayed with fresh data: how often the statistics are wrong, and what a race saves.
 Written by
 
     make simulate        # python -m benchmarks.simulate
 
-The functions are in `benchmarks/simulations.py`; `make test` runs the same ones with fewer replays. Every replay has a
-generator of its own, seeded with (seed, number), so that the figures come out the same on any number of processes. The
+The functions are in `benchmarks/simulations.py`; `make test` runs them with fewer replays. Every replay has its own
+generator, seeded with (seed, number), so the figures do not depend on the number of processes. The
 standard error of a share p after n replays is sqrt(p (1 - p) / n): .5 points for 5 % of 2,000.
 
 Unless a row says otherwise there are five binary arms on 300 questions in blocks of 20, latent normal with correlation
@@ -35,60 +35,58 @@ arm of a difference is not tuned.
 """
 
 AFTER_SEEDS = """
-With two seeds there is one difference to judge all seeds by: where they lie far apart the interval holds the truth in
-fewer runs than it says. Three or more keep to it. One training alone, its luck taken for the arm's, is wrong far more
-often, and nothing in its own figures shows it.
+With two seeds there is one difference from which to judge all seeds: if they lie far apart, the interval covers the
+truth less often than 95 %. With three or more it covers it often enough. A single training, its luck taken for the
+arm's, is wrong far more often, and nothing in its own figures shows it.
 """
 
 AFTER_EQUAL = """
 A t-test repeated until it is significant finds a winner between equals in about 30 % of runs, and in more the longer it
-goes on; [ADR 6](adr/0006-anytime-valid-race.md) says what is done instead. A race errs more rarely than alpha allows,
-since neither the union bound over pairs nor Ville's inequality is exact in 300 questions.
+runs; [ADR 6](adr/0006-anytime-valid-race.md) says what we do instead. A race errs less often than alpha allows, since
+neither the union bound over pairs nor Ville's inequality is tight in 300 questions.
 """
 
 AFTER_SAVING = """
-The requirement, "a true gap of .2" among five arms, does not say how the others lie. Read as each arm that much below
-the next, it is met. Where all four rivals are that close to the best none can be let go early, and it is missed. At a
-gap of .1 it is out of reach: a bet that knew beforehand how two such arms are distributed (correlation .5) needs
-about {narrow:.0f} questions on average for the evidence that alpha shared over ten pairs asks for, and there are 300.
-At .2 it needs {wide:.0f}, and a race has to learn the distribution on the way. Sharing alpha over the rivals of one
-arm only would save some 5 points, but then only the winner would be safe and not every statement of a race; see the
-log.
+The requirement, "a true gap of .2" among five arms, does not say where the others lie. If each arm is that much below
+the next, it is met. If all four rivals are that close to the best, none can be dropped early, and it is missed. At a
+gap of .1 it is out of reach: a bet that knew the distribution of two such arms beforehand (correlation .5) needs about
+377 questions on average for the evidence that alpha shared over ten pairs requires, and there are 300. At .2 it needs
+101, and a race has to learn the distribution on the way. Sharing alpha only over the rivals of one arm would save some
+5 points, but then only the winner would be safe and not every statement of a race; see the log.
 """
 
 CHOICE = """## The choice and its risk
 
-Whole samples of five arms whose costs are in random order. A verdict says more than is true where its winner is not the
-best, or where an arm is better than the chosen one by more than the headline allows.
+Whole samples of five arms with costs in random order. A verdict claims too much if its winner is not the best, or if
+an arm is better than the chosen one by more than the headline allows.
 """
 
 NEEDED = """## As many questions as were named decide
 
-Two arms of which the better one costs more, so that there is a trade-off until it is shown to be better or the cheaper
-one to be as good. The number is named for the difference that was seen, so only first samples that show the true one
-within half a point are taken; then as many fresh questions are asked. Required are 80 %, give or take the error of 200
-replays.
+Two arms, the better one costing more: there is a trade-off until it is shown to be better or the cheaper one to be as
+good. The number is computed for the observed difference, so only first samples within half a point of the true one are
+used; then that many fresh questions are asked. The requirement is 80 %, plus or minus the error of 200 replays.
 """
 
 AFTER_NEEDED = """
-A difference as large as the margin is decided by no number of questions: the estimate falls below the margin in half of
-all runs. The nearer it lies, the larger the number, and above a million none is named.
+No number of questions decides a difference as large as the margin: the estimate falls below the margin in half of all
+runs. The nearer the difference is to the margin, the larger the number; above a million none is given.
 """
 
 
 JUDGES = """## Scores of a judge, corrected by human labels
 
-300 test questions, of which a random sample is labelled; two arms whose right answers differ by ten points; 500 replays
-of each of seven judges at 5, 20, 50, 80 and 95 % of right answers. *Lowest* and *average* are shares of the 95 %
-intervals of these 35 scenarios that hold the truth, *width* is in points. The normal interval is that of PPI++ as
-published. Standard error of one scenario: 1 point, so that the lowest of 35 at exactly 95 % is about 93 %.
+300 test questions, of which a random sample is labelled; two arms whose shares of right answers differ by ten points;
+500 replays of each of seven judges at 5, 20, 50, 80 and 95 % right answers. *Lowest* and *average* are the shares of
+95 % intervals in these 35 scenarios that cover the truth, *width* is in points. The normal interval is that of PPI++
+as published. Standard error of one scenario: 1 point, so that the lowest of 35 at exactly 95 % is about 93 %.
 """
 
 AFTER_JUDGES = """
-From {n} labels an arm on, the lowest is 93 % but for chance and the average within 93–97 %: `MIN_LABELS` of
-`advisor/evidence/prediction_powered.py`. Below that few labels say little, and the intervals hold by being wide: at 10
-labels that of a difference is half the scale. A nearly perfect judge is not believed before the labels show it, so that
-its intervals hold too often.
+From {n} labels per arm, the lowest is 93 % except for chance and the average within 93–97 %: `MIN_LABELS` of
+`advisor/evidence/prediction_powered.py`. Fewer labels say little, and the intervals cover the truth only by being
+wide: at 10 labels that of a difference is half the scale. A nearly perfect judge is not trusted before the labels show
+it, so its intervals cover the truth too often.
 """
 
 
@@ -332,7 +330,7 @@ def document(*, n_workers: int) -> str:
         AFTER_SAVING.format(wide=needed[0.2], narrow=needed[0.1]),
         "## Regret: accuracy on fresh questions of the best arm minus that of the arm named",
         "",
-        "Five arms with true accuracies drawn evenly from .4 to .8, all at the same cost where no row says otherwise,",
+        "Five arms with true accuracies drawn uniformly from .4 to .8, all at the same cost unless a row says otherwise,",
         "so that a wrong arm is never named for its price. Mean over replays, in points of accuracy.",
         "",
         *table(regret_rows(), n_workers=n_workers),
