@@ -6,7 +6,7 @@ from lm.errors import TuningForkError
 class DatasetError(TuningForkError):
     """Documents or questions are unfit; the message names file, line or id."""
 
-    title = "Unfit dataset"
+    title = "Invalid dataset"
 
 
 class EvaluationError(TuningForkError):

@@ -240,7 +240,7 @@ def _wait_for_another_total(tab: Tab, before: str) -> None:
 
 
 def _move_slider(tab: Tab, name: str) -> None:
-    """A key on a slider, until the page has been drawn anew."""
+    """A key on a slider, until the page has been drawn again."""
     tab.page.get_by_role("slider", name=name).first.press("ArrowRight")
     tab.page.locator("[data-test-script-state=running]").wait_for(state="attached", timeout=5_000)
     tab.settle()
@@ -267,7 +267,7 @@ def main() -> None:
         print(f"{given.questions:,} questions, {len(ARMS)} arms: {json.dumps(sizes)}")
         print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores before\n")
         print("| what | bound (s) | first (s) | then, median (s) | longest (s) |\n|---|--:|--:|--:|--:|")
-        # Started anew, so that nothing of the large comparison is in memory.
+        # Started again, so that nothing of the large comparison is in memory.
         with served_page(home) as served:
             for acts in (first_visits, slider_answers, page_visits):
                 for act in acts(served):

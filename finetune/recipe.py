@@ -19,7 +19,7 @@ class TuningOptions:
 
     r: Annotated[int, Setting("Rank of the adapter.", ge=1, le=4096, option="--lora-r")] = 16
     # The update is scaled by lora_alpha / r; rslora: by lora_alpha / sqrt(r).
-    lora_alpha: Annotated[int, Setting("Scale of the adapter, over its rank.", ge=1, le=65536)] = 32
+    lora_alpha: Annotated[int, Setting("Scale of the adapter; divided by its rank.", ge=1, le=65536)] = 32
     lora_dropout: Annotated[float, Setting("Share of the adapter's inputs dropped in training.", ge=0, lt=1)] = 0.0
     # Others in every epoch, so that an answer hangs on no single wording. Only for questions answered from memory:
     # where the answer is copied from the prompt it would teach making things up.
@@ -32,7 +32,7 @@ class TuningOptions:
     target_modules: Annotated[
         str,
         Setting(
-            "Layers that are tuned: all-linear (all but the output layer), or names of modules separated by commas.",
+            "Layers to tune: all-linear (all except the output layer), or comma-separated module names.",
             pattern=r"[\w.-]{1,100}(,[\w.-]{1,100}){0,99}",
         ),
     ] = "all-linear"
@@ -51,7 +51,7 @@ class TuningOptions:
     ] = 0.1
     weight_decay: Annotated[float, Setting("Weight decay of AdamW.", ge=0, lt=1)] = 0.0
     batch_size: Annotated[
-        int, Setting("Training rows an optimiser step.", ge=1, le=4096, option="--tuning-batch-size")
+        int, Setting("Training rows per optimiser step.", ge=1, le=4096, option="--tuning-batch-size")
     ] = 8
     # Saves memory and does not change the result.
     gradient_accumulation: Annotated[
@@ -60,13 +60,13 @@ class TuningOptions:
     patience: Annotated[
         int, Setting("Epochs without a better validation score before training stops.", ge=1, le=1000)
     ] = 2
-    max_grad_norm: Annotated[float, Setting("Norm that gradients are scaled down to.", gt=0, le=1e15)] = 1.0
+    max_grad_norm: Annotated[float, Setting("Maximum gradient norm.", gt=0, le=1e15)] = 1.0
     # The adapter itself stays in float32. "auto" is bfloat16 where the device multiplies in it natively.
     precision: Annotated[
         str, Setting("Precision of matrix products in training.", choices=("auto", "float32", "bfloat16"))
     ] = "auto"
     gradient_checkpointing: Annotated[
-        bool, Setting("Recompute activations in training, which takes less memory and a third more time.")
+        bool, Setting("Recompute activations in training: less memory, about a third more time.")
     ] = False
     loss: Annotated[
         str,

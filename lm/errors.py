@@ -37,7 +37,7 @@ class ErrorKind(Enum):
 
 
 class TuningForkError(Exception):
-    """Something the user can mend; its text is fit to be shown as it is.
+    """Something the user can fix; its text is fit to be shown as it is.
 
     Attributes:
         kind: What can be done about it.
@@ -53,7 +53,7 @@ class TuningForkError(Exception):
 class ConfigError(TuningForkError):
     """A setting, option or settings file is wrong."""
 
-    title = "Unfit settings"
+    title = "Invalid settings"
 
 
 class MissingDependencyError(TuningForkError):

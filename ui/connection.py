@@ -26,8 +26,8 @@ def service_client() -> ServiceClient:
     key = _typed_key() or os.environ.get(KEY_VARIABLE, "").strip() or None
     if key is not None and not _KEY.fullmatch(key):
         st.error(
-            "This cannot be an API key: it holds blanks or letters that no key has. Copy it anew into the side bar, or "
-            "empty the field.",
+            "This cannot be an API key: it holds blanks or letters that no key has. Copy it into the side "
+            "bar again, or empty the field.",
             icon=":material/key:",
         )
         st.stop()

@@ -537,7 +537,7 @@ def price_quality(measured: Sequence[PricedQualityView], scale: ScoreScale) -> F
     )
     caption = "Up is better, left is cheaper. Lines are 95 % intervals. Arms of one dataset and one metric."
     if n_unpriced := len(measured) - len(rows):
-        caption += f" Not drawn for want of a price: {counted(n_unpriced, 'arm')}, in the table below."
+        caption += f" Not drawn because no price is known: {counted(n_unpriced, 'arm')}, in the table below."
     return Figure((bars + widths + points).properties(height=_HEIGHT), caption, frame)
 
 

@@ -18,7 +18,7 @@ def finished_comparison(client: ServiceClient, comparison_id: str) -> Comparison
         except EvaluationError as error:
             st.error(
                 f"The report cannot be understood: {shown(str(error), 500)} Open it with the version that wrote it, or "
-                "start the comparison anew with the same settings.",
+                "start the comparison again with the same settings.",
                 icon=":material/error:",
             )
             st.page_link("app_pages/new_comparison.py", label="New comparison", icon=":material/add_circle:")

@@ -19,7 +19,7 @@ def guarded_address(what: str) -> Iterator[None]:
     except ServiceError as error:
         show_failure(what, error)
         if error.status in _NOTHING_OF_THAT_NAME:
-            st.page_link("app_pages/start.py", label="Look at what there is", icon=":material/home:")
+            st.page_link("app_pages/start.py", label="Show what is available", icon=":material/home:")
         st.stop()
 
 
@@ -41,7 +41,7 @@ def linked_choice(
     stands = asked if asked in options and asked != before else st.session_state.get(key)
     if stands not in options:
         stands = before if before in options else options[0]
-    # Said anew each time: the field of another page has the same key and yet takes nothing over.
+    # Said again each time: the field of another page has the same key and yet takes nothing over.
     st.session_state[key] = stands
     chosen = st.selectbox(label, options, format_func=format_func, key=key)
     st.query_params[parameter] = st.session_state[told] = chosen

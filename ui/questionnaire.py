@@ -95,7 +95,7 @@ def _show_ranking(advice: AdviceView) -> None:
             for arm in advice.ranking
         ]
     )
-    st.dataframe(frame, hide_index=True, width="stretch", key="advice", alt="What the answers speak for, by arm")
+    st.dataframe(frame, hide_index=True, width="stretch", key="advice", alt="What the answers favour, by arm")
 
 
 def _sources(reasons: list[PriorReasonView]) -> list[str]:

@@ -63,7 +63,7 @@ def show_report(report: ValidationReport) -> None:
         with st.expander(f"What the audit says ({len(report.findings)})", expanded=bool(report.findings)):
             show_findings(report.findings)
         return
-    st.error(f"It cannot be used yet. Problems: {len(report.problems)}. Mend them and upload again.")
+    st.error(f"It cannot be used yet. Problems: {len(report.problems)}. Fix them and upload again.")
     rows = [
         {"file": one.file, "line": str(one.line) if one.line else "", "what is wrong, and what to do": one.message}
         for one in report.problems

@@ -7,7 +7,7 @@ from service.contract.schemas import WhatIfReply, WhatIfRequest
 
 
 def reconsidered(comparison: Comparison, request: WhatIfRequest, reply: WhatIfReply) -> Comparison:
-    """The comparison with everything that follows from what was declared put anew; measurements stay."""
+    """The comparison with everything that follows from what was declared put again; measurements stay."""
     return replace(
         comparison,
         recommendation=reply.recommendation,

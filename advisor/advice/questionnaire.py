@@ -106,7 +106,7 @@ class Contradiction:
 
     when: tuple[Condition, ...]
     message: str
-    mend: str
+    fix: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ def load_questionnaire() -> Questionnaire:
             for row in raw["rule"]
         ),
         contradictions=tuple(
-            Contradiction(_conditions(row["when"]), row["message"], row["mend"]) for row in raw["contradiction"]
+            Contradiction(_conditions(row["when"]), row["message"], row["fix"]) for row in raw["contradiction"]
         ),
         products={row["id"]: (row["of"][0], row["of"][1]) for row in raw["product"]},
         sources={row["id"]: row["cite"] for row in raw["source"]},
@@ -255,7 +255,7 @@ def check_answers(raw: Mapping[str, object], source: str = "the answers", text: 
     for found in contradictions(answers):
         where = _where(source, text, found.when[-1].question)
         between = " and ".join(condition.question for condition in found.when)
-        problems.append(f"{where}: {between} contradict each other: {found.message}; {found.mend}")
+        problems.append(f"{where}: {between} contradict each other: {found.message}; {found.fix}")
     if problems:
         raise ConfigError("\n".join(problems))
     return answers

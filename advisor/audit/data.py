@@ -31,7 +31,7 @@ def _size(dataset: Dataset) -> list[AuditFinding]:
         AuditFinding(
             Check.TOO_FEW_QUESTIONS,
             Severity.WARN,
-            f"{len(test)} test questions on {n_clusters} documents or cases bear no verdict.",
+            f"{len(test)} test questions on {n_clusters} documents or cases: too few for a verdict.",
             f"Add test questions: at least {MIN_QUESTIONS} on {MIN_CLUSTERS} documents or cases; hundreds show more.",
         )
     ]
@@ -45,7 +45,7 @@ def _slices(dataset: Dataset) -> list[AuditFinding]:
         AuditFinding(
             Check.SLICES,
             Severity.NOTE,
-            f"No test question is of the slice {missing}; the verdict speaks of {other} only.",
+            f"No test question is in the slice {missing}; the verdict covers only {other}.",
             "Ask the same facts in several wordings and give them one `group`; the split then has both slices.",
         )
         for missing, other in ((Slice.SEEN_FACT, Slice.UNSEEN_FACT), (Slice.UNSEEN_FACT, Slice.SEEN_FACT))

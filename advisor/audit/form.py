@@ -36,7 +36,7 @@ def audit_form(arms: Sequence[ArmSummary]) -> list[AuditFinding]:
             AuditFinding(
                 Check.OUTSIDE_FORM,
                 Severity.WARN,
-                f"Answers outside the labels or the schema they were to be held to: {_told(outside)}.",
+                f"Answers outside the required labels or schema: {_told(outside)}.",
                 "Raise max_output_tokens where they were cut; an endpoint that was given the form need not keep it.",
             )
         )

@@ -41,8 +41,8 @@ def audit_gold(dataset: Dataset) -> list[AuditFinding]:
         AuditFinding(
             Check.SWAPPED_GOLD,
             Severity.BLOCK if len(swapped) >= BLOCK_SHARE * len(told) else Severity.WARN,
-            f"References that do not stand in their own document and do in another: {len(swapped)} of the {len(told)} "
-            "that can be told apart.",
+            f"References that do not occur in their own document but do in another: {len(swapped)} of the {len(told)} "
+            "that can be checked.",
             "Look whether rows were shifted when questions, answers and documents were joined; fix questions.jsonl.",
             tuple(f"{example_id}: found in {elsewhere}" for example_id, elsewhere in list(swapped.items())[:MAX_ITEMS]),
         )

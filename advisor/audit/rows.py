@@ -30,7 +30,7 @@ def _malformed(dataset: Dataset) -> list[AuditFinding]:
             Check.MALFORMED_ROWS,
             Severity.WARN,
             f"Rows that look broken: {len(faults)}. Tuning learns such rows as they are.",
-            "Mend or remove them in questions.jsonl.",
+            "Fix or remove them in questions.jsonl.",
             tuple(faults[:MAX_ITEMS]),
         )
     ]
@@ -81,8 +81,8 @@ def _unshown_labels(dataset: Dataset) -> list[AuditFinding]:
         AuditFinding(
             Check.UNSHOWN_LABELS,
             Severity.WARN,
-            f"Labels that are tested and never shown in training: {len(unshown)}. No arm can learn them, nor give them "
-            "where answers are held to the labels.",
+            f"Labels that are tested but never shown in training: {len(unshown)}. No arm can learn them, or give them "
+            "if answers are constrained to the labels.",
             "Add training questions of these labels, or leave them out of the test.",
             tuple(sorted(unshown)[:MAX_ITEMS]),
         )

@@ -1,6 +1,6 @@
 """Reading a dataset folder: `documents.jsonl`, `questions.jsonl` and the card `dataset.toml`.
 
-Every problem is found in one pass and named by file and line, so that a user mends them together.
+Every problem is found in one pass and named by file and line, so that a user fixes them together.
 """
 
 import json
@@ -191,7 +191,7 @@ def _unfit_character(text: str) -> str:
     if "\0" in text:
         return "a NUL character; remove it"
     if any("\ud800" <= character <= "\udfff" for character in text):
-        return "half a character (a lone surrogate); write it anew"
+        return "half a character (a lone surrogate); write it again"
     return ""
 
 
@@ -268,7 +268,7 @@ def _read_questions(path: Path, document_ids: set[str] | None, problems: list[Pr
         cited = _texts(row, "document_ids", path.name, problems) or ()
         for unknown in [i for i in cited if document_ids is not None and i not in document_ids]:
             problems.append(
-                Problem(path.name, row.line, f'the document id "{unknown}" is not in {DOCUMENTS_FILE}; mend the id')
+                Problem(path.name, row.line, f'the document id "{unknown}" is not in {DOCUMENTS_FILE}; fix the id')
             )
         if example_id and example_id in first_line:
             problems.append(

@@ -204,7 +204,7 @@ def _question(
     if answerable and not answers:
         problems.append(Problem(name, line, "the answer is empty; give one, or write no in the column answerable"))
     for unknown in [part for part in cited if part not in document_ids]:
-        problems.append(Problem(name, line, f'the document "{unknown}" is not in the folder; mend the name'))
+        problems.append(Problem(name, line, f'the document "{unknown}" is not in the folder; fix the name'))
     split = cell("split").lower()
     if split and split not in set(Split):
         problems.append(Problem(name, line, f'the split "{split}" is unknown; say train, validation or test'))

@@ -99,7 +99,7 @@ def _read_facts(
         answers = answers_of(row, path.name, problems)
         document_id = text_of(row, "document_id", path.name, problems, required=bool(answers))
         if group and group not in before:
-            problems.append(Problem(path.name, row.line, f'no question has the group "{group}"; mend the name'))
+            problems.append(Problem(path.name, row.line, f'no question has the group "{group}"; fix the name'))
         elif group in facts:
             problems.append(Problem(path.name, row.line, f'the group "{group}" is in the file twice'))
         elif group and answers is not None and _same(answers, before[group].answers):

@@ -23,20 +23,20 @@ class Constraints:
 
     must_cite_sources: Annotated[bool, Setting("Only arms whose answers come with passages may be shipped.")] = False
     max_p95_latency_s: Annotated[
-        float | None, Setting("Longest p95 latency, in seconds.", gt=0, le=1e6, unset="any")
+        float | None, Setting("Maximum p95 latency, in seconds.", gt=0, le=1e6, unset="any")
     ] = None
     monthly_budget_usd: Annotated[
-        float | None, Setting("Most that an arm may cost a month, in US dollars.", ge=0, le=1e15, unset="any")
+        float | None, Setting("Maximum cost of an arm per month, in US dollars.", ge=0, le=1e15, unset="any")
     ] = None
     no_gpu_in_serving: Annotated[bool, Setting("Only arms that answer without a GPU may be shipped.")] = False
     facts_must_be_deletable: Annotated[bool, Setting("Only arms that hold no facts in weights may be shipped.")] = False
     min_abstention_recall: Annotated[
         float | None,
-        Setting("Least share of unanswerable questions that an arm must decline.", ge=0, le=1, unset="any"),
+        Setting("Minimum share of unanswerable questions that an arm must decline.", ge=0, le=1, unset="any"),
     ] = None
     good_enough: Annotated[
         float | None,
-        Setting("Least score by the deciding metric at which an arm is ready to ship.", ge=0, le=1, unset="any"),
+        Setting("Minimum score on the deciding metric for an arm to be shipped.", ge=0, le=1, unset="any"),
     ] = None
 
     def __post_init__(self) -> None:

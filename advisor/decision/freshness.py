@@ -16,7 +16,7 @@ class Refresh(StrEnum):
     NOTHING = "nothing"
     REINDEXED = "re-indexed"
     RETUNED = "re-tuned"
-    """Trained anew on the answers of today, or given them to look among; where it retrieves, re-indexed as well."""
+    """Trained again on the answers of today, or given them to look among; where it retrieves, re-indexed as well."""
 
 
 class Part(StrEnum):
@@ -95,7 +95,7 @@ class ArmState:
     """An arm after one refresh.
 
     Attributes:
-        index_s: Seconds of building its index anew, 0 where that was not done; training_s likewise.
+        index_s: Seconds of building its index again, 0 where that was not done; training_s likewise.
         index_usd: What these seconds or tokens cost; None without a price. training_usd likewise.
         parts: Of `Part`, those that have questions.
         recovery: On the changed questions.

@@ -157,7 +157,7 @@ class Race:
         if block is None:
             raise EvaluationError("the race is over; no further block can be added")
         if set(scores) != set(self.arms):
-            raise EvaluationError(f"the race wants scores of {', '.join(self.arms)}; got {', '.join(sorted(scores))}")
+            raise EvaluationError(f"the race needs scores of {', '.join(self.arms)}; got {', '.join(sorted(scores))}")
         checked = [_checked(self._names[i], scores[self._names[i]], block) for i in self._active]
         for i, values in zip(self._active, checked, strict=True):
             self._scores[i].append(values)

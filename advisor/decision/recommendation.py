@@ -241,7 +241,7 @@ class _Words:
             return []
         side = "above" if interval.estimate >= bar else "below"
         return [
-            f"The bar of {points(bar)} lies within the interval of {arm}: that it is {side} is likely and not shown. "
+            f"The bar of {points(bar)} is within the interval of {arm}: it is likely {side}, but this is not shown. "
             "Ask more questions to be sure."
         ]
 

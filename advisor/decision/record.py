@@ -255,7 +255,7 @@ def read_record(text: str, source: str = "decision.json") -> DecisionRecord:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise EvaluationError(f"{source}: not JSON ({error}); compare again, which writes the record anew") from None
+        raise EvaluationError(f"{source}: not JSON ({error}); compare again to write the record again") from None
     if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
         found = content.get("schema_version") if isinstance(content, dict) else None
         raise EvaluationError(
@@ -268,7 +268,7 @@ def read_record(text: str, source: str = "decision.json") -> DecisionRecord:
         record = from_plain(DecisionRecord, content)
         date.fromisoformat(record.expires_on)
     except (EvaluationError, ConfigError, ValueError) as error:
-        raise EvaluationError(f"{source}: {error} Compare again, which writes the record anew.") from None
+        raise EvaluationError(f"{source}: {error} Compare again to write it.") from None
     return record
 
 

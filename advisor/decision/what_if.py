@@ -1,4 +1,4 @@
-"""The decision made anew from stored scores when something declared changes; no model is asked anything."""
+"""The decision made again from stored scores when something declared changes; no model is asked anything."""
 
 from collections.abc import Collection
 from contextlib import suppress

@@ -43,7 +43,7 @@ class ArmUse:
         cached_tokens: The part of them that was not read again, likewise.
         seconds: Of the machine, a question, answered in batches; None where no time was measured.
         index: Building the index once. training: All of tuning, every trial and seed.
-        n_trainings: How many trainings that was; training anew takes one of them.
+        n_trainings: How many trainings that was; training again takes one of them.
         index_bytes: What the index takes on disk.
         adapter_slowdown: How many times longer a question takes with the adapter beside the weights, as measured here,
             than merged into them; None without an adapter.

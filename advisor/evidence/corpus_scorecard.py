@@ -1,4 +1,4 @@
-"""Metrics of a whole set of answers, with intervals: the set is drawn anew by clusters and scored again."""
+"""Metrics of a whole set of answers, with intervals: the set is drawn again by clusters and scored again."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

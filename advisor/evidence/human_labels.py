@@ -118,7 +118,7 @@ def _faults(row: Any, known: set[str]) -> Iterator[str]:
         yield "not a JSON object; write {…}"
         return
     if row.get("question_id") not in known:
-        yield f'"question_id" is {row.get("question_id")!r}, which questions.jsonl lacks; mend the id'
+        yield f'"question_id" is {row.get("question_id")!r}, which questions.jsonl lacks; fix the id'
     metrics = (*JUDGE_METRICS, *sorted(HUMAN_METRICS))
     if row.get("metric") not in metrics:
         yield f'"metric" is {row.get("metric")!r}; give one that a judge or people score: {", ".join(metrics)}'

@@ -134,4 +134,4 @@ def _of_seed(row: dict[str, Any], seed: int | None) -> dict[str, Any]:
 
 
 _SLICES = {str(part): part for part in Slice}
-_REMEDY = "Delete the line and run the comparison again: only the missing answer is computed anew."
+_REMEDY = "Delete the line and run the comparison again: only the missing answer is computed again."

@@ -185,8 +185,8 @@ def changes_since(now: Comparison, before: Comparison) -> Iterable[str]:
     has_form = any(arm.n_outside_form is not None for arm in now.arms)
     if has_form and constrain != was:
         yield (
-            f"Answers were decoded with constrain = {was} in the baseline and {constrain} now: labels and records keep "
-            "their form only where they are held to it."
+            f"Answers were decoded with constrain = {was} in the baseline and {constrain} now: only "
+            "constrained answers are sure to be labels or valid records."
         )
     if now.dataset_hash != before.dataset_hash:
         yield "Documents, questions or what of them was used changed since the baseline."

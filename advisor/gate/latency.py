@@ -53,7 +53,7 @@ def check_latency_growth(
         return cannot_compare(name, "A wait was not measured on both sides.")
     waits, waits_before = now.latency.waits_s, before.latency.waits_s
     for who, kept, remedy in (
-        ("This comparison", waits, "compare anew"),
+        ("This comparison", waits, "compare again"),
         ("The baseline", waits_before, "store a new one"),
     ):
         if not kept:

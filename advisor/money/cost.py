@@ -16,18 +16,18 @@ BYTES_PER_GB = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What production is expected to look like."""
+    """Expected production traffic."""
 
-    queries_per_month: Annotated[float, Setting("Questions a month that you expect.", ge=0, le=1e15)] = 10_000
+    queries_per_month: Annotated[float, Setting("Expected questions per month.", ge=0, le=1e15)] = 10_000
     refreshes_per_month: Annotated[
-        float, Setting("How often a month documents change enough to build the index again.", ge=0, le=1e15)
+        float, Setting("How often per month changed documents require a new index.", ge=0, le=1e15)
     ] = 1.0
     amortisation_months: Annotated[
-        float, Setting("Months over which the cost of the first build is spread.", gt=0, le=1200)
+        float, Setting("Months over which the first build's cost is spread.", gt=0, le=1200)
     ] = 12.0
     retrainings_per_month: Annotated[
         float | None,
-        Setting("How often a month tuned arms are trained anew.", ge=0, le=1e15, unset="as often as documents change"),
+        Setting("How often per month tuned arms are retrained.", ge=0, le=1e15, unset="as often as documents change"),
     ] = None
     merge_adapter: Annotated[bool, Setting("Cost tuned arms with the adapter merged into the weights.")] = False
 
@@ -54,7 +54,7 @@ def estimate_cost(
     retrainings = traffic.refreshes_per_month
     if traffic.retrainings_per_month is not None:
         retrainings = traffic.retrainings_per_month
-    # Choosing among seeds was part of the search; whoever trains anew later trains once.
+    # Choosing among seeds was part of the search; whoever trains again later trains once.
     refresh_usd = index_usd * traffic.refreshes_per_month + training_usd / use.n_trainings * retrainings
     storage_usd = use.index_bytes / BYTES_PER_GB * prices.storage_usd_per_gb_month
     fixed_usd = (index_usd + training_usd) / traffic.amortisation_months + refresh_usd + storage_usd

@@ -50,11 +50,11 @@ def form_table(comparison: Comparison) -> Table | None:
         rows.append(Row((Cell(arm_name(comparison, arm)), *cells), row_kind(comparison, arm)))
     return Table(
         caption=f"Free and within {_form(comparison)}: {found.metric}, in {scale.unit}",
-        columns=("Arm", "Free", "Held to the form", "Gain by form", "Outside the form, free / held"),
+        columns=("Arm", "Free", "Constrained", "Gain", "Outside the form, free / constrained"),
         rows=tuple(rows),
-        note=f"{count(found.n_questions)} validation questions, answered both ways and subtracted question by "
-        "question. Tuned arms stopped training by these questions, so that their scores here are somewhat high; the "
-        "gain is a difference within one arm. A dash: not measured, as where an endpoint takes no constraint.",
+        note=f"{count(found.n_questions)} validation questions, answered both ways and compared question by "
+        "question. Tuned arms used these questions for early stopping, so their scores here are somewhat high; the "
+        "gain is a difference within one arm. A dash: not measured, for example if an endpoint takes no constraint.",
     )
 
 

@@ -85,7 +85,7 @@ def freshness_markdown(freshness: Freshness) -> str:
 
 
 def _trained(freshness: Freshness) -> Iterator[str]:
-    yield f"Of these, tuning anew can learn the new answer (n={_size(freshness, Part.CHANGED_TRAINED)})."
+    yield f"Of these, tuning again can learn the new answer (n={_size(freshness, Part.CHANGED_TRAINED)})."
     yield ""
     yield "| arm | right before | right now | old answer |"
     yield "| --- | --: | --: | --: |"

@@ -16,14 +16,14 @@ def race_sentences(comparison: Comparison) -> tuple[str, ...]:
         return ()
     sentences = [
         f"{count(race.n_blocks)} of {count(race.n_blocks_planned)} blocks of questions were asked, and an arm was "
-        "asked no more once it was surely worse than another.",
+        "dropped once it was surely worse than another.",
         f"{count(race.n_evaluations)} of {count(race.n_evaluations_in_full)} answers were asked for: "
         f"{percent(race.share_saved)} saved. A question that was not asked is neither wrong nor unscored; it counts "
         "nowhere, and two arms are compared on the questions both were asked.",
     ]
     if race.kept_out:
         sentences.append(
-            f"{listed(race.kept_out)} took no part, for want of a declared constraint that no answer can change: one "
+            f"{listed(race.kept_out)} did not race, because of a declared constraint that no answer can change: one "
             "block was asked for the figures."
         )
     return tuple(sentences)

@@ -33,7 +33,7 @@ class AnswerGrammar:
             what = "labels" if isinstance(constraint, OneOf) else "schema"
             reason = self._start.get_error().strip().splitlines()[0]
             raise ConfigError(
-                f"answers cannot be held to the dataset's {what}: {reason}; change the {what}, or choose "
+                f"answers cannot be constrained to the dataset's {what}: {reason}; change the {what}, or choose "
                 "`--constrain off`"
             )
 
@@ -73,7 +73,7 @@ class AnswerForm:
         if self._matcher.is_error():
             reason = self._matcher.get_error().strip().splitlines()[0]
             raise LanguageModelError(
-                f"an answer could not be held to its form any longer: {reason}; simplify the schema, or choose "
+                f"constrained decoding failed within an answer: {reason}; simplify the schema, or choose "
                 "`--constrain off`"
             )
         return value
@@ -92,7 +92,8 @@ def grammar_tokens(tokenizer: Any, vocabulary_size: int, end_ids: frozenset[int]
         return llguidance.hf.from_tokenizer(tokenizer, n_vocab=vocabulary_size, eos_token=sorted(end_ids) or None)
     except Exception as error:
         raise ConfigError(
-            f"the tokenizer of {model_name!r} cannot be held to labels or a schema ({error}); choose `--constrain off`"
+            f"the tokenizer of {model_name!r} cannot be constrained to labels or a schema ({error}); "
+            "choose `--constrain off`"
         ) from error
 
 

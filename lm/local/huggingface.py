@@ -93,7 +93,7 @@ def load_huggingface_model(
             f"the model {str(name_or_path)!r} needs a package that is not installed: {error}"
         ) from error
     except Exception as error:
-        # Whatever a damaged or unknown model makes the library raise, it is the model the user has to mend.
+        # Whatever a damaged or unknown model makes the library raise, it is the model the user has to fix.
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise LanguageModelError(f"the model {str(name_or_path)!r} cannot be loaded: {reason}") from error
     if loading["missing_keys"]:

@@ -101,8 +101,8 @@ def require(scope: Scope) -> Callable[..., Principal]:
             raise Problem(
                 403,
                 "Scope too narrow",
-                f"this takes a key with the scope {scope}; yours has {principal.scope}. Ask for one, or make one with "
-                "`tuningfork keys create`",
+                f"this requires a key with the scope {scope}; yours has {principal.scope}. Ask for one, or create "
+                "one with `tuningfork keys create`",
             )
         _refuse_unknown_parameters(request)
         request.scope.setdefault("state", {})["principal"] = principal.id
@@ -167,7 +167,9 @@ def _refuse_foreign_page(request: Request) -> None:
         )
     origin = request.headers.get("origin")
     if request.headers.get("sec-fetch-site") == "cross-site" or (origin and urlsplit(origin).netloc.lower() != host):
-        raise Problem(403, "Origin not allowed", "pages of other sites may not call a service without keys; make a key")
+        raise Problem(
+            403, "Origin not allowed", "web pages from another origin may not call a service without keys; create a key"
+        )
 
 
 def _without_port(host: str) -> str:

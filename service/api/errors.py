@@ -52,7 +52,9 @@ class Problem(Exception):  # noqa: N818 - what RFC 9457 calls it
 
 def not_found(what: str, name: str) -> Problem:
     """404: there is no such thing."""
-    return Problem(404, f"No such {what}", f"there is no {what} {name!r}; list what there is and mend the name")
+    return Problem(
+        404, f"No such {what}", f"there is no {what} {name!r}; list the available names and check the spelling"
+    )
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -129,7 +131,7 @@ async def _storage_error(request: Request, error: Exception) -> Response:
     """Full disks and busy databases are nobody's defect; anything else is."""
     text = str(error)
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "disk is full" in text:
-        detail = "no room is left on the disk of the service; make some, then try again"
+        detail = "the disk of the service is full; free some space, then try again"
         return failure_response(request, 507, "No room left", detail)
     if isinstance(error, OperationalError):
         detail = "the database is busy or does not answer; try again"
@@ -175,5 +177,5 @@ _STATUSES = {
 
 _REMEDIES = {
     404: "there is no such address; GET /openapi.json lists all of them",
-    405: "this address does not take that method; the header Allow lists those it takes",
+    405: "this address does not support that method; the header Allow lists those it does",
 }

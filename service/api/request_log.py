@@ -53,7 +53,7 @@ class RequestLog:
         except Exception as defect:
             error = defect
             if status == 0:
-                detail = f"a defect of the service; its logs tell more under the request id {request_id}"
+                detail = f"internal error; see the logs of the service for the request id {request_id}"
                 response = failure_response(Request(scope), 500, "Internal error", detail)
                 await response(scope, receive, send_named)
         finally:

@@ -112,7 +112,7 @@ def _ask(question: Question, given: dict[str, Answer]) -> Answer | None:
         clashes = contradictions({**given, question.id: answer})
         if not clashes:
             return answer
-        _DIALOGUE.print(f"   That contradicts an earlier answer: {clashes[0].message}; {clashes[0].mend}.")
+        _DIALOGUE.print(f"   That contradicts an earlier answer: {clashes[0].message}; {clashes[0].fix}.")
 
 
 def _chosen(question: Question, typed: str) -> object:

@@ -1,4 +1,4 @@
-"""The command line. Exit codes: 0 good, 2 something the user must mend, 130 stopped by Ctrl-C."""
+"""The command line. Exit codes: 0 good, 2 something the user must fix, 130 stopped by Ctrl-C."""
 
 import errno
 import os
@@ -140,7 +140,7 @@ def report(
     folder = find_run(DataDirectory.from_environment(home), comparison)
     path = folder / REPORT_FILES[format_]
     if not path.is_file():
-        raise ConfigError(f"{path} is missing; run the same `tuningfork compare` again, which writes it anew")
+        raise ConfigError(f"{path} is missing; run the same `tuningfork compare` again to write it")
     typer.echo(path.read_bytes(), nl=False)
 
 
@@ -173,7 +173,7 @@ app.command()(ui)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point: errors a user can mend are shown in one message, without a traceback."""
+    """Entry point: errors a user can fix are shown in one message, without a traceback."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Idle OpenMP threads must sleep: spinning ones slow a contended machine a hundredfold.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -207,7 +207,7 @@ def _fail(message: str) -> None:
 
 
 def _stopped() -> None:
-    _ERRORS.print("Stopped. What was measured so far is kept; the same command goes on from there.", soft_wrap=True)
+    _ERRORS.print("Stopped. Measured answers are kept; run the same command to resume.", soft_wrap=True)
     sys.exit(130)
 
 

@@ -29,7 +29,7 @@ def catalogue(
         str | None, typer.Option(help="Only models of this family, such as Llama or Qwen.", show_default=False)
     ] = None,
     prices: Annotated[
-        Path | None, typer.Option(help="Price file. [default: the one that ships]", show_default=False)
+        Path | None, typer.Option(help="Price file. [default: the built-in one]", show_default=False)
     ] = None,
     comparison: Annotated[
         str | None,

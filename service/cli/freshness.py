@@ -33,7 +33,7 @@ def freshness(
 ) -> None:
     """Change the documents, and ask the arms again.
 
-    Shows which arms still give the old answers, and what indexing or training anew takes until they are right again.
+    Shows which arms still give the old answers, and what indexing or training again takes until they are right again.
     """
     from service.cli.console import progress_bars
     from service.run.asking import read_finished

@@ -27,7 +27,7 @@ def recheck(
     ],
     prices: Annotated[
         Path | None,
-        typer.Option(help="Price file of today. [default: the comparison's, read anew]", show_default=False),
+        typer.Option(help="Price file of today. [default: the comparison's, read again]", show_default=False),
     ] = None,
     queries_per_month: Annotated[
         float | None, typer.Option(help="Questions a month now. [default: as recorded]", show_default=False)

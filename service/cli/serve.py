@@ -30,8 +30,8 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")] = 8000,
     workers: Jobs = 1,
-    ui_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the page on this machine.")] = 8501,
-    no_ui: Annotated[bool, typer.Option("--no-ui", help="Serve the API alone, without the page.")] = False,
+    ui_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the web UI on this machine.")] = 8501,
+    no_ui: Annotated[bool, typer.Option("--no-ui", help="Serve only the API, without the web UI.")] = False,
     base_model: Annotated[
         Path | None,
         typer.Option(
@@ -67,7 +67,7 @@ def serve(
     ] = None,
     home: Home = None,
 ) -> None:
-    """Serve the page and the REST API on this machine.
+    """Serve the web UI and the REST API on this machine.
 
     Works on the comparisons that are asked for, too.
 
@@ -82,7 +82,7 @@ def serve(
     ray = RaySettings(ray_address, parse_resources(ray_resources or [])) if engine is EngineName.RAY else None
     settings = ServiceSettings(host=host, port=port, n_jobs=workers, ray=ray, retired_model=base_model)
     if recheck_webhook is not None and recheck_every is None:
-        raise ConfigError("--recheck-webhook is told of rechecks, and there are none; add --recheck-every, as in 7d")
+        raise ConfigError("--recheck-webhook needs --recheck-every; add it, for example --recheck-every 7d")
     if recheck_every is not None:
         every_s = _duration_s(recheck_every)
         settings = replace(settings, recheck_every_s=every_s, recheck_webhook=_address(recheck_webhook))

@@ -27,7 +27,7 @@ def show(text: str) -> None:
 
 
 def show_error(text: str) -> None:
-    """Print what the user must mend, on standard error."""
+    """Print what the user must fix, on standard error."""
     plain_console(stderr=True).print(f"error: {printable(text)}", soft_wrap=True)
 
 

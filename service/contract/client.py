@@ -541,7 +541,7 @@ class ServiceClient:
     def _unreachable(self, error: Exception) -> ServiceError:
         why = str(error) or type(error).__name__
         return ServiceError(
-            f"{self.url} cannot be reached ({why}); start it with `tuningfork serve`, or mend the address"
+            f"{self.url} cannot be reached ({why}); start it with `tuningfork serve`, or fix the address"
         )
 
 

@@ -42,7 +42,9 @@ class ServedAnswerView(BaseModel):
 
     question: str
     text: str
-    sources: list[PassageView] = Field(description="Passages put before the model, best first; `used` tells which fit.")
+    sources: list[PassageView] = Field(
+        description="Retrieved passages, best first; `used` says which fitted the prompt."
+    )
     tokens: TokensView
     latency_s: float = Field(description="What the caller waited inside the service.")
     model_s: float = Field(description="Wall seconds of the batch it was answered in, retrieval included.")

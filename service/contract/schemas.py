@@ -58,7 +58,7 @@ def _plain(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
             rest += part
         elif isinstance(part, str):
             if "\0" in part or any("\ud800" <= character <= "\udfff" for character in part):
-                raise ValueError("a text holds a NUL or half a character; write it anew")
+                raise ValueError("a text holds a NUL or half a character; write it again")
         elif isinstance(part, int | float) and not abs(part) < 1e300:
             raise ValueError("a number is out of range; give one below 1e300")
     return value
@@ -84,7 +84,7 @@ class DatasetProblem(BaseModel):
 
     file: str
     line: int | None = None
-    message: str = Field(description="What is wrong and how to mend it.")
+    message: str = Field(description="What is wrong and how to fix it.")
 
 
 class ProblemDetails(BaseModel):
@@ -330,7 +330,7 @@ class ComparisonDetail(ComparisonSummary):
     settings: dict[str, Any]
     estimate: Estimate | None = None
     progress: list[StageProgress] = []
-    eta_s: float | None = Field(default=None, description="Seconds that remain; nothing where it cannot be told.")
+    eta_s: float | None = Field(default=None, description="Seconds remaining; null if unknown.")
     running_scores: list[RunningScore] = []
     last_event: int = Field(default=0, description="Sequence number of the newest event.")
     queue_position: int | None = Field(default=None, description="Comparisons that are before it, while it is queued.")
@@ -648,7 +648,7 @@ class WhatIfRequest(_Request):
 
 
 class RecheckRequest(_Request):
-    """How things are today. What is left out stays as it was recorded; prices, dataset and model are read anew."""
+    """How things are today. What is left out stays as it was recorded; prices, dataset and model are read again."""
 
     queries_per_month: Amount | None = None
     refreshes_per_month: Amount | None = None
@@ -662,9 +662,9 @@ class RecheckReply(BaseModel):
     outcome: RecheckOutcome
     explanation: str
     decided: str | None = Field(description="The arm that was decided for.")
-    recommended: str | None = Field(description="The arm now; nothing where the stored scores no longer speak.")
+    recommended: str | None = Field(description="The arm recommended now; null if the stored scores are out of date.")
     changes: list[str]
-    reruns: list[str] = Field(description="What must be run again before anyone can tell.")
+    reruns: list[str] = Field(description="What to re-run before this can be decided.")
     monthly: list[MonthlyTotal]
     expires_on: str
     expired: bool

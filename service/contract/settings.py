@@ -83,7 +83,9 @@ class DeclaredSettings:
     arms: Annotated[tuple[str, ...], Setting("Arms to compare, in the order of the report.", choices=CANDIDATES)] = (
         DEFAULT_ARMS
     )
-    limit: Annotated[int | None, Setting("Most test questions to ask.", ge=1, le=1_000_000_000, unset="all")] = None
+    limit: Annotated[int | None, Setting("Maximum number of test questions.", ge=1, le=1_000_000_000, unset="all")] = (
+        None
+    )
     embedder: Annotated[
         str, _retrieval("Embedder that finds passages: minilm, hf:ID_OR_PATH, or openai:MODEL[@URL].")
     ] = "minilm"
@@ -93,21 +95,21 @@ class DeclaredSettings:
     ] = 128
     overlap_tokens: Annotated[int, _retrieval("Tokens that neighbouring passages share.", ge=0, le=100_000)] = 0
     train_limit: Annotated[
-        int | None, _learning("Most training questions to use.", ge=1, le=1_000_000_000, unset="all")
+        int | None, _learning("Maximum number of training questions.", ge=1, le=1_000_000_000, unset="all")
     ] = None
     seed: Annotated[
-        int, _learning("Seed of everything drawn by lot: splits, samples, tuning, resampling.", ge=0, lt=2**32)
+        int, _learning("Seed of everything random: splits, samples, tuning, resampling.", ge=0, lt=2**32)
     ] = 0
     n_shots: Annotated[
         int, _learning("Worked examples in the prompts of the few-shot arms.", ge=1, le=1000, option="--shots")
     ] = 6
     constrain: Annotated[
         Constrain,
-        _learning("Whether every arm's answers are held to the dataset's labels or JSON schema, where it has them."),
+        _learning("Whether every arm's answers are constrained to the dataset's labels or JSON schema, if any."),
     ] = Constrain.AUTO
     method: Annotated[str, METHOD] = "lora"
     max_epochs: Annotated[
-        int | None, _learning("Most passes of tuning.", ge=1, le=1000, unset="3; 6 for answers from memory")
+        int | None, _learning("Maximum number of training epochs.", ge=1, le=1000, unset="3; 6 for answers from memory")
     ] = None
     tune_on: Annotated[TuneOn, _learning("What tuned arms are trained on.")] = TuneOn.QUESTIONS
     raft_gold_share: Annotated[
@@ -115,9 +117,7 @@ class DeclaredSettings:
     ] = 0.8
     training_seeds: Annotated[
         int,
-        _learning(
-            "How often tuned arms are trained; the spread over the seeds is part of their intervals.", ge=1, le=20
-        ),
+        _learning("Trainings of each tuned arm; the spread over seeds is part of its intervals.", ge=1, le=20),
     ] = 1
     tuning: Annotated[TuningOptions, Setting("How adapters are trained.", group="Recipe")] = TuningOptions()
     race: Annotated[bool, _decision("Ask in blocks, and stop asking an arm once it is surely worse than another.")] = (
@@ -130,25 +130,25 @@ class DeclaredSettings:
         float, _decision("Share of your users' questions whose fact the training questions cover.", ge=0, le=1)
     ] = 0.5
     judge: Annotated[
-        str | None, _decision("Judge that grades answers, for metrics that need one; named as the model is.")
+        str | None, _decision("Judge model that grades answers, for metrics that need one; named like the model.")
     ] = None
     prior: Annotated[
-        Path | None, _decision("Answers to the questionnaire of `tuningfork advise`, to set beside the evidence.")
+        Path | None, _decision("Answers to the questionnaire of `tuningfork advise`, to compare with the evidence.")
     ] = None
     valid_days: Annotated[
-        int, _decision("Days until the decision on file wants a new look; see `tuningfork recheck`.", ge=1, le=3650)
+        int, _decision("Days until the stored decision expires; see `tuningfork recheck`.", ge=1, le=3650)
     ] = 90
     values: Annotated[AnswerValues | None, _decision("What answers are worth.")] = None
-    constraints: Annotated[
-        Constraints, Setting("What an arm must fulfil to be shipped at all.", group="Constraints")
-    ] = Constraints()
-    prices: Annotated[Path | None, _costs("Price list.", unset="the one that ships")] = None
-    traffic: Annotated[Traffic, _costs("What production is expected to look like.")] = Traffic()
+    constraints: Annotated[Constraints, Setting("What an arm must meet to be shipped.", group="Constraints")] = (
+        Constraints()
+    )
+    prices: Annotated[Path | None, _costs("Price list.", unset="the built-in one")] = None
+    traffic: Annotated[Traffic, _costs("Expected production traffic.")] = Traffic()
     adapter_slowdown: Annotated[
         float,
-        _costs("How many times longer a tuned arm takes unmerged than merged, if you measured it.", ge=1, le=1000),
+        _costs("Measured slowdown of a tuned arm with an unmerged adapter; 2 is twice as long.", ge=1, le=1000),
     ] = 1.0
-    batch_size: Annotated[int, _machine("Questions answered at a time, the same for all arms.", ge=1, le=4096)] = (
+    batch_size: Annotated[int, _machine("Questions per batch, the same for all arms.", ge=1, le=4096)] = (
         DEFAULT_BATCH_SIZE
     )
     device: Annotated[
@@ -167,12 +167,12 @@ class DeclaredSettings:
     ] = None
     revision: Annotated[
         str | None,
-        _machine("Branch, tag or commit of a model of the hub.", pattern=r"\w[\w./-]{0,199}", unset="the newest"),
+        _machine("Branch, tag or commit of a hub model.", pattern=r"\w[\w./-]{0,199}", unset="the newest"),
     ] = None
     context_tokens: Annotated[
         int | None,
         _machine(
-            "Longest prompt and answer together of a hosted model, which does not tell, in tokens.",
+            "Context window of a hosted model, in tokens; endpoints do not report it.",
             ge=1,
             le=100_000_000,
         ),
@@ -199,8 +199,8 @@ class DeclaredSettings:
             )
         if self.race and self.values is not None:
             raise ConfigError(
-                "a race compares arms by score, and the declared worth of answers needs net values; leave one of both "
-                "out"
+                "a race compares arms by score, and declared values of answers need net values; leave out one of "
+                "the two"
             )
 
 

@@ -84,7 +84,7 @@ class ComparisonLock:
             self._ping()
 
     def _ping(self) -> None:
-        """Use the connection; where it is lost, take the lock anew. A server that is away is asked again later."""
+        """Use the connection; where it is lost, take the lock again. A server that is away is asked again later."""
         for _ in range(2):
             try:
                 self._hold()

@@ -56,7 +56,7 @@ def read_finished(directory: DataDirectory, name: str) -> FinishedComparison:
         settings = ComparisonSettings.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, AttributeError, EvaluationError, ConfigError) as error:
         raise ConfigError(
-            f"{path} is missing or damaged; run the same `tuningfork compare` again, which writes it anew from the "
+            f"{path} is missing or damaged; run the same `tuningfork compare` again to write it from the "
             "answers on disk"
         ) from error
     return FinishedComparison(comparison, settings, _model_identity(folder))

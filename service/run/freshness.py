@@ -68,7 +68,7 @@ def measure_freshness(
     """Ask the arms of a comparison again after its documents changed, and write what was found into its folder.
 
     Each arm is asked as it was built; where it retrieves, with the new documents indexed; where training
-    questions decide its answers, also trained anew on those of today. All test questions on changed facts are asked,
+    questions decide its answers, also trained again on those of today. All test questions on changed facts are asked,
     and those of the comparison whose facts did not change. Indexes and adapters are kept; answers are not, so that an
     interrupted run asks again.
 
@@ -130,7 +130,7 @@ def measure_freshness(
 
 
 class _Stages:
-    """Progress under names that tell what is built anew from what was there."""
+    """Progress under names that tell what is built again from what was there."""
 
     def __init__(self, on_progress: OnProgress) -> None:
         self._on_progress = on_progress

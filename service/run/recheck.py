@@ -84,7 +84,7 @@ def recheck_file(
     model: str | None = None,
     dtype_of: Callable[[str], str] = lambda _: "",
 ) -> Recheck:
-    """What became of the decision in a file; what is not given is taken as it was, read anew.
+    """What became of the decision in a file; what is not given is taken as it was, read again.
 
     Args:
         identify: Identity of a model by its spec and revision (`lm.model_identity`).

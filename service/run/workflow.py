@@ -104,7 +104,7 @@ def run_comparison(
         to_be_asked: Whether its arms should be there afterwards, and not the report alone: what was deleted of a
             finished comparison's indexes and adapters is then built again.
     Raises:
-        TuningForkError: with what to mend; answers given so far stay on disk, the same call goes on from them.
+        TuningForkError: with what to fix; answers given so far stay on disk, the same call goes on from them.
     """
     started = time.perf_counter()
     prices = load_prices(settings.prices)
@@ -181,7 +181,7 @@ def run_comparison(
 
 
 def _read_finished(folder: Path) -> Comparison | None:
-    """The comparison in a folder, if all its files are there and the report can be read; otherwise it is made anew."""
+    """The comparison in a folder, if all its files are there and the report can be read; otherwise it is made again."""
     needed = (RECORDS_FILE, SETTINGS_FILE, DECISION_FILE, *REPORT_FILES.values())
     if not all((folder / name).is_file() for name in needed):
         return None

@@ -34,7 +34,7 @@ def read_archive(
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, struct.error) as error:
-        problems.append(Problem(name, None, f"not a readable zip archive ({error}); make it anew"))
+        problems.append(Problem(name, None, f"not a readable zip archive ({error}); create it again"))
         return
     with archive:
         entries = [info for info in archive.infolist() if not is_passed_over(info.orig_filename)]
@@ -49,7 +49,9 @@ def read_archive(
             try:
                 opened = archive.open(info)
             except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, struct.error) as error:
-                problems.append(Problem(shown(info.orig_filename), None, f"cannot be unpacked ({error}); make it anew"))
+                problems.append(
+                    Problem(shown(info.orig_filename), None, f"cannot be unpacked ({error}); create it again")
+                )
                 continue
             with opened:
                 yield info.orig_filename, opened
@@ -80,7 +82,7 @@ def _directory_problem(file: BinaryIO, limits: UploadLimits) -> str:
     if n_entries > 2 * limits.max_files:
         return f"the archive has {n_entries} entries; {limits.max_files} files are allowed"
     if directory_bytes > MAX_DIRECTORY_BYTES or directory_bytes + directory_at > size:
-        return "the directory of the archive is damaged or too large; make it anew with shorter names"
+        return "the directory of the archive is damaged or too large; create it again with shorter names"
     return ""
 
 
@@ -110,4 +112,4 @@ def _entry_problems(entries: list[zipfile.ZipInfo], limits: UploadLimits) -> Ite
             yield f"{shown(info.orig_filename)} unpacks to over {limits.max_ratio} times its size; upload it unpacked"
     taken = sorted((info.header_offset, info.header_offset + info.compress_size) for info in files)
     if any(start < end for (_, end), (start, _) in zip(taken, taken[1:], strict=False)):
-        yield "files of the archive lie over each other; make it anew"
+        yield "entries of the archive overlap; create it again"

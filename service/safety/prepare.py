@@ -172,7 +172,7 @@ class _Receiver:
         except UNPACKING_ERRORS as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
-            self._problems.append(Problem(shown(name), None, f"cannot be unpacked ({error}); make the archive anew"))
+            self._problems.append(Problem(shown(name), None, f"cannot be unpacked ({error}); create the archive again"))
             return
         self.names.append(name)
 

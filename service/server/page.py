@@ -30,7 +30,7 @@ def page_command(port: int, *, max_upload_mb: int = 128) -> list[str]:
         MissingDependencyError: what the page is made with is not installed.
     """
     if importlib.util.find_spec("streamlit") is None:
-        raise MissingDependencyError("the page needs streamlit, which is not installed; `pip install streamlit`")
+        raise MissingDependencyError("the web UI needs streamlit, which is not installed; `pip install streamlit`")
     spec = importlib.util.find_spec("ui")
     folders = list(spec.submodule_search_locations or []) if spec is not None else []
     options = {

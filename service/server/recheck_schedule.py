@@ -101,7 +101,7 @@ def webhook(url: str) -> Tell:
             body = {"comparison": comparison_id, "recheck": to_plain(found)}
             httpx.post(url, json=body, timeout=WEBHOOK_TIMEOUT_S).raise_for_status()
         except httpx.HTTPError as error:
-            _LOG.warning("the webhook could not be told that the decision of %s fell: %s", comparison_id, error)
+            _LOG.warning("the webhook call about the decision of %s failed: %s", comparison_id, error)
 
     return tell
 

@@ -135,7 +135,7 @@ def _page(api_url: str, port: int | None, directory: DataDirectory, tell: Callab
     from service.server.page import running_page
 
     with running_page(api_url, port, log_file=directory.root / "logs" / "page.log"):
-        tell(f"The page is at http://127.0.0.1:{port}.")
+        tell(f"The web UI is at http://127.0.0.1:{port}.")
         yield
 
 
@@ -146,8 +146,8 @@ def _refuse_taken(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise ConfigError(
-                f"the page cannot listen at port {port}: {os.strerror(error.errno or 0)}; choose another --ui-port, or "
-                "give --no-ui"
+                f"the web UI cannot listen on port {port}: {os.strerror(error.errno or 0)}; choose another --ui-port, "
+                "or give --no-ui"
             ) from error
 
 

@@ -196,7 +196,7 @@ def test_moving_the_volume_past_its_flip_changes_the_verdict(story: Story, brows
                 break
             before = told.inner_text()
             slider.press("ArrowLeft")
-            # A key that falls into the moment in which the controls are drawn anew is lost: press again.
+            # A key that falls into the moment in which the controls are drawn again is lost: press again.
             with suppress(AssertionError):
                 expect(told).not_to_have_text(before, timeout=5_000)
         page.get_by_text("What if: flipped from rag").wait_for()
@@ -437,7 +437,7 @@ _SERIOUS = """async others => {
 def findings(tab: Tab, axe: str, excluded: Mapping[str, str]) -> list[list[str]]:
     """Serious and critical findings of axe, as rule and element, but for those that `excluded` names by rule."""
     tab.page.evaluate(axe)
-    # In one go: an element that is drawn anew meanwhile could not be found again.
+    # In one go: an element that is drawn again meanwhile could not be found again.
     found: list[list[str]] = tab.page.evaluate(_SERIOUS, dict(excluded))
     return found
 

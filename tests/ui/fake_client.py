@@ -12,7 +12,7 @@ from service.contract.client import ServiceClient, ServiceError
 from service.contract.schemas import ProblemDetails
 
 LOCAL = "http://127.0.0.1:8000"
-AWAY = ServiceError(f"{LOCAL} cannot be reached (refused); start it with `tuningfork serve`, or mend the address")
+AWAY = ServiceError(f"{LOCAL} cannot be reached (refused); start it with `tuningfork serve`, or fix the address")
 NO_KEY = ServiceError(
     "No key: give an API key",
     status=401,

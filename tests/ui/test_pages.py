@@ -146,7 +146,7 @@ def test_an_address_of_what_is_not_there_leads_to_what_is(
     page = open_page(name, client, **{"dataset" if name in ("data", "new_comparison") else "comparison": told})
     assert len(page.error) == 1
     assert "<img" not in page.error[0].value
-    assert [one.label for one in page.page_link] == ["Look at what there is"]
+    assert [one.label for one in page.page_link] == ["Show what is available"]
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -162,7 +162,7 @@ def test_a_report_that_cannot_be_understood_leads_on(open_page: OpenPage, client
     page = open_page("decision", client, comparison=FINISHED)
     assert len(page.error) == 1
     assert "cannot be understood" in page.error[0].value
-    assert "start the comparison anew" in page.error[0].value
+    assert "start the comparison again" in page.error[0].value
     assert "![x](" not in page.error[0].value
     # A comparison that is done cannot be resumed.
     assert "Resume" not in page.error[0].value

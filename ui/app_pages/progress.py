@@ -27,7 +27,7 @@ def watch(client: ServiceClient, comparison_id: str) -> None:
         events = events_so_far(client, detail)
     except ServiceError as error:
         # The service may be restarting: what was measured is kept, and the next look finds it again.
-        show_failure("The progress could not be read; it is tried again by itself", error)
+        show_failure("Progress could not be read; trying again", error)
         return
     show_state(detail)
     if detail.state in (ComparisonState.QUEUED, ComparisonState.RUNNING):

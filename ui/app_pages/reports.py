@@ -45,7 +45,7 @@ def offer_downloads(client: ServiceClient, comparison: ComparisonSummary) -> Non
             f"{comparison.id}-{name}",
             mime,
             icon=":material/download:",
-            # A page drawn anew meanwhile would take the file away before a slow browser has fetched it.
+            # A page drawn again meanwhile would take the file away before a slow browser has fetched it.
             on_click="ignore",
             key=f"download {name}",
         )

@@ -52,7 +52,7 @@ class StoredDecisions:
             Problem: it has no report yet.
         """
         found = find_comparison(engine, comparison_id)
-        # A comparison that was finished anew is another one.
+        # A comparison that was finished again is another one.
         key = (comparison_id, found.finished_at or 0.0)
         return self._decisions.find(key, lambda: self._read(engine, comparison_id, found.state))
 

@@ -32,7 +32,9 @@ def ready(context: Context) -> Health:
             connection.execute(text("SELECT 1"))
         current = is_current(context.engine)
     except SQLAlchemyError as error:
-        raise Problem(503, "Not ready", "the database does not answer; see to it", retry_after_s=5) from error
+        raise Problem(
+            503, "Not ready", "the database does not respond; check that it is running", retry_after_s=5
+        ) from error
     if not current:
         detail = "the database was made by another version; start `tuningfork serve` again, which brings it up to date"
         raise Problem(503, "Not ready", detail, retry_after_s=5)

@@ -28,7 +28,7 @@ router = APIRouter(prefix="/v1/comparisons", tags=["labels"])
 
 ComparisonId = Annotated[str, Path(pattern=ID_PATTERN)]
 Voter = Annotated[str, StringConstraints(max_length=40, pattern=r"^[\x21-\x7e]*$")]
-_VOTER = "Tells people apart who share a key; a second label on the same answer replaces the first."
+_VOTER = "Identifies people who share a key; a second label on the same answer replaces the first."
 
 
 class LabelRequest(BaseModel, extra="forbid"):

@@ -25,7 +25,7 @@ class VoteRequest(BaseModel, extra="forbid"):
     )
     preferred: ArmName | None = Field(description="One of the two, or null for neither.")
     voter: Annotated[str, StringConstraints(max_length=40, pattern=r"^[\x21-\x7e]*$")] = Field(
-        default="", description="Tells people apart who share a key; a second vote on the same replaces the first."
+        default="", description="Identifies people who share a key; a second vote on the same replaces the first."
     )
 
 

@@ -45,7 +45,7 @@ def ci(
 
     Holds the result against thresholds and a baseline, and writes what the pull request is told.
 
-    Exit codes: 0 the gate passed, 1 it failed, 2 it cannot compare or something must be mended.
+    Exit codes: 0 the gate passed, 1 it failed, 2 it cannot compare or something must be fixed.
     """
     from advisor.evidence.records import read_records
     from advisor.report.texts.gate_junit import gate_junit

@@ -137,7 +137,7 @@ class LoadedComparisons:
         """Results of a finished comparison.
 
         Args:
-            finished_at: Tells a comparison that was finished anew from the one in memory.
+            finished_at: Tells a comparison that was finished again from the one in memory.
         Raises:
             NotFinishedError: it has none.
         """

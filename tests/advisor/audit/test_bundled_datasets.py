@@ -1,4 +1,4 @@
-"""The bundled datasets are clean: what is found in them would be a false alarm, or ours to mend."""
+"""The bundled datasets are clean: what is found in them would be a false alarm, or ours to fix."""
 
 from pathlib import Path
 

@@ -116,7 +116,7 @@ def test_both_empty_files_are_named_in_one_pass(tmp_path: Path, name: str) -> No
         (question(2, answerable="no"), 'questions.jsonl:2: "answerable" must be true or false'),
         (question(2, meta={"answerable": 0}), 'questions.jsonl:2: "answerable" must be true or false'),
         (question(2, document_ids=[1]), 'questions.jsonl:2: "document_ids" must be a list of texts'),
-        (question(2, document_ids=["d9"]), 'questions.jsonl:2: the document id "d9" is not in documents.jsonl; mend'),
+        (question(2, document_ids=["d9"]), 'questions.jsonl:2: the document id "d9" is not in documents.jsonl; fix'),
         (question(2, group=7), 'questions.jsonl:2: "group" is a int; write it as text in quotes'),
         (question(2, group=""), 'questions.jsonl:2: "group" is empty'),
         (question(2, split="dev"), 'questions.jsonl:2: the split "dev" is unknown; say train, validation or test'),
@@ -177,7 +177,7 @@ def test_an_unreadable_line_is_named_and_the_others_are_still_checked(
 def test_half_a_character_is_refused_wherever_it_stands(tmp_path: Path, field: str) -> None:
     row = json.dumps(question(2, **{field: "\ud800"})).encode() + b"\n"
     message = refusal(write(tmp_path, lines(question(1)) + row))
-    assert f'questions.jsonl:2: "{field}" holds half a character (a lone surrogate); write it anew' in message
+    assert f'questions.jsonl:2: "{field}" holds half a character (a lone surrogate); write it again' in message
 
 
 def test_deeply_nested_metadata_is_read(tmp_path: Path) -> None:

@@ -302,7 +302,7 @@ def test_fewer_than_two_arms_are_no_race(arms: list[str]) -> None:
 @pytest.mark.parametrize(
     ("scores", "message"),
     [
-        ({"base": [0.0] * 10}, "the race wants scores of base, rag; got base"),
+        ({"base": [0.0] * 10}, "the race needs scores of base, rag; got base"),
         ({"base": [0.0] * 10, "rag": [0.0] * 9}, "rag has 9 scores for a block of 10 questions"),
         ({"base": [0.0] * 10, "rag": [0.0] * 9 + [1.5]}, "rag has a score of 1.5 for question"),
         ({"base": [0.0] * 10, "rag": [0.0] * 9 + [float("nan")]}, "rag has a score of nan for question"),

@@ -109,12 +109,12 @@ def test_prompts_that_wait_together_are_one_batch(card: DatasetCard, example: Ma
 def test_an_unreadable_reply_is_asked_for_again_and_then_unscored(
     card: DatasetCard, example: MakeExample, answer: MakeAnswer
 ) -> None:
-    def mends(prompt: Messages) -> str:
+    def fixes(prompt: Messages) -> str:
         return judge_script(prompt) if len(prompt) > 1 else "Well, yes."
 
     pair = [example("x")], [answer("x", ("a",))]
-    (mended,) = score("context_recall", *pair, ScoringResources(card, judge=FakeLM(mends)))
-    assert mended.value == 1
+    (fixed,) = score("context_recall", *pair, ScoringResources(card, judge=FakeLM(fixes)))
+    assert fixed.value == 1
     stubborn = FakeLM(lambda prompt: "Well, yes.")
     (given_up,) = score("context_recall", *pair, ScoringResources(card, judge=stubborn))
     assert given_up.value is None

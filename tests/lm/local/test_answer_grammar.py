@@ -140,7 +140,7 @@ def test_what_the_template_writes_before_an_answer_is_no_part_of_it(tiny_model_f
 
 def test_a_schema_that_cannot_be_held_to_is_named_with_the_remedy(model: HuggingFaceModel) -> None:
     unholdable = json.dumps({"type": "object", "properties": {"a": {"type": "string", "pattern": "(?=x)y"}}})
-    with pytest.raises(ConfigError, match=r"cannot be held to the dataset's schema: .*--constrain off"):
+    with pytest.raises(ConfigError, match=r"cannot be constrained to the dataset's schema: .*--constrain off"):
         model.generate(PROMPTS[:1], _held(JsonSchema(unholdable)))
 
 

@@ -30,7 +30,7 @@ def shown(show: Callable[[Console], object], width: int = 80, *, terminal: bool 
 
 
 def with_finding(comparison: Comparison, severity: Severity) -> Comparison:
-    return replace(comparison, findings=(AuditFinding("check", severity, "Something [odd] \x1b[2J.", "Mend it."),))
+    return replace(comparison, findings=(AuditFinding("check", severity, "Something [odd] \x1b[2J.", "Fix it."),))
 
 
 def with_summary(arm: ArmSummary, summary: MetricSummary) -> ArmSummary:
@@ -53,8 +53,8 @@ def test_the_tables_fit_into_80_columns_uncut_and_name_everything(comparison: Co
 
 def test_findings_that_matter_are_shown_safely_and_notes_are_not(comparison: Comparison) -> None:
     text = shown(lambda console: print_comparison(console, with_finding(comparison, Severity.WARN)))
-    assert "warn: Something [odd] \ufffd[2J. Mend it." in text
-    assert "Mend it" not in shown(lambda console: print_comparison(console, with_finding(comparison, Severity.NOTE)))
+    assert "warn: Something [odd] \ufffd[2J. Fix it." in text
+    assert "Fix it" not in shown(lambda console: print_comparison(console, with_finding(comparison, Severity.NOTE)))
 
 
 def test_an_arm_without_price_or_latency_says_so(comparison: Comparison) -> None:

@@ -30,7 +30,7 @@ def zipped(files: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> by
     with zipfile.ZipFile(buffer, "w", method) as archive:
         for name, content in files.items():
             info = zipfile.ZipInfo(name)
-            # As hostile as it is given: the constructor cuts and mends names.
+            # As hostile as it is given: the constructor cuts and fixes names.
             info.filename = name
             info.compress_type = method
             archive.writestr(info, content)
