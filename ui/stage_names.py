@@ -5,7 +5,7 @@ _STAGES = {
     "tune": "Tune the model",
     "answer": "Answer the test questions",
     "form": "Answer within the form and freely",
-    "latency": "Measure waiting times",
+    "latency": "Measure latency",
     "score": "Score the answers",
     "report": "Decide and write the report",
 }

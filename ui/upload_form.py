@@ -23,7 +23,7 @@ _ROUND = "upload round"
 _REPORT = "upload report"
 _TEXTS = (".md", ".txt")
 _TASKS = {
-    Task.QUESTION_ANSWERING: "question-answering: short answers that stand in documents",
+    Task.QUESTION_ANSWERING: "question-answering: short answers found in documents",
     Task.CLASSIFICATION: "classification: one label for a text",
     Task.EXTRACTION: "extraction: a record (JSON) out of a text",
     Task.GENERATION: "generation: a text to be written",

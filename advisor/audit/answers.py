@@ -92,7 +92,7 @@ def _collapsed(candidates: Mapping[str, Sequence[QuestionRecord]]) -> list[Audit
             Severity.WARN,
             f"{listed(list(collapsed))} give{'s' * (len(collapsed) == 1)} the same answer to most questions.",
             "Such a score is that answer's share of the test set and shows no skill; compare it with the reference "
-            "majority. Tuned arms: balance the training answers. Others: give passages, or take a stronger model.",
+            "majority. Tuned arms: balance the training answers. Others: give passages, or use a stronger model.",
             tuple(collapsed.values()),
         )
     ]

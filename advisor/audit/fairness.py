@@ -46,14 +46,14 @@ def audit_fairness(setups: Sequence[ArmSetup]) -> list[AuditFinding]:
             setups,
             Check.UNEQUAL_PROMPT,
             lambda setup: setup.instruction,
-            "are not given the same answer instruction",
+            "do not get the same answer instruction",
             "Give all arms the instruction of dataset.toml, word for word.",
         ),
         *_unequal(
             setups,
             Check.UNEQUAL_DECODING,
             lambda setup: repr(setup.decoding),
-            "do not decode alike",
+            "do not decode in the same way",
             "Use one output limit, temperature, seed, stop list, batch size and constraint for all arms.",
         ),
         *_unequal(
@@ -78,7 +78,8 @@ def _unequal(
         AuditFinding(
             check,
             Severity.BLOCK,
-            f"The arms {what}: {', '.join(others)} differ from the others, so their scores say nothing of the method.",
+            f"The arms {what}: {', '.join(others)} differ from the others, so their scores say nothing about "
+            "the method.",
             remedy,
             tuple(f"{arm}: {own!r}" for arm, own in traits.items()),
         )

@@ -37,7 +37,7 @@ def audit_form(arms: Sequence[ArmSummary]) -> list[AuditFinding]:
                 Check.OUTSIDE_FORM,
                 Severity.WARN,
                 f"Answers outside the required labels or schema: {_told(outside)}.",
-                "Raise max_output_tokens where they were cut; an endpoint that was given the form need not keep it.",
+                "Raise max_output_tokens if they were truncated; an endpoint may also ignore the constraint.",
             )
         )
     return findings

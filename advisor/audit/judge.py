@@ -153,7 +153,7 @@ def audit_judge(
                 Severity.BLOCK if decides else Severity.WARN,
                 f"The judge {judge.name} is of the same family as {kin[0].name}, which it grades; models favour "
                 "answers like their own.",
-                f"Take a judge of another family.{_INSTEAD if decides else ''}",
+                f"Use a judge of another family.{_INSTEAD if decides else ''}",
             )
         )
     doubtful = [name for name in judged if name not in agreements or not agreements[name].suffices]
@@ -164,7 +164,7 @@ def audit_judge(
                 Severity.NOTE,
                 f"The judge {judge.name} is not shown to agree with people: kappa of {MIN_KAPPA} on {MIN_LABELS} "
                 "labelled answers would show it.",
-                "Label answers, on the page or in human_labels.jsonl (docs/judges.md).",
+                "Label answers, in the web UI or in human_labels.jsonl (docs/judges.md).",
                 tuple(f"{name}: {_told(agreements.get(name))}" for name in doubtful),
             )
         )
@@ -189,11 +189,11 @@ def audit_labels(needs: LabelNeeds) -> list[AuditFinding]:
             f"Scores by {needs.metric} decide nothing yet: people must label {MIN_LABELS} answers of each arm, drawn "
             "at random and spread over the slices like the traffic."
         )
-        remedy = f"Label answers, on the page or in human_labels.jsonl (docs/judges.md).{_INSTEAD}"
+        remedy = f"Label answers, in the web UI or in human_labels.jsonl (docs/judges.md).{_INSTEAD}"
     return [AuditFinding(Check.HUMAN_LABELS, Severity.BLOCK, message, remedy, items)]
 
 
-_INSTEAD = " Or begin `metrics` in dataset.toml with a metric that needs neither judge nor people."
+_INSTEAD = " Or put a metric first in `metrics` of dataset.toml that needs neither judge nor people."
 
 
 def _told(agreement: Agreement | None) -> str:

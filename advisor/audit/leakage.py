@@ -27,7 +27,7 @@ def _wordings(dataset: Dataset) -> list[AuditFinding]:
             Check.LEAKAGE,
             Severity.BLOCK,
             f"Test questions worded as training or validation questions, exactly or nearly: {len(leaks)}.",
-            "Remove these questions from one side, or leave `split` out of questions.jsonl to have it made.",
+            "Remove these questions from one side, or remove `split` from questions.jsonl to have it made.",
             tuple(f"{leak.test_id} ~ {leak.train_id} ({leak.similarity:.0%} alike)" for leak in leaks[:MAX_ITEMS]),
         )
     ]
@@ -62,7 +62,8 @@ def _paraphrases(dataset: Dataset) -> list[AuditFinding]:
         AuditFinding(
             Check.LEAKED_PARAPHRASE,
             Severity.BLOCK,
-            f"Test questions that count as new facts ask what a training question asks in other words: {len(pairs)}.",
+            "Test questions that count as new facts ask what a training question asks in different words: "
+            f"{len(pairs)}.",
             "Give all wordings of a fact one `group`: then they count as seen, which they are.",
             tuple(pairs[:MAX_ITEMS]),
         )

@@ -48,7 +48,7 @@ def _strange_passages(
     strange = [chunk for (document, text), chunk in passages.items() if text not in texts.get(document, "")]
     if not strange:
         return []
-    return [_other_documents(f"Passages were read that stand in none of the documents: {len(strange)}.", strange)]
+    return [_other_documents(f"Passages were read that occur in none of the documents: {len(strange)}.", strange)]
 
 
 def _other_documents(message: str, chunk_ids: Sequence[str]) -> AuditFinding:
@@ -77,7 +77,7 @@ def _missing_passages(retrieving: Mapping[str, Sequence[QuestionRecord]]) -> lis
             "A retrieval arm read no passage at all, so it is not what it is called."
             if whole
             else "Retrieval arms read no passage for some questions, since none fitted into the context.",
-            "Set top_k to 1 or more; take shorter chunks, fewer output tokens or a model with a longer context.",
+            "Set top_k to 1 or more; use shorter chunks, fewer output tokens or a model with a longer context.",
             tuple(f"{arm}: no passage for {n} of {len(retrieving[arm])} questions" for arm, n in found.items()),
         )
     ]

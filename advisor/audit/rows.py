@@ -39,15 +39,15 @@ def _malformed(dataset: Dataset) -> list[AuditFinding]:
 def _faults(example: Example, task: Task) -> Iterator[str]:
     texts = (example.question, *example.answers)
     if marks := next((found for text in texts if (found := _CHAT_MARKS.search(text))), None):
-        yield f"holds the chat mark {marks.group()}"
+        yield f"has the chat marker {marks.group()}"
     if unfilled := next((found for text in texts if (found := _UNFILLED.search(text))), None):
-        yield f"holds the unfilled place {unfilled.group()}"
+        yield f"has the unfilled placeholder {unfilled.group()}"
     if any("\ufffd" in text for text in texts):
         yield "holds the character for unreadable text (U+FFFD)"
     if empty := next((answer for answer in example.answers if answer.strip().casefold() in _NO_ANSWERS), None):
-        yield f"its answer is {empty.strip()!r}, as spreadsheets write for none"
+        yield f"its answer is {empty.strip()!r}, as spreadsheets write for an empty cell"
     if task is Task.EXTRACTION and any(parse_object(answer) is None for answer in example.answers):
-        yield "its answer is no JSON object"
+        yield "its answer is not a JSON object"
 
 
 def _spellings(dataset: Dataset) -> list[str]:

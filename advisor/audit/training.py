@@ -53,7 +53,7 @@ def _rows(log: TrainingLog) -> list[AuditFinding]:
                 Check.TRUNCATED_ROWS,
                 Severity.WARN,
                 f"{log.name}: {len(log.left_out)} training rows were too long and left out; {log.n_rows} remained.",
-                "Shorten these questions or answers, or take a model with a longer context.",
+                "Shorten these questions or answers, or use a model with a longer context.",
                 log.left_out[:MAX_ITEMS],
             )
         )
@@ -116,6 +116,6 @@ def _over_fitted(log: TrainingLog, validation: Sequence[float]) -> AuditFinding 
     return AuditFinding(
         Check.OVER_FITTED,
         Severity.WARN,
-        f"{log.name} learnt its rows by heart: {shown}.",
+        f"{log.name} memorised its rows: {shown}.",
         "Keep the epoch with the lowest validation loss; add wordings, lower the learning rate or the rank.",
     )

@@ -95,14 +95,14 @@ def _outcomes(
             message = "it must cite sources and answers without any passage"
         yield ConstraintOutcome(arm, "must_cite_sources", traits.retrieves, None, None, message)
     if constraints.facts_must_be_deletable:
-        message = "facts stand in documents or prompts"
+        message = "facts are in documents or prompts"
         if traits.tuned:
             message = "facts must be deletable and some are in its weights, from which only new training takes them"
         yield ConstraintOutcome(arm, "facts_must_be_deletable", not traits.tuned, None, None, message)
     if constraints.no_gpu_in_serving:
         message = f"it runs on {traits.device or 'a hosted endpoint'}"
         if traits.device == "cuda":
-            message = "serving must do without a GPU and it was measured on one"
+            message = "serving must not need a GPU, and it was measured on one"
         yield ConstraintOutcome(arm, "no_gpu_in_serving", traits.device != "cuda", None, None, message)
     if constraints.max_p95_latency_s is not None:
         yield _at_most(

@@ -91,7 +91,7 @@ def map_decision(
 def _recommended(measured: MeasuredArms, inputs: DecisionInputs) -> str:
     arm = measured.recommended(inputs)
     if arm is None:
-        raise EvaluationError("no arm is recommended, so nothing would flip; fix what keeps the verdict back first")
+        raise EvaluationError("no arm is recommended, so nothing would flip; fix what withholds the verdict first")
     return arm
 
 
@@ -128,7 +128,7 @@ def _idle(measured: MeasuredArms, inputs: DecisionInputs, axis: Axis) -> str:
     if current is None and axis in (Axis.INPUT_PRICE, Axis.OUTPUT_PRICE):
         return "No arm is paid by the token, or the price list has no price for it."
     if current is None and axis is Axis.MACHINE_PRICE:
-        return "No arm runs on a machine of ours, or the price list has no price for it."
+        return "No arm runs on your own machine, or the price list has no price for it."
     if axis is Axis.RIGHT_ANSWER and float("inf") in measured.monthly_usd(inputs).values():
         return "An arm has no price, so its net value is unknown."
     return ""

@@ -20,7 +20,7 @@ def confront(prior: PriorRecommendation, comparison: Comparison) -> PriorCheck:
     candidates = {arm.kind for arm in comparison.arms if arm.role is ArmRole.CANDIDATE}
     impossible = {one.arm: one.ruled_out[0].text for one in prior.ranking if one.ruled_out}
     if prior.arm is None:
-        found = f" The evidence speaks for {recommendation.arm}." if recommendation.arm else ""
+        found = f" The evidence favours {recommendation.arm}." if recommendation.arm else ""
         return PriorCheck(PriorOutcome.NO_PRIOR, prior, recommendation.arm, f"{prior.headline}{found}")
     if recommendation.verdict in _NO_VERDICT:
         return _stands(prior, None, "The comparison has no verdict, so it says nothing for or against the prior.")
@@ -31,7 +31,7 @@ def confront(prior: PriorRecommendation, comparison: Comparison) -> PriorCheck:
     winner = recommendation.arm if recommendation.verdict is Verdict.WINNER else None
     if winner == prior.arm:
         return PriorCheck(
-            PriorOutcome.CONFIRMED, prior, winner, f"The answers spoke for {winner}, and it beats every other arm."
+            PriorOutcome.CONFIRMED, prior, winner, f"The answers favoured {winner}, and it beats every other arm."
         )
     better = [d for d in _beating(comparison, prior.arm) if d.first in candidates - impossible.keys()]
     if better:
@@ -40,7 +40,7 @@ def confront(prior: PriorRecommendation, comparison: Comparison) -> PriorCheck:
             PriorOutcome.OVERRULED,
             prior,
             best.first,
-            f"The answers spoke for {prior.arm}, and {best.first} is measured to be better by "
+            f"The answers favoured {prior.arm}, and {best.first} is measured to be better by "
             f"{100 * best.interval.estimate:.1f} points [{100 * best.interval.low:.1f}, "
             f"{100 * best.interval.high:.1f}].",
         )

@@ -59,7 +59,7 @@ def recommend_from_race(
 
     if named is None:
         headline = (
-            f"Not ready to ship: {best} stands highest and scores {points(scores[best])} points of {rule.metric}; at "
+            f"Not ready to ship: {best} ranks highest and scores {points(scores[best])} points of {rule.metric}; at "
             f"least {points(stakes.good_enough or 0.0)} was declared to be good enough."
         )
         return told(Verdict.NOT_READY, headline, [])

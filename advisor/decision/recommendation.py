@@ -363,7 +363,7 @@ def nothing_to_choose(fit: Sequence[str], scored: Sequence[str], admissible: Seq
         return "No verdict: no arm could be scored well enough."
     if not admissible:
         return "No verdict: no arm meets the declared constraints."
-    return "No verdict: no arm has a price, so no net value is known; add prices or leave the worth of answers out."
+    return "No verdict: no arm has a price, so no net value is known; add prices or leave out the value of answers."
 
 
 def _without_verdict(

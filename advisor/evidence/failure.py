@@ -29,10 +29,10 @@ class Failure(StrEnum):
 
 NEXT_STEPS: Mapping[Failure, str] = {
     Failure.MADE_UP: "give it the documents, add unanswerable questions to training, or ask more firmly to decline",
-    Failure.DECLINED: "take a stronger reader, or a prompt that declines less readily",
+    Failure.DECLINED: "use a stronger reader, or a prompt that declines less readily",
     Failure.WRONG_FORM: "add the accepted form to the references, or show the form in worked examples",
-    Failure.CONTRADICTED: "take a stronger reader, tune it on retrieved passages (raft), or lower top_k",
-    Failure.NOT_RETRIEVED: "raise top_k, cut chunks otherwise, or take another embedder",
+    Failure.CONTRADICTED: "use a stronger reader, tune it on retrieved passages (raft), or lower top_k",
+    Failure.NOT_RETRIEVED: "raise top_k, change the chunk size, or use another embedder",
     Failure.NOT_TAUGHT: "retrieve such facts, or ask about them in training",
     Failure.NOT_LEARNT: "add wordings of these facts, or train longer",
     Failure.COLLAPSED: "balance the training answers, train longer, or lower the learning rate",

@@ -116,7 +116,7 @@ def _bases(costs: Sequence[CostEstimate]) -> tuple[str, dict[str, str]]:
 
 
 def speed_table(comparison: Comparison) -> Table:
-    """What one caller waits and what a question uses."""
+    """Latency for one caller and what a question uses."""
     rows = []
     for arm in shown_arms(comparison):
         waiting = arm.latency
@@ -140,7 +140,7 @@ def speed_table(comparison: Comparison) -> Table:
         )
     cached_note = _CACHED_NOTE if any(arm.usage_per_question.cached_tokens for arm in comparison.arms) else ""
     return Table(
-        caption="Waiting time, tokens and build time",
+        caption="Latency, tokens and build time",
         columns=(
             "Arm",
             "p50 latency",
@@ -151,7 +151,7 @@ def speed_table(comparison: Comparison) -> Table:
             "Build time",
         ),
         rows=tuple(rows),
-        note="Waiting time is measured one question at a time on a warm model: half of the callers wait less than p50, "
+        note="Latency is measured one question at a time on a warm model: half of the callers wait less than p50, "
         "one in twenty longer than p95. Throughput is measured in batches. 'Cut off' counts answers that met the "
         f"length limit; 'batching changed' counts answers that differ when asked alone.{cached_note}",
     )

@@ -6,7 +6,7 @@ from advisor.report.table import Cell, Row, Table
 from advisor.results.comparison import Comparison, FormLead
 from advisor.results.quantities import MISSING, ScoreScale, count, scale_of_scores
 
-FORM_HEADING = "What the form alone brings"
+FORM_HEADING = "What the constraint alone contributes"
 
 
 def form_sentences(comparison: Comparison) -> tuple[str, ...]:

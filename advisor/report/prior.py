@@ -45,7 +45,7 @@ def prior_table(comparison: Comparison) -> Table | None:
         caption="Expected and measured",
         columns=("Arm", "Points before", f"Measured, {metric}", "What weighed most"),
         rows=rows,
-        note="Points add up what the answers to the questionnaire speak for, by the studies named: a judgement. "
+        note="Points add up what the answers to the questionnaire favour, by the studies named: a judgement. "
         "What is measured on your own data overrules them. A dash means that the arm was not measured.",
     )
 

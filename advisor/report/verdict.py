@@ -15,7 +15,7 @@ _STANDING = {
     ),
     Verdict.NO_CLEAR_WINNER: (
         "There is a trade-off: the arm with the highest score costs more than one that may be as good. More questions "
-        "or a declared worth of answers would settle it."
+        "or a declared value of answers would settle it."
     ),
     Verdict.NOT_READY: (
         "The best arm does not reach the score that was declared to be good enough. The next steps below may get it "
@@ -30,8 +30,8 @@ _STANDING = {
 
 
 _ONLY_ONE_LEFT = (
-    "All other arms break a declared constraint or could not be judged. This says nothing of how well the arm answers: "
-    "look at its quality below before you ship it."
+    "All other arms break a declared constraint or could not be judged. This says nothing about how well the arm "
+    "answers: look at its quality below before you ship it."
 )
 
 
@@ -112,7 +112,7 @@ def best_chance_table(comparison: Comparison) -> Table | None:
         columns=("Arm", "Best in"),
         rows=tuple(row(kind, Cell(percent(share))) for kind, share in ordered),
         note="The test questions are drawn again many times; this is the share of draws in which the arm scores "
-        "highest. It says nothing of how large the lead is.",
+        "highest. It says nothing about how large the lead is.",
     )
 
 

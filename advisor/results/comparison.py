@@ -84,7 +84,7 @@ class MetricSummary:
 
 @dataclass(frozen=True, slots=True)
 class LatencySummary:
-    """What one caller waits: measured one question at a time, warm, in seconds.
+    """Latency for one caller: measured one question at a time, warm, in seconds.
 
     Attributes:
         waits_s: Each wait, by question id; empty in reports of before they were kept.
@@ -320,7 +320,7 @@ class FormLead:
 
 @dataclass(frozen=True, slots=True)
 class FormGains:
-    """What the form alone brings, scored both ways on validation questions.
+    """What the constraint alone contributes, scored both ways on validation questions.
 
     Attributes:
         lead: None without both a tuned arm and a prompted one.

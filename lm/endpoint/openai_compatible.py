@@ -170,7 +170,7 @@ class OpenAICompatibleModel:
 
     def _no_completion(self) -> LanguageModelError:
         return LanguageModelError(
-            f"{self._base_url} answered, but with no chat completion; the base URL usually ends in /v1"
+            f"{self._base_url} responded, but not with a chat completion; the base URL usually ends in /v1"
         )
 
     def _usage(self, prompt: Messages, text: str, told: Any) -> Usage:

@@ -132,7 +132,7 @@ def _save(path: Path, given: dict[str, Answer]) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(template(given))
     except FileExistsError:
-        raise ConfigError(f"{path} is there already, and answers are not overwritten; choose another --save") from None
+        raise ConfigError(f"{path} already exists and is not overwritten; choose another --save") from None
     except OSError as error:
         raise ConfigError(f"the answers cannot be written to {path}: {error.strerror}; choose another --save") from None
 

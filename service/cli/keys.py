@@ -24,7 +24,7 @@ _OUT = plain_console()
 
 @keys.command()
 def create(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is for, e.g. ci.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name, for example ci.", show_default=False)],
     scope: Annotated[
         Scope, typer.Option(help="read: look. run: also start comparisons and ask. admin: also manage keys.")
     ] = Scope.READ,

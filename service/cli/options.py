@@ -24,7 +24,7 @@ BaseModel = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help="Folder of the base model, where it has moved or is no longer shipped.",
+        help="Folder of the base model, if it has moved or is no longer shipped.",
         show_default=False,
     ),
 ]

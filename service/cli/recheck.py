@@ -27,13 +27,13 @@ def recheck(
     ],
     prices: Annotated[
         Path | None,
-        typer.Option(help="Price file of today. [default: the comparison's, read again]", show_default=False),
+        typer.Option(help="Current price file. [default: the comparison's, read again]", show_default=False),
     ] = None,
     queries_per_month: Annotated[
-        float | None, typer.Option(help="Questions a month now. [default: as recorded]", show_default=False)
+        float | None, typer.Option(help="Questions per month now. [default: as recorded]", show_default=False)
     ] = None,
     refreshes_per_month: Annotated[
-        float | None, typer.Option(help="Changes of documents a month now. [default: as recorded]", show_default=False)
+        float | None, typer.Option(help="Document changes per month now. [default: as recorded]", show_default=False)
     ] = None,
     coverage: Annotated[
         float | None, typer.Option(help="Share of questions that training covers now.", show_default=False)
@@ -42,10 +42,10 @@ def recheck(
         float | None, typer.Option(help="Smallest difference that matters now.", show_default=False)
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="The dataset of today. [default: where it was]", show_default=False)
+        str | None, typer.Option(help="Current dataset. [default: where it was]", show_default=False)
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="The model of today. [default: the one compared]", show_default=False)
+        str | None, typer.Option(help="Current model. [default: the one compared]", show_default=False)
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write the result as JSON.")] = False,
     home: Annotated[

@@ -109,7 +109,7 @@ def run_job(
                 end_comparison(engine, comparison_id, ComparisonState.FAILED, _as_told(error, directory))
         return JobEnd.OVER
     except OwnedElsewhereError:
-        _LOG.warning("another process works on it and goes on")
+        _LOG.warning("another process runs it and continues")
         return JobEnd.SUPERSEDED
     except SupersededError:
         return JobEnd.OVER

@@ -233,7 +233,7 @@ class Supervisor:
             with ComparisonLock(self._engine, comparison_id):
                 patiently(write)
         except OwnedElsewhereError:
-            _LOG.warning("another service works on it and goes on", extra=about(comparison_id))
+            _LOG.warning("another service runs it and continues", extra=about(comparison_id))
 
 
 class SignsOfLife:

@@ -218,7 +218,7 @@ def _measure_latencies(
     directory: DataDirectory,
     on_progress: OnProgress,
 ) -> dict[str, LatencySummary]:
-    """What one caller waits, one question at a time, the arms in turn so that a busy moment hits all of them.
+    """Latency for one caller, one question at a time, the arms in turn so that a busy moment hits all of them.
 
     Also counts answers that differ from those given in batches.
     """

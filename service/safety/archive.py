@@ -76,7 +76,7 @@ def _directory_problem(file: BinaryIO, limits: UploadLimits) -> str:
         return "not a zip archive; upload a .zip, or the files themselves"
     _, disk, first_disk, n_here, n_entries, directory_bytes, directory_at, _ = _END.unpack_from(tail, at)
     if _ZIP64_LOCATOR in tail[max(0, at - 20) : at] or 0xFFFF in (n_here, n_entries) or directory_bytes == 0xFFFFFFFF:
-        return "a zip64 archive, which is for more than is taken here; make a plain zip"
+        return "a zip64 archive, which is not supported; create a plain zip"
     if disk or first_disk or n_here != n_entries:
         return "a part of a divided archive; make one zip of all"
     if n_entries > 2 * limits.max_files:

@@ -46,7 +46,7 @@ def name_problem(name: str) -> str:
         return "the name is an absolute path; give it relative to the folder"
     parts = name.split("/")
     if len(parts) > MAX_PARTS:
-        return f"the file lies {len(parts)} folders deep; {MAX_PARTS} are allowed"
+        return f"the file is {len(parts)} folders deep; {MAX_PARTS} are allowed"
     for part in parts:
         if problem := _part_problem(part):
             return problem

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from lm.local.huggingface import HuggingFaceModel
 
 _AGAIN = (
-    "create a comparison with the same settings (POST /v1/comparisons, or New comparison on the page), which builds it "
-    "again and asks only what was never asked, and ask that one"
+    "create a comparison with the same settings (POST /v1/comparisons, or New comparison in the web UI), which builds "
+    "it again and asks only what was never asked, and ask that one"
 )
 
 

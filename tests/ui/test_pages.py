@@ -192,8 +192,9 @@ def test_a_defect_in_a_part_that_runs_by_itself_is_told_in_its_place(
             "No such comparison: there is no comparison 'x'",
         ),
         (
-            "create one with the same settings (POST /v1/comparisons, or New comparison on the page), which builds it",
-            "create one with the same settings (New comparison on the page), which builds it",
+            "create one with the same settings (POST /v1/comparisons, or New comparison in the web UI), which builds"
+            " it",
+            "create one with the same settings (New comparison in the web UI), which builds it",
         ),
         ("GET /v1/x failed", "GET /v1/x failed"),
     ],

@@ -124,7 +124,7 @@ def browse(client: ServiceClient, comparison: Comparison, comparison_id: str) ->
     scale = scale_of(comparison, page.metric)
     st.caption(
         f"{counted(page.total, 'question')} by {page.metric}. ✓ right, ✗ wrong, – declined, ? unscored; "
-        "dotted words stand in no right answer; ◇ is a reference. "
+        "dotted words are in no right answer; ◇ is a reference. "
         "Click a row, or press j and k, to read all of it below."
     )
     if step := next((step for kind, step in NEXT_STEPS.items() if kind == failure), None):
@@ -240,7 +240,7 @@ show_tally(the_client, chosen.id)
 st.page_link(
     "app_pages/playground.py", label="Vote", icon=":material/how_to_vote:", query_params={COMPARISON: chosen.id}
 )
-st.header("Waiting and tokens")
+st.header("Latency and tokens")
 show_table(speed_table(finished), "evidence speed")
 if figure := training_curves(finished):
     st.header("Training")

@@ -69,14 +69,14 @@ def _show_progress(queue: dict[str, Any]) -> None:
     st.caption(
         f"Agreement with the deciding metric: {_kappa(queue['with_metric'], queue['n_with_metric'])}. "
         f"Between people: {_kappa(queue['between_people'], queue['n_between_people'])}. "
-        "Labels decide once they lie in the dataset as human_labels.jsonl and the comparison is run again; "
+        "Labels decide once they are in the dataset as human_labels.jsonl and the comparison is run again; "
         "the answers are kept."
     )
 
 
 def _kappa(kappa: dict[str, float] | None, n: int) -> str:
     if kappa is None:
-        return f"cannot be told from {n} labels"
+        return f"unknown with {n} labels"
     return f"kappa {kappa['estimate']:.2f} [{kappa['low']:.2f}, {kappa['high']:.2f}] on {n} labels"
 
 

@@ -57,7 +57,7 @@ def show_state(detail: ComparisonDetail) -> None:
     if detail.state is ComparisonState.QUEUED:
         ahead = detail.queue_position or 0
         st.info(
-            f"It waits for its turn; {counted(ahead, 'comparison')} before it." if ahead else "It is next.",
+            f"Queued; {counted(ahead, 'comparison')} before it." if ahead else "It is next.",
             icon=":material/schedule:",
         )
     elif detail.state is ComparisonState.RUNNING:

@@ -33,8 +33,8 @@ from advisor.results.comparison import ArmRole, ArmSummary, Comparison, Interval
 from advisor.results.quantities import ScoreScale, exact_usd, scale_of, seconds, significant, usd
 
 _OVERALL_MEANING = (
-    "All slices, weighed by what users ask. Dots are estimates, lines their intervals; the diamond is the arm named in "
-    "the verdict, squares are references. Arms whose lines overlap widely may be equally good."
+    "All slices, weighted by what users ask. Dots are estimates, lines their intervals; the diamond is the arm named "
+    "in the verdict, squares are references. Arms whose lines overlap widely may be equally good."
 )
 
 
@@ -195,11 +195,11 @@ def latency_figure(comparison: Comparison) -> Figure | None:
 
     return Figure(
         name="latency",
-        title="What one caller waits",
-        description="The dot is the median wait; one caller in twenty waits longer than the bar. Shorter is better.",
-        svg=picture("latency", "What one caller waits", draw, height=_height(len(arms))),
+        title="Latency for one caller",
+        description="The dot is the median (p50), the end of the bar the p95 latency. Shorter is better.",
+        svg=picture("latency", "Latency for one caller", draw, height=_height(len(arms))),
         table=Table(
-            "Waiting time",
+            "Latency",
             ("Arm", "p50", "p95", "Measured questions"),
             tuple(
                 row(
@@ -261,7 +261,7 @@ def training_figures(comparison: Comparison) -> list[Figure]:
                 name=f"training-{index}",
                 title=f"Training of {arm}",
                 description="Loss is how surprised the model is by the right answer; lower is better. Validation loss "
-                "that rises while training loss falls means that the model learns by heart.",
+                "that rises while training loss falls means that the model memorises.",
                 svg=picture(f"training-{index}", f"Training of {arm}", _loss_curves(epochs), height=2.4, grid="both"),
                 table=Table(
                     f"Training of {arm}",

@@ -119,7 +119,7 @@ def _measured(comparison: Comparison) -> Iterable[str]:
         yield "No two arms could be compared."
     if (chances := best_chance_table(comparison)) is not None:
         yield _table(chances)
-    yield "## Cost, waiting time and tokens"
+    yield "## Cost, latency and tokens"
     yield _table(cost_table(comparison))
     if (worth := net_value_table(comparison)) is not None:
         yield _table(worth)

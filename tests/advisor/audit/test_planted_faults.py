@@ -395,7 +395,7 @@ DATA_FAULTS = [
         WARN,
         lambda: changed(RECORDS, lambda e: replace(e, answers=(e.answers[0][:-1],)) if e.id == "r4" else e),
         RECORDS,
-        "r4: its answer is no JSON object",
+        "r4: its answer is not a JSON object",
     ),
     in_data(
         "one label in two spellings",

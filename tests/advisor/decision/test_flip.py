@@ -165,7 +165,7 @@ def test_inputs_that_play_no_part_say_so(arms: dict[str, list[QuestionRecord]], 
     assert "No arm is paid by the token" in flip_on(flips, Axis.INPUT_PRICE).note
     hosted = measure(arms, hosted=True)
     flips = find_flips(hosted, INPUTS)
-    assert "No arm runs on a machine of ours" in flip_on(flips, Axis.MACHINE_PRICE).note
+    assert "No arm runs on your own machine" in flip_on(flips, Axis.MACHINE_PRICE).note
     assert flip_on(flips, Axis.INPUT_PRICE).current == 1.0
     unpriced = replace(INPUTS, prices=replace(prices(), models={}))
     assert "no price" in flip_on(find_flips(hosted, unpriced), Axis.RIGHT_ANSWER).note

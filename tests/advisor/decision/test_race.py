@@ -365,5 +365,5 @@ def test_the_best_arm_of_a_race_is_not_shipped_below_the_declared_bar() -> None:
     usd, scores = {"base": 1.0, "rag": 2.0}, {"base": 0.05, "rag": 0.2}
     poor = told(one, usd, scores=scores, good_enough=0.7)
     assert (poor.verdict, poor.arm, poor.leader) == (Verdict.NOT_READY, None, "rag")
-    assert poor.headline.startswith("Not ready to ship: rag stands highest and scores 20.0 points")
+    assert poor.headline.startswith("Not ready to ship: rag ranks highest and scores 20.0 points")
     assert told(one, usd, scores=scores, good_enough=0.15).arm == "rag"

@@ -1,4 +1,4 @@
-"""What the form alone brings: differences within an arm, and what they take from tuning's lead."""
+"""What the constraint alone contributes: differences within an arm, and what they take from tuning's lead."""
 
 import numpy as np
 import pytest
