@@ -1,7 +1,7 @@
 """What the makers of stages make of a small fixed input, recorded beside the format numbers it was made with.
 
 Inputs are files of an older home, weights included, so that nothing random comes in. `python -m tests.golden_stages`
-records again the kinds of stage whose format numbers were raised, and refuses where they should be.
+records anew the kinds of stage whose format numbers were raised, and refuses where they should be.
 """
 
 import json

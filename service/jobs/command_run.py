@@ -144,4 +144,4 @@ def _finished(engine: Engine, directory: DataDirectory, comparison_id: str) -> P
         raise ConfigError(stored.error or "the comparison failed")
     if stored.state is not ComparisonState.SUCCEEDED:
         raise ConfigError(f"the comparison {comparison_id} is {stored.state}; the same command resumes it")
-    return run_folder(engine, directory, FinishedRun(stored.id, stored.id, stored.finished_at or 0.0), again=True)
+    return run_folder(engine, directory, FinishedRun(stored.id, stored.id, stored.finished_at or 0.0), anew=True)

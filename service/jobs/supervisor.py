@@ -122,8 +122,8 @@ class Supervisor:
             if code == JobEnd.INTERRUPTED:
                 n_interruptions += 1
                 if n_interruptions > MAX_INTERRUPTIONS:
-                    self._fail(comparison_id, "the disk is full or the database cannot be reached; fix it")
-            elif code > 0:
+                    self._fail(comparison_id, "the disk is full, or database or Ray cluster cannot be reached; fix it")
+            elif code == JobEnd.DEFECT:
                 self._fail(comparison_id, "an internal error stopped it")
             elif not self._parking.is_set():
                 n_crashes += 1

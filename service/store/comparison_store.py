@@ -249,10 +249,10 @@ def resume_comparison(engine: Engine, comparison_id: str, *, max_queued: int | N
             )
         _refuse_full_queue(connection, max_queued)
         stopped = [ComparisonState.FAILED, ComparisonState.CANCELLED]
-        again = {"cancel_requested": False, "started_at": None}
+        anew = {"cancel_requested": False, "started_at": None}
         # Another caller may have resumed it since, and it may run again, or have been cancelled again.
         if set_state(connection, comparison_id, ComparisonState.QUEUED, expected=stopped):
-            connection.execute(update(comparisons).where(comparisons.c.id == comparison_id).values(**again))
+            connection.execute(update(comparisons).where(comparisons.c.id == comparison_id).values(**anew))
         return _read(connection, comparison_id)
 
 

@@ -100,15 +100,15 @@ def _one_of(known: Sequence[str], name: str, what: str) -> str:
     return found[0]
 
 
-def run_folder(engine: Engine, directory: DataDirectory, run: FinishedRun, *, again: bool = False) -> Path:
+def run_folder(engine: Engine, directory: DataDirectory, run: FinishedRun, *, anew: bool = False) -> Path:
     """The folder of a finished comparison's reports; files that are missing are written out of the database.
 
     Args:
-        again: Whether to write them all, for one may be damaged.
+        anew: Whether to write them all, for one may be damaged.
     """
     folder = directory.comparison(run.run_id)
     query = select(report_files.c.name, report_files.c.content).where(report_files.c.comparison_id == run.id)
-    if again or not (folder / REPORT_FILE).is_file():
+    if anew or not (folder / REPORT_FILE).is_file():
         folder.mkdir(parents=True, exist_ok=True)
         with engine.connect() as connection:
             # The JSON report marks the folder as whole, so it comes last.
