@@ -83,7 +83,7 @@ def test_the_same_wording_twice_in_a_split_is_a_warning() -> None:
 def test_a_test_set_of_one_slice_is_noted() -> None:
     finding = only(audit_dataset(replace(DATASET, examples=DATASET.examples[:2])))
     assert finding.severity is Severity.NOTE
-    assert "no test question is of the slice unseen-fact" in finding.message.lower()
+    assert "no test question is in the slice unseen-fact" in finding.message.lower()
 
 
 def test_slices_of_facts_are_not_asked_of_a_label_task() -> None:
