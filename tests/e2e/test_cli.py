@@ -158,7 +158,7 @@ def test_a_run_stopped_and_then_killed_goes_on_and_ends_like_one_that_was_not(
     workplace = Workplace(whole.dataset, tmp_path, whole.model)
     code, err = workplace.run_until(lambda: len(workplace.answer_blocks()) >= 1, signal.SIGINT)
     assert code == 130
-    assert "the same command goes on from there" in err
+    assert "run the same command to resume" in err
     assert "Traceback" not in err
     first = workplace.answer_blocks()
     killed = workplace.run_until(lambda: len(workplace.answer_blocks()) > len(first), signal.SIGKILL)

@@ -240,6 +240,6 @@ def test_a_service_that_restarts_meanwhile_is_waited_for(show: Any, client: Fake
     page = show(detail(ComparisonState.RUNNING))
     client.replies["get_comparison"] = AWAY
     page = page.run()
-    assert any("it is tried again by itself" in one.value for one in page.error)
+    assert any("trying again" in one.value for one in page.error)
     client.replies["get_comparison"] = lambda _: detail(ComparisonState.RUNNING)
     assert not page.run().error

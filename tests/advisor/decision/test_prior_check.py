@@ -131,4 +131,4 @@ def test_a_cheaper_arm_that_is_ruled_out_is_named_as_such() -> None:
 def test_without_a_prior_the_evidence_stands_alone() -> None:
     found = confront(prior({}), compared(Verdict.WINNER, "rag"))
     assert (found.outcome, found.evidence_arm) == (PriorOutcome.NO_PRIOR, "rag")
-    assert "The evidence speaks for rag." in found.explanation
+    assert "The evidence favours rag." in found.explanation

@@ -118,5 +118,5 @@ def test_what_is_no_answer_or_contradicts_is_asked_again(
 
 def test_answers_are_never_overwritten(answers: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--answers", str(answers), "--save", str(answers)]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert answers.read_text(encoding="utf-8") == ANSWERS
