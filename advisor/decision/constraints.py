@@ -36,7 +36,7 @@ class Constraints:
     ] = None
     good_enough: Annotated[
         float | None,
-        Setting("Least score by the deciding metric at which an arm is ready to ship.", ge=0, le=1, unset="any"),
+        Setting("From which score would you ship? By the deciding metric; 0.8 is 80 points.", ge=0, le=1, unset="any"),
     ] = None
 
     def __post_init__(self) -> None:

@@ -56,6 +56,35 @@ def test_arms_are_those_that_fit_the_task_and_follow_the_dataset(page: Any, clie
     assert "classifier" not in client.asked("estimate_comparison")[-1].args[0].arms
 
 
+def test_arms_that_cannot_run_are_not_offered_and_the_reason_is_told(
+    open_page: OpenPage, client: FakeClient, populated: Populated
+) -> None:
+    page = open_page("new_comparison", client, dataset=populated.dataset, model="openai:m")
+    arms = next(one for one in page.button_group if one.proto.label == "Arms")
+    assert "base" in arms.options and not {"fine-tuned", "hybrid", "raft"} & set(arms.options)
+    assert client.asked("estimate_comparison")[-1].args[0].arms == ("base", "few-shot", "rag")
+    assert any(
+        one.value.startswith("Not offered are fine-tuned, hybrid and raft: ")
+        and one.value.endswith("is a hosted model and cannot be tuned here.")
+        for one in page.info
+    )
+
+
+def test_what_the_test_set_can_show_is_told(page: Any) -> None:
+    assert any("99 test questions can show differences above about" in one.value for one in page.warning)
+
+
+def test_the_bar_is_asked_for_at_once_and_is_none_by_default(page: Any, client: FakeClient) -> None:
+    bars = [one for one in page.number_input if one.label == "From which score would you ship?"]
+    assert len(bars) == 1 and bars[0].value is None
+    assert "constraints" not in client.asked("estimate_comparison")[-1].args[0].model_fields_set
+    bars[0].set_value(0.8)
+    next(one for one in page.toggle if one.key == "no_gpu_in_serving").set_value(True)
+    healthy(page.run())
+    asked = client.asked("estimate_comparison")[-1].args[0].constraints
+    assert (asked.good_enough, asked.no_gpu_in_serving) == (0.8, True)
+
+
 def test_time_tokens_and_money_are_told_before_the_start(page: Any, client: FakeClient) -> None:
     assert [one.label for one in page.metric] == ["Time", "Tokens read and written", "Money"]
     assert not client.asked("create_comparison")
