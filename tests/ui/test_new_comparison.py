@@ -5,6 +5,7 @@ import pytest
 from lm.setting import declared_settings
 from service.contract.client import ServiceError
 from service.contract.comparison_state import ComparisonState
+from service.contract.query_schemas import ModelAnswerView, ModelTrialView
 from service.contract.schemas import ComparisonDetail, ComparisonRequest
 from service.contract.settings import DeclaredSettings
 from tests.ui.conftest import FINISHED, OpenPage, Populated, healthy, press, said
@@ -83,6 +84,24 @@ def test_the_bar_is_asked_for_at_once_and_is_none_by_default(page: Any, client: 
     healthy(page.run())
     asked = client.asked("estimate_comparison")[-1].args[0].constraints
     assert (asked.good_enough, asked.no_gpu_in_serving) == (0.8, True)
+
+
+def test_a_model_is_tried_with_one_question(page: Any, client: FakeClient) -> None:
+    answer = ModelAnswerView(
+        question="Capital?", text="*Paris*", load_s=2.0, answer_s=0.5, input_tokens=20, output_tokens=1
+    )
+    facts = ModelTrialView(
+        model="smollm2", is_ready=True, parameters=135_000_000, n_bytes=90_000_000, tunable=True, message="here"
+    )
+    client.replies["try_model"] = lambda _, ask=True: facts.model_copy(update={"answer": answer if ask else None})
+    page = press(page, "Try it")
+    assert any(
+        "Paris" in one.value and "20 tokens read, 1 token written" in one.value and "*Paris*" not in one.value
+        for one in page.success
+    )
+    client.replies["try_model"] = ServiceError("Endpoint failed: start it", status=502)
+    page = press(page, "Try it")
+    assert any("could not be tried" in one.value for one in page.error)
 
 
 def test_time_tokens_and_money_are_told_before_the_start(page: Any, client: FakeClient) -> None:
