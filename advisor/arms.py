@@ -1,9 +1,10 @@
 """The arms there are: what each is called, what it needs, and what it is built with. A new arm is a row here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from advisor.data.dataset import Task
+from advisor.data.dataset import Dataset, Split, Task
+from lm.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +108,65 @@ ARMS = (
 ARM_KINDS: Mapping[str, ArmKind] = {arm.name: arm for arm in ARMS}
 CANDIDATES = tuple(ARM_KINDS)
 DEFAULT_ARMS = tuple(arm.name for arm in ARMS if arm.in_default)
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What decides which arms can run.
+
+    Attributes:
+        dataset, model: Their names, for messages.
+        tunable: Whether the model's weights are here, so that it can be tuned.
+    """
+
+    dataset: str
+    task: Task
+    has_training_questions: bool
+    model: str
+    tunable: bool
+
+    @classmethod
+    def of(cls, dataset: Dataset, model: str, *, tunable: bool) -> "Circumstances":
+        """Those of a dataset, limits applied, and a model."""
+        return cls(dataset.card.name, dataset.card.task, bool(dataset.split(Split.TRAIN)), model, tunable)
+
+
+def runnable_arms(circumstances: Circumstances) -> tuple[ArmKind, ...]:
+    """The arms that can run, in the order in which they are listed to choose from."""
+    return tuple(arm for arm in ARMS if not unrunnable([arm.name], circumstances))
+
+
+def unrunnable(arms: Sequence[str], circumstances: Circumstances) -> str:
+    """Which of the arms cannot run, why, and what to do; "" where all can."""
+    wanted = [ARM_KINDS[name] for name in arms]
+    for arm in wanted:
+        if circumstances.task not in arm.tasks:
+            return (
+                f"{arm.name} is for {' and '.join(arm.tasks)} alone, and the task of the dataset "
+                f"{circumstances.dataset} is {circumstances.task}; leave {arm.name} out of the arms"
+            )
+    tuned = [arm.name for arm in wanted if arm.tuned]
+    if tuned and not circumstances.tunable:
+        others = ",".join(arm.name for arm in ARMS if arm.in_default and not arm.tuned)
+        return (
+            f"{circumstances.model} is a hosted model and cannot be tuned here; leave {' and '.join(tuned)} out with "
+            f"`--arms {others}`, or choose a local model"
+        )
+    taught = [arm.name for arm in wanted if arm.needs_training_questions]
+    if taught and not circumstances.has_training_questions:
+        others = ",".join(arm.name for arm in ARMS if arm.in_default and not arm.needs_training_questions)
+        return (
+            f"the dataset {circumstances.dataset} has no training questions, which {' and '.join(taught)} need; add "
+            f'some with `"split": "train"`, or choose `--arms {others}`'
+        )
+    return ""
+
+
+def refuse_unrunnable(arms: Sequence[str], circumstances: Circumstances) -> None:
+    """Say which arms cannot run before anything is done.
+
+    Raises:
+        ConfigError: names the arms, why, and what to do.
+    """
+    if reason := unrunnable(arms, circumstances):
+        raise ConfigError(reason)

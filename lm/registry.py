@@ -139,6 +139,15 @@ def parse_spec(spec: str) -> tuple[str, str]:
     raise ConfigError(f"unknown model {spec!r}; possible are {possible}, a folder like `./my-model`, or `org/name`")
 
 
+def is_tunable(spec: str) -> bool:
+    """Whether the model a spec names has its weights here, so that it can be tuned. Nothing is loaded.
+
+    Raises:
+        ConfigError: no kind of model is called so.
+    """
+    return SCHEMES[parse_spec(spec)[0]].is_local
+
+
 def gguf_path(spec: str) -> Path | None:
     """The GGUF file a spec names, as `gguf:PATH` or by a bare path that ends in .gguf; None if it names another."""
     name, colon, rest = spec.strip().partition(":")

@@ -24,7 +24,7 @@ class Setting(GroupedMetadata):
     """What a field's name, type and default do not say. pydantic reads it too.
 
     Attributes:
-        help: A sentence; what is before its first colon, semicolon or comma labels the field of the page.
+        help: A sentence; what is before its first colon, semicolon or comma, or a question, labels the page's field.
         ge: At least; gt: above; le: at most; lt: below.
         choices: What a text may be, or each of several.
         pattern: What a text must match as a whole.

@@ -78,6 +78,25 @@ def apply_edits(rows: Sequence[Row], edits: Mapping[str, Any]) -> list[Row]:
     return kept
 
 
+def remove_question(rows: Sequence[Row], question_id: str) -> list[Row]:
+    """The rows without one of them."""
+    return [row for row in rows if row["id"] != question_id]
+
+
+def mark_unanswerable(rows: Sequence[Row], question_id: str) -> list[Row]:
+    """The rows, one of which no document answers."""
+    cells = {"answerable": False, "document_ids": []}
+    return [_changed(row, cells) if row["id"] == question_id else row for row in rows]
+
+
+def group_together(rows: Sequence[Row], question_ids: Sequence[str]) -> list[Row]:
+    """The rows, some of which are wordings of one fact: all of their groups become that of the first."""
+    groups = {row["id"]: row.get("group") or row["id"] for row in rows}
+    joined = {groups[one] for one in question_ids}
+    group = groups[question_ids[0]]
+    return [row | {"group": group} if groups[row["id"]] in joined else row for row in rows]
+
+
 def review_of(row: Row) -> Review | None:
     """What a person said of the question; None where nobody did, or not in our words."""
     found = row.get(REVIEW)

@@ -8,15 +8,24 @@ from typing import Any
 
 import streamlit as st
 
+from advisor.decision.constraints import GOOD_ENOUGH
 from lm.setting import DeclaredSetting, declared_settings
 from service.contract.settings import EFFORT, EFFORTS, DeclaredSettings, Effort
 
-_ELSEWHERE = ("dataset", "task", "arms", "prior")
+_ELSEWHERE = ("dataset", "task", "model", "arms", "prior")
 _BY_EFFORT = {name for changes in EFFORTS.values() for name in changes}
+_DECLARED = {one.name: one for one in declared_settings(DeclaredSettings)}
+_BAR = next(one for one in _DECLARED["constraints"].inner if one.name == GOOD_ENOUGH)
+
+
+def model_field() -> str:
+    """The model that all arms start from."""
+    return str(_field(_DECLARED["model"]) or _DECLARED["model"].default)
 
 
 def setting_fields() -> dict[str, Any]:
     """What the visitor sets otherwise than by default: the basics at once, the rest folded away."""
+    bar = _fields([_BAR])
     effort = st.selectbox(
         "Effort",
         tuple(Effort),
@@ -25,9 +34,9 @@ def setting_fields() -> dict[str, Any]:
         key="effort",
         bind="query-params",
     )
-    given = {"effort": effort} if effort != Effort.STANDARD else {}
+    given: dict[str, Any] = {"effort": effort} if effort != Effort.STANDARD else {}
     groups: dict[str, list[DeclaredSetting]] = {}
-    for one in declared_settings(DeclaredSettings):
+    for one in _DECLARED.values():
         if one.name not in _ELSEWHERE and not one.setting.is_local:
             groups.setdefault(one.setting.group, []).append(one)
     given |= _fields(groups.pop(""))
@@ -35,13 +44,16 @@ def setting_fields() -> dict[str, Any]:
         for tab, listed in zip(st.tabs(list(groups)), groups.values(), strict=True):
             with tab:
                 given |= _fields(listed)
+    if constraints := bar | given.get("constraints", {}):
+        given["constraints"] = constraints
     return given
 
 
 def _fields(listed: list[DeclaredSetting]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for one in listed:
-        value = _fields(list(one.inner)) if one.inner else _field(one)
+        inner = [part for part in one.inner if part != _BAR]
+        value = _fields(inner) if inner else _field(one)
         if value not in (None, "", {}) and value != one.default:
             given[one.name] = value
     return given
@@ -50,7 +62,7 @@ def _fields(listed: list[DeclaredSetting]) -> dict[str, Any]:
 def _field(one: DeclaredSetting) -> Any:
     """A field of the kind that fits the type; None or "" where nothing is given."""
     setting = one.setting
-    label = re.split(r"[:;,(]", setting.help)[0].removesuffix(".")
+    label = re.split(r"[:;,(]|(?<=[?]) ", setting.help)[0].removesuffix(".")
     if one.kind is Path:
         file = st.file_uploader(label, "toml", help=setting.help, key=one.name)
         return _read(file.getvalue()) if file is not None else None

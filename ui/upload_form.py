@@ -17,6 +17,7 @@ from ui.dataset_choice import DATASET
 from ui.findings import show_findings
 from ui.question_edits import questions_table
 from ui.untrusted import shown
+from ui.upload_table import with_named_columns
 
 _FILES, _FOLDER = "Files or one zip", "A folder"
 _ROUND = "upload round"
@@ -42,6 +43,7 @@ def upload_form(client: ServiceClient) -> None:
         )
         return
     name, task = _card_fields(files)
+    files = with_named_columns(files)
     if _lacks_questions(files):
         files = {**files, **_written_questions(files)}
     report = _checked(client, files, name, task)

@@ -36,7 +36,7 @@ class Constraints:
     ] = None
     good_enough: Annotated[
         float | None,
-        Setting("Minimum score on the deciding metric for an arm to be shipped.", ge=0, le=1, unset="any"),
+        Setting("From which score would you ship? By the deciding metric; 0.8 is 80 points.", ge=0, le=1, unset="none"),
     ] = None
 
     def __post_init__(self) -> None:

@@ -140,6 +140,7 @@ def _loss_test(
         minimum_detectable_effect((interval.high - interval.low) / 2 / normal_quantile(interval.level)),
         f"{metric} of {kind} changed by {scale.difference(interval)} {scale.unit} ({how}); a loss of "
         f"{scale.value(rule.minimum_effect)} matters.",
+        found.n,
         n_unscored,
         scale,
     )

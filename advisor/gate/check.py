@@ -50,7 +50,7 @@ class GateTest:
         least_gap: A gap below it is no breach, however sure.
         shown: Whether the whole interval lies on the good side, unscored answers at the bad end.
         detectable: Smallest breach found with power .8.
-        found: What was measured, in a sentence.
+        found: What was measured, in a sentence; n_questions: on so many.
     """
 
     check: GateCheck
@@ -62,6 +62,7 @@ class GateTest:
     shown: bool
     detectable: float
     found: str
+    n_questions: int
     n_unscored: int
     scale: ScoreScale
 

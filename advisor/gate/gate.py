@@ -8,7 +8,7 @@ would have gone unseen: then it cannot compare. How often it errs is simulated (
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from advisor.evidence.statistics import ALPHA, holm
+from advisor.evidence.statistics import ALPHA, holm, questions_needed
 from advisor.gate.baseline import StoredComparison, changes_since, check_against_baseline
 from advisor.gate.check import GateCheck, GateTest, GateVerdict, cannot_compare
 from advisor.gate.rules import GateRules, WhenUnclear
@@ -112,10 +112,10 @@ def _decided(test: GateTest, adjusted: float, adjusted_at_worst: float, n_tests:
         why = f"The fall is real ({chance}) and smaller than what was declared to matter."
         return replace(check, verdict=GateVerdict.PASS, reason=f"{test.found} {why}")
     if rules.unclear is WhenUnclear.PASS and test.detectable > rules.resolution:
-        missed = f"{test.scale.value(min(test.detectable, 1.0))} {test.scale.unit}"
+        wanted = questions_needed(rules.resolution, test.detectable, test.n_questions)
         why = (
-            f"So few questions would miss a breach of {missed} in one run of five; the gate asks to see "
-            f"{test.scale.value(rules.resolution)}. Add test questions."
+            f"{count(test.n_questions)} questions are too few to see a breach of {test.scale.value(rules.resolution)} "
+            f"{test.scale.unit}; about {count(wanted)} are needed."
         )
         return replace(check, verdict=GateVerdict.CANNOT_COMPARE, reason=f"{test.found} {why}")
     told = f"A breach is not shown ({chance})" if test.gap > 0 else "That it is kept is not certain"

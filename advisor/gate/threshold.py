@@ -92,6 +92,7 @@ def _metric_limit(
         minimum_detectable_effect((interval.high - interval.low) / 2 / normal_quantile(interval.level)),
         f"{arm.kind} has {scale.interval(interval)} {scale.unit} on {_questions(summary.n, summary.n_unscored)}; "
         f"{'at least' if sign > 0 else 'at most'} {scale.value(threshold.limit)} is asked.",
+        summary.n,
         summary.n_unscored,
         scale,
     )

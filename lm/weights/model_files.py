@@ -44,6 +44,20 @@ def locate_model(name_or_path: str | Path, *, revision: str | None = None, trust
     return _locate_on_hub(text, revision, trust_remote_code)
 
 
+def find_cached_model(name_or_path: str, *, revision: str | None = None) -> Path | None:
+    """The folder of a model that is here already, None for one that is not; the hub is not asked.
+
+    Raises:
+        LanguageModelError: a path leads to no model.
+    """
+    if not _HUB_ID.fullmatch(name_or_path) or Path(name_or_path).exists():
+        return locate_model(name_or_path)
+    from huggingface_hub import try_to_load_from_cache
+
+    config = try_to_load_from_cache(name_or_path, "config.json", revision=revision)
+    return Path(config).parent if isinstance(config, str) else None
+
+
 def _locate_on_hub(hub_id: str, revision: str | None, trust_remote_code: bool) -> Path:
     from huggingface_hub import snapshot_download, try_to_load_from_cache
 

@@ -4,7 +4,7 @@ import re
 
 from service.contract.openai_schemas import OpenAIError, OpenAIErrorBody
 
-_ADDRESSES = re.compile(r"/v1/(chat/completions|models(/.*)?)", re.DOTALL)
+_ADDRESSES = re.compile(r"/v1/(chat/completions|models(/(?!try$).*)?)", re.DOTALL)
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 

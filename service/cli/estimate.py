@@ -33,7 +33,7 @@ def estimate(settings: ComparisonSettings, home: Home = None) -> None:
         tokens = count(one.input_tokens + one.output_tokens + one.embedding_tokens)
         table.add_row(name, arm, seconds(one.time_s), tokens, usd(one.usd) if one.usd is not None else "not priced")
     _OUT.print(table)
-    for line in found.basis:
+    for line in (*([found.power.message] if found.power else []), *found.basis):
         _OUT.print(printable(line), soft_wrap=True)
     if found.is_rough:
         typer.echo("A rough guess: some speeds have not been measured here yet.")

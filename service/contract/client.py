@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 from advisor.data.dataset import Slice, Split, Task
 from lm.errors import TuningForkError
 from service.contract.comparison_state import ComparisonState
+from service.contract.query_schemas import ModelTrialView
 from service.contract.schemas import (
     AdviceView,
     CatalogueView,
@@ -212,6 +213,10 @@ class ServiceClient:
     def estimate_comparison(self, request: ComparisonRequest | Mapping[str, Any]) -> Estimate:
         """Time, tokens and money of a comparison, before it is started."""
         return self._model(Estimate, "POST", "/v1/comparisons/estimate", json=_plain(request))
+
+    def try_model(self, model: str, *, ask: bool = True) -> ModelTrialView:
+        """Where a model is and how large; with `ask` its answer to a fixed question, if it can be tried now."""
+        return self._model(ModelTrialView, "POST", "/v1/models/try", json={"model": model, "ask": ask}, timeout=300.0)
 
     def list_comparisons(
         self, *, state: ComparisonState | None = None, dataset: str | None = None, limit: int = 50, offset: int = 0

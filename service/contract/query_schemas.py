@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from service.contract.schemas import ID_PATTERN, PassageView
+from service.contract.schemas import ID_PATTERN, PassageView, Spec
 
 MAX_QUESTIONS = 64
 ALIAS_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
@@ -122,3 +122,35 @@ class DeploymentDetail(DeploymentView):
     """What an alias serves, and all it served, the present one first."""
 
     history: list[DeploymentView]
+
+
+class ModelTrialRequest(BaseModel):
+    """A model to look at."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Spec = Field(description="smollm2, hf:NAME of the hub, or openai:MODEL[@URL].")
+    ask: bool = Field(default=True, description="False only says where it is and how large; nothing is loaded or sent.")
+
+
+class ModelAnswerView(BaseModel):
+    """What a model said to a fixed question."""
+
+    question: str
+    text: str
+    load_s: float = Field(description="Seconds until it could be asked.")
+    answer_s: float = Field(description="Seconds until its answer was whole.")
+    input_tokens: int
+    output_tokens: int
+
+
+class ModelTrialView(BaseModel):
+    """Where a model is, and what it said."""
+
+    model: str
+    is_ready: bool = Field(description="Whether it can be tried now: its weights are here, or it has the key it needs.")
+    parameters: int | None = None
+    n_bytes: int | None = Field(default=None, description="Of its weights here.")
+    tunable: bool = Field(description="Whether arms can be tuned from it.")
+    message: str = Field(description="Where it is, and what is missing.")
+    answer: ModelAnswerView | None = None

@@ -259,6 +259,17 @@ class StageEstimate(BaseModel):
     basis: str = Field(description="What the time comes from.")
 
 
+class PowerEstimate(BaseModel):
+    """What the test set is expected to show of two arms, with power .8 at alpha .05, by its counts alone."""
+
+    n_questions: int
+    n_clusters: int = Field(description="Documents or facts that the questions are on.")
+    detectable: float = Field(description="Smallest difference it would show, in score units.")
+    questions_for_margin: int | None = Field(description="That would show the margin; nothing for a margin of 0.")
+    questions_for_ten_points: int
+    message: str = Field(description="All of it in sentences.")
+
+
 class Estimate(BaseModel):
     """What a comparison is expected to take, before it starts."""
 
@@ -271,6 +282,7 @@ class Estimate(BaseModel):
     is_rough: bool = Field(description="Whether any speed is a guess, not measured on this service.")
     basis: list[str] = Field(description="What the figures come from, and what they leave out.")
     stages: list[StageEstimate]
+    power: PowerEstimate | None = Field(default=None, description="Nothing in estimates of earlier versions.")
 
 
 class StageProgress(BaseModel):

@@ -2,24 +2,26 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from sqlalchemy import Engine, select
 
-from advisor.arms import ARM_KINDS, ARMS
+from advisor.arms import ARM_KINDS, ARMS, Circumstances, refuse_unrunnable
 from advisor.data.answer_form import constraint_of
 from advisor.data.dataset import Dataset, Split, Task
+from advisor.decision.power import DISCORDANCE, expected_power
 from advisor.errors import EvaluationError
 from advisor.evidence.form_gain import FORM_QUESTIONS
 from advisor.money.prices import PriceList, load_prices, read_prices
 from advisor.results.comparison import ArmSummary, Comparison
 from advisor.results.json_report import read_comparison
+from lm.registry import is_tunable
 from lm.weights.embedded_model import EMBEDDED_MODEL
 from service.contract.comparison_state import ComparisonState
-from service.contract.schemas import Estimate, StageEstimate, StageProgress
+from service.contract.schemas import Estimate, PowerEstimate, StageEstimate, StageProgress
 from service.run.measuring import LATENCY_QUESTIONS, LATENCY_WARM_UP
 from service.run.progress import answers_label, training_label
 from service.run.remote_settings import PRICE_LIST
@@ -69,6 +71,9 @@ def estimate_comparison(engine: Engine, settings: Mapping[str, Any], dataset: Da
     Args:
         settings: As `check_request` or `ComparisonSettings.to_json` gives them.
         dataset: The whole dataset; the limits of the settings are applied here.
+
+    Raises:
+        ConfigError: an arm cannot run with this model or dataset.
     """
     wanted = ComparisonSettings.from_json({**settings, "prices": None, "prior": None})
     path = settings.get("prices")
@@ -80,6 +85,7 @@ def estimate_comparison(engine: Engine, settings: Mapping[str, Any], dataset: Da
         coverage=wanted.coverage,
         seed=wanted.seed,
     )
+    refuse_unrunnable(wanted.arms, Circumstances.of(dataset, wanted.model, tunable=is_tunable(wanted.model)))
     speeds = _earlier_speeds(engine, wanted.model)
     stages = _stages(wanted, dataset, prices, speeds)
     money = [stage.usd for stage in stages]
@@ -88,6 +94,8 @@ def estimate_comparison(engine: Engine, settings: Mapping[str, Any], dataset: Da
         "Tokens are counted as a quarter of the bytes; a model's own count differs, most in scripts other than Latin.",
         f"Speeds: {measured}. Stages done in earlier comparisons are not run again and then take no time.",
         "Scoring, a judge and the report come on top.",
+        f"What can be shown: two arms are assumed to differ in right or wrong on {DISCORDANCE:.0%} of the questions, "
+        "those on one document or fact alike; the finished comparison tells what it can show by its own answers.",
     ]
     if speeds is None:
         basis.append("No comparison with this model has finished here yet: the time may be off tenfold.")
@@ -101,7 +109,17 @@ def estimate_comparison(engine: Engine, settings: Mapping[str, Any], dataset: Da
         is_rough=any(stage.basis.startswith("guess") for stage in stages),
         basis=basis,
         stages=stages,
+        power=_power(dataset, wanted.margin),
     )
+
+
+def _power(dataset: Dataset, margin: float) -> PowerEstimate | None:
+    test = dataset.split(Split.TEST)
+    if not test:
+        return None
+    n_clusters = len({dataset.cluster_of(example) for example in test})
+    expected = expected_power(len(test), n_clusters, margin)
+    return PowerEstimate(n_questions=len(test), n_clusters=n_clusters, **asdict(expected))
 
 
 def remaining_s(estimate: Estimate, progress: Sequence[StageProgress], elapsed_s: float) -> float | None:

@@ -40,7 +40,7 @@ def check_request(request: ComparisonRequest, guard: EndpointGuard) -> dict[str,
         ("embedder", request.embedder, "minilm"),
     ):
         if spec is not None:
-            _check_spec(field, spec, builtin, guard)
+            check_spec(field, spec, builtin, guard)
     given = resolve(request.model_dump(exclude_unset=True, exclude=_NOT_SETTINGS))
     settings = read_settings(ComparisonSettings, given)
     if request.prices is not None:
@@ -111,7 +111,15 @@ def _written(directory: DataDirectory, value: Mapping[str, Any] | None) -> str |
     return str(path)
 
 
-def _check_spec(field: str, spec: str, builtin: str, guard: EndpointGuard) -> None:
+def check_spec(field: str, spec: str, builtin: str, guard: EndpointGuard) -> None:
+    """Refuse a model that a caller of the API may not name.
+
+    Args:
+        builtin: The one that needs no more than its name.
+
+    Raises:
+        ConfigError: it is one of the server's own files, or at an address that is not reached.
+    """
     scheme, _, rest = spec.partition(":")
     if spec == builtin:
         return

@@ -6,7 +6,7 @@ import pytest
 
 from lm.errors import ConfigError, LanguageModelError, MissingDependencyError
 from lm.language_model import LanguageModel
-from lm.registry import SCHEMES, LoadOptions, known_models, load_language_model, parse_spec
+from lm.registry import SCHEMES, LoadOptions, is_tunable, known_models, load_language_model, parse_spec
 from lm.weights.embedded_model import EMBEDDED_PARAMETERS
 
 HEAVY = ("torch", "transformers", "openai", "numpy")
@@ -22,6 +22,12 @@ def test_every_kind_of_model_is_listed_with_where_it_runs() -> None:
     rows = known_models()
     assert [row.kind for row in rows] == list(SCHEMES) == ["smollm2", "hf", "gguf", "openai"]
     assert all(row.name and row.description and row.runs_on for row in rows)
+
+
+def test_models_whose_weights_are_here_can_be_tuned() -> None:
+    assert [is_tunable(spec) for spec in ("smollm2", "hf:org/name", "openai:m@http://h/v1")] == [True, True, False]
+    with pytest.raises(ConfigError, match="unknown model"):
+        is_tunable("magic")
 
 
 def test_the_embedded_model_is_listed_with_its_parameters() -> None:

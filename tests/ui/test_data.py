@@ -54,6 +54,76 @@ def test_problems_are_told_by_file_and_line_and_nothing_is_stored(open_page: Ope
     assert next(one for one in page.button if one.label == "Store this dataset").disabled
 
 
+def test_the_visitor_says_which_column_is_the_answer(open_page: OpenPage, own: FakeClient) -> None:
+    rows = TABLE.replace("question,answer,document", "Frage;Lösung;document").replace(",", ";").splitlines()
+    table = "\n".join(f"{row};x" if i else f"{row};note" for i, row in enumerate(rows)) + "\n"
+    page = upload(open_page("data", own), a_md=HANDBOOK, q_csv=table)
+    assert any("It cannot be used yet" in one.value for one in page.error)
+    page.selectbox(key="column question").set_value("Frage")
+    page.selectbox(key="column answer").set_value("Lösung")
+    page = healthy(page.run())
+    assert "Left out: note." in said(page)
+    version = stored(own, press(page, "Store this dataset"))
+    first = own.real.list_examples(version).items[0]
+    assert first.answers == ["24 months"] and first.document_ids == ["a"]
+
+
+FAULTY = "question,answer,document,split\n" + "".join(
+    f"{question},24 months,a,{split}\n"
+    for question, split in [
+        ("How long is the cover?", "train"),
+        ("How long is the cover?", "test"),
+        ("When does the warranty end?", "test"),
+        ("When does the warranty end?", "test"),
+        ("Who wrote it?", "validation"),
+    ]
+)
+
+
+@pytest.fixture
+def faulty(open_page: OpenPage, own: FakeClient) -> AppTest:
+    """A stored dataset with a leaked question and a duplicate."""
+    page = press(upload(open_page("data", own), a_md=HANDBOOK, q_csv=FAULTY), "Store this dataset")
+    assert "Fix it here" in said(page)
+    return page
+
+
+def rows_of(client: FakeClient, page: AppTest) -> list[dict[str, object]]:
+    content = client.real.get_dataset_files(stored(client, page))["questions.jsonl"]
+    return [json.loads(line) for line in content.splitlines()]
+
+
+def case(page: AppTest, check: str) -> AppTest:
+    field = next(one for one in page.selectbox if one.label.startswith("Case (of"))
+    return healthy(field.select(next(option for option in field.options if option.startswith(check))).run())
+
+
+def test_a_leaked_question_is_removed_where_it_is_found(own: FakeClient, faulty: AppTest) -> None:
+    before = stored(own, faulty)
+    page = case(faulty, "leakage")
+    # Both texts side by side, and no group would mend a leak of wording.
+    assert [one.value for one in page.text].count("How long is the cover?") == 2
+    assert "They ask the same: one group" not in said(page)
+    page = press(page, "Remove this question")
+    assert stored(own, page) != before
+    assert len(rows_of(own, page)) == 4
+    assert not any(finding.check == "leakage" for finding in own.real.get_dataset(stored(own, page)).findings)
+
+
+def test_two_wordings_become_one_group(own: FakeClient, faulty: AppTest) -> None:
+    page = press(case(faulty, "duplicate"), "They ask the same: one group")
+    groups = [row.get("group", row["id"]) for row in rows_of(own, page)]
+    assert groups[2] == groups[3] and len(set(groups)) == 4
+
+
+def test_a_question_is_marked_as_one_that_no_document_answers(own: FakeClient, faulty: AppTest) -> None:
+    page = press(case(faulty, "duplicate"), "No document answers this")
+    marked = [row for row in rows_of(own, page) if row.get("answerable") is False]
+    assert [(row["question"], row["answers"], row["document_ids"]) for row in marked] == [
+        ("When does the warranty end?", [], [])
+    ]
+
+
 def test_a_card_says_name_and_task(open_page: OpenPage, own: FakeClient) -> None:
     card = 'name = "carded"\ntask = "question-answering"\nlanguage = "en"\nlicence = "CC0"\ndescription = "d"\n'
     page = upload(open_page("data", own), a_md=HANDBOOK, q_csv=TABLE, dataset_toml=card)

@@ -5,6 +5,7 @@ import pytest
 from lm.setting import declared_settings
 from service.contract.client import ServiceError
 from service.contract.comparison_state import ComparisonState
+from service.contract.query_schemas import ModelAnswerView, ModelTrialView
 from service.contract.schemas import ComparisonDetail, ComparisonRequest
 from service.contract.settings import DeclaredSettings
 from tests.ui.conftest import FINISHED, OpenPage, Populated, healthy, press, said
@@ -54,6 +55,53 @@ def test_arms_are_those_that_fit_the_task_and_follow_the_dataset(page: Any, clie
     page.selectbox[0].set_value("appliance-support")
     page = healthy(page.run())
     assert "classifier" not in client.asked("estimate_comparison")[-1].args[0].arms
+
+
+def test_arms_that_cannot_run_are_not_offered_and_the_reason_is_told(
+    open_page: OpenPage, client: FakeClient, populated: Populated
+) -> None:
+    page = open_page("new_comparison", client, dataset=populated.dataset, model="openai:m")
+    arms = next(one for one in page.button_group if one.proto.label == "Arms")
+    assert "base" in arms.options and not {"fine-tuned", "hybrid", "raft"} & set(arms.options)
+    assert client.asked("estimate_comparison")[-1].args[0].arms == ("base", "few-shot", "rag")
+    assert any(
+        one.value.startswith("Not offered are fine-tuned, hybrid and raft: ")
+        and one.value.endswith("is a hosted model and cannot be tuned here.")
+        for one in page.info
+    )
+
+
+def test_what_the_test_set_can_show_is_told(page: Any) -> None:
+    assert any("99 test questions can show differences above about" in one.value for one in page.warning)
+
+
+def test_the_bar_is_asked_for_at_once_and_is_none_by_default(page: Any, client: FakeClient) -> None:
+    bars = [one for one in page.number_input if one.label == "From which score would you ship?"]
+    assert len(bars) == 1 and bars[0].value is None
+    assert "constraints" not in client.asked("estimate_comparison")[-1].args[0].model_fields_set
+    bars[0].set_value(0.8)
+    next(one for one in page.toggle if one.key == "no_gpu_in_serving").set_value(True)
+    healthy(page.run())
+    asked = client.asked("estimate_comparison")[-1].args[0].constraints
+    assert (asked.good_enough, asked.no_gpu_in_serving) == (0.8, True)
+
+
+def test_a_model_is_tried_with_one_question(page: Any, client: FakeClient) -> None:
+    answer = ModelAnswerView(
+        question="Capital?", text="*Paris*", load_s=2.0, answer_s=0.5, input_tokens=20, output_tokens=1
+    )
+    facts = ModelTrialView(
+        model="smollm2", is_ready=True, parameters=135_000_000, n_bytes=90_000_000, tunable=True, message="here"
+    )
+    client.replies["try_model"] = lambda _, ask=True: facts.model_copy(update={"answer": answer if ask else None})
+    page = press(page, "Try it")
+    assert any(
+        "Paris" in one.value and "20 tokens read, 1 token written" in one.value and "*Paris*" not in one.value
+        for one in page.success
+    )
+    client.replies["try_model"] = ServiceError("Endpoint failed: start it", status=502)
+    page = press(page, "Try it")
+    assert any("could not be tried" in one.value for one in page.error)
 
 
 def test_time_tokens_and_money_are_told_before_the_start(page: Any, client: FakeClient) -> None:

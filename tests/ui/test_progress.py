@@ -14,7 +14,7 @@ from service.contract.schemas import (
     StageEstimate,
     StageProgress,
 )
-from tests.ui.conftest import OpenPage, press, said
+from tests.ui.conftest import OpenPage, healthy, press, said
 from tests.ui.fake_client import AWAY, FakeClient
 from ui.figures import live_losses, resource_curves
 
@@ -47,6 +47,24 @@ def show(client: FakeClient, open_page: OpenPage) -> Any:
         return open_page("progress", client, comparison="c")
 
     return call
+
+
+def test_time_left_rises_only_with_a_reason(show: Any, client: FakeClient) -> None:
+    progress = [StageProgress(stage="answer", arm="rag", done=1, total=12)]
+
+    def at(eta_s: float) -> ComparisonDetail:
+        return detail(ComparisonState.RUNNING, eta_s=eta_s, progress=progress)
+
+    page = show(at(600))
+    told = []
+    for eta_s in (660, 540, 1500, 1440):
+        client.replies["get_comparison"] = lambda _, eta_s=eta_s: at(eta_s)
+        page = healthy(page.run())
+        told.append(next(one.value for one in page.info if one.value.startswith("Running")))
+    assert [text.split(": ", 1)[1].split(" left")[0] for text in told] == [
+        "about 10 min", "about 9 min", "about 25 min", "about 24 min"
+    ]  # fmt: skip
+    assert ["more than was said before" in text for text in told] == [False, False, True, False]
 
 
 @pytest.mark.parametrize(("ahead", "told"), [(0, "It is next."), (2, "2 comparisons before it")])

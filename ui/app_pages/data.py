@@ -11,6 +11,7 @@ from ui.connection import cache_owner, guarded, service_client, show_failure
 from ui.counted import counted
 from ui.dataset_choice import DATASET, chosen_dataset
 from ui.figures import show_figure
+from ui.finding_fixes import fix_findings
 from ui.findings import show_findings
 from ui.last_resort import last_resort
 from ui.question_edits import apply_edits, editor_frame
@@ -85,6 +86,7 @@ def show_overview(client: ServiceClient, dataset: DatasetDetail) -> None:
         st.success("The audit found no question on both sides of the split and none twice.", icon=":material/verified:")
     st.header("What the audit found")
     show_findings(dataset.findings)
+    fix_findings(client, dataset, version_files(client, dataset.version))
     offer_changes(client, dataset)
 
 

@@ -6,17 +6,23 @@ import pandas as pd
 import streamlit as st
 from pydantic import ValidationError
 
-from advisor.arms import ARMS, DEFAULT_ARMS
-from advisor.data.dataset import Task
+from advisor.arms import ARMS, Circumstances, runnable_arms, unrunnable
+from advisor.data.dataset import Split
+from advisor.data.wording import listed
+from advisor.decision.power import WORTHWHILE
 from advisor.results.quantities import count, seconds, usd
+from lm.errors import ConfigError
+from lm.registry import is_tunable
+from lm.weights.embedded_model import EMBEDDED_MODEL
 from service.contract.client import ServiceClient, ServiceError
+from service.contract.query_schemas import ModelTrialView
 from service.contract.schemas import ComparisonRequest, DatasetSummary, Estimate
 from ui.address import COMPARISON
-from ui.connection import guarded, service_client, show_failure
+from ui.connection import cache_owner, guarded, service_client, show_failure
 from ui.counted import counted
 from ui.dataset_choice import chosen_dataset
 from ui.questionnaire import PRIOR_STATE
-from ui.setting_fields import setting_fields
+from ui.setting_fields import model_field, setting_fields
 from ui.stage_names import stage_name
 from ui.untrusted import shown
 
@@ -31,25 +37,81 @@ def choose_dataset(client: ServiceClient) -> DatasetSummary:
     return found
 
 
-def choose_arms(task: Task) -> list[str]:
-    """The arms that fit a task, each explained."""
-    fitting = [arm for arm in ARMS if task in arm.tasks]
+@st.cache_data(ttl=30, show_spinner=False)
+def _facts(_client: ServiceClient, model: str, owner: str) -> ModelTrialView:
+    return _client.try_model(model, ask=False)
+
+
+def choose_model(client: ServiceClient) -> str:
+    """The model that all arms start from: where it is, how large, and what it says when it is tried."""
+    field, button = st.columns([5, 1], vertical_alignment="bottom")
+    with field:
+        model = model_field()
+    is_tried = button.button("Try it", icon=":material/bolt:", help="Puts one short question to the model.")
+    try:
+        facts = _facts(client, model, cache_owner())
+        size = [f"{facts.parameters / 1e6:,.0f} million parameters"] if facts.parameters else []
+        size += [f"{facts.n_bytes / 1e6:,.0f} MB"] if facts.n_bytes else []
+        st.caption(shown("; ".join([facts.message, *size])))
+        if is_tried:
+            with st.spinner("Asking the model …"):
+                _tell_trial(client.try_model(model) if facts.is_ready else facts)
+    except ServiceError as error:
+        if is_tried:
+            show_failure("The model could not be tried", error)
+    return model
+
+
+def _tell_trial(tried: ModelTrialView) -> None:
+    if tried.answer is None:
+        st.warning(f"It cannot be tried yet: {shown(tried.message)}.", icon=":material/block:")
+        return
+    said = tried.answer
+    st.success(
+        f"It answers “{shown(said.text.strip(), 200)}” to “{shown(said.question)}”: {seconds(said.answer_s)}, "
+        f"{counted(said.input_tokens, 'token')} read, {counted(said.output_tokens, 'token')} written; ready after "
+        f"{seconds(said.load_s)}.",
+        icon=":material/check_circle:",
+    )
+
+
+def choose_arms(dataset: DatasetSummary, model: str) -> list[str]:
+    """The arms that can run, each explained; why the others cannot."""
+    circumstances = Circumstances(
+        dataset.name, dataset.task, bool(dataset.split_sizes.get(Split.TRAIN)), model, _is_tunable(model)
+    )
+    able = runnable_arms(circumstances)
     chosen = st.pills(
         "Arms",
-        [arm.name for arm in fitting],
+        [arm.name for arm in able],
         selection_mode="multi",
-        default=list(DEFAULT_ARMS),
+        default=[arm.name for arm in able if arm.in_default],
         help="The ways of answering that are built on your data and compared.",
         key="arms",
         bind="query-params",
     )
-    st.caption("  \n".join(f"**{arm.name}**: {arm.label}" for arm in fitting))
+    st.caption("  \n".join(f"**{arm.name}**: {arm.label}" for arm in able))
+    left_out = [arm.name for arm in ARMS if arm not in able and dataset.task in arm.tasks]
+    if left_out:
+        why = unrunnable(left_out, circumstances).partition(";")[0]
+        st.info(f"Not offered are {listed(left_out)}: {shown(why)}.", icon=":material/info:")
     return list(chosen)
+
+
+def _is_tunable(model: str) -> bool:
+    try:
+        return is_tunable(model)
+    except ConfigError:
+        # The estimate tells what is wrong with the name.
+        return True
 
 
 def show_estimate(estimate: Estimate) -> None:
     """Time, tokens and money before the start, and what they rest on."""
     st.header("What it will take", anchor=False)
+    if estimate.power is not None:
+        told = st.info if estimate.power.detectable <= WORTHWHILE else st.warning
+        told(estimate.power.message, icon=":material/search_insights:")
     figures = st.columns(3)
     figures[0].metric("Time", seconds(estimate.time_s))
     if estimate.is_rough:
@@ -92,10 +154,12 @@ def start(client: ServiceClient, request: ComparisonRequest) -> None:
 st.title("New comparison")
 the_client = service_client()
 dataset = choose_dataset(the_client)
+model = choose_model(the_client)
 settings = {
-    "name": st.text_input("Name", value=dataset.name, max_chars=120) or None,
-    "arms": choose_arms(dataset.task),
+    "arms": choose_arms(dataset, model),
     **setting_fields(),
+    **({"model": model} if model != EMBEDDED_MODEL else {}),
+    "name": st.text_input("Name", value=dataset.name, max_chars=120) or None,
 }
 given = st.session_state.get(PRIOR_STATE)
 if given and st.checkbox("Set my answers to the questionnaire beside the evidence", value=True):

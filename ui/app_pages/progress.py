@@ -17,6 +17,8 @@ from ui.stage_names import stage_name
 from ui.untrusted import shown
 
 _INTERVAL_S = 2.0
+_RISE = 1.25
+"""A time left that rises by less is not told: estimates are no finer."""
 
 
 @last_resort("the progress of a comparison")
@@ -61,7 +63,7 @@ def show_state(detail: ComparisonDetail) -> None:
             icon=":material/schedule:",
         )
     elif detail.state is ComparisonState.RUNNING:
-        said = "time left not known yet" if detail.eta_s is None else time_left(detail.eta_s)
+        said = "time left not known yet" if detail.eta_s is None else told_time_left(detail, detail.eta_s)
         stopping = " It stops at the end of the block it is at." if detail.cancel_requested else ""
         st.info(f"Running{stage_reached(detail)}: {said}.{stopping}", icon=":material/play_circle:")
     elif detail.state is ComparisonState.SUCCEEDED:
@@ -70,6 +72,20 @@ def show_state(detail: ComparisonDetail) -> None:
         st.warning("It was cancelled. What was measured is kept.", icon=":material/cancel:")
     else:
         st.error(f"It failed: {shown(detail.error or 'no reason is known')}", icon=":material/error:")
+
+
+def told_time_left(detail: ComparisonDetail, eta_s: float) -> str:
+    """The time left as it was last told where it rose by little; what rose by more is told with its reason."""
+    key = f"time left of {detail.id}"
+    before = st.session_state.get(key)
+    if before is None or eta_s <= before:
+        st.session_state[key] = eta_s
+        return time_left(eta_s)
+    if eta_s <= max(_RISE * before, before + 60):
+        return time_left(before)
+    st.session_state[key] = eta_s
+    at = f" ({stage_name(detail.progress[-1].stage, detail.progress[-1].arm)})" if detail.progress else ""
+    return f"{time_left(eta_s)}, more than was said before: this stage{at} takes longer than was estimated"
 
 
 def time_left(eta_s: float) -> str:

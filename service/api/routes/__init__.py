@@ -14,6 +14,7 @@ from service.api.routes.gates import router as gates
 from service.api.routes.health import router as health
 from service.api.routes.keys import router as keys
 from service.api.routes.labels import router as labels
+from service.api.routes.models import router as models
 from service.api.routes.openai import router as openai
 from service.api.routes.questions import router as questions
 from service.api.routes.reports import router as reports
@@ -33,6 +34,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     votes,
     labels,
     answers,
+    models,
     openai,
     deployments,
     advice,

@@ -8,18 +8,19 @@ from typing import Any
 
 import ray
 
-from advisor.arms import ARM_KINDS
+from advisor.arms import ARM_KINDS, Circumstances, refuse_unrunnable
 from advisor.data.dataset import Dataset
 from lm.completion import Completion, GenerationConfig, Messages
 from lm.embedding import Embedder
 from lm.language_model import LanguageModel
+from lm.registry import is_tunable
 from service.jobs.comparison_lock import TAKING_S, OwnedElsewhereError
 from service.jobs.ray_engine.answerers import Answerers
 from service.jobs.ray_engine.cluster import LOST, Cluster, crashed, own_error, this_release
 from service.jobs.ray_engine.desk import open_desk
 from service.jobs.ray_engine.worker import ArmName, ComposeOnNode, ModelFacts, WorkOrder, build_stage
 from service.run.arm import AnsweredBlock, Arm, Block
-from service.run.composition import LocalComposition, arm_names, refuse_unfit
+from service.run.composition import LocalComposition, arm_names
 from service.run.progress import OnProgress, Progress
 from service.run.settings import ComparisonSettings
 from service.store.data_directory import DataDirectory
@@ -90,7 +91,8 @@ class RayComposition:
 
     def arms(self, dataset: Dataset) -> Iterator[Arm]:
         """Each arm, after all stages are built."""
-        refuse_unfit(self._settings, dataset)
+        model = self._settings.model
+        refuse_unrunnable(self._settings.arms, Circumstances.of(dataset, model, tunable=is_tunable(model)))
         order = WorkOrder(self._comparison_id, self._settings, dataset, this_release(), self._compose, self._desk)
         # Each task and actor takes it from the object store.
         self._order = ray.put(order)

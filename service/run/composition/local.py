@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from advisor.arms import ARM_KINDS, ARMS, ArmKind
+from advisor.arms import ARM_KINDS, Circumstances, refuse_unrunnable
 from advisor.data.answer_form import constraint_of
 from advisor.data.dataset import Dataset, Split, Task
 from advisor.data.prompt import FewShot, OracleContext, PromptBuilder, QuestionOnly, reference_text
@@ -145,13 +145,8 @@ class LocalComposition:
     def _refuse_impossible(self, dataset: Dataset) -> None:
         """Say what is wrong with the settings before the first question is asked, not after hours of answers."""
         _ = (self._chunking, self.embedder, self.judge)
-        refuse_unfit(self._settings, dataset)
-        tuned = [kind for kind in self._settings.arms if ARM_KINDS[kind].tuned]
-        if tuned and not hasattr(self.model, "with_adapter"):
-            raise ConfigError(
-                f"{self.model.name} is a hosted model and cannot be tuned here; leave {' and '.join(tuned)} out with "
-                f"`--arms {_defaults(lambda arm: not arm.tuned)}`, or choose a local model"
-            )
+        tunable = hasattr(self.model, "with_adapter")
+        refuse_unrunnable(self._settings.arms, Circumstances.of(dataset, self.model.name, tunable=tunable))
 
     @property
     def _device(self) -> str | None:
@@ -382,28 +377,6 @@ def arm_names(settings: ComparisonSettings, dataset: Dataset) -> list[str]:
     return names
 
 
-def refuse_unfit(settings: ComparisonSettings, dataset: Dataset) -> None:
-    """Refuse what no model could do with this data.
-
-    Raises:
-        ConfigError: the task or the lack of training questions rules an arm out.
-    """
-    wanted = [ARM_KINDS[kind] for kind in settings.arms]
-    for arm in wanted:
-        if dataset.card.task not in arm.tasks:
-            raise ConfigError(
-                f"{arm.name} is for {' and '.join(arm.tasks)} alone, and the task of the dataset "
-                f"{dataset.card.name} is {dataset.card.task}; leave {arm.name} out of the arms"
-            )
-    taught = [arm.name for arm in wanted if arm.needs_training_questions]
-    if taught and not dataset.split(Split.TRAIN):
-        raise ConfigError(
-            f"the dataset {dataset.card.name} has no training questions, which {' and '.join(taught)} need; add "
-            f'some with `"split": "train"`, or choose '
-            f"`--arms {_defaults(lambda arm: not arm.needs_training_questions)}`"
-        )
-
-
 BUILDERS: Mapping[str, Callable[[LocalComposition, Dataset], Arm]] = {
     "base": LocalComposition._base,
     "few-shot": LocalComposition._few_shot,
@@ -430,11 +403,6 @@ def _adapter_key(run: TrainingRun, base: "HuggingFaceModel") -> str:
     asked = {i: [(turn.role, turn.content) for turn in messages] for i, messages in (run.prompts or {}).items()}
     instruction, texts = view.card.instruction, run.texts
     return stage_key(base.fingerprint, run.recipe.hash, instruction, rows, asked, texts, formats("adapters"))
-
-
-def _defaults(fits: Callable[[ArmKind], bool]) -> str:
-    """The arms of a comparison that names none, as far as they fit."""
-    return ",".join(arm.name for arm in ARMS if arm.in_default and fits(arm))
 
 
 def _index_facts(index: Index) -> IndexFacts:

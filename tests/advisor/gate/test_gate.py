@@ -72,7 +72,7 @@ def test_too_few_questions_to_see_a_gross_breach_cannot_be_compared() -> None:
     now = stored({"rag": share(0.7, 20)})
     outcome = evaluate_gate(at_least(0.8), now)
     assert outcome.verdict is GateVerdict.CANNOT_COMPARE
-    assert "Add test questions" in outcome.checks[0].reason
+    assert "20 questions are too few to see a breach of 20.0 points; about 42 are needed." in outcome.checks[0].reason
     assert verdict(at_least(0.8, resolution=0.5), now) is GateVerdict.PASS
     assert verdict(at_least(0.3), now) is GateVerdict.PASS
 

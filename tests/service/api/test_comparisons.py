@@ -230,6 +230,30 @@ def test_an_estimate_counts_the_validation_questions_that_are_answered_both_ways
     assert tokens.get("form", 0) == pytest.approx(tokens["answer"] * n_answers / 60, abs=2)
 
 
+def test_an_estimate_says_what_the_test_set_can_show(client: TestClient) -> None:
+    power = client.post("/v1/comparisons/estimate", json={**BODY, "limit": 40, "margin": 0.05}).json()["power"]
+    assert power["n_questions"] == 40 >= power["n_clusters"]
+    assert 0.1 < power["detectable"] < 1
+    assert power["questions_for_margin"] > power["questions_for_ten_points"] > 40
+    assert "the margin of 5 points" in power["message"]
+
+
+@pytest.mark.parametrize("path", ["/v1/comparisons/estimate", "/v1/comparisons"])
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"arms": ["base", "hybrid"], "model": "openai:m"}, "cannot be tuned here; leave hybrid out"),
+        ({"arms": ["base", "classifier"]}, "classifier is for classification alone"),
+    ],
+)
+def test_arms_that_cannot_run_are_refused_before_the_run(
+    client: TestClient, path: str, change: dict[str, Any], told: str
+) -> None:
+    response = client.post(path, json=BODY | change)
+    assert response.status_code == 422
+    assert told in response.json()["detail"]
+
+
 def test_an_estimate_uses_speeds_that_were_measured(
     api: Api, client: TestClient, finished_files: dict[str, bytes]
 ) -> None:
