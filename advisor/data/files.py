@@ -13,6 +13,7 @@ from typing import Any
 
 from advisor.data.answer_form import label_set
 from advisor.data.dataset import Dataset, DatasetCard, Document, Example, Split, Task, UnreadField
+from advisor.data.document_text import without_embedded_data
 from advisor.data.foreign_format import foreign_format, meant_field, suggestion
 from advisor.data.json_schema import schema_check
 from advisor.data.prompt import ABSTENTION
@@ -237,13 +238,15 @@ def read_documents(path: Path, problems: list[Problem]) -> tuple[list[Document],
                 Problem(path.name, row.line, f'the id "{document_id}" is already on line {first_line[document_id]}')
             )
         first_line.setdefault(document_id, row.line)
-        metadata = next((row.value[key] for key in ("metadata", "meta") if row.value.get(key) is not None), {})
+        metadata = row.value.get("metadata")
+        metadata = row.value.get("meta") if metadata is None else metadata
+        metadata = {} if metadata is None else metadata
         if not isinstance(metadata, dict):
             problems.append(Problem(path.name, row.line, '"metadata" must be a JSON object'))
         elif unfit := _unfit_character(_plain_text(metadata)):
             problems.append(Problem(path.name, row.line, f'"metadata" holds {unfit}'))
         if len(problems) == before:
-            documents.append(Document(document_id, title, text, metadata))
+            documents.append(Document(document_id, title, without_embedded_data(text), metadata))
     if path.is_file() and not documents and len(problems) == n_before:
         problems.append(Problem(path.name, None, "the file holds no document; add one JSON object a line"))
     return documents, set(first_line) if path.is_file() else None

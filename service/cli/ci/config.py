@@ -94,15 +94,14 @@ def _config(raw: dict[str, Any], folder: Path) -> CiConfig:
 
 def _refuse_unmeasured(settings: ComparisonSettings, rules: GateRules) -> None:
     """Tell before anything runs that the gate asks of an arm, or of a judge, that is not there."""
-    asked = [(f"gate.threshold number {i}", (t.arm,)) for i, t in enumerate(rules.thresholds, 1)]
-    asked += [("gate.baseline", rules.baseline.arms)] if rules.baseline is not None else []
-    for where, arms in asked:
-        for arm in arms:
-            if arm not in (RECOMMENDED, *settings.arms, *REFERENCES):
-                raise ConfigError(
-                    f"{where}: the comparison has no arm {arm!r}; it has {', '.join(settings.arms)}; add it to arms of "
-                    "[comparison], or ask for another"
-                )
+    asked = [(f"gate.threshold number {i}", t.arm) for i, t in enumerate(rules.thresholds, 1)]
+    asked += [("gate.baseline", arm) for arm in (rules.baseline.arms if rules.baseline else ())]
+    for where, arm in asked:
+        if arm not in (RECOMMENDED, *settings.arms, *REFERENCES):
+            raise ConfigError(
+                f"{where}: the comparison has no arm {arm!r}; it has {', '.join(settings.arms)}; add it to arms of "
+                "[comparison], or ask for another"
+            )
     for where, measure in _measures(rules):
         if measure in JUDGE_METRICS and settings.judge is None:
             raise ConfigError(f"{where}: {measure} needs a judge; add judge to [comparison], or ask for another")
