@@ -14,6 +14,7 @@ _HTML_HEADING = re.compile(r" {0,3}<h([1-6])\b[^>]*>(.+?)</h\1>\s*", flags=re.IG
 _UNDERLINE = re.compile(r" {0,3}(={2,}|-{2,})[ \t]*")
 _FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})(.*)")
 _NO_PARAGRAPH = re.compile(r"\s*(?:[-*+>|#<]|\d+[.)]\s)")
+_TABLE_RULE = re.compile(r" {0,3}(?=[^|]*\|)\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
 _TAG = re.compile(r"<[^>]+>")
 
 MIN_DATA_CHARACTERS = 64
@@ -40,6 +41,37 @@ class Heading:
     start: int
     path: tuple[str, ...]
     level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A Markdown table, `text[start:end]`, and the lines that name its columns, the rule below them shortened."""
+
+    start: int
+    end: int
+    header: str
+
+
+def find_tables(text: str) -> list[Table]:
+    """The Markdown tables of a text: a line with `|`, a rule (`|---|---|`), and rows up to a line without `|`."""
+    tables: list[Table] = []
+    if "|" not in text:
+        return tables
+    position, lines = 0, []
+    for line in text.splitlines(keepends=True):
+        lines.append((position, line.rstrip("\r\n")))
+        position += len(line)
+    lines.append((position, ""))
+    i = 1
+    while i < len(lines):
+        (start, names), (_, rule) = lines[i - 1 : i + 1]
+        if "|" not in names or not _TABLE_RULE.fullmatch(rule):
+            i += 1
+            continue
+        while "|" in lines[i][1]:
+            i += 1
+        tables.append(Table(start, lines[i][0], f"{names.strip()}\n{re.sub('[-: ]+', '-', rule.strip())}"))
+    return tables
 
 
 def find_headings(text: str) -> list[Heading]:

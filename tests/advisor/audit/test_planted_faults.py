@@ -847,6 +847,12 @@ def test_another_fact_of_the_same_document_with_the_same_answer_is_no_paraphrase
     assert audit_dataset(added(FACTS, other)) == []
 
 
+def test_a_passage_that_continues_a_table_is_of_its_document() -> None:
+    document = replace(FACTS.documents[0], text="| Year | Name |\n| :--- | --- |\n| 1 | a |\n| 2 | b |\n")
+    passage = chunk(replace(document, text="| Year | Name |\n|-|-|\n| 2 | b |"))
+    assert audit_passages({"rag": [said("x", TEST[0], passage)]}, [document]) == []
+
+
 @pytest.mark.parametrize("answer", ["Na", "no", "yes", "Not before 9 a.m.", "Unknown Pleasures", "n"])
 def test_an_answer_that_resembles_a_refusal_is_none(answer: str) -> None:
     planted = test_question(question="What does the label of the crimson chair say?", answers=(answer,), group="n")
