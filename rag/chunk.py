@@ -182,9 +182,9 @@ class _Cutter:
 
     def _choose_end(self, first: int, minimum: int) -> int | None:
         """The best end of a chunk from `first`, at least `minimum`; None where not even that fits."""
-        budget = (
-            self._chunking.max_tokens - self._count_tokens([passage_text(self._prefix(first), self._header(first))])[0]
-        )
+        prefix, header = self._prefix(first), self._header(first)
+        before = self._count_tokens([passage_text(prefix, header) if header else prefix])[0]
+        budget = self._chunking.max_tokens - before
         n_tokens, end = 0, first
         while end < len(self._units) and n_tokens + self._costs[end] <= budget:
             n_tokens += self._costs[end]
