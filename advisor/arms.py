@@ -107,6 +107,8 @@ ARMS = (
 
 ARM_KINDS: Mapping[str, ArmKind] = {arm.name: arm for arm in ARMS}
 CANDIDATES = tuple(ARM_KINDS)
+REFERENCES = ("majority", "oracle-context")
+"""They give scale and cannot win; added where the data has what they need."""
 DEFAULT_ARMS = tuple(arm.name for arm in ARMS if arm.in_default)
 
 

@@ -2,6 +2,21 @@
 
 from collections.abc import Sequence
 
+_REASONING = ("<think>", "</think>")
+
+
+def after_reasoning(text: str) -> str:
+    """What follows the reasoning that some models write before an answer; "" while that goes on.
+
+    A server may take the opening mark for its prompt's, so that everything before the closing one is reasoning.
+    """
+    opening, closing = _REASONING
+    before, closed, answer = text.rpartition(closing)
+    if closed:
+        return answer
+    begun = text.lstrip()
+    return "" if begun and (begun.startswith(opening) or opening.startswith(begun)) else text
+
 
 def cut_at_stop(text: str, stop: Sequence[str]) -> tuple[str, bool]:
     """The text before the first stop text, and whether there was one."""

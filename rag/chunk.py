@@ -6,13 +6,14 @@ cannot be found, and embedders cut silently.
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from advisor.data.dataset import Document
+from advisor.data.document_text import Heading, Table, find_headings, find_tables
 from advisor.data.prompt import passage_text
 from lm.errors import ConfigError
-from rag.text_unit import Boundary, Heading, TextUnit, find_headings, split_clusters, split_units
+from rag.text_unit import Boundary, TextUnit, split_clusters, split_units
 
 CountTokens = Callable[[Sequence[str]], list[int]]
 
@@ -20,6 +21,7 @@ MIN_CHUNK_TOKENS = 32
 """Smaller chunks hold no more than a title."""
 
 _MAX_TITLE_SHARE = 0.25
+_MAX_HEADER_SHARE = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Chunk:
     Attributes:
         id: `<document id>#<number from 0>`.
         heading: Path of the Markdown headings in force where the chunk begins, joined by ` > `; often empty.
-        text: `document.text[start:end]`.
+        text: `document.text[start:end]`, after the names of the columns where it begins within a table.
         embedded_text: What the embedder is given: title, headings and text; a very long title is cut.
         n_tokens: Tokens of `embedded_text`.
     """
@@ -89,8 +91,22 @@ def chunk_document(document: Document, *, chunking: Chunking, count_tokens: Coun
     units = split_units(document.text, headings)
     if not units:
         return []
-    cutter = _Cutter(document, chunking, headings, units, count_tokens)
+    tables = find_tables(document.text)
+    cutter = _Cutter(document, chunking, headings, tables, _whole_rows(units, tables, document.text), count_tokens)
     return [cutter.chunk(number, first, last) for number, (first, last) in enumerate(cutter.spans())]
+
+
+def _whole_rows(units: list[TextUnit], tables: list[Table], text: str) -> list[TextUnit]:
+    """Within a table the best place to cut is the end of a row, whatever sentences its cells hold."""
+    starts = [table.start for table in tables]
+
+    def as_cell(unit: TextUnit) -> TextUnit:
+        position = bisect_right(starts, unit.start)
+        if not position or unit.start >= tables[position - 1].end or "\n" in text[unit.start : unit.end]:
+            return unit
+        return replace(unit, boundary=min(unit.boundary, Boundary.WORD))
+
+    return [as_cell(unit) for unit in units] if tables else units
 
 
 def _passage_title(title: str, heading: str) -> str:
@@ -105,6 +121,7 @@ class _Cutter:
         document: Document,
         chunking: Chunking,
         headings: list[Heading],
+        tables: list[Table],
         units: list[TextUnit],
         count_tokens: CountTokens,
     ) -> None:
@@ -112,6 +129,10 @@ class _Cutter:
         self._chunking = chunking
         self._headings = headings
         self._heading_starts = [heading.start for heading in headings]
+        self._tables = tables
+        self._table_starts = [table.start for table in tables]
+        self._without_header: set[int] = set()
+        self._shown_header = lru_cache(maxsize=None)(self._fit_header)
         self._units = units
         self._count_tokens = count_tokens
         self._shown_prefix = lru_cache(maxsize=None)(self._fit_prefix)
@@ -135,6 +156,9 @@ class _Cutter:
             if best is None:
                 # The repeated part and the next unit are too much together.
                 first = end
+                best = self._choose_end(first, end + 1)
+            if best is None:
+                self._without_header.add(first)
                 best = self._choose_end(first, end + 1) or end + 1
             if self._text(first, best):
                 yield first, best
@@ -149,7 +173,7 @@ class _Cutter:
             document_id=self._document.id,
             title=self._document.title,
             heading=self._heading(first),
-            text=self._document.text[start:end],
+            text=self._shown(first, last),
             start=start,
             end=end,
             embedded_text=embedded_text,
@@ -158,7 +182,9 @@ class _Cutter:
 
     def _choose_end(self, first: int, minimum: int) -> int | None:
         """The best end of a chunk from `first`, at least `minimum`; None where not even that fits."""
-        budget = self._chunking.max_tokens - self._count_tokens([self._prefix(first)])[0]
+        prefix, header = self._prefix(first), self._header(first)
+        before = self._count_tokens([passage_text(prefix, header) if header else prefix])[0]
+        budget = self._chunking.max_tokens - before
         n_tokens, end = 0, first
         while end < len(self._units) and n_tokens + self._costs[end] <= budget:
             n_tokens += self._costs[end]
@@ -215,6 +241,19 @@ class _Cutter:
             prefix = "".join(clusters[: len(clusters) * 3 // 4])
         return prefix
 
+    def _header(self, first: int) -> str:
+        """The names of the columns, where a chunk begins after them; "" elsewhere and where they leave no room."""
+        start = self._units[first].start
+        position = bisect_right(self._table_starts, start)
+        table = self._tables[position - 1] if position else None
+        if table is None or not table.start < start < table.end or first in self._without_header:
+            return ""
+        return self._shown_header(table.header)
+
+    def _fit_header(self, header: str) -> str:
+        limit = int(self._chunking.max_tokens * _MAX_HEADER_SHARE)
+        return f"{header}\n" if self._count_tokens([header])[0] <= limit else ""
+
     def _strip(self, first: int, last: int) -> tuple[int, int]:
         start, end = self._units[first].start, self._units[last - 1].end
         text = self._document.text[start:end]
@@ -224,5 +263,8 @@ class _Cutter:
         start, end = self._strip(first, last)
         return self._document.text[start:end]
 
+    def _shown(self, first: int, last: int) -> str:
+        return self._header(first) + self._text(first, last)
+
     def _embedded(self, first: int, last: int) -> str:
-        return passage_text(self._prefix(first), self._text(first, last))
+        return passage_text(self._prefix(first), self._shown(first, last))

@@ -11,6 +11,8 @@ from enum import IntEnum
 
 import regex
 
+from advisor.data.document_text import Heading
+
 
 class Boundary(IntEnum):
     """How good a place the end of a unit is to cut at; higher is better."""
@@ -21,14 +23,6 @@ class Boundary(IntEnum):
     SENTENCE = 3
     PARAGRAPH = 4
     SECTION = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Heading:
-    """A Markdown heading line: where it begins and the path of headings it stands under, itself last."""
-
-    start: int
-    path: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +49,6 @@ _SENTENCE_END = regex.compile(r"(?:[.!?…]|[。！？｡።؟۔।॥။])[\"'�
 _CLUSTER_SENTENCE_END = regex.compile(r"[。！？｡။][”’」』）]*\s*$")
 _LIST_MARK = regex.compile(r"(?:[-*•–]|\(?[\p{N}\p{L}]{1,3}[.)])\s*$")
 _BLANK_LINE = regex.compile(r"\n[^\S\n]*\n|\u2029")
-_HEADING = regex.compile(r"^ {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
-_FENCE = regex.compile(r"^ {0,3}(```|~~~)")
 
 
 def split_units(text: str, headings: list[Heading]) -> list[TextUnit]:
@@ -92,21 +84,3 @@ def _word_boundary(word: str) -> Boundary:
 def split_clusters(text: str) -> list[str]:
     """The clusters of a text; joined they are the text."""
     return [match.group() for match in _CLUSTER.finditer(text)]
-
-
-def find_headings(text: str) -> list[Heading]:
-    """The Markdown headings (`# ...`) of a text outside fenced code, in order."""
-    headings: list[Heading] = []
-    levels: list[tuple[int, str]] = []
-    fence = ""
-    start = 0
-    for line in text.splitlines(keepends=True):
-        mark = _FENCE.match(line)
-        if mark and (not fence or mark[1] == fence):
-            fence = "" if fence else mark[1]
-        elif not fence and (match := _HEADING.match(line.rstrip("\r\n"))) and match[2]:
-            level = len(match[1])
-            levels = [*((n, name) for n, name in levels if n < level), (level, match[2])]
-            headings.append(Heading(start, tuple(name for _, name in levels)))
-        start += len(line)
-    return headings

@@ -18,6 +18,9 @@ class Check(StrEnum):
     TOO_FEW_QUESTIONS = "too few questions"
     SWAPPED_GOLD = "swapped gold"
     MALFORMED_ROWS = "malformed rows"
+    DECLINING_REFERENCES = "references that decline"
+    UNREAD_FIELDS = "fields not read"
+    NO_DOCUMENTS_NAMED = "no documents named"
     UNSHOWN_LABELS = "labels never shown"
     LANGUAGES = "mixed languages"
     # How the arms were built.

@@ -1,6 +1,7 @@
 """All checks that need no model, for `tuningfork validate` and at the start of every comparison."""
 
 from advisor.audit.check import Check
+from advisor.audit.fields import audit_fields
 from advisor.audit.gold import audit_gold
 from advisor.audit.languages import audit_languages
 from advisor.audit.leakage import audit_leakage
@@ -16,6 +17,7 @@ def audit_dataset(dataset: Dataset) -> list[AuditFinding]:
         *audit_leakage(dataset),
         *audit_gold(dataset),
         *audit_rows(dataset),
+        *audit_fields(dataset),
         *audit_languages(dataset),
         *_size(dataset),
         *_slices(dataset),

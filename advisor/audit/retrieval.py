@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from advisor.audit.check import MAX_ITEMS, Check
 from advisor.data.dataset import Document, hash_documents
+from advisor.data.document_text import find_tables
 from advisor.data.wording import listed
 from advisor.results.comparison import ArmSummary, AuditFinding, QuestionRecord, Severity
 
@@ -45,10 +46,15 @@ def _strange_passages(
         for record in records
         for chunk in record.answer.retrieved
     }
-    strange = [chunk for (document, text), chunk in passages.items() if text not in texts.get(document, "")]
+    strange = [chunk for (document, text), chunk in passages.items() if not _stands_in(text, texts.get(document, ""))]
     if not strange:
         return []
     return [_other_documents(f"Passages were read that occur in none of the documents: {len(strange)}.", strange)]
+
+
+def _stands_in(passage: str, text: str) -> bool:
+    """Whether a passage is of a text; one that continues a table begins with the names of its columns."""
+    return passage in text or any(passage.removeprefix(f"{table.header}\n") in text for table in find_tables(text))
 
 
 def _other_documents(message: str, chunk_ids: Sequence[str]) -> AuditFinding:

@@ -105,6 +105,20 @@ class DatasetCard:
     labels: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadField:
+    """A field of questions that is not read and seems to be one that is, under another name.
+
+    Attributes:
+        meant: The name that is read.
+        n_rows: Rows that have it.
+    """
+
+    name: str
+    meant: str
+    n_rows: int
+
+
 @dataclass(frozen=True)
 class TrainingView:
     """What tuning may see. It has no test split at all, so that leakage is a type error and not a mistake."""
@@ -122,6 +136,7 @@ class Dataset:
     card: DatasetCard
     documents: tuple[Document, ...]
     examples: tuple[Example, ...]
+    unread_fields: tuple[UnreadField, ...] = ()
 
     def split(self, split: Split) -> tuple[Example, ...]:
         """The examples of one split, in file order."""

@@ -5,13 +5,16 @@ Every problem is found in one pass and named by file and line, so that a user fi
 
 import json
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from advisor.data.answer_form import label_set
-from advisor.data.dataset import Dataset, DatasetCard, Document, Example, Split, Task
+from advisor.data.dataset import Dataset, DatasetCard, Document, Example, Split, Task, UnreadField
+from advisor.data.document_text import without_embedded_data
+from advisor.data.foreign_format import foreign_format, meant_field, suggestion
 from advisor.data.json_schema import schema_check
 from advisor.data.prompt import ABSTENTION
 from advisor.data.splitting import assign_splits
@@ -42,6 +45,9 @@ _DEFAULT_OUTPUT_TOKENS: Mapping[Task, int] = {
     Task.EXTRACTION: 128,
     Task.GENERATION: 128,
 }
+_QUESTION_FIELDS = frozenset(
+    {"id", "question", "answers", "document_ids", "group", "split", "answerable", "meta", "metadata"}
+)
 _MAX_SHOWN = 20
 _CARD_KEYS = {"name", "task", "language", "licence", "metrics", "description", "instruction", "max_output_tokens"} | {
     "schema"
@@ -108,7 +114,7 @@ def read_dataset(folder: Path, problems: list[Problem], *, task: Task | None = N
         )
         return None
     documents, document_ids = read_documents(folder / DOCUMENTS_FILE, problems)
-    examples, has_splits = _read_questions(folder / QUESTIONS_FILE, document_ids, problems)
+    examples, has_splits, unread = _read_questions(folder / QUESTIONS_FILE, document_ids, problems)
     card = _read_card(folder, task, problems)
     if card is None or not examples:
         return None
@@ -117,7 +123,7 @@ def read_dataset(folder: Path, problems: list[Problem], *, task: Task | None = N
         examples = list(assign_splits(examples, seed=seed, whole_groups=whole_groups))
     if card.task is Task.CLASSIFICATION or "{labels}" in card.instruction:
         card = _with_labels(card, examples)
-    dataset = Dataset(card, tuple(documents), tuple(examples))
+    dataset = Dataset(card, tuple(documents), tuple(examples), unread)
     if not dataset.split(Split.TEST):
         problems.append(
             Problem(
@@ -212,11 +218,17 @@ def _texts(row: Row, key: str, name: str, problems: list[Problem]) -> tuple[str,
 
 
 def read_documents(path: Path, problems: list[Problem]) -> tuple[list[Document], set[str] | None]:
-    """The usable documents, and the ids of all of them so that one bad document does not accuse every question."""
+    """The usable documents, and the ids of all of them so that one bad document does not accuse every question.
+
+    None for the ids where the file is missing or another tool's.
+    """
     n_before = len(problems)
     documents: list[Document] = []
     first_line: dict[str, int] = {}
-    for row in read_rows(path, problems):
+    for row in map(_with_text_ids, read_rows(path, problems)):
+        if not first_line and (foreign := foreign_format(row.value, ("id", "text"))):
+            problems.append(Problem(path.name, row.line, foreign))
+            return [], None
         before = len(problems)
         document_id = text_of(row, "id", path.name, problems)
         text = text_of(row, "text", path.name, problems)
@@ -226,13 +238,15 @@ def read_documents(path: Path, problems: list[Problem]) -> tuple[list[Document],
                 Problem(path.name, row.line, f'the id "{document_id}" is already on line {first_line[document_id]}')
             )
         first_line.setdefault(document_id, row.line)
-        metadata = row.value.get("metadata", row.value.get("meta", {}))
+        metadata = row.value.get("metadata")
+        metadata = row.value.get("meta") if metadata is None else metadata
+        metadata = {} if metadata is None else metadata
         if not isinstance(metadata, dict):
             problems.append(Problem(path.name, row.line, '"metadata" must be a JSON object'))
         elif unfit := _unfit_character(_plain_text(metadata)):
             problems.append(Problem(path.name, row.line, f'"metadata" holds {unfit}'))
         if len(problems) == before:
-            documents.append(Document(document_id, title, text, metadata))
+            documents.append(Document(document_id, title, without_embedded_data(text), metadata))
     if path.is_file() and not documents and len(problems) == n_before:
         problems.append(Problem(path.name, None, "the file holds no document; add one JSON object a line"))
     return documents, set(first_line) if path.is_file() else None
@@ -253,22 +267,36 @@ def _plain_text(value: object) -> str:
     return "".join(texts)
 
 
-def _read_questions(path: Path, document_ids: set[str] | None, problems: list[Problem]) -> tuple[list[Example], bool]:
-    """The usable questions, and whether the file says which split they are of; all are of the test split until then."""
+def _read_questions(
+    path: Path, document_ids: set[str] | None, problems: list[Problem]
+) -> tuple[list[Example], bool, tuple[UnreadField, ...]]:
+    """The usable questions, whether the file says which split they are of, and fields that seem to be ours misspelt.
+
+    All questions are of the test split until they get one.
+    """
     n_before = len(problems)
     examples: list[Example] = []
     first_line: dict[str, int] = {}
     with_split: list[int] = []
     without_split: list[int] = []
-    for row in read_rows(path, problems):
+    unread: Counter[tuple[str, str]] = Counter()
+    for row in map(_with_text_ids, read_rows(path, problems)):
+        if not first_line and (foreign := foreign_format(row.value, ("question", "answers"))):
+            problems.append(Problem(path.name, row.line, foreign))
+            return [], False, ()
+        lacking = [name for name in _QUESTION_FIELDS if row.value.get(name) is None]
+        for name in row.value.keys() - _QUESTION_FIELDS:
+            if row.value[name] is not None and (meant := meant_field(name, lacking)):
+                unread[name, meant] += 1
         before = len(problems)
         example_id = text_of(row, "id", path.name, problems)
         question = text_of(row, "question", path.name, problems)
         answers = answers_of(row, path.name, problems)
         cited = _texts(row, "document_ids", path.name, problems) or ()
         for unknown in [i for i in cited if document_ids is not None and i not in document_ids]:
+            remedy = suggestion(unknown, document_ids or ())
             problems.append(
-                Problem(path.name, row.line, f'the document id "{unknown}" is not in {DOCUMENTS_FILE}; fix the id')
+                Problem(path.name, row.line, f'the document id "{unknown}" is not in {DOCUMENTS_FILE}; {remedy}')
             )
         if example_id and example_id in first_line:
             problems.append(
@@ -277,7 +305,7 @@ def _read_questions(path: Path, document_ids: set[str] | None, problems: list[Pr
         first_line.setdefault(example_id, row.line)
         split = _split(row, path.name, problems)
         (without_split if split is None else with_split).append(row.line)
-        group = text_of(row, "group", path.name, problems) if "group" in row.value else example_id
+        group = text_of(row, "group", path.name, problems) if row.value.get("group") is not None else example_id
         if len(problems) == before:
             examples.append(Example(example_id, question, answers or (), cited, group, split or Split.TEST))
     if with_split:
@@ -287,13 +315,29 @@ def _read_questions(path: Path, document_ids: set[str] | None, problems: list[Pr
         ]
     if path.is_file() and not examples and len(problems) == n_before:
         problems.append(Problem(path.name, None, "the file holds no question; add one JSON object a line"))
-    return examples, bool(with_split)
+    fields = tuple(UnreadField(name, meant, n) for (name, meant), n in sorted(unread.items()))
+    return examples, bool(with_split), fields
+
+
+def _with_text_ids(row: Row) -> Row:
+    """Whole numbers that name something are read as their digits."""
+
+    def text(value: object) -> object:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    value = {key: text(v) if key in ("id", "group") else v for key, v in row.value.items()}
+    cited = value.get("document_ids")
+    if cited is not None:
+        value["document_ids"] = [text(v) for v in cited] if isinstance(cited, list) else text(cited)
+    return Row(row.line, value)
 
 
 def answers_of(row: Row, name: str, problems: list[Problem]) -> tuple[str, ...] | None:
     """Accepted references; an unanswerable question says so itself, so that a forgotten answer is not taken for one."""
     meta = row.value.get("meta")
-    answerable = row.value.get("answerable", meta.get("answerable", True) if isinstance(meta, dict) else True)
+    answerable = row.value.get("answerable")
+    if answerable is None:
+        answerable = meta.get("answerable", True) if isinstance(meta, dict) else True
     if not isinstance(answerable, bool):
         problems.append(Problem(name, row.line, '"answerable" must be true or false, without quotes'))
         return None

@@ -4,31 +4,33 @@ handbook/            documents: every file below the folder that a loader reads;
 questions.csv        columns: question, answer; optional: document, group, split, answerable
 """
 
-import csv
-import io
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from advisor.data.dataset import Split, Task
+from advisor.data.dataset import Task
+from advisor.data.document_text import title_of, without_embedded_data
 from advisor.data.files import CARD_FILE, DOCUMENTS_FILE, QUESTIONS_FILE, Problem
-from advisor.data.loaders import LOADERS, UnreadableFileError, load_document
+from advisor.data.loaders import LOADERS, UnreadableFileError, load_document, why_not_read
+from advisor.data.question_table import read_question_table, same_name
 from advisor.errors import DatasetError
 
-ANSWER_SEPARATOR = "|"
-_COLUMNS = frozenset({"question", "answer", "document", "group", "split", "answerable", "id"})
-_NO = frozenset({"no", "false", "0"})
 _MAX_TITLE_CHARACTERS = 120
 
 
-def import_folder(source: Path, destination: Path, *, task: Task = Task.QUESTION_ANSWERING) -> Path:
+def import_folder(
+    source: Path, destination: Path, *, task: Task = Task.QUESTION_ANSWERING, notes: list[Problem] | None = None
+) -> Path:
     """Write `destination` as a dataset folder with the texts and questions of `source`.
 
     Args:
         source: Holds .md and .txt files, at any depth, and exactly one .csv file of questions.
         destination: Must not exist yet, or be empty; nothing of the user's is overwritten.
         task: Written into the card, which the user then completes.
+        notes: Gets what was left out, and what was read otherwise than it stands there.
     Returns:
         The destination.
     Raises:
@@ -41,21 +43,79 @@ def import_folder(source: Path, destination: Path, *, task: Task = Task.QUESTION
         )
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise DatasetError(f"{destination} exists and is not empty; choose another folder, nothing was written")
-    documents, questions = read_folder(source, problems)
+    rows = read_folder(source, problems)
     if problems:
         listed = "\n".join(f"  {problem}" for problem in problems)
         raise DatasetError(f"the folder {source} cannot be imported:\n{listed}")
     destination.mkdir(parents=True, exist_ok=True)
-    write_rows(destination / DOCUMENTS_FILE, documents)
-    write_rows(destination / QUESTIONS_FILE, questions)
+    write_rows(destination / DOCUMENTS_FILE, rows.documents)
+    write_rows(destination / QUESTIONS_FILE, rows.questions)
     (destination / CARD_FILE).write_text(card_text(source.resolve().name, task), encoding="utf-8")
+    if notes is not None:
+        notes += rows.left_out + rows.notes
     return destination
 
 
-def read_folder(source: Path, problems: list[Problem]) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+@dataclass(frozen=True, slots=True)
+class FolderRows:
+    """What a folder holds.
+
+    Attributes:
+        documents: As `documents.jsonl` has them. questions: as `questions.jsonl` has them.
+        left_out: Files that are not read, and why.
+        notes: What was read otherwise than it stands there, for the user to look at.
+    """
+
+    documents: list[dict[str, object]]
+    questions: list[dict[str, object]]
+    left_out: list[Problem]
+    notes: list[Problem]
+
+
+def read_folder(source: Path, problems: list[Problem]) -> FolderRows:
     """Rows of documents and of questions, adding everything wrong to `problems`."""
-    documents = _read_texts(source, problems)
-    return documents, _read_table(source, {row["id"] for row in documents}, problems)
+    texts, tables, left_out = _find_files(source)
+    notes: list[Problem] = []
+    documents = _read_texts(source, texts, problems, notes)
+    found = FolderRows(documents, [], left_out, notes)
+    if len(tables) != 1:
+        names = ", ".join(path.relative_to(source).as_posix() for path in tables) or "none"
+        problems.append(Problem(str(source), None, f"exactly one .csv file of questions is needed; found: {names}"))
+        return found
+    name = tables[0].relative_to(source).as_posix()
+    text = _loaded(tables[0], name, "txt", problems)
+    if text is not None:
+        table = read_question_table(text, name, {str(row["id"]) for row in documents}, problems)
+        found.questions.extend(table.rows)
+        notes += table.divided
+    return found
+
+
+def _find_files(source: Path) -> tuple[list[Path], list[Path], list[Problem]]:
+    """Documents and tables below a folder, in order, and what is neither."""
+    texts: list[Path] = []
+    tables: list[Path] = []
+    notes: list[Problem] = []
+    for folder, folders, files in os.walk(source):
+        below = Path(folder)
+        for name in sorted(folders):
+            # What tools keep: copies of editors, environments, version control.
+            if name.startswith(".") or (below / name).is_symlink():
+                what = "a hidden folder" if name.startswith(".") else "a link to a folder"
+                notes.append(_note(source, below / name, f"{what}; left out"))
+                folders.remove(name)
+        for path in sorted(below / name for name in files):
+            if path.name.startswith("."):
+                notes.append(_note(source, path, "a hidden file; left out"))
+            elif not path.is_file():
+                notes.append(_note(source, path, "not a file; left out"))
+            elif path.suffix.lower() == ".csv":
+                tables.append(path)
+            elif _ending(path) in LOADERS:
+                texts.append(path)
+            else:
+                notes.append(_note(source, path, _why_left_out(path)))
+    return sorted(texts), sorted(tables), notes
 
 
 def card_text(name: str, task: Task) -> str:
@@ -75,6 +135,14 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
+def _why_left_out(path: Path) -> str:
+    return why_not_read(path.name) or f"only {_endings()} files and one .csv are read"
+
+
+def _note(source: Path, path: Path, message: str) -> Problem:
+    return Problem(path.relative_to(source).as_posix(), None, message)
+
+
 def _loaded(path: Path, name: str, ending: str, problems: list[Problem]) -> str | None:
     try:
         return load_document(ending, path.read_bytes())
@@ -83,23 +151,30 @@ def _loaded(path: Path, name: str, ending: str, problems: list[Problem]) -> str 
         return None
 
 
-def _read_texts(source: Path, problems: list[Problem]) -> list[dict[str, object]]:
+def _read_texts(
+    source: Path, paths: Sequence[Path], problems: list[Problem], notes: list[Problem]
+) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     taken: dict[str, str] = {}
-    for path in sorted(p for p in source.rglob("*") if _ending(p) in LOADERS and p.is_file()):
+    for path in paths:
         name = path.relative_to(source).as_posix()
-        document_id = str(Path(name).with_suffix("").as_posix())
+        document_id = same_name(Path(name).with_suffix("").as_posix())
         if document_id in taken:
             problems.append(Problem(name, None, f"would have the same id as {taken[document_id]}; rename one of them"))
             continue
         taken[document_id] = name
-        text = _loaded(path, name, _ending(path), problems)
-        if text is None:
+        loaded = _loaded(path, name, _ending(path), problems)
+        if loaded is None:
             continue
-        if not text.strip():
+        text = without_embedded_data(loaded).strip()
+        if len(text) < len(loaded.strip()):
+            notes.append(Problem(name, None, "holds files written as text, such as pictures; they were left out of it"))
+        if not text:
             problems.append(Problem(name, None, "the file is empty; fill it or take it out of the folder"))
             continue
-        rows.append({"id": document_id, "title": _title(text, path), "text": text.strip()})
+        # In plain text a line that begins with # is a comment or a number.
+        title = (title_of(text) if _ending(path) != "txt" else "") or re.sub(r"[-_]+", " ", path.stem).strip()
+        rows.append({"id": document_id, "title": title[:_MAX_TITLE_CHARACTERS], "text": text})
     if not taken:
         problems.append(Problem(str(source), None, f"no {_endings()} file is below the folder; add the documents"))
     return rows
@@ -111,106 +186,3 @@ def _endings() -> str:
 
 def _ending(path: Path) -> str:
     return path.suffix.lower().removeprefix(".")
-
-
-def _title(text: str, path: Path) -> str:
-    """The first Markdown heading, else the file's name in words."""
-    heading = re.search(r"^#{1,6}[ \t]+(.+?)[ \t#]*$", text, flags=re.MULTILINE)
-    title = heading.group(1) if heading else re.sub(r"[-_]+", " ", path.stem).strip()
-    return title[:_MAX_TITLE_CHARACTERS]
-
-
-def _read_table(source: Path, document_ids: set[object], problems: list[Problem]) -> list[dict[str, object]]:
-    tables = sorted(p for p in source.rglob("*") if p.suffix.lower() == ".csv" and p.is_file())
-    if len(tables) != 1:
-        found = ", ".join(p.relative_to(source).as_posix() for p in tables) or "none"
-        problems.append(Problem(str(source), None, f"exactly one .csv file of questions is needed; found: {found}"))
-        return []
-    name = tables[0].relative_to(source).as_posix()
-    text = _loaded(tables[0], name, "txt", problems)
-    if text is None:
-        return []
-    first_line = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=first_line.count)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    columns = [column.strip().lower() for column in reader.fieldnames or ()]
-    missing = [column for column in ("question", "answer") if column not in columns]
-    unknown = [column for column in columns if column not in _COLUMNS]
-    twice = [column for column in columns if columns.count(column) > 1]
-    if missing or unknown or twice:
-        what = f'the column "{missing[0]}" is missing' if missing else ""
-        what = what or (f'the column "{unknown[0]}" is unknown' if unknown else f'the column "{twice[0]}" stands twice')
-        problems.append(Problem(name, 1, f"{what}; columns are question, answer, document, group, split, answerable"))
-        return []
-    reader.fieldnames = columns
-    rows: list[tuple[int, dict[str, object]]] = []
-    try:
-        for cells in reader:
-            # The reader counts the last line of a row; cells may hold line breaks.
-            line = reader.line_num - sum(value.count("\n") for value in cells.values() if isinstance(value, str))
-            rows.append((line, _question(cells, len(rows) + 1, name, line, document_ids, problems)))
-    except csv.Error as error:
-        problems.append(
-            Problem(
-                name,
-                reader.reader.line_num,
-                f"not readable CSV: {error}; a cell with a quote or line break needs quotes",
-            )
-        )
-    _check_together(rows, name, problems)
-    if not rows and not problems:
-        problems.append(Problem(name, None, "the table holds no question; add a line for each"))
-    return [row for _, row in rows]
-
-
-def _check_together(rows: list[tuple[int, dict[str, object]]], name: str, problems: list[Problem]) -> None:
-    """What only shows when all questions are known: an id twice, a split on some lines only."""
-    first_line: dict[object, int] = {}
-    for line, row in rows:
-        if row["id"] in first_line:
-            problems.append(Problem(name, line, f'the id "{row["id"]}" is already on line {first_line[row["id"]]}'))
-        first_line.setdefault(row["id"], line)
-    if any("split" in row for _, row in rows):
-        problems += [
-            Problem(name, line, "no split, though other lines have one; say train, validation or test")
-            for line, row in rows
-            if "split" not in row
-        ]
-
-
-def _question(
-    cells: Mapping[str | None, str | None],
-    number: int,
-    name: str,
-    line: int,
-    document_ids: set[object],
-    problems: list[Problem],
-) -> dict[str, object]:
-    if None in cells:
-        problems.append(Problem(name, line, "more cells than columns; put a cell that holds the separator in quotes"))
-
-    def cell(column: str) -> str:
-        return (cells.get(column) or "").strip()
-
-    answerable = cell("answerable").lower() not in _NO
-    answers = [part.strip() for part in cell("answer").split(ANSWER_SEPARATOR) if part.strip()]
-    cited = [part.strip() for part in cell("document").split(ANSWER_SEPARATOR) if part.strip()]
-    cited = [
-        part if part in document_ids or _ending(Path(part)) not in LOADERS else part.rpartition(".")[0]
-        for part in cited
-    ]
-    if not cell("question"):
-        problems.append(Problem(name, line, "the question is empty; fill it in or remove the line"))
-    if answerable and not answers:
-        problems.append(Problem(name, line, "the answer is empty; give one, or write no in the column answerable"))
-    for unknown in [part for part in cited if part not in document_ids]:
-        problems.append(Problem(name, line, f'the document "{unknown}" is not in the folder; fix the name'))
-    split = cell("split").lower()
-    if split and split not in set(Split):
-        problems.append(Problem(name, line, f'the split "{split}" is unknown; say train, validation or test'))
-    row: dict[str, object] = {"id": cell("id") or f"q{number:04d}", "question": cell("question"), "answers": answers}
-    if not answerable:
-        row |= {"answers": [], "answerable": False}
-    row["document_ids"] = cited
-    row |= {key: value for key, value in (("group", cell("group")), ("split", split)) if value}
-    return row

@@ -1,16 +1,18 @@
 """Questions of one split that give away questions of another: the same wording, or nearly the same."""
 
+import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from advisor.data.dataset import Example, Split
-from advisor.data.splitting import NEAR_DUPLICATE_JACCARD, normalise_wording, split_words, wording_grams
 
 Places = NDArray[np.int64]
+
+NEAR_DUPLICATE_JACCARD = 0.85
 
 _FEW = 64
 """So many pairs are sooner compared one by one than all at once."""
@@ -39,6 +41,15 @@ def find_leaks(train: Sequence[Example], test: Sequence[Example]) -> list[Leak]:
         if near is not None:
             leaks.append(Leak(example.id, train[near[0]].id, near[1]))
     return leaks
+
+
+def near_duplicates(examples: Sequence[Example]) -> Iterator[tuple[Example, Example]]:
+    """Pairs of questions that would be a leak if one were trained on and the other tested."""
+    twins, wordings = NamedQuestions(examples), _Wordings(examples)
+    for i, example in enumerate(examples):
+        among = twins.about_the_same(example)
+        for place, _ in wordings.near(example, among[among < i]):
+            yield examples[place], example
 
 
 class NamedQuestions:
@@ -97,15 +108,17 @@ class _Wordings:
 
     def nearest(self, example: Example, among: Places) -> tuple[int, float] | None:
         """The most similar of some questions, by place, and how similar it is; None where none is a near duplicate."""
+        return max(self.near(example, among), key=lambda found: found[1], default=None)
+
+    def near(self, example: Example, among: Places) -> list[tuple[int, float]]:
+        """The near duplicates among some questions, by place, and how similar they are."""
         if not len(among):
-            return None
+            return []
         grams = _grams(example)
         shared = self._n_shared(grams, among)
         similarity = shared / (len(grams) + self._sizes[among] - shared)
-        best = int(similarity.argmax())
-        if similarity[best] < NEAR_DUPLICATE_JACCARD:
-            return None
-        return int(among[best]), float(similarity[best])
+        near = similarity >= NEAR_DUPLICATE_JACCARD
+        return list(zip(among[near].tolist(), similarity[near].tolist(), strict=True))
 
     def _n_shared(self, grams: frozenset[str], among: Places) -> Places:
         """Grams in common with each of some questions."""
@@ -150,3 +163,26 @@ def find_duplicates(examples: Iterable[Example]) -> list[tuple[str, str]]:
             pairs.append((seen[key], example.id))
         seen.setdefault(key, example.id)
     return pairs
+
+
+def normalise_wording(text: str) -> str:
+    """Case, compatibility forms, punctuation and spacing folded away: equal results are the same wording."""
+    return " ".join(split_words(text)).casefold()
+
+
+def split_words(text: str) -> list[str]:
+    """Runs of letters, digits and pictures. Vowel signs belong to their letters, as in Burmese, Hindi and Thai."""
+    kept: list[str] = []
+    for character in unicodedata.normalize("NFKC", text):
+        category = unicodedata.category(character)
+        if category[0] in "LMN" or category == "So":
+            kept.append(character)
+        elif category != "Cf":  # joiners shape letters and pictures, and part nothing
+            kept.append(" ")
+    return "".join(kept).split()
+
+
+def wording_grams(text: str) -> frozenset[str]:
+    """Runs of four characters of a normalised wording."""
+    padded = f"  {text}  "
+    return frozenset(padded[i : i + 4] for i in range(len(padded) - 3))

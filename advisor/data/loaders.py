@@ -1,6 +1,8 @@
 """Documents as files: an ending, and a function from bytes to text. A new format is one line in `LOADERS`."""
 
+import codecs
 from collections.abc import Callable
+from pathlib import PurePosixPath
 
 from advisor.errors import DatasetError
 from lm.plugins import Table
@@ -23,7 +25,12 @@ Loader = Callable[[bytes], str]
 
 
 def plain_text(data: bytes) -> str:
-    """UTF-8, with or without a byte order mark."""
+    """UTF-8, with or without a byte order mark, or UTF-16 with one, as spreadsheets call "Unicode text"."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            data = data.decode("utf-16").encode()
+        except UnicodeError as error:
+            raise UnreadableFileError("broken UTF-16; save the file as UTF-8") from error
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -37,6 +44,26 @@ def plain_text(data: bytes) -> str:
 
 LOADERS: Table[Loader] = Table("tuning_fork.loaders", {"md": plain_text, "txt": plain_text})
 """By the ending of the file's name, without the dot."""
+
+
+_REMEDIES = {
+    ".pdf": "PDF is not read; save its text as .txt or .md",
+    ".docx": "Word files are not read; save the text as .txt or .md",
+    ".doc": "Word files are not read; save the text as .txt or .md",
+    ".html": "HTML is not read; save its text as .txt or .md",
+    ".htm": "HTML is not read; save its text as .txt or .md",
+    ".mdx": "MDX is not read; save its text as .md",
+    ".rst": "reStructuredText is not read; save its text as .txt or .md",
+    ".xlsx": "Excel files are not read; save the table as .csv",
+    ".xls": "Excel files are not read; save the table as .csv",
+    ".tsv": "a table of questions is a .csv file; rename it, tabs may part its columns",
+    ".zip": "an archive in an archive or folder is not opened; unpack it",
+}
+
+
+def why_not_read(name: str) -> str:
+    """Why a file of that name is not read and what to do; "" where its kind is not known."""
+    return _REMEDIES.get(PurePosixPath(name).suffix.lower(), "")
 
 
 def load_document(ending: str, data: bytes) -> str:

@@ -3,21 +3,20 @@
 A group is one fact, label case or record in all its wordings. Sets whose groups have several wordings are knowledge
 sets: half of the facts are asked in training (and tested in another wording: the slice seen-fact), half never
 (unseen-fact), so that what tuning learnt is told from what only the documents hold. All other sets are split by whole
-groups.
+groups. Groups that share a wording, as repeated questions do, stay on one side together.
 """
 
 import random
-import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
 from advisor.data.dataset import Example, Split
+from advisor.data.leaks import NEAR_DUPLICATE_JACCARD, near_duplicates, normalise_wording, wording_grams
 
 VALIDATION_SHARE = 0.15
 TEST_SHARE = 0.3
 TRAINED_UNANSWERABLE_SHARE = 0.3
-NEAR_DUPLICATE_JACCARD = 0.85
 
 
 def assign_splits(
@@ -33,8 +32,9 @@ def assign_splits(
     groups: dict[str, list[Example]] = defaultdict(list)
     for example in sorted(examples, key=lambda e: e.id):
         groups[example.group].append(example)
-    answerable = [group for group in groups.values() if group[0].answerable]
-    unanswerable = [group for group in groups.values() if not group[0].answerable]
+    joined = _join_repeated(list(groups.values()))
+    answerable = [group for group in joined if group[0].answerable]
+    unanswerable = [group for group in joined if not group[0].answerable]
     several = sum(len(_by_wording(group)) > 1 for group in answerable)
     split: dict[str, Split] = {}
     rng = random.Random(seed)
@@ -52,6 +52,25 @@ def assign_splits(
         for stratum in strata:
             _split_whole(stratum, split, rng, train=train, validation=VALIDATION_SHARE)
     return tuple(replace(example, split=split[example.id]) for example in examples)
+
+
+def _join_repeated(groups: list[list[Example]]) -> list[list[Example]]:
+    """Groups with questions worded alike become one, in the place of the first."""
+    place = {example.id: i for i, group in enumerate(groups) for example in group}
+    first = list(range(len(groups)))
+
+    def first_of(i: int) -> int:
+        while first[i] != i:
+            i = first[i]
+        return i
+
+    for one, other in near_duplicates([example for group in groups for example in group]):
+        low, high = sorted((first_of(place[one.id]), first_of(place[other.id])))
+        first[high] = low
+    joined: dict[int, list[Example]] = defaultdict(list)
+    for i, group in enumerate(groups):
+        joined[first_of(i)] += group
+    return list(joined.values())
 
 
 def _split_whole(
@@ -82,7 +101,8 @@ def _split_knowledge(
     unseen: list[list[Example]] = []
     for group in order:
         owed += seen_share
-        if owed >= 1 and len(_by_wording(group)) > 1:
+        # A wording that other groups share would stand on both sides.
+        if owed >= 1 and len({example.group for example in group}) == 1 and len(_by_wording(group)) > 1:
             owed -= 1
             seen.append(group)
         else:
@@ -101,23 +121,6 @@ def _split_knowledge(
         split.update({example.id: Split.VALIDATION if i < n_validation else Split.TEST for example in group})
 
 
-def normalise_wording(text: str) -> str:
-    """Case, compatibility forms, punctuation and spacing folded away: equal results are the same wording."""
-    return " ".join(split_words(text)).casefold()
-
-
-def split_words(text: str) -> list[str]:
-    """Runs of letters, digits and pictures. Vowel signs belong to their letters, as in Burmese, Hindi and Thai."""
-    kept: list[str] = []
-    for character in unicodedata.normalize("NFKC", text):
-        category = unicodedata.category(character)
-        if category[0] in "LMN" or category == "So":
-            kept.append(character)
-        elif category != "Cf":  # joiners shape letters and pictures, and part nothing
-            kept.append(" ")
-    return "".join(kept).split()
-
-
 def _by_wording(group: Sequence[Example]) -> list[list[Example]]:
     """Questions of a group, those worded nearly the same together: one of them in training gives the others away."""
     wordings: list[list[tuple[Example, frozenset[str]]]] = []
@@ -131,9 +134,3 @@ def _by_wording(group: Sequence[Example]) -> list[list[Example]]:
 
 def _jaccard(first: frozenset[str], second: frozenset[str]) -> float:
     return len(first & second) / len(first | second)
-
-
-def wording_grams(text: str) -> frozenset[str]:
-    """Runs of four characters of a normalised wording."""
-    padded = f"  {text}  "
-    return frozenset(padded[i : i + 4] for i in range(len(padded) - 3))

@@ -16,6 +16,7 @@ from advisor.gate.check import (
     unclear,
 )
 from advisor.gate.rules import COSTS, LATENCIES, RECOMMENDED, GateRules, Threshold
+from advisor.metrics.registry import JUDGE_METRICS
 from advisor.results.comparison import ArmSummary, Comparison, Interval, MetricSummary, Verdict
 from advisor.results.quantities import count, exact_usd, percent, scale_of, seconds
 
@@ -38,10 +39,13 @@ def check_threshold(threshold: Threshold, comparison: Comparison, rules: GateRul
     summary = arm.metric(threshold.measure, threshold.slice)
     if summary is None or summary.interval is None:
         part = f" on {threshold.slice}" if threshold.slice else ""
+        lacking = (
+            "compare with a judge" if threshold.measure in JUDGE_METRICS else "add it to `metrics` in dataset.toml"
+        )
         return cannot_compare(
             name,
-            f"{threshold.measure} of {kind} was not measured{part}, or on one document only; add it to `metrics` in "
-            "dataset.toml, or test questions it applies to.",
+            f"{threshold.measure} of {kind} was not measured{part}, or on one document only; {lacking}, or test "
+            "questions it applies to.",
         )
     return _metric_limit(threshold, comparison, arm, summary, name)
 

@@ -108,7 +108,7 @@ def load_catalogue(prices: PriceList, path: Path | None = None) -> tuple[Catalog
     """
     name = str(path) if path else "catalogue.toml"
     try:
-        text = (path or resources.files("advisor.money") / "catalogue.toml").read_text(encoding="utf-8")
+        text = (path or resources.files("advisor.money") / "catalogue.toml").read_text(encoding="utf-8-sig")
         raw = tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigError(f"{name}: there is no such catalogue") from None

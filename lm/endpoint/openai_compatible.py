@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx2
 import openai
 
-from lm.answer_text import certain_part, cut_at_stop
+from lm.answer_text import after_reasoning, certain_part, cut_at_stop
 from lm.completion import Completion, FinishReason, GenerationConfig, Messages, Usage
 from lm.constraint import Constraint
 from lm.endpoint.connection import connection_to
@@ -29,10 +29,15 @@ _MAX_STOP_TEXTS = 4
 _TOKENS_PER_MESSAGE = 8
 _BYTES_PER_TOKEN = 2
 _OVERFLOW_WORDS = ("context length", "context_length", "context size", "context window", "maximum context")
+_FILTER_CODES = ("content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation")
 _STRICT = "strict of response_format"
 _FINISH_REASONS = {"length": FinishReason.LENGTH, "content_filter": FinishReason.CONTENT_FILTER}
 
 _log = logging.getLogger(__name__)
+
+
+class ContentFilterError(LanguageModelError):
+    """The endpoint refused a prompt for what it says; others it answers."""
 
 
 class OpenAICompatibleModel:
@@ -151,9 +156,9 @@ class OpenAICompatibleModel:
                 if chunk.choices:
                     is_completion = True
                     ended = chunk.choices[0].finish_reason or ended
-                if chunk.choices and chunk.choices[0].delta.content:
-                    text += chunk.choices[0].delta.content
-                    certain = certain_part(text, config.stop)
+                if chunk.choices and (piece := _text_of(chunk.choices[0].delta.content)):
+                    text += piece
+                    certain = certain_part(after_reasoning(text), config.stop)
                     if streams and len(certain) > sent:
                         yield certain[sent:]
                         sent = len(certain)
@@ -182,11 +187,15 @@ class OpenAICompatibleModel:
         return Usage(told.prompt_tokens, told.completion_tokens, cached_tokens=min(cached, told.prompt_tokens))
 
     def _complete(self, prompt: Messages, config: GenerationConfig) -> Completion:
-        reply, held = self._request(prompt, config, stream=False)
+        try:
+            reply, held = self._request(prompt, config, stream=False)
+        except ContentFilterError:
+            # As where the endpoint says so in a reply: this question is unscored, and the others go on.
+            return Completion("", Usage(self.count_tokens(prompt)), FinishReason.CONTENT_FILTER)
         if not getattr(reply, "choices", None):
             raise self._no_completion()
         choice = reply.choices[0]
-        content = choice.message.content or ""
+        content = _text_of(choice.message.content)
         return self._completion(prompt, config, held, content, choice.finish_reason or "", reply.usage)
 
     def _completion(
@@ -197,7 +206,8 @@ class OpenAICompatibleModel:
         Args:
             held: The constraint that was sent. ended: the reply's finish reason. told: its usage, if it has one.
         """
-        text = unwrapped(held, content) if held is not None else content
+        text = after_reasoning(content)
+        text = unwrapped(held, text) if held is not None else text
         text, stopped = cut_at_stop(text, config.stop)
         return Completion(
             text.strip(),
@@ -217,6 +227,8 @@ class OpenAICompatibleModel:
                 )
                 return reply, config.constraint if "response_format" in settings else None
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                if _is_filtered(error):
+                    raise ContentFilterError(f"the content filter of {self._base_url} refused a prompt") from error
                 refused = None if _is_overflow(error) else _refused_setting(error, settings)
                 if refused is None:
                     raise self._explained(error) from error
@@ -279,6 +291,19 @@ def _checked_url(url: str) -> str:
     if parts.username or parts.password:
         raise ConfigError("the base URL holds a user name or password; give keys by the environment instead")
     return url.rstrip("/")
+
+
+def _text_of(content: Any) -> str:
+    """The text of a message, which some servers send in parts, those of reasoning among them."""
+    if isinstance(content, list):
+        parts = [part if isinstance(part, dict) else {} for part in content]
+        return "".join(part["text"] for part in parts if isinstance(part.get("text"), str))
+    return content if isinstance(content, str) else ""
+
+
+def _is_filtered(error: openai.APIStatusError) -> bool:
+    """Whether a prompt or its answer was refused for what it says, as Azure does."""
+    return error.code in _FILTER_CODES or "content management policy" in error.message.lower()
 
 
 def _estimate_tokens(text: str) -> int:

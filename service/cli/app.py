@@ -116,11 +116,15 @@ def import_(
     """Make a dataset of texts and a table of questions.
 
     Columns of the table: question, answer; if you like also document, group, split, answerable, id. Several accepted
-    answers, or several documents, are separated by |.
+    answers, or several documents, are separated by |; a | within an answer is written \\|.
     """
+    from advisor.data.files import Problem
     from advisor.data.folder_import import import_folder
 
-    folder = import_folder(source.expanduser(), destination.expanduser(), task=task)
+    notes: list[Problem] = []
+    folder = import_folder(source.expanduser(), destination.expanduser(), task=task, notes=notes)
+    for note in notes:
+        show(f"note: {note}")
     show(f"Written: {folder}. Complete its dataset.toml, then: tuningfork validate {folder}")
 
 

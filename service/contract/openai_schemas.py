@@ -8,21 +8,22 @@ from service.contract.schemas import PassageView
 
 Text = Annotated[str, StringConstraints(max_length=1_000_000)]
 StopText = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
+ShortName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Tokens = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 
-class TextPart(BaseModel):
-    """A part of a message; images, audio and files are not taken."""
+class MessagePart(BaseModel):
+    """A part of a message; of the last message only text is taken, no images, audio or files."""
 
-    type: Literal["text"]
-    text: Text
+    type: ShortName
+    text: Text | None = None
 
 
 class ChatMessage(BaseModel):
     """One message. Only the last one, from the user, is read."""
 
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Text | list[TextPart] | None = None
+    role: ShortName
+    content: Text | list[MessagePart] | None = None
 
 
 class StreamOptions(BaseModel):
@@ -45,7 +46,9 @@ class ChatRequest(BaseModel):
     stream_options: StreamOptions | None = None
     max_tokens: Tokens | None = Field(default=None, description="No answer is longer than the dataset allows.")
     max_completion_tokens: Tokens | None = None
-    stop: StopText | Annotated[list[StopText], Field(max_length=4)] | None = None
+    stop: StopText | Annotated[list[StopText], Field(max_length=1_000)] | None = Field(
+        default=None, description="At most 4 texts."
+    )
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = Field(
         default=None, description="0 if left out, as the pipeline was measured."
     )

@@ -4,6 +4,8 @@ import re
 import unicodedata
 from pathlib import PurePosixPath
 
+from advisor.data.loaders import why_not_read
+
 MAX_NAME_CHARACTERS = 512
 MAX_PART_BYTES = 200
 MAX_PARTS = 16
@@ -17,16 +19,6 @@ _RESERVED = re.compile(
 )
 # Joiners shape words of Burmese, Arabic and Indic scripts, and emoji; no other unseen character belongs in a name.
 _JOINERS = frozenset("\u200c\u200d")
-_REMEDIES = {
-    ".pdf": "PDF is not read; save its text as .txt or .md and upload that",
-    ".docx": "Word files are not read; save the text as .txt or .md and upload that",
-    ".doc": "Word files are not read; save the text as .txt or .md and upload that",
-    ".html": "HTML is not read; save its text as .txt or .md and upload that",
-    ".htm": "HTML is not read; save its text as .txt or .md and upload that",
-    ".xlsx": "Excel files are not read; save the table as .csv and upload that",
-    ".xls": "Excel files are not read; save the table as .csv and upload that",
-    ".zip": "an archive in an archive is not opened; unpack it, or upload one .zip alone",
-}
 
 
 def is_passed_over(name: str) -> bool:
@@ -63,7 +55,7 @@ def ending_problem(name: str) -> str:
     if ending in DATA_ENDINGS:
         return ""
     known = ", ".join(sorted(DATA_ENDINGS))
-    return _REMEDIES.get(ending, f"files of this kind are not part of a dataset; leave it out (taken are {known})")
+    return why_not_read(name) or f"files of this kind are not part of a dataset; leave it out (taken are {known})"
 
 
 def same_name(name: str) -> str:

@@ -79,7 +79,7 @@ def prepare_upload(
         names = _receive(uploads, received, limits, problems)
         _stop_at(problems)
         name = name or _name_of(uploads)
-        passed_over = _arrange(received, names, ready, name, task, limits, problems)
+        passed_over, notes = _arrange(received, names, ready, name, task, limits, problems)
         _stop_at(problems, received, ready)
         dataset = read_dataset(ready, problems, task=task)
         if dataset is not None:
@@ -93,6 +93,10 @@ def prepare_upload(
             message = f"Files that are no part of a dataset were left out: {len(passed_over)}."
             remedy = "Nothing, unless they were meant as documents: those belong into documents.jsonl."
             findings.append(AuditFinding("left out", Severity.NOTE, message, remedy, tuple(passed_over[:10])))
+        if notes:
+            message = f"Cells and files that were read otherwise than they stand there: {len(notes)}."
+            remedy = "Write \\| for a | that belongs to an answer; pictures are not read."
+            findings.append(AuditFinding("import", Severity.NOTE, message, remedy, tuple(map(str, notes[:10]))))
         files = {path.name: path.read_bytes() for path in sorted(ready.iterdir())}
         return PreparedDataset(files, dataset, tuple(findings))
 
@@ -196,9 +200,9 @@ def _arrange(
     task: Task | None,
     limits: UploadLimits,
     problems: list[Problem],
-) -> list[str]:
-    """Make a dataset folder of what came; the names of files that are no part of it."""
-    source = received
+) -> tuple[list[str], list[Problem]]:
+    """Make a dataset folder of what came; the names of files that are no part of it, and what the user may look at."""
+    source, notes = received, list[Problem]()
     tops = {part.split("/", 1)[0] for part in names}
     if len(tops) == 1 and all("/" in part for part in names):
         top = tops.pop()
@@ -209,9 +213,10 @@ def _arrange(
         for part in used:
             shutil.move(source / part, ready / part)
     else:
-        documents, questions = read_folder(source, problems)
-        write_rows(ready / DOCUMENTS_FILE, documents)
-        write_rows(ready / QUESTIONS_FILE, questions)
+        rows = read_folder(source, problems)
+        notes = rows.notes
+        write_rows(ready / DOCUMENTS_FILE, rows.documents)
+        write_rows(ready / QUESTIONS_FILE, rows.questions)
         for part in used:
             shutil.move(source / part, ready / part)
         used |= {part for part in names if part.lower().endswith((".md", ".txt", ".csv"))}
@@ -224,7 +229,7 @@ def _arrange(
         shutil.move(source / part, ready / part)
     tables = (DOCUMENTS_FILE, QUESTIONS_FILE, HUMAN_LABELS_FILE, *schemas)
     _check_json([ready / part for part in tables], limits, problems)
-    return sorted(set(names) - used - set(schemas))
+    return sorted(set(names) - used - set(schemas)), notes
 
 
 def _check_json(paths: Sequence[Path], limits: UploadLimits, problems: list[Problem]) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
 from lm.errors import ConfigError
@@ -28,7 +28,7 @@ def database_url(root: Path) -> str:
     """
     url = os.environ.get("TUNING_FORK_DATABASE_URL")
     if not url:
-        return f"sqlite:///{root / DATABASE_FILE}"
+        return URL.create("sqlite", database=str(root / DATABASE_FILE)).render_as_string()
     if url.startswith(("postgresql://", "postgres://")):
         return "postgresql+psycopg://" + url.split("://", 1)[1]
     if not url.startswith(("postgresql+psycopg://", "sqlite:///")):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from advisor.data.dataset import Document
 from lm.errors import ConfigError
 from rag.chunk import Chunk, Chunking, chunk_document
-from rag.text_unit import find_headings, split_clusters
+from rag.text_unit import split_clusters
 
 
 def count_words(texts: Sequence[str]) -> list[int]:
@@ -43,11 +43,14 @@ def assert_sound(text: str, chunks: list[Chunk], max_tokens: int, count: Callabl
     covered: set[int] = set()
     for number, chunk in enumerate(chunks):
         assert chunk.id == f"doc#{number}"
-        assert chunk.text == text[chunk.start : chunk.end] == chunk.text.strip()
+        own = text[chunk.start : chunk.end]
+        assert own == own.strip()
+        # Before it the names of a table's columns may stand.
+        assert chunk.text == own or (chunk.text.endswith(own) and "|" in chunk.text.removesuffix(own))
         assert chunk.text
         assert chunk.embedded_text.endswith(chunk.text)
         assert chunk.n_tokens == count([chunk.embedded_text])[0]
-        assert chunk.n_tokens <= max_tokens or len(split_clusters(chunk.text)) == 1
+        assert chunk.n_tokens <= max_tokens or len(split_clusters(own)) == 1
         assert chunk.start == 0 or not unicodedata.category(text[chunk.start]).startswith("M")
         assert chunk.end == len(text) or not unicodedata.category(text[chunk.end]).startswith("M")
         covered.update(range(chunk.start, chunk.end))
@@ -67,6 +70,8 @@ SCRIPTS = [
     "\u0301",
     "👩‍👩‍👧",
     "- item\n",
+    "| a | b |\n|---|---|\n",
+    "| 1 | 2. |\n",
     "x" * 50,
 ]
 texts = st.one_of(
@@ -152,9 +157,41 @@ def test_a_first_heading_that_repeats_the_title_is_not_said_twice() -> None:
     assert chunk.passage_title == "Tide 7"
 
 
-def test_a_number_sign_in_fenced_code_is_no_heading() -> None:
-    headings = find_headings("# One\n```\n# not a heading\n```\n### Three\n## Two\n")
-    assert [heading.path for heading in headings] == [("One",), ("One", "Three"), ("One", "Two")]
+TABLE = "| Part | Price | Days |\n| :--- | ---: | --- |\n" + "".join(
+    f"| Bracket {i} | 23.{i} | {i} |\n" for i in range(60)
+)
+
+
+@pytest.mark.parametrize(("overlap", "eol"), [(0, "\n"), (12, "\n"), (0, "\r\n")])
+def test_a_chunk_that_continues_a_table_begins_with_the_names_of_its_columns(overlap: int, eol: str) -> None:
+    text = f"# Parts\n\nWhat we sell.\n\n{TABLE}\nAsk for more. Always.\n".replace("\n", eol)
+    chunks = cut(text, 48, overlap, title="Parts")
+    assert_sound(text, chunks, 48, count_words)
+    assert len(chunks) > 10
+    rows = [line for chunk in chunks for line in chunk.text.splitlines() if line.startswith("| Bracket")]
+    assert {row.count("|") for row in rows} == {4}
+    for chunk in chunks[1:-1]:
+        assert chunk.text.startswith("| Part | Price | Days |\n|-|-|-|\n| Bracket")
+    assert "Part" not in chunks[-1].text.partition("Ask")[2]
+
+
+def test_sentences_in_cells_do_not_tear_a_row() -> None:
+    table = "a | b\n--|--\n" + "".join(f"Row {i}. It is good. | Ships at once. Really.\n" for i in range(30))
+    for chunk in cut(table, 48, 0)[1:]:
+        assert chunk.text.startswith("a | b\n-|-\nRow")
+        assert chunk.text.endswith("Really.")
+
+
+def test_names_of_columns_that_leave_no_room_are_left_out() -> None:
+    wide = "|" + "|".join(f" a name of column {i} " for i in range(9)) + "|\n|" + "---|" * 9 + "\n"
+    chunks = cut(wide + ("|" + " x |" * 9 + "\n") * 9, 32, 0)
+    assert_sound(wide + ("|" + " x |" * 9 + "\n") * 9, chunks, 32, count_words)
+    assert not chunks[-1].text.startswith("| a name")
+
+
+def test_lines_with_bars_that_are_no_table_are_left_as_they_are() -> None:
+    text = "Run a | b\nthen c | d.\n\n" + "Words and more words. " * 30
+    assert all(chunk.text == text[chunk.start : chunk.end] for chunk in cut(text, 32, 0))
 
 
 def test_a_title_longer_than_a_chunk_leaves_room_for_text() -> None:

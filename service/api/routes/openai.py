@@ -46,6 +46,7 @@ from service.store.comparison_store import ComparisonNotFoundError, find_compari
 router = APIRouter(prefix="/v1", tags=["openai"], route_class=OpenAIRoute, responses=DOCUMENTED)
 
 LISTED_COMPARISONS = 200
+MAX_STOP_TEXTS = 4
 MAX_QUESTION_CHARACTERS = 100_000
 _GREEDY_BELOW = 0.01
 
@@ -186,7 +187,14 @@ def read_question(messages: list[ChatMessage]) -> str:
     if last.role != "user":
         raise UnsupportedError("messages", f"the last message is of the {last.role}; end with the user's question")
     content = last.content or ""
-    text = (content if isinstance(content, str) else "".join(part.text for part in content)).strip()
+    if not isinstance(content, str):
+        other = next((part.type for part in content if part.type != "text"), None)
+        if other is not None:
+            raise UnsupportedError(
+                "messages", f"the last message holds a part of type {other!r}; images, audio and files are not taken"
+            )
+        content = "".join(part.text or "" for part in content)
+    text = content.strip()
     if not text:
         raise UnsupportedError("messages", "the last message holds no text; write a question")
     if len(text) > MAX_QUESTION_CHARACTERS:
@@ -209,6 +217,8 @@ def read_decoding(body: ChatRequest) -> Decoding:
     if body.max_tokens and body.max_completion_tokens and body.max_tokens != body.max_completion_tokens:
         raise UnsupportedError("max_tokens", "max_tokens and max_completion_tokens differ; give one of them")
     stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
+    if len(stop) > MAX_STOP_TEXTS:
+        raise UnsupportedError("stop", f"stop holds {len(stop)} texts; {MAX_STOP_TEXTS} are allowed")
     temperature = body.temperature or 0.0
     return Decoding(
         max_output_tokens=body.max_completion_tokens or body.max_tokens,

@@ -83,9 +83,11 @@ def ci(
 
 
 def _here(config: "CiConfig", directory: DataDirectory) -> "tuple[GateOutcome, Mapping[str, bytes]]":
+    from advisor.data.files import load_dataset
     from advisor.gate.gate import evaluate_gate
     from advisor.report.formats import REPORT_FILES
     from lm.model_identity import model_identity
+    from service.cli.ci.config import refuse_other_metrics
     from service.cli.console import progress_bars
     from service.cli.terminal import show
     from service.jobs.command_run import run_command
@@ -93,11 +95,11 @@ def _here(config: "CiConfig", directory: DataDirectory) -> "tuple[GateOutcome, M
 
     if config.rules.baseline is not None and config.baseline_path is None:
         raise ConfigError("gate.baseline has no path; name the folder that holds the stored comparison")
+    settings = config.settings
+    refuse_other_metrics(config.rules, load_dataset(settings.dataset_folder, task=settings.task).card)
     before = _stored_baseline(config.baseline_path)
     with progress_bars(_OUT) as on_progress:
-        folder = run_command(
-            config.settings, directory, LocalComposition, model_identity, on_progress=on_progress, tell=show
-        )
+        folder = run_command(settings, directory, LocalComposition, model_identity, on_progress=on_progress, tell=show)
     now = read_stored_folder(folder)
     names = (REPORT_FILE, RECORDS_FILE, REPORT_FILES["html"])
     return evaluate_gate(config.rules, now, before), {name: (folder / name).read_bytes() for name in names}

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from advisor.gate.rules import GateRules, read_gate_rules
+from advisor.arms import REFERENCES
+from advisor.data.dataset import DatasetCard
+from advisor.gate.rules import RECOMMENDED, GateRules, read_gate_rules
+from advisor.metrics.registry import JUDGE_METRICS
 from lm.errors import ConfigError
 from lm.registry import gguf_path
 from lm.setting import read_settings
@@ -52,7 +55,7 @@ def read_ci_config(path: Path) -> CiConfig:
         ConfigError: it is missing, no TOML, or a setting is unknown or wrong; names file and setting.
     """
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(f"{path} is missing; write one (docs/ci.md), for example:\n{_EXAMPLE}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -77,14 +80,51 @@ def _config(raw: dict[str, Any], folder: Path) -> CiConfig:
         path = _where(gate["baseline"].pop("path", None), "path")
         name = _where(gate["baseline"].pop("name", None), "name")
     comparison = dict(_table(raw, "comparison"))
+    settings, rules = _settings(dataset, comparison, folder), read_gate_rules(gate)
+    _refuse_unmeasured(settings, rules)
     return CiConfig(
-        _settings(dataset, comparison, folder),
+        settings,
         comparison,
-        read_gate_rules(gate),
+        rules,
         gate,
         folder / path if path is not None else None,
         name,
     )
+
+
+def _refuse_unmeasured(settings: ComparisonSettings, rules: GateRules) -> None:
+    """Tell before anything runs that the gate asks of an arm, or of a judge, that is not there."""
+    asked = [(f"gate.threshold number {i}", t.arm) for i, t in enumerate(rules.thresholds, 1)]
+    asked += [("gate.baseline", arm) for arm in (rules.baseline.arms if rules.baseline else ())]
+    for where, arm in asked:
+        if arm not in (RECOMMENDED, *settings.arms, *REFERENCES):
+            raise ConfigError(
+                f"{where}: the comparison has no arm {arm!r}; it has {', '.join(settings.arms)}; add it to arms of "
+                "[comparison], or ask for another"
+            )
+    for where, measure in _measures(rules):
+        if measure in JUDGE_METRICS and settings.judge is None:
+            raise ConfigError(f"{where}: {measure} needs a judge; add judge to [comparison], or ask for another")
+
+
+def refuse_other_metrics(rules: GateRules, card: DatasetCard) -> None:
+    """Of metrics a comparison measures those that the card names, and a judge's.
+
+    Raises:
+        ConfigError: the gate asks for another; names it.
+    """
+    for where, measure in _measures(rules):
+        if measure not in (*card.metrics, *JUDGE_METRICS):
+            raise ConfigError(
+                f"{where}: {measure} is not measured on the dataset {card.name}; add it to `metrics` in dataset.toml, "
+                f"or ask for one of: {', '.join(card.metrics)}"
+            )
+
+
+def _measures(rules: GateRules) -> list[tuple[str, str]]:
+    """Metrics that are asked for, with where."""
+    found = [(f"gate.threshold number {i}", t.measure) for i, t in enumerate(rules.thresholds, 1) if t.is_metric]
+    return found + [("gate.baseline", name) for name in (rules.baseline.metrics if rules.baseline else ())]
 
 
 def _table(raw: dict[str, Any], name: str) -> dict[str, Any]:

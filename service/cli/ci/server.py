@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from advisor.data.files import load_dataset
 from advisor.gate.gate import GateOutcome
 from advisor.report.formats import REPORT_FILES
 from advisor.results.plain_data import from_plain
 from lm.errors import ConfigError
-from service.cli.ci.config import CiConfig
+from service.cli.ci.config import CiConfig, refuse_other_metrics
 from service.contract.client import ServiceClient, ServiceError
 from service.contract.comparison_state import ComparisonState
 from service.store.bundled_datasets import bundled_datasets
@@ -30,10 +31,11 @@ def run_on_server(
         ServiceError: the server refused, the comparison failed, or nobody answers.
     """
     rules = _gate(config)
-    version = config.settings.dataset
+    settings, version = config.settings, config.settings.dataset
     if version not in bundled_datasets():
         if not Path(version).is_dir():
             raise ConfigError(f"the dataset {version} is no folder and no bundled dataset; correct `dataset`")
+        refuse_other_metrics(config.rules, load_dataset(settings.dataset_folder, task=settings.task).card)
         version = client.upload_folder(Path(version)).version
     comparison_id = client.create_comparison(_request(config, version)).id
     tell(f"The server compares: {comparison_id}")
@@ -61,7 +63,7 @@ def _request(config: CiConfig, version: str) -> dict[str, Any]:
         path: Path | None = getattr(config.settings, name)
         if path is not None:
             try:
-                body[name] = tomllib.loads(path.read_text(encoding="utf-8"))
+                body[name] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
             except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
                 raise ConfigError(f"{path} cannot be read ({error}); correct comparison.{name}") from None
     return body

@@ -25,7 +25,17 @@ from advisor.audit.other_metrics import audit_other_metrics
 from advisor.audit.power import audit_power
 from advisor.audit.retrieval import audit_index, audit_passages
 from advisor.audit.training import EpochLoss, TrainingLog, audit_training
-from advisor.data.dataset import Dataset, DatasetCard, Document, Example, Slice, Split, Task, hash_documents
+from advisor.data.dataset import (
+    Dataset,
+    DatasetCard,
+    Document,
+    Example,
+    Slice,
+    Split,
+    Task,
+    UnreadField,
+    hash_documents,
+)
 from advisor.data.prompt import RetrievedChunk
 from advisor.decision.recommendation import DecisionRule
 from advisor.results.answer import Answer, BuildUsage
@@ -414,6 +424,47 @@ DATA_FAULTS = [
         "praise",
     ),
     in_data(
+        "answers that are refusals",
+        Check.DECLINING_REFERENCES,
+        WARN,
+        lambda: added(
+            FACTS,
+            *(
+                test_question(question=f"Who owns the {thing(i)}?", answers=(said,), document_ids=(), group=f"n{i}")
+                for i, said in enumerate(("Insufficient information.", "N/A", "keine Angabe", "-", "Not known"))
+            ),
+        ),
+        named="5",
+    ),
+    in_data(
+        "refusals in any language",
+        Check.DECLINING_REFERENCES,
+        WARN,
+        lambda: added(
+            FACTS,
+            *(
+                test_question(
+                    question=f"Who owns the {thing(i)}?", answers=("資料になし",), document_ids=(), group=f"n{i}"
+                )
+                for i in range(3)
+            ),
+        ),
+        named="'資料になし'",
+    ),
+    in_data(
+        "fields under other names",
+        Check.UNREAD_FIELDS,
+        WARN,
+        lambda: replace(FACTS, unread_fields=(UnreadField("is_impossible", "answerable", 7),)),
+        named="is_impossible, on 7 rows, looks like answerable",
+    ),
+    in_data(
+        "no documents named",
+        Check.NO_DOCUMENTS_NAMED,
+        NOTE,
+        lambda: changed(FACTS, lambda e: replace(e, document_ids=())),
+    ),
+    in_data(
         "training in another language",
         Check.LANGUAGES,
         WARN,
@@ -794,6 +845,18 @@ def test_an_arm_that_declines_everything_has_no_ability_to_lose() -> None:
 def test_another_fact_of_the_same_document_with_the_same_answer_is_no_paraphrase() -> None:
     other = Example("x", "When did the maker of the cloth close its doors?", (year(1),), ("d1",), "x", Split.TEST)
     assert audit_dataset(added(FACTS, other)) == []
+
+
+def test_a_passage_that_continues_a_table_is_of_its_document() -> None:
+    document = replace(FACTS.documents[0], text="| Year | Name |\n| :--- | --- |\n| 1 | a |\n| 2 | b |\n")
+    passage = chunk(replace(document, text="| Year | Name |\n|-|-|\n| 2 | b |"))
+    assert audit_passages({"rag": [said("x", TEST[0], passage)]}, [document]) == []
+
+
+@pytest.mark.parametrize("answer", ["Na", "no", "yes", "Not before 9 a.m.", "Unknown Pleasures", "n"])
+def test_an_answer_that_resembles_a_refusal_is_none(answer: str) -> None:
+    planted = test_question(question="What does the label of the crimson chair say?", answers=(answer,), group="n")
+    assert Check.DECLINING_REFERENCES not in {finding.check for finding in audit_dataset(added(FACTS, planted))}
 
 
 def test_a_slight_rise_of_the_validation_loss_is_no_over_fitting() -> None:

@@ -97,6 +97,60 @@ def test_both_empty_files_are_named_in_one_pass(tmp_path: Path, name: str) -> No
     assert f"{name}: the file holds no" in refusal(write(tmp_path, b"", b""))
 
 
+def test_null_in_an_optional_field_is_as_if_it_were_left_out(tmp_path: Path) -> None:
+    nothing = dict.fromkeys(("document_ids", "group", "split", "answerable", "meta", "metadata"))
+    document = DOCUMENT | dict.fromkeys(("title", "metadata", "meta"))
+    with_nulls = write(tmp_path, lines(*(question(i, **nothing) for i in range(9))), lines(document))
+    loaded = load_dataset(with_nulls)
+    left_out = dict.fromkeys(nothing, ...)
+    write(tmp_path, lines(*(question(i, **left_out) for i in range(9))), lines(DOCUMENT | {"title": ""}))
+    assert loaded == load_dataset(tmp_path)
+
+
+def test_whole_numbers_that_name_something_are_read(tmp_path: Path) -> None:
+    rows = [question(1, id=1, document_ids=[5], group=3), question(2, id=2, document_ids=5)]
+    dataset = load_dataset(write(tmp_path, lines(*rows), lines(DOCUMENT | {"id": 5})))
+    assert [(e.id, e.document_ids, e.group) for e in dataset.examples] == [("1", ("5",), "3"), ("2", ("5",), "g2")]
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"messages": [{"role": "user", "content": "Why?"}]}, "chat messages"),
+        ({"conversations": [{"from": "human", "value": "Why?"}]}, "ShareGPT"),
+        ({"instruction": "Say why.", "input": "", "output": "x"}, "Alpaca"),
+        ({"prompt": "Why?", "completion": "x"}, "prompts and completions"),
+        ({"user_input": "Why?", "reference": "x"}, "ragas"),
+        ({"_id": "1", "text": "Why?"}, "BEIR"),
+        ({"title": "T", "paragraphs": []}, "a whole SQuAD file"),
+        (question(1, answers={"text": ["x"], "answer_start": [0]}), "SQuAD"),
+        ({"input": "Why?", "expected_output": "x"}, "DeepEval"),
+    ],
+)
+def test_another_tools_format_is_told_once_with_its_fields(tmp_path: Path, row: dict[str, Any], told: str) -> None:
+    problems: list[Problem] = []
+    read_dataset(write(tmp_path, lines(*[row] * 5)), problems)
+    (problem,) = problems
+    assert told in str(problem)
+    assert "answers" in problem.message
+    assert problem.line == 1
+
+
+def test_a_row_of_ours_may_have_any_other_field(tmp_path: Path) -> None:
+    more = {"messages": [], "prompt": "p", "completion": "c", "_id": 3, "source": "x", "document_id": "d1"}
+    document = lines(DOCUMENT | {"messages": [], "paragraphs": []})
+    assert load_dataset(write(tmp_path, lines(question(1, **more)), document)).unread_fields == ()
+
+
+def test_fields_that_look_like_ours_are_counted(tmp_path: Path) -> None:
+    more = {"doc_id": "d1", "is_impossible": True, "Splitt": "test", "level": 3, "empty": None, "fold": None}
+    rows = [question(i, document_ids=..., split=..., **more) for i in range(3)]
+    unread = load_dataset(write(tmp_path, lines(*rows))).unread_fields
+    assert {(field.name, field.meant, field.n_rows) for field in unread} == {
+        ("doc_id", "document_ids", 3), ("is_impossible", "answerable", 3), ("Splitt", "split", 3),
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
@@ -105,7 +159,8 @@ def test_both_empty_files_are_named_in_one_pass(tmp_path: Path, name: str) -> No
         (question(2, question=None), 'questions.jsonl:2: the field "question" is missing; add it'),
         (question(2, answers=...), 'questions.jsonl:2: the field "answers" is missing; add a list'),
         (question(2, answers=None), 'questions.jsonl:2: the field "answers" is missing; add a list'),
-        (question(2, id=7), 'questions.jsonl:2: "id" is a int; write it as text in quotes'),
+        (question(2, id=7.5), 'questions.jsonl:2: "id" is a float; write it as text in quotes'),
+        (question(2, id=True), 'questions.jsonl:2: "id" is a bool; write it as text in quotes'),
         (question(2, question=["a"]), 'questions.jsonl:2: "question" is a list; write it as text in quotes'),
         (question(2, question="  "), 'questions.jsonl:2: "question" is empty; fill it in or remove the line'),
         (question(2, answers=[7]), 'questions.jsonl:2: "answers" must be a list of texts'),
@@ -115,9 +170,13 @@ def test_both_empty_files_are_named_in_one_pass(tmp_path: Path, name: str) -> No
         (question(2, answers=""), 'questions.jsonl:2: an empty answer; give one, or say "answerable": false'),
         (question(2, answerable="no"), 'questions.jsonl:2: "answerable" must be true or false'),
         (question(2, meta={"answerable": 0}), 'questions.jsonl:2: "answerable" must be true or false'),
-        (question(2, document_ids=[1]), 'questions.jsonl:2: "document_ids" must be a list of texts'),
+        (question(2, document_ids=[1.5]), 'questions.jsonl:2: "document_ids" must be a list of texts'),
         (question(2, document_ids=["d9"]), 'questions.jsonl:2: the document id "d9" is not in documents.jsonl; fix'),
-        (question(2, group=7), 'questions.jsonl:2: "group" is a int; write it as text in quotes'),
+        (
+            question(2, document_ids=["D1 "]),
+            'questions.jsonl:2: the document id "D1 " is not in documents.jsonl; did you mean "d1"?',
+        ),
+        (question(2, group=[7]), 'questions.jsonl:2: "group" is a list; write it as text in quotes'),
         (question(2, group=""), 'questions.jsonl:2: "group" is empty'),
         (question(2, split="dev"), 'questions.jsonl:2: the split "dev" is unknown; say train, validation or test'),
         (question(2, split=["test"]), "questions.jsonl:2: the split \"['test']\" is unknown"),

@@ -1,12 +1,14 @@
 import json
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from advisor.data.dataset import Split, Task
-from advisor.data.files import load_dataset
+from advisor.data.files import Problem, load_dataset
 from advisor.data.folder_import import import_folder
+from advisor.data.question_table import split_cell
 from advisor.errors import DatasetError
 
 TABLE = (
@@ -99,6 +101,149 @@ def test_given_ids_splits_and_task_are_kept(source: Path, tmp_path: Path) -> Non
 def test_a_bad_table_is_refused_by_line(source: Path, table: str, problem: str) -> None:
     (source / "questions.csv").write_text(table)
     assert problem in problems_of(source)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "sep=;\nquestion;answer\nWhy, then?;x\n",
+        "SEP=\t\r\nquestion\tanswer\r\nWhy, then?\tx\r\n",
+        'question,answer,,\n"Why, then?",x,,\n,,,\n',
+        ";;;\n;;;\n;question;answer;\n;Why, then?;x;\n;;;\n;;;\n",
+        '\n\nquestion,answer\n"Why, then?",x\n   ,\n',
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_what_spreadsheets_add_is_passed_over(source: Path, tmp_path: Path, table: str, encoding: str) -> None:
+    (source / "questions.csv").write_bytes(table.encode(encoding))
+    (question,) = rows(import_folder(source, tmp_path / "out") / "questions.jsonl")
+    assert (question["question"], question["answers"]) == ("Why, then?", ["x"])
+
+
+def test_lines_are_those_of_the_file_whatever_is_passed_over(source: Path) -> None:
+    (source / "questions.csv").write_text('sep=;\nquestion;answer\n;;\n"Why\nthen?";x\n;y\nHow?;z;w\n')
+    found = problems_of(source)
+    assert "questions.csv:6: the question is empty" in found
+    assert "questions.csv:7: more cells than columns" in found
+
+
+def test_a_cell_may_be_as_long_as_a_file(source: Path, tmp_path: Path) -> None:
+    (source / "questions.csv").write_text(f"question,answer\nWhy?,{'long ' * 60_000}\n")
+    (question,) = rows(import_folder(source, tmp_path / "out") / "questions.jsonl")
+    assert len(question["answers"][0]) == 299_999
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfeq", b"\xfe\xff\xd8\x00"])
+def test_broken_utf_16_is_told_as_such(source: Path, data: bytes) -> None:
+    (source / "questions.csv").write_bytes(data)
+    assert "questions.csv: broken UTF-16; save the file as UTF-8" in problems_of(source)
+
+
+@pytest.mark.parametrize(
+    ("cell", "answers"),
+    [
+        ("two years|24 months", ["two years", "24 months"]),
+        ("a| |b", ["a", "b"]),
+        (r"ls \| wc", ["ls | wc"]),
+        (r"a\|b|c", ["a|b", "c"]),
+        ("x || y", ["x || y"]),
+        ('{"tags": "a|b"}', ['{"tags": "a|b"}']),
+        ('{"tags": ["a|b"]}|{"tags": []}', ['{"tags": ["a|b"]}', '{"tags": []}']),
+        ("`ls | wc`", ["`ls | wc`"]),
+        ("P(a|b)", ["P(a|b)"]),
+        (":) | :(", [":)", ":("]),
+        ('5" | 12.7 cm', ['5"', "12.7 cm"]),
+    ],
+)
+def test_a_cell_is_divided_where_the_mark_is_no_content(cell: str, answers: list[str]) -> None:
+    assert split_cell(cell) == answers
+
+
+def test_answers_that_were_divided_are_told(source: Path, tmp_path: Path) -> None:
+    notes: list[Problem] = []
+    import_folder(source, tmp_path / "out", notes=notes)
+    assert "questions.csv:2: read as 2 accepted answers: 'two years' and '24 months'" in map(str, notes)
+
+
+@pytest.mark.parametrize(
+    ("said", "answerable"),
+    [("ja", True), ("WAHR", True), ("1", True), ("", True), ("nein", False), ("FALSCH", False), ("Faux", False)],
+)
+def test_yes_and_no_are_understood_as_spreadsheets_write_them(
+    source: Path, tmp_path: Path, said: str, answerable: bool
+) -> None:
+    (source / "questions.csv").write_text(f"question,answer,answerable\nWhy?,x,{said}\n")
+    (question,) = rows(import_folder(source, tmp_path / "out") / "questions.jsonl")
+    assert question.get("answerable", True) is answerable
+
+
+@pytest.mark.parametrize("said", ["nope", "maybe", "x", "2", "tak", "null"])
+def test_another_word_than_yes_and_no_is_refused(source: Path, said: str) -> None:
+    (source / "questions.csv").write_text(f"question,answer,answerable\nWhy?,x,{said}\n")
+    assert f'questions.csv:2: "{said}" in the column answerable is not understood; say yes or no' in problems_of(source)
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("ru\u0308ckgabe.md", "r\u00fcckgabe"),
+        ("r\u00fcckgabe.md", "ru\u0308ckgabe.md"),
+        ("faq/returns.md", r"faq\returns.md"),
+        ("returns.md", "./returns.md"),
+        ("faq/re\u0301.md", r".\faq\ré.md"),
+    ],
+)
+def test_a_document_is_found_as_any_system_writes_its_name(source: Path, tmp_path: Path, file: str, said: str) -> None:
+    (source / file).write_text("Fourteen days.")
+    (source / "questions.csv").write_text(f"question,answer,document\nWhy?,x,{said}\n", encoding="utf-8")
+    (question,) = rows(import_folder(source, tmp_path / "out") / "questions.jsonl")
+    assert question["document_ids"] == [unicodedata.normalize("NFC", file).removesuffix(".md")]
+
+
+@pytest.mark.parametrize("said", ["Warranty", "waranty.txt", "faq/colors", "FAQ/colours"])
+def test_a_name_that_is_nearly_one_of_a_document_is_suggested(source: Path, said: str) -> None:
+    (source / "questions.csv").write_text(f"question,answer,document\nWhy?,x,{said}\n")
+    meant = "warranty" if "w" in said.lower() else "faq/colours"
+    assert f'is not in the folder; did you mean "{meant}"?' in problems_of(source)
+
+
+def test_another_tools_table_is_told_by_its_columns(source: Path) -> None:
+    (source / "questions.csv").write_text("user_input,reference_contexts,reference\nWhy?,[],x\n")
+    assert "questions.csv:1: the rows look like a test set of ragas; rename user_input" in problems_of(source)
+
+
+def test_everything_that_is_not_read_is_told(source: Path, tmp_path: Path) -> None:
+    for folder in (".git", ".ipynb_checkpoints", "pictures", "faq/.venv/lib"):
+        (source / folder).mkdir(parents=True)
+    hidden = (".git/x.md", ".ipynb_checkpoints/questions.csv", "faq/.venv/lib/LICENSE.txt", "._warranty.txt")
+    for name in (*hidden, "pictures/logo.png", "guide.mdx", "faq/terms.DOCX", "Makefile"):
+        (source / name).write_bytes(b"\xff\xfe\x00")
+    (source / "linked").symlink_to(source / "faq", target_is_directory=True)
+    notes: list[Problem] = []
+    documents = rows(import_folder(source, tmp_path / "out", notes=notes) / "documents.jsonl")
+    assert [row["id"] for row in documents] == ["faq/colours", "faq/v1.2", "warranty"]
+    told = {note.file: note.message for note in notes if note.line is None}
+    assert told.keys() == {
+        ".git", ".ipynb_checkpoints", "faq/.venv", "._warranty.txt", "linked",
+        "pictures/logo.png", "guide.mdx", "faq/terms.DOCX", "Makefile", "notes.pdf",
+    }  # fmt: skip
+    assert told["faq/terms.DOCX"] == "Word files are not read; save the text as .txt or .md"
+
+
+def test_a_line_of_plain_text_is_no_heading(source: Path, tmp_path: Path) -> None:
+    (source / "warranty.txt").write_text("# a comment\nThe warranty\n============\n")
+    documents = rows(import_folder(source, tmp_path / "out") / "documents.jsonl")
+    assert documents[-1]["title"] == "warranty"
+
+
+def test_a_picture_within_a_document_is_left_out_and_told(source: Path, tmp_path: Path) -> None:
+    (source / "faq" / "colours.md").write_text(
+        f"# Colours\n\n![a swatch](data:image/png;base64,{'iVBOR0' * 999})\n\nRed."
+    )
+    notes: list[Problem] = []
+    documents = rows(import_folder(source, tmp_path / "out", notes=notes) / "documents.jsonl")
+    assert documents[0]["text"] == "# Colours\n\na swatch\n\nRed."
+    assert "faq/colours.md" in [note.file for note in notes]
 
 
 def test_all_problems_are_listed_together(source: Path) -> None:

@@ -7,8 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.data.dataset import Example, Split
-from advisor.data.leaks import Leak, NamedQuestions, asks_of_another, find_duplicates, find_leaks
-from advisor.data.splitting import NEAR_DUPLICATE_JACCARD, normalise_wording, split_words, wording_grams
+from advisor.data.leaks import (
+    NEAR_DUPLICATE_JACCARD,
+    Leak,
+    NamedQuestions,
+    asks_of_another,
+    find_duplicates,
+    find_leaks,
+    normalise_wording,
+    split_words,
+    wording_grams,
+)
 
 
 def ask(

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.data.dataset import Dataset, DatasetCard, Example, Slice, Split, Task
-from advisor.data.leaks import find_leaks
-from advisor.data.splitting import assign_splits, normalise_wording
+from advisor.data.leaks import find_duplicates, find_leaks, normalise_wording
+from advisor.data.splitting import assign_splits
 
 CARD = DatasetCard("n", Task.QUESTION_ANSWERING, "en", "CC0-1.0", ("exact_match",), "d", "Answer.")
 WORDS = ["How loud is", "Noise level of", "Give me the decibels for", "What does one hear of"]
@@ -144,3 +144,22 @@ def test_trivially_different_wordings_of_a_fact_stay_on_one_side() -> None:
 def test_wordings_that_differ_in_case_punctuation_and_joiners_only_are_the_same() -> None:
     assert normalise_wording("  What's the ETA—now?") == normalise_wording("what s the eta now")
     assert normalise_wording("می\u200cخواهم") == normalise_wording("میخواهم")
+
+
+def repeated(examples: list[Example], share: float) -> list[Example]:
+    """Every so manieth question again: as it is, in capitals, or a word longer, each a group of its own."""
+    again = [example for i, example in enumerate(examples) if i * share % 1 < share]
+    said = [str, str.upper, lambda text: f"{text.rstrip('?')} please?"]
+    return examples + [
+        replace(e, id=f"{e.id}-again", group=f"{e.id}-again", question=said[i % 3](e.question))
+        for i, e in enumerate(again)
+    ]
+
+
+@settings(max_examples=20, deadline=None)
+@given(knowledge_sets | label_sets, st.integers(0, 100), st.sampled_from([0.05, 0.3, 1.0]))
+def test_a_question_asked_again_stays_on_its_side(examples: list[Example], seed: int, share: float) -> None:
+    split = assign_splits(repeated(examples, share), seed=seed)
+    train = [e for e in split if e.split is not Split.TEST]
+    assert not find_leaks(train, [e for e in split if e.split is Split.TEST])
+    assert find_duplicates(split)

@@ -469,3 +469,40 @@ def test_latency_is_the_share_of_the_batch() -> None:
     completions = _model(lambda request: _reply("x")).generate([PROMPT] * 3, CONFIG)
     assert len({completion.usage.latency_s for completion in completions}) == 1
     assert sum((completion.usage for completion in completions), Usage()).latency_s > 0
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("<think>\nTwo, or three?\n</think>\n\nTwo years.", "Two years."),
+        ("Two, or three? </think>Two years.", "Two years."),
+        ("<think>a</think><think>b</think>Two years.", "Two years."),
+        ("<think>Two, or", ""),
+        ("<thin ice>", "<thin ice>"),
+        ([{"type": "text", "text": "Two "}, {"type": "text", "text": "years."}], "Two years."),
+        (
+            [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "Two."}],
+            "Two.",
+        ),
+        ([{"type": "image_url"}, None, "x"], ""),
+        (None, ""),
+        (7, ""),
+    ],
+)
+def test_the_answer_is_the_text_after_reasoning_however_it_is_sent(content: Any, text: str) -> None:
+    assert _model(lambda _: _reply(content)).generate([PROMPT], CONFIG)[0].text == text
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [("content_filter", "no"), ("ResponsibleAIPolicyViolation", "no"), (None, "Azure's content management policy.")],
+)
+def test_a_prompt_the_filter_refuses_is_unanswered_and_the_others_go_on(code: str | None, message: str) -> None:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        refused = "warranty" in request.content.decode()
+        return _error(400, message, code=code, param="prompt") if refused else _reply("Two.")
+
+    other = (Message(Role.USER, "How many?"),)
+    refused, answered = _model(answer).generate([PROMPT, other], CONFIG)
+    assert (refused.text, refused.finish_reason) == ("", FinishReason.CONTENT_FILTER)
+    assert answered.text == "Two."

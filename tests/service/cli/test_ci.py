@@ -59,7 +59,7 @@ def test_the_exit_code_is_the_verdict_and_the_files_tell_it(workspace: Path) -> 
     for gate, code, verdict in (
         (threshold(0.0), 0, "pass"),
         (threshold(1.0), 1, "fail"),
-        ('[[gate.threshold]]\narm = "rag"\nmeasure = "token_f1"\nat_least = 0.1\n', 2, "cannot compare"),
+        (threshold(0.1) + 'slice = "unanswerable"\n', 2, "cannot compare"),
     ):
         done, out = run(workspace, gate)
         assert done.returncode == code, done.stdout + done.stderr
@@ -69,6 +69,19 @@ def test_the_exit_code_is_the_verdict_and_the_files_tell_it(workspace: Path) -> 
     assert len(comment) < COMMENT_LIMIT
     assert ET.parse(out / "junit.xml").getroot().get("errors") == "1"
     assert {path.name for path in out.iterdir()} >= {"report.json", "results.jsonl", "report.html"}
+
+
+@pytest.mark.slow
+def test_nothing_is_run_for_a_gate_that_could_not_be_held(workspace: Path) -> None:
+    for gate, told in (
+        (threshold(0.1).replace("base", "rag"), "the comparison has no arm 'rag'"),
+        (threshold(0.1).replace("token_f1", "json_exact"), "json_exact is not measured on the dataset tiny"),
+    ):
+        done, out = run(workspace, gate, "--home", str(workspace / "untouched"), name="refused")
+        assert done.returncode == 2
+        assert told in done.stderr
+        assert told in (out / "report.md").read_text()
+    assert not (workspace / "untouched").exists()
 
 
 @pytest.mark.slow

@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from advisor.data.files import default_card
 from advisor.gate.rules import BaselineRule, Threshold
 from lm.errors import ConfigError
-from service.cli.ci.config import read_ci_config
+from service.cli.ci.config import read_ci_config, refuse_other_metrics
 from service.run.settings import ComparisonSettings, Constrain
 
 GATE = '[[gate.threshold]]\nmeasure = "exact_match"\nat_least = 0.6\n'
@@ -100,12 +101,35 @@ arms = ["rag"]
         (f'dataset = "x"\n[comparison.values]\nwrong_usd = 3\n{GATE}', "values.right_usd is missing"),
         ('dataset = "x"\n[gate]\nresolution = 7\n[gate.baseline]', "resolution is 7"),
         ('dataset = "x"\n[gate.baseline]\npath = 7', "path: must be a text"),
+        (
+            f'dataset = "x"\n[comparison]\narms = ["rag"]\n{GATE}arm = "fine-tuned"',
+            "gate.threshold number 1: the comparison has no arm 'fine-tuned'; it has rag",
+        ),
+        ('dataset = "x"\n[gate.baseline]\narms = ["base", "raft"]', "gate.baseline: the comparison has no arm 'raft'"),
+        (f'dataset = "x"\n{GATE.replace("exact_match", "faithfulness")}', "faithfulness needs a judge; add judge to"),
+        ('dataset = "x"\n[gate.baseline]\nmetrics = ["context_recall"]', "context_recall needs a judge"),
     ],
 )
 def test_wrong_files_are_refused_by_file_and_setting(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(ConfigError, match=told) as caught:
         read(tmp_path, text)
     assert str(caught.value).startswith(str(tmp_path / "tuning-fork.toml"))
+
+
+def test_a_mark_of_byte_order_is_no_part_of_the_file(tmp_path: Path) -> None:
+    assert read(tmp_path, f'\ufeffdataset = "appliance-support"\n{GATE}').settings.dataset == "appliance-support"
+
+
+def test_what_the_comparison_adds_itself_may_be_asked_of(tmp_path: Path) -> None:
+    judged = GATE.replace("exact_match", "faithfulness") + 'arm = "oracle-context"\n'
+    config = read(tmp_path, f'dataset = "x"\n[comparison]\njudge = "openai:m"\n{judged}')
+    refuse_other_metrics(config.rules, default_card("x"))
+
+
+def test_a_metric_the_dataset_does_not_name_is_refused(tmp_path: Path) -> None:
+    config = read(tmp_path, f'dataset = "x"\n{GATE}[gate.baseline]\nmetrics = ["json_valid"]')
+    with pytest.raises(ConfigError, match="gate.baseline: json_valid is not measured on the dataset x; add it to `met"):
+        refuse_other_metrics(config.rules, default_card("x"))
 
 
 def test_a_missing_file_is_shown_how_to_write(tmp_path: Path) -> None:

@@ -42,6 +42,8 @@ def test_texts_with_a_table_become_a_data_set(prepare: Prepare) -> None:
     assert made.dataset.documents[0].text == "လူ العربية 😀 Ann"
     assert made.dataset.examples[1].answers == ("Ann", "Anna")
     assert set(made.files) == {"dataset.toml", "documents.jsonl", "questions.jsonl"}
+    (noted,) = [finding.items for finding in made.findings if finding.check == "import"]
+    assert noted == ("questions.csv:3: read as 2 accepted answers: 'Ann' and 'Anna'",)
 
 
 def test_a_card_beside_texts_is_used(prepare: Prepare) -> None:

@@ -119,12 +119,15 @@ def test_the_last_message_is_the_question_and_the_others_are_told_to_be_unread(s
     messages = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Why 1?"},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function"}]},
+        {"role": "tool", "tool_call_id": "c1", "content": "42"},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]},
         {"role": "assistant", "content": "Because.", "refusal": None},
         {"role": "user", "content": [{"type": "text", "text": "And "}, {"type": "text", "text": "what 2?"}]},
     ]
     body = post(service, messages=messages).json()
     assert body["choices"][0]["message"]["content"] == "you asked 2? with 1 turns"
-    assert body["tuning_fork"]["ignored_messages"] == 3
+    assert body["tuning_fork"]["ignored_messages"] == 6
 
 
 @pytest.mark.parametrize(
@@ -140,14 +143,14 @@ def test_the_last_message_is_the_question_and_the_others_are_told_to_be_unread(s
         ({"temprature": 0}, "temprature"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"max_tokens": 4, "max_completion_tokens": 5}, "max_tokens"),
-        ({"stop": ["a"] * 5}, None),
+        ({"stop": ["a"] * 5}, "stop"),
         ({"temperature": 3}, "temperature"),
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "assistant", "content": "Go on"}]}, "messages"),
-        ({"messages": [{"role": "tool", "content": "x", "tool_call_id": "1"}]}, "messages.0.role"),
+        ({"messages": [{"role": "tool", "content": "x", "tool_call_id": "1"}]}, "messages"),
         ({"messages": [{"role": "user", "content": "  "}]}, "messages"),
         ({"messages": [{"role": "user", "content": "\ud800"}]}, None),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, None),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, "messages"),
     ],
 )
 def test_what_is_not_done_here_is_refused_in_openai_s_words(service: Any, change: Any, param: str | None) -> None:
