@@ -108,7 +108,7 @@ def test_a_job_woken_while_its_heir_is_at_work_gives_way(
     assert [frozen.wait(), heir.wait()] == [0, 0]
     assert workplace.n_repeated() == 1
     workplace.check_finished(whole)
-    assert "another process works on it" in (tmp_path / "frozen" / "logs" / f"{COMPARISON}.log").read_text()
+    assert "another process runs it" in (tmp_path / "frozen" / "logs" / f"{COMPARISON}.log").read_text()
     workplace.close()
 
 

@@ -65,7 +65,6 @@ def pipeline(kettles: Path, tiny_hub: dict[str, str], tmp_path_factory: pytest.T
     [
         pytest.param(THRESHOLD.format(arm="base", limit=0.0), 0, "pass", id="pass"),
         pytest.param(THRESHOLD.format(arm="base", limit=1.0), 1, "fail", id="fail"),
-        pytest.param(THRESHOLD.format(arm="hybrid", limit=0.1), 2, "cannot compare", id="no such arm"),
     ],
 )
 def test_the_exit_code_is_the_verdict_of_the_service(pipeline: Pipeline, gate: str, code: int, verdict: str) -> None:
@@ -76,6 +75,14 @@ def test_the_exit_code_is_the_verdict_of_the_service(pipeline: Pipeline, gate: s
     assert (out / "report.md").read_text().startswith("# ")
     assert ET.parse(out / "junit.xml").getroot().get("failures") == str(int(verdict == "fail"))
     assert {path.name for path in out.iterdir()} >= {"report.json", "results.jsonl", "report.html"}
+
+
+def test_a_gate_on_an_arm_that_is_not_compared_is_refused_before_anything_runs(pipeline: Pipeline) -> None:
+    done, out = pipeline.run(THRESHOLD.format(arm="hybrid", limit=0.1), key=pipeline.key)
+    assert done.returncode == 2
+    assert "the comparison has no arm 'hybrid'; it has base" in done.stderr
+    assert "The server compares: " not in done.stdout
+    assert json.loads((out / "gate.json").read_text())["verdict"] == "cannot compare"
 
 
 def test_a_baseline_of_the_service_is_compared_with(pipeline: Pipeline) -> None:

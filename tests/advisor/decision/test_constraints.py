@@ -28,7 +28,7 @@ def test_nothing_declared_is_nothing_broken() -> None:
     [
         (Constraints(must_cite_sources=True), RAG, BASE, "arm is out: it must cite sources and answers without"),
         (Constraints(facts_must_be_deletable=True), RAG, HYBRID, "facts must be deletable and some are in its weights"),
-        (Constraints(no_gpu_in_serving=True), BASE, HYBRID, "serving must do without a GPU"),
+        (Constraints(no_gpu_in_serving=True), BASE, HYBRID, "serving must not need a GPU"),
         (Constraints(max_p95_latency_s=1.5), RAG, HYBRID, "p95 latency is 2.1 s, at most 1.5 s is allowed: 0.6 s too"),
         (Constraints(min_abstention_recall=0.5), RAG, HYBRID, "declines 25.0% .* at least 50.0% is asked: 25.0 points"),
     ],

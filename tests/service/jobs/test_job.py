@@ -215,7 +215,7 @@ def test_a_job_that_lost_its_comparison_ends_and_tells_nothing_more(
     assert jobs.state == "running"
     # The block that it had in hand is kept: the first commit wins, and it was the first.
     assert len(jobs.blocks()) == 2
-    assert "another process works on it" in caplog.text
+    assert "another process runs it" in caplog.text
 
 
 @pytest.mark.parametrize("database_kind", ["postgres"], indirect=True)
