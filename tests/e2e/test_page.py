@@ -119,7 +119,7 @@ def story(served: ServedPage, browser: "Browser", tmp_path_factory: pytest.TempP
         write(page, "Passages retrieved for a question", "1")
         write(page, "Longest passage in tokens", "64")
         page.get_by_role("tab", name="Prompt and tuning").click()
-        write(page, "Most passes of tuning", "1")
+        write(page, "Maximum number of training epochs", "1")
         page.get_by_text("Tokens read and written").wait_for()
         tab.settle()
         page.get_by_role("button", name="Start the comparison").click()

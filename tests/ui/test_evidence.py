@@ -112,5 +112,5 @@ def test_what_the_form_alone_brings_is_shown_where_it_was_measured(open_page: Op
     client.replies["get_report"] = lambda *_: json.dumps(report).encode()
     page = open_page("evidence", client, comparison=FINISHED)
     assert "Holding answers to the schema brings" in said(page)
-    table = next(one.value for one in page.dataframe if "Gain by form" in one.value)
-    assert set(table["Gain by form"]) == {"+12.0 [+5.0, +19.0]"}
+    table = next(one.value for one in page.dataframe if "Gain" in one.value)
+    assert set(table["Gain"]) == {"+12.0 [+5.0, +19.0]"}

@@ -180,8 +180,8 @@ def test_retries_are_bounded_and_a_rate_limit_says_what_to_do() -> None:
         (_error(400, "This model's maximum context length is 4096 tokens"), r"no room for an answer .*4096 tokens"),
         (_error(400, "too long", code="context_length_exceeded"), "no room for an answer"),
         (_error(400, "bad messages"), r"failed \(HTTP 400\): .*bad messages"),
-        (httpx2.Response(200, text="<html>hello</html>"), r"no chat completion; the base URL usually ends in /v1"),
-        (httpx2.Response(200, json={"models": []}), r"no chat completion; the base URL usually ends in /v1"),
+        (httpx2.Response(200, text="<html>hello</html>"), r"not with a chat completion; the base URL usually ends in /v1"),
+        (httpx2.Response(200, json={"models": []}), r"not with a chat completion; the base URL usually ends in /v1"),
     ],
 )
 def test_lasting_failures_are_explained_and_not_tried_again(reply: httpx2.Response, message: str) -> None:
@@ -398,7 +398,7 @@ def test_stream_failures_are_explained() -> None:
 
 def test_a_stream_without_any_choice_is_no_answer() -> None:
     page = httpx2.Response(200, text="<html>Sign in</html>", headers={"content-type": "text/html"})
-    with pytest.raises(LanguageModelError, match="no chat completion"):
+    with pytest.raises(LanguageModelError, match="not with a chat completion"):
         list(_model(lambda request: page).stream(PROMPT, CONFIG))
 
 

@@ -213,7 +213,7 @@ def test_a_frozen_job_whose_comparison_another_service_took_over_fails_nothing(
         supervised.supervisor.run(COMPARISON)
     assert supervised.n_starts == 2
     assert supervised.state == "running"
-    assert "another service works on it" in caplog.text
+    assert "another service runs it" in caplog.text
 
 
 def test_a_job_that_was_cancelled_and_moves_nothing_is_cancelled(

@@ -235,7 +235,7 @@ def test_too_few_questions_are_asked_in_full_and_said_to_be_too_few(course: Race
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"training_seeds": 2}, "cannot judge training seeds"), ({"values": AnswerValues(1.0)}, "needs net values")],
+    [({"training_seeds": 2}, "cannot judge training seeds"), ({"values": AnswerValues(1.0)}, "need net values")],
 )
 def test_what_a_race_cannot_do_is_refused_by_name(course: RaceCourse, changes: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):

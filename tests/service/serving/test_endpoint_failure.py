@@ -139,7 +139,7 @@ def test_a_page_instead_of_an_answer_is_the_endpoint_s_failure(service: Any, end
     finally:
         endpoint.trouble = None
     assert reply.status_code == 502
-    assert f"{endpoint.url} answered, but with no chat completion" in reply.json()["detail"]
+    assert f"{endpoint.url} responded, but not with a chat completion" in reply.json()["detail"]
 
 
 def test_an_endpoint_that_is_silent_is_named_in_time(
