@@ -211,6 +211,6 @@ def test_other_metrics_and_arms_without_a_price_are_told(open_page: OpenPage, cl
     points = [measured("rag", 0.5), measured("base", 0.5, **without), measured("raft", 0.5, metric="token_f1")]
     page = show_measured(open_page, client, *points)
     assert "decided by several metrics" in said(page)
-    assert "want of a price: 1 arm" in said(page)
+    assert "no price is known: 1 arm" in said(page)
     page = healthy(next(one for one in page.selectbox if "Metric" in one.label).set_value("token_f1").run())
     assert any("token_f1 (points)" in one.value for one in page.dataframe)

@@ -180,7 +180,10 @@ def test_retries_are_bounded_and_a_rate_limit_says_what_to_do() -> None:
         (_error(400, "This model's maximum context length is 4096 tokens"), r"no room for an answer .*4096 tokens"),
         (_error(400, "too long", code="context_length_exceeded"), "no room for an answer"),
         (_error(400, "bad messages"), r"failed \(HTTP 400\): .*bad messages"),
-        (httpx2.Response(200, text="<html>hello</html>"), r"not with a chat completion; the base URL usually ends in /v1"),
+        (
+            httpx2.Response(200, text="<html>hello</html>"),
+            r"not with a chat completion; the base URL usually ends in /v1",
+        ),
         (httpx2.Response(200, json={"models": []}), r"not with a chat completion; the base URL usually ends in /v1"),
     ],
 )

@@ -129,4 +129,4 @@ def test_a_webhook_gets_the_recheck_as_json_and_one_that_is_away_ends_nothing(
     assert received[0]["comparison"] == "one"
     assert received[0]["recheck"]["outcome"] == "no longer holds"
     webhook(f"http://127.0.0.1:{server.server_port}/hook")("one", found)
-    assert "the webhook could not be told that the decision of one fell" in caplog.text
+    assert "the webhook call about the decision of one failed" in caplog.text

@@ -80,12 +80,12 @@ def test_models_answer_on_the_nodes_that_have_what_they_ask_for_and_what_they_ne
 
 def test_a_cluster_with_a_node_of_another_release_is_refused_by_name(nodes: RayNodes, tmp_path: Path) -> None:
     check_cluster(RaySettings(nodes.address))
-    other = tmp_path / "tuning_fork-0.0.9.dist-info"
+    other = tmp_path / "rouge_score-0.0.9.dist-info"
     other.mkdir()
-    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: tuning-fork\nVersion: 0.0.9\n")
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: rouge-score\nVersion: 0.0.9\n")
     node = nodes.add_node({"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})
     try:
-        with pytest.raises(ConfigError, match=r"runs another release: Tuning Fork 0\.0\.9 in place of .*pip install"):
+        with pytest.raises(ConfigError, match=r"runs another release: rouge-score 0\.0\.9 in place of .*pip install"):
             check_cluster(RaySettings(nodes.address))
     finally:
         nodes.remove_node(node)
