@@ -45,7 +45,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChaosWorkplace]:
     workplace.close()
 
 
-@pytest.mark.parametrize("n_kills", [3, pytest.param(30, marks=pytest.mark.chaos)])
+@pytest.mark.chaos
+@pytest.mark.parametrize("n_kills", [3, 30])
 def test_kills_of_nodes_drivers_and_services_cost_what_was_in_flight(
     whole: ChaosWorkplace, nodes: RayNodes, tmp_path: Path, n_kills: int
 ) -> None:
