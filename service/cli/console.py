@@ -100,7 +100,7 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     console.print()
     console.print(_cost_table(comparison))
     console.print(
-        "A wait is that of one question alone; the costs are those of a machine in full use, or by the token.",
+        "p50 and p95: latency of one question alone. The costs are those of a machine in full use, or by the token.",
         style="dim",
     )
     console.print()
@@ -148,7 +148,7 @@ def _quality_table(comparison: Comparison) -> Table:
 def _cost_table(comparison: Comparison) -> Table:
     table = Table(box=SIMPLE_HEAD)
     table.add_column("arm", no_wrap=True)
-    for heading in ("tokens\nin", "tokens\nout", "p50\nlatency", "p95\nlatency", "build", "per million\nquestions"):
+    for heading in ("tokens\nin", "tokens\nout", "p50", "p95", "build", "per million\nquestions"):
         table.add_column(heading, justify="right", no_wrap=True)
     for arm in shown_arms(comparison):
         if arm.role is ArmRole.CANDIDATE:
