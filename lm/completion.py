@@ -9,9 +9,6 @@ from lm.constraint import Constraint
 DEFAULT_BATCH_SIZE = 64
 """Prompts a forward pass."""
 
-DEFAULT_BATCH_SIZE = 64
-"""Prompts a forward pass."""
-
 
 class Role(StrEnum):
     """Who speaks in a chat message."""

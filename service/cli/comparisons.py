@@ -1,16 +1,19 @@
 """`tuningfork comparisons`: what was compared, wherever it was started; renamed and deleted here too."""
 
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from lm.errors import ConfigError
+from advisor.errors import EvaluationError
 from service.cli.options import ComparisonArgument, Home
 from service.cli.terminal import plain_console, printable, show
-from service.store.data_directory import DataDirectory
+from service.store.data_directory import REPORT_FILE, DataDirectory
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 comparisons = typer.Typer(name="comparisons", help="List, rename and delete comparisons.", invoke_without_command=True)
 
@@ -74,19 +77,21 @@ def _rows(directory: DataDirectory) -> list[tuple[str, ...]]:
             except DatasetNotFoundError:
                 named = stored.dataset[:8]
             started = time.strftime("%Y-%m-%d %H:%M", time.localtime(stored.created_at))
-            rows.append((stored.id, stored.name, started, named, stored.state, *_verdict(directory, stored.id)))
+            rows.append((stored.id, stored.name, started, named, stored.state, *_verdict(engine, stored.id)))
     return rows
 
 
-def _verdict(directory: DataDirectory, comparison_id: str) -> tuple[str, str]:
+def _verdict(engine: "Engine", comparison_id: str) -> tuple[str, str]:
     """Verdict and score of its arm; empty before there is one."""
     from advisor.report.arms import pivot_arm
+    from advisor.results.json_report import read_comparison
     from advisor.results.quantities import scale_of
-    from service.run.asking import read_finished
+    from service.store.reports.stored_reports import read_report_files
 
+    report = read_report_files(engine, comparison_id, REPORT_FILE).get(REPORT_FILE)
     try:
-        made = read_finished(directory, comparison_id).comparison
-    except ConfigError:
+        made = read_comparison((report or b"").decode("utf-8"))
+    except (EvaluationError, UnicodeDecodeError):
         return "", ""
     metric, arm = made.recommendation.metric, made.recommendation.arm
     best = next((one.metric(metric) for one in made.arms if one.kind == pivot_arm(made)), None)

@@ -11,7 +11,6 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from advisor.advice.questionnaire import read_answers
-from advisor.audit.data import audit_dataset
 from advisor.data.files import load_dataset
 from advisor.money.prices import load_prices
 from lm.errors import ConfigError
@@ -22,7 +21,6 @@ from service.run.progress import OnProgress, Progress, silent
 from service.run.remote_settings import job_settings, keep_inputs
 from service.run.settings import ComparisonSettings
 from service.run.workflow import comparison_id, load_limited_dataset
-from service.safety.prepare import PreparedDataset
 from service.store.bundled_datasets import bundled_datasets
 from service.store.comparison_progress import FollowedComparisons
 from service.store.comparison_store import (
@@ -33,7 +31,7 @@ from service.store.comparison_store import (
     resume_comparison,
 )
 from service.store.data_directory import DataDirectory, ServiceHoldsError
-from service.store.dataset_store import folder_files, has_dataset, store_dataset, version_of
+from service.store.dataset_store import store_folder
 from service.store.runs import FinishedRun, home_database, run_folder
 
 LOOK_INTERVAL_S = 0.5
@@ -59,7 +57,6 @@ def run_command(
     """
     # Failures are told by what is raised; here no log is read.
     logging.getLogger("tuning_fork.jobs").addHandler(logging.NullHandler())
-    directory.root.mkdir(parents=True, exist_ok=True)
     try:
         with directory.lock(), home_database(directory) as engine:
             stored = _registered(engine, directory, settings, identify_model)
@@ -105,11 +102,7 @@ def _registered(
 def _stored_version(engine: Engine, settings: ComparisonSettings) -> str:
     """The version of a folder of the user's own, kept as an upload would be: what was measured can be asked later."""
     dataset = load_dataset(settings.dataset_folder, task=settings.task, seed=settings.seed)
-    files = folder_files(settings.dataset_folder, dataset.card)
-    version = version_of(files)
-    if not has_dataset(engine, version):
-        store_dataset(engine, PreparedDataset(files, dataset, tuple(audit_dataset(dataset))))
-    return version
+    return store_folder(engine, settings.dataset_folder, dataset)
 
 
 def _work(

@@ -8,16 +8,14 @@ from typing import Any
 
 from sqlalchemy import Engine, insert, select
 
-from advisor.audit.data import audit_dataset
 from advisor.data.files import load_dataset
 from advisor.errors import DatasetError, EvaluationError
 from advisor.results.json_report import read_comparison
 from service.contract.comparison_state import ComparisonState
-from service.safety.prepare import PreparedDataset
 from service.store.bundled_datasets import bundled_datasets
 from service.store.data_directory import REPORT_FILE, SETTINGS_FILE, DataDirectory
 from service.store.database import writing
-from service.store.dataset_store import folder_files, store_dataset
+from service.store.dataset_store import store_folder
 from service.store.tables import comparisons, report_files
 
 _LOG = logging.getLogger("tuning_fork.store")
@@ -64,5 +62,4 @@ def _version(engine: Engine, dataset: str, content_hash: str) -> str:
     whole = load_dataset(Path(dataset))
     if whole.content_hash != content_hash:
         raise DatasetError(f"{dataset} is no longer the dataset that was compared")
-    files = folder_files(Path(dataset), whole.card)
-    return store_dataset(engine, PreparedDataset(files, whole, tuple(audit_dataset(whole))))[0].version
+    return store_folder(engine, Path(dataset), whole)

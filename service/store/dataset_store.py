@@ -216,10 +216,15 @@ def _is_kept(path: Path) -> bool:
     return path.name in (*DATA_FILES, HUMAN_LABELS_FILE) or path.suffix == ".json"
 
 
-def has_dataset(engine: Engine, version: str) -> bool:
-    """Whether there is such an uploaded version."""
+def store_folder(engine: Engine, folder: Path, dataset: Dataset) -> str:
+    """The version of a folder of the user's own, kept as an upload would be; audited where it is new."""
+    files = folder_files(folder, dataset.card)
+    version = version_of(files)
     with engine.connect() as connection:
-        return connection.execute(select(datasets.c.version).where(datasets.c.version == version)).first() is not None
+        known = connection.execute(select(datasets.c.version).where(datasets.c.version == version)).first()
+    if known is None:
+        store_dataset(engine, PreparedDataset(files, dataset, tuple(audit_dataset(dataset))))
+    return version
 
 
 def read_files(engine: Engine, directory: DataDirectory, version: str) -> dict[str, bytes]:
