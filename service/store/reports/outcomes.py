@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from advisor.errors import EvaluationError
+from advisor.results.comparison import Interval
 from advisor.results.json_report import read_comparison
 from service.contract.comparison_state import ComparisonState
 from service.store.comparison_store import StoredComparison
@@ -27,7 +28,7 @@ class Outcome:
     recommended_arm: str | None = None
     headline: str | None = None
     metric: str | None = None
-    score: float | None = None
+    score: Interval | None = None
 
 
 class Outcomes:
@@ -40,10 +41,11 @@ class Outcomes:
         """The outcome of a comparison."""
         if stored.state is not ComparisonState.SUCCEEDED:
             return Outcome()
-        return self._kept.find((stored.id, stored.finished_at or 0.0), lambda: _read(engine, stored.id))
+        return self._kept.find((stored.id, stored.finished_at or 0.0), lambda: read_outcome(engine, stored.id))
 
 
-def _read(engine: Engine, comparison_id: str) -> Outcome:
+def read_outcome(engine: Engine, comparison_id: str) -> Outcome:
+    """What the stored report says."""
     content = read_report_files(engine, comparison_id, REPORT_FILE).get(REPORT_FILE)
     try:
         found = read_comparison((content or b"").decode("utf-8"))
@@ -52,5 +54,5 @@ def _read(engine: Engine, comparison_id: str) -> Outcome:
     advice = found.recommendation
     arm = next((one for one in found.arms if one.kind == advice.arm), None)
     summary = arm.metric(advice.metric) if arm is not None else None
-    score = summary.interval.estimate if summary is not None and summary.interval is not None else None
+    score = summary.interval if summary is not None else None
     return Outcome(advice.verdict, advice.arm, advice.headline, advice.metric, score)
