@@ -22,7 +22,7 @@ from service.run.workflow import load_limited_dataset
 from service.store.comparison_store import StoredComparison
 from service.store.data_directory import DECISION_FILE, RECORDS_FILE, DataDirectory
 from service.store.dataset_store import dataset_folder
-from service.store.runs import FinishedRun, find_run, run_folder
+from service.store.runs import find_run, run_folder
 
 
 def find_record(directory: DataDirectory, name: str) -> Path:
@@ -58,9 +58,8 @@ def recheck_comparison(
         ConfigError: impossible values, or the results are gone or damaged.
         EvaluationError: the record is damaged.
     """
-    run = FinishedRun(stored.id, stored.run_id or stored.id, stored.finished_at or 0.0)
     return recheck_file(
-        run_folder(engine, directory, run) / DECISION_FILE,
+        run_folder(engine, directory, stored.id, stored.run_id or stored.id) / DECISION_FILE,
         model_identity,
         today=today,
         traffic=traffic,
