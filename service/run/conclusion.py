@@ -7,9 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from advisor.audit.answers import audit_answers
 from advisor.audit.arms import audit_arms
-from advisor.audit.form import audit_form
 from advisor.data.dataset import Dataset, Split
 from advisor.decision.arm_summary import ArmFacts, summarise_arm
 from advisor.decision.conclusion import conclude
@@ -69,9 +67,8 @@ def conclude_comparison(
     ]
     candidates = {m.arm.pipeline.kind: m for m in measured if m.arm.role is ArmRole.CANDIDATE}
     records = {kind: one.records for kind, one in candidates.items()}
-    findings = findings + audit_arms(arms, dataset, names[0]) + audit_answers(records)
-    if settings.constrain is Constrain.AUTO:
-        findings += audit_form(arms)
+    held_to_form = settings.constrain is Constrain.AUTO
+    findings = findings + audit_arms(arms, records, dataset, names[0], held_to_form=held_to_form)
     differences: tuple[PairedDifference, ...] = ()
     # Where too little was scored for any difference, the recommendation says so in its own words.
     with suppress(EvaluationError):

@@ -227,9 +227,13 @@ ARMS = [
 ]
 
 
+def audit_of(arms: list[ArmSummary]) -> list[AuditFinding]:
+    return audit_arms(arms, {}, FACTS, "exact_match", held_to_form=False)
+
+
 def audit_changed_arms(*replaced: ArmSummary) -> list[AuditFinding]:
     kinds = {one.kind for one in replaced}
-    return audit_arms([*replaced, *(one for one in ARMS if one.kind not in kinds)], FACTS, "exact_match")
+    return audit_of([*replaced, *(one for one in ARMS if one.kind not in kinds)])
 
 
 JUDGE = ModelIdentity("openai:gpt-5-mini", "judge")
@@ -688,7 +692,7 @@ RUN_FAULTS = [
         Check.RETRIEVAL_FLOOR,
         WARN,
         lambda: audit_changed_arms(arm("rag", summary("exact_match", 0.3), summary("recall@3", 0.4))),
-        lambda: audit_arms(ARMS, FACTS, "exact_match"),
+        lambda: audit_of(ARMS),
         "60.0 points more",
     ),
     Fault(
@@ -698,7 +702,7 @@ RUN_FAULTS = [
         lambda: audit_changed_arms(
             arm("base", summary("exact_match", 0.6), summary("exact_match", 0.6, Slice.UNSEEN_FACT))
         ),
-        lambda: audit_arms(ARMS, FACTS, "exact_match"),
+        lambda: audit_of(ARMS),
         "60%",
     ),
     Fault(
@@ -706,7 +710,7 @@ RUN_FAULTS = [
         Check.UNSCORED,
         WARN,
         lambda: audit_changed_arms(arm("rag", summary("exact_match", 0.9, n_unscored=7), summary("recall@3", 0.9))),
-        lambda: audit_arms(ARMS, FACTS, "exact_match"),
+        lambda: audit_of(ARMS),
         "No verdict on rag",
     ),
     Fault(
@@ -714,7 +718,7 @@ RUN_FAULTS = [
         Check.CUT,
         WARN,
         lambda: audit_changed_arms(replace(ARMS[1], n_length_stopped=20)),
-        lambda: audit_arms(ARMS, FACTS, "exact_match"),
+        lambda: audit_of(ARMS),
         "20 of 100 by rag",
     ),
     Fault(
