@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, Protocol
 
 import ray
@@ -22,7 +22,7 @@ from service.jobs.ray_engine.cluster import refuse_release, this_release
 from service.jobs.ray_engine.desk import RemoteDesk
 from service.json_log import EVERYTHING, log_as_json
 from service.run.arm import Arm, Composition, answer_block, named
-from service.run.composition.carried_stages import CarriedStages
+from service.run.composition.carried_stages import carry_stage
 from service.run.progress import Progress
 from service.run.settings import ComparisonSettings
 from service.safety.endpoint_guard import guard_process
@@ -83,8 +83,10 @@ class PromptFacts:
 def compose_on_node(settings: ComparisonSettings, directory: DataDirectory, desk: RemoteDesk) -> BuildingComposition:
     """Arms of real models, whose indexes and adapters come from the desk or are brought there."""
     from service.run.composition import LocalComposition
+    from service.run.composition.stages import BuiltStages
 
-    return LocalComposition(settings, directory, desk.tell, stages=CarriedStages(directory, desk, desk.tell))
+    stages = BuiltStages(directory, desk.tell, partial(carry_stage, desk))
+    return LocalComposition(settings, directory, desk.tell, stages=stages)
 
 
 def build_stage(order: WorkOrder, training: Training | None) -> None:
