@@ -170,6 +170,7 @@ def test_the_report_shows_the_score_of_each_seed(run: Run, workplace: "Workplace
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_a_real_model_is_trained_with_each_seed_and_its_stages_are_those_of_the_estimate(
     workplace: "Workplace", tiny_reader_folder: Path, engine: Engine
 ) -> None:
