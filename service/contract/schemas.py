@@ -19,7 +19,6 @@ from pydantic import (
 from advisor.arms import CANDIDATES, DEFAULT_ARMS
 from advisor.data.dataset import Slice, Split, Task
 from advisor.decision.constraints import Constraints
-from advisor.decision.record import MonthlyTotal, RecheckOutcome
 from advisor.report.facts import SideBySide, Tally
 from advisor.results.answer_values import AnswerValues
 from advisor.results.comparison import (
@@ -541,36 +540,6 @@ class AdviceRequest(_Request):
     answers: PlainObject
 
 
-class PriorReasonView(BaseModel):
-    """Something an answer speaks for."""
-
-    text: str
-    points: float
-    questions: list[str]
-    sources: list[str]
-
-
-class ArmPriorView(BaseModel):
-    """One arm before any measurement."""
-
-    arm: str
-    points: float
-    reasons: list[PriorReasonView]
-    ruled_out: list[PriorReasonView]
-
-
-class AdviceView(BaseModel):
-    """What the answers speak for. A measured comparison confirms or overrules it."""
-
-    arm: str | None
-    confidence: str
-    headline: str
-    ranking: list[ArmPriorView]
-    cautions: list[PriorReasonView]
-    unanswered: list[str]
-    answers: dict[str, Any]
-
-
 class ModelPriceView(BaseModel):
     """What tokens of a hosted model cost."""
 
@@ -666,20 +635,6 @@ class RecheckRequest(_Request):
     refreshes_per_month: Amount | None = None
     coverage: Share | None = None
     margin: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
-
-
-class RecheckReply(BaseModel):
-    """Whether a decision still holds."""
-
-    outcome: RecheckOutcome
-    explanation: str
-    decided: str | None = Field(description="The arm that was decided for.")
-    recommended: str | None = Field(description="The arm recommended now; null if the stored scores are out of date.")
-    changes: list[str]
-    reruns: list[str] = Field(description="What to re-run before this can be decided.")
-    monthly: list[MonthlyTotal]
-    expires_on: str
-    expired: bool
 
 
 class AxisView(BaseModel):

@@ -4,6 +4,7 @@ import math
 
 from fastapi import APIRouter, Depends
 
+from advisor.advice.prior import PriorRecommendation
 from advisor.advice.questionnaire import check_answers, load_questionnaire, prior
 from advisor.errors import EvaluationError
 from advisor.money.catalogue import load_catalogue, price_quality
@@ -15,7 +16,6 @@ from service.api.auth import Context, require
 from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import (
     AdviceRequest,
-    AdviceView,
     CatalogueModelView,
     CatalogueView,
     PricedQualityView,
@@ -45,9 +45,9 @@ def questionnaire() -> QuestionnaireView:
 
 
 @router.post("/advise")
-def advise(body: AdviceRequest) -> AdviceView:
+def advise(body: AdviceRequest) -> PriorRecommendation:
     """What the answers speak for. Nothing is run; a measured comparison confirms or overrules it."""
-    return AdviceView.model_validate(to_plain(prior(check_answers(body.answers))))
+    return prior(check_answers(body.answers))
 
 
 @router.get("/catalogue")
