@@ -31,7 +31,7 @@ SHORT = ("answered few-shot",)
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChaosWorkplace]:
     """A comparison that nothing happened to."""
     with closing(ChaosWorkplace(tmp_path_factory.mktemp("whole"))) as workplace:
-        assert workplace.start().wait() == 0
+        assert workplace.start(block_s=0.0).wait() == 0
         assert workplace.n_repeated() == 0
         workplace.check_finished(workplace)
         yield workplace
@@ -44,9 +44,9 @@ def test_killed_at_a_named_moment(
     open_workplace: OpenWorkplace, whole: ChaosWorkplace, tmp_path: Path, moment: str
 ) -> None:
     workplace = open_workplace(tmp_path)
-    assert workplace.start(die_at=moment).wait() == -9
+    assert workplace.start(die_at=moment, block_s=0.0).wait() == -9
     workplace.look()
-    assert workplace.start(die_at=moment).wait() == 0
+    assert workplace.start(die_at=moment, block_s=0.0).wait() == 0
     assert f"died {moment}" in workplace.journal.read_text()
     assert workplace.n_repeated() <= 1
     workplace.check_finished(whole)

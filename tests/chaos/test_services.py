@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 def whole(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Iterator[ChaosWorkplace]:
     """A comparison on Postgres that nothing happened to."""
     with closing(ChaosWorkplace(tmp_path_factory.mktemp("whole"), new_database(postgres))) as workplace:
-        assert workplace.start().wait() == 0
+        assert workplace.start(block_s=0.0).wait() == 0
         workplace.check_finished(workplace)
         yield workplace
 
@@ -59,7 +59,7 @@ def test_a_service_takes_over_from_a_machine_that_died(
         workplace = open_workplace(root, new_database(postgres))
         dead = workplace.start(home=root / "dead")
         wait_until(lambda w=workplace, n=run % 5 + 1: w.look() >= n, dead)
-        heir = workplace.start(home=root / "heir")
+        heir = workplace.start(home=root / "heir", block_s=0.0)
         kill_group(dead)
         assert heir.wait() == 0
         assert workplace.n_repeated() <= 1
@@ -72,11 +72,11 @@ def test_a_job_frozen_with_its_machine_and_woken_changes_nothing(
 ) -> None:
     workplace = open_workplace(tmp_path, new_database(postgres))
     # It freezes with a block answered and not yet written.
-    frozen = workplace.start(home=tmp_path / "frozen", freeze_at="answered few-shot")
+    frozen = workplace.start(home=tmp_path / "frozen", freeze_at="answered few-shot", block_s=0.0)
     wait_until(lambda: "froze answered few-shot" in workplace.journal.read_text(), frozen)
     (job,) = jobs_of(frozen)
     os.kill(frozen.pid, signal.SIGSTOP)
-    heir = workplace.start(home=tmp_path / "heir")
+    heir = workplace.start(home=tmp_path / "heir", block_s=0.0)
     # The server lets go of a connection that says nothing for long.
     assert heir.wait() == 0
     workplace.check_finished(whole)
@@ -93,11 +93,11 @@ def test_a_job_woken_while_its_heir_is_at_work_gives_way(
     open_workplace: OpenWorkplace, whole: ChaosWorkplace, tmp_path: Path, postgres: PostgresServer
 ) -> None:
     workplace = open_workplace(tmp_path, new_database(postgres))
-    frozen = workplace.start(home=tmp_path / "frozen", freeze_at="answered few-shot")
+    frozen = workplace.start(home=tmp_path / "frozen", freeze_at="answered few-shot", block_s=0.0)
     wait_until(lambda: "froze answered few-shot" in workplace.journal.read_text(), frozen)
     (job,) = jobs_of(frozen)
     os.kill(frozen.pid, signal.SIGSTOP)
-    heir = workplace.start(home=tmp_path / "heir", block_s=1.0)
+    heir = workplace.start(home=tmp_path / "heir", block_s=0.5)
     wait_until(lambda: bool(held_keys(workplace.engine)) and bool(jobs_of(heir)), heir)
     wait_until(lambda: workplace.look() > 5, heir)
     os.kill(frozen.pid, signal.SIGCONT)
