@@ -72,15 +72,6 @@ def test_its_events_tell_the_whole_story_without_a_gap(finished: FinishedService
     assert [row["epoch"] for row in losses if row.get("validation_loss") is not None] == [1, 2]
 
 
-def test_the_same_comparison_again_asks_nothing(finished: FinishedService) -> None:
-    with finished.server.client() as client:
-        again = client.create_comparison({"dataset": finished.dataset.version, **REQUEST})
-        done = client.wait_for_comparison(again.id, timeout_s=300)
-        assert done.state == "succeeded"
-        assert again.id != finished.comparison.id
-        assert client.get_report(again.id) == client.get_report(finished.comparison.id)
-
-
 def test_its_arms_answer_side_by_side_and_openai_s_client_streams_the_deployed_one(finished: FinishedService) -> None:
     comparison_id, question = finished.comparison.id, "How long is the warranty?"
     with finished.server.client() as client:
