@@ -13,11 +13,9 @@ from advisor.arms import ARM_KINDS, ARMS, Circumstances, refuse_unrunnable
 from advisor.data.answer_form import constraint_of
 from advisor.data.dataset import Dataset, Split, Task
 from advisor.decision.power import DISCORDANCE, expected_power
-from advisor.errors import EvaluationError
 from advisor.evidence.form_gain import FORM_QUESTIONS
 from advisor.money.prices import PriceList, load_prices, read_prices
-from advisor.results.comparison import ArmSummary, Comparison
-from advisor.results.json_report import read_comparison
+from advisor.results.comparison import ArmSummary
 from lm.registry import is_tunable
 from lm.weights.embedded_model import EMBEDDED_MODEL
 from service.contract.comparison_state import ComparisonState
@@ -27,8 +25,8 @@ from service.run.progress import answers_label, training_label
 from service.run.remote_settings import PRICE_LIST
 from service.run.sampling import limit_dataset
 from service.run.settings import ComparisonSettings, Constrain, TuneOn
-from service.store.data_directory import REPORT_FILE
-from service.store.tables import comparisons, report_files
+from service.store.reports.stored_reports import readable_report
+from service.store.tables import comparisons
 
 BYTES_PER_TOKEN = 4.0
 MESSAGE_TOKENS = 12
@@ -323,17 +321,7 @@ def _earlier_speeds(engine: Engine, model: str) -> _Speeds | None:
     )
     with engine.connect() as connection:
         ids = [row.id for row in connection.execute(query) if json.loads(row.settings).get("model") == model]
-        for comparison_id in ids[:3]:
-            content = connection.execute(
-                select(report_files.c.content).where(
-                    report_files.c.comparison_id == comparison_id, report_files.c.name == REPORT_FILE
-                )
-            ).scalar()
-            if content is None:
-                continue
-            try:
-                finished: Comparison = read_comparison(content.decode("utf-8"))
-            except (EvaluationError, UnicodeDecodeError):
-                continue
+    for comparison_id in ids[:3]:
+        if finished := readable_report(engine, comparison_id):
             return _Speeds(comparison_id, {arm.kind: arm for arm in finished.arms})
     return None

@@ -4,14 +4,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from advisor.errors import EvaluationError
 from advisor.results.comparison import Interval
-from advisor.results.json_report import read_comparison
 from service.contract.comparison_state import ComparisonState
 from service.store.comparison_store import StoredComparison
-from service.store.data_directory import REPORT_FILE
 from service.store.recently_used import RecentlyUsed
-from service.store.reports.stored_reports import read_report_files
+from service.store.reports.stored_reports import readable_report
 
 N_KEPT = 10_000
 
@@ -46,10 +43,8 @@ class Outcomes:
 
 def read_outcome(engine: Engine, comparison_id: str) -> Outcome:
     """What the stored report says."""
-    content = read_report_files(engine, comparison_id, REPORT_FILE).get(REPORT_FILE)
-    try:
-        found = read_comparison((content or b"").decode("utf-8"))
-    except (EvaluationError, ValueError):
+    found = readable_report(engine, comparison_id)
+    if found is None:
         return Outcome()
     advice = found.recommendation
     arm = next((one for one in found.arms if one.kind == advice.arm), None)
