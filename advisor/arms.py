@@ -1,5 +1,6 @@
-"""The arms there are: what each is called, what it needs, and what it is built with. A new arm is a row here."""
+"""The kinds of arm there are, and what an arm of a comparison is: `[NAME=]KIND[@MODEL]`. A new kind is a row here."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,10 +10,10 @@ from lm.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class ArmKind:
-    """One arm.
+    """One kind of arm.
 
     Attributes:
-        name: As it is asked for and reported.
+        name: As it is asked for; the id of its arm too, where that has no name of its own.
         label: What it is, for people who choose arms.
         retrieves: Whether its prompts hold retrieved passages, so that it needs an index of the documents.
         untuned: The arm that differs from it in the tuning alone; "" for an arm that is not tuned.
@@ -112,6 +113,101 @@ REFERENCES = ("majority", "oracle-context")
 DEFAULT_ARMS = tuple(arm.name for arm in ARMS if arm.in_default)
 
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_NAMED = re.compile(rf"({_NAME.pattern})=(.+)", re.DOTALL)
+_RESERVED = frozenset({*REFERENCES, "recommended", "latest"})
+
+
+@dataclass(frozen=True, slots=True)
+class ArmSpec:
+    """An arm as it is asked for.
+
+    Attributes:
+        id: By which API, aliases, files and reports know it: letters, digits, `.`, `_` and `-`. Its name, else its
+            kind, with the model where that is given.
+        kind: A row of the table, or a reference.
+        model: Its language model; "" for that of the comparison.
+    """
+
+    id: str
+    kind: str
+    model: str = ""
+
+    def __str__(self) -> str:
+        """The text that is read as this arm again."""
+        if self.id == self.kind and not self.model:
+            return self.kind
+        return f"{self.id}={self.kind}" + (f"@{self.model}" if self.model else "")
+
+    @property
+    def row(self) -> ArmKind:
+        """What there is to know of its kind."""
+        return ARM_KINDS[self.kind]
+
+
+def parse_arm(text: str) -> ArmSpec:
+    """An arm of `[NAME=]KIND[@MODEL]`; the first `@` ends the kind.
+
+    Raises:
+        ConfigError: there is no such kind, it takes no model, or the name is not usable.
+    """
+    named = _NAMED.fullmatch(text.strip())
+    name, rest = named.groups() if named else ("", text.strip())
+    kind, at, model = rest.partition("@")
+    kind, model = kind.strip(), model.strip()
+    if kind not in ARM_KINDS:
+        raise ConfigError(
+            f"arms has {text!r}; give [NAME=]KIND[@MODEL], NAME of letters, digits, . _ and -, KIND one of "
+            f"{', '.join(CANDIDATES)}"
+        )
+    if at and not model:
+        raise ConfigError(f"arms has {text!r}, and no model after the @; give one, or leave the @ out")
+    if model and not ARM_KINDS[kind].generates:
+        raise ConfigError(f"arms has {text!r}, and {kind} has no language model; leave @{model} out")
+    arm_id = name or "-".join([kind, *([model_label(model)] if model else [])])
+    arm_id = re.sub(r"[^A-Za-z0-9._-]+", "-", arm_id)[:64]
+    if arm_id in _RESERVED or (arm_id in ARM_KINDS and arm_id != kind):
+        raise ConfigError(f"arms has {text!r}, and {arm_id} is the name of something else; choose another name")
+    return ArmSpec(arm_id, kind, model)
+
+
+def parse_arms(texts: Sequence[str]) -> tuple[ArmSpec, ...]:
+    """The arms of a comparison, in order.
+
+    Raises:
+        ConfigError: one is wrong, two have the same id, or there is none.
+    """
+    if not texts:
+        raise ConfigError(f"no arm was chosen; choose from {', '.join(CANDIDATES)}")
+    arms = tuple(parse_arm(text) for text in texts)
+    by_id: dict[str, str] = {}
+    for arm, text in zip(arms, texts, strict=True):
+        if arm.id in by_id:
+            raise ConfigError(
+                f"an arm is named twice: {by_id[arm.id]!r} and {text!r} are both {arm.id}; give one another name, as "
+                f"in {arm.id}-2={text.partition('=')[2] or text}"
+            )
+        by_id[arm.id] = text
+    return arms
+
+
+def tuned_pairs(arms: Sequence[ArmSpec]) -> tuple[tuple[str, str], ...]:
+    """The ids of each tuned arm and of the one that differs from it in the tuning alone, on the same model."""
+    return tuple(
+        (tuned.id, other.id)
+        for tuned in arms
+        for other in arms
+        if tuned.row.untuned and (other.kind, other.model) == (tuned.row.untuned, tuned.model)
+    )
+
+
+def model_label(model: str) -> str:
+    """A model's name without where it is found: `gpt-4o` of `openai:gpt-4o@http://host/v1`, `Qwen3` of `hf:a/Qwen3`."""
+    scheme, colon, rest = model.partition(":")
+    bare = rest.partition("@")[0] if scheme == "openai" else rest if colon else model
+    return bare.rstrip("/").rpartition("/")[2] or model
+
+
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """What decides which arms can run.
@@ -134,27 +230,31 @@ class Circumstances:
 
 
 def runnable_arms(circumstances: Circumstances) -> tuple[ArmKind, ...]:
-    """The arms that can run, in the order in which they are listed to choose from."""
+    """The kinds of arm that can run, in the order in which they are listed to choose from."""
     return tuple(arm for arm in ARMS if not unrunnable([arm.name], circumstances))
 
 
 def unrunnable(arms: Sequence[str], circumstances: Circumstances) -> str:
-    """Which of the arms cannot run, why, and what to do; "" where all can."""
-    wanted = [ARM_KINDS[name] for name in arms]
-    for arm in wanted:
+    """Which of the arms cannot run, why, and what to do; "" where all can.
+
+    Args:
+        arms: As they are asked for, all of the model of the circumstances.
+    """
+    wanted = {arm.id: arm.row for arm in map(parse_arm, arms)}
+    for arm in wanted.values():
         if circumstances.task not in arm.tasks:
             return (
                 f"{arm.name} is for {' and '.join(arm.tasks)} alone, and the task of the dataset "
                 f"{circumstances.dataset} is {circumstances.task}; leave {arm.name} out of the arms"
             )
-    tuned = [arm.name for arm in wanted if arm.tuned]
+    tuned = [arm_id for arm_id, arm in wanted.items() if arm.tuned]
     if tuned and not circumstances.tunable:
         others = ",".join(arm.name for arm in ARMS if arm.in_default and not arm.tuned)
         return (
             f"{circumstances.model} is a hosted model and cannot be tuned here; leave {' and '.join(tuned)} out with "
             f"`--arms {others}`, or choose a local model"
         )
-    taught = [arm.name for arm in wanted if arm.needs_training_questions]
+    taught = [arm_id for arm_id, arm in wanted.items() if arm.needs_training_questions]
     if taught and not circumstances.has_training_questions:
         others = ",".join(arm.name for arm in ARMS if arm.in_default and not arm.needs_training_questions)
         return (

@@ -11,9 +11,8 @@ from advisor.results.comparison import ArmSummary, AuditFinding
 
 def audit_arms(arms: Sequence[ArmSummary], dataset: Dataset, metric: str) -> list[AuditFinding]:
     """Unscored and cut answers, weak retrieval, a base model that knew it all along."""
-    by_kind = {arm.kind: arm for arm in arms}
     return [
         *audit_scoring(arms, metric),
-        *audit_recall(by_kind, metric),
-        *audit_known_already(by_kind, dataset, metric),
+        *audit_recall(arms, metric),
+        *audit_known_already(arms, dataset, metric),
     ]

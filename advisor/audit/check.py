@@ -27,6 +27,7 @@ class Check(StrEnum):
     UNEQUAL_PROMPT = "unequal prompt"
     UNEQUAL_DECODING = "unequal decoding"
     UNEQUAL_BASE = "unequal base"
+    MIXED_MODELS = "several models"
     OTHER_DOCUMENTS = "index of other documents"
     TRUNCATED_ROWS = "training rows left out"
     TOO_FEW_ROWS = "too few training examples"

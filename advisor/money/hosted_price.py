@@ -54,7 +54,7 @@ def hosted_prices(
             found.append(
                 HostedPrice(
                     comparison_id=comparison.id,
-                    arm=arm.kind,
+                    arm=arm.id,
                     model=model.name,
                     priced_as=model.priced_as,
                     usd_per_1000_queries=1000 * usd,

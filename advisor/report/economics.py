@@ -40,7 +40,7 @@ def net_value_table(comparison: Comparison) -> Table | None:
     values = {value.arm: value for value in comparison.net_values}
     rows = []
     for arm in candidates(comparison):
-        value = values.get(arm.kind)
+        value = values.get(arm.id)
         cells = (_NOTHING, _NOTHING, _NOTHING)
         if value is not None:
             cells = (

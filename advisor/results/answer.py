@@ -47,9 +47,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A language model times a prompt builder. Every arm is one of these; none has a class of its own."""
+    """A language model times a prompt builder. Every arm is one of these; none has a class of its own.
 
-    kind: str
+    Attributes:
+        arm: Id of the arm.
+    """
+
+    arm: str
     model: LanguageModel
     prompt_builder: PromptBuilder
     generation: GenerationConfig

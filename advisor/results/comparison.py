@@ -152,6 +152,10 @@ class ArmSummary:
     """One arm of a comparison, aggregated.
 
     Attributes:
+        kind: Its row in the table of arms, or the reference it is.
+        id: As records, differences and the API know it; its kind where it has no name of its own, and in reports of
+            before arms had names.
+        model: Name of the language model that it starts from; "" where it has none, and in those reports.
         label: How the arm is built, for people ("smollm2 + 4 retrieved passages").
         usage_per_question: Means over the test questions.
         throughput_per_s: Questions a second in batches, the figure behind own-machine cost.
@@ -177,6 +181,12 @@ class ArmSummary:
     seeds: tuple[SeedSummary, ...] = ()
     n_outside_form: int | None = None
     n_constraint_refused: int = 0
+    id: str = ""
+    model: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            object.__setattr__(self, "id", self.kind)
 
     def metric(self, name: str, part: Slice | None = None) -> MetricSummary | None:
         """The summary of one metric over one slice (None: traffic-weighted), if it was measured."""
@@ -556,6 +566,6 @@ class Comparison:
             KeyError: the comparison has no such arm.
         """
         for arm in self.arms:
-            if arm.kind == kind:
+            if arm.id == kind:
                 return arm
         raise KeyError(kind)

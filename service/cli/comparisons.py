@@ -94,6 +94,6 @@ def _verdict(engine: "Engine", comparison_id: str) -> tuple[str, str]:
     except (EvaluationError, UnicodeDecodeError):
         return "", ""
     metric, arm = made.recommendation.metric, made.recommendation.arm
-    best = next((one.metric(metric) for one in made.arms if one.kind == pivot_arm(made)), None)
+    best = next((one.metric(metric) for one in made.arms if one.id == pivot_arm(made)), None)
     score = scale_of(made, metric).interval(best.interval) if best and best.interval else ""
     return f"{made.recommendation.verdict}{f': {arm}' if arm else ''}", score

@@ -154,7 +154,7 @@ def _cost_table(comparison: Comparison) -> Table:
         if arm.role is ArmRole.CANDIDATE:
             usage, latency = arm.usage_per_question, arm.latency
             table.add_row(
-                arm.kind,
+                arm.id,
                 count(usage.input_tokens),
                 count(usage.output_tokens),
                 seconds(latency.p50_s if latency else None),
@@ -167,8 +167,8 @@ def _cost_table(comparison: Comparison) -> Table:
 
 
 def _name(arm: ArmSummary) -> str:
-    return arm.kind if arm.role is ArmRole.CANDIDATE else f"({arm.kind})"
+    return arm.id if arm.role is ArmRole.CANDIDATE else f"({arm.id})"
 
 
 def _style(arm: ArmSummary, comparison: Comparison) -> str | None:
-    return "bold" if arm.kind == comparison.recommendation.arm else None
+    return "bold" if arm.id == comparison.recommendation.arm else None

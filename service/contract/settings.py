@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from advisor.arms import CANDIDATES, DEFAULT_ARMS
+from advisor.arms import CANDIDATES, DEFAULT_ARMS, parse_arms
 from advisor.data.dataset import Task
 from advisor.decision.constraints import Constraints
 from advisor.money.cost import Traffic
@@ -78,11 +78,15 @@ class DeclaredSettings:
     dataset: Annotated[str, Setting("Name of a bundled dataset, or a folder.")]
     task: Annotated[Task | None, Setting("What the answers are, for a folder without dataset.toml.")] = None
     model: Annotated[
-        str, Setting("Model that all arms start from: smollm2, hf:ID_OR_PATH, gguf:PATH, or openai:MODEL[@URL].")
+        str, Setting("Model of the arms that name none: smollm2, hf:ID_OR_PATH, gguf:PATH, or openai:MODEL[@URL].")
     ] = EMBEDDED_MODEL
-    arms: Annotated[tuple[str, ...], Setting("Arms to compare, in the order of the report.", choices=CANDIDATES)] = (
-        DEFAULT_ARMS
-    )
+    arms: Annotated[
+        tuple[str, ...],
+        Setting(
+            "Arms to compare, in the order of the report: each [NAME=]KIND[@MODEL], by default on the model above. "
+            f"KIND is one of {', '.join(CANDIDATES)}."
+        ),
+    ] = DEFAULT_ARMS
     limit: Annotated[int | None, Setting("Maximum number of test questions.", ge=1, le=1_000_000_000, unset="all")] = (
         None
     )
@@ -181,10 +185,7 @@ class DeclaredSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if not self.arms:
-            raise ConfigError(f"no arm was chosen; choose from {', '.join(CANDIDATES)}")
-        if len(set(self.arms)) != len(self.arms):
-            raise ConfigError(f"an arm is named twice in {', '.join(self.arms)}; name each once")
+        parse_arms(self.arms)
         if self.overlap_tokens >= self.chunk_tokens:
             raise ConfigError(
                 f"overlap_tokens is {self.overlap_tokens}; "

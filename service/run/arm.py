@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from advisor.arms import ArmSpec
 from advisor.data.dataset import Dataset, Example
 from advisor.results.answer import Answer, BuildUsage, Pipeline
 from advisor.results.comparison import ArmRole, AuditFinding
@@ -35,6 +36,7 @@ class Arm:
     """A built arm.
 
     Attributes:
+        spec: As it was asked for; None where its id is its kind.
         label: How it is made, for people.
         retrieves: Whether retrieval metrics are defined for it. tuned: Whether its weights saw training questions.
         generates: Whether a language model writes its answers.
@@ -64,6 +66,23 @@ class Arm:
     training_seed: int | None = None
     other_seeds: tuple["Arm", ...] = ()
     findings: tuple[AuditFinding, ...] = ()
+    spec: ArmSpec | None = None
+
+    @property
+    def id(self) -> str:
+        """By which it is known."""
+        return self.pipeline.arm
+
+    @property
+    def kind(self) -> str:
+        """Its row in the table of arms, or the reference it is."""
+        return self.spec.kind if self.spec is not None else self.id
+
+    @property
+    def base(self) -> LanguageModel:
+        """The language model that it starts from: of a tuned one that before tuning."""
+        base: LanguageModel = getattr(self.pipeline.model, "base", self.pipeline.model)
+        return base
 
 
 def trained_with_seeds(trained: Mapping[int, Arm]) -> Arm:
@@ -104,7 +123,7 @@ def minus_index(arm: Arm) -> BuildUsage:
 
 def named(arm: Arm) -> str:
     """The arm, with its training seed where there are several."""
-    return answers_label(arm.pipeline.kind, arm.training_seed)
+    return answers_label(arm.id, arm.training_seed)
 
 
 @dataclass(frozen=True)
@@ -153,8 +172,8 @@ class Composition(Protocol):
         """Each arm as it is built, candidates first."""
         ...
 
-    def arm(self, kind: str, dataset: Dataset) -> Arm:
-        """One arm by its name."""
+    def arm(self, arm_id: str, dataset: Dataset) -> Arm:
+        """One arm by its id, or by its kind where the comparison has none of that id."""
         ...
 
     def answered(self, blocks: Iterable[Block]) -> Iterator[AnsweredBlock]:
@@ -172,7 +191,11 @@ class Composition(Protocol):
 
     @property
     def model(self) -> LanguageModel:
-        """The model all arms start from."""
+        """The first of the models that arms start from: of most comparisons the only one."""
+        ...
+
+    def model_of(self, spec: str) -> LanguageModel:
+        """One of the models that arms start from, as the settings name it."""
         ...
 
     @property

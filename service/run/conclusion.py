@@ -44,7 +44,7 @@ from service.store.stages.stage_key import library_versions
 def conclude_comparison(
     settings: ComparisonSettings,
     dataset: Dataset,
-    model: LanguageModel,
+    models: Mapping[str, LanguageModel],
     measured: Sequence[ArmMeasurement],
     latencies: Mapping[str, LatencySummary],
     metrics: Sequence[Metric],
@@ -56,8 +56,10 @@ def conclude_comparison(
     """The comparison as it is reported, but for the seconds the whole run took; and what it was decided from.
 
     Args:
+        models: That arms start from, by their specs, the first being that of the comparison.
         race: In which the arms were asked; None where every arm was asked every question.
     """
+    model, *_ = models.values()
     test = dataset.split(Split.TEST)
     slices = [dataset.slice_of(example) for example in test]
     weights = slice_weights(slices, [example.group for example in test], coverage=settings.coverage)
@@ -67,7 +69,7 @@ def conclude_comparison(
         summarise_arm(_facts(one, latencies), dataset, names, weights, seed=settings.seed, block_sizes=sizes)
         for one in measured
     ]
-    candidates = {m.arm.pipeline.kind: m for m in measured if m.arm.role is ArmRole.CANDIDATE}
+    candidates = {m.arm.id: m for m in measured if m.arm.role is ArmRole.CANDIDATE}
     records = {kind: one.records for kind, one in candidates.items()}
     findings = findings + audit_arms(arms, dataset, names[0]) + audit_answers(records)
     if settings.constrain is Constrain.AUTO:
@@ -88,7 +90,7 @@ def conclude_comparison(
         other_metrics=[metric.name for metric in metrics[1:] if is_quality(metric)],
         seed=settings.seed,
         race=race.outcome if race is not None else None,
-        raced={arm.kind: arm.metrics[0] for arm in arms if arm.kind in candidates} if race is not None else None,
+        raced={arm.id: arm.metrics[0] for arm in arms if arm.id in candidates} if race is not None else None,
     )
     conclusion = conclude(of_arms, declared, differences=differences, findings=findings)
     comparison = Comparison(
@@ -100,23 +102,20 @@ def conclude_comparison(
         split_sizes={str(split): len(dataset.split(split)) for split in Split},
         slice_sizes={str(part): slices.count(part) for part in dict.fromkeys(slices)},
         model=model.name,
-        arms=tuple(replace(arm, cost=conclusion.costs.get(arm.kind)) for arm in arms),
+        arms=tuple(replace(arm, cost=conclusion.costs.get(arm.id)) for arm in arms),
         differences=differences,
         recommendation=conclusion.recommendation,
         findings=(*findings, *conclusion.findings),
         settings=_named(settings)
-        | {
-            "training_curves": {
-                m.arm.pipeline.kind: list(m.arm.training_curve) for m in measured if m.arm.training_curve
-            }
-        },
+        | {"training_curves": {m.arm.id: list(m.arm.training_curve) for m in measured if m.arm.training_curve}},
         hashes={"dataset": dataset.content_hash, "model": model.fingerprint}
-        | {f"pipeline {m.arm.pipeline.kind}": m.arm.pipeline.fingerprint for m in measured}
+        | {f"model {spec}": other.fingerprint for spec, other in list(models.items())[1:]}
+        | {f"pipeline {m.arm.id}": m.arm.pipeline.fingerprint for m in measured}
         | {
             name: digest
             for m in candidates.values()
             if m.arm.generates
-            for name, digest in arm_setup(m.arm).hashes.items()
+            for name, digest in arm_setup(m.arm, settings).hashes.items()
         },
         versions=library_versions(),
         prices_as_of=declared.prices.as_of,
@@ -138,7 +137,9 @@ def conclude_comparison(
 def _facts(one: ArmMeasurement, latencies: Mapping[str, LatencySummary]) -> ArmFacts:
     arm = one.arm
     return ArmFacts(
-        kind=arm.pipeline.kind,
+        id=arm.id,
+        kind=arm.kind,
+        model=arm.base.name if arm.generates else "",
         role=arm.role,
         label=arm.label,
         retrieves=arm.retrieves,
@@ -146,7 +147,7 @@ def _facts(one: ArmMeasurement, latencies: Mapping[str, LatencySummary]) -> ArmF
         records=one.records,
         throughput_per_s=one.throughput_per_s,
         build_usage=arm.pipeline.build_usage,
-        latency=latencies.get(arm.pipeline.kind),
+        latency=latencies.get(arm.id),
         validation_losses={trained.training_seed: trained.validation_loss for trained in (arm, *arm.other_seeds)},
         deployed_seed=arm.training_seed,
     )
@@ -155,10 +156,10 @@ def _facts(one: ArmMeasurement, latencies: Mapping[str, LatencySummary]) -> ArmF
 def _form_gains(
     measured: Sequence[ArmMeasurement], arms: Sequence[ArmSummary], metric: str, seed: int
 ) -> FormGains | None:
-    scores = {one.arm.pipeline.kind: one.form for one in measured if one.form is not None}
-    tuned = {one.arm.pipeline.kind for one in measured if one.arm.tuned}
+    scores = {one.arm.id: one.form for one in measured if one.form is not None}
+    tuned = {one.arm.id for one in measured if one.arm.tuned}
     standing = {
-        arm.kind: summary.interval.estimate for arm in arms if (summary := arm.metric(metric)) and summary.interval
+        arm.id: summary.interval.estimate for arm in arms if (summary := arm.metric(metric)) and summary.interval
     }
     return form_gains(scores, metric, tuned, standing, seed=seed)
 
@@ -191,7 +192,7 @@ def _use(one: ArmMeasurement, settings: ComparisonSettings) -> ArmUse:
 
 
 def _traits(one: ArmMeasurement, latencies: Mapping[str, LatencySummary]) -> ArmTraits:
-    latency = latencies.get(one.arm.pipeline.kind)
+    latency = latencies.get(one.arm.id)
     p95_s = latency.p95_s if latency else None
     return ArmTraits(one.arm.retrieves, one.arm.tuned, one.arm.device, p95_s, abstention_recall(one.records))
 

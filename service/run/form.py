@@ -44,7 +44,7 @@ def ask_both_ways(
     """
     questions = form_questions(dataset, metric, seed)
     held = {
-        one.arm.pipeline.kind: (one, constraint)
+        one.arm.id: (one, constraint)
         for one in measured
         if one.arm.role is ArmRole.CANDIDATE
         and one.arm.generates

@@ -84,7 +84,9 @@ def ask_arms(
 
     def trained() -> Iterator[Arm]:
         for arm in composition.arms(dataset):
-            if arm.generates and not any(one.generates for one in built):
+            if arm.generates and not any(
+                one.generates and one.base.fingerprint == arm.base.fingerprint for one in built
+            ):
                 check_questions_fit(arm, dataset)
             built.append(arm)
             yield from (arm, *arm.other_seeds)
@@ -111,7 +113,7 @@ def score_arms(
     """Give each arm its records, people's labels among the scores; what one caller waits for each candidate."""
     latencies = _measure_latencies(measured, composition, directory, on_progress)
     for i, one in enumerate(measured):
-        on_progress(Progress("score", one.arm.pipeline.kind, i, len(measured)))
+        on_progress(Progress("score", one.arm.id, i, len(measured)))
         judge = MeteredModel(composition.judge) if composition.judge is not None else None
         resources = ScoringResources(dataset.card, composition.embedder, judge, labels)
         one.records = _attribute(_record(one, dataset, metrics, resources), one.arm, dataset, metrics[0].name)
@@ -176,7 +178,7 @@ def answer_questions(
         log = logs[key]
         score = _mean_so_far(log, questions, metric, dataset) if stage == "answer" and not metric.needs else None
         # Which adapter is deployed is not known before it is trained; one arm answers within the form and freely.
-        told = named(arm) if stage == "answer" else arm.pipeline.kind
+        told = named(arm) if stage == "answer" else arm.id
         on_progress(Progress(stage, told, len(log.answers), len(questions), score=score, key=key))
 
     def blocks() -> Iterator[Block]:
@@ -233,15 +235,15 @@ def _measure_latencies(
     path = directory.stage("latency", f"{key}.json")
     with suppress(OSError, ValueError, TypeError, AttributeError):
         return {kind: LatencySummary(**raw) for kind, raw in json.loads(path.read_text(encoding="utf-8")).items()}
-    waits: dict[str, dict[str, float]] = {m.arm.pipeline.kind: {} for m in candidates}
+    waits: dict[str, dict[str, float]] = {m.arm.id: {} for m in candidates}
     changed = dict.fromkeys(waits, 0)
     for turn, i in enumerate(chosen):
         on_progress(Progress("latency", "", turn, len(chosen)))
         for one in candidates:
             (answered,) = composition.answered([Block(one.arm, [test[i]])])
             if turn >= LATENCY_WARM_UP or len(chosen) <= LATENCY_WARM_UP:
-                waits[one.arm.pipeline.kind][test[i].id] = answered.wall_s
-                changed[one.arm.pipeline.kind] += answered.answers[0].text != one.answers[i].text
+                waits[one.arm.id][test[i].id] = answered.wall_s
+                changed[one.arm.id] += answered.answers[0].text != one.answers[i].text
     on_progress(Progress("latency", "", len(chosen), len(chosen)))
     summaries = {kind: _latency(by_question, changed[kind]) for kind, by_question in waits.items()}
     write_whole(path, json.dumps({kind: asdict(summary) for kind, summary in summaries.items()}))
@@ -263,7 +265,7 @@ def _record(
     }
     return [
         QuestionRecord(
-            arm=one.arm.pipeline.kind,
+            arm=one.arm.id,
             example_id=example.id,
             question=example.question,
             references=example.answers,

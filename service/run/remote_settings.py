@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from advisor.advice.questionnaire import check_answers
+from advisor.arms import parse_arms
 from advisor.money.prices import read_prices
 from lm.errors import ConfigError
 from lm.files import sha256, write_whole
@@ -41,6 +42,9 @@ def check_request(request: ComparisonRequest, guard: EndpointGuard) -> dict[str,
     ):
         if spec is not None:
             check_spec(field, spec, builtin, guard)
+    for arm in parse_arms(request.arms):
+        if arm.model:
+            check_spec(f"the model of {arm.id}", arm.model, EMBEDDED_MODEL, guard)
     given = resolve(request.model_dump(exclude_unset=True, exclude=_NOT_SETTINGS))
     settings = read_settings(ComparisonSettings, given)
     if request.prices is not None:

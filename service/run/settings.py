@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from advisor.arms import ARM_KINDS
+from advisor.arms import ArmSpec, model_label, parse_arms
 from advisor.data.dataset import Task
 from lm.registry import LoadOptions, gguf_path
 from lm.setting import read_settings
@@ -43,10 +43,46 @@ class ComparisonSettings(DeclaredSettings):
         return range(self.seed, self.seed + self.training_seeds)
 
     @property
+    def arm_specs(self) -> tuple[ArmSpec, ...]:
+        """The arms, each with its id."""
+        return parse_arms(self.arms)
+
+    @property
+    def arm_ids(self) -> tuple[str, ...]:
+        """By which the arms are known, in the order of the report."""
+        return tuple(arm.id for arm in self.arm_specs)
+
+    def arm(self, arm_id: str) -> ArmSpec:
+        """The arm of that id; an id that no arm has is the kind of one that is built besides."""
+        return next((arm for arm in self.arm_specs if arm.id == arm_id), ArmSpec(arm_id, arm_id))
+
+    def model_of(self, arm: ArmSpec) -> str:
+        """The model that an arm starts from: its own, or that of the comparison."""
+        return arm.model or self.models[0]
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that arms start from; first that of the comparison, or where no arm uses it, of the first arm."""
+        own = dict.fromkeys(arm.model for arm in self.arm_specs if arm.model)
+        is_used = any(not arm.model for arm in self.arm_specs)
+        return tuple(dict.fromkeys([*([self.model] if is_used else []), *own]))
+
+    def with_model(self, model: str) -> "ComparisonSettings":
+        """The same with one of its models for that of the comparison; a revision is of the comparison's own alone."""
+        return self if model == self.model else replace(self, model=model, revision=None)
+
+    @property
     def trainings(self) -> tuple[Training, ...]:
         """The adapters that its arms need, in the order in which they are trained."""
-        on = dict.fromkeys(ARM_KINDS[kind].trains_on for kind in self.arms if ARM_KINDS[kind].tuned)
-        return tuple((name, seed) for name in on for seed in self.seeds)
+        on = dict.fromkeys((self.model_of(arm), arm.row.trains_on) for arm in self.arm_specs if arm.row.tuned)
+        return tuple((model, name, seed) for model, name in on for seed in self.seeds)
+
+    def training_label(self, training: Training) -> str:
+        """What a training is told as: "" where a comparison has but one of the bare questions."""
+        model, trains_on, seed = training
+        names = [trains_on] if trains_on != "questions" else []
+        names += [model_label(model)] if len({model for model, *_ in self.trainings}) > 1 else []
+        return ", ".join(names + ([f"seed {seed}"] if self.training_seeds > 1 else []))
 
     @staticmethod
     def learns_by_heart(task: Task, trains_on: str) -> bool:
@@ -65,6 +101,7 @@ class ComparisonSettings(DeclaredSettings):
             self,
             dataset=self.dataset if is_bundled else str(folder.resolve()),
             model=_resolved_spec(self.model),
+            arms=tuple(str(replace(arm, model=arm.model and _resolved_spec(arm.model))) for arm in self.arm_specs),
             embedder=_resolved_spec(self.embedder),
             judge=_resolved_spec(self.judge) if self.judge else None,
             prices=self.prices.expanduser().resolve() if self.prices else None,

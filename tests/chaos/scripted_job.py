@@ -108,6 +108,9 @@ class ScriptedComposition:
         self._directory = directory
         self._alone = alone or (lambda folder: build_alone(directory, folder, lambda: None))
 
+    def model_of(self, _: str) -> LanguageModel:
+        return self.model
+
     def arms(self, dataset: Dataset) -> Iterator[Arm]:
         for kind in arm_names(self.settings, dataset):
             yield self.arm(kind, dataset)

@@ -50,7 +50,7 @@ def _read(engine: Engine, comparison_id: str) -> Outcome:
     except (EvaluationError, ValueError):
         return Outcome()
     advice = found.recommendation
-    arm = next((one for one in found.arms if one.kind == advice.arm), None)
+    arm = next((one for one in found.arms if one.id == advice.arm), None)
     summary = arm.metric(advice.metric) if arm is not None else None
     score = summary.interval.estimate if summary is not None and summary.interval is not None else None
     return Outcome(advice.verdict, advice.arm, advice.headline, advice.metric, score)

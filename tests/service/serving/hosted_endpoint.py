@@ -2,7 +2,9 @@
 
 import json
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 BROKEN_OFF = "broken off"
 
@@ -13,10 +15,15 @@ class HostedEndpoint:
     Attributes:
         trouble: None to answer; a status of HTTP with a secret in the body; a page instead of an answer; "silent"; or
             `BROKEN_OFF` in mid-stream.
+        say: What it answers to a request, outside of streams; beside: what its reply has besides.
+        requests: All that were answered.
     """
 
     def __init__(self) -> None:
         self.trouble: int | str | None = None
+        self.say: Callable[[Any], str] = lambda request: "you asked"
+        self.beside: Callable[[Any], dict[str, Any]] = lambda request: {}
+        self.requests: list[Any] = []
         self.over = threading.Event()
         self._server: ThreadingHTTPServer | None = None
         self.port = 0
@@ -56,7 +63,10 @@ class HostedEndpoint:
                     chunks = [completion("chunk", "delta", text) for text in ("you ", "asked")]
                     self.say(200, "".join(f"data: {chunk}\n\n" for chunk in chunks), "text/event-stream")
                 else:
-                    self.say(200, completion("", "message", "you asked"), "application/json")
+                    endpoint.requests.append(request)
+                    reply = completion("", "message", endpoint.say(request))
+                    whole = json.loads(reply) | endpoint.beside(request)
+                    self.say(200, json.dumps(whole), "application/json")
 
             def say(self, status: int, text: str, kind: str) -> None:
                 self.send_response(status)
