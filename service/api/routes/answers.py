@@ -15,7 +15,6 @@ from service.api.auth import Context, require
 from service.api.errors import PROBLEM_MEDIA_TYPE, Problem, as_problem, problem_type, writable
 from service.api.served import Served, closing_served, view_answer, while_connected
 from service.contract.query_schemas import (
-    ID_PATTERN,
     AnswersReply,
     AnswersRequest,
     ArmReply,

@@ -34,7 +34,7 @@ from service.contract.openai_schemas import (
     ModelCard,
     ModelList,
 )
-from service.contract.query_schemas import ALIAS_PATTERN, ID_PATTERN
+from service.contract.query_schemas import ALIAS_PATTERN
 from service.contract.schemas import ID_PATTERN
 from service.contract.scope import Scope
 from service.serving.asked import Decoding, ServedAnswer
