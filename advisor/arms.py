@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from advisor.data.dataset import Dataset, Split, Task
 from lm.errors import ConfigError
@@ -24,6 +25,8 @@ class ArmKind:
         generates: Whether a language model writes its answers.
         tasks: What it fits.
         in_default: Whether it is compared where no arms are named.
+        source: What is given after a colon, "FILE", "URL" or "PATH"; "" for a kind that is made of the data alone.
+        outside: Whether it was trained or is answered elsewhere, so that not all of it is known.
     """
 
     name: str
@@ -37,6 +40,13 @@ class ArmKind:
     generates: bool = True
     tasks: tuple[Task, ...] = tuple(Task)
     in_default: bool = True
+    source: str = ""
+    outside: bool = False
+
+    @property
+    def usage(self) -> str:
+        """How it is asked for."""
+        return f"{self.name}:{self.source}" if self.source else self.name
 
     @property
     def tuned(self) -> bool:
@@ -103,6 +113,30 @@ ARMS = (
         embeds_questions=True,
         in_default=False,
     ),
+    ArmKind("prompt", "the model with a prompt of your own, from a file", source="FILE", in_default=False),
+    ArmKind(
+        "adapter",
+        "a LoRA adapter or merged model that was trained elsewhere",
+        source="PATH",
+        outside=True,
+        in_default=False,
+    ),
+    ArmKind(
+        "external",
+        "a service of your own, asked over OpenAI's API",
+        generates=False,
+        source="URL",
+        outside=True,
+        in_default=False,
+    ),
+    ArmKind(
+        "answers",
+        "answers that were given elsewhere, from a file",
+        generates=False,
+        source="FILE",
+        outside=True,
+        in_default=False,
+    ),
 )
 """In the order in which arms are listed to choose from."""
 
@@ -126,18 +160,20 @@ class ArmSpec:
         id: By which API, aliases, files and reports know it: letters, digits, `.`, `_` and `-`. Its name, else its
             kind, with the model where that is given.
         kind: A row of the table, or a reference.
-        model: Its language model; "" for that of the comparison.
+        model: Its language model; "" for that of the comparison. Of an outside service or its answers the name that it
+            goes by, for requests and prices; "" where that is not known.
+        source: File, folder or address, where its kind takes one.
     """
 
     id: str
     kind: str
     model: str = ""
+    source: str = ""
 
     def __str__(self) -> str:
         """The text that is read as this arm again."""
-        if self.id == self.kind and not self.model:
-            return self.kind
-        return f"{self.id}={self.kind}" + (f"@{self.model}" if self.model else "")
+        asked = self.kind + (f":{self.source}" if self.source else "") + (f"@{self.model}" if self.model else "")
+        return asked if asked == self.id else f"{self.id}={asked}"
 
     @property
     def row(self) -> ArmKind:
@@ -146,29 +182,30 @@ class ArmSpec:
 
 
 def parse_arm(text: str) -> ArmSpec:
-    """An arm of `[NAME=]KIND[@MODEL]`; the first `@` ends the kind.
+    """An arm of `[NAME=]KIND[@MODEL]`, where KIND may be `KIND:SOURCE`; the first `@` ends the kind.
 
     Raises:
-        ConfigError: there is no such kind, it takes no model, or the name is not usable.
+        ConfigError: there is no such kind, it takes no model or no source, or the name is not usable.
     """
     named = _NAMED.fullmatch(text.strip())
     name, rest = named.groups() if named else ("", text.strip())
-    kind, at, model = rest.partition("@")
-    kind, model = kind.strip(), model.strip()
-    if kind not in ARM_KINDS:
+    asked, at, model = rest.partition("@")
+    kind, colon, source = (part.strip() for part in asked.partition(":"))
+    model = model.strip()
+    if kind not in ARM_KINDS or bool(colon and source) != bool(ARM_KINDS[kind].source) or (colon and not source):
         raise ConfigError(
             f"arms has {text!r}; give [NAME=]KIND[@MODEL], NAME of letters, digits, . _ and -, KIND one of "
-            f"{', '.join(CANDIDATES)}"
+            f"{', '.join(row.usage for row in ARMS)}"
         )
     if at and not model:
         raise ConfigError(f"arms has {text!r}, and no model after the @; give one, or leave the @ out")
-    if model and not ARM_KINDS[kind].generates:
+    if model and not ARM_KINDS[kind].generates and not ARM_KINDS[kind].outside:
         raise ConfigError(f"arms has {text!r}, and {kind} has no language model; leave @{model} out")
-    arm_id = name or "-".join([kind, *([model_label(model)] if model else [])])
-    arm_id = re.sub(r"[^A-Za-z0-9._-]+", "-", arm_id)[:64]
+    parts = [kind, _source_label(source), model_label(model)]
+    arm_id = name or re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(filter(None, parts)))[:64]
     if arm_id in _RESERVED or (arm_id in ARM_KINDS and arm_id != kind):
         raise ConfigError(f"arms has {text!r}, and {arm_id} is the name of something else; choose another name")
-    return ArmSpec(arm_id, kind, model)
+    return ArmSpec(arm_id, kind, model, source)
 
 
 def parse_arms(texts: Sequence[str]) -> tuple[ArmSpec, ...]:
@@ -208,6 +245,12 @@ def model_label(model: str) -> str:
     return bare.rstrip("/").rpartition("/")[2] or model
 
 
+def _source_label(source: str) -> str:
+    """A file's or folder's name without its ending, or an address's host."""
+    scheme, found, rest = source.partition("://")
+    return rest.partition("/")[0] if found else PurePath(source).stem
+
+
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """What decides which arms can run.
@@ -230,8 +273,8 @@ class Circumstances:
 
 
 def runnable_arms(circumstances: Circumstances) -> tuple[ArmKind, ...]:
-    """The kinds of arm that can run, in the order in which they are listed to choose from."""
-    return tuple(arm for arm in ARMS if not unrunnable([arm.name], circumstances))
+    """The kinds of arm that can run and need no source, in the order in which they are listed to choose from."""
+    return tuple(arm for arm in ARMS if not arm.source and not unrunnable([arm.name], circumstances))
 
 
 def unrunnable(arms: Sequence[str], circumstances: Circumstances) -> str:

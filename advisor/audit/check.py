@@ -28,6 +28,8 @@ class Check(StrEnum):
     UNEQUAL_DECODING = "unequal decoding"
     UNEQUAL_BASE = "unequal base"
     MIXED_MODELS = "several models"
+    OUTSIDE = "made elsewhere"
+    OWN_PROMPT = "prompt of its own"
     OTHER_DOCUMENTS = "index of other documents"
     TRUNCATED_ROWS = "training rows left out"
     TOO_FEW_ROWS = "too few training examples"

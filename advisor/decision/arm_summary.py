@@ -24,6 +24,7 @@ class ArmFacts:
         questions: What it was asked; records: one of each, in the same order.
         validation_losses: Of each training, by seed; one training or none where it was not trained several times.
         deployed_seed: Of the adapter that is deployed.
+        unknown: What is not known of it: tokens, seconds, build cost.
     """
 
     id: str
@@ -39,6 +40,7 @@ class ArmFacts:
     latency: LatencySummary | None
     validation_losses: Mapping[int | None, float | None]
     deployed_seed: int | None
+    unknown: tuple[str, ...] = ()
 
 
 def summarise_arm(
@@ -78,6 +80,7 @@ def summarise_arm(
         id=arm.id,
         kind=arm.kind,
         model=arm.model,
+        unknown=arm.unknown,
         role=arm.role,
         label=arm.label,
         metrics=tuple(summaries),

@@ -13,6 +13,7 @@ from advisor.report.arms import arm_name, candidates, pivot_arm, row_kind, shown
 from advisor.report.failures import main_score
 from advisor.report.table import Cell, Row, Table
 from advisor.report.words import metric_words
+from advisor.results.answer import TOKENS
 from advisor.results.comparison import ArmRole, ArmSummary, Comparison, Interval, QuestionRecord, Severity, Verdict
 from advisor.results.quantities import MISSING, count, percent, scale_of, seconds, usd
 
@@ -38,8 +39,8 @@ class ArmFacts:
     declined: float | None
     usd_per_1000: float | None
     p95_s: float | None
-    tokens: int
-    build_s: float
+    tokens: int | None
+    build_s: float | None
     is_recommended: bool
     on_frontier: bool
     is_reference: bool
@@ -186,8 +187,8 @@ def _facts(comparison: Comparison, arm: ArmSummary, tally: Tally, on_frontier: b
         declined=tally.declined.get(arm.id),
         usd_per_1000=1000 * arm.cost.serve_usd_per_query if arm.cost is not None else None,
         p95_s=arm.latency.p95_s if arm.latency is not None else None,
-        tokens=usage.input_tokens + usage.output_tokens,
-        build_s=arm.build_usage.wall_s,
+        tokens=None if TOKENS in arm.unknown else usage.input_tokens + usage.output_tokens,
+        build_s=arm.build_s,
         is_recommended=arm.id == comparison.recommendation.arm,
         on_frontier=on_frontier,
         is_reference=arm.role is ArmRole.REFERENCE,

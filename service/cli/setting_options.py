@@ -74,8 +74,8 @@ def _settings(options: dict[str, Any]) -> ComparisonSettings:
         if inner:
             given[one.name] = inner
     given |= typed
-    for name in {"arms", "pipelines"} & given.keys():
-        given[name] = tuple(arm.strip() for arm in given[name].split(",") if arm.strip())
+    for name in {"arms", "pipelines", "declared"} & given.keys():
+        given[name] = tuple(part.strip() for part in given[name].split(",") if part.strip())
     if arms := given.pop("arm", None):
         given["arms"] = (*given.get("arms", ()), *arms)
     return read_settings(ComparisonSettings, resolve(given))

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from advisor.arms import ArmSpec
+from advisor.arms import ARM_KINDS, ArmSpec
 from advisor.data.dataset import Dataset, Example
 from advisor.results.answer import Answer, BuildUsage, Pipeline
+from advisor.results.answer_file import GivenAnswers
 from advisor.results.comparison import ArmRole, AuditFinding
 from lm.embedding import Embedder
 from lm.errors import LanguageModelError
@@ -36,6 +37,7 @@ class Arm:
     """A built arm.
 
     Attributes:
+        given: Its answers, where they were given elsewhere and nobody is asked.
         spec: As it was asked for; None where its id is its kind.
         label: How it is made, for people.
         retrieves: Whether retrieval metrics are defined for it. tuned: Whether its weights saw training questions.
@@ -66,6 +68,7 @@ class Arm:
     training_seed: int | None = None
     other_seeds: tuple["Arm", ...] = ()
     findings: tuple[AuditFinding, ...] = ()
+    given: GivenAnswers | None = None
     spec: ArmSpec | None = None
 
     @property
@@ -77,6 +80,11 @@ class Arm:
     def kind(self) -> str:
         """Its row in the table of arms, or the reference it is."""
         return self.spec.kind if self.spec is not None else self.id
+
+    @property
+    def outside(self) -> bool:
+        """Whether it was trained or is answered elsewhere."""
+        return self.spec is not None and self.spec.kind in ARM_KINDS and self.spec.row.outside
 
     @property
     def base(self) -> LanguageModel:
@@ -162,6 +170,10 @@ def answer_block(pipeline: Pipeline, name: str, examples: Sequence[Example]) -> 
 def answer_in_turn(blocks: Iterable[Block]) -> Iterator[AnsweredBlock]:
     """Each block answered in this process before the next is drawn."""
     for block in blocks:
+        if block.arm.given is not None:
+            answers = [block.arm.given.answers[example.id] for example in block.examples]
+            yield AnsweredBlock(block, answers, sum(answer.usage.latency_s for answer in answers))
+            continue
         yield AnsweredBlock(block, *answer_block(block.arm.pipeline, named(block.arm), block.examples))
 
 

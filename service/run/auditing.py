@@ -9,6 +9,7 @@ from advisor.audit.fairness import ArmSetup, audit_fairness
 from advisor.audit.form import audit_output_room
 from advisor.audit.general_questions import GENERAL_QUESTIONS, INSTRUCTION, MAX_OUTPUT_TOKENS, right_answers
 from advisor.audit.judge import Agreement, LabelNeeds, ModelIdentity, audit_judge, audit_labels, measure_agreement
+from advisor.audit.outside import audit_outside
 from advisor.audit.retrieval import audit_index, audit_passages
 from advisor.data.dataset import Dataset, Example, Split
 from advisor.data.files import load_dataset
@@ -37,7 +38,7 @@ def audit_run(
 ) -> list[AuditFinding]:
     """Findings on how the arms were built and judged, while their models are still at hand."""
     candidates = [one for one in measured if one.arm.role is ArmRole.CANDIDATE]
-    retrieving = {one.arm.id: one.records for one in candidates if one.arm.retrieves}
+    retrieving = {one.arm.id: one.records for one in candidates if one.arm.retrieves and not one.arm.outside}
     indexes = {one.arm.id: one.arm.index.documents_hash for one in candidates if one.arm.index is not None}
     findings = [finding for one in measured for finding in one.arm.findings]
     # What no language model writes has neither instruction nor base weights to share.
@@ -46,6 +47,7 @@ def audit_run(
     for arm in reversed(by_model.values()):
         findings += _audit_output_room(arm, dataset)
     findings += audit_fairness([arm_setup(arm, settings) for arm in generating])
+    findings += audit_outside({one.arm.id: label for one in candidates if (label := _elsewhere(one.arm))})
     findings += audit_index(indexes, dataset.documents)
     findings += audit_passages(retrieving, dataset.documents)
     findings += audit_lost_abstention({one.arm.id: one.records for one in candidates}, tuned_pairs(settings.arm_specs))
@@ -54,6 +56,13 @@ def audit_run(
     findings += audit_labels(needs) if needs is not None else []
     findings += _audit_judge(composition, labels, dataset, settings, metrics, needs)
     return list(dict.fromkeys(findings))
+
+
+def _elsewhere(arm: Arm) -> str:
+    """What of an arm nobody here saw being made; "" where all was made here."""
+    if not arm.outside:
+        return ""
+    return "its training" if arm.tuned else "what it was made of"
 
 
 def arm_setup(arm: Arm, settings: ComparisonSettings) -> ArmSetup:

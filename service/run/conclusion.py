@@ -17,18 +17,21 @@ from advisor.decision.constraints import ArmTraits, abstention_recall
 from advisor.decision.inputs import DecisionInputs, MeasuredArms
 from advisor.decision.race import FinishedRace
 from advisor.errors import EvaluationError
-from advisor.evidence.arm_use import ArmUse, measure_use
+from advisor.evidence.arm_use import ArmUse, OutsideUse, mean_usd, measure_use
 from advisor.evidence.form_gain import form_gains
 from advisor.evidence.scorecard import paired_differences
 from advisor.evidence.slices import slice_weights
 from advisor.metrics.registry import is_quality
-from advisor.results.answer import BuildUsage
+from advisor.results.answer import TOKENS, BuildUsage
 from advisor.results.comparison import (
+    BUILD_COST,
+    BUILD_TIME,
     ArmRole,
     ArmSummary,
     AuditFinding,
     Comparison,
     FormGains,
+    Interval,
     LatencySummary,
     PairedDifference,
 )
@@ -66,7 +69,7 @@ def conclude_comparison(
     names = [metric.name for metric in metrics]
     sizes = race.block_sizes if race is not None else ()
     arms = [
-        summarise_arm(_facts(one, latencies), dataset, names, weights, seed=settings.seed, block_sizes=sizes)
+        summarise_arm(_facts(one, latencies, settings), dataset, names, weights, seed=settings.seed, block_sizes=sizes)
         for one in measured
     ]
     candidates = {m.arm.id: m for m in measured if m.arm.role is ArmRole.CANDIDATE}
@@ -134,12 +137,13 @@ def conclude_comparison(
     return comparison, of_arms
 
 
-def _facts(one: ArmMeasurement, latencies: Mapping[str, LatencySummary]) -> ArmFacts:
+def _facts(one: ArmMeasurement, latencies: Mapping[str, LatencySummary], settings: ComparisonSettings) -> ArmFacts:
     arm = one.arm
     return ArmFacts(
         id=arm.id,
         kind=arm.kind,
-        model=arm.base.name if arm.generates else "",
+        model=arm.base.name if arm.generates else arm.spec.model if arm.spec is not None else "",
+        unknown=_unknown(one, settings),
         role=arm.role,
         label=arm.label,
         retrieves=arm.retrieves,
@@ -177,7 +181,7 @@ def _use(one: ArmMeasurement, settings: ComparisonSettings) -> ArmUse:
     index, training = _built(one.arm)
     return measure_use(
         one.records,
-        model=one.arm.pipeline.model.name.removeprefix("openai:"),
+        model=_priced_as(one.arm),
         embedder=settings.embedder.removeprefix("openai:"),
         device=one.arm.device,
         throughput_per_s=one.throughput_per_s,
@@ -187,8 +191,34 @@ def _use(one: ArmMeasurement, settings: ComparisonSettings) -> ArmUse:
         adapter_slowdown=settings.adapter_slowdown if one.arm.tuned and one.arm.device is not None else None,
         judge=one.judge,
         n_asked_besides=one.n_asked_besides,
+        outside=_outside(one, settings) if one.arm.outside else None,
         seed=settings.seed,
     )
+
+
+def _priced_as(arm: Arm) -> str:
+    """The model by whose prices an arm is costed; a service's, where somebody named it."""
+    if arm.outside and not arm.generates and arm.spec is not None:
+        return arm.spec.model.removeprefix("openai:")
+    return arm.pipeline.model.name.removeprefix("openai:")
+
+
+def _outside(one: ArmMeasurement, settings: ComparisonSettings) -> OutsideUse:
+    """What is known of the money of an outside arm: as its answers tell or people declare."""
+    declared = settings.declared_figures[one.arm.id]
+    told = mean_usd(one.records, one.arm.given.usd, settings.seed) if one.arm.given is not None else None
+    if told is None and (usd := declared.usd_per_question) is not None:
+        told = Interval(usd, usd, usd, method="declared")
+    return OutsideUse(not any(TOKENS in answer.unknown for answer in one.answers), told, declared.build_usd)
+
+
+def _unknown(one: ArmMeasurement, settings: ComparisonSettings) -> tuple[str, ...]:
+    """What is not known of an arm."""
+    if not one.arm.outside:
+        return ()
+    found = {name: None for answer in one.answers for name in answer.unknown}
+    is_declared = settings.declared_figures[one.arm.id].build_usd is not None
+    return (*found, BUILD_TIME, *(() if is_declared else (BUILD_COST,)))
 
 
 def _traits(one: ArmMeasurement, latencies: Mapping[str, LatencySummary]) -> ArmTraits:

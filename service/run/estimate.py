@@ -174,6 +174,11 @@ def _stages(
     ) -> None:
         kind, model = arm.kind, settings.model_of(arm)
         embedding_tokens = to_embed + (n_questions * question if kind in embeds else 0.0)
+        if kind == "answers":
+            return
+        if kind == "external":
+            stages.append(_external_stage(stage, label or arm.id, n_questions))
+            return
         if kind in ARM_KINDS and not ARM_KINDS[kind].generates:
             stages.append(_embedding_stage(settings, stage, label or arm.id, embedding_tokens, prices, speeds))
             return
@@ -224,7 +229,7 @@ def _stages(
     for arm in settings.arm_specs:
         add_answers(arm, min(LATENCY_QUESTIONS + LATENCY_WARM_UP, len(test)), stage="latency")
     # Arms are timed in turn.
-    return [*stages[:n_before], _together(stages[n_before:])]
+    return [*stages[:n_before], *([_together(stages[n_before:])] if stages[n_before:] else [])]
 
 
 def _together(stages: Sequence[StageEstimate]) -> StageEstimate:
@@ -260,6 +265,12 @@ def _embedding_stage(
         embedding_tokens=round(n_tokens),
         usd=usd,
         basis=f"measured in {speeds.source}" if speeds and measured else "guess",
+    )
+
+
+def _external_stage(stage: str, arm: str, n_questions: int) -> StageEstimate:
+    return StageEstimate(
+        stage=stage, arm=arm, time_s=n_questions * _GUESSED_HOSTED_S, usd=None, basis="guess; its prices are not known"
     )
 
 

@@ -13,9 +13,9 @@ from advisor.decision.race_recommendation import is_too_small
 from advisor.decision.recommendation import DecisionRule
 from advisor.evidence.slices import slice_weights
 from advisor.results.comparison import ArmRole, AuditFinding, Severity
-from advisor.results.score import Metric, ScoringResources
+from advisor.results.score import Metric, ScoringResources, score_answers
 from service.run.arm import Arm, Block, Composition
-from service.run.measuring import ArmMeasurement, answers_key, check_questions_fit, keep
+from service.run.measuring import ArmMeasurement, answers_key, check_questions_fit, keep, with_told
 from service.run.progress import OnProgress, Progress
 from service.run.settings import ComparisonSettings
 from service.store.stages.answer_log import AnswerLog
@@ -131,7 +131,7 @@ class _AskedArm:
     def score_latest(self, metric: Metric, resources: ScoringResources) -> list[float | None]:
         """Scores of the block that was taken last, by the deciding metric."""
         block = self._blocks[self._n_blocks - 1]
-        scores = metric.score(block, self._measured.answers[-len(block) :], resources)
+        scores = score_answers(metric, block, self._measured.answers[-len(block) :], resources)
         self._measured.deciding |= {example.id: score for example, score in zip(block, scores, strict=True)}
         return [score.value for score in scores]
 
@@ -140,6 +140,7 @@ class _AskedArm:
         self._measured.wall_s = self.log.wall_s
         done = len(self._measured.questions)
         self._on_progress(Progress("answer", self._arm.id, done, done, key=self.key))
+        self._measured.arm = with_told(self._arm, self._measured.answers)
         return self._measured
 
 

@@ -77,6 +77,8 @@ def comparison_id(
     digest = code_digest("lm", "rag", "finetune", "advisor", "service.run")
     raw = settings.to_json() | {"dataset": "", "prices": asdict(prices), "prior": answers}
     # Labels come of all questions, those that a limit leaves out of the dataset's hash among them.
+    if sources := settings.source_hashes:
+        raw["sources"] = sources
     raw["constraint"] = repr(constraint_of(dataset))
     if settings.judge is not None or not HUMAN_METRICS.isdisjoint(dataset.card.metrics):
         raw["human_labels"] = hash_human_labels(settings.dataset_folder)

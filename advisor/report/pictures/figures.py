@@ -241,8 +241,8 @@ def token_figure(comparison: Comparison) -> Figure | None:
             tuple(
                 row(
                     arm_name(comparison, arm),
-                    significant(arm.usage_per_question.input_tokens),
-                    significant(arm.usage_per_question.output_tokens),
+                    significant(arm.input_tokens),
+                    significant(arm.output_tokens),
                     significant(arm.usage_per_question.embedding_tokens),
                     kind=row_kind(comparison, arm),
                 )

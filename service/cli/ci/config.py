@@ -168,7 +168,10 @@ def _from_folder(spec: str, folder: Path) -> str:
 
 def _arm_from_folder(text: str, folder: Path) -> str:
     arm = parse_arm(text)
-    return str(replace(arm, model=arm.model and _from_folder(arm.model, folder)))
+    model = _from_folder(arm.model, folder) if arm.model and arm.row.generates else arm.model
+    is_path = arm.row.source in ("FILE", "PATH")
+    source = str((folder / Path(arm.source).expanduser()).resolve()) if is_path else arm.source
+    return str(replace(arm, model=model, source=source))
 
 
 def _refuse_unknown(raw: Mapping[str, Any], known: set[str], where: str) -> None:

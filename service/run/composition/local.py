@@ -33,10 +33,11 @@ from rag.question_model import BareQuestion, QuestionModel
 from rag.raft import raft_prompts
 from rag.training_questions import TrainingQuestions, embed_training_questions
 from service.run.arm import Arm, IndexFacts, answer_in_turn, trained_with_seeds
+from service.run.composition.outside import RecordedModel, document_finder, given_answers
 from service.run.composition.stages import BuiltStages, LoadedParts, Parts, Stages, TrainingRun
 from service.run.composition.training import kept_loss, read_texts, training_curve, training_findings, tuning_recipe
 from service.run.progress import OnProgress, Progress
-from service.run.settings import ComparisonSettings, Constrain, TuneOn
+from service.run.settings import ComparisonSettings, Constrain, TuneOn, is_adapter
 from service.store.data_directory import DataDirectory
 from service.store.stages.recorded_stages import RecordedStages, Training
 from service.store.stages.stage_key import formats, stage_key
@@ -75,6 +76,7 @@ class LocalComposition:
         self._models: dict[str, LanguageModel] = {}
         self._adapted: dict[Path, tuple[AdaptedModel, AdapterRecord]] = {}
         self._trained: dict[Training, Path] = {}
+        self._attached: dict[str, AdaptedModel] = {}
         self._embedded: dict[tuple[tuple[str, str], ...], TrainingQuestions] = {}
 
     @cached_property
@@ -157,10 +159,15 @@ class LocalComposition:
             self._indexes.popitem()[1][0].close()
         while self._adapted:
             self._adapted.popitem()[1][0].close()
+        while self._attached:
+            self._attached.popitem()[1].close()
 
     def _refuse_impossible(self, dataset: Dataset) -> None:
         """Say what is wrong with the settings before the first question is asked, not after hours of answers."""
         _ = (self._chunking, self.embedder, self.judge)
+        for arm in self._settings.arm_specs:
+            if arm.row.source:
+                self.arm(arm.id, dataset)
         for spec in self._settings.models:
             model = self.model_of(spec)
             own = [str(arm) for arm in self._settings.arm_specs if self._settings.model_of(arm) == spec]
@@ -277,6 +284,33 @@ class LocalComposition:
             validation_loss=kept_loss(record),
             findings=tuple(training_findings(record)) if tells_training else (),
         )
+
+    def _adapter(self, arm: ArmSpec, dataset: Dataset) -> Arm:
+        model, folder = self._base_of(arm), Path(arm.source).expanduser()
+        label = f"{model.name}, trained elsewhere, question only"
+        if is_adapter(folder):
+            if not hasattr(model, "with_adapter"):
+                raise ConfigError(f"{model.name} takes no adapter here; give {arm.id} a local model after @")
+            label = f"{model.name} with the adapter {folder.name}, trained elsewhere, question only"
+            if arm.id not in self._attached:
+                self._attached[arm.id] = model.with_adapter(folder, f"{model.name}+{arm.id}")
+            model = self._attached[arm.id]
+        pipeline = self._pipeline(arm, model, QuestionOnly(dataset.card.instruction), dataset, BuildUsage())
+        return Arm(pipeline, ArmRole.CANDIDATE, label, tuned=True, device=_device_of(self._base_of(arm)))
+
+    def _external(self, arm: ArmSpec, dataset: Dataset) -> Arm:
+        from lm.endpoint.external_service import ExternalService
+
+        service = ExternalService(arm.source, arm.model, find_document=document_finder(dataset))
+        pipeline = self._pipeline(arm, service, BareQuestion(), dataset, BuildUsage())
+        return Arm(pipeline, ArmRole.CANDIDATE, f"the service at {arm.source}", generates=False)
+
+    def _answers(self, arm: ArmSpec, dataset: Dataset) -> Arm:
+        path = Path(arm.source).expanduser()
+        given = given_answers(path, self._settings, dataset)
+        model = RecordedModel.of(f"answers:{path.name}", given, dataset)
+        pipeline = self._pipeline(arm, model, BareQuestion(), dataset, BuildUsage())
+        return Arm(pipeline, ArmRole.CANDIDATE, f"answers given in {path.name}", generates=False, given=given)
 
     def _nearest_question(self, arm: ArmSpec, dataset: Dataset) -> Arm:
         known = self._training_questions(dataset)
@@ -404,6 +438,9 @@ BUILDERS: Mapping[str, Callable[[LocalComposition, ArmSpec, Dataset], Arm]] = {
     "nearest-question": LocalComposition._nearest_question,
     "classifier": LocalComposition._classifier,
     "nearest-few-shot": LocalComposition._nearest_few_shot,
+    "adapter": LocalComposition._adapter,
+    "external": LocalComposition._external,
+    "answers": LocalComposition._answers,
     "majority": LocalComposition._majority,
     "oracle-context": LocalComposition._oracle_context,
 }
