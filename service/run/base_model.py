@@ -50,7 +50,7 @@ def is_measured_model(settings: ComparisonSettings, identity: str | None, model:
     """
     if identity is None:
         return False
-    model = model or settings.models[0]
+    model = model or settings.main_model
     known = dict(zip(settings.models, identity.split("\n"), strict=False))
     one = settings.with_model(model)
     return model_identity(one.model, one.revision) == known.get(model)
@@ -67,7 +67,7 @@ def check_base_model(
     Raises:
         ConfigError: weights or tokenizer are others.
     """
-    measured = comparison.hashes.get("model" if spec == settings.models[0] else f"model {spec}")
+    measured = comparison.hashes.get("model" if spec == settings.main_model else f"model {spec}")
     if model.fingerprint != measured and not is_measured_model(settings, identity, spec):
         raise ConfigError(
             f"{model.name} is not the model that the comparison {comparison.id} was measured with: its weights or "

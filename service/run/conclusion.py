@@ -62,7 +62,7 @@ def conclude_comparison(
         models: That arms start from, by their specs, the first being that of the comparison.
         race: In which the arms were asked; None where every arm was asked every question.
     """
-    model, *_ = models.values()
+    model = next(iter(models.values()), None)
     test = dataset.split(Split.TEST)
     slices = [dataset.slice_of(example) for example in test]
     weights = slice_weights(slices, [example.group for example in test], coverage=settings.coverage)
@@ -104,14 +104,15 @@ def conclude_comparison(
         n_documents=len(dataset.documents),
         split_sizes={str(split): len(dataset.split(split)) for split in Split},
         slice_sizes={str(part): slices.count(part) for part in dict.fromkeys(slices)},
-        model=model.name,
+        model=model.name if model is not None else "",
         arms=tuple(replace(arm, cost=conclusion.costs.get(arm.id)) for arm in arms),
         differences=differences,
         recommendation=conclusion.recommendation,
         findings=(*findings, *conclusion.findings),
         settings=_named(settings)
         | {"training_curves": {m.arm.id: list(m.arm.training_curve) for m in measured if m.arm.training_curve}},
-        hashes={"dataset": dataset.content_hash, "model": model.fingerprint}
+        hashes={"dataset": dataset.content_hash}
+        | ({"model": model.fingerprint} if model is not None else {})
         | {f"model {spec}": other.fingerprint for spec, other in list(models.items())[1:]}
         | {f"pipeline {m.arm.id}": m.arm.pipeline.fingerprint for m in measured}
         | {

@@ -218,7 +218,8 @@ def _stages(
         labels = [answers_label(arm.id, seed) for seed in seeds] if len(seeds) > 1 else [arm.id]
         for label in labels:
             add_answers(arm, len(test), label=label, to_embed=to_embed)
-    if dataset.card.task is Task.QUESTION_ANSWERING and any(example.document_ids for example in test):
+    has_gold = any(example.document_ids for example in test)
+    if settings.models and dataset.card.task is Task.QUESTION_ANSWERING and has_gold:
         add_answers(settings.arm("oracle-context"), len(test))
     n_validation = min(FORM_QUESTIONS, len(dataset.split(Split.VALIDATION)))
     if settings.constrain is Constrain.AUTO and n_validation and constraint_of(dataset) is not None:

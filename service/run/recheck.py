@@ -131,7 +131,7 @@ def _present(
     identity, dtype = None, ""
     try:
         identity = identify(model, None) if model else models_identity(settings, identify)
-        dtype = dtype_of(model or settings.models[0])
+        dtype = dtype_of(model or settings.main_model)
         if dtype and model is None:
             dtype = settings.dtype or dtype
     except (LanguageModelError, RetiredModelError) as error:

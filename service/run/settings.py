@@ -61,14 +61,22 @@ class ComparisonSettings(DeclaredSettings):
 
     def model_of(self, arm: ArmSpec) -> str:
         """The model that an arm starts from: its own, or that of the comparison; a merged one is a model itself."""
-        return _own_model(arm) or self.models[0]
+        return _own_model(arm) or self.main_model
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The models that arms start from; first that of the comparison, or where no arm uses it, of the first arm."""
-        own = [_own_model(arm) for arm in self.arm_specs if arm.row.generates]
-        is_used = not own or "" in own
+        """The models that arms start from; first that of the comparison, or where no arm uses it, of the first arm.
+
+        None where all arms are answered elsewhere.
+        """
+        own = [_own_model(arm) for arm in self.arm_specs if arm.row.generates or not arm.row.outside]
+        is_used = "" in own
         return tuple(dict.fromkeys([*([self.model] if is_used else []), *filter(None, own)]))
+
+    @property
+    def main_model(self) -> str:
+        """The first of them; that of the settings where there is none."""
+        return (*self.models, self.model)[0]
 
     def with_model(self, model: str) -> "ComparisonSettings":
         """The same with one of its models for that of the comparison; a revision is of the comparison's own alone."""

@@ -71,7 +71,7 @@ class RayComposition:
     @property
     def model(self) -> LanguageModel:
         """The first of the models that arms start from, which an actor holds."""
-        return self.model_of(self._settings.models[0])
+        return self.model_of(self._settings.main_model)
 
     def model_of(self, spec: str) -> LanguageModel:
         """One of the models that arms start from, which an actor holds."""

@@ -82,11 +82,11 @@ class LocalComposition:
     @cached_property
     def model(self) -> LanguageModel:
         """The first of the models that arms start from."""
-        return self._parts.model(self._settings.models[0])
+        return self._parts.model(self._settings.main_model)
 
     def model_of(self, spec: str) -> LanguageModel:
         """One of the models that arms start from, loaded when it is first asked for."""
-        if spec == self._settings.models[0]:
+        if spec == self._settings.main_model:
             return self.model
         if spec not in self._models:
             self._models[spec] = self._parts.model(spec)
@@ -426,7 +426,8 @@ def arm_names(settings: ComparisonSettings, dataset: Dataset) -> list[str]:
     names = list(settings.arm_ids)
     if dataset.split(Split.TRAIN):
         names.append("majority")
-    if dataset.card.task is Task.QUESTION_ANSWERING and any(e.document_ids for e in dataset.split(Split.TEST)):
+    has_gold = any(e.document_ids for e in dataset.split(Split.TEST))
+    if settings.models and dataset.card.task is Task.QUESTION_ANSWERING and has_gold:
         names.append("oracle-context")
     return names
 

@@ -16,7 +16,7 @@ class HostedEndpoint:
         trouble: None to answer; a status of HTTP with a secret in the body; a page instead of an answer; "silent"; or
             `BROKEN_OFF` in mid-stream.
         say: What it answers to a request, outside of streams; beside: what its reply has besides.
-        requests: All that were answered.
+        requests: All that were answered; n_asked: how many came.
     """
 
     def __init__(self) -> None:
@@ -24,6 +24,7 @@ class HostedEndpoint:
         self.say: Callable[[Any], str] = lambda request: "you asked"
         self.beside: Callable[[Any], dict[str, Any]] = lambda request: {}
         self.requests: list[Any] = []
+        self.n_asked = 0
         self.over = threading.Event()
         self._server: ThreadingHTTPServer | None = None
         self.port = 0
@@ -53,6 +54,7 @@ class HostedEndpoint:
             def do_POST(self) -> None:
                 request = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 trouble = endpoint.trouble
+                endpoint.n_asked += 1
                 if trouble == "silent":
                     endpoint.over.wait(30)
                 elif isinstance(trouble, int):
