@@ -31,6 +31,11 @@ class ArmSetup:
     base_fingerprint: str
 
     @property
+    def own_words(self) -> bool:
+        """Whether it is asked in a prompt of its own."""
+        return self.kind == "prompt"
+
+    @property
     def hashes(self) -> dict[str, str]:
         """Short hashes of all three, for the report; arms of one model in a fair comparison have equal ones."""
         return {
@@ -50,7 +55,7 @@ def audit_fairness(setups: Sequence[ArmSetup]) -> list[AuditFinding]:
     """
     return [
         *_unequal(
-            setups,
+            [setup for setup in setups if not setup.own_words],
             Check.UNEQUAL_PROMPT,
             lambda setup: setup.instruction,
             "do not get the same answer instruction",
@@ -75,6 +80,22 @@ def audit_fairness(setups: Sequence[ArmSetup]) -> list[AuditFinding]:
             )
         ),
         *_mixed(setups),
+        *_worded_apart(setups),
+    ]
+
+
+def _worded_apart(setups: Sequence[ArmSetup]) -> list[AuditFinding]:
+    """Arms with a prompt of their own: what they gain or lose by its words is part of their score."""
+    apart = [setup.arm for setup in setups if setup.own_words]
+    if not apart:
+        return []
+    return [
+        AuditFinding(
+            Check.OWN_PROMPT,
+            Severity.NOTE,
+            f"Worded apart, in prompts of their own: {listed(apart)}. A lead or a lag of theirs may be the wording's.",
+            "To tell the method's share, compare two arms with the same prompt file.",
+        )
     ]
 
 

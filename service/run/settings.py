@@ -165,7 +165,7 @@ def _own_model(arm: ArmSpec) -> str:
     """The model that an arm names, or is; "" where it starts from that of the comparison, or from none."""
     if arm.kind == "adapter" and not is_adapter(Path(arm.source).expanduser()):
         return f"hf:{Path(arm.source).expanduser()}"
-    return arm.model if arm.row.generates else ""
+    return arm.model if arm.model and arm.row.generates else ""
 
 
 def _resolved_arm(arm: ArmSpec) -> ArmSpec:

@@ -12,6 +12,7 @@ from advisor.arms import ArmSpec, Circumstances, refuse_unrunnable
 from advisor.data.answer_form import constraint_of
 from advisor.data.dataset import Dataset, Split, Task
 from advisor.data.prompt import FewShot, OracleContext, PromptBuilder, QuestionOnly, reference_text
+from advisor.data.prompt_template import EXAMPLES, PASSAGES, read_prompt_template
 from advisor.results.answer import BuildUsage, Pipeline
 from advisor.results.comparison import ArmRole
 from advisor.results.quantities import clip
@@ -31,6 +32,7 @@ from rag.nearest_question import nearest_question_model
 from rag.prompt import RetrievedPrompt
 from rag.question_model import BareQuestion, QuestionModel
 from rag.raft import raft_prompts
+from rag.team_prompt import TeamPrompt
 from rag.training_questions import TrainingQuestions, embed_training_questions
 from service.run.arm import Arm, IndexFacts, answer_in_turn, trained_with_seeds
 from service.run.composition.outside import RecordedModel, document_finder, given_answers
@@ -285,6 +287,21 @@ class LocalComposition:
             findings=tuple(training_findings(record)) if tells_training else (),
         )
 
+    def _prompt(self, arm: ArmSpec, dataset: Dataset) -> Arm:
+        model, path = self._base_of(arm), Path(arm.source).expanduser()
+        template = read_prompt_template(path)
+        search, build = self._retrieved(dataset) if template.has(PASSAGES) else (None, BuildUsage())
+        examples = ""
+        if template.has(EXAMPLES):
+            view = dataset.training_view()
+            shots = FewShot.from_training(view, n_shots=self._settings.n_shots, seed=self._settings.seed).shots
+            examples = "\n\n".join(f"Question: {question}\nAnswer: {answer}" for question, answer in shots)
+        pipeline = self._pipeline(arm, model, TeamPrompt(template, examples, search), dataset, build)
+        label = f"{model.name} with the prompt {path.name}"
+        index = _index_facts(search.index) if search is not None else None
+        retrieves = search is not None
+        return Arm(pipeline, ArmRole.CANDIDATE, label, retrieves=retrieves, device=_device_of(model), index=index)
+
     def _adapter(self, arm: ArmSpec, dataset: Dataset) -> Arm:
         model, folder = self._base_of(arm), Path(arm.source).expanduser()
         label = f"{model.name}, trained elsewhere, question only"
@@ -439,6 +456,7 @@ BUILDERS: Mapping[str, Callable[[LocalComposition, ArmSpec, Dataset], Arm]] = {
     "nearest-question": LocalComposition._nearest_question,
     "classifier": LocalComposition._classifier,
     "nearest-few-shot": LocalComposition._nearest_few_shot,
+    "prompt": LocalComposition._prompt,
     "adapter": LocalComposition._adapter,
     "external": LocalComposition._external,
     "answers": LocalComposition._answers,

@@ -22,6 +22,7 @@ from advisor.audit.judge import (
     measure_agreement,
 )
 from advisor.audit.other_metrics import audit_other_metrics
+from advisor.audit.outside import audit_outside
 from advisor.audit.power import audit_power
 from advisor.audit.retrieval import audit_index, audit_passages
 from advisor.audit.training import EpochLoss, TrainingLog, audit_training
@@ -545,6 +546,22 @@ RUN_FAULTS = [
         lambda: audit_odd_arm(model="large", base="large, float32", base_fingerprint="0" * 64),
         lambda: audit_fairness(SETUPS),
         "mixed: rag and hybrid",
+    ),
+    Fault(
+        "an arm worded apart",
+        Check.OWN_PROMPT,
+        NOTE,
+        lambda: audit_odd_arm(kind="prompt", instruction="Think hard."),
+        lambda: audit_fairness(SETUPS),
+        "hybrid",
+    ),
+    Fault(
+        "an arm made elsewhere",
+        Check.OUTSIDE,
+        WARN,
+        lambda: audit_outside({"app": "its training"}),
+        lambda: audit_outside({}),
+        "app: its training is not known",
     ),
     Fault(
         "index of other documents",

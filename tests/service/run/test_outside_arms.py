@@ -154,3 +154,25 @@ def test_a_busy_service_is_tried_again_and_then_unscored(
     completions = asked.generate([(Message(Role.USER, "Which?"),)] * 2, GenerationConfig())
     assert [one.finish_reason for one in completions] == [FinishReason.FAILED] * 2
     assert service.n_asked == 6
+
+
+# ---- The team's own prompt
+
+
+def test_a_team_s_prompt_is_asked_as_it_is_written(workplace: Any, service: HostedEndpoint, tmp_path: Path) -> None:
+    prompt = tmp_path / "ours.toml"
+    prompt.write_text('system = "Read: {passages}"\nuser = "Like these: {examples}\\n\\nNow: {question}"\n')
+    arms = (f"ours=prompt:{prompt}", "base")
+    comparison = again(workplace, *arms, model=f"openai:m@{service.url}", limit=30, n_shots=2)
+    ours, base = candidates(comparison)
+    asked = [request["messages"] for request in service.requests if request["messages"][0]["role"] == "system"]
+    assert asked
+    for system, user in asked:
+        assert system["content"].startswith("Read: [1] Thing ")
+        assert user["content"].startswith("Like these: Question: Colour of thing ")
+        assert user["content"].count("Answer: c") == 2
+        assert "\n\nNow: W" in user["content"]
+    assert ours.model == base.model
+    noted = next(finding for finding in comparison.findings if finding.check == Check.OWN_PROMPT)
+    assert "ours" in noted.message
+    assert not any(finding.check == Check.UNEQUAL_PROMPT for finding in comparison.findings)
