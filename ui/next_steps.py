@@ -53,7 +53,7 @@ def _again(chosen: ComparisonSummary, comparison: Comparison, step: NextStep) ->
 
 
 def _offer_deployment(client: ServiceClient, comparison_id: str, comparison: Comparison) -> None:
-    kinds = [arm.kind for arm in candidates(comparison)]
+    kinds = [arm.id for arm in candidates(comparison)]
     with st.popover(f"Deploy {comparison.recommendation.arm}", icon=":material/rocket_launch:"):
         alias = st.text_input("Alias that applications call", "production", max_chars=64, key="deploy alias")
         recommended = comparison.recommendation.arm

@@ -24,11 +24,10 @@ def audit_arms(
         candidates: Answers of the arms that can win.
         held_to_form: Whether answers were to be held to the labels or the schema.
     """
-    by_kind = {arm.kind: arm for arm in arms}
     return [
         *audit_scoring(arms, metric),
-        *audit_recall(by_kind, metric),
-        *audit_known_already(by_kind, dataset, metric),
+        *audit_recall(arms, metric),
+        *audit_known_already(arms, dataset, metric),
         *audit_answers(candidates),
         *(audit_form(arms) if held_to_form else ()),
     ]

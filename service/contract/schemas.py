@@ -16,7 +16,7 @@ from pydantic import (
     create_model,
 )
 
-from advisor.arms import CANDIDATES, DEFAULT_ARMS
+from advisor.arms import DEFAULT_ARMS
 from advisor.data.dataset import Slice, Split, Task
 from advisor.decision.constraints import Constraints
 from advisor.report.facts import SideBySide, Tally
@@ -201,6 +201,10 @@ class ComparisonRename(_Request):
     name: Name
 
 
+MAX_ARMS = 32
+"""Of one comparison; every pair of them is compared."""
+
+
 def _fields() -> dict[str, Any]:
     """What a request may hold, made of the declared settings."""
     fields: dict[str, Any] = {
@@ -218,11 +222,15 @@ def _fields() -> dict[str, Any]:
     }
     fields |= {name: (kind, Field(fields[name][1], description=text)) for name, (kind, text) in sent.items()}
     dataset = Field(description="Name of a bundled dataset, or the version of an uploaded one.")
-    arms = fields["arms"][0]
+    arms = tuple[Spec, ...]
+    about_arms = next(one.setting.help for one in declared_settings(DeclaredSettings) if one.name == "arms")
     return fields | {
         "dataset": (Annotated[str, StringConstraints(pattern=ID_PATTERN)], dataset),
         "name": (Name | None, Field(None, description="For people; the dataset's name if left out.")),
-        "arms": (Annotated[arms, Field(min_length=1, max_length=len(CANDIDATES))], DEFAULT_ARMS),
+        "arms": (
+            Annotated[arms, Field(min_length=1, max_length=MAX_ARMS)],
+            Field(DEFAULT_ARMS, description=about_arms),
+        ),
         "pipelines": (arms | None, Field(None, description="An older name of arms.", deprecated=True)),
         "effort": (Annotated[str | None, EFFORT], None),
     }

@@ -17,6 +17,7 @@ from lm.errors import ConfigError
 from service.contract.comparison_state import ComparisonState
 from service.jobs.job import JobEnd, end_comparison, run_job
 from service.run.arm import Compose
+from service.run.base_model import models_identity
 from service.run.progress import OnProgress, Progress, silent
 from service.run.remote_settings import job_settings, keep_inputs
 from service.run.settings import ComparisonSettings
@@ -87,7 +88,7 @@ def _registered(
     raw = keep_inputs(settings, directory)
     as_run = job_settings(engine, directory, version, raw)
     dataset = load_limited_dataset(as_run)
-    identity = identify_model(as_run.model, as_run.revision)
+    identity = models_identity(as_run, identify_model)
     run_id = comparison_id(as_run, dataset, identity, prices, answers)
     try:
         stored = find_comparison(engine, run_id)

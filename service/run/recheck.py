@@ -17,6 +17,7 @@ from advisor.results.comparison import QuestionRecord
 from lm.errors import ConfigError, LanguageModelError
 from lm.model_identity import model_dtype, model_identity
 from lm.registry import RetiredModelError
+from service.run.base_model import models_identity
 from service.run.settings import ComparisonSettings
 from service.run.workflow import load_limited_dataset
 from service.store.comparison_store import StoredComparison
@@ -128,8 +129,8 @@ def _present(
         unreadable.append(f"The data cannot be read: {error}")
     identity, dtype = None, ""
     try:
-        identity = identify(model or settings.model, None if model else settings.revision)
-        dtype = dtype_of(model or settings.model)
+        identity = identify(model, None) if model else models_identity(settings, identify)
+        dtype = dtype_of(model or settings.main_model)
         if dtype and model is None:
             dtype = settings.dtype or dtype
     except (LanguageModelError, RetiredModelError) as error:

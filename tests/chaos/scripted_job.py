@@ -106,6 +106,9 @@ class ScriptedComposition:
         self._directory = directory
         self._hold = hold
 
+    def model_of(self, _: str) -> LanguageModel:
+        return self.model
+
     def arms(self, dataset: Dataset) -> Iterator[Arm]:
         for kind in arm_names(self.settings, dataset):
             yield self.arm(kind, dataset)

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 class Parts(Protocol):
     """The models that arms are made of; each is asked for when an arm first needs it."""
 
-    def model(self) -> LanguageModel:
-        """The base model."""
+    def model(self, spec: str) -> LanguageModel:
+        """One of the models that the settings name."""
         ...
 
     def embedder(self) -> Embedder:
@@ -45,9 +45,9 @@ class LoadedParts:
     def __init__(self, settings: ComparisonSettings) -> None:
         self._settings = settings
 
-    def model(self) -> LanguageModel:
-        """The base model."""
-        return load_language_model(self._settings.model, self._settings.load_options)
+    def model(self, spec: str) -> LanguageModel:
+        """One of the models that the settings name."""
+        return load_language_model(spec, self._settings.with_model(spec).load_options)
 
     def embedder(self) -> Embedder:
         """The embedder."""

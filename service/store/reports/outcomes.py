@@ -47,7 +47,7 @@ def read_outcome(engine: Engine, comparison_id: str) -> Outcome:
     if found is None:
         return Outcome()
     advice = found.recommendation
-    arm = next((one for one in found.arms if one.kind == advice.arm), None)
+    arm = next((one for one in found.arms if one.id == advice.arm), None)
     summary = arm.metric(advice.metric) if arm is not None else None
     score = summary.interval if summary is not None else None
     return Outcome(advice.verdict, advice.arm, advice.headline, advice.metric, score)

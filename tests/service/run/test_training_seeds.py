@@ -18,6 +18,7 @@ from advisor.results.answer import BuildUsage, Pipeline
 from advisor.results.comparison import ArmRole, Comparison
 from lm.completion import GenerationConfig, Messages
 from lm.fake import FakeLM
+from lm.language_model import LanguageModel
 from lm.model_identity import model_identity
 from service.run.arm import Arm, answer_in_turn, trained_with_seeds
 from service.run.composition import LocalComposition
@@ -52,6 +53,9 @@ class SeededComposition:
     @property
     def embedder(self) -> object:
         return type("Nothing", (), {"name": "none", "fingerprint": "none"})()
+
+    def model_of(self, _: str) -> LanguageModel:
+        return self.model
 
     def arms(self, dataset: Dataset) -> Iterator[Arm]:
         for kind in self.settings.arms:
