@@ -22,6 +22,7 @@ from service.cli.commands.estimate import estimate
 from service.cli.commands.freshness import freshness
 from service.cli.commands.keys import keys
 from service.cli.commands.models import models
+from service.cli.commands.prices import prices
 from service.cli.commands.recheck import recheck
 from service.cli.commands.serve import serve
 from service.cli.commands.ui import ui
@@ -168,6 +169,7 @@ app.add_typer(comparisons)
 app.command()(freshness)
 app.command()(advise)
 app.command()(catalogue)
+app.add_typer(prices)
 app.command()(recheck)
 app.command()(ci)
 app.command()(export)

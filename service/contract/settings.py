@@ -148,6 +148,10 @@ class DeclaredSettings:
         Constraints()
     )
     prices: Annotated[Path | None, _costs("Price list.", unset="the built-in one")] = None
+    machine: Annotated[
+        str | None,
+        _costs("Machine of the price list that local models are priced on.", unset="cpu or cuda, as they were run"),
+    ] = None
     traffic: Annotated[Traffic, _costs("Expected production traffic.")] = Traffic()
     declared: Annotated[
         tuple[str, ...],
