@@ -265,11 +265,13 @@ class Circumstances:
     has_training_questions: bool
     model: str
     tunable: bool
+    has_documents: bool = True
 
     @classmethod
     def of(cls, dataset: Dataset, model: str, *, tunable: bool) -> "Circumstances":
         """Those of a dataset, limits applied, and a model."""
-        return cls(dataset.card.name, dataset.card.task, bool(dataset.split(Split.TRAIN)), model, tunable)
+        taught, documents = bool(dataset.split(Split.TRAIN)), bool(dataset.documents)
+        return cls(dataset.card.name, dataset.card.task, taught, model, tunable, documents)
 
 
 def runnable_arms(circumstances: Circumstances) -> tuple[ArmKind, ...]:
@@ -296,6 +298,13 @@ def unrunnable(arms: Sequence[str], circumstances: Circumstances) -> str:
         return (
             f"{circumstances.model} is a hosted model and cannot be tuned here; leave {' and '.join(tuned)} out with "
             f"`--arms {others}`, or choose a local model"
+        )
+    reading = [arm_id for arm_id, arm in wanted.items() if arm.retrieves]
+    if reading and not circumstances.has_documents:
+        others = ",".join(arm.name for arm in ARMS if arm.in_default and not arm.retrieves)
+        return (
+            f"the dataset {circumstances.dataset} has no documents, which {' and '.join(reading)} read; add some to "
+            f"documents.jsonl, or choose `--arms {others}`"
         )
     taught = [arm_id for arm_id, arm in wanted.items() if arm.needs_training_questions]
     if taught and not circumstances.has_training_questions:

@@ -61,7 +61,7 @@ class RowReport:
 
 def question_messages(instruction: str) -> Callable[[Example], Messages]:
     """The prompt of the question-only arms."""
-    return lambda example: (question_turn(instruction, example.question),)
+    return lambda example: (question_turn(instruction, example.asked),)
 
 
 def build_rows(

@@ -36,7 +36,7 @@ def classifier_model(
     strength, fitted = UNVALIDATED_STRENGTH, None
     if validation:
         wanted = np.array([reference_text(example) for example in validation])
-        vectors = known.embedder.embed([example.question for example in validation])
+        vectors = known.embedder.embed([example.asked for example in validation])
         tried = [_fit(known.vectors, labels, one, seed) for one in STRENGTHS]
         n_right = [int((one.predict(vectors) == wanted).sum()) for one in tried]
         best = int(np.argmax(n_right))

@@ -57,7 +57,7 @@ def choose_threshold(cosines: Sequence[float], right: Sequence[bool], unanswerab
 def _chosen_threshold(known: TrainingQuestions, validation: Sequence[Example]) -> float:
     if not validation:
         return THRESHOLDS[0]
-    order, cosines = known.nearest(known.embedder.embed([example.question for example in validation]), 1)
+    order, cosines = known.nearest(known.embedder.embed([example.asked for example in validation]), 1)
     right = [_is_right(known.rows[row][1], example) for row, example in zip(order[:, 0], validation, strict=True)]
     return choose_threshold(cosines[:, 0].tolist(), right, [not example.answerable for example in validation])
 

@@ -38,7 +38,7 @@ def raft_prompts(
     """
     if not examples:
         return {}
-    questions = [example.question for example in examples]
+    questions = [example.asked for example in examples]
     started = time.perf_counter()
     n_tokens = serving.embedder.count_tokens(questions)
     ranked = serving.index.query(serving.embedder.embed(questions), max(CANDIDATES, 2 * serving.top_k))
@@ -47,7 +47,7 @@ def raft_prompts(
     for example, chunks, n in zip(examples, ranked, n_tokens, strict=True):
         with_gold = random.Random(f"raft/{seed}/{example.id}").random() < gold_share
         chosen = choose_passages(example, chunks, serving.top_k, with_gold=with_gold)
-        prompt = serving.prompt_of(example.question, chosen, model, max_output_tokens)
+        prompt = serving.prompt_of(example.asked, chosen, model, max_output_tokens)
         prompts[example.id] = replace(prompt, embedding_tokens=n, latency_s=latency_s)
     return prompts
 

@@ -62,9 +62,9 @@ def embed_training_questions(examples: Sequence[Example], embedder: Embedder) ->
     """
     if not examples:
         raise EvaluationError("the train split is empty, and there is no training question to be near; add some")
-    questions = [example.question for example in examples]
+    questions = [example.asked for example in examples]
     started = time.perf_counter()
     vectors = embedder.embed(questions)
     build = BuildUsage(wall_s=time.perf_counter() - started, embedding_tokens=sum(embedder.count_tokens(questions)))
-    rows = tuple((example.question, reference_text(example)) for example in examples)
+    rows = tuple((example.asked, reference_text(example)) for example in examples)
     return TrainingQuestions(rows, vectors, embedder, build)

@@ -37,9 +37,9 @@ def upload_form(client: ServiceClient) -> None:
     files = _chosen_files(folder=kind == _FOLDER)
     if not files:
         st.caption(
-            "Documents as .md or .txt with one .csv of questions (columns question, answer; optional document, group, "
-            "split, answerable), or documents.jsonl, questions.jsonl and dataset.toml. Nothing is stored before you "
-            "say so."
+            "Documents with one table of questions (columns question, answer; optional document, group, split, "
+            "answerable); SQuAD, chat messages, ShareGPT, Alpaca, ragas, promptfoo, BEIR, Parquet, Excel; or a dataset "
+            "folder. The format is recognised, and nothing is stored before you say so."
         )
         return
     name, task = _card_fields(files)
@@ -57,6 +57,8 @@ def upload_form(client: ServiceClient) -> None:
 def show_report(report: ValidationReport) -> None:
     """What the files hold, or what is wrong with them by file and line."""
     if report.usable:
+        if report.read_as:
+            st.markdown(f"Recognised: {shown(report.read_as, 300)}")
         sizes = ", ".join(f"{n:,} {split}" for split, n in report.split_sizes.items())
         st.success(
             f"It can be used: {counted(report.n_documents, 'document')}; questions: {sizes}.",

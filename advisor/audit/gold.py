@@ -27,7 +27,7 @@ def audit_gold(dataset: Dataset) -> list[AuditFinding]:
         sources = {document.id: f"{document.title}\n{document.text}" for document in dataset.documents}
         claims = [_Claim(e.id, e.answers, e.document_ids) for e in dataset.examples if e.answers and e.document_ids]
     elif dataset.card.task is Task.EXTRACTION:
-        sources = {example.id: example.question for example in dataset.examples}
+        sources = {example.id: example.asked for example in dataset.examples}
         claims = [_Claim(e.id, values, (e.id,)) for e in dataset.examples if (values := _record_texts(e))]
     else:
         return []

@@ -16,8 +16,8 @@ _STANDARD_ERRORS = 3.0
 
 def audit_languages(dataset: Dataset) -> list[AuditFinding]:
     """One finding that names every language that is common on one side and not on the other."""
-    test = [example.question for example in dataset.split(Split.TEST)]
-    train = [example.question for example in dataset.split(Split.TRAIN)]
+    test = [example.asked for example in dataset.split(Split.TEST)]
+    train = [example.asked for example in dataset.split(Split.TRAIN)]
     documents = [document.text for document in dataset.documents]
     differences = [
         *_differences(test, train, "test questions", "training questions"),

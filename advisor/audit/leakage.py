@@ -43,7 +43,7 @@ def _paraphrases(dataset: Dataset) -> list[AuditFinding]:
         for key in _facts(example):
             asked[key].append(i)
     named = NamedQuestions(train)
-    words = [content_words(example.question) for example in train]
+    words = [content_words(example.asked) for example in train]
     pairs: list[str] = []
     for example in dataset.split(Split.TEST):
         if dataset.slice_of(example) is not Slice.UNSEEN_FACT:
@@ -52,7 +52,7 @@ def _paraphrases(dataset: Dataset) -> list[AuditFinding]:
         if not same_answer:
             continue
         same_names = set(named.about_the_same(example).tolist())
-        ours = content_words(example.question)
+        ours = content_words(example.asked)
         twin = next((i for i in same_answer if i in same_names and _mostly_shared(ours, words[i])), None)
         if twin is not None:
             pairs.append(f"{example.id} ~ {train[twin].id}")

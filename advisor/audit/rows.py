@@ -37,7 +37,7 @@ def _malformed(dataset: Dataset) -> list[AuditFinding]:
 
 
 def _faults(example: Example, task: Task) -> Iterator[str]:
-    texts = (example.question, *example.answers)
+    texts = (example.asked, *example.answers)
     if marks := next((found for text in texts if (found := _CHAT_MARKS.search(text))), None):
         yield f"has the chat marker {marks.group()}"
     if unfilled := next((found for text in texts if (found := _UNFILLED.search(text))), None):

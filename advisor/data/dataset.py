@@ -8,6 +8,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from lm.completion import Message
+
 
 class Split(StrEnum):
     """What an example may be used for."""
@@ -57,6 +59,18 @@ def hash_documents(documents: Sequence[Document]) -> str:
     return digest.hexdigest()
 
 
+def with_history(question: str, history: Sequence[Message]) -> str:
+    """A question and the conversation it ends, as one text.
+
+    The question comes first: embedders read the beginning of a long text. Turns of their own would pass for the worked
+    examples of few-shot prompts, which are turns.
+    """
+    if not history:
+        return question
+    turns = "\n".join(f"{turn.role.capitalize()}: {turn.content}" for turn in history)
+    return f"{question}\n\nSaid before in this conversation:\n{turns}"
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """A question with its accepted answers.
@@ -65,6 +79,7 @@ class Example:
         answers: Accepted references, canonical first; `()` means that no document answers the question.
         document_ids: Documents that hold the answer (gold for retrieval); may be empty.
         group: One fact, label case or record in all its wordings. Questions of a group are clustered in all statistics.
+        history: What user and assistant said before, oldest first; empty where the question stands alone.
     """
 
     id: str
@@ -73,6 +88,18 @@ class Example:
     document_ids: tuple[str, ...]
     group: str
     split: Split
+    history: tuple[Message, ...] = ()
+
+    @property
+    def asked(self) -> str:
+        """The question as every arm is asked it: with what was said before, if anything was."""
+        return with_history(self.question, self.history)
+
+    @property
+    def row(self) -> list[object]:
+        """All of it as plain data, to be hashed; a question without history has the row it had before there was any."""
+        plain: list[object] = [self.id, self.question, self.answers, self.document_ids, self.group, self.split]
+        return [*plain, [[turn.role, turn.content] for turn in self.history]] if self.history else plain
 
     @property
     def answerable(self) -> bool:
@@ -179,7 +206,7 @@ class Dataset:
             ]
         ]
         rows += [[d.id, d.title, d.text] for d in self.documents]
-        rows += [[e.id, e.question, e.answers, e.document_ids, e.group, e.split] for e in self.examples]
+        rows += [e.row for e in self.examples]
         for row in rows:
             digest.update(json.dumps(row, ensure_ascii=False, sort_keys=True).encode())
             digest.update(b"\n")

@@ -4,6 +4,7 @@ Every problem is found in one pass and named by file and line, so that a user fi
 """
 
 import json
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,11 +15,12 @@ from typing import Any
 from advisor.data.answer_form import label_set
 from advisor.data.dataset import Dataset, DatasetCard, Document, Example, Split, Task, UnreadField
 from advisor.data.document_text import without_embedded_data
-from advisor.data.foreign_format import foreign_format, meant_field, suggestion
 from advisor.data.json_schema import schema_check
+from advisor.data.meant_names import meant_field, suggestion
 from advisor.data.prompt import ABSTENTION
 from advisor.data.splitting import assign_splits
 from advisor.errors import DatasetError, EvaluationError
+from lm.completion import Message, Role
 
 CARD_FILE = "dataset.toml"
 DOCUMENTS_FILE = "documents.jsonl"
@@ -46,9 +48,10 @@ _DEFAULT_OUTPUT_TOKENS: Mapping[Task, int] = {
     Task.GENERATION: 128,
 }
 _QUESTION_FIELDS = frozenset(
-    {"id", "question", "answers", "document_ids", "group", "split", "answerable", "meta", "metadata"}
+    {"id", "question", "answers", "document_ids", "group", "split", "answerable", "history", "meta", "metadata"}
 )
 _MAX_SHOWN = 20
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _CARD_KEYS = {"name", "task", "language", "licence", "metrics", "description", "instruction", "max_output_tokens"} | {
     "schema"
 }
@@ -170,6 +173,12 @@ def _unreadable_json(error: ValueError | RecursionError) -> str:
     return "nested too deeply" if isinstance(error, RecursionError) else "a number has thousands of digits"
 
 
+def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write one JSON object a line."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
 def text_of(row: Row, key: str, name: str, problems: list[Problem], *, required: bool = True) -> str:
     """A field that is text; "" where it is missing or unusable.
 
@@ -185,18 +194,18 @@ def text_of(row: Row, key: str, name: str, problems: list[Problem], *, required:
         problems.append(Problem(name, row.line, f'"{key}" is a {type(value).__name__}; write it as text in quotes'))
     elif not value.strip():
         problems.append(Problem(name, row.line, f'"{key}" is empty; fill it in or remove the line'))
-    elif unfit := _unfit_character(value):
+    elif unfit := unfit_character(value):
         problems.append(Problem(name, row.line, f'"{key}" holds {unfit}'))
     else:
         return value
     return ""
 
 
-def _unfit_character(text: str) -> str:
+def unfit_character(text: str) -> str:
     """What stands in a text that databases, prompts and reports cannot carry, and the remedy; "" where nothing does."""
     if "\0" in text:
         return "a NUL character; remove it"
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if _HALF_CHARACTER.search(text):
         return "half a character (a lone surrogate); write it again"
     return ""
 
@@ -211,7 +220,7 @@ def _texts(row: Row, key: str, name: str, problems: list[Problem]) -> tuple[str,
     if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
         problems.append(Problem(name, row.line, f'"{key}" must be a list of texts'))
         return None
-    if unfit := _unfit_character("".join(value)):
+    if unfit := unfit_character("".join(value)):
         problems.append(Problem(name, row.line, f'"{key}" holds {unfit}'))
         return None
     return tuple(value)
@@ -220,13 +229,12 @@ def _texts(row: Row, key: str, name: str, problems: list[Problem]) -> tuple[str,
 def read_documents(path: Path, problems: list[Problem]) -> tuple[list[Document], set[str] | None]:
     """The usable documents, and the ids of all of them so that one bad document does not accuse every question.
 
-    None for the ids where the file is missing or another tool's.
+    None for the ids where the file is missing or another tool's. A file may be empty: then no arm can read documents.
     """
-    n_before = len(problems)
     documents: list[Document] = []
     first_line: dict[str, int] = {}
     for row in map(_with_text_ids, read_rows(path, problems)):
-        if not first_line and (foreign := foreign_format(row.value, ("id", "text"))):
+        if not first_line and (foreign := _foreign(row.value, ("id", "text"), path.parent)):
             problems.append(Problem(path.name, row.line, foreign))
             return [], None
         before = len(problems)
@@ -243,12 +251,10 @@ def read_documents(path: Path, problems: list[Problem]) -> tuple[list[Document],
         metadata = {} if metadata is None else metadata
         if not isinstance(metadata, dict):
             problems.append(Problem(path.name, row.line, '"metadata" must be a JSON object'))
-        elif unfit := _unfit_character(_plain_text(metadata)):
+        elif unfit := unfit_character(_plain_text(metadata)):
             problems.append(Problem(path.name, row.line, f'"metadata" holds {unfit}'))
         if len(problems) == before:
             documents.append(Document(document_id, title, without_embedded_data(text), metadata))
-    if path.is_file() and not documents and len(problems) == n_before:
-        problems.append(Problem(path.name, None, "the file holds no document; add one JSON object a line"))
     return documents, set(first_line) if path.is_file() else None
 
 
@@ -281,7 +287,7 @@ def _read_questions(
     without_split: list[int] = []
     unread: Counter[tuple[str, str]] = Counter()
     for row in map(_with_text_ids, read_rows(path, problems)):
-        if not first_line and (foreign := foreign_format(row.value, ("question", "answers"))):
+        if not first_line and (foreign := _foreign(row.value, ("question", "answers"), path.parent)):
             problems.append(Problem(path.name, row.line, foreign))
             return [], False, ()
         lacking = [name for name in _QUESTION_FIELDS if row.value.get(name) is None]
@@ -306,8 +312,9 @@ def _read_questions(
         split = _split(row, path.name, problems)
         (without_split if split is None else with_split).append(row.line)
         group = text_of(row, "group", path.name, problems) if row.value.get("group") is not None else example_id
+        history = _history(row, path.name, problems)
         if len(problems) == before:
-            examples.append(Example(example_id, question, answers or (), cited, group, split or Split.TEST))
+            examples.append(Example(example_id, question, answers or (), cited, group, split or Split.TEST, history))
     if with_split:
         problems += [
             Problem(path.name, line, "no split, though other lines have one; say train, validation or test")
@@ -317,6 +324,16 @@ def _read_questions(
         problems.append(Problem(path.name, None, "the file holds no question; add one JSON object a line"))
     fields = tuple(UnreadField(name, meant, n) for (name, meant), n in sorted(unread.items()))
     return examples, bool(with_split), fields
+
+
+def _foreign(row: Mapping[str, Any], needed: Sequence[str], folder: Path) -> str:
+    """What a row looks like that is another tool's, and the remedy; "" where it could be ours."""
+    from advisor.data.formats.table import format_of, is_foreign
+
+    found = format_of(row)
+    if found is None or not is_foreign(row) or (set(needed) <= row.keys() and not isinstance(row.get("answers"), dict)):
+        return ""
+    return f"the rows look like {found.label} ({found.fields}); read them with: tuningfork import {folder} NEW_FOLDER"
 
 
 def _with_text_ids(row: Row) -> Row:
@@ -330,6 +347,22 @@ def _with_text_ids(row: Row) -> Row:
     if cited is not None:
         value["document_ids"] = [text(v) for v in cited] if isinstance(cited, list) else text(cited)
     return Row(row.line, value)
+
+
+def _history(row: Row, name: str, problems: list[Problem]) -> tuple[Message, ...]:
+    value = row.value.get("history")
+    turns = [] if value is None else value
+    roles = (Role.USER.value, Role.ASSISTANT.value)
+    if not isinstance(turns, list) or not all(
+        isinstance(turn, dict) and turn.get("role") in roles and isinstance(turn.get("content"), str) for turn in turns
+    ):
+        what = '"history" must be a list of {"role": "user" or "assistant", "content": text}, the oldest first'
+        problems.append(Problem(name, row.line, what))
+        return ()
+    if unfit := unfit_character("".join(turn["content"] for turn in turns)):
+        problems.append(Problem(name, row.line, f'"history" holds {unfit}'))
+        return ()
+    return tuple(Message(Role(turn["role"]), turn["content"]) for turn in turns)
 
 
 def answers_of(row: Row, name: str, problems: list[Problem]) -> tuple[str, ...] | None:

@@ -7,53 +7,17 @@ questions.csv        columns: question, answer; optional: document, group, split
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from advisor.data.dataset import Task
 from advisor.data.document_text import title_of, without_embedded_data
-from advisor.data.files import CARD_FILE, DOCUMENTS_FILE, QUESTIONS_FILE, Problem
+from advisor.data.files import Problem
 from advisor.data.loaders import LOADERS, UnreadableFileError, load_document, why_not_read
-from advisor.data.question_table import read_question_table, same_name
-from advisor.errors import DatasetError
+from advisor.data.question_table import read_table_file, same_name
 
 _MAX_TITLE_CHARACTERS = 120
-
-
-def import_folder(
-    source: Path, destination: Path, *, task: Task = Task.QUESTION_ANSWERING, notes: list[Problem] | None = None
-) -> Path:
-    """Write `destination` as a dataset folder with the texts and questions of `source`.
-
-    Args:
-        source: Holds .md and .txt files, at any depth, and exactly one .csv file of questions.
-        destination: Must not exist yet, or be empty; nothing of the user's is overwritten.
-        task: Written into the card, which the user then completes.
-        notes: Gets what was left out, and what was read otherwise than it stands there.
-    Returns:
-        The destination.
-    Raises:
-        DatasetError: lists every problem with file and line.
-    """
-    problems: list[Problem] = []
-    if not source.is_dir():
-        raise DatasetError(
-            f"{source}: there is no such folder; give one with {_endings()} files and a .csv of questions"
-        )
-    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
-        raise DatasetError(f"{destination} exists and is not empty; choose another folder, nothing was written")
-    rows = read_folder(source, problems)
-    if problems:
-        listed = "\n".join(f"  {problem}" for problem in problems)
-        raise DatasetError(f"the folder {source} cannot be imported:\n{listed}")
-    destination.mkdir(parents=True, exist_ok=True)
-    write_rows(destination / DOCUMENTS_FILE, rows.documents)
-    write_rows(destination / QUESTIONS_FILE, rows.questions)
-    (destination / CARD_FILE).write_text(card_text(source.resolve().name, task), encoding="utf-8")
-    if notes is not None:
-        notes += rows.left_out + rows.notes
-    return destination
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +47,16 @@ def read_folder(source: Path, problems: list[Problem]) -> FolderRows:
         problems.append(Problem(str(source), None, f"exactly one .csv file of questions is needed; found: {names}"))
         return found
     name = tables[0].relative_to(source).as_posix()
-    text = _loaded(tables[0], name, "txt", problems)
-    if text is not None:
-        table = read_question_table(text, name, {str(row["id"]) for row in documents}, problems)
-        found.questions.extend(table.rows)
-        notes += table.divided
+    table = read_table_file(tables[0], name, {str(row["id"]) for row in documents}, problems)
+    found.questions.extend(table.rows)
+    notes += table.divided
     return found
+
+
+def read_texts(source: Path, problems: list[Problem], notes: list[Problem]) -> list[dict[str, object]]:
+    """The documents below a folder alone, adding everything wrong to `problems`."""
+    texts, _, _ = _find_files(source)
+    return _read_texts(source, texts, problems, notes)
 
 
 def _find_files(source: Path) -> tuple[list[Path], list[Path], list[Problem]]:
@@ -128,11 +96,6 @@ def card_text(name: str, task: Task) -> str:
         "description": f"Imported from the folder {name}.",
     }
     return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items())
-
-
-def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write one JSON object a line."""
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
 def _why_left_out(path: Path) -> str:

@@ -60,7 +60,7 @@ class NamedQuestions:
     """
 
     def __init__(self, examples: Sequence[Example]) -> None:
-        self._words = [_words(example.question) for example in examples]
+        self._words = [_words(example.asked) for example in examples]
         of_group: dict[str, list[int]] = defaultdict(list)
         of_names: dict[frozenset[str], list[int]] = defaultdict(list)
         for i, example in enumerate(examples):
@@ -76,7 +76,7 @@ class NamedQuestions:
 
     def about_the_same(self, example: Example) -> Places:
         """Places of the questions that do not ask of another thing (`asks_of_another`), in rising order."""
-        words = _words(example.question)
+        words = _words(example.asked)
         names = _names(words)
         found = [self._of_group[example.group]] if example.group in self._of_group else []
         for key in (None, *words):
@@ -134,7 +134,7 @@ def asks_of_another(first: Example, second: Example) -> bool:
     """Whether the words that differ name different things: then the questions are about twins and not a leak."""
     if first.group == second.group:
         return False
-    ours, theirs = _words(first.question), _words(second.question)
+    ours, theirs = _words(first.asked), _words(second.asked)
     return not (_names(ours) <= theirs.keys() and _names(theirs) <= ours.keys())
 
 
@@ -150,7 +150,7 @@ def _names(words: Mapping[str, str]) -> frozenset[str]:
 
 
 def _grams(example: Example) -> frozenset[str]:
-    return wording_grams(normalise_wording(example.question))
+    return wording_grams(normalise_wording(example.asked))
 
 
 def find_duplicates(examples: Iterable[Example]) -> list[tuple[str, str]]:
@@ -158,7 +158,7 @@ def find_duplicates(examples: Iterable[Example]) -> list[tuple[str, str]]:
     seen: dict[tuple[Split, str], str] = {}
     pairs: list[tuple[str, str]] = []
     for example in examples:
-        key = (example.split, normalise_wording(example.question))
+        key = (example.split, normalise_wording(example.asked))
         if key in seen:
             pairs.append((seen[key], example.id))
         seen.setdefault(key, example.id)

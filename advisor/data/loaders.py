@@ -1,9 +1,9 @@
 """Documents as files: an ending, and a function from bytes to text. A new format is one line in `LOADERS`."""
 
-import codecs
 from collections.abc import Callable
 from pathlib import PurePosixPath
 
+from advisor.data.text_encoding import UnreadableTextError, decode_text
 from advisor.errors import DatasetError
 from lm.plugins import Table
 
@@ -25,21 +25,11 @@ Loader = Callable[[bytes], str]
 
 
 def plain_text(data: bytes) -> str:
-    """UTF-8, with or without a byte order mark, or UTF-16 with one, as spreadsheets call "Unicode text"."""
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        try:
-            data = data.decode("utf-16").encode()
-        except UnicodeError as error:
-            raise UnreadableFileError("broken UTF-16; save the file as UTF-8") from error
+    """Text as `decode_text` reads it."""
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UnreadableFileError(f"broken UTF-8 at byte {error.start + 1}; save the file as UTF-8", line) from error
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise UnreadableFileError("a NUL character; save the file as plain text", line)
-    return text
+        return decode_text(data).text
+    except UnreadableTextError as error:
+        raise UnreadableFileError(str(error), error.line) from error
 
 
 LOADERS: Table[Loader] = Table("tuning_fork.loaders", {"md": plain_text, "txt": plain_text})
@@ -54,9 +44,7 @@ _REMEDIES = {
     ".htm": "HTML is not read; save its text as .txt or .md",
     ".mdx": "MDX is not read; save its text as .md",
     ".rst": "reStructuredText is not read; save its text as .txt or .md",
-    ".xlsx": "Excel files are not read; save the table as .csv",
-    ".xls": "Excel files are not read; save the table as .csv",
-    ".tsv": "a table of questions is a .csv file; rename it, tabs may part its columns",
+    ".xls": "Excel files of before 2007 are not read; save the table as .xlsx or .csv",
     ".zip": "an archive in an archive or folder is not opened; unpack it",
 }
 

@@ -137,7 +137,7 @@ class FewShot:
         chosen: list[Example] = []
         while len(chosen) < min(n_shots, len(pool)):
             chosen += [rest.pop() for rest in by_answer.values() if rest][: n_shots - len(chosen)]
-        return cls(view.card.instruction, tuple((example.question, reference_text(example)) for example in chosen))
+        return cls(view.card.instruction, tuple((example.asked, reference_text(example)) for example in chosen))
 
     @property
     def fingerprint(self) -> str:
@@ -175,7 +175,7 @@ class OracleContext:
         by_id = {document.id: document for document in documents}
         gold: dict[str, dict[str, Document]] = {}
         for example in examples:
-            gold.setdefault(example.question, {}).update({i: by_id[i] for i in example.document_ids})
+            gold.setdefault(example.asked, {}).update({i: by_id[i] for i in example.document_ids})
         return cls(instruction, {question: tuple(found.values()) for question, found in gold.items()})
 
     @property

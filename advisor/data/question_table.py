@@ -1,20 +1,17 @@
-"""A table of questions as spreadsheets write it: columns question and answer, optionally document, group, split …
+"""A table of questions as people write it: columns question and answer, optionally document, group, split …"""
 
-Spreadsheets add what is no content: a line `sep=;`, empty columns and rows, UTF-16 with its mark.
-"""
-
-import csv
-import io
 import re
-import sys
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from advisor.data.dataset import Split
 from advisor.data.files import Problem
-from advisor.data.foreign_format import foreign_format, suggestion
+from advisor.data.formats.rows import UnreadableRowsError, excel_lines, table_lines
 from advisor.data.loaders import LOADERS
+from advisor.data.meant_names import suggestion
+from advisor.data.text_encoding import UnreadableTextError, decode_text
 
 ANSWER_SEPARATOR = "|"
 _COLUMNS = ("question", "answer", "document", "group", "split", "answerable", "id")
@@ -39,29 +36,62 @@ class QuestionTable:
     divided: list[Problem] = field(default_factory=list)
 
 
-def read_question_table(text: str, name: str, known: Collection[str], problems: list[Problem]) -> QuestionTable:
-    """The questions of a table, adding everything wrong to `problems`.
+def read_table_file(
+    path: Path, name: str, known: Collection[str], problems: list[Problem], columns: Mapping[str, str] | None = None
+) -> QuestionTable:
+    """The questions of a delimited text or an Excel workbook, adding everything wrong to `problems`.
 
     Args:
         name: Of the file, for the problems.
         known: Ids of the documents, as `same_name` writes them.
+        columns: Names of columns in the file, by ours; columns that then have no name of ours are left out.
     """
     table = QuestionTable()
-    lines = _filled_rows(text, name, problems)
+    try:
+        if path.suffix.lower() == ".xlsx":
+            lines = list(excel_lines(path))
+        else:
+            decoded = decode_text(path.read_bytes())
+            if decoded.assumed:
+                table.divided.append(Problem(name, None, decoded.assumed))
+            lines = list(table_lines(decoded.text))
+    except (UnreadableRowsError, UnreadableTextError) as error:
+        problems.append(Problem(name, error.line, str(error)))
+        return table
+    return _read_lines(lines, name, known, problems, columns or {}, table)
+
+
+def _read_lines(
+    lines: Sequence[tuple[int, list[str]]],
+    name: str,
+    known: Collection[str],
+    problems: list[Problem],
+    renamed: Mapping[str, str],
+    table: QuestionTable,
+) -> QuestionTable:
     if not lines:
-        if not problems:
-            problems.append(Problem(name, 1, _columns_problem([])))
+        problems.append(Problem(name, 1, _columns_problem([])))
         return table
     (first_line, header), *body = lines
-    columns = [column.strip().lower() for column in header]
-    foreign = foreign_format(dict.fromkeys(columns), ("question", "answer"))
-    if what := foreign or _columns_problem([column for column in columns if column]):
+    ours = {said.strip().lower(): own for own, said in renamed.items()}
+    columns = [ours.get(column.strip().lower(), column.strip().lower()) for column in header]
+    if missing := [
+        said for said in renamed.values() if said.strip().lower() not in map(str.lower, map(str.strip, header))
+    ]:
+        what = f'there is no column "{missing[0]}"; there are {", ".join(filter(None, header))}'
+        problems.append(Problem(name, first_line, what))
+        return table
+    if renamed:
+        if unread := [column for column in columns if column and column not in _COLUMNS]:
+            table.divided.append(Problem(name, first_line, f"columns left out: {', '.join(unread)}"))
+        columns = [column if column in _COLUMNS else "" for column in columns]
+    if what := _columns_problem([column for column in columns if column]):
         problems.append(Problem(name, first_line, what))
         return table
     numbered: list[tuple[int, dict[str, object]]] = []
     for line, cells in body:
         nameless = [cell for i, cell in enumerate(cells) if cell.strip() and not "".join(columns[i : i + 1])]
-        if nameless:
+        if nameless and not renamed:
             problems.append(
                 Problem(name, line, "more cells than columns; put a cell that holds the separator in quotes")
             )
@@ -105,28 +135,6 @@ def _is_closed(text: str) -> bool:
         elif character in _PAIRS and (not opened or opened.pop() != _PAIRS[character]):
             return False
     return not opened and text.count("`") % 2 == 0
-
-
-def _filled_rows(text: str, name: str, problems: list[Problem]) -> list[tuple[int, list[str]]]:
-    """Rows that hold anything, each with its line from 1; the first names the columns."""
-    head, _, rest = text.partition("\n")
-    told = re.fullmatch(r"sep=(.)\s*", head, flags=re.IGNORECASE)
-    first_filled = next((line for line in text.split("\n") if line.strip(" ,;\t\r")), "")
-    delimiter = told[1] if told else max(",;\t", key=first_filled.count)
-    # A cell may be as long as the file, whose size others limit.
-    csv.field_size_limit(sys.maxsize)
-    reader = csv.reader(io.StringIO(rest if told else text, newline=""), delimiter=delimiter, strict=True)
-    rows: list[tuple[int, list[str]]] = []
-    try:
-        for cells in reader:
-            # The reader counts the last line of a row; cells may hold line breaks.
-            line = reader.line_num - sum(cell.count("\n") for cell in cells) + bool(told)
-            if any(cell.strip() for cell in cells):
-                rows.append((line, cells))
-    except csv.Error as error:
-        what = f"not readable CSV: {error}; a cell with a quote or line break needs quotes"
-        problems.append(Problem(name, reader.line_num + bool(told), what))
-    return rows
 
 
 def _columns_problem(columns: Sequence[str]) -> str:

@@ -125,7 +125,7 @@ def _by_wording(group: Sequence[Example]) -> list[list[Example]]:
     """Questions of a group, those worded nearly the same together: one of them in training gives the others away."""
     wordings: list[list[tuple[Example, frozenset[str]]]] = []
     for example in group:
-        grams = wording_grams(normalise_wording(example.question))
+        grams = wording_grams(normalise_wording(example.asked))
         same = [w for w in wordings if any(_jaccard(grams, other) >= NEAR_DUPLICATE_JACCARD for _, other in w)]
         wordings = [w for w in wordings if w not in same]
         wordings.append([member for w in same for member in w] + [(example, grams)])

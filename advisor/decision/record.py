@@ -148,7 +148,7 @@ def data_hashes(dataset: Dataset) -> dict[str, str]:
 
     def questions(*splits: Split) -> list[Any]:
         chosen = [e for e in dataset.examples if e.split in splits]
-        return [[e.id, e.question, e.answers, e.document_ids, e.group, e.split] for e in chosen]
+        return [e.row for e in chosen]
 
     parts: dict[str, Any] = {
         DOCUMENTS: [[d.id, d.title, d.text] for d in dataset.documents],

@@ -104,7 +104,7 @@ _NO_CONTEXT = unscored("no retrieval")
 
 
 def _question(example: Example) -> dict[str, Any]:
-    return {"user_input": example.question}
+    return {"user_input": example.asked}
 
 
 def _contexts(answer: Answer) -> list[str]:

@@ -104,7 +104,7 @@ def import_(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="SOURCE", help="Folder with .md and .txt files and one .csv of questions.", show_default=False
+            metavar="SOURCE", help="File or folder in one of the formats of docs/data-format.md.", show_default=False
         ),
     ],
     destination: Annotated[
@@ -113,19 +113,25 @@ def import_(
     task: Annotated[
         Task, typer.Option(metavar="TASK", help=f"What the answers are: {', '.join(Task)}.")
     ] = Task.QUESTION_ANSWERING,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OURS=THEIRS",
+            help="Name of a column in the source, as in question=Frage; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Make a dataset of texts and a table of questions.
+    """Make a dataset of data as you have it.
 
-    Columns of the table: question, answer; if you like also document, group, split, answerable, id. Several accepted
-    answers, or several documents, are separated by |; a | within an answer is written \\|.
+    The format is recognised by content and told before anything is written. Columns of a table: question, answer; if
+    you like also document, group, split, answerable, id. Several accepted answers, or several documents, are separated
+    by |; a | within an answer is written \\|.
     """
-    from advisor.data.files import Problem
-    from advisor.data.folder_import import import_folder
+    from advisor.data.formats.reading import import_data, read_columns
 
-    notes: list[Problem] = []
-    folder = import_folder(source.expanduser(), destination.expanduser(), task=task, notes=notes)
-    for note in notes:
-        show(f"note: {note}")
+    columns = read_columns(column or [])
+    folder = import_data(source.expanduser(), destination.expanduser(), task=task, columns=columns, tell=show)
     show(f"Written: {folder}. Complete its dataset.toml, then: tuningfork validate {folder}")
 
 

@@ -56,7 +56,9 @@ REPORT_NAMES = (
     *("report.json", "report.md", "report.html", "report.xml"),
     *("decision.json", "results.jsonl", "results.csv"),
 )
-UPLOAD_ENDINGS = frozenset({".jsonl", ".csv", ".md", ".txt", ".toml", ".json"})
+UPLOAD_ENDINGS = frozenset(
+    {".arrow", ".csv", ".json", ".jsonl", ".md", ".parquet", ".toml", ".tsv", ".txt", ".xlsx", ".yaml", ".yml"}
+)
 _PAUSE_S = 1.0
 _M = TypeVar("_M")
 

@@ -20,7 +20,7 @@ class MessagePart(BaseModel):
 
 
 class ChatMessage(BaseModel):
-    """One message. Only the last one, from the user, is read."""
+    """One message. The last one is the user's question."""
 
     role: ShortName
     content: Text | list[MessagePart] | None = None
@@ -67,7 +67,8 @@ class Extension(BaseModel):
     """What OpenAI's replies have no place for.
 
     Attributes:
-        ignored_messages: Messages before the question; the pipeline was measured on single questions and reads one.
+        ignored_messages: Messages not read: system texts and tools; where the pipeline was measured on single questions
+            all that come before the last.
     """
 
     comparison_id: str

@@ -150,6 +150,7 @@ class ValidationReport(BaseModel):
     usable: bool
     name: str | None = None
     task: Task | None = None
+    read_as: str = ""
     n_documents: int = 0
     split_sizes: dict[str, int] = {}
     problems: list[DatasetProblem] = []

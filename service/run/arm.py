@@ -160,7 +160,7 @@ def answer_block(pipeline: Pipeline, name: str, examples: Sequence[Example]) -> 
     """
     started = time.perf_counter()
     try:
-        answers = pipeline.answer([example.question for example in examples])
+        answers = pipeline.answer([example.asked for example in examples])
     except LanguageModelError as error:
         asked = f"{examples[0].id} to {examples[-1].id}" if len(examples) > 1 else examples[0].id
         raise LanguageModelError(f"{error} (arm {name}, questions {asked})") from error

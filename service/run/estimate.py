@@ -153,7 +153,7 @@ def _stages(
     speeds = next((one for one in earlier.values() if one and one.embedding_seconds_per_token()), None)
     test, train = dataset.split(Split.TEST), dataset.split(Split.TRAIN)
     instruction = _tokens(dataset.card.instruction) + MESSAGE_TOKENS
-    question = _mean(_tokens(example.question) for example in test)
+    question = _mean(_tokens(example.asked) for example in test)
     answer = _mean(_tokens(example.answers[0]) for example in dataset.examples if example.answers) or 1.0
     document = _mean(_tokens(one.text) for one in dataset.documents)
     corpus = sum(_tokens(one.text) for one in dataset.documents)
@@ -165,7 +165,7 @@ def _stages(
     }
     embeds = {arm.name for arm in ARMS if arm.retrieves or arm.embeds_questions}
     embeds_train = next((arm.id for arm in settings.arm_specs if arm.row.embeds_questions), None)
-    train_tokens = sum(_tokens(example.question) for example in train)
+    train_tokens = sum(_tokens(example.asked) for example in train)
     stages: list[StageEstimate] = []
 
     def add_answers(

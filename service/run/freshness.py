@@ -227,7 +227,7 @@ def _ask(step: _Step, questions: Sequence[Example], on_progress: OnProgress) -> 
     started = time.perf_counter()
     for start in range(0, len(questions), BLOCK_QUESTIONS):
         on_progress(Progress("answer", name, start, len(questions)))
-        answers += step.pipeline.answer([e.question for e in questions[start : start + BLOCK_QUESTIONS]])
+        answers += step.pipeline.answer([e.asked for e in questions[start : start + BLOCK_QUESTIONS]])
     on_progress(Progress("answer", name, len(questions), len(questions)))
     return _Asked(answers, time.perf_counter() - started)
 

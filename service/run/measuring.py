@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 from sqlalchemy import Engine
 
+import lm.endpoint
 from advisor.data.dataset import Dataset, Example, Split
 from advisor.data.normalisation import normalise
 from advisor.data.prompt import question_turn, reference_text
@@ -142,8 +143,7 @@ def check_questions_fit(arm: Arm, dataset: Dataset) -> None:
         return
     room = model.context_tokens - output_tokens
     lengths = {
-        e.id: model.count_tokens((question_turn(dataset.card.instruction, e.question),))
-        for e in dataset.split(Split.TEST)
+        e.id: model.count_tokens((question_turn(dataset.card.instruction, e.asked),)) for e in dataset.split(Split.TEST)
     }
     too_long = [example_id for example_id, n_tokens in lengths.items() if n_tokens > room]
     if too_long:
@@ -175,9 +175,9 @@ def answer_questions(
     """
     examples = {example.id: example for example in questions}
     # Questions of like length make prompts of like length: little padding. The longest come first, as in a batch.
-    ids = [example.id for example in sorted(questions, key=lambda e: (-len(e.question), e.id))]
+    ids = [example.id for example in sorted(questions, key=lambda e: (-len(e.asked), e.id))]
     block_ids = [ids[start : start + BLOCK_QUESTIONS] for start in range(0, len(ids), BLOCK_QUESTIONS)]
-    asked = sorted((e.id, e.question) for e in questions)
+    asked = sorted((e.id, e.asked) for e in questions)
     logs: dict[str, AnswerLog] = {}
     keys = []
 
@@ -211,7 +211,9 @@ def keep(answered: AnsweredBlock, log: AnswerLog) -> None:
 
 def answers_key(arm: Arm, asked: object) -> str:
     """The stage that an arm's answers are kept in; `asked` is all that decides which questions are batched together."""
-    return stage_key(arm.pipeline.fingerprint, formats("answers"), asked)
+    # What is computed here does not change with how replies of endpoints are read.
+    hosted = {"lm.endpoint": lm.endpoint.FORMAT} if arm.device is None else {}
+    return stage_key(arm.pipeline.fingerprint, formats("answers") | hosted, asked)
 
 
 def _mean_so_far(log: AnswerLog, test: Sequence[Example], metric: Metric, dataset: Dataset) -> float | None:
@@ -241,7 +243,7 @@ def _measure_latencies(
     step = max(1, len(test) // (LATENCY_QUESTIONS + LATENCY_WARM_UP))
     chosen = list(range(0, len(test), step))[: LATENCY_QUESTIONS + LATENCY_WARM_UP]
     fingerprints = [m.arm.pipeline.fingerprint for m in candidates]
-    asked = [test[i].question for i in chosen]
+    asked = [test[i].asked for i in chosen]
     key = stage_key(fingerprints, formats("answers"), LATENCY_FORMAT, LATENCY_WARM_UP, asked)
     path = directory.stage("latency", f"{key}.json")
     with suppress(OSError, ValueError, TypeError, AttributeError):
@@ -293,7 +295,7 @@ def _record(
         QuestionRecord(
             arm=one.arm.id,
             example_id=example.id,
-            question=example.question,
+            question=example.asked,
             references=example.answers,
             gold_document_ids=example.document_ids,
             slice=dataset.slice_of(example),

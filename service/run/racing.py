@@ -108,7 +108,7 @@ class _AskedArm:
     ) -> None:
         self._arm, self._blocks, self._on_progress = arm, blocks, on_progress
         self.id = arm.id
-        self.key = answers_key(arm, [[(e.id, e.question) for e in block] for block in blocks])
+        self.key = answers_key(arm, [[(e.id, e.asked) for e in block] for block in blocks])
         self.log = AnswerLog(database, self.key)
         self._n_blocks = 0
         self._measured = ArmMeasurement(arm, [], [], 0.0)

@@ -4,12 +4,13 @@ import re
 import unicodedata
 from pathlib import PurePosixPath
 
+from advisor.data.formats.rows import READERS
 from advisor.data.loaders import why_not_read
 
 MAX_NAME_CHARACTERS = 512
 MAX_PART_BYTES = 200
 MAX_PARTS = 16
-DATA_ENDINGS = frozenset({".jsonl", ".csv", ".md", ".txt", ".toml", ".json"})
+DATA_ENDINGS = frozenset({".md", ".txt", ".toml", *(f".{ending}" for ending in READERS)})
 _PASSED_OVER = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
 _FORBIDDEN = re.compile(r'[\\:*?"<>|]')
 # Drawn like a slash, a backslash or a dot: a name that looks like another path than it is.

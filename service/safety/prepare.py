@@ -1,17 +1,23 @@
 """From uploaded files to a checked dataset: nothing of them is run, and nothing is written outside one folder."""
 
+import json
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
 from advisor.audit.data import audit_dataset
 from advisor.data.dataset import Dataset, Task
-from advisor.data.files import CARD_FILE, DOCUMENTS_FILE, QUESTIONS_FILE, Problem, read_dataset
-from advisor.data.folder_import import card_text, read_folder, write_rows
+from advisor.data.files import CARD_FILE, DOCUMENTS_FILE, QUESTIONS_FILE, Problem, read_dataset, write_rows
+from advisor.data.folder_import import card_text
+from advisor.data.formats.reading import read_data
+from advisor.data.formats.rows import READERS
+from advisor.data.formats.table import is_foreign
 from advisor.errors import DatasetError
 from advisor.evidence.human_labels import HUMAN_LABELS_FILE, load_human_labels
 from advisor.metrics.registry import metrics_for
@@ -51,21 +57,30 @@ class PreparedDataset:
 
     Attributes:
         files: Content by name: what the dataset folder will hold.
+        read_as: In a sentence, what was recognised; "" for a dataset folder.
     """
 
     files: Mapping[str, bytes]
     dataset: Dataset
     findings: tuple[AuditFinding, ...]
+    read_as: str = ""
 
 
 def prepare_upload(
-    uploads: Sequence[UploadedFile], workplace: Path, *, name: str | None, task: Task | None, limits: UploadLimits
+    uploads: Sequence[UploadedFile],
+    workplace: Path,
+    *,
+    name: str | None,
+    task: Task | None,
+    limits: UploadLimits,
+    columns: Mapping[str, str] | None = None,
 ) -> PreparedDataset:
-    """Check uploaded files: one zip archive, or the files of a dataset folder, or texts with one table of questions.
+    """Check uploaded files: a zip archive, the files of a dataset folder, or data that can be imported.
 
     Args:
         workplace: A folder of ours in which files are unpacked and deleted again.
         name: For files without a card; a card's own name wins, and so does its task.
+        columns: Names of columns or fields in the files, by the names that are read.
 
     Raises:
         UnfitUploadError: with every problem found.
@@ -79,7 +94,7 @@ def prepare_upload(
         names = _receive(uploads, received, limits, problems)
         _stop_at(problems)
         name = name or _name_of(uploads)
-        passed_over, notes = _arrange(received, names, ready, name, task, limits, problems)
+        passed_over, notes, read_as = _arrange(received, names, ready, name, task, limits, problems, columns or {})
         _stop_at(problems, received, ready)
         dataset = read_dataset(ready, problems, task=task)
         if dataset is not None:
@@ -94,11 +109,11 @@ def prepare_upload(
             remedy = "Nothing, unless they were meant as documents: those belong into documents.jsonl."
             findings.append(AuditFinding("left out", Severity.NOTE, message, remedy, tuple(passed_over[:10])))
         if notes:
-            message = f"Cells and files that were read otherwise than they stand there: {len(notes)}."
+            message = f"Rows and files that were left out or read otherwise than they stand there: {len(notes)}."
             remedy = "Write \\| for a | that belongs to an answer; pictures are not read."
-            findings.append(AuditFinding("import", Severity.NOTE, message, remedy, tuple(map(str, notes[:10]))))
+            findings.append(AuditFinding("import", Severity.NOTE, message, remedy, tuple(notes[:10])))
         files = {path.name: path.read_bytes() for path in sorted(ready.iterdir())}
-        return PreparedDataset(files, dataset, tuple(findings))
+        return PreparedDataset(files, dataset, tuple(findings), read_as)
 
 
 def _stop_at(problems: Sequence[Problem], *folders: Path) -> None:
@@ -200,36 +215,76 @@ def _arrange(
     task: Task | None,
     limits: UploadLimits,
     problems: list[Problem],
-) -> tuple[list[str], list[Problem]]:
-    """Make a dataset folder of what came; the names of files that are no part of it, and what the user may look at."""
-    source, notes = received, list[Problem]()
+    columns: Mapping[str, str],
+) -> tuple[list[str], tuple[str, ...], str]:
+    """Make a dataset folder of what came.
+
+    Returns:
+        The names of files that are no part of it, what the user may look at, and in a sentence what was recognised.
+    """
+    source, read_as = received, ""
+    notes: tuple[str, ...] = ()
     tops = {part.split("/", 1)[0] for part in names}
     if len(tops) == 1 and all("/" in part for part in names):
         top = tops.pop()
         source, names = received / top, [part[len(top) + 1 :] for part in names]
     used = {CARD_FILE, HUMAN_LABELS_FILE} & set(names)
-    if {DOCUMENTS_FILE, QUESTIONS_FILE} & set(names):
+    card = card_text(name, task or Task.QUESTION_ANSWERING)
+    schemas = [part for part in names if part.endswith(".json") and "/" not in part]
+    if {DOCUMENTS_FILE, QUESTIONS_FILE} & set(names) and not columns and not _is_foreign(source, limits):
         used |= {DOCUMENTS_FILE, QUESTIONS_FILE} & set(names)
         for part in used:
             shutil.move(source / part, ready / part)
     else:
-        rows = read_folder(source, problems)
-        notes = rows.notes
-        write_rows(ready / DOCUMENTS_FILE, rows.documents)
-        write_rows(ready / QUESTIONS_FILE, rows.questions)
+        _check_json([source / part for part in names if part.endswith((".json", ".jsonl"))], limits, problems)
+        _check_workbooks([source / part for part in names if part.endswith(".xlsx")], limits, problems)
+        if problems:
+            return [], (), ""
+        named = (source / CARD_FILE).read_text("utf-8", "replace") if CARD_FILE in used else ""
+        schemas = [part for part in schemas if f'"{part}"' in named]
+        only = source / names[0] if len(names) == 1 else source
+        read = read_data(only, problems, columns=columns, apart=used | set(schemas))
+        notes, read_as = read.notes, read.sentence
+        if read.instruction:
+            card += f"instruction = {json.dumps(read.instruction, ensure_ascii=False)}\n"
+        write_rows(ready / DOCUMENTS_FILE, read.documents)
+        write_rows(ready / QUESTIONS_FILE, read.questions)
         for part in used:
             shutil.move(source / part, ready / part)
-        used |= {part for part in names if part.lower().endswith((".md", ".txt", ".csv"))}
+        used |= {part for part in names if part.lower().rpartition(".")[2] in {"md", "txt", *READERS}}
     if not (ready / CARD_FILE).exists():
-        (ready / CARD_FILE).write_text(card_text(name, task or Task.QUESTION_ANSWERING), encoding="utf-8")
+        (ready / CARD_FILE).write_text(card, encoding="utf-8")
     elif (ready / CARD_FILE).stat().st_size > limits.max_card_bytes:
         problems.append(Problem(CARD_FILE, None, f"a card may have {limits.max_card_bytes} bytes; shorten it"))
-    schemas = [part for part in names if part.endswith(".json") and "/" not in part]
     for part in schemas:
         shutil.move(source / part, ready / part)
     tables = (DOCUMENTS_FILE, QUESTIONS_FILE, HUMAN_LABELS_FILE, *schemas)
     _check_json([ready / part for part in tables], limits, problems)
-    return sorted(set(names) - used - set(schemas)), notes
+    return sorted(set(names) - used - set(schemas)), notes, read_as
+
+
+def _is_foreign(folder: Path, limits: UploadLimits) -> bool:
+    """Whether files with our names hold rows of another tool."""
+    for name in (DOCUMENTS_FILE, QUESTIONS_FILE):
+        if not (folder / name).is_file():
+            continue
+        with (folder / name).open("rb") as file:
+            line = file.readline(limits.max_line_bytes)
+        with suppress(ValueError):
+            if not is_too_deep(line) and isinstance(value := json.loads(line), dict) and is_foreign(value):
+                return True
+    return False
+
+
+def _check_workbooks(paths: Sequence[Path], limits: UploadLimits, problems: list[Problem]) -> None:
+    """A workbook is an archive, and is unpacked while it is read."""
+    for path in paths:
+        if not zipfile.is_zipfile(path):
+            continue
+        with zipfile.ZipFile(path) as archive:
+            n_bytes = sum(entry.file_size for entry in archive.infolist())
+        if n_bytes > min(limits.max_bytes, max(limits.free_bytes, limits.max_ratio * path.stat().st_size)):
+            problems.append(Problem(path.name, None, f"unpacks to {n_bytes} bytes; save it as .csv"))
 
 
 def _check_json(paths: Sequence[Path], limits: UploadLimits, problems: list[Problem]) -> None:

@@ -248,6 +248,16 @@ def read_version(engine: Engine, directory: DataDirectory, version: str) -> Data
     return _read(engine, directory, version)
 
 
+@lru_cache(maxsize=256)
+def holds_history(engine: Engine, directory: DataDirectory, version: str) -> bool:
+    """Whether questions of a version come after other turns of a conversation.
+
+    Raises:
+        DatasetNotFoundError: there is none.
+    """
+    return any(example.history for example in read_version(engine, directory, version).examples)
+
+
 @lru_cache(maxsize=4)
 def _read(engine: Engine, directory: DataDirectory, version: str) -> Dataset:
     return load_dataset(dataset_folder(engine, directory, version))

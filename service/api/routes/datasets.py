@@ -2,8 +2,10 @@
 
 import io
 import shutil
+import tempfile
 import zipfile
 from collections.abc import Callable
+from pathlib import Path as FilePath
 from typing import Annotated, Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
@@ -13,6 +15,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
 from advisor.data.dataset import Dataset, Slice, Split, Task
+from advisor.data.formats.export import export_dataset
+from advisor.data.formats.reading import read_columns
+from advisor.data.formats.table import FORMATS
 from advisor.results.comparison import AuditFinding
 from advisor.results.plain_data import to_plain
 from service.api.auth import Context, get_context, require
@@ -87,6 +92,11 @@ _UPLOAD = {
                             "enum": [task.value for task in Task],
                             "description": "Where no dataset.toml says it; question-answering if left out.",
                         },
+                        "columns": {
+                            "type": "array",
+                            "items": {"type": "string"},
+                            "description": "Names of columns or fields in the files: question=Frage.",
+                        },
                     },
                 }
             }
@@ -99,7 +109,7 @@ _UPLOAD = {
 async def upload(request: Request, response: Response) -> DatasetDetail:
     """Check files and store them as a version; 200 instead of 201 where the same files were stored before.
 
-    Files are those of docs/data-format.md, or .md and .txt documents with one .csv of questions.
+    Files are those of docs/data-format.md: a dataset, documents with a table of questions, or another tool's format.
     """
     context = get_context(request)
 
@@ -124,6 +134,7 @@ async def validate(request: Request) -> ValidationReport:
         usable=True,
         name=prepared.dataset.card.name,
         task=prepared.dataset.card.task,
+        read_as=prepared.read_as,
         n_documents=len(prepared.dataset.documents),
         split_sizes=split_sizes(prepared.dataset),
         findings=[finding_view(finding) for finding in prepared.findings],
@@ -199,11 +210,25 @@ def documents(
 
 
 @router.get("/{version}/files.zip", dependencies=_READ, response_class=Response, responses=_ARCHIVE)
-def files(version: Version, context: Context) -> Response:
-    """The files of a version as they are stored, in one zip that can be uploaded again."""
+def files(
+    version: Version,
+    context: Context,
+    format_: Annotated[
+        str | None, Query(alias="format", max_length=30, description=f"Another tool's: {', '.join(FORMATS)}.")
+    ] = None,
+) -> Response:
+    """The files of a version as they are stored, or in another format, in one zip that can be uploaded again."""
+    if format_ is None:
+        contents = read_files(context.engine, context.directory, version)
+    else:
+        dataset = read_version(context.engine, context.directory, version)
+        with tempfile.TemporaryDirectory() as folder:
+            exported = export_dataset(dataset, format_, FilePath(folder) / "exported")
+            paths = sorted(path for path in exported.rglob("*") if path.is_file())
+            contents = {path.relative_to(exported).as_posix(): path.read_bytes() for path in paths}
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in read_files(context.engine, context.directory, version).items():
+        for name, content in contents.items():
             archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
     return Response(packed.getvalue(), media_type="application/zip")
 
@@ -229,6 +254,7 @@ async def _with_upload(request: Request, use: Callable[[PreparedDataset], T]) ->
     limits = UploadLimits(context.settings.max_dataset_files, context.settings.max_dataset_bytes)
     async with request.form(max_files=limits.max_files + 1, max_fields=20) as form:
         name, task = _fields(form)
+        columns = read_columns([one for one in form.getlist("columns") if isinstance(one, str)])
         parts = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
         if not parts:
             detail = "no file was sent; send one or more as form fields called `files`"
@@ -237,7 +263,8 @@ async def _with_upload(request: Request, use: Callable[[PreparedDataset], T]) ->
         workplace = context.directory.root / "incoming"
 
         def prepare() -> T:
-            return use(prepare_upload(uploads, workplace, name=name, task=task, limits=limits))
+            prepared = prepare_upload(uploads, workplace, name=name, task=task, limits=limits, columns=columns)
+            return use(prepared)
 
         return await to_thread.run_sync(prepare, limiter=_preparing)
 
@@ -246,10 +273,10 @@ _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
 def _fields(form: FormData) -> tuple[str | None, Task | None]:
-    known = {"files", "name", "task"}
+    known = {"files", "name", "task", "columns"}
     if unknown := sorted(set(form.keys()) - known):
         raise Problem(
-            422, "Invalid request", f"the form field {ascii(unknown[0])} is unknown; use files, name and task"
+            422, "Invalid request", f"the form field {ascii(unknown[0])} is unknown; use files, name, task and columns"
         )
     name, task = form.get("name"), form.get("task")
     if isinstance(name, UploadFile) or isinstance(task, UploadFile):

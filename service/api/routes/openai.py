@@ -5,7 +5,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,11 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy import Engine
 from starlette.concurrency import run_in_threadpool
 
+from advisor.data.dataset import with_history
+from lm.completion import Message, Role
 from lm.errors import TuningForkError
 from service.api.auth import Context, require
+from service.api.context import ServiceContext
 from service.api.errors import Problem, writable
 from service.api.openai_errors import DOCUMENTED, OpenAIRoute, UnsupportedError, openai_error
 from service.api.served import Served, view_sources, while_connected
@@ -42,6 +45,7 @@ from service.serving.deployment_store import DeploymentNotFoundError, find_deplo
 from service.serving.errors import NoSuchPipelineError
 from service.serving.servable import check_servable, servable_kinds
 from service.store.comparison_store import ComparisonNotFoundError, find_comparison, list_comparisons
+from service.store.dataset_store import DatasetNotFoundError, holds_history
 
 router = APIRouter(prefix="/v1", tags=["openai"], route_class=OpenAIRoute, responses=DOCUMENTED)
 
@@ -114,13 +118,17 @@ def read_model(model: str, context: Context) -> ModelCard:
 async def complete(body: ChatRequest, request: Request, context: Context, served: Served) -> Any:
     """Answer the last message by a pipeline; sources and cost are in `tuning_fork`.
 
-    The pipeline was measured on single questions: earlier messages and system texts are not read, and their number is
-    told. Sampling, stop texts and `max_tokens` are honoured; tools, images, several choices and logprobs are refused.
+    An arm is asked as it was measured: what user and assistant said before is read if questions of its dataset come
+    after other turns. Messages that are not read are counted in the reply. Sampling, stop texts and `max_tokens` are
+    honoured; tools, images, several choices and logprobs are refused.
     """
     question = read_question(body.messages)
     decoding = read_decoding(body)
     target = await run_in_threadpool(resolve_model, context.engine, body.model)
-    reply = _Reply(f"chatcmpl-{secrets.token_hex(12)}", int(time.time()), body.model, target, len(body.messages) - 1)
+    history = await run_in_threadpool(read_history, context, target, body.messages)
+    question = with_history(question, history)
+    n_ignored = len(body.messages) - 1 - len(history)
+    reply = _Reply(f"chatcmpl-{secrets.token_hex(12)}", int(time.time()), body.model, target, n_ignored)
     if not body.stream:
         work = served.answer(target.comparison_id, target.kind, [question], decoding)
         (one,) = await while_connected(request, work)
@@ -200,6 +208,31 @@ def read_question(messages: list[ChatMessage]) -> str:
     if len(text) > MAX_QUESTION_CHARACTERS:
         raise UnsupportedError("messages", f"the question is longer than {MAX_QUESTION_CHARACTERS} characters; cut it")
     return text
+
+
+def read_history(context: ServiceContext, target: Target, messages: list[ChatMessage]) -> tuple[Message, ...]:
+    """What user and assistant said before the last message; nothing where the arm was measured on single questions.
+
+    Raises:
+        UnsupportedError: it is too long.
+    """
+    said = [(message.role, _text(message)) for message in messages[:-1] if message.role in ("user", "assistant")]
+    turns = tuple(Message(Role(role), text) for role, text in said if text)
+    if not turns:
+        return ()
+    stored = find_comparison(context.engine, target.comparison_id)
+    with suppress(DatasetNotFoundError):
+        if holds_history(context.engine, context.directory, stored.dataset):
+            if sum(len(turn.content) for turn in turns) > MAX_QUESTION_CHARACTERS:
+                what = f"the earlier messages are longer than {MAX_QUESTION_CHARACTERS} characters; leave the first out"
+                raise UnsupportedError("messages", what)
+            return turns
+    return ()
+
+
+def _text(message: ChatMessage) -> str:
+    content = message.content or ""
+    return (content if isinstance(content, str) else "".join(part.text or "" for part in content)).strip()
 
 
 def read_decoding(body: ChatRequest) -> Decoding:

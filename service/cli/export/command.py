@@ -1,4 +1,4 @@
-"""`tuningfork export`: a finished comparison for the tools a team watches experiments with."""
+"""`tuningfork export`: a finished comparison for the tools a team watches experiments with, or a dataset for others."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,13 +6,20 @@ from typing import Annotated
 import typer
 
 from lm.errors import ConfigError
-from service.cli.options import ComparisonArgument, Home
+from service.cli.options import Home
 from service.cli.terminal import show
 from service.store.data_directory import DataDirectory
 
 
 def export(
-    comparison: ComparisonArgument,
+    comparison: Annotated[
+        str,
+        typer.Argument(
+            metavar="COMPARISON|DATASET",
+            help="Comparison: its id, the beginning of it, or latest. With --as a dataset: its name or folder.",
+            show_default=False,
+        ),
+    ],
     mlflow: Annotated[
         str | None,
         typer.Option(
@@ -28,16 +35,28 @@ def export(
         Path | None,
         typer.Option(help="Folder for the answers of each arm, which `--arm answers:FILE` takes.", show_default=False),
     ] = None,
+    as_: Annotated[
+        str | None,
+        typer.Option("--as", metavar="FORMAT", help="Format of a dataset, such as squad or ragas.", show_default=False),
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="New folder for the dataset.", show_default=False)
+    ] = None,
     home: Home = None,
 ) -> None:
-    """Write a comparison to MLflow or TensorBoard, or its answers to files.
+    """Write a comparison to MLflow or TensorBoard, its answers to files, or a dataset in another tool's format.
 
-    MLflow gets runs, figures and reports, TensorBoard the training curves.
+    MLflow gets runs, figures and reports, TensorBoard the training curves. `tuningfork import` reads all formats that
+    --as writes, and gets the same dataset.
     """
+    if as_ is not None or to is not None:
+        _export_data(comparison, as_, to)
+        return
     from service.run.asking import read_finished
 
     if mlflow is None and tensorboard is None and answers is None:
-        raise ConfigError("nothing to export to; add --mlflow URI, --tensorboard DIR or --answers DIR")
+        what = "nothing to export to; add --mlflow URI, --tensorboard DIR or --answers DIR"
+        raise ConfigError(f"{what}, or --as FORMAT --to FOLDER for a dataset")
     directory = DataDirectory.from_environment(home)
     made = read_finished(directory, comparison).comparison
     if mlflow is not None:
@@ -60,3 +79,15 @@ def export(
             show(f"Written: {folder}")
         if not folders:
             show(f"{made.id} tuned no arm, so there is no training to show")
+
+
+def _export_data(name: str, form: str | None, to: Path | None) -> None:
+    from advisor.data.files import load_dataset
+    from advisor.data.formats.export import export_dataset
+    from advisor.data.formats.table import FORMATS
+    from service.run.settings import ComparisonSettings
+
+    if form is None or to is None:
+        raise ConfigError(f"to export a dataset give both --as FORMAT and --to FOLDER; formats: {', '.join(FORMATS)}")
+    dataset = load_dataset(ComparisonSettings(name).dataset_folder)
+    show(f"Written: {export_dataset(dataset, form, to.expanduser())}")

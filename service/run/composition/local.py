@@ -245,7 +245,7 @@ class LocalComposition:
             seed=self._settings.seed,
         )
         # Watched as it is served: a planted passage would flatter it.
-        served = builder.build([e.question for e in view.validation], base, dataset.card.max_output_tokens)
+        served = builder.build([e.asked for e in view.validation], base, dataset.card.max_output_tokens)
         prompts |= {example.id: prompt for example, prompt in zip(view.validation, served, strict=True)}
         retrieving = BuildUsage(
             wall_s=sum(prompt.latency_s for prompt in prompts.values()),
@@ -365,7 +365,7 @@ class LocalComposition:
 
     def _training_questions(self, dataset: Dataset) -> TrainingQuestions:
         train = dataset.split(Split.TRAIN)
-        key = tuple((example.question, reference_text(example)) for example in train)
+        key = tuple((example.asked, reference_text(example)) for example in train)
         if key not in self._embedded:
             # Loading the embedder is a cost of starting a process, not of building an arm.
             self.embedder.embed(["warm-up"])
@@ -480,7 +480,7 @@ def _device_of(model: LanguageModel) -> str | None:
 
 def _adapter_key(run: TrainingRun, base: "HuggingFaceModel") -> str:
     view = run.view
-    rows = [(e.question, reference_text(e), e.group, e.split) for e in view.train + view.validation]
+    rows = [(e.asked, reference_text(e), e.group, e.split) for e in view.train + view.validation]
     asked = {i: [(turn.role, turn.content) for turn in messages] for i, messages in (run.prompts or {}).items()}
     instruction, texts = view.card.instruction, run.texts
     return stage_key(base.fingerprint, run.recipe.hash, instruction, rows, asked, texts, formats("adapters"))

@@ -39,7 +39,7 @@ class RecordedModel:
     @classmethod
     def of(cls, name: str, given: GivenAnswers, dataset: Dataset) -> "RecordedModel":
         """The model of a file's answers."""
-        texts = {e.question: given.answers[e.id].text for e in dataset.split(Split.TEST)}
+        texts = {e.asked: given.answers[e.id].text for e in dataset.split(Split.TEST)}
         return cls(name, given.content_hash, texts)
 
     def count_tokens(self, prompt: Messages) -> int:

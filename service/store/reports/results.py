@@ -90,7 +90,7 @@ def running_results(
             raw = answers.get(example_id)
             if raw is None or (wanted.example_id is not None and example_id != wanted.example_id):
                 continue
-            if contains and contains not in f"{example.question}\n{raw['text']}".casefold():
+            if contains and contains not in f"{example.asked}\n{raw['text']}".casefold():
                 continue
             records.append((arm, example, raw))
     rows = [
@@ -98,7 +98,7 @@ def running_results(
             QuestionRecord(
                 arm=arm,
                 example_id=example.id,
-                question=example.question,
+                question=example.asked,
                 references=example.answers,
                 gold_document_ids=example.document_ids,
                 slice=dataset.slice_of(example),

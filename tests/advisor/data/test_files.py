@@ -86,15 +86,31 @@ def test_a_missing_file_is_refused_by_name(tmp_path: Path, name: str) -> None:
     assert "1 problem:" in message
 
 
-@pytest.mark.parametrize(("name", "kind"), [("documents.jsonl", "document"), ("questions.jsonl", "question")])
-def test_an_empty_file_is_refused_by_name(tmp_path: Path, name: str, kind: str) -> None:
-    (write(tmp_path) / name).write_bytes(b"\n \n")
-    assert f"{name}: the file holds no {kind}; add one JSON object a line" in refusal(tmp_path)
+def test_a_file_without_questions_is_refused_by_name(tmp_path: Path) -> None:
+    (write(tmp_path) / "questions.jsonl").write_bytes(b"\n \n")
+    assert "questions.jsonl: the file holds no question; add one JSON object a line" in refusal(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["documents.jsonl", "questions.jsonl"])
-def test_both_empty_files_are_named_in_one_pass(tmp_path: Path, name: str) -> None:
-    assert f"{name}: the file holds no" in refusal(write(tmp_path, b"", b""))
+def test_a_dataset_may_have_no_documents(tmp_path: Path) -> None:
+    rows = [question(i, document_ids=[]) for i in range(9)]
+    assert load_dataset(write(tmp_path, lines(*rows), b"")).documents == ()
+
+
+def test_what_was_said_before_a_question_is_read_and_asked_with_it(tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "Oak?"}, {"role": "assistant", "content": "40 kg"}]
+    dataset = load_dataset(write(tmp_path, lines(*(question(i, history=turns) for i in range(9)))))
+    first = dataset.examples[0]
+    assert first.asked == f"{first.question}\n\nSaid before in this conversation:\nUser: Oak?\nAssistant: 40 kg"
+    plain = load_dataset(write(tmp_path, lines(*(question(i, history=[]) for i in range(9)))))
+    assert plain.examples[0].asked == first.question
+    assert dataset.content_hash != plain.content_hash
+
+
+@pytest.mark.parametrize("history", ["Oak?", [{"role": "system", "content": "x"}], [{"role": "user"}]])
+def test_a_history_that_is_no_list_of_turns_is_refused_by_line(tmp_path: Path, history: object) -> None:
+    assert 'questions.jsonl:1: "history" must be a list' in refusal(
+        write(tmp_path, lines(question(1, history=history)))
+    )
 
 
 def test_null_in_an_optional_field_is_as_if_it_were_left_out(tmp_path: Path) -> None:
@@ -119,12 +135,12 @@ def test_whole_numbers_that_name_something_are_read(tmp_path: Path) -> None:
         ({"messages": [{"role": "user", "content": "Why?"}]}, "chat messages"),
         ({"conversations": [{"from": "human", "value": "Why?"}]}, "ShareGPT"),
         ({"instruction": "Say why.", "input": "", "output": "x"}, "Alpaca"),
-        ({"prompt": "Why?", "completion": "x"}, "prompts and completions"),
+        ({"prompt": "Why?", "completion": "x"}, "Alpaca instructions or the like"),
         ({"user_input": "Why?", "reference": "x"}, "ragas"),
         ({"_id": "1", "text": "Why?"}, "BEIR"),
-        ({"title": "T", "paragraphs": []}, "a whole SQuAD file"),
+        ({"title": "T", "paragraphs": []}, "SQuAD"),
         (question(1, answers={"text": ["x"], "answer_start": [0]}), "SQuAD"),
-        ({"input": "Why?", "expected_output": "x"}, "DeepEval"),
+        ({"input": "Why?", "expected_output": "x"}, "Alpaca instructions or the like"),
     ],
 )
 def test_another_tools_format_is_told_once_with_its_fields(tmp_path: Path, row: dict[str, Any], told: str) -> None:
@@ -132,7 +148,8 @@ def test_another_tools_format_is_told_once_with_its_fields(tmp_path: Path, row: 
     read_dataset(write(tmp_path, lines(*[row] * 5)), problems)
     (problem,) = problems
     assert told in str(problem)
-    assert "answers" in problem.message
+    assert "answer" in problem.message
+    assert "tuningfork import" in problem.message
     assert problem.line == 1
 
 

@@ -173,3 +173,22 @@ def test_equal_messages_have_equal_hashes_and_roles_count() -> None:
     user, assistant = Message(Role.USER, "é"), Message(Role.ASSISTANT, "é")
     assert Prompt((user,)).hash == Prompt((user,), embedding_tokens=5).hash
     assert Prompt((user,)).hash != Prompt((assistant,)).hash
+
+
+def test_what_was_said_before_is_in_the_prompt_of_every_arm() -> None:
+    said = (Message(Role.USER, "How heavy is oak?"), Message(Role.ASSISTANT, "40 kg"))
+    example = Example("q", "And fir?", ("20 kg",), ("d",), "g", Split.TRAIN, said)
+    document = Document("d", "Fir", "Fir weighs 20 kg.")
+    builders: list[PromptBuilder] = [
+        QuestionOnly(INSTRUCTION),
+        few_shot((example, *train("a"))),
+        OracleContext.from_examples(INSTRUCTION, [example], [document]),
+    ]
+    for builder in builders:
+        (prompt,) = builder.build([example.asked], MODEL, 8)
+        asked = prompt.messages[-1].content
+        assert asked.endswith(
+            "Question: And fir?\n\nSaid before in this conversation:\nUser: How heavy is oak?\nAssistant: 40 kg"
+        )
+    shot = few_shot((example,)).build(["x"], MODEL, 8)[0].messages[0].content
+    assert "Said before in this conversation" in shot

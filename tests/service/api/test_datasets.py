@@ -214,3 +214,35 @@ def test_uploads_that_wait_to_be_checked_keep_nobody_else_waiting(api: Api, monk
         assert anyio.run(ask) == 200
     finally:
         free.set()
+
+
+def test_another_tools_file_is_recognised_told_and_exported_again(client: TestClient) -> None:
+    rows = [{"user_input": f"Is it {i}?", "reference": "yes", "reference_contexts": [f"It is {i}."]} for i in range(9)]
+    files = {"testset.jsonl": "".join(json.dumps(row) + "\n" for row in rows).encode()}
+    checked = upload(client, files, "/v1/datasets/validate").json()
+    assert checked["read_as"] == "testset.jsonl is read as a test set of ragas: 9 questions and 9 documents."
+    version = upload(client, files, name="mine").json()["version"]
+    response = client.get(f"/v1/datasets/{version}/files.zip", params={"format": "squad"})
+    with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
+        assert sorted(archive.namelist()) == ["dataset.toml", "squad.json"]
+    assert client.get(f"/v1/datasets/{version}/files.zip", params={"format": "nope"}).status_code == 422
+
+
+def test_columns_may_have_other_names(client: TestClient) -> None:
+    files = {"fragen.csv": "Frage;Antwort;Notiz\nÖl?;ja;x\nWachs?;nein;y\n".encode("cp1252")}
+    assert not upload(client, files, "/v1/datasets/validate").json()["usable"]
+    checked = client.post(
+        "/v1/datasets/validate", files=[("files", item) for item in files.items()],
+        data={"columns": ["question=Frage", "answer=Antwort"]},
+    ).json()  # fmt: skip
+    assert checked["usable"], checked
+    assert any("Windows-1252" in item for finding in checked["findings"] for item in finding["items"])
+
+
+def test_a_workbook_that_unpacks_too_far_is_refused(client: TestClient) -> None:
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", b" " * (64 * 2**20))
+    checked = upload(client, {"q.xlsx": bomb.getvalue()}, "/v1/datasets/validate").json()
+    assert [one["file"] for one in checked["problems"]] == ["q.xlsx"]
+    assert "unpacks to" in checked["problems"][0]["message"]

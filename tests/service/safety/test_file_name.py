@@ -28,7 +28,7 @@ def test_a_name_of_any_script_is_taken(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["a.pdf", "a.PDF", "a.docx", "a.html", "a.xlsx", "a.zip", "a.pkl", "a.py", "a.exe", "a"]
+    "name", ["a.pdf", "a.PDF", "a.docx", "a.html", "a.xls", "a.zip", "a.pkl", "a.py", "a.exe", "a"]
 )
 def test_other_kinds_of_files_are_refused_with_a_remedy(name: str) -> None:
     assert ending_problem(name)

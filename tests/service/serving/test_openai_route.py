@@ -222,3 +222,19 @@ def test_keys_are_asked_for_in_openai_s_shape(service: Any) -> None:
     narrow = post(service)
     assert (narrow.status_code, narrow.json()["error"]["type"]) == (403, "permission_error")
     assert service.client.get("/v1/models").status_code == 200
+
+
+@pytest.mark.parametrize(("measured_so", "asked", "ignored"), [(True, "before", 1), (False, "alone", 3)])
+def test_earlier_turns_are_read_by_an_arm_that_was_measured_with_them(
+    client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch, measured_so: bool, asked: str, ignored: int
+) -> None:
+    monkeypatch.setattr("service.api.routes.openai.holds_history", lambda *_: measured_so)
+    earlier = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Which colour has number 5?"},
+        {"role": "assistant", "content": [{"type": "text", "text": "Red."}]},
+    ]
+    completion = client.chat.completions.create(model="one/base", messages=[*earlier, *MESSAGES])  # type: ignore[list-item]
+    assert completion.model_extra["tuning_fork"]["ignored_messages"] == ignored  # type: ignore[index]
+    text = completion.choices[0].message.content or ""
+    assert ("Red." in text) == (asked == "before")
