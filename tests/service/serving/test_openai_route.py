@@ -1,5 +1,6 @@
 """OpenAI's own client against a real server; what it would not send, by hand."""
 
+import importlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -228,13 +229,15 @@ def test_keys_are_asked_for_in_openai_s_shape(service: Any) -> None:
 def test_earlier_turns_are_read_by_an_arm_that_was_measured_with_them(
     client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch, measured_so: bool, asked: str, ignored: int
 ) -> None:
-    monkeypatch.setattr("service.api.routes.openai.holds_history", lambda *_: measured_so)
+    # The package names the router as it names the module.
+    module = importlib.import_module("service.api.routes.openai")
+    monkeypatch.setattr(module, "holds_history", lambda *_: measured_so)
     earlier = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Which colour has number 5?"},
         {"role": "assistant", "content": [{"type": "text", "text": "Red."}]},
     ]
-    completion = client.chat.completions.create(model="one/base", messages=[*earlier, *MESSAGES])  # type: ignore[list-item]
+    completion = client.chat.completions.create(model=MODEL, messages=[*earlier, *MESSAGES])  # type: ignore[list-item]
     assert completion.model_extra["tuning_fork"]["ignored_messages"] == ignored  # type: ignore[index]
     text = completion.choices[0].message.content or ""
     assert ("Red." in text) == (asked == "before")
