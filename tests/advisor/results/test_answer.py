@@ -69,7 +69,7 @@ def test_the_fingerprint_changes_with_model_builder_and_decoding_but_not_with_th
         pipeline(generation=GenerationConfig(max_output_tokens=5)),
     ]
     assert len({pipeline().fingerprint, *(one.fingerprint for one in changed)}) == 4
-    assert pipeline(kind="renamed", build_usage=BuildUsage(1.0)).fingerprint == pipeline().fingerprint
+    assert pipeline(arm="renamed", build_usage=BuildUsage(1.0)).fingerprint == pipeline().fingerprint
 
 
 def test_build_usage_adds_up_and_names_every_device() -> None:
