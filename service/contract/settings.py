@@ -148,6 +148,15 @@ class DeclaredSettings:
         Constraints()
     )
     prices: Annotated[Path | None, _costs("Price list.", unset="the built-in one")] = None
+    max_spend_usd: Annotated[
+        float | None,
+        _costs(
+            "USD that answers of endpoints may cost; the comparison then stops, and resumes with a higher limit.",
+            gt=0,
+            le=1e9,
+            unset="no limit",
+        ),
+    ] = None
     traffic: Annotated[Traffic, _costs("Expected production traffic.")] = Traffic()
     declared: Annotated[
         tuple[str, ...],

@@ -26,6 +26,7 @@ from lm.files import write_whole
 from lm.metered_model import MeteredModel
 from service.run.arm import AnsweredBlock, Arm, Block, Composition, named
 from service.run.progress import OnProgress, Progress
+from service.run.spending import Spending
 from service.store.data_directory import DataDirectory
 from service.store.stages.answer_log import AnswerLog
 from service.store.stages.stage_key import formats, stage_key
@@ -74,7 +75,12 @@ class ArmMeasurement:
 
 
 def ask_arms(
-    composition: Composition, dataset: Dataset, database: Engine, metric: Metric, on_progress: OnProgress
+    composition: Composition,
+    dataset: Dataset,
+    database: Engine,
+    metric: Metric,
+    on_progress: OnProgress,
+    spending: Spending,
 ) -> list[ArmMeasurement]:
     """Answers of all arms to all test questions.
 
@@ -93,7 +99,7 @@ def ask_arms(
             built.append(arm)
             yield from (arm, *arm.other_seeds)
 
-    logs = iter(answer_questions(composition, trained(), test, dataset, database, metric, on_progress))
+    logs = iter(answer_questions(composition, trained(), test, dataset, database, metric, on_progress, spending))
     measured = []
     for arm in built:
         log = next(logs)
@@ -116,9 +122,10 @@ def score_arms(
     metrics: Sequence[Metric],
     labels: Labels,
     on_progress: OnProgress,
+    spending: Spending,
 ) -> dict[str, LatencySummary]:
     """Give each arm its records, people's labels among the scores; what one caller waits for each candidate."""
-    latencies = _measure_latencies(measured, composition, directory, on_progress)
+    latencies = _measure_latencies(measured, composition, directory, on_progress, spending)
     for i, one in enumerate(measured):
         on_progress(Progress("score", one.arm.id, i, len(measured)))
         judge = MeteredModel(composition.judge) if composition.judge is not None else None
@@ -163,6 +170,7 @@ def answer_questions(
     database: Engine,
     metric: Metric,
     on_progress: OnProgress,
+    spending: Spending,
     stage: str = "answer",
 ) -> list[AnswerLog]:
     """Answers of each arm to all questions, of which those are asked that nobody has answered.
@@ -180,6 +188,7 @@ def answer_questions(
     asked = sorted((e.id, e.question) for e in questions)
     logs: dict[str, AnswerLog] = {}
     keys = []
+    drawn: list[str] = []
 
     def tell(arm: Arm, key: str) -> None:
         log = logs[key]
@@ -194,13 +203,20 @@ def answer_questions(
             is_new = key not in logs
             if is_new:
                 logs[key] = AnswerLog(database, key)
+                spending.add(arm, logs[key].answers.values())
             tell(arm, key)
             for block in logs[key].unanswered(block_ids) if is_new else ():
+                spending.check(arm, block)
+                drawn.append(key)
                 yield Block(arm, [examples[i] for i in block], key)
 
-    for answered in composition.answered(blocks()):
+    for n_answered, answered in enumerate(composition.answered(blocks()), 1):
         keep(answered, logs[answered.block.stage])
+        spending.add(answered.block.arm, answered.answers)
         tell(answered.block.arm, answered.block.stage)
+        if n_answered < len(drawn):
+            # A cluster draws all blocks before it answers one.
+            spending.check(answered.block.arm, ())
     return [logs[key] for key in keys]
 
 
@@ -227,6 +243,7 @@ def _measure_latencies(
     composition: Composition,
     directory: DataDirectory,
     on_progress: OnProgress,
+    spending: Spending,
 ) -> dict[str, LatencySummary]:
     """Latency for one caller, one question at a time, the arms in turn so that a busy moment hits all of them.
 
@@ -252,7 +269,9 @@ def _measure_latencies(
     for turn, i in enumerate(chosen):
         on_progress(Progress("latency", "", turn, len(chosen)))
         for one in candidates:
+            spending.check(one.arm, [test[i]])
             (answered,) = composition.answered([Block(one.arm, [test[i]])])
+            spending.add(one.arm, answered.answers)
             if turn >= LATENCY_WARM_UP or len(chosen) <= LATENCY_WARM_UP:
                 waits[one.arm.id][test[i].id] = answered.wall_s
                 changed[one.arm.id] += answered.answers[0].text != one.answers[i].text

@@ -38,6 +38,7 @@ from service.run.progress import OnProgress, Progress, silent
 from service.run.racing import NO_RACE, race_arms
 from service.run.sampling import limit_dataset
 from service.run.settings import ComparisonSettings
+from service.run.spending import Spending
 from service.store.data_directory import (
     DECISION_FILE,
     RECORDS_FILE,
@@ -120,22 +121,25 @@ def run_comparison(
         return finished
     metrics = metrics_for(dataset.card, has_embedder=True, has_judge=settings.judge is not None)
     findings = audit_dataset(dataset)
+    spending = Spending(settings, prices)
     with ExitStack() as stack:
         answers_in = database or stack.enter_context(home_database(directory))
         composition = compose(settings, directory, on_progress)
         try:
             raced = (
-                race_arms(composition, dataset, answers_in, metrics[0], settings, on_progress)
+                race_arms(composition, dataset, answers_in, metrics[0], settings, on_progress, spending)
                 if settings.race
                 else None
             )
             if raced is not None:
                 measured, race = raced
             else:
-                measured, race = ask_arms(composition, dataset, answers_in, metrics[0], on_progress), None
+                measured, race = ask_arms(composition, dataset, answers_in, metrics[0], on_progress, spending), None
                 findings += [NO_RACE] if settings.race else []
             resources = ScoringResources(dataset.card, composition.embedder, composition.judge)
-            ask_both_ways(measured, composition, dataset, answers_in, metrics[0], resources, settings.seed, on_progress)
+            ask_both_ways(
+                measured, composition, dataset, answers_in, metrics[0], resources, settings.seed, on_progress, spending
+            )
             # Of two comparisons with the same settings in one data directory the first measures the waits and writes
             # the report; the other then finds it.
             waiting = Progress("report", "", 0, 1, "another comparison writes this report")
@@ -146,7 +150,7 @@ def run_comparison(
                 return finished
             labels = read_labels(settings)
             latencies = score_arms(
-                measured, composition, dataset, directory, metrics, label_values(labels), on_progress
+                measured, composition, dataset, directory, metrics, label_values(labels), on_progress, spending
             )
             findings += audit_run(measured, composition, dataset, settings, metrics, labels)
             models = {spec: composition.model_of(spec) for spec in settings.models}

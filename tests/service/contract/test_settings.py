@@ -17,7 +17,8 @@ DECLARED = declared_settings(DeclaredSettings)
 OTHER: dict[str, Any] = {
     "task": "extraction",
     "model": "hf:org/name",
-    "arms": ["rag", "fine-tuned"],
+    "arms": ["rag", "app=external:http://h/v1"],
+    "declared": ["app.build_usd=2.0"],
     "embedder": "hf:org/other",
     "judge": "openai:judge",
     "overlap_tokens": 2,
