@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.routing import APIRoute
@@ -16,10 +15,10 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from service.api.context import ServiceContext
 from service.api.errors import Problem
 from service.contract.scope import Scope
+from service.safety.web_origin import LOCAL_NAMES, host_name, is_foreign_origin
 from service.store.api_keys import any_key, find_key
 
 _FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
-_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _bearer = HTTPBearer(auto_error=False, description="A key made by `tuningfork keys create`.")
 
 
@@ -158,19 +157,14 @@ def _is_direct_local(request: Request) -> bool:
 
 def _refuse_foreign_page(request: Request) -> None:
     """A browser on this machine may be made to call us by any page it shows: by a rebound name, or a plain form."""
-    host = request.headers.get("host", "").lower()
-    if _without_port(host) not in _LOCAL_NAMES:
+    host = request.headers.get("host", "")
+    if host_name(host) not in LOCAL_NAMES:
         raise Problem(
             403,
             "Host not allowed",
             "without keys only http://localhost and http://127.0.0.1 are served; use one of them",
         )
-    origin = request.headers.get("origin")
-    if request.headers.get("sec-fetch-site") == "cross-site" or (origin and urlsplit(origin).netloc.lower() != host):
+    if request.headers.get("sec-fetch-site") == "cross-site" or is_foreign_origin(request.headers.get("origin"), host):
         raise Problem(
             403, "Origin not allowed", "web pages from another origin may not call a service without keys; create a key"
         )
-
-
-def _without_port(host: str) -> str:
-    return host[: host.index("]") + 1] if host.startswith("[") and "]" in host else host.partition(":")[0]

@@ -15,6 +15,7 @@ from service.api.context import ServiceContext
 from service.api.service_settings import ServiceSettings
 from service.safety.endpoint_guard import guard_process
 from service.server.newest_comparison import newest_kept_ready
+from service.server.page import PageSettings, running_page
 from service.store.adoption import adopt_folders
 from service.store.api_keys import any_key
 from service.store.data_directory import DataDirectory
@@ -37,13 +38,13 @@ def serve(
     directory: DataDirectory,
     tell: Callable[[str], None],
     *,
-    page_port: int | None = None,
+    page: PageSettings | None = None,
 ) -> None:
     """Answer requests and work on comparisons until told to stop (SIGTERM or Ctrl-C).
 
     Args:
         tell: Shows the operator a line.
-        page_port: Of the page on this machine; without one there is no page.
+        page: How the web UI is served on this machine; without it there is none.
     Raises:
         ConfigError: another process holds the data directory, the address is taken, others could reach the service
             and there is no key to tell friend from foe, or the Ray cluster does not fit.
@@ -58,9 +59,9 @@ def serve(
         tell(f"Looking at the Ray cluster at {settings.ray.address}.")
         check_cluster(settings.ray)
     with opened(directory) as (engine, lock):
-        _refuse_without_keys(engine, settings)
-        if page_port is not None:
-            _refuse_taken(page_port)
+        _refuse_without_keys(engine, settings, page)
+        if page is not None:
+            _refuse_taken(page.port)
         listener = _listen(settings)
         with _working(engine, directory, settings, lock) as context:
             app = create_app(context)
@@ -76,7 +77,7 @@ def serve(
             listener.listen()
             tell(f"Tuning Fork answers at {api_url} and works in {directory.root}. Ctrl-C stops it.")
             with (
-                _page(api_url, page_port, directory, tell),
+                _page(api_url, page, directory, tell),
                 newest_kept_ready(engine, read_newest),
                 _rechecking(engine, directory, settings),
             ):
@@ -128,14 +129,14 @@ def _rechecking(engine: Engine, directory: DataDirectory, settings: ServiceSetti
 
 
 @contextmanager
-def _page(api_url: str, port: int | None, directory: DataDirectory, tell: Callable[[str], None]) -> Iterator[None]:
-    if port is None:
+def _page(
+    api_url: str, page: PageSettings | None, directory: DataDirectory, tell: Callable[[str], None]
+) -> Iterator[None]:
+    if page is None:
         yield
         return
-    from service.server.page import running_page
-
-    with running_page(api_url, port, log_file=directory.root / "logs" / "page.log"):
-        tell(f"The web UI is at http://127.0.0.1:{port}.")
+    with running_page(page, api_url, log_file=directory.root / "logs" / "page.log"):
+        tell(f"The web UI is at {page.url}")
         yield
 
 
@@ -151,14 +152,16 @@ def _refuse_taken(port: int) -> None:
             ) from error
 
 
-def _refuse_without_keys(engine: Engine, settings: ServiceSettings) -> None:
-    if settings.is_local:
+def _refuse_without_keys(engine: Engine, settings: ServiceSettings, page: PageSettings | None) -> None:
+    published = page.published if page is not None else ()
+    if settings.is_local and not published:
         return
     with engine.connect() as connection:
         if not any_key(connection):
+            reached, option = (settings.host, "--host") if not settings.is_local else (published[0], "--ui-host")
             raise ConfigError(
-                f"others could reach {settings.host}, and there is no key yet: make one with "
-                "`tuningfork keys create NAME --scope admin`, or leave --host out to serve this machine alone"
+                f"others could reach {reached}, and there is no key yet: make one with "
+                f"`tuningfork keys create NAME --scope admin`, or leave {option} out to serve this machine alone"
             )
 
 
