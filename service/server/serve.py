@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -31,6 +32,9 @@ REQUEST_GRACE_S = 5
 
 JOB_GRACE_S = 20.0
 """For jobs to reach the end of a block; what they lose is that block."""
+
+_LAST_GRACE_S = 3.0
+"""For what is left then; threads that wait for a slow model or database cannot be interrupted."""
 
 
 def serve(
@@ -180,8 +184,17 @@ def _listen(settings: ServiceSettings) -> socket.socket:
     return listener
 
 
+def _end_for_sure() -> None:
+    """End within the promised time, whatever a thread waits for: what was acknowledged is stored already."""
+    timer = threading.Timer(REQUEST_GRACE_S + JOB_GRACE_S + _LAST_GRACE_S, os._exit, [0])
+    timer.daemon = True
+    timer.start()
+
+
 def _answer_requests(app: "FastAPI", listener: socket.socket) -> None:
     import uvicorn
+
+    from service.server.http_protocol import server_config
 
     def already_stopping(number: int, frame: FrameType | None) -> None:
         """The server raises the signal that ended it once more."""
@@ -193,10 +206,8 @@ def _answer_requests(app: "FastAPI", listener: socket.socket) -> None:
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             # Event streams would go on for as long as they are listened to.
             app.state.stopping.set()
+            _end_for_sure()
             await super().shutdown(sockets)
 
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=REQUEST_GRACE_S
-    )
     with listener:
-        StoppingServer(config).run(sockets=[listener])
+        StoppingServer(server_config(app, grace_s=REQUEST_GRACE_S)).run(sockets=[listener])
