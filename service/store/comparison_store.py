@@ -93,8 +93,10 @@ def new_comparison_id(dataset_name: str) -> str:
 
 
 def request_hash(sent: Mapping[str, Any]) -> str:
-    """SHA-256 of what a caller sent, whatever the order of its keys; defaults of a version are no part of it."""
-    return _SENT + sha256(json.dumps(sent, ensure_ascii=True, sort_keys=True, separators=(",", ":")))
+    """236 bits of the SHA-256 of what a caller sent, whatever the order of its keys; no defaults are part of it."""
+    digest = sha256(json.dumps(sent, ensure_ascii=True, sort_keys=True, separators=(",", ":")))
+    # The column has room for 64 characters.
+    return (_SENT + digest)[:64]
 
 
 def find_by_idempotency_key(engine: Engine, key: str, request: Mapping[str, Any]) -> StoredComparison | None:
