@@ -27,6 +27,9 @@ from service.telemetry import switch_off_telemetry
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+DATABASE_S = 10.0
+"""For the database to do one thing for a caller, who is then told to try again. Jobs wait longer."""
+
 REQUEST_GRACE_S = 5
 """For requests in progress when the service is told to stop."""
 
@@ -93,11 +96,17 @@ def serve(
 def opened(directory: DataDirectory) -> Iterator[tuple[Engine, int]]:
     """The database with all its tables, and the lock of a data directory that is ours alone."""
     switch_off_telemetry()
+    url = database_url(directory.root)
     with directory.lock("service") as lock:
-        engine = open_database(database_url(directory.root))
+        # Making tables may take longer than a caller should wait.
+        preparing = open_database(url)
         try:
-            migrate(engine)
-            adopt_folders(engine, directory)
+            migrate(preparing)
+            adopt_folders(preparing, directory)
+        finally:
+            preparing.dispose()
+        engine = open_database(url, patience_s=DATABASE_S)
+        try:
             yield engine, lock
         finally:
             engine.dispose()
