@@ -174,7 +174,7 @@ def _timed(made: StoredComparison, waits: Floats, *, shared: bool = True) -> Sto
         p50_s, p95_s = np.quantile(row, (0.5, 0.95))
         timed.append(replace(arm, latency=LatencySummary(float(p50_s), float(p95_s), len(row), 0, by_id)))
     records = [
-        replace(made.records[0], arm=arm.kind, example_id=example_id, question=example_id)
+        replace(made.records[0], arm=arm.id, example_id=example_id, question=example_id)
         for arm in timed
         for example_id in (arm.latency.waits_s if arm.latency else ())
     ]

@@ -34,7 +34,7 @@ def results_table(comparison: Comparison) -> str:
 
 def _row(arm: ArmSummary, metric: str, slices: list[Slice]) -> list[str]:
     is_candidate = arm.role is ArmRole.CANDIDATE
-    name = f"`{arm.kind}`" if is_candidate else f"*{arm.kind}* (reference)"
+    name = f"`{arm.id}`" if is_candidate else f"*{arm.id}* (reference)"
     shares = [_share(arm.metric(metric), interval=True), *(_share(arm.metric(metric, part)) for part in slices)]
     if not is_candidate:
         return [name, *shares, "", "", "", ""]

@@ -35,6 +35,8 @@ class FinishReason(StrEnum):
     STOP = "stop"
     LENGTH = "length"
     CONTENT_FILTER = "content_filter"
+    FAILED = "failed"
+    """No answer came, however often it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +89,27 @@ class GenerationConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """A passage that an endpoint says it answered from; what it does not say is "", or None.
+
+    Attributes:
+        id: Of its document.
+        score: As the endpoint has it.
+    """
+
+    id: str = ""
+    title: str = ""
+    text: str = ""
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
     """One generated text and what it cost.
 
     Attributes:
+        sources: What it was made from, where the endpoint tells.
+        tokens_known: Whether the usage's tokens are known; unknown ones stand there as 0.
         constraint_refused: Whether a constraint was asked for that the model's endpoint does not take.
     """
 
@@ -98,3 +117,5 @@ class Completion:
     usage: Usage
     finish_reason: FinishReason
     constraint_refused: bool = False
+    sources: tuple[Source, ...] = ()
+    tokens_known: bool = True

@@ -15,9 +15,9 @@ def write_whole(path: Path, text: str) -> None:
     staged = path.with_name(f".{path.name}.staged")
     # Half characters (lone surrogates) may come from an endpoint; they are no UTF-8 and must not cost the report.
     staged.write_text(text, encoding="utf-8", errors="backslashreplace")
-    _flush(staged)
+    flush(staged)
     staged.replace(path)
-    _flush(path.parent)
+    flush(path.parent)
 
 
 @contextmanager
@@ -33,11 +33,11 @@ def staged_directory(target: Path) -> Iterator[Path]:
     try:
         yield staged
         for path in (*staged.rglob("*"), staged):
-            _flush(path)
+            flush(path)
         if target.exists():
             target.rename(old)
         staged.rename(target)
-        _flush(target.parent)
+        flush(target.parent)
     finally:
         _remove(staged, old)
 
@@ -97,7 +97,8 @@ def _remove(*folders: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Write a file or a folder through to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

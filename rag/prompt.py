@@ -12,6 +12,15 @@ from lm.language_model import LanguageModel
 from rag.index import Index
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found for one question, best first, and what finding it took."""
+
+    chunks: Sequence[RetrievedChunk]
+    embedding_tokens: int
+    latency_s: float
+
+
 @dataclass(frozen=True)
 class RetrievedPrompt:
     """The `top_k` nearest chunks as numbered passages, best first; the last are cut where the context is too short."""
@@ -28,17 +37,25 @@ class RetrievedPrompt:
         return sha256(json.dumps(parts, ensure_ascii=False))
 
     def build(self, questions: Sequence[str], model: LanguageModel, max_output_tokens: int) -> list[Prompt]:
-        """A prompt a question. All questions are embedded as one batch; each is charged its share of the seconds."""
+        """A prompt a question."""
+        return [
+            replace(
+                self.prompt_of(question, found.chunks, model, max_output_tokens),
+                embedding_tokens=found.embedding_tokens,
+                latency_s=found.latency_s,
+            )
+            for question, found in zip(questions, self.find(questions), strict=True)
+        ]
+
+    def find(self, questions: Sequence[str]) -> list[Found]:
+        """The nearest chunks. Questions are embedded as one batch; each is charged its share of the seconds."""
         if not questions:
             return []
         started = time.perf_counter()
         n_tokens = self.embedder.count_tokens(questions)
         nearest = self.index.query(self.embedder.embed(questions), self.top_k)
         latency_s = (time.perf_counter() - started) / len(questions)
-        return [
-            replace(self.prompt_of(question, chunks, model, max_output_tokens), embedding_tokens=n, latency_s=latency_s)
-            for question, chunks, n in zip(questions, nearest, n_tokens, strict=True)
-        ]
+        return [Found(chunks, n, latency_s) for chunks, n in zip(nearest, n_tokens, strict=True)]
 
     def prompt_of(
         self, question: str, chunks: Sequence[RetrievedChunk], model: LanguageModel, max_output_tokens: int

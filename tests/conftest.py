@@ -29,6 +29,23 @@ TINY_TEMPLATE = (
 TINY_WORDS = "The quick brown fox reads the manual: how long is the warranty? Two years. I don't know. "
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of a test with cases of its own only the first runs on Postgres as well: all of them use the same SQL."""
+    kept: list[pytest.Item] = []
+    dropped: list[pytest.Item] = []
+    tested: set[tuple[Path, str]] = set()
+    for item in items:
+        cases = getattr(getattr(item, "callspec", None), "params", {})
+        if cases.get("database_kind") != "postgres" or len(cases) == 1:
+            kept.append(item)
+            continue
+        test = (item.path, item.originalname)  # type: ignore[attr-defined]
+        (dropped if test in tested else kept).append(item)
+        tested.add(test)
+    items[:] = kept
+    config.hook.pytest_deselected(items=dropped)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A Postgres server of our own."""
@@ -39,16 +56,28 @@ def postgres() -> Iterator[PostgresServer]:
         pytest.skip(str(error))
 
 
-@pytest.fixture(scope="session")
-def migrated_template(postgres: PostgresServer) -> str:
-    """The name of a Postgres database with all tables, to be copied: migrating takes longer than most tests."""
+def _migrated(url: str) -> None:
     from service.store.database import open_database
     from service.store.migrations.upgrade import migrate
 
-    engine = open_database(postgres.create_database("migrated"))
+    engine = open_database(url)
     migrate(engine)
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: PostgresServer) -> str:
+    """The name of a Postgres database with all tables, to be copied: migrating takes longer than most tests."""
+    _migrated(postgres.create_database("migrated"))
     return "migrated"
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of SQLite."""
+    path = tmp_path_factory.mktemp("migrated") / "test.db"
+    _migrated(f"sqlite:///{path}")
+    return path
 
 
 @pytest.fixture
@@ -77,11 +106,10 @@ def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: P
 def engine(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator["Engine"]:
     """A database with all tables and no rows, of either kind."""
     from service.store.database import open_database
-    from service.store.migrations.upgrade import migrate
 
     if database_kind == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "test.db")
         engine = open_database(f"sqlite:///{tmp_path / 'test.db'}")
-        migrate(engine)
         yield engine
         engine.dispose()
         return

@@ -94,7 +94,7 @@ def frontier(comparison: Comparison) -> Figure | None:
     kind = _money_scale(frame["price, low"])
     x = alt.X(f"{_field(_PRICE)}:Q", title=_PRICE, scale=alt.Scale(type=kind, zero=False, padding=40))
     y = alt.Y(f"{_field(quality)}:Q", title=quality, scale=_whole(frame["quality, low"], frame["quality, high"]))
-    among = [arm.kind for arm in candidates_as_run(comparison)]
+    among = [arm.id for arm in candidates_as_run(comparison)]
     drawn = [str(name) for name in frame["arm"]]
     # Each point has its name beside it.
     colour = _colour(drawn, among=among, has_legend=False)
@@ -173,7 +173,7 @@ def cost_curves(comparison: Comparison, queries_per_month: float) -> Figure | No
             for total in [monthly_total(cost, volume)]
         ]
     )
-    names, among = list(curves.costs), [arm.kind for arm in candidates_as_run(comparison)]
+    names, among = list(curves.costs), [arm.id for arm in candidates_as_run(comparison)]
     ends = alt.Scale(type="log", domain=[curves.volumes[0], curves.volumes[-1]], nice=False)
     x = alt.X("questions a month:Q", scale=ends, axis=alt.Axis(format="~s", labelOverlap="greedy"))
     scale = alt.Scale(type="log" if (frame["cost, low"] > 0).all() else "symlog")
@@ -311,7 +311,7 @@ def scores_of_runs(runs: Mapping[str, Comparison], metric: str, scale: ScoreScal
     name = f"{metric} ({scale.unit})"
     rows = [
         {
-            "arm": arm.kind,
+            "arm": arm.id,
             "comparison": told,
             name: summary.interval.estimate * scale.factor,
             "low": summary.interval.low * scale.factor,

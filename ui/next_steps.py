@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from advisor.decision.record import RecheckOutcome
+from advisor.decision.record import Recheck, RecheckOutcome
 from advisor.report.arms import candidates
 from advisor.report.facts import NextStep, StepKind
 from advisor.results.comparison import Comparison
 from service.contract.client import ServiceClient
-from service.contract.schemas import ComparisonSummary, RecheckReply
+from service.contract.schemas import ComparisonSummary
 from ui.connection import guarded
 from ui.dataset_choice import DATASET
 from ui.untrusted import shown
@@ -53,7 +53,7 @@ def _again(chosen: ComparisonSummary, comparison: Comparison, step: NextStep) ->
 
 
 def _offer_deployment(client: ServiceClient, comparison_id: str, comparison: Comparison) -> None:
-    kinds = [arm.kind for arm in candidates(comparison)]
+    kinds = [arm.id for arm in candidates(comparison)]
     with st.popover(f"Deploy {comparison.recommendation.arm}", icon=":material/rocket_launch:"):
         alias = st.text_input("Alias that applications call", "production", max_chars=64, key="deploy alias")
         recommended = comparison.recommendation.arm
@@ -98,12 +98,12 @@ def offer_recheck_and_link(client: ServiceClient, comparison_id: str) -> None:
     ):
         with guarded("It could not be checked"), st.spinner("Reading how things are today …"):
             st.session_state[_RECHECKED] = (comparison_id, client.recheck(comparison_id, {}))
-    kept: tuple[str, RecheckReply] | None = st.session_state.get(_RECHECKED)
+    kept: tuple[str, Recheck] | None = st.session_state.get(_RECHECKED)
     if kept is not None and kept[0] == comparison_id:
         _show_recheck(kept[1])
 
 
-def _show_recheck(reply: RecheckReply) -> None:
+def _show_recheck(reply: Recheck) -> None:
     outcome = str(reply.outcome)
     told = [f"**{outcome[0].upper()}{outcome[1:]}.** {shown(reply.explanation)}"]
     if reply.expired:

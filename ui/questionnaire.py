@@ -6,8 +6,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from advisor.advice.prior import PriorReason, PriorRecommendation
 from service.contract.client import ServiceClient
-from service.contract.schemas import AdviceView, PriorReasonView, QuestionView
+from service.contract.schemas import QuestionView
 from ui.connection import cache_owner, guarded
 from ui.counted import counted
 from ui.untrusted import shown
@@ -66,7 +67,7 @@ def _field(question: QuestionView) -> Any:
     return st.number_input(f"{label}{unit}", 0.0, question.maximum, value=None, key=key, help=help_)
 
 
-def show_advice(advice: AdviceView) -> None:
+def show_advice(advice: PriorRecommendation) -> None:
     """What the answers speak for, arm by arm, with the studies behind it."""
     st.subheader(shown(advice.headline), anchor=False)
     st.caption(f"Confidence: {advice.confidence}. This is experience of others; a comparison measures it on your data.")
@@ -75,7 +76,7 @@ def show_advice(advice: AdviceView) -> None:
         _show_ranking(advice)
     for caution in advice.cautions:
         st.warning(shown(caution.text), icon=":material/warning:")
-    if sources := _sources(reasons + advice.cautions):
+    if sources := _sources([*reasons, *advice.cautions]):
         with st.expander(f"Sources ({len(sources)})"):
             st.text("\n".join(sources))
     if advice.unanswered:
@@ -83,7 +84,7 @@ def show_advice(advice: AdviceView) -> None:
         st.caption(f"{counted(n_open, 'question')} not answered; an answer to any would make the advice surer.")
 
 
-def _show_ranking(advice: AdviceView) -> None:
+def _show_ranking(advice: PriorRecommendation) -> None:
     frame = pd.DataFrame(
         [
             {
@@ -98,5 +99,5 @@ def _show_ranking(advice: AdviceView) -> None:
     st.dataframe(frame, hide_index=True, width="stretch", key="advice", alt="What the answers favour, by arm")
 
 
-def _sources(reasons: list[PriorReasonView]) -> list[str]:
+def _sources(reasons: list[PriorReason]) -> list[str]:
     return list(dict.fromkeys(source for reason in reasons for source in reason.sources))

@@ -23,13 +23,13 @@ def reconsidered(comparison: Comparison, request: WhatIfRequest, reply: WhatIfRe
 
 
 def _arm(arm: ArmSummary, reply: WhatIfReply) -> ArmSummary:
-    if arm.role is not ArmRole.CANDIDATE or arm.kind not in reply.costs:
+    if arm.role is not ArmRole.CANDIDATE or arm.id not in reply.costs:
         return arm
-    summary = reply.quality.get(arm.kind)
+    summary = reply.quality.get(arm.id)
     metrics = tuple(
         summary if summary is not None and (m.metric, m.slice) == (summary.metric, None) else m for m in arm.metrics
     )
-    return replace(arm, metrics=metrics, cost=reply.costs[arm.kind])
+    return replace(arm, metrics=metrics, cost=reply.costs[arm.id])
 
 
 def _keeps_weights(comparison: Comparison, request: WhatIfRequest) -> bool:

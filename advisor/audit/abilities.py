@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from advisor.arms import ARMS
 from advisor.audit.check import MAX_ITEMS, Check
 from advisor.data.dataset import Dataset, Slice, Task
 from advisor.data.normalisation import is_abstention
@@ -16,13 +15,22 @@ LOST_SHARE = 0.1
 SIGNIFICANCE = 0.05
 
 
-def audit_known_already(by_kind: Mapping[str, ArmSummary], dataset: Dataset, metric: str) -> list[AuditFinding]:
-    """A base model that answers facts without help, far more often than guessing would."""
+def audit_known_already(arms: Sequence[ArmSummary], dataset: Dataset, metric: str) -> list[AuditFinding]:
+    """Base models that answer facts without help, far more often than guessing would."""
     if dataset.card.task is not Task.QUESTION_ANSWERING:
         return []
-    base, majority = by_kind.get("base"), by_kind.get("majority")
+    majority = next((arm for arm in arms if arm.kind == "majority"), None)
+    bases = [arm for arm in arms if arm.kind == "base"]
+    return [
+        finding
+        for base in bases
+        for finding in _known_already(base, base.model if len(bases) > 1 else "The base model", majority, metric)
+    ]
+
+
+def _known_already(base: ArmSummary, name: str, majority: ArmSummary | None, metric: str) -> list[AuditFinding]:
     for part in (Slice.UNSEEN_FACT, Slice.SEEN_FACT):
-        own = base.metric(metric, part) if base else None
+        own = base.metric(metric, part)
         floor = majority.metric(metric, part) if majority else None
         if own is None or own.interval is None:
             continue
@@ -32,24 +40,29 @@ def audit_known_already(by_kind: Mapping[str, ArmSummary], dataset: Dataset, met
                 AuditFinding(
                     Check.KNOWN_ALREADY,
                     Severity.WARN,
-                    f"The base model answers {own.interval.estimate:.0%} of {part} questions without any help.",
+                    f"{name} answers {own.interval.estimate:.0%} of {part} questions without any help.",
                     "Part of every arm's score is the base model's own; test on facts it cannot know.",
                 )
             ]
     return []
 
 
-def audit_lost_abstention(candidates: Mapping[str, Sequence[QuestionRecord]]) -> list[AuditFinding]:
+def audit_lost_abstention(
+    candidates: Mapping[str, Sequence[QuestionRecord]], pairs: Sequence[tuple[str, str]]
+) -> list[AuditFinding]:
     """Tuned arms that no longer decline what nothing answers, beside the same arm untuned.
 
     Lost is what falls by `LOST_SHARE` or more with p below `SIGNIFICANCE` (McNemar). An arm that declines answerable
     questions as readily had no such ability to lose.
 
+    Args:
+        pairs: Each tuned arm and the one that differs from it in the tuning alone.
+
     Source:
         Gekhman et al. 2024, arXiv:2405.05904, and Pletenev et al. 2025, arXiv:2502.14502, who saw refusals vanish.
     """
     lost = []
-    for tuned, untuned in ((arm.name, arm.untuned) for arm in ARMS if arm.tuned):
+    for tuned, untuned in pairs:
         before, after = _declined(candidates.get(untuned, ())), _declined(candidates.get(tuned, ()))
         shared = sorted(before.keys() & after.keys())
         told = _fall([before[i] for i in shared], [after[i] for i in shared])
@@ -70,15 +83,15 @@ def audit_lost_abstention(candidates: Mapping[str, Sequence[QuestionRecord]]) ->
     ]
 
 
-def audit_off_domain(base: Sequence[bool], tuned: Mapping[str, Sequence[bool]]) -> list[AuditFinding]:
+def audit_off_domain(tuned: Mapping[str, tuple[Sequence[bool], Sequence[bool]]]) -> list[AuditFinding]:
     """Tuned models that lost general abilities.
 
     Args:
-        base: Whether the base model answered each probe rightly; tuned: the same of each tuned model, same order.
+        tuned: Of each tuned arm, whether its base model answered each probe rightly, and whether it does, same order.
     """
     lost = []
-    for name, after in tuned.items():
-        if told := _fall(base, after):
+    for name, (before, after) in tuned.items():
+        if told := _fall(before, after):
             lost.append(f"{name}: {told[1]:.0%} of {len(after)} general questions right, {told[0]:.0%} before tuning")
     if not lost:
         return []

@@ -17,7 +17,7 @@ ONE_ANSWER_SHARE = 0.5
 def audit_scoring(arms: Sequence[ArmSummary], metric: str) -> list[AuditFinding]:
     """Arms with unscored answers, and those with answers cut at the output limit."""
     findings: list[AuditFinding] = []
-    unscored = {arm.kind: (s.n_unscored, s.n + s.n_unscored) for arm in arms if (s := arm.metric(metric))}
+    unscored = {arm.id: (s.n_unscored, s.n + s.n_unscored) for arm in arms if (s := arm.metric(metric))}
     if any(n for n, _ in unscored.values()):
         told = ", ".join(f"{n} of {kind}" for kind, (n, _) in unscored.items() if n)
         out = [kind for kind, (n, n_asked) in unscored.items() if n > MAX_UNSCORED_SHARE * n_asked]
@@ -33,7 +33,7 @@ def audit_scoring(arms: Sequence[ArmSummary], metric: str) -> list[AuditFinding]
         )
     cut = [arm for arm in arms if arm.n_length_stopped > CUT_ANSWERS * arm.n_questions]
     if cut:
-        told = ", ".join(f"{arm.n_length_stopped} of {arm.n_questions} by {arm.kind}" for arm in cut)
+        told = ", ".join(f"{arm.n_length_stopped} of {arm.n_questions} by {arm.id}" for arm in cut)
         findings.append(
             AuditFinding(
                 Check.CUT,

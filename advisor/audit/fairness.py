@@ -1,10 +1,12 @@
-"""Arms may differ in what they are; instruction, decoding and base weights they must share."""
+"""Arms may differ in what they are; instruction and decoding they must share, and arms of one model its weights."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
-from advisor.audit.check import Check
+from advisor.audit.check import MAX_ITEMS, Check
+from advisor.data.wording import listed
 from advisor.results.comparison import AuditFinding, Severity
 from lm.completion import GenerationConfig
 from lm.files import sha256
@@ -15,19 +17,27 @@ class ArmSetup:
     """What an arm is asked with.
 
     Attributes:
+        kind: Its row in the table of arms. model: Which model it is to start from, as the settings name it.
         instruction: The answer instruction in its prompts.
         base: Name and precision of the untuned model; base_fingerprint: hash of weights, tokenizer, template and dtype.
     """
 
     arm: str
+    kind: str
+    model: str
     instruction: str
     decoding: GenerationConfig
     base: str
     base_fingerprint: str
 
     @property
+    def own_words(self) -> bool:
+        """Whether it is asked in a prompt of its own."""
+        return self.kind == "prompt"
+
+    @property
     def hashes(self) -> dict[str, str]:
-        """Short hashes of all three, for the report; arms of a fair comparison have equal ones."""
+        """Short hashes of all three, for the report; arms of one model in a fair comparison have equal ones."""
         return {
             f"instruction {self.arm}": _short_hash(self.instruction),
             f"decoding {self.arm}": _short_hash(repr(self.decoding)),
@@ -36,14 +46,16 @@ class ArmSetup:
 
 
 def audit_fairness(setups: Sequence[ArmSetup]) -> list[AuditFinding]:
-    """A finding for each of instruction, decoding and base that is not the same for all.
+    """A finding for each of instruction and decoding that is not the same for all, and base that is not for one model.
+
+    Arms on several models are no fault: which of their differences mix model and method is said.
 
     Args:
         setups: Of the candidates.
     """
     return [
         *_unequal(
-            setups,
+            [setup for setup in setups if not setup.own_words],
             Check.UNEQUAL_PROMPT,
             lambda setup: setup.instruction,
             "do not get the same answer instruction",
@@ -56,13 +68,66 @@ def audit_fairness(setups: Sequence[ArmSetup]) -> list[AuditFinding]:
             "do not decode in the same way",
             "Use one output limit, temperature, seed, stop list, batch size and constraint for all arms.",
         ),
-        *_unequal(
-            setups,
-            Check.UNEQUAL_BASE,
-            lambda setup: f"{setup.base}, fingerprint {setup.base_fingerprint[:12]}",
-            "do not start from the same weights in the same precision",
-            "Build all arms on one model, loaded once, with one quantisation and one chat template.",
+        *(
+            finding
+            for model in dict.fromkeys(setup.model for setup in setups)
+            for finding in _unequal(
+                [setup for setup in setups if setup.model == model],
+                Check.UNEQUAL_BASE,
+                lambda setup: f"{setup.base}, fingerprint {setup.base_fingerprint[:12]}",
+                "do not start from the same weights in the same precision",
+                "Build all arms of a model on it, loaded once, with one quantisation and one chat template.",
+            )
         ),
+        *_mixed(setups),
+        *_worded_apart(setups),
+    ]
+
+
+def _worded_apart(setups: Sequence[ArmSetup]) -> list[AuditFinding]:
+    """Arms with a prompt of their own: what they gain or lose by its words is part of their score."""
+    apart = [setup.arm for setup in setups if setup.own_words]
+    if not apart:
+        return []
+    return [
+        AuditFinding(
+            Check.OWN_PROMPT,
+            Severity.NOTE,
+            f"Worded apart, in prompts of their own: {listed(apart)}. A lead or a lag of theirs may be the wording's.",
+            "To tell the method's share, compare two arms with the same prompt file.",
+        )
+    ]
+
+
+def _mixed(setups: Sequence[ArmSetup]) -> list[AuditFinding]:
+    """Which differences are of the method, which of the model, and that the others are of both."""
+    by_model: dict[str, list[ArmSetup]] = {}
+    by_kind: dict[str, list[ArmSetup]] = {}
+    for setup in setups:
+        by_model.setdefault(setup.base_fingerprint, []).append(setup)
+        by_kind.setdefault(setup.kind, []).append(setup)
+    if len(by_model) < 2:
+        return []
+    pure = [
+        *(f"method, on {own[0].base}: {listed([one.arm for one in own])}" for own in by_model.values() if len(own) > 1),
+        *(f"model, of {kind}: {listed([one.arm for one in own])}" for kind, own in by_kind.items() if len(own) > 1),
+    ]
+    mixed = [
+        f"mixed: {first.arm} and {second.arm}"
+        for first, second in combinations(setups, 2)
+        if first.base_fingerprint != second.base_fingerprint and first.kind != second.kind
+    ]
+    if not mixed:
+        return []
+    return [
+        AuditFinding(
+            Check.MIXED_MODELS,
+            Severity.NOTE,
+            "Arms start from several models. A difference between two arms on one model is of the method, between two "
+            f"of one kind of the model; {len(mixed)} of the other pairs mix both.",
+            "To tell how much a method brings, compare arms on one model: add the missing ones.",
+            (*pure, *mixed)[:MAX_ITEMS],
+        )
     ]
 
 

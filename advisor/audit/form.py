@@ -14,9 +14,9 @@ def audit_form(arms: Sequence[ArmSummary]) -> list[AuditFinding]:
         arms: Of a comparison whose answers were to be held to a form.
     """
     candidates = [arm for arm in arms if arm.role is ArmRole.CANDIDATE]
-    free = {arm.kind: (arm.n_constraint_refused, arm.n_questions) for arm in candidates if arm.n_constraint_refused}
+    free = {arm.id: (arm.n_constraint_refused, arm.n_questions) for arm in candidates if arm.n_constraint_refused}
     outside = {
-        arm.kind: (arm.n_outside_form, arm.n_questions)
+        arm.id: (arm.n_outside_form, arm.n_questions)
         for arm in candidates
         if arm.n_outside_form and not arm.n_constraint_refused
     }

@@ -89,8 +89,10 @@ def _missing_passages(retrieving: Mapping[str, Sequence[QuestionRecord]]) -> lis
     ]
 
 
-def audit_recall(by_kind: Mapping[str, ArmSummary], metric: str) -> list[AuditFinding]:
+def audit_recall(arms: Sequence[ArmSummary], metric: str) -> list[AuditFinding]:
     """Whether retrieval finds the right document often enough to judge RAG by it, and what it would gain."""
+    # All arms that search do so in one index, and the ceiling is of the first model.
+    by_kind = {arm.kind: arm for arm in reversed(arms)}
     rag = by_kind.get("rag")
     recalls = [m for m in rag.metrics if m.metric.startswith("recall@") and m.slice is None] if rag else []
     recall = max(recalls, key=lambda m: int(m.metric.removeprefix("recall@")), default=None)

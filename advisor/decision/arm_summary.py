@@ -20,12 +20,16 @@ class ArmFacts:
     """What was measured of one arm, and what it is.
 
     Attributes:
+        model: Name of the language model that it starts from; "" where it has none.
         questions: What it was asked; records: one of each, in the same order.
         validation_losses: Of each training, by seed; one training or none where it was not trained several times.
         deployed_seed: Of the adapter that is deployed.
+        unknown: What is not known of it: tokens, seconds, build cost.
     """
 
+    id: str
     kind: str
+    model: str
     role: ArmRole
     label: str
     retrieves: bool
@@ -36,6 +40,7 @@ class ArmFacts:
     latency: LatencySummary | None
     validation_losses: Mapping[int | None, float | None]
     deployed_seed: int | None
+    unknown: tuple[str, ...] = ()
 
 
 def summarise_arm(
@@ -72,7 +77,10 @@ def summarise_arm(
     constraint = constraint_of(dataset)
     form = keeps_form(constraint, [record.answer.text for record in arm.records]) if constraint is not None else None
     return ArmSummary(
+        id=arm.id,
         kind=arm.kind,
+        model=arm.model,
+        unknown=arm.unknown,
         role=arm.role,
         label=arm.label,
         metrics=tuple(summaries),

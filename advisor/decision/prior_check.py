@@ -17,7 +17,7 @@ def confront(prior: PriorRecommendation, comparison: Comparison) -> PriorCheck:
     scoring well.
     """
     recommendation = comparison.recommendation
-    candidates = {arm.kind for arm in comparison.arms if arm.role is ArmRole.CANDIDATE}
+    candidates = {arm.id for arm in comparison.arms if arm.role is ArmRole.CANDIDATE}
     impossible = {one.arm: one.ruled_out[0].text for one in prior.ranking if one.ruled_out}
     if prior.arm is None:
         found = f" The evidence favours {recommendation.arm}." if recommendation.arm else ""

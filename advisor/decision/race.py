@@ -16,16 +16,15 @@ unscored answers stand at the bottom of the scale. One that is surely worse only
 winner can prove its win, but is never recommended: failing gains nothing over answering wrong.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, permutations
 from math import exp, log
 
 import numpy as np
 
-from advisor.decision.decision import Stakes
 from advisor.decision.race_plan import RaceBlock, RacePlan
-from advisor.decision.race_recommendation import is_too_small, recommend_from_race
+from advisor.decision.race_recommendation import is_too_small
 from advisor.decision.recommendation import DecisionRule
 from advisor.errors import EvaluationError
 from advisor.evidence.betting import (
@@ -39,24 +38,7 @@ from advisor.evidence.betting import (
 )
 from advisor.evidence.evidence import MAX_UNSCORED_SHARE
 from advisor.evidence.statistics import ALPHA
-from advisor.results.comparison import Drop, Interval, PairedDifference, RaceOutcome, Recommendation
-
-ScoreBlock = Callable[[str, Sequence[int]], Sequence[float | None]]
-
-
-@dataclass(frozen=True, slots=True)
-class RaceResult:
-    """How a race ended: in the words of every comparison, and as data.
-
-    Attributes:
-        differences: Confidence sequences of every pair of arms on the questions both were asked. They hold whatever the
-            unscored answers would have been; `estimate` is the middle of the interval, since the mean at a moment
-            chosen by the data is biased. n counts questions scored for both.
-    """
-
-    recommendation: Recommendation
-    outcome: RaceOutcome
-    differences: tuple[PairedDifference, ...]
+from advisor.results.comparison import Drop, Interval, PairedDifference, RaceOutcome
 
 
 @dataclass(frozen=True)
@@ -64,35 +46,15 @@ class FinishedRace:
     """A race to be concluded from, once costs are known.
 
     Attributes:
-        differences: As in `RaceResult`.
+        differences: Confidence sequences of every pair of arms on the questions both were asked. They hold whatever the
+            unscored answers would have been; `estimate` is the middle of the interval, since the mean at a moment
+            chosen by the data is biased. n counts questions scored for both.
         block_sizes: Questions of each block, asked or not, in order.
     """
 
     outcome: RaceOutcome
     differences: tuple[PairedDifference, ...]
     block_sizes: tuple[int, ...]
-
-
-def run_race(
-    arms: Sequence[str],
-    units: RacePlan,
-    score_block: ScoreBlock,
-    rule: DecisionRule,
-    *,
-    usd_per_month: Mapping[str, float],
-) -> RaceResult:
-    """Ask block by block until everything is decided or the questions run out.
-
-    Args:
-        score_block: Scores in [0, 1] by the rule's metric of one arm on questions by index; None where unscored.
-        usd_per_month: Total cost of each arm, for choosing among arms that are as good.
-    Raises:
-        EvaluationError: impossible arms or scores; whatever `score_block` raises.
-    """
-    race = Race(arms, units, rule)
-    while (block := race.next_block()) is not None:
-        race.add({arm: score_block(arm, block.questions) for arm in race.arms})
-    return race.result(usd_per_month)
 
 
 class Race:
@@ -239,16 +201,6 @@ class Race:
             )
             for block, ours, theirs in zip(self._plan.blocks, self._scores[first], self._scores[second], strict=False)
         ]
-
-    def result(self, usd_per_month: Mapping[str, float]) -> RaceResult:
-        """The verdict as things stand, whether or not the race is over.
-
-        Args:
-            usd_per_month: Total cost of each arm, for choosing among arms that are as good.
-        """
-        outcome, differences = self.outcome(), self.differences()
-        stakes = Stakes(self._plan.weights, self._rule.margin, usd_per_month)
-        return RaceResult(recommend_from_race(outcome, differences, stakes, {}, (), self._rule), outcome, differences)
 
     def outcome(self) -> RaceOutcome:
         """How the race stands."""

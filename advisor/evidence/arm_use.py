@@ -1,6 +1,6 @@
 """What an arm used while it was measured. Prices and traffic make money of it later, as often as they change."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,21 @@ class JudgeUse:
 
 
 @dataclass(frozen=True, slots=True)
+class OutsideUse:
+    """What is known of the money of an arm that was trained or is answered elsewhere.
+
+    Attributes:
+        tokens_known: Whether the tokens of its answers are.
+        usd_per_question: As its answers tell or people declare; None where it follows from tokens or time, if at all.
+        build_usd: As people declare; None where that is not known.
+    """
+
+    tokens_known: bool
+    usd_per_question: Interval | None
+    build_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class ArmUse:
     """What one arm was measured to use.
 
@@ -47,6 +62,7 @@ class ArmUse:
         index_bytes: What the index takes on disk.
         adapter_slowdown: How many times longer a question takes with the adapter beside the weights, as measured here,
             than merged into them; None without an adapter.
+        outside: Of an arm that was not made here alone; None of the others.
         n_questions: Questions it answered in the comparison, those to adapters of other training seeds counted again.
     """
 
@@ -65,6 +81,7 @@ class ArmUse:
     judge: JudgeUse | None = None
     n_trainings: int = 1
     cached_tokens: Interval = _NO_TOKENS
+    outside: OutsideUse | None = None
 
     def __post_init__(self) -> None:
         if self.adapter_slowdown is not None and not 1 <= self.adapter_slowdown < float("inf"):
@@ -87,6 +104,7 @@ def measure_use(
     adapter_slowdown: float | None = None,
     judge: JudgeUse | None = None,
     n_asked_besides: int = 0,
+    outside: OutsideUse | None = None,
     seed: int = 0,
 ) -> ArmUse:
     """Means over the answers of the arm that is deployed, with intervals: tokens by document or fact, seconds by batch.
@@ -123,7 +141,16 @@ def measure_use(
         judge=judge,
         n_trainings=1 + len(records[0].other_seeds),
         cached_tokens=_mean(np.array([usage.cached_tokens for usage in usages], np.float64), clusters, seed),
+        outside=outside,
     )
+
+
+def mean_usd(records: Sequence[QuestionRecord], usd: Mapping[str, float], seed: int) -> Interval | None:
+    """Mean of what answers cost, by question id; None where that is not known of each."""
+    if not records or any(record.example_id not in usd for record in records):
+        return None
+    amounts = np.array([usd[record.example_id] for record in records], np.float64)
+    return _mean(amounts, [record.cluster for record in records], seed)
 
 
 def _mean(values: Floats, clusters: Sequence[str], seed: int) -> Interval:

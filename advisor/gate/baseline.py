@@ -147,7 +147,7 @@ def _loss_test(
 
 
 def _cost_growth(now: ArmSummary, before: ArmSummary, allowed: float, rules: GateRules) -> GateCheck:
-    name = f"{now.kind}: cost of a question against the baseline"
+    name = f"{now.id}: cost of a question against the baseline"
     if now.cost is None or before.cost is None:
         return cannot_compare(name, "There is no price on both sides.")
     ours, theirs = now.cost.serve_interval, before.cost.serve_interval
@@ -161,7 +161,7 @@ def _cost_growth(now: ArmSummary, before: ArmSummary, allowed: float, rules: Gat
     }
     was = exact_usd(before.cost.serve_usd_per_query)
     found = (
-        f"A question costs {exact_usd(measured)} with {now.kind}, {was} in the baseline; {percent(allowed)} more is "
+        f"A question costs {exact_usd(measured)} with {now.id}, {was} in the baseline; {percent(allowed)} more is "
         "allowed."
     )
     if measured <= limit:

@@ -108,9 +108,9 @@ def stopped_early(comparison: Comparison, kind: str) -> str | None:
 
 def find_arm(comparison: Comparison, kind: str) -> ArmSummary | None:
     """The arm of that name, if the comparison has it."""
-    return next((arm for arm in comparison.arms if arm.kind == kind), None)
+    return next((arm for arm in comparison.arms if arm.id == kind), None)
 
 
 def arm_names(comparison: Comparison) -> str:
     """The candidates, for messages."""
-    return ", ".join(arm.kind for arm in comparison.arms if arm.role is ArmRole.CANDIDATE)
+    return ", ".join(arm.id for arm in comparison.arms if arm.role is ArmRole.CANDIDATE)

@@ -48,7 +48,7 @@ def check_latency_growth(
         allowed: Growth of the p95 wait, .25 is a quarter.
         records: Of the arm; they say which questions were the same in the baseline.
     """
-    name = f"{now.kind}: p95 latency against the baseline"
+    name = f"{now.id}: p95 latency against the baseline"
     if now.latency is None or before.latency is None:
         return cannot_compare(name, "A wait was not measured on both sides.")
     waits, waits_before = now.latency.waits_s, before.latency.waits_s
@@ -74,7 +74,7 @@ def check_latency_growth(
     }
     how = "asked on both sides" if found.paired else "of which the baseline timed others"
     told = (
-        f"The p95 latency of {now.kind} is {seconds(found.now_s)}, {seconds(found.before_s)} in the baseline: "
+        f"The p95 latency of {now.id} is {seconds(found.now_s)}, {seconds(found.before_s)} in the baseline: "
         f"{found.ratio.estimate:.2f} [{found.ratio.low:.2f}, {found.ratio.high:.2f}] times as long "
         f"({count(found.n)} questions {how}); {percent(allowed)} more is allowed"
     )

@@ -77,9 +77,9 @@ def _metric_limit(
         "high": interval.high,
         "limit": threshold.limit,
     }
-    if (excuse := too_many_unscored(summary.n_unscored, summary.n, arm.kind)) is not None:
+    if (excuse := too_many_unscored(summary.n_unscored, summary.n, arm.id)) is not None:
         return cannot_compare(name, excuse, **figures)
-    if (excuse := stopped_early(comparison, arm.kind)) is not None:
+    if (excuse := stopped_early(comparison, arm.id)) is not None:
         return cannot_compare(name, excuse, **figures)
     sign = 1.0 if threshold.at_least is not None else -1.0
     worst = _worst_estimate(arm, summary, comparison, 0.0 if sign > 0 else 1.0)
@@ -94,7 +94,7 @@ def _metric_limit(
         0.0,
         sign * (bad_end - threshold.limit) + sign * (worst - interval.estimate) >= 0,
         minimum_detectable_effect((interval.high - interval.low) / 2 / normal_quantile(interval.level)),
-        f"{arm.kind} has {scale.interval(interval)} {scale.unit} on {_questions(summary.n, summary.n_unscored)}; "
+        f"{arm.id} has {scale.interval(interval)} {scale.unit} on {_questions(summary.n, summary.n_unscored)}; "
         f"{'at least' if sign > 0 else 'at most'} {scale.value(threshold.limit)} is asked.",
         summary.n,
         summary.n_unscored,
@@ -156,11 +156,11 @@ def _chance(interval: Interval, n_clusters: int, limit: float, estimate: float) 
 
 def _latency_limit(threshold: Threshold, arm: ArmSummary, name: str, rules: GateRules) -> GateCheck:
     if arm.latency is None:
-        return cannot_compare(name, f"No wait of {arm.kind} was measured.", limit=threshold.limit)
+        return cannot_compare(name, f"No wait of {arm.id} was measured.", limit=threshold.limit)
     measured = arm.latency.p50_s if threshold.measure == "p50_latency_s" else arm.latency.p95_s
     allowed = threshold.limit * (1 + rules.latency_tolerance)
     found = (
-        f"The {threshold.measure[:3]} latency of {arm.kind} is {seconds(measured)} ({count(arm.latency.n)} questions "
+        f"The {threshold.measure[:3]} latency of {arm.id} is {seconds(measured)} ({count(arm.latency.n)} questions "
         f"asked one at a time); at most {seconds(threshold.limit)} is asked"
     )
     figures = {"measured": measured, "limit": threshold.limit}
@@ -174,7 +174,7 @@ def _latency_limit(threshold: Threshold, arm: ArmSummary, name: str, rules: Gate
 
 def _cost_limit(threshold: Threshold, arm: ArmSummary, name: str, rules: GateRules) -> GateCheck:
     if arm.cost is None:
-        return cannot_compare(name, f"{arm.kind} has no price; add one to the price file.", limit=threshold.limit)
+        return cannot_compare(name, f"{arm.id} has no price; add one to the price file.", limit=threshold.limit)
     amounts: dict[str, tuple[float | None, Interval | None]] = {
         "usd_per_query": (arm.cost.serve_usd_per_query, arm.cost.serve_interval),
         "usd_per_month": (arm.cost.monthly_usd, arm.cost.monthly_interval),
@@ -186,13 +186,13 @@ def _cost_limit(threshold: Threshold, arm: ArmSummary, name: str, rules: GateRul
         return GateCheck(
             name,
             GateVerdict.FAIL,
-            f"{arm.kind} gave no right answer, so none can be had at any price.",
+            f"{arm.id} gave no right answer, so none can be had at any price.",
             limit=threshold.limit,
         )
     low, high = (interval.low, interval.high) if interval is not None else (None, None)
     figures = {"measured": measured, "low": low, "high": high, "limit": threshold.limit}
     spread = f" [{exact_usd(low)}, {exact_usd(high)}]" if interval is not None else ""
-    found = f"{arm.kind} costs {exact_usd(measured)}{spread}; at most {exact_usd(threshold.limit)} is asked."
+    found = f"{arm.id} costs {exact_usd(measured)}{spread}; at most {exact_usd(threshold.limit)} is asked."
     if measured <= threshold.limit:
         return GateCheck(name, GateVerdict.PASS, found, **figures)
     if low is None or low > threshold.limit:

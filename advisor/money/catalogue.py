@@ -218,13 +218,13 @@ def price_quality(comparisons: Sequence[Comparison], catalogue: Sequence[Catalog
                     catalogue_name=row.name if row else "",
                     parameters=row.parameters if row else None,
                     licence=row.licence if row else "",
-                    arm=arm.kind,
+                    arm=arm.id,
                     score=summary.interval,
                     n=summary.n,
                     n_unscored=summary.n_unscored,
                     usd_per_1000_queries=1000 * arm.cost.serve_usd_per_query if arm.cost else None,
                     usd_interval=_of_1000(arm.cost.serve_interval) if arm.cost else None,
-                    is_recommended=arm.kind == comparison.recommendation.arm,
+                    is_recommended=arm.id == comparison.recommendation.arm,
                 )
             )
     return tuple(sorted(points, key=_price_order))

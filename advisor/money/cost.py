@@ -108,6 +108,10 @@ def _known(value: float) -> Interval:
 def _serve(use: ArmUse, prices: PriceList, *, merged: bool) -> Interval | None:
     """USD of one question: machine time or tokens, and the query's embedding."""
     parts: list[tuple[Interval, float]]
+    if use.outside is not None and use.outside.usd_per_question is not None:
+        return _linear([(use.outside.usd_per_question, 1.0)], 0.0)
+    if use.outside is not None and not use.outside.tokens_known:
+        return None
     if use.device is not None:
         machine = prices.machines.get(use.device)
         if machine is None or use.seconds is None:
@@ -142,7 +146,9 @@ def _fresh(use: ArmUse, price: ModelPrice) -> Interval:
 
 
 def _build(use: ArmUse, prices: PriceList) -> tuple[float, float] | None:
-    """USD of index and of training, once; None where tuning has no price."""
+    """USD of index and of training, once; None where tuning has no price, or nobody knows what it cost."""
+    if use.outside is not None:
+        return (0.0, use.outside.build_usd) if use.outside.build_usd is not None else None
     index_usd = _machine_time(use.device, use.index, prices)
     if use.embedder in prices.embedders:
         index_usd += use.index.embedding_tokens * prices.embedders[use.embedder].usd_per_million_tokens / 1e6
@@ -199,6 +205,8 @@ def _measured(interval: Interval) -> Interval | None:
 
 
 def _basis(use: ArmUse, prices: PriceList) -> str:
+    if use.outside is not None and use.outside.usd_per_question is not None:
+        return "a question as declared, or as its answers tell"
     if use.device is None:
         price = prices.models[use.model]
         share = use.cached_tokens.estimate / use.input_tokens.estimate if use.input_tokens.estimate else 0.0

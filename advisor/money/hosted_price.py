@@ -37,13 +37,13 @@ def hosted_prices(
 ) -> tuple[HostedPrice, ...]:
     """Every candidate at every model of the catalogue that has a price, in their orders.
 
-    Tuned arms are left out: a hosted model would have to be tuned first, at prices of its own.
+    Arms from outside are left out, and tuned ones: a hosted model would have to be tuned first, at prices of its own.
     """
     embedder = str(comparison.settings.get("embedder", "")).removeprefix("openai:")
     found = []
     for arm in comparison.arms:
         was_tuned = arm.build_usage.input_tokens > 0
-        if arm.role is not ArmRole.CANDIDATE or was_tuned:
+        if arm.role is not ArmRole.CANDIDATE or was_tuned or arm.unknown:
             continue
         # What another host would have cached is not known: the whole prompt is priced.
         usage = replace(arm.usage_per_question, cached_tokens=0)
@@ -54,7 +54,7 @@ def hosted_prices(
             found.append(
                 HostedPrice(
                     comparison_id=comparison.id,
-                    arm=arm.kind,
+                    arm=arm.id,
                     model=model.name,
                     priced_as=model.priced_as,
                     usd_per_1000_queries=1000 * usd,

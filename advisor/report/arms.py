@@ -33,7 +33,7 @@ def pivot_arm(comparison: Comparison) -> str | None:
     for arm in candidates(comparison):
         summary = arm.metric(comparison.recommendation.metric)
         if summary is not None and summary.interval is not None:
-            return arm.kind
+            return arm.id
     return None
 
 
@@ -45,12 +45,12 @@ def arm_cell(comparison: Comparison, arm: ArmSummary) -> Cell:
 def arm_name(comparison: Comparison, arm: ArmSummary) -> str:
     """The name of an arm, with its standing."""
     if arm.role is ArmRole.REFERENCE:
-        return f"{arm.kind} (reference)"
-    if arm.kind == comparison.recommendation.arm:
-        return f"{arm.kind} ({_standing(comparison.recommendation)})"
-    if any(outcome.arm == arm.kind and not outcome.met for outcome in comparison.constraints):
-        return f"{arm.kind} (out)"
-    return arm.kind
+        return f"{arm.id} (reference)"
+    if arm.id == comparison.recommendation.arm:
+        return f"{arm.id} ({_standing(comparison.recommendation)})"
+    if any(outcome.arm == arm.id and not outcome.met for outcome in comparison.constraints):
+        return f"{arm.id} (out)"
+    return arm.id
 
 
 def _standing(recommendation: Recommendation) -> str:
@@ -66,7 +66,7 @@ def row_kind(comparison: Comparison, arm: ArmSummary) -> RowKind:
     """How the row of an arm is set off."""
     if arm.role is ArmRole.REFERENCE:
         return RowKind.REFERENCE
-    return RowKind.RECOMMENDED if arm.kind == comparison.recommendation.arm else RowKind.PLAIN
+    return RowKind.RECOMMENDED if arm.id == comparison.recommendation.arm else RowKind.PLAIN
 
 
 def _by_quality(comparison: Comparison) -> Callable[[ArmSummary], tuple[bool, float]]:

@@ -35,7 +35,7 @@ def constraint_sentences(comparison: Comparison) -> tuple[str, ...]:
         if not outcome.met:
             unproven = "" if outcome.met is not None else ", which cannot be shown"
             out.setdefault(outcome.arm, []).append(f"{_name(outcome.constraint)}{unproven}")
-    fit = [arm.kind for arm in candidates(comparison) if arm.kind not in out]
+    fit = [arm.id for arm in candidates(comparison) if arm.id not in out]
     sentences = [f"{arm} is out: {'; '.join(reasons)}." for arm, reasons in out.items()]
     if not out:
         return ("Every arm meets every declared constraint.",)
@@ -61,7 +61,7 @@ def constraint_table(comparison: Comparison) -> Table | None:
             Row(
                 (
                     Cell(arm_name(comparison, arm)),
-                    *(_outcome(outcomes.get((arm.kind, constraint))) for constraint in declared),
+                    *(_outcome(outcomes.get((arm.id, constraint))) for constraint in declared),
                 ),
                 row_kind(comparison, arm),
             )

@@ -40,7 +40,7 @@ def net_value_table(comparison: Comparison) -> Table | None:
     values = {value.arm: value for value in comparison.net_values}
     rows = []
     for arm in candidates(comparison):
-        value = values.get(arm.kind)
+        value = values.get(arm.id)
         cells = (_NOTHING, _NOTHING, _NOTHING)
         if value is not None:
             cells = (
@@ -128,17 +128,20 @@ def speed_table(comparison: Comparison) -> Table:
                     Cell(arm_name(comparison, arm)),
                     Cell(seconds(waiting.p50_s) if waiting else MISSING, f"n {count(waiting.n)}" if waiting else ""),
                     Cell(seconds(waiting.p95_s) if waiting else MISSING),
-                    Cell(f"{significant(arm.throughput_per_s)}/s", f"batching changed {batching}" if batching else ""),
-                    Cell(count(usage.input_tokens), _reading(usage)),
+                    Cell(_rate(arm.questions_per_s), f"batching changed {batching}" if batching else ""),
+                    Cell(count(arm.input_tokens), _reading(usage)),
                     Cell(
-                        count(usage.output_tokens), f"{arm.n_length_stopped:,} cut off" if arm.n_length_stopped else ""
+                        count(arm.output_tokens),
+                        f"{arm.n_length_stopped:,} cut off" if arm.n_length_stopped else "",
                     ),
-                    Cell(seconds(build.wall_s), _build_detail(build.device_s, build.device)),
+                    Cell(seconds(arm.build_s), _build_detail(build.device_s, build.device)),
                 ),
                 row_kind(comparison, arm),
             )
         )
     cached_note = _CACHED_NOTE if any(arm.usage_per_question.cached_tokens for arm in comparison.arms) else ""
+    unknown = [f"{arm.id} ({', '.join(arm.unknown)})" for arm in comparison.arms if arm.unknown]
+    unknown_note = f" Not known of arms made elsewhere: {'; '.join(unknown)}." if unknown else ""
     return Table(
         caption="Latency, tokens and build time",
         columns=(
@@ -153,8 +156,12 @@ def speed_table(comparison: Comparison) -> Table:
         rows=tuple(rows),
         note="Latency is measured one question at a time on a warm model: half of the callers wait less than p50, "
         "one in twenty longer than p95. Throughput is measured in batches. 'Cut off' counts answers that met the "
-        f"length limit; 'batching changed' counts answers that differ when asked alone.{cached_note}",
+        f"length limit; 'batching changed' counts answers that differ when asked alone.{cached_note}{unknown_note}",
     )
+
+
+def _rate(questions_per_s: float | None) -> str:
+    return MISSING if questions_per_s is None else f"{significant(questions_per_s)}/s"
 
 
 def _reading(usage: Usage) -> str:

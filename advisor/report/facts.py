@@ -13,6 +13,7 @@ from advisor.report.arms import arm_name, candidates, pivot_arm, row_kind, shown
 from advisor.report.failures import main_score
 from advisor.report.table import Cell, Row, Table
 from advisor.report.words import metric_words
+from advisor.results.answer import TOKENS
 from advisor.results.comparison import ArmRole, ArmSummary, Comparison, Interval, QuestionRecord, Severity, Verdict
 from advisor.results.quantities import MISSING, count, percent, scale_of, seconds, usd
 
@@ -38,8 +39,8 @@ class ArmFacts:
     declined: float | None
     usd_per_1000: float | None
     p95_s: float | None
-    tokens: int
-    build_s: float
+    tokens: int | None
+    build_s: float | None
     is_recommended: bool
     on_frontier: bool
     is_reference: bool
@@ -172,23 +173,23 @@ def tallied(answers: Sequence[Answered]) -> Tally:
 def arm_facts(comparison: Comparison, tally: Tally = NO_ANSWERS) -> tuple[ArmFacts, ...]:
     """A row for each arm, candidates by score first, then references."""
     best = frontier(comparison)
-    return tuple(_facts(comparison, arm, tally, arm.kind in best) for arm in shown_arms(comparison))
+    return tuple(_facts(comparison, arm, tally, arm.id in best) for arm in shown_arms(comparison))
 
 
 def _facts(comparison: Comparison, arm: ArmSummary, tally: Tally, on_frontier: bool) -> ArmFacts:
     summary = arm.metric(comparison.recommendation.metric)
     usage = arm.usage_per_question
     return ArmFacts(
-        arm=arm.kind,
+        arm=arm.id,
         label=arm.label,
         right=summary.interval if summary is not None else None,
-        made_up=tally.made_up.get(arm.kind),
-        declined=tally.declined.get(arm.kind),
+        made_up=tally.made_up.get(arm.id),
+        declined=tally.declined.get(arm.id),
         usd_per_1000=1000 * arm.cost.serve_usd_per_query if arm.cost is not None else None,
         p95_s=arm.latency.p95_s if arm.latency is not None else None,
-        tokens=usage.input_tokens + usage.output_tokens,
-        build_s=arm.build_usage.wall_s,
-        is_recommended=arm.kind == comparison.recommendation.arm,
+        tokens=None if TOKENS in arm.unknown else usage.input_tokens + usage.output_tokens,
+        build_s=arm.build_s,
+        is_recommended=arm.id == comparison.recommendation.arm,
         on_frontier=on_frontier,
         is_reference=arm.role is ArmRole.REFERENCE,
     )
@@ -203,7 +204,7 @@ def frontier(comparison: Comparison) -> frozenset[str]:
         if arm.cost is None or summary is None or summary.interval is None:
             continue
         if isfinite(arm.cost.serve_usd_per_query):
-            found[arm.kind] = (summary.interval.estimate, -arm.cost.serve_usd_per_query)
+            found[arm.id] = (summary.interval.estimate, -arm.cost.serve_usd_per_query)
     return frozenset(
         kind
         for kind, own in found.items()
@@ -264,7 +265,7 @@ def _is_common(kind: str, failures: Mapping[str, int]) -> bool:
 def side_by_side(comparison: Comparison, answers: Sequence[Answered]) -> tuple[SideBySide, ...]:
     """A win of the arm of the verdict over its closest rival, a loss, and a mistake of its own, if there are any."""
     arm = pivot_arm(comparison)
-    rival = next((one.kind for one in candidates(comparison) if one.kind != arm), None)
+    rival = next((one.id for one in candidates(comparison) if one.id != arm), None)
     by_arm = {kind: {answer.example_id: answer for answer in answers if answer.arm == kind} for kind in (arm, rival)}
     shown: list[SideBySide] = []
     for kind, wanted in (("a win", (True, False)), ("a loss", (False, True))):
@@ -301,7 +302,7 @@ def facts_table(comparison: Comparison, tally: Tally = NO_ANSWERS) -> Table:
     """The same rows as a table."""
     metric = comparison.recommendation.metric
     scale = scale_of(comparison, metric)
-    kinds = {arm.kind: arm for arm in comparison.arms}
+    kinds = {arm.id: arm for arm in comparison.arms}
     facts = arm_facts(comparison, tally)
     cheap = is_cheap(one.usd_per_1000 for one in facts)
     columns = {

@@ -50,8 +50,8 @@ def is_wrong(record: QuestionRecord, metric: str) -> bool:
 def failed_questions(comparison: Comparison, records: Sequence[QuestionRecord]) -> list[FailedQuestion]:
     """Failed questions, those first that the recommended arm answers worst, then those that most candidates miss."""
     metric = comparison.recommendation.metric
-    order = {arm.kind: position for position, arm in enumerate(shown_arms(comparison))}
-    contenders = {arm.kind for arm in candidates(comparison)}
+    order = {arm.id: position for position, arm in enumerate(shown_arms(comparison))}
+    contenders = {arm.id for arm in candidates(comparison)}
     by_question: dict[str, list[QuestionRecord]] = {}
     for record in records:
         by_question.setdefault(record.example_id, []).append(record)
@@ -93,11 +93,11 @@ def failure_class_table(comparison: Comparison, records: Sequence[QuestionRecord
         return None
     arms = shown_arms(comparison)
     rows = [
-        (name, [per_arm.get(arm.kind, Counter())[name] for arm in arms], _NEXT_STEPS.get(name, MISSING))
+        (name, [per_arm.get(arm.id, Counter())[name] for arm in arms], _NEXT_STEPS.get(name, MISSING))
         for name in sorted(classes, key=lambda name: (-classes[name], name))
     ]
     if unscored:
-        rows.append(("unscored", [unscored[arm.kind] for arm in arms], "read the reasons in results.jsonl"))
+        rows.append(("unscored", [unscored[arm.id] for arm in arms], "read the reasons in results.jsonl"))
     return Table(
         caption="Why answers lost marks",
         columns=("Kind", *(arm_name(comparison, arm) for arm in arms), "What to do"),

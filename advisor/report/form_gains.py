@@ -38,7 +38,7 @@ def form_table(comparison: Comparison) -> Table | None:
     gains = {gain.arm: gain for gain in found.gains}
     rows = []
     for arm in candidates(comparison):
-        gain = gains.get(arm.kind)
+        gain = gains.get(arm.id)
         cells = [Cell(MISSING)] * 4
         if gain is not None:
             cells = [

@@ -61,7 +61,7 @@ def _points(one: ArmPrior) -> str:
 
 def _measured(comparison: Comparison, arm: str) -> str:
     metric = comparison.recommendation.metric
-    measured = next((a for a in comparison.arms if a.kind == arm and a.role is ArmRole.CANDIDATE), None)
+    measured = next((a for a in comparison.arms if a.id == arm and a.role is ArmRole.CANDIDATE), None)
     summary = measured.metric(metric) if measured else None
     return scale_of(comparison, metric).interval(summary.interval if summary else None)
 

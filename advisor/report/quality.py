@@ -160,7 +160,7 @@ def reading(interval: Interval, margin: float) -> str:
 
 def named_with_role(comparison: Comparison, kind: str) -> str:
     """The name of an arm, marked where it is a reference."""
-    role = next((arm.role for arm in comparison.arms if arm.kind == kind), ArmRole.CANDIDATE)
+    role = next((arm.role for arm in comparison.arms if arm.id == kind), ArmRole.CANDIDATE)
     return f"{kind} (reference)" if role is ArmRole.REFERENCE else kind
 
 

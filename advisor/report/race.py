@@ -37,12 +37,12 @@ def race_table(comparison: Comparison) -> Table | None:
     drops = {drop.arm: drop for drop in race.drops}
     rows = []
     for arm in (*candidates(comparison), *references(comparison)):
-        drop = drops.get(arm.kind)
+        drop = drops.get(arm.id)
         left, why = MISSING, "asked to the end"
         if drop is not None:
             left = f"block {count(drop.n_blocks)}"
             why = f"surely worse than {drop.by}" if drop.by is not None else "too many answers unscored"
-        elif arm.kind in race.kept_out:
+        elif arm.id in race.kept_out:
             why = "breaks a constraint"
         elif arm not in candidates(comparison):
             why = "does not race: asked what the last arms were asked"

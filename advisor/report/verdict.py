@@ -75,7 +75,7 @@ def unknowns(comparison: Comparison) -> tuple[str, ...]:
         f"The overall figures assume that training covers {percent(recommendation.coverage)} of what users ask "
         f"({_weights(comparison)}). Another mix can change the verdict."
     )
-    missing = {arm.kind: _unscored(comparison, arm.kind) for arm in candidates(comparison)}
+    missing = {arm.id: _unscored(comparison, arm.id) for arm in candidates(comparison)}
     if any(missing.values()):
         listed = ", ".join(f"{kind} {count(number)}" for kind, number in missing.items() if number)
         sentences.append(f"Some answers could not be scored, and are left out rather than counted as wrong: {listed}.")

@@ -4,7 +4,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from advisor.data.prompt import Prompt, PromptBuilder, RetrievedChunk
-from lm.completion import Completion, FinishReason, GenerationConfig, Usage
+from lm.completion import Completion, FinishReason, GenerationConfig, Source, Usage
 from lm.files import sha256
 from lm.language_model import LanguageModel
 
@@ -29,11 +29,16 @@ class BuildUsage:
         )
 
 
+TOKENS, SECONDS = "tokens", "seconds"
+"""What may not be known of an answer that was given elsewhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A pipeline's reply to one question.
 
     Attributes:
+        unknown: What of the usage is not known and stands there as 0: `TOKENS`, `SECONDS`.
         constraint_refused: Whether it was given without the constraint that was asked for, as the endpoint takes none.
     """
 
@@ -43,13 +48,18 @@ class Answer:
     retrieved: tuple[RetrievedChunk, ...]
     prompt_hash: str
     constraint_refused: bool = False
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A language model times a prompt builder. Every arm is one of these; none has a class of its own."""
+    """A language model times a prompt builder. Every arm is one of these; none has a class of its own.
 
-    kind: str
+    Attributes:
+        arm: Id of the arm.
+    """
+
+    arm: str
     model: LanguageModel
     prompt_builder: PromptBuilder
     generation: GenerationConfig
@@ -74,12 +84,27 @@ class Pipeline:
         return _answer(prompt, completion)
 
 
+def read_passages(sources: Sequence[Source]) -> tuple[RetrievedChunk, ...]:
+    """What an outside arm says it read, in its order; a score that is not told is no number."""
+    return tuple(
+        RetrievedChunk(
+            f"{source.id or source.title}#{number}",
+            source.id,
+            source.title,
+            source.text,
+            float("nan") if source.score is None else source.score,
+        )
+        for number, source in enumerate(sources, 1)
+    )
+
+
 def _answer(prompt: Prompt, completion: Completion) -> Answer:
     return Answer(
         text=completion.text,
         usage=completion.usage + Usage(embedding_tokens=prompt.embedding_tokens, latency_s=prompt.latency_s),
         finish_reason=completion.finish_reason,
-        retrieved=prompt.retrieved,
+        retrieved=prompt.retrieved or read_passages(completion.sources),
         prompt_hash=prompt.hash,
         constraint_refused=completion.constraint_refused,
+        unknown=() if completion.tokens_known else (TOKENS,),
     )

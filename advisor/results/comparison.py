@@ -7,7 +7,7 @@ from typing import Any
 
 from advisor.advice.prior import PriorCheck
 from advisor.data.dataset import DatasetCard, Slice
-from advisor.results.answer import Answer, BuildUsage
+from advisor.results.answer import SECONDS, TOKENS, Answer, BuildUsage
 from advisor.results.score import Score
 from lm.completion import Usage
 
@@ -21,6 +21,9 @@ class Interval:
     high: float
     level: float = 0.95
     method: str = ""
+
+
+BUILD_TIME, BUILD_COST = "build time", "build cost"
 
 
 class ArmRole(StrEnum):
@@ -152,6 +155,13 @@ class ArmSummary:
     """One arm of a comparison, aggregated.
 
     Attributes:
+        kind: Its row in the table of arms, or the reference it is.
+        id: As records, differences and the API know it; its kind where it has no name of its own, and in reports of
+            before arms had names.
+        unknown: What nobody measured or declared of an outside arm: "tokens", "seconds", "build time",
+            "build cost"; such a figure
+            stands as 0, or is missing, and is shown as unknown.
+        model: Name of the language model that it starts from; "" where it has none, and in those reports.
         label: How the arm is built, for people ("smollm2 + 4 retrieved passages").
         usage_per_question: Means over the test questions.
         throughput_per_s: Questions a second in batches, the figure behind own-machine cost.
@@ -177,6 +187,33 @@ class ArmSummary:
     seeds: tuple[SeedSummary, ...] = ()
     n_outside_form: int | None = None
     n_constraint_refused: int = 0
+    id: str = ""
+    model: str = ""
+    unknown: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            object.__setattr__(self, "id", self.kind)
+
+    @property
+    def input_tokens(self) -> float | None:
+        """Read for a question; None where that is not known."""
+        return None if TOKENS in self.unknown else self.usage_per_question.input_tokens
+
+    @property
+    def output_tokens(self) -> float | None:
+        """Written for a question; None where that is not known."""
+        return None if TOKENS in self.unknown else self.usage_per_question.output_tokens
+
+    @property
+    def questions_per_s(self) -> float | None:
+        """In batches; None where that is not known."""
+        return None if SECONDS in self.unknown else self.throughput_per_s
+
+    @property
+    def build_s(self) -> float | None:
+        """Wall time of building it; None where that is not known."""
+        return None if BUILD_TIME in self.unknown else self.build_usage.wall_s
 
     def metric(self, name: str, part: Slice | None = None) -> MetricSummary | None:
         """The summary of one metric over one slice (None: traffic-weighted), if it was measured."""
@@ -556,6 +593,6 @@ class Comparison:
             KeyError: the comparison has no such arm.
         """
         for arm in self.arms:
-            if arm.kind == kind:
+            if arm.id == kind:
                 return arm
         raise KeyError(kind)

@@ -4,9 +4,9 @@ import json
 import logging
 import os
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,6 +38,24 @@ _log = logging.getLogger(__name__)
 
 class ContentFilterError(LanguageModelError):
     """The endpoint refused a prompt for what it says; others it answers."""
+
+
+class UnavailableError(LanguageModelError):
+    """The endpoint is busy, late or broken, after every try again."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An endpoint's whole reply to a prompt.
+
+    Attributes:
+        usage: None where it tells none. raw: The reply as JSON has it.
+    """
+
+    text: str
+    finish_reason: FinishReason
+    usage: Usage | None
+    raw: Mapping[str, Any]
 
 
 class OpenAICompatibleModel:
@@ -173,6 +191,25 @@ class OpenAICompatibleModel:
             yield completion.text[sent:]
         return replace(completion, usage=replace(completion.usage, latency_s=time.perf_counter() - started))
 
+    def reply(self, prompt: Messages) -> Reply:
+        """The reply to messages that are sent with no setting at all.
+
+        Raises:
+            UnavailableError: it is busy, late or broken, after every try again.
+            LanguageModelError: it cannot be reached, or refuses.
+        """
+        messages: list[Any] = [{"role": str(message.role), "content": message.content} for message in prompt]
+        try:
+            reply = self._client.chat.completions.create(model=self._model, messages=messages)
+        except (openai.OpenAIError, httpx2.HTTPError, json.JSONDecodeError) as error:
+            raise self._explained(error) from error
+        if not getattr(reply, "choices", None):
+            raise self._no_completion()
+        content = _text_of(reply.choices[0].message.content)
+        ended = _FINISH_REASONS.get(str(reply.choices[0].finish_reason), FinishReason.STOP)
+        usage = self._usage(prompt, content, reply.usage) if reply.usage is not None else None
+        return Reply(after_reasoning(content).strip(), ended, usage, reply.model_dump())
+
     def _no_completion(self) -> LanguageModelError:
         return LanguageModelError(
             f"{self._base_url} responded, but not with a chat completion; the base URL usually ends in /v1"
@@ -254,7 +291,7 @@ class OpenAICompatibleModel:
         """What went wrong and what to do about it, in the user's terms."""
         where = f"the model {self._model!r} at {self._base_url}"
         if isinstance(error, openai.APITimeoutError):
-            return LanguageModelError(f"{where} did not answer in time, repeatedly; try again, or lower batch_size")
+            return UnavailableError(f"{where} did not answer in time, repeatedly; try again, or lower batch_size")
         if isinstance(error, openai.APIConnectionError | httpx2.HTTPError):
             reason = error.__cause__ or error
             return LanguageModelError(
@@ -270,7 +307,7 @@ class OpenAICompatibleModel:
                 "in /v1"
             )
         if isinstance(error, openai.RateLimitError):
-            return LanguageModelError(
+            return UnavailableError(
                 f"{where} keeps refusing for its rate limit or quota: {error.message}; wait, lower "
                 "batch_size, or raise the quota"
             )
@@ -279,6 +316,8 @@ class OpenAICompatibleModel:
                 f"a prompt leaves no room for an answer in the context of {where}: {error.message}; shorten it, lower "
                 "max_output_tokens, or give the model's true context_tokens"
             )
+        if isinstance(error, openai.InternalServerError):
+            return UnavailableError(f"{where} failed (HTTP {error.status_code}): {error.message}")
         if isinstance(error, openai.APIStatusError):
             return LanguageModelError(f"{where} failed (HTTP {error.status_code}): {error.message}")
         return LanguageModelError(f"{where} sent an answer that cannot be read: {error}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from lm.errors import LanguageModelError
 from lm.files import hash_files
-from lm.weights.model_files import PICKLE_SUFFIXES, read_tensor_shapes
+from lm.weights.model_files import PICKLE_SUFFIXES, find_weight_files, read_tensor_shapes
 
 _CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 
@@ -86,12 +86,14 @@ def check_fits_base(adapter: AdapterFiles, module: Any, base_name: str, base_wei
     """Refuse an adapter that was trained for another base model.
 
     The hash our own training records is decisive. An adapter from elsewhere is checked by the base's hub id, when both
-    are known by one, and by the layers and shapes it holds.
+    are known by one, by the weights, when both are folders here, and by the layers and shapes it holds.
 
     Raises:
         LanguageModelError: it does not belong to this base.
     """
     trained_on = adapter.record.get("base_weights_sha256")
+    if trained_on is None and adapter.base and Path(adapter.base).is_dir() and Path(base_name).is_dir():
+        trained_on = hash_files(find_weight_files(Path(adapter.base)))
     if trained_on is not None and trained_on != base_weights_sha256:
         raise LanguageModelError(
             f"the adapter {adapter.folder} was trained on other base weights (sha256 {str(trained_on)[:12]}…) than "

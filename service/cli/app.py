@@ -12,22 +12,22 @@ from rich.table import Table
 
 from advisor.data.dataset import Task
 from lm.errors import ConfigError, TuningForkError
-from service.cli.advise import advise
-from service.cli.ask import ask
-from service.cli.catalogue import catalogue
 from service.cli.ci.command import ci
-from service.cli.compare import compare
-from service.cli.comparisons import comparisons
-from service.cli.estimate import estimate
+from service.cli.commands.advise import advise
+from service.cli.commands.ask import ask
+from service.cli.commands.catalogue import catalogue
+from service.cli.commands.compare import compare
+from service.cli.commands.comparisons import comparisons
+from service.cli.commands.estimate import estimate
+from service.cli.commands.freshness import freshness
+from service.cli.commands.keys import keys
+from service.cli.commands.models import models
+from service.cli.commands.recheck import recheck
+from service.cli.commands.serve import serve
+from service.cli.commands.ui import ui
 from service.cli.export.command import export
-from service.cli.freshness import freshness
-from service.cli.keys import keys
-from service.cli.models import models
 from service.cli.options import ComparisonArgument, DatasetArgument, Home, TaskOption
-from service.cli.recheck import recheck
-from service.cli.serve import serve
 from service.cli.terminal import plain_console, replace_unreadable, show, show_error
-from service.cli.ui import ui
 from service.run.settings import ComparisonSettings
 from service.store.bundled_datasets import bundled_datasets
 from service.store.data_directory import DataDirectory

@@ -152,14 +152,14 @@ def _cost_table(comparison: Comparison) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for arm in shown_arms(comparison):
         if arm.role is ArmRole.CANDIDATE:
-            usage, latency = arm.usage_per_question, arm.latency
+            latency = arm.latency
             table.add_row(
-                arm.kind,
-                count(usage.input_tokens),
-                count(usage.output_tokens),
+                arm.id,
+                count(arm.input_tokens),
+                count(arm.output_tokens),
                 seconds(latency.p50_s if latency else None),
                 seconds(latency.p95_s if latency else None),
-                seconds(arm.build_usage.wall_s),
+                seconds(arm.build_s),
                 usd(1_000_000 * arm.cost.serve_usd_per_query) if arm.cost else "no price",
                 style=_style(arm, comparison),
             )
@@ -167,8 +167,8 @@ def _cost_table(comparison: Comparison) -> Table:
 
 
 def _name(arm: ArmSummary) -> str:
-    return arm.kind if arm.role is ArmRole.CANDIDATE else f"({arm.kind})"
+    return arm.id if arm.role is ArmRole.CANDIDATE else f"({arm.id})"
 
 
 def _style(arm: ArmSummary, comparison: Comparison) -> str | None:
-    return "bold" if arm.kind == comparison.recommendation.arm else None
+    return "bold" if arm.id == comparison.recommendation.arm else None

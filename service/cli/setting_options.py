@@ -2,13 +2,13 @@
 
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import MISSING
+from dataclasses import MISSING, replace
 from functools import wraps
 from typing import Annotated, Any, get_origin
 
 import typer
 
-from lm.setting import DeclaredSetting, declared_settings, read_settings
+from lm.setting import DeclaredSetting, Setting, declared_settings, read_settings
 from service.contract.settings import EFFORT, DeclaredSettings, resolve
 from service.run.settings import ComparisonSettings
 
@@ -41,7 +41,10 @@ def _options() -> Iterator[tuple[str, dict[str, Any]]]:
             for inner in one.inner:
                 yield _name(inner), _option(inner)
         elif one.name == "arms":
-            yield one.name, _option(one)
+            several = typer.Option("--arm", help=f"{one.setting.help} May be given several times.", show_default=False)
+            yield "arm", {"annotation": Annotated[list[str] | None, several], "default": None}
+            short = Setting("The same as one list, separated by commas.")
+            yield one.name, _option(replace(one, setting=short))
             yield "pipelines", {"annotation": Annotated[str | None, typer.Option(hidden=True)], "default": None}
         else:
             yield one.name, _option(one)
@@ -71,8 +74,10 @@ def _settings(options: dict[str, Any]) -> ComparisonSettings:
         if inner:
             given[one.name] = inner
     given |= typed
-    for name in {"arms", "pipelines"} & given.keys():
-        given[name] = tuple(arm.strip() for arm in given[name].split(",") if arm.strip())
+    for name in {"arms", "pipelines", "declared"} & given.keys():
+        given[name] = tuple(part.strip() for part in given[name].split(",") if part.strip())
+    if arms := given.pop("arm", None):
+        given["arms"] = (*given.get("arms", ()), *arms)
     return read_settings(ComparisonSettings, resolve(given))
 
 

@@ -16,14 +16,15 @@ from typing import IO, Any, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from advisor.advice.prior import PriorRecommendation
 from advisor.data.dataset import Slice, Split, Task
+from advisor.decision.record import Recheck
 from lm.errors import TuningForkError
 from service.contract.comparison_state import ComparisonState
 from service.contract.query_schemas import ModelTrialView
 from service.contract.schemas import (
-    AdviceView,
     CatalogueView,
     ComparisonDetail,
     ComparisonList,
@@ -42,7 +43,6 @@ from service.contract.schemas import (
     ProblemDetails,
     QuestionGrid,
     QuestionnaireView,
-    RecheckReply,
     RecheckRequest,
     ResultPage,
     ShareCreated,
@@ -58,7 +58,7 @@ REPORT_NAMES = (
 )
 UPLOAD_ENDINGS = frozenset({".jsonl", ".csv", ".md", ".txt", ".toml", ".json"})
 _PAUSE_S = 1.0
-_M = TypeVar("_M", bound=BaseModel)
+_M = TypeVar("_M")
 
 
 class ServiceError(TuningForkError):
@@ -300,10 +300,10 @@ class ServiceClient:
 
     # ---- reports
 
-    def recheck(self, comparison_id: str, request: RecheckRequest | Mapping[str, Any]) -> RecheckReply:
+    def recheck(self, comparison_id: str, request: RecheckRequest | Mapping[str, Any]) -> Recheck:
         """Whether its decision still holds. No model is asked."""
         path = f"/v1/comparisons/{_part(comparison_id)}/recheck"
-        return self._model(RecheckReply, "POST", path, json=_plain(request))
+        return self._model(Recheck, "POST", path, json=_plain(request))
 
     def get_report(self, comparison_id: str, name: str = "report.json") -> bytes:
         """The content of one of `REPORT_NAMES`."""
@@ -465,9 +465,9 @@ class ServiceClient:
         """The questions to answer before tuning anything."""
         return self._model(QuestionnaireView, "GET", "/v1/questionnaire")
 
-    def advise(self, answers: Mapping[str, Any]) -> AdviceView:
+    def advise(self, answers: Mapping[str, Any]) -> PriorRecommendation:
         """What answers to the questionnaire speak for."""
-        return self._model(AdviceView, "POST", "/v1/advise", json={"answers": dict(answers)})
+        return self._model(PriorRecommendation, "POST", "/v1/advise", json={"answers": dict(answers)})
 
     def get_catalogue(self) -> CatalogueView:
         """Models worth comparing, and what this service measured."""
@@ -493,7 +493,7 @@ class ServiceClient:
     def _model(self, kind: type[_M], method: str, path: str, **options: Any) -> _M:
         response = self._send(method, path, **options)
         try:
-            return kind.model_validate_json(response.content)
+            return TypeAdapter(kind).validate_json(response.content)
         except ValidationError as error:
             raise ServiceError(
                 f"{self.url} gave an answer to {method} {path} that this version does not understand "

@@ -8,7 +8,6 @@ from service.contract.schemas import ID_PATTERN, PassageView, Spec
 
 MAX_QUESTIONS = 64
 ALIAS_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
-KIND_PATTERN = r"^[a-z][a-z-]{0,31}$"
 
 Question = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100_000)]
 
@@ -89,7 +88,7 @@ class DeployRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     comparison_id: Annotated[str, StringConstraints(pattern=ID_PATTERN)]
-    kind: Annotated[str, StringConstraints(pattern=KIND_PATTERN)]
+    kind: Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 
 
 class RollbackRequest(BaseModel):

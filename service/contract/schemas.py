@@ -16,10 +16,9 @@ from pydantic import (
     create_model,
 )
 
-from advisor.arms import CANDIDATES, DEFAULT_ARMS
+from advisor.arms import DEFAULT_ARMS
 from advisor.data.dataset import Slice, Split, Task
 from advisor.decision.constraints import Constraints
-from advisor.decision.record import MonthlyTotal, RecheckOutcome
 from advisor.report.facts import SideBySide, Tally
 from advisor.results.answer_values import AnswerValues
 from advisor.results.comparison import (
@@ -202,6 +201,10 @@ class ComparisonRename(_Request):
     name: Name
 
 
+MAX_ARMS = 32
+"""Of one comparison; every pair of them is compared."""
+
+
 def _fields() -> dict[str, Any]:
     """What a request may hold, made of the declared settings."""
     fields: dict[str, Any] = {
@@ -219,11 +222,15 @@ def _fields() -> dict[str, Any]:
     }
     fields |= {name: (kind, Field(fields[name][1], description=text)) for name, (kind, text) in sent.items()}
     dataset = Field(description="Name of a bundled dataset, or the version of an uploaded one.")
-    arms = fields["arms"][0]
+    arms = tuple[Spec, ...]
+    about_arms = next(one.setting.help for one in declared_settings(DeclaredSettings) if one.name == "arms")
     return fields | {
         "dataset": (Annotated[str, StringConstraints(pattern=ID_PATTERN)], dataset),
         "name": (Name | None, Field(None, description="For people; the dataset's name if left out.")),
-        "arms": (Annotated[arms, Field(min_length=1, max_length=len(CANDIDATES))], DEFAULT_ARMS),
+        "arms": (
+            Annotated[arms, Field(min_length=1, max_length=MAX_ARMS)],
+            Field(DEFAULT_ARMS, description=about_arms),
+        ),
         "pipelines": (arms | None, Field(None, description="An older name of arms.", deprecated=True)),
         "effort": (Annotated[str | None, EFFORT], None),
     }
@@ -541,36 +548,6 @@ class AdviceRequest(_Request):
     answers: PlainObject
 
 
-class PriorReasonView(BaseModel):
-    """Something an answer speaks for."""
-
-    text: str
-    points: float
-    questions: list[str]
-    sources: list[str]
-
-
-class ArmPriorView(BaseModel):
-    """One arm before any measurement."""
-
-    arm: str
-    points: float
-    reasons: list[PriorReasonView]
-    ruled_out: list[PriorReasonView]
-
-
-class AdviceView(BaseModel):
-    """What the answers speak for. A measured comparison confirms or overrules it."""
-
-    arm: str | None
-    confidence: str
-    headline: str
-    ranking: list[ArmPriorView]
-    cautions: list[PriorReasonView]
-    unanswered: list[str]
-    answers: dict[str, Any]
-
-
 class ModelPriceView(BaseModel):
     """What tokens of a hosted model cost."""
 
@@ -666,20 +643,6 @@ class RecheckRequest(_Request):
     refreshes_per_month: Amount | None = None
     coverage: Share | None = None
     margin: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
-
-
-class RecheckReply(BaseModel):
-    """Whether a decision still holds."""
-
-    outcome: RecheckOutcome
-    explanation: str
-    decided: str | None = Field(description="The arm that was decided for.")
-    recommended: str | None = Field(description="The arm recommended now; null if the stored scores are out of date.")
-    changes: list[str]
-    reruns: list[str] = Field(description="What to re-run before this can be decided.")
-    monthly: list[MonthlyTotal]
-    expires_on: str
-    expired: bool
 
 
 class AxisView(BaseModel):

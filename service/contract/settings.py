@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from advisor.arms import CANDIDATES, DEFAULT_ARMS
+from advisor.arms import ARMS, DEFAULT_ARMS, parse_arms
 from advisor.data.dataset import Task
 from advisor.decision.constraints import Constraints
 from advisor.money.cost import Traffic
+from advisor.money.declared import parse_declared
 from advisor.results.answer_values import AnswerValues
 from finetune.recipe import METHOD, TuningOptions
 from lm.completion import DEFAULT_BATCH_SIZE
@@ -78,11 +79,15 @@ class DeclaredSettings:
     dataset: Annotated[str, Setting("Name of a bundled dataset, or a folder.")]
     task: Annotated[Task | None, Setting("What the answers are, for a folder without dataset.toml.")] = None
     model: Annotated[
-        str, Setting("Model that all arms start from: smollm2, hf:ID_OR_PATH, gguf:PATH, or openai:MODEL[@URL].")
+        str, Setting("Model of the arms that name none: smollm2, hf:ID_OR_PATH, gguf:PATH, or openai:MODEL[@URL].")
     ] = EMBEDDED_MODEL
-    arms: Annotated[tuple[str, ...], Setting("Arms to compare, in the order of the report.", choices=CANDIDATES)] = (
-        DEFAULT_ARMS
-    )
+    arms: Annotated[
+        tuple[str, ...],
+        Setting(
+            "Arms to compare, in the order of the report: each [NAME=]KIND[@MODEL], by default on the model above. "
+            f"KIND is one of {', '.join(arm.usage for arm in ARMS)}."
+        ),
+    ] = DEFAULT_ARMS
     limit: Annotated[int | None, Setting("Maximum number of test questions.", ge=1, le=1_000_000_000, unset="all")] = (
         None
     )
@@ -144,6 +149,14 @@ class DeclaredSettings:
     )
     prices: Annotated[Path | None, _costs("Price list.", unset="the built-in one")] = None
     traffic: Annotated[Traffic, _costs("Expected production traffic.")] = Traffic()
+    declared: Annotated[
+        tuple[str, ...],
+        _costs(
+            "What nobody can measure of outside arms, separated by commas: ARM.build_usd=USD for building one anew, "
+            "ARM.usd_per_question=USD.",
+            unset="unknown",
+        ),
+    ] = ()
     adapter_slowdown: Annotated[
         float,
         _costs("Measured slowdown of a tuned arm with an unmerged adapter; 2 is twice as long.", ge=1, le=1000),
@@ -181,10 +194,7 @@ class DeclaredSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if not self.arms:
-            raise ConfigError(f"no arm was chosen; choose from {', '.join(CANDIDATES)}")
-        if len(set(self.arms)) != len(self.arms):
-            raise ConfigError(f"an arm is named twice in {', '.join(self.arms)}; name each once")
+        parse_declared(self.declared, [arm.id for arm in parse_arms(self.arms) if arm.row.outside])
         if self.overlap_tokens >= self.chunk_tokens:
             raise ConfigError(
                 f"overlap_tokens is {self.overlap_tokens}; "

@@ -17,6 +17,7 @@ from lm.errors import ConfigError
 from service.contract.comparison_state import ComparisonState
 from service.jobs.job import JobEnd, end_comparison, run_job
 from service.run.arm import Compose
+from service.run.base_model import models_identity
 from service.run.progress import OnProgress, Progress, silent
 from service.run.remote_settings import job_settings, keep_inputs
 from service.run.settings import ComparisonSettings
@@ -32,7 +33,7 @@ from service.store.comparison_store import (
 )
 from service.store.data_directory import DataDirectory, ServiceHoldsError
 from service.store.dataset_store import store_folder
-from service.store.runs import FinishedRun, home_database, run_folder
+from service.store.runs import home_database, restore_run
 
 LOOK_INTERVAL_S = 0.5
 
@@ -80,15 +81,15 @@ def _registered(
 ) -> StoredComparison:
     """The row of a comparison, whose id is the run's: the same command finds the same row."""
     # What is wrong with the user's files is told by their own names, not by those of our copies.
-    load_prices(settings.prices)
+    prices = load_prices(settings.prices)
     answers = read_answers(settings.prior) if settings.prior is not None else None
     settings = settings.resolved()
     version = settings.dataset if settings.dataset in bundled_datasets() else _stored_version(engine, settings)
     raw = keep_inputs(settings, directory)
     as_run = job_settings(engine, directory, version, raw)
     dataset = load_limited_dataset(as_run)
-    identity = identify_model(as_run.model, as_run.revision)
-    run_id = comparison_id(as_run, dataset, identity, load_prices(as_run.prices), answers)
+    identity = models_identity(as_run, identify_model)
+    run_id = comparison_id(as_run, dataset, identity, prices, answers)
     try:
         stored = find_comparison(engine, run_id)
     except ComparisonNotFoundError:
@@ -137,4 +138,5 @@ def _finished(engine: Engine, directory: DataDirectory, comparison_id: str) -> P
         raise ConfigError(stored.error or "the comparison failed")
     if stored.state is not ComparisonState.SUCCEEDED:
         raise ConfigError(f"the comparison {comparison_id} is {stored.state}; the same command resumes it")
-    return run_folder(engine, directory, FinishedRun(stored.id, stored.id, stored.finished_at or 0.0), anew=True)
+    # Of a damaged file it is said that the same command mends it.
+    return restore_run(engine, directory, stored.id, stored.id)

@@ -27,6 +27,7 @@ from service.jobs.job_watch import CancelledError, JobWatch, ParkedError, Supers
 from service.jobs.resource_watch import ResourceWatch
 from service.json_log import EVERYTHING, log_as_json
 from service.run.arm import Compose
+from service.run.base_model import models_identity
 from service.run.progress import OnProgress, Progress, silent
 from service.run.remote_settings import job_settings
 from service.run.workflow import run_comparison
@@ -91,7 +92,7 @@ def run_job(
                 settings,
                 directory,
                 compose,
-                identify_model(settings.model, settings.revision),
+                models_identity(settings, identify_model),
                 on_progress=take_note,
                 database=engine,
                 on_finished=lambda folder: _publish(engine, comparison_id, folder),

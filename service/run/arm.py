@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from advisor.arms import ARM_KINDS, ArmSpec
 from advisor.data.dataset import Dataset, Example
 from advisor.results.answer import Answer, BuildUsage, Pipeline
+from advisor.results.answer_file import GivenAnswers
 from advisor.results.comparison import ArmRole, AuditFinding
 from lm.embedding import Embedder
 from lm.errors import LanguageModelError
@@ -35,6 +37,8 @@ class Arm:
     """A built arm.
 
     Attributes:
+        given: Its answers, where they were given elsewhere and nobody is asked.
+        spec: As it was asked for; None where its id is its kind.
         label: How it is made, for people.
         retrieves: Whether retrieval metrics are defined for it. tuned: Whether its weights saw training questions.
         generates: Whether a language model writes its answers.
@@ -64,6 +68,29 @@ class Arm:
     training_seed: int | None = None
     other_seeds: tuple["Arm", ...] = ()
     findings: tuple[AuditFinding, ...] = ()
+    given: GivenAnswers | None = None
+    spec: ArmSpec | None = None
+
+    @property
+    def id(self) -> str:
+        """By which it is known."""
+        return self.pipeline.arm
+
+    @property
+    def kind(self) -> str:
+        """Its row in the table of arms, or the reference it is."""
+        return self.spec.kind if self.spec is not None else self.id
+
+    @property
+    def outside(self) -> bool:
+        """Whether it was trained or is answered elsewhere."""
+        return self.spec is not None and self.spec.kind in ARM_KINDS and self.spec.row.outside
+
+    @property
+    def base(self) -> LanguageModel:
+        """The language model that it starts from: of a tuned one that before tuning."""
+        base: LanguageModel = getattr(self.pipeline.model, "base", self.pipeline.model)
+        return base
 
 
 def trained_with_seeds(trained: Mapping[int, Arm]) -> Arm:
@@ -104,7 +131,7 @@ def minus_index(arm: Arm) -> BuildUsage:
 
 def named(arm: Arm) -> str:
     """The arm, with its training seed where there are several."""
-    return answers_label(arm.pipeline.kind, arm.training_seed)
+    return answers_label(arm.id, arm.training_seed)
 
 
 @dataclass(frozen=True)
@@ -143,6 +170,10 @@ def answer_block(pipeline: Pipeline, name: str, examples: Sequence[Example]) -> 
 def answer_in_turn(blocks: Iterable[Block]) -> Iterator[AnsweredBlock]:
     """Each block answered in this process before the next is drawn."""
     for block in blocks:
+        if block.arm.given is not None:
+            answers = [block.arm.given.answers[example.id] for example in block.examples]
+            yield AnsweredBlock(block, answers, sum(answer.usage.latency_s for answer in answers))
+            continue
         yield AnsweredBlock(block, *answer_block(block.arm.pipeline, named(block.arm), block.examples))
 
 
@@ -153,8 +184,8 @@ class Composition(Protocol):
         """Each arm as it is built, candidates first."""
         ...
 
-    def arm(self, kind: str, dataset: Dataset) -> Arm:
-        """One arm by its name."""
+    def arm(self, arm_id: str, dataset: Dataset) -> Arm:
+        """One arm by its id, or by its kind where the comparison has none of that id."""
         ...
 
     def answered(self, blocks: Iterable[Block]) -> Iterator[AnsweredBlock]:
@@ -172,7 +203,11 @@ class Composition(Protocol):
 
     @property
     def model(self) -> LanguageModel:
-        """The model all arms start from."""
+        """The first of the models that arms start from: of most comparisons the only one."""
+        ...
+
+    def model_of(self, spec: str) -> LanguageModel:
+        """One of the models that arms start from, as the settings name it."""
         ...
 
     @property

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from advisor.arms import ARM_KINDS
 from advisor.decision.record import recorded_model
 from advisor.errors import EvaluationError
 from advisor.results.answer import Pipeline
@@ -92,8 +91,11 @@ def open_arm(
         TuningForkError: the dataset or model is gone.
     """
     comparison, settings = finished.comparison, finished.settings
-    if kind not in settings.arms:
-        raise ConfigError(f"the comparison {comparison.id} has no pipeline {kind!r}; it has {', '.join(settings.arms)}")
+    if kind not in settings.arm_ids:
+        raise ConfigError(
+            f"the comparison {comparison.id} has no pipeline {kind!r}; it has {', '.join(settings.arm_ids)}"
+        )
+    arm, model = settings.arm(kind), settings.model_of(settings.arm(kind))
     dataset = load_limited_dataset(settings)
     if dataset.content_hash != comparison.dataset_hash:
         raise ConfigError(_changed(comparison, f"the dataset {settings.dataset} has changed"))
@@ -102,14 +104,12 @@ def open_arm(
         settings, directory, on_progress
     )
     try:
-        if ARM_KINDS[kind].generates:
-            check_base_model(composition.model, settings, comparison, finished.model_identity)
+        if arm.row.generates:
+            check_base_model(composition.model_of(model), model, settings, comparison, finished.model_identity)
         pipeline = composition.arm(kind, dataset).pipeline
         if pipeline.fingerprint != comparison.hashes.get(f"pipeline {kind}"):
-            if recorded is None or not is_measured_model(settings, finished.model_identity):
-                raise ConfigError(
-                    _changed(comparison, f"the model {settings.model} or what {kind} is built of has changed")
-                )
+            if recorded is None or not is_measured_model(settings, finished.model_identity, model):
+                raise ConfigError(_changed(comparison, f"the model {model} or what {kind} is built of has changed"))
             _LOG.warning("%s was measured by other versions: %s", comparison.id, changed_versions(comparison.versions))
         yield pipeline
     finally:

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from advisor.arms import tuned_pairs
 from advisor.audit.abilities import audit_lost_abstention, audit_off_domain
 from advisor.audit.fairness import ArmSetup, audit_fairness
 from advisor.audit.form import audit_output_room
 from advisor.audit.general_questions import GENERAL_QUESTIONS, INSTRUCTION, MAX_OUTPUT_TOKENS, right_answers
 from advisor.audit.judge import Agreement, LabelNeeds, ModelIdentity, audit_judge, audit_labels, measure_agreement
+from advisor.audit.outside import audit_outside
 from advisor.audit.retrieval import audit_index, audit_passages
 from advisor.data.dataset import Dataset, Example, Split
 from advisor.data.files import load_dataset
@@ -36,30 +38,42 @@ def audit_run(
 ) -> list[AuditFinding]:
     """Findings on how the arms were built and judged, while their models are still at hand."""
     candidates = [one for one in measured if one.arm.role is ArmRole.CANDIDATE]
-    retrieving = {one.arm.pipeline.kind: one.records for one in candidates if one.arm.retrieves}
-    indexes = {one.arm.pipeline.kind: one.arm.index.documents_hash for one in candidates if one.arm.index is not None}
+    retrieving = {one.arm.id: one.records for one in candidates if one.arm.retrieves and not one.arm.outside}
+    indexes = {one.arm.id: one.arm.index.documents_hash for one in candidates if one.arm.index is not None}
     findings = [finding for one in measured for finding in one.arm.findings]
     # What no language model writes has neither instruction nor base weights to share.
     generating = [one.arm for one in candidates if one.arm.generates]
-    findings += _audit_output_room(generating[0], dataset) if generating else []
-    findings += audit_fairness([arm_setup(arm) for arm in generating])
+    by_model = {arm.base.fingerprint: arm for arm in reversed(generating)}
+    for arm in reversed(by_model.values()):
+        findings += _audit_output_room(arm, dataset)
+    findings += audit_fairness([arm_setup(arm, settings) for arm in generating])
+    findings += audit_outside({one.arm.id: label for one in candidates if (label := _elsewhere(one.arm))})
     findings += audit_index(indexes, dataset.documents)
     findings += audit_passages(retrieving, dataset.documents)
-    findings += audit_lost_abstention({one.arm.pipeline.kind: one.records for one in candidates})
-    findings += _audit_general_abilities([one.arm for one in candidates], composition)
+    findings += audit_lost_abstention({one.arm.id: one.records for one in candidates}, tuned_pairs(settings.arm_specs))
+    findings += _audit_general_abilities([one.arm for one in candidates])
     needs = _label_needs(candidates, dataset, settings, metrics[0].name if metrics else "")
     findings += audit_labels(needs) if needs is not None else []
     findings += _audit_judge(composition, labels, dataset, settings, metrics, needs)
     return list(dict.fromkeys(findings))
 
 
-def arm_setup(arm: Arm) -> ArmSetup:
+def _elsewhere(arm: Arm) -> str:
+    """What of an arm nobody here saw being made; "" where all was made here."""
+    if not arm.outside:
+        return ""
+    return "its training" if arm.tuned else "what it was made of"
+
+
+def arm_setup(arm: Arm, settings: ComparisonSettings) -> ArmSetup:
     """What an arm is asked with; of a tuned model the base counts."""
-    pipeline = arm.pipeline
-    base = getattr(pipeline.model, "base", pipeline.model)
+    pipeline, base = arm.pipeline, arm.base
     precision = getattr(base, "dtype_name", "")
     name = f"{base.name}, {precision}" if precision else base.name
-    return ArmSetup(pipeline.kind, pipeline.prompt_builder.instruction, pipeline.generation, name, base.fingerprint)
+    model = settings.model_of(settings.arm(arm.id))
+    return ArmSetup(
+        arm.id, arm.kind, model, pipeline.prompt_builder.instruction, pipeline.generation, name, base.fingerprint
+    )
 
 
 def _audit_output_room(arm: Arm, dataset: Dataset) -> list[AuditFinding]:
@@ -74,20 +88,20 @@ def _audit_output_room(arm: Arm, dataset: Dataset) -> list[AuditFinding]:
     )
 
 
-def _audit_general_abilities(arms: Sequence[Arm], composition: Composition) -> list[AuditFinding]:
-    """Each tuned model and the base are asked a few questions of everyday knowledge, without passages."""
+def _audit_general_abilities(arms: Sequence[Arm]) -> list[AuditFinding]:
+    """Each tuned model and its base are asked a few questions of everyday knowledge, without passages."""
     tuned = {arm.pipeline.model.fingerprint: arm for arm in arms if arm.tuned}
     if not tuned:
         return []
+    bases = {arm.base.fingerprint: arm.base for arm in tuned.values()}
     generation = replace(arms[0].pipeline.generation, max_output_tokens=MAX_OUTPUT_TOKENS, constraint=None)
     questions = [example.question for example in GENERAL_QUESTIONS]
 
     def ask(model: LanguageModel) -> list[bool]:
         return right_answers(Pipeline("", model, QuestionOnly(INSTRUCTION), generation).answer(questions))
 
-    return audit_off_domain(
-        ask(composition.model), {arm.pipeline.kind: ask(arm.pipeline.model) for arm in tuned.values()}
-    )
+    before = {fingerprint: ask(base) for fingerprint, base in bases.items()}
+    return audit_off_domain({arm.id: (before[arm.base.fingerprint], ask(arm.pipeline.model)) for arm in tuned.values()})
 
 
 def read_labels(settings: ComparisonSettings) -> tuple[HumanLabel, ...]:
@@ -113,7 +127,7 @@ def _label_needs(
     test = dataset.split(Split.TEST)
     slices = [dataset.slice_of(example) for example in test]
     weights = slice_weights(slices, [example.group for example in test], coverage=settings.coverage)
-    records = {one.arm.pipeline.kind: one.records for one in candidates}
+    records = {one.arm.id: one.records for one in candidates}
     raced = any(len(one.questions) != len(test) for one in candidates)
     n_by_arm = effective_label_counts(records, metric, weights) if records and not raced else {}
     return LabelNeeds(metric, n_by_arm, settings.race)
@@ -132,7 +146,7 @@ def _audit_judge(
         return []
     return audit_judge(
         ModelIdentity(judge.name, judge.fingerprint),
-        [ModelIdentity(composition.model.name, composition.model.fingerprint)],
+        [ModelIdentity(model.name, model.fingerprint) for model in map(composition.model_of, settings.models)],
         _agreements(composition, labels, dataset, settings),
         [one.name for one in metrics if one.name in JUDGE_METRICS],
         needs,

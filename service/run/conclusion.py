@@ -7,9 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from advisor.audit.answers import audit_answers
 from advisor.audit.arms import audit_arms
-from advisor.audit.form import audit_form
 from advisor.data.dataset import Dataset, Split
 from advisor.decision.arm_summary import ArmFacts, summarise_arm
 from advisor.decision.conclusion import conclude
@@ -17,18 +15,21 @@ from advisor.decision.constraints import ArmTraits, abstention_recall
 from advisor.decision.inputs import DecisionInputs, MeasuredArms
 from advisor.decision.race import FinishedRace
 from advisor.errors import EvaluationError
-from advisor.evidence.arm_use import ArmUse, measure_use
+from advisor.evidence.arm_use import ArmUse, OutsideUse, mean_usd, measure_use
 from advisor.evidence.form_gain import form_gains
 from advisor.evidence.scorecard import paired_differences
 from advisor.evidence.slices import slice_weights
 from advisor.metrics.registry import is_quality
-from advisor.results.answer import BuildUsage
+from advisor.results.answer import TOKENS, BuildUsage
 from advisor.results.comparison import (
+    BUILD_COST,
+    BUILD_TIME,
     ArmRole,
     ArmSummary,
     AuditFinding,
     Comparison,
     FormGains,
+    Interval,
     LatencySummary,
     PairedDifference,
 )
@@ -44,7 +45,7 @@ from service.store.stages.stage_key import library_versions
 def conclude_comparison(
     settings: ComparisonSettings,
     dataset: Dataset,
-    model: LanguageModel,
+    models: Mapping[str, LanguageModel],
     measured: Sequence[ArmMeasurement],
     latencies: Mapping[str, LatencySummary],
     metrics: Sequence[Metric],
@@ -56,22 +57,23 @@ def conclude_comparison(
     """The comparison as it is reported, but for the seconds the whole run took; and what it was decided from.
 
     Args:
+        models: That arms start from, by their specs, the first being that of the comparison.
         race: In which the arms were asked; None where every arm was asked every question.
     """
+    model = next(iter(models.values()), None)
     test = dataset.split(Split.TEST)
     slices = [dataset.slice_of(example) for example in test]
     weights = slice_weights(slices, [example.group for example in test], coverage=settings.coverage)
     names = [metric.name for metric in metrics]
     sizes = race.block_sizes if race is not None else ()
     arms = [
-        summarise_arm(_facts(one, latencies), dataset, names, weights, seed=settings.seed, block_sizes=sizes)
+        summarise_arm(_facts(one, latencies, settings), dataset, names, weights, seed=settings.seed, block_sizes=sizes)
         for one in measured
     ]
-    candidates = {m.arm.pipeline.kind: m for m in measured if m.arm.role is ArmRole.CANDIDATE}
+    candidates = {m.arm.id: m for m in measured if m.arm.role is ArmRole.CANDIDATE}
     records = {kind: one.records for kind, one in candidates.items()}
-    findings = findings + audit_arms(arms, dataset, names[0]) + audit_answers(records)
-    if settings.constrain is Constrain.AUTO:
-        findings += audit_form(arms)
+    held_to_form = settings.constrain is Constrain.AUTO
+    findings = findings + audit_arms(arms, records, dataset, names[0], held_to_form=held_to_form)
     differences: tuple[PairedDifference, ...] = ()
     # Where too little was scored for any difference, the recommendation says so in its own words.
     with suppress(EvaluationError):
@@ -88,7 +90,7 @@ def conclude_comparison(
         other_metrics=[metric.name for metric in metrics[1:] if is_quality(metric)],
         seed=settings.seed,
         race=race.outcome if race is not None else None,
-        raced={arm.kind: arm.metrics[0] for arm in arms if arm.kind in candidates} if race is not None else None,
+        raced={arm.id: arm.metrics[0] for arm in arms if arm.id in candidates} if race is not None else None,
     )
     conclusion = conclude(of_arms, declared, differences=differences, findings=findings)
     comparison = Comparison(
@@ -99,24 +101,22 @@ def conclude_comparison(
         n_documents=len(dataset.documents),
         split_sizes={str(split): len(dataset.split(split)) for split in Split},
         slice_sizes={str(part): slices.count(part) for part in dict.fromkeys(slices)},
-        model=model.name,
-        arms=tuple(replace(arm, cost=conclusion.costs.get(arm.kind)) for arm in arms),
+        model=model.name if model is not None else "",
+        arms=tuple(replace(arm, cost=conclusion.costs.get(arm.id)) for arm in arms),
         differences=differences,
         recommendation=conclusion.recommendation,
         findings=(*findings, *conclusion.findings),
         settings=_named(settings)
-        | {
-            "training_curves": {
-                m.arm.pipeline.kind: list(m.arm.training_curve) for m in measured if m.arm.training_curve
-            }
-        },
-        hashes={"dataset": dataset.content_hash, "model": model.fingerprint}
-        | {f"pipeline {m.arm.pipeline.kind}": m.arm.pipeline.fingerprint for m in measured}
+        | {"training_curves": {m.arm.id: list(m.arm.training_curve) for m in measured if m.arm.training_curve}},
+        hashes={"dataset": dataset.content_hash}
+        | ({"model": model.fingerprint} if model is not None else {})
+        | {f"model {spec}": other.fingerprint for spec, other in list(models.items())[1:]}
+        | {f"pipeline {m.arm.id}": m.arm.pipeline.fingerprint for m in measured}
         | {
             name: digest
             for m in candidates.values()
             if m.arm.generates
-            for name, digest in arm_setup(m.arm).hashes.items()
+            for name, digest in arm_setup(m.arm, settings).hashes.items()
         },
         versions=library_versions(),
         prices_as_of=declared.prices.as_of,
@@ -135,10 +135,13 @@ def conclude_comparison(
     return comparison, of_arms
 
 
-def _facts(one: ArmMeasurement, latencies: Mapping[str, LatencySummary]) -> ArmFacts:
+def _facts(one: ArmMeasurement, latencies: Mapping[str, LatencySummary], settings: ComparisonSettings) -> ArmFacts:
     arm = one.arm
     return ArmFacts(
-        kind=arm.pipeline.kind,
+        id=arm.id,
+        kind=arm.kind,
+        model=arm.base.name if arm.generates else arm.spec.model if arm.spec is not None else "",
+        unknown=_unknown(one, settings),
         role=arm.role,
         label=arm.label,
         retrieves=arm.retrieves,
@@ -146,7 +149,7 @@ def _facts(one: ArmMeasurement, latencies: Mapping[str, LatencySummary]) -> ArmF
         records=one.records,
         throughput_per_s=one.throughput_per_s,
         build_usage=arm.pipeline.build_usage,
-        latency=latencies.get(arm.pipeline.kind),
+        latency=latencies.get(arm.id),
         validation_losses={trained.training_seed: trained.validation_loss for trained in (arm, *arm.other_seeds)},
         deployed_seed=arm.training_seed,
     )
@@ -155,10 +158,10 @@ def _facts(one: ArmMeasurement, latencies: Mapping[str, LatencySummary]) -> ArmF
 def _form_gains(
     measured: Sequence[ArmMeasurement], arms: Sequence[ArmSummary], metric: str, seed: int
 ) -> FormGains | None:
-    scores = {one.arm.pipeline.kind: one.form for one in measured if one.form is not None}
-    tuned = {one.arm.pipeline.kind for one in measured if one.arm.tuned}
+    scores = {one.arm.id: one.form for one in measured if one.form is not None}
+    tuned = {one.arm.id for one in measured if one.arm.tuned}
     standing = {
-        arm.kind: summary.interval.estimate for arm in arms if (summary := arm.metric(metric)) and summary.interval
+        arm.id: summary.interval.estimate for arm in arms if (summary := arm.metric(metric)) and summary.interval
     }
     return form_gains(scores, metric, tuned, standing, seed=seed)
 
@@ -176,7 +179,7 @@ def _use(one: ArmMeasurement, settings: ComparisonSettings) -> ArmUse:
     index, training = _built(one.arm)
     return measure_use(
         one.records,
-        model=one.arm.pipeline.model.name.removeprefix("openai:"),
+        model=_priced_as(one.arm),
         embedder=settings.embedder.removeprefix("openai:"),
         device=one.arm.device,
         throughput_per_s=one.throughput_per_s,
@@ -186,12 +189,38 @@ def _use(one: ArmMeasurement, settings: ComparisonSettings) -> ArmUse:
         adapter_slowdown=settings.adapter_slowdown if one.arm.tuned and one.arm.device is not None else None,
         judge=one.judge,
         n_asked_besides=one.n_asked_besides,
+        outside=_outside(one, settings) if one.arm.outside else None,
         seed=settings.seed,
     )
 
 
+def _priced_as(arm: Arm) -> str:
+    """The model by whose prices an arm is costed; a service's, where somebody named it."""
+    if arm.outside and not arm.generates and arm.spec is not None:
+        return arm.spec.model.removeprefix("openai:")
+    return arm.pipeline.model.name.removeprefix("openai:")
+
+
+def _outside(one: ArmMeasurement, settings: ComparisonSettings) -> OutsideUse:
+    """What is known of the money of an outside arm: as its answers tell or people declare."""
+    declared = settings.declared_figures[one.arm.id]
+    told = mean_usd(one.records, one.arm.given.usd, settings.seed) if one.arm.given is not None else None
+    if told is None and (usd := declared.usd_per_question) is not None:
+        told = Interval(usd, usd, usd, method="declared")
+    return OutsideUse(not any(TOKENS in answer.unknown for answer in one.answers), told, declared.build_usd)
+
+
+def _unknown(one: ArmMeasurement, settings: ComparisonSettings) -> tuple[str, ...]:
+    """What is not known of an arm."""
+    if not one.arm.outside:
+        return ()
+    found = {name: None for answer in one.answers for name in answer.unknown}
+    is_declared = settings.declared_figures[one.arm.id].build_usd is not None
+    return (*found, BUILD_TIME, *(() if is_declared else (BUILD_COST,)))
+
+
 def _traits(one: ArmMeasurement, latencies: Mapping[str, LatencySummary]) -> ArmTraits:
-    latency = latencies.get(one.arm.pipeline.kind)
+    latency = latencies.get(one.arm.id)
     p95_s = latency.p95_s if latency else None
     return ArmTraits(one.arm.retrieves, one.arm.tuned, one.arm.device, p95_s, abstention_recall(one.records))
 

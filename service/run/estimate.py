@@ -9,26 +9,24 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
-from advisor.arms import ARM_KINDS, ARMS, Circumstances, refuse_unrunnable
+from advisor.arms import ARM_KINDS, ARMS, ArmSpec, Circumstances, refuse_unrunnable
 from advisor.data.answer_form import constraint_of
 from advisor.data.dataset import Dataset, Split, Task
 from advisor.decision.power import DISCORDANCE, expected_power
-from advisor.errors import EvaluationError
 from advisor.evidence.form_gain import FORM_QUESTIONS
 from advisor.money.prices import PriceList, load_prices, read_prices
-from advisor.results.comparison import ArmSummary, Comparison
-from advisor.results.json_report import read_comparison
+from advisor.results.comparison import ArmSummary
 from lm.registry import is_tunable
 from lm.weights.embedded_model import EMBEDDED_MODEL
 from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import Estimate, PowerEstimate, StageEstimate, StageProgress
 from service.run.measuring import LATENCY_QUESTIONS, LATENCY_WARM_UP
-from service.run.progress import answers_label, training_label
+from service.run.progress import answers_label
 from service.run.remote_settings import PRICE_LIST
 from service.run.sampling import limit_dataset
 from service.run.settings import ComparisonSettings, Constrain, TuneOn
-from service.store.data_directory import REPORT_FILE
-from service.store.tables import comparisons, report_files
+from service.store.reports.stored_reports import readable_report
+from service.store.tables import comparisons
 
 BYTES_PER_TOKEN = 4.0
 MESSAGE_TOKENS = 12
@@ -44,7 +42,11 @@ _TRAINING_TO_ANSWERING = 6.0
 
 @dataclass(frozen=True)
 class _Speeds:
-    """Measured by one earlier comparison with the same model."""
+    """Measured by one earlier comparison with the same model.
+
+    Attributes:
+        arms: Those on the model, by kind.
+    """
 
     source: str
     arms: Mapping[str, ArmSummary]
@@ -85,11 +87,14 @@ def estimate_comparison(engine: Engine, settings: Mapping[str, Any], dataset: Da
         coverage=wanted.coverage,
         seed=wanted.seed,
     )
-    refuse_unrunnable(wanted.arms, Circumstances.of(dataset, wanted.model, tunable=is_tunable(wanted.model)))
-    speeds = _earlier_speeds(engine, wanted.model)
-    stages = _stages(wanted, dataset, prices, speeds)
+    for model in wanted.models:
+        own = [str(arm) for arm in wanted.arm_specs if wanted.model_of(arm) == model]
+        refuse_unrunnable(own, Circumstances.of(dataset, model, tunable=is_tunable(model)))
+    earlier = {model: _earlier_speeds(engine, model) for model in wanted.models}
+    stages = _stages(wanted, dataset, prices, earlier)
     money = [stage.usd for stage in stages]
-    measured = f"as measured in the comparison {speeds.source}" if speeds else "a guess"
+    sources = dict.fromkeys(speeds.source for speeds in earlier.values() if speeds)
+    measured = f"as measured in the comparison {' and '.join(sources)}" if sources else "a guess"
     basis = [
         "Tokens are counted as a quarter of the bytes; a model's own count differs, most in scripts other than Latin.",
         f"Speeds: {measured}. Stages done in earlier comparisons are not run again and then take no time.",
@@ -97,8 +102,9 @@ def estimate_comparison(engine: Engine, settings: Mapping[str, Any], dataset: Da
         f"What can be shown: two arms are assumed to differ in right or wrong on {DISCORDANCE:.0%} of the questions, "
         "those on one document or fact alike; the finished comparison tells what it can show by its own answers.",
     ]
-    if speeds is None:
-        basis.append("No comparison with this model has finished here yet: the time may be off tenfold.")
+    if new := [model for model, speeds in earlier.items() if speeds is None]:
+        name = "this model" if len(earlier) == 1 else " or ".join(new)
+        basis.append(f"No comparison with {name} has finished here yet: the time may be off tenfold.")
     return Estimate(
         time_s=sum(stage.time_s for stage in stages),
         input_tokens=sum(stage.input_tokens for stage in stages),
@@ -140,8 +146,10 @@ def remaining_s(estimate: Estimate, progress: Sequence[StageProgress], elapsed_s
 
 
 def _stages(
-    settings: ComparisonSettings, dataset: Dataset, prices: PriceList, speeds: _Speeds | None
+    settings: ComparisonSettings, dataset: Dataset, prices: PriceList, earlier: Mapping[str, _Speeds | None]
 ) -> list[StageEstimate]:
+    # The embedder is the same whatever the model.
+    speeds = next((one for one in earlier.values() if one and one.embedding_seconds_per_token()), None)
     test, train = dataset.split(Split.TEST), dataset.split(Split.TRAIN)
     instruction = _tokens(dataset.card.instruction) + MESSAGE_TOKENS
     question = _mean(_tokens(example.question) for example in test)
@@ -155,24 +163,30 @@ def _stages(
         "oracle-context": question + min(document, MAX_CONTEXT_TOKENS)
     }
     embeds = {arm.name for arm in ARMS if arm.retrieves or arm.embeds_questions}
-    embeds_train = next((kind for kind in settings.arms if ARM_KINDS[kind].embeds_questions), None)
+    embeds_train = next((arm.id for arm in settings.arm_specs if arm.row.embeds_questions), None)
     train_tokens = sum(_tokens(example.question) for example in train)
     stages: list[StageEstimate] = []
 
     def add_answers(
-        kind: str, n_questions: int, *, stage: str = "answer", label: str = "", to_embed: float = 0.0
+        arm: ArmSpec, n_questions: int, *, stage: str = "answer", label: str = "", to_embed: float = 0.0
     ) -> None:
+        kind, model = arm.kind, settings.model_of(arm)
         embedding_tokens = to_embed + (n_questions * question if kind in embeds else 0.0)
+        if kind == "answers":
+            return
+        if kind == "external":
+            stages.append(_external_stage(stage, label or arm.id, n_questions))
+            return
         if kind in ARM_KINDS and not ARM_KINDS[kind].generates:
-            stages.append(_embedding_stage(settings, stage, label or kind, embedding_tokens, prices, speeds))
+            stages.append(_embedding_stage(settings, stage, label or arm.id, embedding_tokens, prices, speeds))
             return
         input_tokens, output_tokens = n_questions * (prompts[kind] + instruction), n_questions * output
-        seconds, basis = _answer_seconds(settings.model, kind, input_tokens + output_tokens, n_questions, speeds)
-        usd = _answer_usd(settings.model, input_tokens, output_tokens, seconds, prices)
+        seconds, basis = _answer_seconds(model, kind, input_tokens + output_tokens, n_questions, earlier[model])
+        usd = _answer_usd(model, input_tokens, output_tokens, seconds, prices)
         stages.append(
             StageEstimate(
                 stage=stage,
-                arm=label or kind,
+                arm=label or arm.id,
                 time_s=seconds,
                 input_tokens=round(input_tokens),
                 output_tokens=round(output_tokens),
@@ -182,37 +196,39 @@ def _stages(
             )
         )
 
-    for kind in settings.arms:
+    for arm in settings.arm_specs:
         told = {(stage.stage, stage.arm) for stage in stages}
-        arm = ARM_KINDS[kind]
-        if arm.retrieves and ("index", "") not in told:
+        row = arm.row
+        if row.retrieves and ("index", "") not in told:
             stages.append(_embedding_stage(settings, "index", "", corpus, prices, speeds))
-        seeds = list(settings.seeds) if arm.tuned else []
+        seeds = list(settings.seeds) if row.tuned else []
         for seed in seeds:
-            label = training_label(arm.trains_on, seed, settings.training_seeds)
+            model = settings.model_of(arm)
+            label = settings.training_label((model, row.trains_on, seed))
             if ("tune", label) not in told:
-                read = question + (arm.trains_on != "questions") * passages
+                read = question + (row.trains_on != "questions") * passages
                 rows = len(train) * (instruction + read + answer)
                 rows += corpus if settings.tune_on is TuneOn.QUESTIONS_AND_DOCUMENTS else 0.0
-                epochs = settings.epochs(dataset.card.task, arm.trains_on)
-                stages.append(_tune_stage(settings, label, rows * epochs, prices, speeds))
+                epochs = settings.epochs(dataset.card.task, row.trains_on)
+                stages.append(_tune_stage(model, label, rows * epochs, prices, earlier[model]))
         # Training questions are embedded once, for the first arm that looks among them.
-        to_embed = train_tokens if kind == embeds_train else 0.0
-        labels = [answers_label(kind, seed) for seed in seeds] if len(seeds) > 1 else [kind]
+        to_embed = train_tokens if arm.id == embeds_train else 0.0
+        labels = [answers_label(arm.id, seed) for seed in seeds] if len(seeds) > 1 else [arm.id]
         for label in labels:
-            add_answers(kind, len(test), label=label, to_embed=to_embed)
-    if dataset.card.task is Task.QUESTION_ANSWERING and any(example.document_ids for example in test):
-        add_answers("oracle-context", len(test))
+            add_answers(arm, len(test), label=label, to_embed=to_embed)
+    has_gold = any(example.document_ids for example in test)
+    if settings.models and dataset.card.task is Task.QUESTION_ANSWERING and has_gold:
+        add_answers(settings.arm("oracle-context"), len(test))
     n_validation = min(FORM_QUESTIONS, len(dataset.split(Split.VALIDATION)))
     if settings.constrain is Constrain.AUTO and n_validation and constraint_of(dataset) is not None:
-        for kind in settings.arms:
-            if ARM_KINDS[kind].generates:
-                add_answers(kind, 2 * n_validation, stage="form")
+        for arm in settings.arm_specs:
+            if arm.row.generates:
+                add_answers(arm, 2 * n_validation, stage="form")
     n_before = len(stages)
-    for kind in settings.arms:
-        add_answers(kind, min(LATENCY_QUESTIONS + LATENCY_WARM_UP, len(test)), stage="latency")
+    for arm in settings.arm_specs:
+        add_answers(arm, min(LATENCY_QUESTIONS + LATENCY_WARM_UP, len(test)), stage="latency")
     # Arms are timed in turn.
-    return [*stages[:n_before], _together(stages[n_before:])]
+    return [*stages[:n_before], *([_together(stages[n_before:])] if stages[n_before:] else [])]
 
 
 def _together(stages: Sequence[StageEstimate]) -> StageEstimate:
@@ -251,11 +267,15 @@ def _embedding_stage(
     )
 
 
-def _tune_stage(
-    settings: ComparisonSettings, label: str, tokens: float, prices: PriceList, speeds: _Speeds | None
-) -> StageEstimate:
+def _external_stage(stage: str, arm: str, n_questions: int) -> StageEstimate:
+    return StageEstimate(
+        stage=stage, arm=arm, time_s=n_questions * _GUESSED_HOSTED_S, usd=None, basis="guess; its prices are not known"
+    )
+
+
+def _tune_stage(model: str, label: str, tokens: float, prices: PriceList, speeds: _Speeds | None) -> StageEstimate:
     measured = speeds.training_seconds_per_token() if speeds else None
-    guessed = _TRAINING_TO_ANSWERING * _guessed_s_per_token(settings.model)
+    guessed = _TRAINING_TO_ANSWERING * _guessed_s_per_token(model)
     seconds = tokens * (measured or guessed)
     return StageEstimate(
         stage="tune",
@@ -322,18 +342,9 @@ def _earlier_speeds(engine: Engine, model: str) -> _Speeds | None:
         .limit(EARLIER_LOOKED_AT)
     )
     with engine.connect() as connection:
-        ids = [row.id for row in connection.execute(query) if json.loads(row.settings).get("model") == model]
-        for comparison_id in ids[:3]:
-            content = connection.execute(
-                select(report_files.c.content).where(
-                    report_files.c.comparison_id == comparison_id, report_files.c.name == REPORT_FILE
-                )
-            ).scalar()
-            if content is None:
-                continue
-            try:
-                finished: Comparison = read_comparison(content.decode("utf-8"))
-            except (EvaluationError, UnicodeDecodeError):
-                continue
-            return _Speeds(comparison_id, {arm.kind: arm for arm in finished.arms})
+        rows = [(row.id, ComparisonSettings.from_json(json.loads(row.settings))) for row in connection.execute(query)]
+    for comparison_id, settings in [row for row in rows if model in row[1].models][:3]:
+        if finished := readable_report(engine, comparison_id):
+            own = [arm for arm in finished.arms if settings.model_of(settings.arm(arm.id)) == model]
+            return _Speeds(comparison_id, {arm.kind: arm for arm in own})
     return None

@@ -12,7 +12,7 @@ from advisor.evidence.form_gain import FORM_QUESTIONS, FormScores
 from advisor.evidence.statistics import Floats
 from advisor.results.answer import Answer
 from advisor.results.comparison import ArmRole
-from advisor.results.score import Metric, ScoringResources
+from advisor.results.score import Metric, ScoringResources, score_answers
 from lm.constraint import Constraint
 from service.run.arm import Arm, Composition
 from service.run.measuring import ArmMeasurement, answer_questions
@@ -44,7 +44,7 @@ def ask_both_ways(
     """
     questions = form_questions(dataset, metric, seed)
     held = {
-        one.arm.pipeline.kind: (one, constraint)
+        one.arm.id: (one, constraint)
         for one in measured
         if one.arm.role is ArmRole.CANDIDATE
         and one.arm.generates
@@ -77,7 +77,7 @@ def _free(arm: Arm) -> Arm:
 def _scores(
     metric: Metric, questions: Sequence[Example], answers: Sequence[Answer], resources: ScoringResources
 ) -> Floats:
-    values = [score.value for score in metric.score(questions, answers, resources)]
+    values = [score.value for score in score_answers(metric, questions, answers, resources)]
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 

@@ -94,15 +94,17 @@ def measure_freshness(
     names = _Stages(on_progress)
     composition = compose(settings, directory, names)
     try:
-        if any(ARM_KINDS[kind].generates for kind in settings.arms):
-            check_base_model(composition.model, settings, comparison, None)
+        used = dict.fromkeys(settings.model_of(spec) for spec in settings.arm_specs if spec.row.generates)
+        for model in used:
+            check_base_model(composition.model_of(model), model, settings, comparison, None)
         states: list[ArmState] = []
-        for kind in settings.arms:
+        for spec in settings.arm_specs:
             names.after = ""
-            arm = composition.arm(kind, before)
-            if arm.pipeline.fingerprint != comparison.hashes.get(f"pipeline {kind}"):
+            arm = composition.arm(spec.id, before)
+            if arm.pipeline.fingerprint != comparison.hashes.get(f"pipeline {spec.id}"):
+                model = settings.model_of(spec)
                 raise ConfigError(
-                    _changed(comparison.id, f"the model {settings.model} or what {kind} is built of has changed")
+                    _changed(comparison.id, f"the model {model} or what {spec.id} is built of has changed")
                 )
             names.after = _AFTER
             states += _states(arm, composition, questions, before, after, revision, metric, settings, prices, names)
@@ -193,7 +195,7 @@ def _states(
         ]
         index_usd, training_usd = _price(step, arm, asked[key], settings, prices)
         yield summarise_state(
-            arm.pipeline.kind,
+            arm.id,
             step.refresh,
             rows,
             index_s=step.index.wall_s,
@@ -213,13 +215,13 @@ def _steps(arm: Arm, composition: Composition, after: Dataset) -> Iterator[_Step
         retrieving = composition.arm("rag", after).pipeline
         index = retrieving.build_usage
         yield _Step(Refresh.REINDEXED, replace(arm.pipeline, prompt_builder=retrieving.prompt_builder), index)
-    if arm.tuned or ARM_KINDS[arm.pipeline.kind].embeds_questions:
-        tuned = composition.arm(arm.pipeline.kind, after)
+    if arm.tuned or ARM_KINDS[arm.kind].embeds_questions:
+        tuned = composition.arm(arm.id, after)
         yield _Step(Refresh.RETUNED, tuned.pipeline, index, minus_index(tuned))
 
 
 def _ask(step: _Step, questions: Sequence[Example], on_progress: OnProgress) -> _Asked:
-    kind = step.pipeline.kind
+    kind = step.pipeline.arm
     name = kind if step.refresh is Refresh.NOTHING else f"{kind}, {step.refresh}"
     answers: list[Answer] = []
     started = time.perf_counter()

@@ -18,9 +18,9 @@ from advisor.evidence.form_gain import FormScores
 from advisor.metrics.human import label_key
 from advisor.metrics.registry import JUDGE_METRICS, RETRIEVAL_METRICS
 from advisor.report.failures import is_wrong
-from advisor.results.answer import Answer
+from advisor.results.answer import SECONDS, Answer
 from advisor.results.comparison import ArmRole, LatencySummary, QuestionRecord, SeedAnswer
-from advisor.results.score import Labels, Metric, Score, ScoringResources
+from advisor.results.score import Labels, Metric, Score, ScoringResources, score_answers
 from lm.errors import LanguageModelError
 from lm.files import write_whole
 from lm.metered_model import MeteredModel
@@ -67,7 +67,9 @@ class ArmMeasurement:
 
     @property
     def throughput_per_s(self) -> float:
-        """Questions a second in batches."""
+        """Questions a second in batches; 0 where that is not known."""
+        if any(SECONDS in answer.unknown for answer in self.answers):
+            return 0.0
         return len(self.answers) / self.wall_s if self.wall_s > 0 else 0.0
 
 
@@ -84,7 +86,9 @@ def ask_arms(
 
     def trained() -> Iterator[Arm]:
         for arm in composition.arms(dataset):
-            if arm.generates and not any(one.generates for one in built):
+            if arm.generates and not any(
+                one.generates and one.base.fingerprint == arm.base.fingerprint for one in built
+            ):
                 check_questions_fit(arm, dataset)
             built.append(arm)
             yield from (arm, *arm.other_seeds)
@@ -95,8 +99,13 @@ def ask_arms(
         log = next(logs)
         by_seed = {one.training_seed: next(logs).in_order(test) for one in arm.other_seeds}
         seeds = {seed: answers for seed, answers in by_seed.items() if seed is not None}
-        measured.append(ArmMeasurement(arm, test, log.in_order(test), log.wall_s, seeds))
+        measured.append(ArmMeasurement(with_told(arm, log.in_order(test)), test, log.in_order(test), log.wall_s, seeds))
     return measured
+
+
+def with_told(arm: Arm, answers: Sequence[Answer]) -> Arm:
+    """The arm, knowing whether it retrieves, which outside arms tell by their answers alone."""
+    return replace(arm, retrieves=True) if arm.outside and any(answer.retrieved for answer in answers) else arm
 
 
 def score_arms(
@@ -111,7 +120,7 @@ def score_arms(
     """Give each arm its records, people's labels among the scores; what one caller waits for each candidate."""
     latencies = _measure_latencies(measured, composition, directory, on_progress)
     for i, one in enumerate(measured):
-        on_progress(Progress("score", one.arm.pipeline.kind, i, len(measured)))
+        on_progress(Progress("score", one.arm.id, i, len(measured)))
         judge = MeteredModel(composition.judge) if composition.judge is not None else None
         resources = ScoringResources(dataset.card, composition.embedder, judge, labels)
         one.records = _attribute(_record(one, dataset, metrics, resources), one.arm, dataset, metrics[0].name)
@@ -176,7 +185,7 @@ def answer_questions(
         log = logs[key]
         score = _mean_so_far(log, questions, metric, dataset) if stage == "answer" and not metric.needs else None
         # Which adapter is deployed is not known before it is trained; one arm answers within the form and freely.
-        told = named(arm) if stage == "answer" else arm.pipeline.kind
+        told = named(arm) if stage == "answer" else arm.id
         on_progress(Progress(stage, told, len(log.answers), len(questions), score=score, key=key))
 
     def blocks() -> Iterator[Block]:
@@ -207,7 +216,8 @@ def answers_key(arm: Arm, asked: object) -> str:
 
 def _mean_so_far(log: AnswerLog, test: Sequence[Example], metric: Metric, dataset: Dataset) -> float | None:
     answered = [example for example in test if example.id in log.answers and metric.applies(example)]
-    scores = metric.score(answered, [log.answers[e.id] for e in answered], ScoringResources(dataset.card))
+    answers = [log.answers[e.id] for e in answered]
+    scores = score_answers(metric, answered, answers, ScoringResources(dataset.card))
     values = [score.value for score in scores if score.value is not None]
     return sum(values) / len(values) if values else None
 
@@ -222,7 +232,10 @@ def _measure_latencies(
 
     Also counts answers that differ from those given in batches.
     """
-    candidates = [m for m in measured if m.arm.role is ArmRole.CANDIDATE]
+    given = {m.arm.id: _given_latency(m) for m in measured if m.arm.given is not None}
+    candidates = [m for m in measured if m.arm.role is ArmRole.CANDIDATE and m.arm.given is None]
+    if not candidates:
+        return {arm: latency for arm, latency in given.items() if latency is not None}
     # In a race all arms begin with the same questions, and one that left early was asked only those.
     test = min((m.questions for m in candidates), key=len, default=())
     step = max(1, len(test) // (LATENCY_QUESTIONS + LATENCY_WARM_UP))
@@ -232,20 +245,35 @@ def _measure_latencies(
     key = stage_key(fingerprints, formats("answers"), LATENCY_FORMAT, LATENCY_WARM_UP, asked)
     path = directory.stage("latency", f"{key}.json")
     with suppress(OSError, ValueError, TypeError, AttributeError):
-        return {kind: LatencySummary(**raw) for kind, raw in json.loads(path.read_text(encoding="utf-8")).items()}
-    waits: dict[str, dict[str, float]] = {m.arm.pipeline.kind: {} for m in candidates}
+        measured_before = json.loads(path.read_text(encoding="utf-8"))
+        return _all({kind: LatencySummary(**raw) for kind, raw in measured_before.items()}, given)
+    waits: dict[str, dict[str, float]] = {m.arm.id: {} for m in candidates}
     changed = dict.fromkeys(waits, 0)
     for turn, i in enumerate(chosen):
         on_progress(Progress("latency", "", turn, len(chosen)))
         for one in candidates:
             (answered,) = composition.answered([Block(one.arm, [test[i]])])
             if turn >= LATENCY_WARM_UP or len(chosen) <= LATENCY_WARM_UP:
-                waits[one.arm.pipeline.kind][test[i].id] = answered.wall_s
-                changed[one.arm.pipeline.kind] += answered.answers[0].text != one.answers[i].text
+                waits[one.arm.id][test[i].id] = answered.wall_s
+                changed[one.arm.id] += answered.answers[0].text != one.answers[i].text
     on_progress(Progress("latency", "", len(chosen), len(chosen)))
     summaries = {kind: _latency(by_question, changed[kind]) for kind, by_question in waits.items()}
     write_whole(path, json.dumps({kind: asdict(summary) for kind, summary in summaries.items()}))
-    return summaries
+    return _all(summaries, given)
+
+
+def _given_latency(one: ArmMeasurement) -> LatencySummary | None:
+    """Of answers that were given elsewhere, as they tell; None where one does not."""
+    if any(SECONDS in answer.unknown for answer in one.answers):
+        return None
+    waits = {e.id: answer.usage.latency_s for e, answer in zip(one.questions, one.answers, strict=True)}
+    return _latency(waits, 0)
+
+
+def _all(
+    measured: Mapping[str, LatencySummary], given: Mapping[str, LatencySummary | None]
+) -> dict[str, LatencySummary]:
+    return {**measured, **{arm: latency for arm, latency in given.items() if latency is not None}}
 
 
 def _latency(waits_s: Mapping[str, float], n_changed: int) -> LatencySummary:
@@ -263,7 +291,7 @@ def _record(
     }
     return [
         QuestionRecord(
-            arm=one.arm.pipeline.kind,
+            arm=one.arm.id,
             example_id=example.id,
             question=example.question,
             references=example.answers,
@@ -296,7 +324,7 @@ def _score(
         known = deciding if metric is metrics[0] else {}
         applicable = [i for i, example in enumerate(questions) if metric.applies(example)]
         unknown = [i for i in applicable if questions[i].id not in known]
-        values = metric.score([questions[i] for i in unknown], [answers[i] for i in unknown], resources)
+        values = score_answers(metric, [questions[i] for i in unknown], [answers[i] for i in unknown], resources)
         made = dict(zip(unknown, values, strict=True))
         for i in applicable:
             scores[i][metric.name] = made[i] if i in made else known[questions[i].id]
@@ -310,7 +338,7 @@ def _attribute(records: Sequence[QuestionRecord], arm: Arm, dataset: Dataset, me
     """The records with each wrong answer's kind of failure."""
     answers = Counter(normalise(reference_text(example)) for example in dataset.split(Split.TRAIN))
     frequent = frozenset(text for text, n in answers.most_common(FREQUENT_ANSWERS) if n > 1)
-    taught = arm.tuned or (arm.role is ArmRole.CANDIDATE and not arm.generates)
+    taught = arm.tuned or (arm.role is ArmRole.CANDIDATE and not arm.generates and not arm.outside)
     nature = ArmNature(arm.retrieves, taught, frequent, arm.read_documents)
     return [
         replace(record, failure=classify_failure(record, nature)) if is_wrong(record, metric) else record

@@ -33,12 +33,6 @@ class Progress:
         return self.values.get("validation_loss") is not None
 
 
-def training_label(trains_on: str, seed: int, n_seeds: int) -> str:
-    """What a training is told as: "" where a comparison has but one of the bare questions."""
-    names = [trains_on] if trains_on != "questions" else []
-    return ", ".join(names + ([f"seed {seed}"] if n_seeds > 1 else []))
-
-
 def answers_label(kind: str, seed: int | None) -> str:
     """What answers are told as: the arm, with its training seed where there are several."""
     return kind if seed is None else f"{kind} (seed {seed})"

@@ -13,9 +13,9 @@ from advisor.decision.race_recommendation import is_too_small
 from advisor.decision.recommendation import DecisionRule
 from advisor.evidence.slices import slice_weights
 from advisor.results.comparison import ArmRole, AuditFinding, Severity
-from advisor.results.score import Metric, ScoringResources
+from advisor.results.score import Metric, ScoringResources, score_answers
 from service.run.arm import Arm, Block, Composition
-from service.run.measuring import ArmMeasurement, answers_key, check_questions_fit, keep
+from service.run.measuring import ArmMeasurement, answers_key, check_questions_fit, keep, with_told
 from service.run.progress import OnProgress, Progress
 from service.run.settings import ComparisonSettings
 from service.store.stages.answer_log import AnswerLog
@@ -42,27 +42,27 @@ def race_arms(
     """
     plan, examples = plan_questions(dataset, metric, settings)
     arms = list(composition.arms(dataset))
-    for arm in [arm for arm in arms if arm.generates][:1]:
+    for arm in {arm.base.fingerprint: arm for arm in arms if arm.generates}.values():
         check_questions_fit(arm, dataset)
     candidates = [arm for arm in arms if arm.role is ArmRole.CANDIDATE]
-    racing = [arm.pipeline.kind for arm in candidates if not breaks_by_nature(settings.constraints, arm)]
+    racing = [arm.id for arm in candidates if not breaks_by_nature(settings.constraints, arm)]
     if len(racing) < 2 or is_too_small(plan):
         return None
     blocks = [[examples[i] for i in block.questions] for block in plan.blocks]
     resources = ScoringResources(dataset.card, composition.embedder, composition.judge)
-    asked = {arm.pipeline.kind: _AskedArm(arm, blocks, database, on_progress) for arm in arms}
+    asked = {arm.id: _AskedArm(arm, blocks, database, on_progress) for arm in arms}
     race = Race(racing, plan, DecisionRule(metric.name, settings.margin, settings.coverage, settings.seed))
-    kept_out = tuple(arm.pipeline.kind for arm in candidates if arm.pipeline.kind not in racing)
+    kept_out = tuple(arm.id for arm in candidates if arm.id not in racing)
     while race.next_block() is not None:
         kinds = (*(kept_out if race.n_blocks == 0 else ()), *race.arms)
         _ask_next(composition, [asked[kind] for kind in kinds])
         race.add({kind: asked[kind].score_latest(metric, resources) for kind in race.arms})
-    references = [asked[arm.pipeline.kind] for arm in arms if arm.role is ArmRole.REFERENCE]
+    references = [asked[arm.id] for arm in arms if arm.role is ArmRole.REFERENCE]
     for _ in range(race.n_blocks):
         _ask_next(composition, references)
     sizes = tuple(len(block) for block in blocks)
     finished = FinishedRace(replace(race.outcome(), kept_out=kept_out), race.differences(), sizes)
-    return [asked[arm.pipeline.kind].measurement() for arm in arms], finished
+    return [asked[arm.id].measurement() for arm in arms], finished
 
 
 def plan_questions(dataset: Dataset, metric: Metric, settings: ComparisonSettings) -> tuple[RacePlan, list[Example]]:
@@ -87,7 +87,7 @@ def breaks_by_nature(constraints: Constraints, arm: Arm) -> bool:
     """Whether an arm breaks a declared constraint whatever it answers and however long it takes."""
     known = replace(constraints, max_p95_latency_s=None, monthly_budget_usd=None, min_abstention_recall=None)
     traits = ArmTraits(arm.retrieves, arm.tuned, arm.device)
-    return breach(check_constraints(known, arm.pipeline.kind, traits, None)) is not None
+    return breach(check_constraints(known, arm.id, traits, None)) is not None
 
 
 NO_RACE = AuditFinding(
@@ -107,7 +107,7 @@ class _AskedArm:
         self, arm: Arm, blocks: Sequence[Sequence[Example]], database: Engine, on_progress: OnProgress
     ) -> None:
         self._arm, self._blocks, self._on_progress = arm, blocks, on_progress
-        self.kind = arm.pipeline.kind
+        self.id = arm.id
         self.key = answers_key(arm, [[(e.id, e.question) for e in block] for block in blocks])
         self.log = AnswerLog(database, self.key)
         self._n_blocks = 0
@@ -126,12 +126,12 @@ class _AskedArm:
         self._measured.questions = [*self._measured.questions, *examples]
         self._measured.answers += self.log.in_order(examples)
         done, total = len(self._measured.questions), sum(len(one) for one in self._blocks)
-        self._on_progress(Progress("answer", self._arm.pipeline.kind, done, total, key=self.key))
+        self._on_progress(Progress("answer", self._arm.id, done, total, key=self.key))
 
     def score_latest(self, metric: Metric, resources: ScoringResources) -> list[float | None]:
         """Scores of the block that was taken last, by the deciding metric."""
         block = self._blocks[self._n_blocks - 1]
-        scores = metric.score(block, self._measured.answers[-len(block) :], resources)
+        scores = score_answers(metric, block, self._measured.answers[-len(block) :], resources)
         self._measured.deciding |= {example.id: score for example, score in zip(block, scores, strict=True)}
         return [score.value for score in scores]
 
@@ -139,13 +139,14 @@ class _AskedArm:
         """Everything the arm was asked so far."""
         self._measured.wall_s = self.log.wall_s
         done = len(self._measured.questions)
-        self._on_progress(Progress("answer", self._arm.pipeline.kind, done, done, key=self.key))
+        self._on_progress(Progress("answer", self._arm.id, done, done, key=self.key))
+        self._measured.arm = with_told(self._arm, self._measured.answers)
         return self._measured
 
 
 def _ask_next(composition: Composition, arms: Sequence[_AskedArm]) -> None:
     """Ask each of the arms its next block."""
-    by_kind = {arm.kind: arm for arm in arms}
+    by_id = {arm.id: arm for arm in arms}
 
     def blocks() -> Iterator[Block]:
         for arm in arms:
@@ -156,6 +157,6 @@ def _ask_next(composition: Composition, arms: Sequence[_AskedArm]) -> None:
                 yield block
 
     for answered in composition.answered(blocks()):
-        arm = by_kind[answered.block.arm.pipeline.kind]
+        arm = by_id[answered.block.arm.id]
         keep(answered, arm.log)
         arm.take_next()

@@ -17,12 +17,13 @@ from advisor.results.comparison import QuestionRecord
 from lm.errors import ConfigError, LanguageModelError
 from lm.model_identity import model_dtype, model_identity
 from lm.registry import RetiredModelError
+from service.run.base_model import models_identity
 from service.run.settings import ComparisonSettings
 from service.run.workflow import load_limited_dataset
 from service.store.comparison_store import StoredComparison
 from service.store.data_directory import DECISION_FILE, RECORDS_FILE, DataDirectory
 from service.store.dataset_store import dataset_folder
-from service.store.runs import FinishedRun, find_run, run_folder
+from service.store.runs import find_run, run_folder
 
 
 def find_record(directory: DataDirectory, name: str) -> Path:
@@ -58,9 +59,8 @@ def recheck_comparison(
         ConfigError: impossible values, or the results are gone or damaged.
         EvaluationError: the record is damaged.
     """
-    run = FinishedRun(stored.id, stored.run_id or stored.id, stored.finished_at or 0.0)
     return recheck_file(
-        run_folder(engine, directory, run) / DECISION_FILE,
+        run_folder(engine, directory, stored.id, stored.run_id or stored.id) / DECISION_FILE,
         model_identity,
         today=today,
         traffic=traffic,
@@ -129,8 +129,8 @@ def _present(
         unreadable.append(f"The data cannot be read: {error}")
     identity, dtype = None, ""
     try:
-        identity = identify(model or settings.model, None if model else settings.revision)
-        dtype = dtype_of(model or settings.model)
+        identity = identify(model, None) if model else models_identity(settings, identify)
+        dtype = dtype_of(model or settings.main_model)
         if dtype and model is None:
             dtype = settings.dtype or dtype
     except (LanguageModelError, RetiredModelError) as error:

@@ -3,12 +3,14 @@
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
 
 from advisor.advice.questionnaire import check_answers
+from advisor.arms import parse_arms
 from advisor.money.prices import read_prices
 from lm.errors import ConfigError
 from lm.files import sha256, write_whole
@@ -41,6 +43,13 @@ def check_request(request: ComparisonRequest, guard: EndpointGuard) -> dict[str,
     ):
         if spec is not None:
             check_spec(field, spec, builtin, guard)
+    for arm in parse_arms(request.arms):
+        if arm.row.source in ("FILE", "PATH"):
+            raise ConfigError(f"{arm.id} names a file of the server; compare it with `tuningfork compare`")
+        if arm.source:
+            guard.check_url(arm.source)
+        if arm.model and arm.row.generates:
+            check_spec(f"the model of {arm.id}", arm.model, EMBEDDED_MODEL, guard)
     given = resolve(request.model_dump(exclude_unset=True, exclude=_NOT_SETTINGS))
     settings = read_settings(ComparisonSettings, given)
     if request.prices is not None:
@@ -87,7 +96,11 @@ def keep_inputs(settings: ComparisonSettings, directory: DataDirectory) -> dict[
     for name, path in (("prices", settings.prices), ("prior", settings.prior)):
         if path is not None:
             raw[name] = str(_copied(directory, path))
-    return raw
+    kept = [
+        replace(arm, source=str(_copied(directory, Path(arm.source)))) if arm.row.source == "FILE" else arm
+        for arm in settings.arm_specs
+    ]
+    return raw | {"arms": [str(arm) for arm in kept]}
 
 
 def _copied(directory: DataDirectory, path: Path) -> Path:

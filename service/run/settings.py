@@ -5,8 +5,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from advisor.arms import ARM_KINDS
+from advisor.arms import ArmSpec, model_label, parse_arms
 from advisor.data.dataset import Task
+from advisor.money.declared import DeclaredFigures, parse_declared
+from lm.errors import ConfigError
+from lm.files import hash_files
 from lm.registry import LoadOptions, gguf_path
 from lm.setting import read_settings
 from service.contract.settings import Constrain, DeclaredSettings, TuneOn, resolve
@@ -43,10 +46,59 @@ class ComparisonSettings(DeclaredSettings):
         return range(self.seed, self.seed + self.training_seeds)
 
     @property
+    def arm_specs(self) -> tuple[ArmSpec, ...]:
+        """The arms, each with its id."""
+        return parse_arms(self.arms)
+
+    @property
+    def arm_ids(self) -> tuple[str, ...]:
+        """By which the arms are known, in the order of the report."""
+        return tuple(arm.id for arm in self.arm_specs)
+
+    def arm(self, arm_id: str) -> ArmSpec:
+        """The arm of that id; an id that no arm has is the kind of one that is built besides."""
+        return next((arm for arm in self.arm_specs if arm.id == arm_id), ArmSpec(arm_id, arm_id))
+
+    def model_of(self, arm: ArmSpec) -> str:
+        """The model that an arm starts from: its own, or that of the comparison; a merged one is a model itself."""
+        return _own_model(arm) or self.main_model
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that arms start from; first that of the comparison, or where no arm uses it, of the first arm.
+
+        None where all arms are answered elsewhere.
+        """
+        own = [_own_model(arm) for arm in self.arm_specs if arm.row.generates or not arm.row.outside]
+        is_used = "" in own
+        return tuple(dict.fromkeys([*([self.model] if is_used else []), *filter(None, own)]))
+
+    @property
+    def main_model(self) -> str:
+        """The first of them; that of the settings where there is none."""
+        return (*self.models, self.model)[0]
+
+    def with_model(self, model: str) -> "ComparisonSettings":
+        """The same with one of its models for that of the comparison; a revision is of the comparison's own alone."""
+        return self if model == self.model else replace(self, model=model, revision=None)
+
+    @property
+    def declared_figures(self) -> Mapping[str, DeclaredFigures]:
+        """What was declared of each outside arm, by its id."""
+        return parse_declared(self.declared, [arm.id for arm in self.arm_specs if arm.row.outside])
+
+    @property
     def trainings(self) -> tuple[Training, ...]:
         """The adapters that its arms need, in the order in which they are trained."""
-        on = dict.fromkeys(ARM_KINDS[kind].trains_on for kind in self.arms if ARM_KINDS[kind].tuned)
-        return tuple((name, seed) for name in on for seed in self.seeds)
+        on = dict.fromkeys((self.model_of(arm), arm.row.trains_on) for arm in self.arm_specs if arm.row.tuned)
+        return tuple((model, name, seed) for model, name in on for seed in self.seeds)
+
+    def training_label(self, training: Training) -> str:
+        """What a training is told as: "" where a comparison has but one of the bare questions."""
+        model, trains_on, seed = training
+        names = [trains_on] if trains_on != "questions" else []
+        names += [model_label(model)] if len({model for model, *_ in self.trainings}) > 1 else []
+        return ", ".join(names + ([f"seed {seed}"] if self.training_seeds > 1 else []))
 
     @staticmethod
     def learns_by_heart(task: Task, trains_on: str) -> bool:
@@ -65,16 +117,34 @@ class ComparisonSettings(DeclaredSettings):
             self,
             dataset=self.dataset if is_bundled else str(folder.resolve()),
             model=_resolved_spec(self.model),
+            arms=tuple(str(_resolved_arm(arm)) for arm in self.arm_specs),
             embedder=_resolved_spec(self.embedder),
             judge=_resolved_spec(self.judge) if self.judge else None,
             prices=self.prices.expanduser().resolve() if self.prices else None,
             prior=self.prior.expanduser().resolve() if self.prior else None,
         )
 
+    @property
+    def source_hashes(self) -> dict[str, str]:
+        """SHA-256 of what arms take from files and folders, by arm; a merged model is a model and has its own.
+
+        Raises:
+            ConfigError: one is not there.
+        """
+        paths = {arm.id: Path(arm.source).expanduser() for arm in self.arm_specs if arm.row.source in ("FILE", "PATH")}
+        hashes = {}
+        for arm, path in paths.items():
+            files = sorted(path.glob("adapter_*")) if path.is_dir() else [path]
+            try:
+                hashes[arm] = hash_files(files)
+            except OSError as error:
+                raise ConfigError(f"{path} of the arm {arm} cannot be read: {error.strerror}") from None
+        return hashes
+
     def to_json(self) -> dict[str, Any]:
         """Plain values, from which `from_json` makes equal settings."""
         raw = asdict(self)
-        raw["arms"] = list(self.arms)
+        raw["arms"], raw["declared"] = list(self.arms), list(self.declared)
         raw["prices"] = str(self.prices) if self.prices else None
         raw["prior"] = str(self.prior) if self.prior else None
         return raw
@@ -84,6 +154,24 @@ class ComparisonSettings(DeclaredSettings):
         """Settings from what `to_json` gave; other keys are passed over."""
         # Comparisons of before answers could be constrained decoded freely.
         return read_settings(cls, resolve({"constrain": Constrain.OFF} | dict(raw)), refuse_unknown=False)
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter, and not a whole model."""
+    return (folder / "adapter_config.json").is_file()
+
+
+def _own_model(arm: ArmSpec) -> str:
+    """The model that an arm names, or is; "" where it starts from that of the comparison, or from none."""
+    if arm.kind == "adapter" and not is_adapter(Path(arm.source).expanduser()):
+        return f"hf:{Path(arm.source).expanduser()}"
+    return arm.model if arm.model and arm.row.generates else ""
+
+
+def _resolved_arm(arm: ArmSpec) -> ArmSpec:
+    model = _resolved_spec(arm.model) if arm.model and arm.row.generates else arm.model
+    is_path = arm.row.source in ("FILE", "PATH")
+    return replace(arm, model=model, source=str(Path(arm.source).expanduser().resolve()) if is_path else arm.source)
 
 
 def _resolved_spec(spec: str) -> str:

@@ -77,6 +77,8 @@ def comparison_id(
     digest = code_digest("lm", "rag", "finetune", "advisor", "service.run")
     raw = settings.to_json() | {"dataset": "", "prices": asdict(prices), "prior": answers}
     # Labels come of all questions, those that a limit leaves out of the dataset's hash among them.
+    if sources := settings.source_hashes:
+        raw["sources"] = sources
     raw["constraint"] = repr(constraint_of(dataset))
     if settings.judge is not None or not HUMAN_METRICS.isdisjoint(dataset.card.metrics):
         raw["human_labels"] = hash_human_labels(settings.dataset_folder)
@@ -147,14 +149,15 @@ def run_comparison(
                 measured, composition, dataset, directory, metrics, label_values(labels), on_progress
             )
             findings += audit_run(measured, composition, dataset, settings, metrics, labels)
-            model, markers = composition.model, composition.stage_markers
+            models = {spec: composition.model_of(spec) for spec in settings.models}
+            markers = composition.stage_markers
         finally:
             composition.close()
         declared = DecisionInputs(
             prices, settings.traffic, settings.coverage, settings.margin, settings.values, settings.constraints
         )
         comparison, arms_measured = conclude_comparison(
-            settings, dataset, model, measured, latencies, metrics, findings, declared, run_id, race
+            settings, dataset, models, measured, latencies, metrics, findings, declared, run_id, race
         )
         if answers is not None:
             comparison = replace(comparison, prior_check=confront(prior(answers), comparison))
@@ -193,7 +196,7 @@ def _read_finished(folder: Path) -> Comparison | None:
 def _is_of(finished: Comparison, measured: Sequence[ArmMeasurement]) -> bool:
     """Whether a report is of these arms: an adapter that was trained again may have come out differently."""
     pipelines = [one.arm.pipeline for one in measured]
-    return all(finished.hashes.get(f"pipeline {one.kind}") == one.fingerprint for one in pipelines)
+    return all(finished.hashes.get(f"pipeline {one.arm}") == one.fingerprint for one in pipelines)
 
 
 def _write_reports(

@@ -76,21 +76,21 @@ class OpenedComparison:
     """The arms of one comparison. One thread at a time opens arms; any may ask them.
 
     Args:
-        batcher: Of the base model.
+        batcher: Of a base model, by its spec.
         private: A folder for this comparison's copies, removed at the end.
         release: Gives back the shared model and embedder.
-        is_as_measured: Whether stages and model are those that were measured, so that only versions of the program and
-            its libraries can have changed a fingerprint.
+        is_as_measured: Whether stages and a model, by its spec, are those that were measured, so that only versions of
+            the program and its libraries can have changed a fingerprint.
     """
 
     def __init__(
         self,
         servable: Servable,
         composition: Opens,
-        batcher: Callable[[], Batcher],
+        batcher: Callable[[str], Batcher],
         private: Path,
         release: Callable[[], None],
-        is_as_measured: Callable[[], bool],
+        is_as_measured: Callable[[str], bool],
     ) -> None:
         self._servable = servable
         self._composition = composition
@@ -101,7 +101,7 @@ class OpenedComparison:
         self._dataset: Dataset | None = None
 
     def open_arm(self, kind: str) -> ServedArm:
-        """The arm of that kind, as it was measured.
+        """The arm of that id, as it was measured.
 
         Raises:
             NoSuchPipelineError: the comparison has none.
@@ -109,10 +109,11 @@ class OpenedComparison:
         """
         servable = self._servable
         settings = servable.settings
-        if kind not in settings.arms:
+        if kind not in settings.arm_ids:
             raise NoSuchPipelineError(
-                f"the comparison {servable.id} has no pipeline {kind!r}; it has {', '.join(settings.arms)}"
+                f"the comparison {servable.id} has no pipeline {kind!r}; it has {', '.join(settings.arm_ids)}"
             )
+        model = settings.model_of(settings.arm(kind))
         try:
             arm = self._composition.arm(kind, self._read_dataset())
         except NotServableError:
@@ -120,8 +121,8 @@ class OpenedComparison:
         except TuningForkError as error:
             raise NotServableError(f"{kind} of {servable.id} cannot be opened: {error}") from error
         if arm.pipeline.fingerprint != servable.report.hashes.get(f"pipeline {kind}"):
-            if not self._is_as_measured():
-                raise self._changed(f"the model {settings.model} or what {kind} is built of has changed")
+            if not self._is_as_measured(model):
+                raise self._changed(f"the model {model} or what {kind} is built of has changed")
             _LOG.warning(
                 "%s was measured by other versions: %s",
                 kind,
@@ -130,9 +131,9 @@ class OpenedComparison:
             )
         return ServedArm(
             arm.pipeline,
-            self._batcher(),
+            self._batcher(model),
             arm.device,
-            arm.pipeline.model.name if arm.generates and parse_spec(settings.model)[0] == "openai" else None,
+            arm.pipeline.model.name if arm.generates and parse_spec(model)[0] == "openai" else None,
             settings.embedder.removeprefix("openai:"),
             servable.prices,
         )

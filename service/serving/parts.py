@@ -47,7 +47,7 @@ class SharedParts:
         if kind != "openai":
             from service.run.composition import LoadedParts
 
-            return LoadedParts(settings).model()
+            return LoadedParts(settings).model(settings.model)
         from lm.endpoint.openai_compatible import OpenAICompatibleModel
 
         # A job may wait and try again for long; here somebody waits, who had better be told.
@@ -67,20 +67,22 @@ class TakenParts:
     def __init__(self, shared: SharedParts, settings: ComparisonSettings) -> None:
         self._shared = shared
         self._settings = settings
-        self._model_key = (settings.model, settings.load_options)
         self._taken: dict[tuple[Shared[Any], Hashable], Any] = {}
 
-    def model(self) -> LanguageModel:
-        """The base model."""
-        return self._take(self._shared.models, self._model_key, self._shared.load_model)
+    def model(self, spec: str) -> LanguageModel:
+        """One of the models that the settings name."""
+        settings = self._settings.with_model(spec)
+        return self._take(self._shared.models, (spec, settings.load_options), self._shared.load_model, settings)
 
-    def batcher(self) -> Batcher:
+    def batcher(self, spec: str) -> Batcher:
         """The queue to it."""
-        return self._take(self._shared.batchers, self._model_key, self._shared.new_batcher)
+        settings = self._settings.with_model(spec)
+        return self._take(self._shared.batchers, (spec, settings.load_options), self._shared.new_batcher, settings)
 
     def embedder(self) -> Embedder:
         """The embedder."""
-        return self._take(self._shared.embedders, self._settings.embedder, self._shared.load_embedder)
+        settings = self._settings
+        return self._take(self._shared.embedders, settings.embedder, self._shared.load_embedder, settings)
 
     def give_back(self) -> None:
         """The comparison is closed."""
@@ -88,9 +90,11 @@ class TakenParts:
             shared.give_back(key)
         self._taken.clear()
 
-    def _take(self, shared: Shared[T], key: Hashable, make: Callable[[ComparisonSettings], T]) -> T:
+    def _take(
+        self, shared: Shared[T], key: Hashable, make: Callable[[ComparisonSettings], T], settings: ComparisonSettings
+    ) -> T:
         if (shared, key) not in self._taken:
-            self._taken[shared, key] = shared.take(key, lambda: make(self._settings))
+            self._taken[shared, key] = shared.take(key, lambda: make(settings))
         value: T = self._taken[shared, key]
         return value
 

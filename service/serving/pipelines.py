@@ -152,8 +152,8 @@ class ServedPipelines:
         parts = TakenParts(self._parts, servable.settings)
         recorded = read_stages(servable.report.id, self._directory, servable.settings.trainings)
 
-        def is_as_measured() -> bool:
-            return recorded is not None and is_measured_model(servable.settings, servable.model_identity)
+        def is_as_measured(model: str) -> bool:
+            return recorded is not None and is_measured_model(servable.settings, servable.model_identity, model)
 
         composition = LocalComposition(
             servable.settings, self._directory, silent, recorded, parts=parts, stages=OpenedStages(private)

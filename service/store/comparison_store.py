@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from advisor.arms import parse_arm
 from lm.errors import ErrorKind, TuningForkError
 from lm.files import sha256
 from service.contract.comparison_state import ComparisonState
@@ -83,7 +84,7 @@ class StoredComparison:
     @property
     def arms(self) -> tuple[str, ...]:
         """Its candidates, in the order of the report."""
-        return tuple(self.settings.get("arms", self.settings.get("pipelines", ())))
+        return tuple(parse_arm(arm).id for arm in self.settings.get("arms", self.settings.get("pipelines", ())))
 
 
 def new_comparison_id(dataset_name: str) -> str:

@@ -77,7 +77,8 @@ def find_run(directory: DataDirectory, name: str) -> Path:
         known = [run.id for run in runs]
         by_run = next((run.id for run in runs if run.run_id == name), name)
         found = known[0] if name == "latest" else _one_of(known, by_run, "finished comparison")
-        return run_folder(engine, directory, runs[known.index(found)])
+        run = runs[known.index(found)]
+        return run_folder(engine, directory, run.id, run.run_id)
 
 
 def matching_id(engine: Engine, name: str) -> str:
@@ -100,20 +101,22 @@ def _one_of(known: Sequence[str], name: str, what: str) -> str:
     return found[0]
 
 
-def run_folder(engine: Engine, directory: DataDirectory, run: FinishedRun, *, anew: bool = False) -> Path:
-    """The folder of a finished comparison's reports; files that are missing are written out of the database.
+def run_folder(engine: Engine, directory: DataDirectory, comparison_id: str, run_id: str) -> Path:
+    """The folder of a finished comparison's reports; where there is no whole one, it is written out of the database."""
+    folder = directory.comparison(run_id)
+    return folder if (folder / REPORT_FILE).is_file() else restore_run(engine, directory, comparison_id, run_id)
 
-    Args:
-        anew: Whether to write them all, for one may be damaged.
-    """
-    folder = directory.comparison(run.run_id)
-    query = select(report_files.c.name, report_files.c.content).where(report_files.c.comparison_id == run.id)
-    if anew or not (folder / REPORT_FILE).is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        with engine.connect() as connection:
-            # The JSON report marks the folder as whole, so it comes last.
-            for name, content in sorted(connection.execute(query), key=lambda row: row.name == REPORT_FILE):
-                (folder / name).write_bytes(content)
+
+def restore_run(engine: Engine, directory: DataDirectory, comparison_id: str, run_id: str) -> Path:
+    """The same with every file as it was stored: what was changed or deleted since is written again."""
+    folder = directory.comparison(run_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    query = select(report_files.c.name, report_files.c.content).where(report_files.c.comparison_id == comparison_id)
+    with engine.connect() as connection:
+        # The JSON report marks the folder as whole, so it comes last.
+        for name, content in sorted(connection.execute(query), key=lambda row: row.name == REPORT_FILE):
+            if not (path := folder / name).is_file() or path.read_bytes() != content:
+                path.write_bytes(content)
     return folder
 
 

@@ -285,10 +285,9 @@ def hostile_comparison(comparison: Comparison) -> Comparison:
     assert comparison.flip_map is not None
     text = " ".join(HOSTILE)
     arms = tuple(
-        replace(arm, kind=HOSTILE[index % len(HOSTILE)] + arm.kind, label=text)
-        for index, arm in enumerate(comparison.arms)
+        replace(arm, id=HOSTILE[index % len(HOSTILE)] + arm.id, label=text) for index, arm in enumerate(comparison.arms)
     )
-    renamed = {old.kind: new.kind for old, new in zip(comparison.arms, arms, strict=True)}
+    renamed = {old.id: new.id for old, new in zip(comparison.arms, arms, strict=True)}
     return replace(
         comparison,
         id=text,
@@ -351,7 +350,7 @@ def hostile_records(
     comparison: Comparison, hostile_comparison: Comparison, records: list[QuestionRecord]
 ) -> list[QuestionRecord]:
     """The records of `hostile_comparison`."""
-    renamed = {old.kind: new.kind for old, new in zip(comparison.arms, hostile_comparison.arms, strict=True)}
+    renamed = {old.id: new.id for old, new in zip(comparison.arms, hostile_comparison.arms, strict=True)}
     text = " ".join(HOSTILE)
     return [
         replace(record, arm=renamed[record.arm], example_id=text + record.example_id, failure=record.failure and text)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from service.jobs.ray_engine.desk import RemoteDesk
 from service.jobs.ray_engine.driver import driver_process, end_process
-from service.run.composition.carried_stages import CarriedStages
-from service.run.progress import Progress
+from service.run.composition.carried_stages import carry_stage
 from service.run.settings import ComparisonSettings
 from service.store.data_directory import DataDirectory
 from tests.chaos.scripted_job import Script, ScriptedComposition
@@ -16,9 +15,7 @@ from tests.chaos.scripted_job import Script, ScriptedComposition
 def compose(
     script: Script, settings: ComparisonSettings, directory: DataDirectory, desk: RemoteDesk
 ) -> ScriptedComposition:
-    stages = CarriedStages(directory, desk, desk.tell)
-    waiting = Progress("index", "", 0, 1)
-    return ScriptedComposition(script, settings, directory, lambda folder: stages.carried(folder, waiting))
+    return ScriptedComposition(script, settings, directory, partial(carry_stage, desk))
 
 
 def identify(spec: str, revision: str | None) -> str:

@@ -8,8 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,13 +29,12 @@ from service.jobs.job import job_process
 from service.jobs.job_watch import JobWatch
 from service.run.arm import Arm, answer_in_turn
 from service.run.composition import arm_names
+from service.run.composition.stages import Hold
 from service.run.progress import OnProgress, Progress
 from service.run.settings import ComparisonSettings
 from service.store.data_directory import DataDirectory
 from service.store.stages.build_alone import build_alone
 from tests.chaos.workplace import ARMS
-
-Alone = Callable[[Path], AbstractContextManager[None]]
 
 
 class Script:
@@ -98,7 +96,7 @@ class ScriptedComposition:
     answered = staticmethod(answer_in_turn)
 
     def __init__(
-        self, script: Script, settings: ComparisonSettings, directory: DataDirectory, alone: Alone | None = None
+        self, script: Script, settings: ComparisonSettings, directory: DataDirectory, hold: Hold = build_alone
     ) -> None:
         self.settings = settings
         self.model: LanguageModel = FakeLM(answer, name="scripted", context_tokens=4096)
@@ -106,7 +104,10 @@ class ScriptedComposition:
         self.judge: LanguageModel | None = None
         self._script = script
         self._directory = directory
-        self._alone = alone or (lambda folder: build_alone(directory, folder, lambda: None))
+        self._hold = hold
+
+    def model_of(self, _: str) -> LanguageModel:
+        return self.model
 
     def arms(self, dataset: Dataset) -> Iterator[Arm]:
         for kind in arm_names(self.settings, dataset):
@@ -134,7 +135,7 @@ class ScriptedComposition:
     def _build(self, kind: str) -> None:
         folder = self._directory.stage(kind, f"{kind}-of-the-test")
         self._script.reach(f"before {kind}")
-        with self._alone(folder):
+        with self._hold(self._directory, folder, lambda: None):
             if not folder.exists():
                 self._script.note(f"built {kind} {Path(os.environ.get('TUNING_FORK_CACHE', '')).name}".rstrip())
                 staged = folder.with_name(f".{folder.name}.building")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.disk_process import TRANSACTION_KIB
-from tests.chaos.workplace import COMPARISON, PROCESS, ROOT, ChaosWorkplace
+from tests.chaos.workplace import ROOT, OpenWorkplace
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
@@ -29,22 +29,19 @@ def may_mount() -> bool:
 @pytest.mark.skipif(not may_mount(), reason="mounting a small disk needs root and a mount namespace of one's own")
 @pytest.mark.chaos
 @pytest.mark.parametrize("step_kib", [512, TRANSACTION_KIB])
-def test_a_full_disk_delays_a_comparison_and_damages_nothing(tmp_path: Path, step_kib: int) -> None:
-    whole = ChaosWorkplace(tmp_path / "whole")
+def test_a_full_disk_delays_a_comparison_and_damages_nothing(
+    open_workplace: OpenWorkplace, tmp_path: Path, step_kib: int
+) -> None:
+    whole = open_workplace(tmp_path / "whole")
     assert whole.start().wait() == 0
-    workplace = ChaosWorkplace(tmp_path / "small")
-    workplace.close()
-    script = [str(workplace.journal), "", "", "0.05"]
-    service = [sys.executable, str(PROCESS), str(workplace.home), COMPARISON, *script]
+    workplace = open_workplace(tmp_path / "small")
+    workplace.engine.dispose()
+    service = workplace.command(workplace.home, block_s=0.05)
     command = ["unshare", "--mount", sys.executable, str(DISK), str(workplace.home), str(FIRST_KIB), str(step_kib)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    environment.pop("TUNING_FORK_DATABASE_URL", None)
     done = subprocess.run(
-        [*command, *service], env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+        [*command, *service], env=workplace.environment, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
     )
     n_full = int(done.stdout.splitlines()[-1])
     assert n_full >= 1
     assert workplace.n_repeated() <= n_full
     workplace.check_finished(whole)
-    for one in (workplace, whole):
-        one.close()

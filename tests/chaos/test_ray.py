@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from service.jobs.job import JobEnd
 from service.store.comparison_store import request_cancel, resume_comparison
 from tests.chaos.ray_cluster import RayNodes, ray_nodes
 from tests.chaos.test_services import jobs_of
-from tests.chaos.workplace import COMPARISON, ROOT, ChaosWorkplace, kill_group, wait_until
+from tests.chaos.workplace import COMPARISON, ROOT, ChaosWorkplace, OpenWorkplace, kill_group, wait_until
 from tests.postgres import PostgresServer, postgres_server
 
 pytest.importorskip("ray", reason="pip install 'tuning-fork[ray]'")
@@ -38,24 +38,23 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayNodes]:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChaosWorkplace]:
     """A comparison on this machine alone that nothing happened to."""
-    workplace = ChaosWorkplace(tmp_path_factory.mktemp("whole"))
-    assert workplace.start(block_s=0.0).wait() == 0
-    workplace.check_finished(workplace)
-    yield workplace
-    workplace.close()
+    with closing(ChaosWorkplace(tmp_path_factory.mktemp("whole"))) as workplace:
+        assert workplace.start(block_s=0.0).wait() == 0
+        workplace.check_finished(workplace)
+        yield workplace
 
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("n_kills", [3, 30])
 def test_kills_of_nodes_drivers_and_services_cost_what_was_in_flight(
-    whole: ChaosWorkplace, nodes: RayNodes, tmp_path: Path, n_kills: int
+    open_workplace: OpenWorkplace, whole: ChaosWorkplace, nodes: RayNodes, tmp_path: Path, n_kills: int
 ) -> None:
     lot = random.Random(n_kills)
     killed: list[str] = []
     n_runs = 0
     while len(killed) < n_kills:
         n_runs += 1
-        workplace = ChaosWorkplace(tmp_path / str(n_runs))
+        workplace = open_workplace(tmp_path / str(n_runs))
         process = workplace.start(ray=nodes.options, block_s=BLOCK_S)
         n_in_flight = 0
         while not workplace.comparison.state.is_final:
@@ -79,16 +78,15 @@ def test_kills_of_nodes_drivers_and_services_cost_what_was_in_flight(
         assert process.wait() == 0
         assert workplace.n_repeated() <= n_in_flight
         workplace.check_finished(whole)
-        workplace.close()
 
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("n_kills", [3])
 def test_the_service_goes_on_from_the_rows_on_a_new_cluster(
-    whole: ChaosWorkplace, tmp_path: Path, n_kills: int
+    open_workplace: OpenWorkplace, whole: ChaosWorkplace, tmp_path: Path, n_kills: int
 ) -> None:
     with ray_nodes(tmp_path / "nodes", N_NODES) as nodes:
-        workplace = ChaosWorkplace(tmp_path / "chaos")
+        workplace = open_workplace(tmp_path / "chaos")
         process = workplace.start(ray=nodes.options, block_s=1.0)
         for _ in range(n_kills):
             n_acknowledged = workplace.look()
@@ -98,14 +96,13 @@ def test_the_service_goes_on_from_the_rows_on_a_new_cluster(
         assert process.wait() == 0
         assert workplace.n_repeated() <= n_kills * N_NODES
         workplace.check_finished(whole)
-        workplace.close()
 
 
 @pytest.mark.chaos
 def test_a_driver_is_one_by_its_name_parks_and_is_cancelled(
-    whole: ChaosWorkplace, nodes: RayNodes, tmp_path: Path
+    open_workplace: OpenWorkplace, whole: ChaosWorkplace, nodes: RayNodes, tmp_path: Path
 ) -> None:
-    workplace = ChaosWorkplace(tmp_path)
+    workplace = open_workplace(tmp_path)
     process = workplace.start(ray=nodes.options, block_s=2.0)
     wait_until(lambda: workplace.look() > 0, process)
 
@@ -128,19 +125,23 @@ def test_a_driver_is_one_by_its_name_parks_and_is_cancelled(
     assert workplace.start(ray=nodes.options, block_s=0.0).wait() == 0
     assert workplace.n_repeated() <= 2 * N_NODES
     workplace.check_finished(whole)
-    workplace.close()
 
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("n_restarts", [10])
 def test_restarts_of_the_database_cost_nothing(
-    whole: ChaosWorkplace, nodes: RayNodes, tmp_path: Path, n_restarts: int, postgres: PostgresServer
+    open_workplace: OpenWorkplace,
+    whole: ChaosWorkplace,
+    nodes: RayNodes,
+    tmp_path: Path,
+    n_restarts: int,
+    postgres: PostgresServer,
 ) -> None:
     with postgres_server() as server:
         n_done = n_runs = 0
         while n_done < n_restarts:
             n_runs += 1
-            workplace = ChaosWorkplace(tmp_path / str(n_runs), new_database(server))
+            workplace = open_workplace(tmp_path / str(n_runs), new_database(server))
             process = workplace.start(ray=nodes.options, block_s=BLOCK_S)
             while process.poll() is None:
                 n_acknowledged = workplace.look()
@@ -152,23 +153,26 @@ def test_restarts_of_the_database_cost_nothing(
                     n_done += 1
             assert workplace.n_repeated() == 0
             workplace.check_finished(whole)
-            workplace.close()
 
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("n_runs", [3])
 def test_two_services_on_one_cluster_never_work_on_one_comparison_twice(
-    whole: ChaosWorkplace, nodes: RayNodes, tmp_path: Path, postgres: PostgresServer, n_runs: int
+    open_workplace: OpenWorkplace,
+    whole: ChaosWorkplace,
+    nodes: RayNodes,
+    tmp_path: Path,
+    postgres: PostgresServer,
+    n_runs: int,
 ) -> None:
     for run in range(n_runs):
         root = tmp_path / str(run)
-        workplace = ChaosWorkplace(root, new_database(postgres))
+        workplace = open_workplace(root, new_database(postgres))
         services = [workplace.start(home=root / name, ray=nodes.options) for name in ("first", "second")]
         assert [service.wait() for service in services] == [0, 0]
         assert workplace.n_repeated() == 0
         assert len(list(root.glob("*/logs/*.log"))) == 1
         workplace.check_finished(whole)
-        workplace.close()
 
 
 def new_database(server: PostgresServer) -> str:

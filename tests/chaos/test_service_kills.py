@@ -2,11 +2,12 @@
 
 import random
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.chaos.workplace import ARMS, ChaosWorkplace, kill_group, wait_until
+from tests.chaos.workplace import ARMS, ChaosWorkplace, OpenWorkplace, kill_group, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
@@ -29,35 +30,37 @@ SHORT = ("answered few-shot",)
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChaosWorkplace]:
     """A comparison that nothing happened to."""
-    workplace = ChaosWorkplace(tmp_path_factory.mktemp("whole"))
-    assert workplace.start().wait() == 0
-    assert workplace.n_repeated() == 0
-    workplace.check_finished(workplace)
-    yield workplace
-    workplace.close()
+    with closing(ChaosWorkplace(tmp_path_factory.mktemp("whole"))) as workplace:
+        assert workplace.start(block_s=0.0).wait() == 0
+        assert workplace.n_repeated() == 0
+        workplace.check_finished(workplace)
+        yield workplace
 
 
 @pytest.mark.parametrize(
     "moment", [pytest.param(moment, marks=() if moment in SHORT else pytest.mark.chaos) for moment in MOMENTS]
 )
-def test_killed_at_a_named_moment(whole: ChaosWorkplace, tmp_path: Path, moment: str) -> None:
-    workplace = ChaosWorkplace(tmp_path)
-    assert workplace.start(die_at=moment).wait() == -9
+def test_killed_at_a_named_moment(
+    open_workplace: OpenWorkplace, whole: ChaosWorkplace, tmp_path: Path, moment: str
+) -> None:
+    workplace = open_workplace(tmp_path)
+    assert workplace.start(die_at=moment, block_s=0.0).wait() == -9
     workplace.look()
-    assert workplace.start(die_at=moment).wait() == 0
+    assert workplace.start(die_at=moment, block_s=0.0).wait() == 0
     assert f"died {moment}" in workplace.journal.read_text()
     assert workplace.n_repeated() <= 1
     workplace.check_finished(whole)
-    workplace.close()
 
 
 @pytest.mark.parametrize("n_kills", [2, pytest.param(100, marks=pytest.mark.chaos)])
-def test_killed_at_random_moments(whole: ChaosWorkplace, tmp_path: Path, n_kills: int) -> None:
+def test_killed_at_random_moments(
+    open_workplace: OpenWorkplace, whole: ChaosWorkplace, tmp_path: Path, n_kills: int
+) -> None:
     lot = random.Random(n_kills)
     n_killed = n_runs = 0
     while n_killed < n_kills:
         n_runs += 1
-        workplace = ChaosWorkplace(tmp_path / str(n_runs))
+        workplace = open_workplace(tmp_path / str(n_runs))
         killed_here = 0
         while not workplace.comparison.state.is_final:
             process = workplace.start()
@@ -75,12 +78,13 @@ def test_killed_at_random_moments(whole: ChaosWorkplace, tmp_path: Path, n_kills
             workplace.look()
         assert workplace.n_repeated() <= killed_here
         workplace.check_finished(whole)
-        workplace.close()
 
 
 @pytest.mark.chaos
-def test_told_to_stop_it_parks_at_the_end_of_a_block_and_goes_on_later(whole: ChaosWorkplace, tmp_path: Path) -> None:
-    workplace = ChaosWorkplace(tmp_path)
+def test_told_to_stop_it_parks_at_the_end_of_a_block_and_goes_on_later(
+    open_workplace: OpenWorkplace, whole: ChaosWorkplace, tmp_path: Path
+) -> None:
+    workplace = open_workplace(tmp_path)
     with workplace.start() as process:
         wait_until(lambda: workplace.look() >= 2, process)
         process.terminate()
@@ -89,4 +93,3 @@ def test_told_to_stop_it_parks_at_the_end_of_a_block_and_goes_on_later(whole: Ch
     assert workplace.start().wait() == 0
     assert workplace.n_repeated() == 0
     workplace.check_finished(whole)
-    workplace.close()

@@ -77,6 +77,7 @@ class ChaosWorkplace:
         self.engine = open_database(url or f"sqlite:///{self.home / DATABASE_FILE}")
         migrate(self.engine)
         self._seen: dict[tuple[str, str], tuple[str, float]] = {}
+        self._started: list[subprocess.Popen[bytes]] = []
         create_dataset_and_comparison(self.engine, dataset_of(n_facts), arms=ARMS)
 
     def start(
@@ -93,17 +94,23 @@ class ChaosWorkplace:
         Args:
             ray: Options of the driver, for jobs whose work is done on a cluster.
         """
-        script = [self.journal, die_at, freeze_at, str(block_s)]
+        command = self.command(home or self.home, die_at=die_at, freeze_at=freeze_at, block_s=block_s, ray=ray)
+        self._started.append(subprocess.Popen(command, env=self.environment, cwd=ROOT, start_new_session=True))
+        return self._started[-1]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of its processes."""
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         environment.pop("TUNING_FORK_DATABASE_URL", None)
-        if self.url is not None:
-            environment["TUNING_FORK_DATABASE_URL"] = self.url
-        return subprocess.Popen(
-            [sys.executable, PROCESS, home or self.home, COMPARISON, json.dumps(ray), *script],
-            env=environment,
-            cwd=ROOT,
-            start_new_session=True,
-        )
+        return environment | ({"TUNING_FORK_DATABASE_URL": self.url} if self.url is not None else {})
+
+    def command(
+        self, home: Path, *, block_s: float, die_at: str = "", freeze_at: str = "", ray: Sequence[str] = ()
+    ) -> list[str]:
+        """What a process is started with."""
+        script = [str(self.journal), die_at, freeze_at, str(block_s)]
+        return [sys.executable, str(PROCESS), str(home), COMPARISON, json.dumps(ray), *script]
 
     @property
     def comparison(self) -> StoredComparison:
@@ -165,7 +172,14 @@ class ChaosWorkplace:
             assert connection.execute(select(func.count()).select_from(report_files)).scalar_one() == 7
 
     def close(self) -> None:
+        """End what a test that failed left behind."""
+        for process in self._started:
+            if process.poll() is None:
+                kill_group(process)
         self.engine.dispose()
+
+
+OpenWorkplace = Callable[..., ChaosWorkplace]
 
 
 def create_dataset_and_comparison(engine: Engine, files: dict[str, bytes], **settings: Any) -> None:

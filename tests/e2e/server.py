@@ -4,11 +4,12 @@ import os
 import re
 import selectors
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,18 @@ def start_process(home: Path, *arguments: str, environment: Mapping[str, str] | 
             start_new_session=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
+
+
+def answer_blocks(home: Path) -> dict[tuple[str, str], tuple[str, float]]:
+    """The answers of each block in a home, and when it was committed, by stage and block."""
+    path = home / "tuning_fork.db"
+    if not path.exists():
+        return {}
+    with closing(sqlite3.connect(path, timeout=30)) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'answer_blocks'").fetchall():
+            return {}
+        rows = connection.execute("SELECT stage, block, answers, created_at FROM answer_blocks").fetchall()
+    return {(stage, block): (answers, created_at) for stage, block, answers, created_at in rows}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Keys as an operator makes them and callers use them: real processes, on SQLite and on Postgres."""
+"""Keys as an operator makes them and callers use them: real processes."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ from tests.e2e.server import running_server, start_process
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-def run(home: Path, environment: dict[str, str], *arguments: str) -> str:
+def run(home: Path, *arguments: str) -> str:
     """What a command prints."""
-    with start_process(home, *arguments, environment=environment) as process:
+    with start_process(home, *arguments) as process:
         told, _ = process.communicate(timeout=300)
     assert process.returncode == 0
     return str(told)
@@ -26,16 +26,10 @@ def refusal(client: ServiceClient) -> int:
     return refused.value.status
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-def test_who_has_no_key_is_kept_out_and_a_key_opens_what_its_scope_says(
-    request: pytest.FixtureRequest, tmp_path: Path, kind: str
-) -> None:
-    environment = {}
-    if kind == "postgres":
-        environment["TUNING_FORK_DATABASE_URL"] = request.getfixturevalue("postgres").create_database("e2e_keys")
+def test_who_has_no_key_is_kept_out_and_a_key_opens_what_its_scope_says(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    admin = run(home, environment, "keys", "create", "operator", "--scope", "admin").strip()
-    with running_server(home, "--host", "0.0.0.0", environment=environment) as server:
+    admin = run(home, "keys", "create", "operator", "--scope", "admin").strip()
+    with running_server(home, "--host", "0.0.0.0") as server:
         url = server.url.replace("0.0.0.0", "127.0.0.1")
         with ServiceClient(url) as stranger:
             assert stranger.is_alive()
@@ -50,10 +44,10 @@ def test_who_has_no_key_is_kept_out_and_a_key_opens_what_its_scope_says(
             with pytest.raises(openai.PermissionDeniedError):
                 chat.chat.completions.create(model="production", messages=[{"role": "user", "content": "?"}])
             # Revoked by the command while the service runs.
-            run(home, environment, "keys", "revoke", reader.id)
+            run(home, "keys", "revoke", reader.id)
             with pytest.raises(openai.AuthenticationError):
                 chat.models.list()
-        assert admin not in run(home, environment, "keys", "list")
+        assert admin not in run(home, "keys", "list")
         assert server.stop() == 0
     told = (tmp_path / "home.stderr").read_text()
     for secret in (admin, reader.secret):

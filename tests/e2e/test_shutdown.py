@@ -12,7 +12,7 @@ from tests.e2e.server import DEADLINE_S, running_server
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-def test_a_watcher_is_let_go_without_a_trace_and_takes_up_the_stream_after_the_restart(
+def test_a_watcher_is_let_go_without_a_trace_and_what_is_cancelled_after_the_restart_can_be_resumed(
     kettles: Path, tiny_hub: dict[str, str], tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
@@ -44,5 +44,7 @@ def test_a_watcher_is_let_go_without_a_trace_and_takes_up_the_stream_after_the_r
         assert last is not None
         client.cancel_comparison(made.id)
         after = list(client.stream_events(made.id, after=last))
+        client.resume_comparison(made.id)
+        assert client.wait_for_comparison(made.id, timeout_s=300).state == "succeeded"
     assert [event.id for event in (*before, *after)] == list(range(1, len(before) + len(after) + 1))
     assert after[-1].data["state"] == "cancelled"

@@ -84,6 +84,9 @@ class ScriptedComposition:
         assert isinstance(self.model, FakeLM)
         return len(self.model.calls)
 
+    def model_of(self, _: str) -> LanguageModel:
+        return self.model
+
     def arms(self, dataset: Dataset) -> Iterator[Arm]:
         for kind in (*self.settings.arms, "majority"):
             yield self.arm(kind, dataset)

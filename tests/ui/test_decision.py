@@ -11,12 +11,12 @@ from urllib.parse import parse_qs
 import pytest
 
 from advisor.decision.constraints import Constraints
-from advisor.decision.record import RecheckOutcome
+from advisor.decision.record import Recheck, RecheckOutcome
 from advisor.report.facts import facts_table
 from advisor.results.answer_values import AnswerValues
 from advisor.results.comparison import Verdict
 from advisor.results.json_report import read_comparison
-from service.contract.schemas import RecheckReply, WhatIfReply
+from service.contract.schemas import WhatIfReply
 from tests.service.conftest import Workplace
 from tests.ui.conftest import EARLIER, FINISHED, OpenPage, healthy, press, said, service_of
 from tests.ui.fake_client import AWAY, FakeClient
@@ -96,9 +96,9 @@ def test_a_verdict_is_shared_by_a_link_that_can_be_ended(open_page: OpenPage, cl
 def test_whether_it_still_holds_is_told_in_words(open_page: OpenPage, client: FakeClient) -> None:
     page = open_page("decision", client, comparison=FINISHED)
     assert not client.asked("recheck")
-    holds = RecheckReply(
+    holds = Recheck(
         outcome=RecheckOutcome.CHANGED, explanation="base is the choice now.", decided="rag", recommended="base",
-        changes=["a price rose"], reruns=["fine-tuned"], monthly=[], expires_on="2027-01-01", expired=True,
+        changes=("a price rose",), reruns=("fine-tuned",), monthly=(), expires_on="2027-01-01", expired=True,
     )  # fmt: skip
     client.replies["recheck"] = lambda *_: holds
     page = press(page, "Does the decision still hold?")

@@ -117,11 +117,11 @@ def cost_frame(runs: Mapping[str, Comparison]) -> pd.DataFrame:
 
 
 def _kinds(runs: Mapping[str, Comparison]) -> list[str]:
-    return list(dict.fromkeys(arm.kind for run in runs.values() for arm in candidates(run)))
+    return list(dict.fromkeys(arm.id for run in runs.values() for arm in candidates(run)))
 
 
 def _arm(run: Comparison, kind: str) -> ArmSummary | None:
-    return next((one for one in run.arms if one.kind == kind), None)
+    return next((one for one in run.arms if one.id == kind), None)
 
 
 def _summary(run: Comparison, kind: str) -> MetricSummary | None:

@@ -6,6 +6,7 @@ from advisor.evidence.failure import NEXT_STEPS
 from advisor.report.arms import candidates
 from advisor.report.economics import speed_table
 from advisor.report.form_gains import FORM_HEADING, form_sentences, form_table
+from advisor.report.models import MODELS_HEADING, model_tables
 from advisor.report.quality import difference_table, differences_with_pivot, other_metrics_table, quality_table
 from advisor.results.comparison import Comparison
 from advisor.results.quantities import scale_of
@@ -134,7 +135,7 @@ def browse(client: ServiceClient, comparison: Comparison, comparison_id: str) ->
         return
     chosen = page.items[min(at - first, len(page.items) - 1)]
     rows = [matrix_row(row, page.arms, scale) for row in page.items]
-    of_candidates = {arm.kind for arm in candidates(comparison)}
+    of_candidates = {arm.id for arm in candidates(comparison)}
     names = [arm if arm in of_candidates else f"◇ {arm}" for arm in page.arms]
     turn(place, at, page.total)
     clicked = show_matrix(rows, names, opened=chosen.example_id, key="evidence matrix")
@@ -231,6 +232,10 @@ st.header("Metrics")
 show_table(quality_table(finished), "evidence quality")
 if table := other_metrics_table(finished):
     show_table(table, "evidence other metrics")
+if models := model_tables(finished):
+    st.header(MODELS_HEADING)
+    for number, table in enumerate(models):
+        show_table(table, f"evidence models {number}")
 if form := form_table(finished):
     st.header(FORM_HEADING)
     st.markdown("\n".join(f"- {shown(sentence)}" for sentence in form_sentences(finished)))

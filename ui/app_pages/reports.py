@@ -59,7 +59,7 @@ def build_gate(client: ServiceClient, comparison: ComparisonSummary) -> None:
         "so. Try it here, then put the file into your repository."
     )
     finished = finished_comparison(client, comparison.id)
-    kinds = ["recommended", *(arm.kind for arm in candidates(finished))]
+    kinds = ["recommended", *(arm.id for arm in candidates(finished))]
     metrics = list(dict.fromkeys(m.metric for arm in candidates(finished) for m in arm.metrics))
     n = st.number_input("Number of thresholds", 1, 10, 1)
     thresholds = []

@@ -45,7 +45,7 @@ def cost_curve_figure(comparison: Comparison) -> Figure | None:
     if curves is None or not comparison.break_evens or len(curves.costs) < 2:
         return None
     costs, volumes = curves.costs, curves.volumes
-    colours = arm_colours((arm.kind for arm in candidates_as_run(comparison)), comparison.recommendation.arm)
+    colours = arm_colours((arm.id for arm in candidates_as_run(comparison)), comparison.recommendation.arm)
     pivot = pivot_arm(comparison)
 
     def draw(plot: Any) -> None:

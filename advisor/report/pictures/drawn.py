@@ -43,11 +43,11 @@ def priced_scores(comparison: Comparison) -> tuple[list[PricedScore], dict[str, 
         has_score = score is not None and isfinite(score.estimate)
         if summary is None or score is None or cost is None or not has_score:
             lacks = ["no score"] * (not has_score) + ["no price"] * (cost is None)
-            wanting[arm.kind] = " and ".join(lacks)
+            wanting[arm.id] = " and ".join(lacks)
             continue
         low, high = serving_ends(cost)
         usd = Interval(1000 * cost.serve_usd_per_query, 1000 * low, 1000 * high)
-        points.append(PricedScore(arm.kind, usd, score, summary.n, summary.n_unscored, arm.kind in best))
+        points.append(PricedScore(arm.id, usd, score, summary.n, summary.n_unscored, arm.id in best))
     return points, wanting
 
 
@@ -87,7 +87,7 @@ def cost_curves(comparison: Comparison, volume: float | None) -> CostCurves | No
     """
     arms = candidates_as_run(comparison)
     costs = {
-        arm.kind: arm.cost
+        arm.id: arm.cost
         for arm in arms
         if arm.cost is not None and arm.cost.serve_usd_per_query > 0 and isfinite(arm.cost.serve_usd_per_query)
     }
@@ -105,7 +105,7 @@ def cost_curves(comparison: Comparison, volume: float | None) -> CostCurves | No
     shown = [at for at, _ in crossings] + ([volume] if volume else [])
     low, high = min(shown or [1e4]) / 10, max(shown or [1e4]) * 10
     volumes = tuple(low * (high / low) ** (step / (_POINTS - 1)) for step in range(_POINTS))
-    return CostCurves(volumes, costs, crossings, tuple(arm.kind for arm in arms if arm.cost is None))
+    return CostCurves(volumes, costs, crossings, tuple(arm.id for arm in arms if arm.cost is None))
 
 
 def monthly_total(cost: CostEstimate, volume: float) -> Interval:
@@ -158,7 +158,7 @@ def map_cells(comparison: Comparison, grid: FlipMap) -> Iterator[MapCell]:
 
 def map_letters(comparison: Comparison) -> dict[str, str]:
     """A letter for each candidate, in the order of the run."""
-    return arm_letters(arm.kind for arm in candidates_as_run(comparison))
+    return arm_letters(arm.id for arm in candidates_as_run(comparison))
 
 
 @dataclass(frozen=True, slots=True)

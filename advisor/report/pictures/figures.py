@@ -241,8 +241,8 @@ def token_figure(comparison: Comparison) -> Figure | None:
             tuple(
                 row(
                     arm_name(comparison, arm),
-                    significant(arm.usage_per_question.input_tokens),
-                    significant(arm.usage_per_question.output_tokens),
+                    significant(arm.input_tokens),
+                    significant(arm.output_tokens),
                     significant(arm.usage_per_question.embedding_tokens),
                     kind=row_kind(comparison, arm),
                 )
@@ -310,7 +310,7 @@ def _dots_and_whiskers(
     def draw(plot: Any) -> None:
         for position, (arm, interval) in enumerate(points):
             kind = "reference" if arm.role is ArmRole.REFERENCE else "candidate"
-            kind = "recommended" if arm.kind == comparison.recommendation.arm else kind
+            kind = "recommended" if arm.id == comparison.recommendation.arm else kind
             error_bar(plot, interval, position, factor, kind)
         _name_rows(plot, comparison, [arm for arm, _ in points])
         if factor == 100:
@@ -341,7 +341,7 @@ def _summary_table(
 
 
 def _name_rows(plot: Any, comparison: Comparison, arms: list[ArmSummary]) -> None:
-    plot.set_yticks(range(len(arms)), [label_text(named_with_role(comparison, arm.kind)) for arm in arms])
+    plot.set_yticks(range(len(arms)), [label_text(named_with_role(comparison, arm.id)) for arm in arms])
     plot.set_ylim(len(arms) - 0.4, -0.6)
 
 

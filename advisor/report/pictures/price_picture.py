@@ -38,7 +38,7 @@ def price_table(comparison: Comparison, prices: Sequence[HostedPrice]) -> Table:
                 arm_name(comparison, arm),
                 scale.interval(summary.interval) if summary else MISSING,
                 usd(_own_usd(arm)),
-                *(usd(quoted.get((arm.kind, model))) for model in models),
+                *(usd(quoted.get((arm.id, model))) for model in models),
                 kind=row_kind(comparison, arm),
             )
         )
@@ -74,7 +74,7 @@ def price_figure(comparison: Comparison, prices: Sequence[HostedPrice]) -> Figur
         top = max(interval.high for _, _, interval in points) * scale.factor
         step = _ROW * max(top, 1e-9) / 100
         for arm, cost, interval in points:
-            kind = "recommended" if arm.kind == comparison.recommendation.arm else "candidate"
+            kind = "recommended" if arm.id == comparison.recommendation.arm else "candidate"
             error_bar(plot, interval, cost, scale.factor, kind, vertical=True)
         heights = {model: -step * (position + 2.1) for position, model in enumerate(models)}
         for model, height in heights.items():
@@ -100,7 +100,7 @@ def price_figure(comparison: Comparison, prices: Sequence[HostedPrice]) -> Figur
                 xytext=(-2, -2), textcoords="offset points", ha="right", va="top", color=MUTED, fontsize=7,
             )  # fmt: skip
         plot.set_title(label_text(f"{metric}, {scale.unit}"), loc="left", fontsize=8.5, color=MUTED)
-        place_labels(plot, [(label_text(arm.kind), cost, i.estimate * scale.factor) for arm, cost, i in points])
+        place_labels(plot, [(label_text(arm.id), cost, i.estimate * scale.factor) for arm, cost, i in points])
 
     return Figure(
         name="price-picture",

@@ -18,6 +18,7 @@ from advisor.report.failures import (
     main_score,
 )
 from advisor.report.form_gains import FORM_HEADING, form_sentences, form_table
+from advisor.report.models import MODELS_HEADING, model_tables
 from advisor.report.pictures.break_evens import break_even_table, cost_curve_figure
 from advisor.report.pictures.figures import (
     difference_figure,
@@ -93,6 +94,8 @@ def html_report(comparison: Comparison, records: Sequence[QuestionRecord] = ()) 
         form_heading=FORM_HEADING,
         form_sentences=form_sentences(comparison),
         form=form_table(comparison),
+        models_heading=MODELS_HEADING,
+        models=model_tables(comparison),
         differences=difference_table(comparison, pivots, f"Paired differences of {pivots[0].first} to the others")
         if pivots
         else None,

@@ -23,7 +23,7 @@ def junit_report(comparison: Comparison, records: Sequence[QuestionRecord] = ())
     )
     suites.append(_verdict(comparison))
     for arm in candidates(comparison):
-        suites.append(_suite(comparison, arm.kind, [record for record in records if record.arm == arm.kind]))
+        suites.append(_suite(comparison, arm.id, [record for record in records if record.arm == arm.id]))
     for count in ("tests", "failures", "errors", "skipped"):
         suites.set(count, str(sum(int(suite.attrib[count]) for suite in suites)))
     ET.indent(suites)

@@ -8,6 +8,7 @@ from advisor.report.economics import cost_table, net_value_table, speed_table
 from advisor.report.facts import SideBySide, answered, facts_table, next_steps, side_by_side, tallied
 from advisor.report.failures import FailedQuestion, failed_questions, failure_class_table, is_unscored, main_score
 from advisor.report.form_gains import FORM_HEADING, form_sentences, form_table
+from advisor.report.models import MODELS_HEADING, model_tables
 from advisor.report.pictures.break_evens import break_even_table
 from advisor.report.pictures.flip_map import flip_map_sentence, flip_map_table
 from advisor.report.prior import PRIOR_HEADING, prior_sentences, prior_table
@@ -110,6 +111,9 @@ def _measured(comparison: Comparison) -> Iterable[str]:
         yield f"## {FORM_HEADING}"
         yield _bullets(form_sentences(comparison))
         yield _table(form)
+    if models := model_tables(comparison):
+        yield f"## {MODELS_HEADING}"
+        yield from map(_table, models)
     yield "## Differences, question by question"
     pivots, rest = differences_with_pivot(comparison), other_differences(comparison)[:_PAIRS_SHOWN]
     if pivots or rest:

@@ -4,18 +4,16 @@ import math
 
 from fastapi import APIRouter, Depends
 
+from advisor.advice.prior import PriorRecommendation
 from advisor.advice.questionnaire import check_answers, load_questionnaire, prior
-from advisor.errors import EvaluationError
 from advisor.money.catalogue import load_catalogue, price_quality
 from advisor.money.prices import load_prices
-from advisor.results.json_report import read_comparison
 from advisor.results.plain_data import to_plain
 from advisor.results.quantities import POINTS, scale_of
 from service.api.auth import Context, require
 from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import (
     AdviceRequest,
-    AdviceView,
     CatalogueModelView,
     CatalogueView,
     PricedQualityView,
@@ -24,8 +22,7 @@ from service.contract.schemas import (
 )
 from service.contract.scope import Scope
 from service.store.comparison_store import list_comparisons
-from service.store.data_directory import REPORT_FILE
-from service.store.reports.results import read_report_file
+from service.store.reports.stored_reports import readable_report
 
 router = APIRouter(prefix="/v1", tags=["advice"], dependencies=[Depends(require(Scope.READ))])
 _COMPARISONS_SHOWN = 50
@@ -45,9 +42,9 @@ def questionnaire() -> QuestionnaireView:
 
 
 @router.post("/advise")
-def advise(body: AdviceRequest) -> AdviceView:
+def advise(body: AdviceRequest) -> PriorRecommendation:
     """What the answers speak for. Nothing is run; a measured comparison confirms or overrules it."""
-    return AdviceView.model_validate(to_plain(prior(check_answers(body.answers))))
+    return prior(check_answers(body.answers))
 
 
 @router.get("/catalogue")
@@ -55,15 +52,7 @@ def catalogue(context: Context) -> CatalogueView:
     """Models worth comparing, and what the last comparisons of this service measured of any model."""
     models = load_catalogue(load_prices())
     stored, _ = list_comparisons(context.engine, state=ComparisonState.SUCCEEDED, limit=_COMPARISONS_SHOWN)
-    finished = []
-    for one in stored:
-        content = read_report_file(context.engine, one.id, REPORT_FILE)
-        if content is None:
-            continue
-        try:
-            finished.append((one.id, read_comparison(content.decode("utf-8"))))
-        except (EvaluationError, UnicodeDecodeError):
-            continue
+    reports = {one.id: readable_report(context.engine, one.id) for one in stored}
     measured = [
         PricedQualityView(
             comparison_id=comparison_id,
@@ -83,7 +72,8 @@ def catalogue(context: Context) -> CatalogueView:
             usd_per_1000_queries_high=point.usd_interval.high if point.usd_interval else None,
             is_recommended=point.is_recommended,
         )
-        for comparison_id, comparison in finished
+        for comparison_id, comparison in reports.items()
+        if comparison is not None
         for point in price_quality([comparison], models)
     ]
     return CatalogueView(

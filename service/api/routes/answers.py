@@ -15,7 +15,6 @@ from service.api.auth import Context, require
 from service.api.errors import PROBLEM_MEDIA_TYPE, Problem, as_problem, problem_type, writable
 from service.api.served import Served, closing_served, view_answer, while_connected
 from service.contract.query_schemas import (
-    KIND_PATTERN,
     AnswersReply,
     AnswersRequest,
     ArmReply,
@@ -43,7 +42,7 @@ router = APIRouter(
 )
 
 ComparisonId = Annotated[str, Path(pattern=ID_PATTERN)]
-Kind = Annotated[str, Path(pattern=KIND_PATTERN)]
+Kind = Annotated[str, Path(pattern=ID_PATTERN)]
 
 
 @router.post("/{comparison_id}/pipelines/{kind}/answers")

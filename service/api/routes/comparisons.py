@@ -211,6 +211,7 @@ def _summary(stored: StoredComparison, outcome: Outcome, numbers: Mapping[str, t
     # A bundled dataset has its name for a version.
     name, number = numbers.get(stored.dataset, (stored.dataset, None))
     return asdict(outcome) | {
+        "score": outcome.score.estimate if outcome.score else None,
         "id": stored.id,
         "name": stored.name,
         "dataset": stored.dataset,

@@ -10,15 +10,14 @@ from sqlalchemy import Engine
 
 from advisor.decision.conclusion import Conclusion
 from advisor.decision.inputs import Axis, DecisionInputs
+from advisor.decision.record import Recheck
 from advisor.decision.what_if import StoredDecision, axis_ranges, read_stored_decision, reconsider
-from advisor.results.plain_data import to_plain
 from service.api.auth import Context, require
 from service.api.errors import Problem
 from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import (
     ID_PATTERN,
     AxisView,
-    RecheckReply,
     RecheckRequest,
     WhatIfReply,
     WhatIfRequest,
@@ -74,15 +73,13 @@ def decide_again(
 
 
 @router.post("/{comparison_id}/recheck")
-def recheck(
-    comparison_id: Annotated[str, Path(pattern=ID_PATTERN)], body: RecheckRequest, context: Context
-) -> RecheckReply:
+def recheck(comparison_id: Annotated[str, Path(pattern=ID_PATTERN)], body: RecheckRequest, context: Context) -> Recheck:
     """Whether the decision still holds today. Decides again from stored scores; no model is asked."""
     stored = find_comparison(context.engine, comparison_id)
     if stored.state is not ComparisonState.SUCCEEDED:
         raise _no_report(comparison_id, stored.state)
     declared = body.model_dump(include={"queries_per_month", "refreshes_per_month"}, exclude_none=True)
-    found = recheck_comparison(
+    return recheck_comparison(
         context.engine,
         context.directory,
         stored,
@@ -91,7 +88,6 @@ def recheck(
         coverage=body.coverage,
         margin=body.margin,
     )
-    return RecheckReply.model_validate(to_plain(found))
 
 
 def _inputs(stored: StoredDecision, body: WhatIfRequest) -> DecisionInputs:

@@ -34,7 +34,7 @@ from service.contract.openai_schemas import (
     ModelCard,
     ModelList,
 )
-from service.contract.query_schemas import ALIAS_PATTERN, KIND_PATTERN
+from service.contract.query_schemas import ALIAS_PATTERN
 from service.contract.schemas import ID_PATTERN
 from service.contract.scope import Scope
 from service.serving.asked import Decoding, ServedAnswer
@@ -158,7 +158,7 @@ def resolve_model(engine: Engine, model: str) -> Target:
         Problem: there is none, or it has no result yet.
     """
     comparison_id, slash, kind = model.rpartition("/")
-    parts = ((comparison_id, ID_PATTERN), (kind, KIND_PATTERN)) if slash else ((model, ALIAS_PATTERN),)
+    parts = ((comparison_id, ID_PATTERN), (kind, ID_PATTERN)) if slash else ((model, ALIAS_PATTERN),)
     try:
         # What no name can be is not looked up: Postgres fails on a NUL.
         if not all(re.fullmatch(pattern, part) for part, pattern in parts):

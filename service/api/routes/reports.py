@@ -23,10 +23,10 @@ from service.store.reports.loaded_results import LoadedComparisons
 from service.store.reports.results import (
     ResultFilter,
     finished_results,
-    read_report_file,
     results_csv,
     running_results,
 )
+from service.store.reports.stored_reports import read_report_files
 
 router = APIRouter(prefix="/v1/comparisons", tags=["reports"], dependencies=[Depends(require(Scope.READ))])
 ComparisonId = Annotated[str, Path(pattern=ID_PATTERN)]
@@ -126,7 +126,7 @@ def _limited(context: ServiceContext, stored: StoredComparison) -> Dataset:
 
 def _file(context: ServiceContext, comparison_id: str, name: str) -> bytes:
     stored = find_comparison(context.engine, comparison_id)
-    content = read_report_file(context.engine, comparison_id, name)
+    content = read_report_files(context.engine, comparison_id, name).get(name)
     if content is None:
         if stored.state is ComparisonState.SUCCEEDED:
             raise Problem(404, "No such report", f"{comparison_id} has no {name}; resume it or compare again")

@@ -2,11 +2,11 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from advisor.arms import REFERENCES
+from advisor.arms import REFERENCES, parse_arm
 from advisor.data.dataset import DatasetCard
 from advisor.gate.rules import RECOMMENDED, GateRules, read_gate_rules
 from advisor.metrics.registry import JUDGE_METRICS
@@ -97,9 +97,9 @@ def _refuse_unmeasured(settings: ComparisonSettings, rules: GateRules) -> None:
     asked = [(f"gate.threshold number {i}", t.arm) for i, t in enumerate(rules.thresholds, 1)]
     asked += [("gate.baseline", arm) for arm in (rules.baseline.arms if rules.baseline else ())]
     for where, arm in asked:
-        if arm not in (RECOMMENDED, *settings.arms, *REFERENCES):
+        if arm not in (RECOMMENDED, *settings.arm_ids, *REFERENCES):
             raise ConfigError(
-                f"{where}: the comparison has no arm {arm!r}; it has {', '.join(settings.arms)}; add it to arms of "
+                f"{where}: the comparison has no arm {arm!r}; it has {', '.join(settings.arm_ids)}; add it to arms of "
                 "[comparison], or ask for another"
             )
     for where, measure in _measures(rules):
@@ -149,6 +149,8 @@ def _settings(dataset: str, comparison: Mapping[str, Any], folder: Path) -> Comp
     for name in ("model", "embedder", "judge"):
         if isinstance(given.get(name), str):
             given[name] = _from_folder(given[name], folder)
+    if isinstance(given.get("arms"), list):
+        given["arms"] = [_arm_from_folder(arm, folder) if isinstance(arm, str) else arm for arm in given["arms"]]
     for name in ("prices", "prior"):
         if isinstance(given.get(name), str):
             given[name] = str((folder / Path(given[name]).expanduser()).resolve())
@@ -162,6 +164,14 @@ def _from_folder(spec: str, folder: Path) -> str:
     name = spec.removeprefix("hf:")
     is_local = spec.startswith("hf:") or ":" not in spec
     return f"hf:{(folder / name).resolve()}" if is_local and "/" in name and (folder / name).is_dir() else spec
+
+
+def _arm_from_folder(text: str, folder: Path) -> str:
+    arm = parse_arm(text)
+    model = _from_folder(arm.model, folder) if arm.model and arm.row.generates else arm.model
+    is_path = arm.row.source in ("FILE", "PATH")
+    source = str((folder / Path(arm.source).expanduser()).resolve()) if is_path else arm.source
+    return str(replace(arm, model=model, source=source))
 
 
 def _refuse_unknown(raw: Mapping[str, Any], known: set[str], where: str) -> None:

@@ -82,11 +82,11 @@ def _write(client: Any, experiment: str, comparison: Comparison, folder: Path) -
     }
     parent: str = client.create_run(experiment, tags=tags, run_name=comparison.id).info.run_id
     for arm in comparison.arms:
-        below = {_TAG: comparison.id, f"{_TAG}.arm": arm.kind, "mlflow.parentRunId": parent}
-        run_id = client.create_run(experiment, tags=below, run_name=arm.kind).info.run_id
+        below = {_TAG: comparison.id, f"{_TAG}.arm": arm.id, "mlflow.parentRunId": parent}
+        run_id = client.create_run(experiment, tags=below, run_name=arm.id).info.run_id
         points = list(_metrics(comparison, arm))
         metrics = [Metric(_key(name), value, 0, step) for name, value, step in points if math.isfinite(value)]
-        params = [Param("arm", arm.kind), Param("role", arm.role.value), Param("label", arm.label[:_PARAM_LIMIT])]
+        params = [Param("arm", arm.id), Param("role", arm.role.value), Param("label", arm.label[:_PARAM_LIMIT])]
         for start in range(0, len(metrics), _BATCH):
             client.log_batch(run_id, metrics=metrics[start : start + _BATCH], synchronous=True)
         client.log_batch(run_id, params=params, synchronous=True)
@@ -124,7 +124,7 @@ def _metrics(comparison: Comparison, arm: ArmSummary) -> Iterator[tuple[str, flo
         yield "build_usd", arm.cost.build_usd, 0
         yield "usd_per_query", arm.cost.serve_usd_per_query, 0
         yield "usd_per_month", arm.cost.monthly_usd, 0
-    for point in training_curve(comparison, arm.kind):
+    for point in training_curve(comparison, arm.id):
         epoch = int(point["epoch"])
         for name, value in point.items():
             if name != "epoch" and value is not None:

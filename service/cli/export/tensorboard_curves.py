@@ -27,10 +27,10 @@ def export_to_tensorboard(comparison: Comparison, folder: Path) -> list[Path]:
         ) from error
     written = []
     for arm in comparison.arms:
-        curve = training_curve(comparison, arm.kind)
+        curve = training_curve(comparison, arm.id)
         if not curve:
             continue
-        target = folder / comparison.id / arm.kind
+        target = folder / comparison.id / arm.id
         if target.exists() and any(target.iterdir()):
             # A second event file beside the first would show every point twice.
             raise ExportError(f"{target} holds event files already; delete it, or choose another folder")

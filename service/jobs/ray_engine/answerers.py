@@ -10,7 +10,7 @@ from typing import Any
 import ray
 
 from service.jobs.ray_engine.cluster import LOST, Cluster, crashed, own_error
-from service.jobs.ray_engine.worker import Answerer, ModelFacts
+from service.jobs.ray_engine.worker import Answerer
 from service.jobs.supervisor import MAX_CRASHES
 from service.run.arm import AnsweredBlock, Block, named
 
@@ -42,14 +42,6 @@ class Answerers:
         self._starting: dict[Any, Any] = {}
         self._idle: list[Any] = []
         self._n_crashes = 0
-        self._model: ModelFacts | None = None
-
-    @property
-    def model(self) -> ModelFacts:
-        """The base model; an actor is started to know it."""
-        self._wait_for_one()
-        assert self._model is not None
-        return self._model
 
     def call(self, method: str, *arguments: Any) -> Any:
         """What one actor returns; where it dies another is asked."""
@@ -119,7 +111,7 @@ class Answerers:
     def _take_started(self, reference: Any) -> None:
         actor = self._starting.pop(reference)
         try:
-            self._model = ray.get(reference)
+            ray.get(reference)
         except LOST as error:
             _release(actor)
             self._count_crash(error)
@@ -137,7 +129,7 @@ class Answerers:
 
 def _ask(actor: Any, block: Block) -> Any:
     pipeline = block.arm.pipeline
-    asked = pipeline.kind, block.arm.training_seed
+    asked = pipeline.arm, block.arm.training_seed
     return actor.answer.remote(asked, pipeline.generation, pipeline.fingerprint, block.examples)
 
 

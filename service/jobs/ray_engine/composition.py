@@ -8,7 +8,7 @@ from typing import Any
 
 import ray
 
-from advisor.arms import ARM_KINDS, Circumstances, refuse_unrunnable
+from advisor.arms import Circumstances, refuse_unrunnable
 from advisor.data.dataset import Dataset
 from lm.completion import Completion, GenerationConfig, Messages
 from lm.embedding import Embedder
@@ -70,9 +70,13 @@ class RayComposition:
 
     @property
     def model(self) -> LanguageModel:
-        """The base model, which an actor holds."""
+        """The first of the models that arms start from, which an actor holds."""
+        return self.model_of(self._settings.main_model)
+
+    def model_of(self, spec: str) -> LanguageModel:
+        """One of the models that arms start from, which an actor holds."""
         answerers = self._open_answerers()
-        return RemoteModel(answerers.model, answerers)
+        return RemoteModel(answerers.call("model", spec), answerers, spec)
 
     @property
     def embedder(self) -> Embedder:
@@ -91,21 +95,22 @@ class RayComposition:
 
     def arms(self, dataset: Dataset) -> Iterator[Arm]:
         """Each arm, after all stages are built."""
-        model = self._settings.model
-        refuse_unrunnable(self._settings.arms, Circumstances.of(dataset, model, tunable=is_tunable(model)))
+        for model in self._settings.models:
+            own = [str(arm) for arm in self._settings.arm_specs if self._settings.model_of(arm) == model]
+            refuse_unrunnable(own, Circumstances.of(dataset, model, tunable=is_tunable(model)))
         order = WorkOrder(self._comparison_id, self._settings, dataset, this_release(), self._compose, self._desk)
         # Each task and actor takes it from the object store.
         self._order = ray.put(order)
-        if any(ARM_KINDS[kind].retrieves for kind in self._settings.arms):
+        if any(arm.row.retrieves for arm in self._settings.arm_specs):
             self._build("index", [None])
         self._build("tune", self._settings.trainings)
-        for kind in arm_names(self._settings, dataset):
-            yield self.arm(kind, dataset)
+        for arm_id in arm_names(self._settings, dataset):
+            yield self.arm(arm_id, dataset)
 
-    def arm(self, kind: str, dataset: Dataset) -> Arm:
-        """One arm by its name, as an actor tells of it."""
+    def arm(self, arm_id: str, dataset: Dataset) -> Arm:
+        """One arm by its id, as an actor tells of it."""
         answerers = self._open_answerers()
-        arm, below = answerers.call("arm", kind)
+        arm, below = answerers.call("arm", arm_id)
         self._markers |= dict.fromkeys(below)
         others = tuple(_reached(one, answerers) for one in arm.other_seeds)
         return replace(_reached(arm, answerers), other_seeds=others)
@@ -174,7 +179,7 @@ class RayComposition:
 class RemoteModel:
     """A model that actors hold: the base, or that of an arm."""
 
-    def __init__(self, facts: ModelFacts, answerers: Answerers, asked: ArmName | None = None) -> None:
+    def __init__(self, facts: ModelFacts, answerers: Answerers, asked: ArmName | str) -> None:
         self._facts = facts
         self._answerers = answerers
         self._asked = asked
@@ -201,7 +206,7 @@ class RemoteModel:
 
     def count_tokens(self, prompt: Messages) -> int:
         """Tokens of a prompt as the base model sees it, counted by an actor."""
-        count: int = self._answerers.call("count_tokens", prompt)
+        count: int = self._answerers.call("count_tokens", self._facts.base, prompt)
         return count
 
     def generate(self, prompts: Sequence[Messages], config: GenerationConfig) -> list[Completion]:
@@ -222,12 +227,12 @@ class RemoteAdaptedModel(RemoteModel):
     @property
     def base(self) -> RemoteModel:
         """The base model."""
-        return RemoteModel(self._answerers.model, self._answerers)
+        return RemoteModel(self._answerers.call("model", self._facts.base), self._answerers, self._facts.base)
 
 
 def _reached(arm: Arm, answerers: Answerers) -> Arm:
     """An arm with a model that can be asked from here."""
     kind = RemoteAdaptedModel if arm.tuned else RemoteModel
     facts: Any = arm.pipeline.model
-    model = kind(facts, answerers, (arm.pipeline.kind, arm.training_seed))
+    model = kind(facts, answerers, (arm.id, arm.training_seed))
     return replace(arm, pipeline=replace(arm.pipeline, model=model))

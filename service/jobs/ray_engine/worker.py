@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, Protocol
 
 import ray
@@ -22,7 +22,7 @@ from service.jobs.ray_engine.cluster import refuse_release, this_release
 from service.jobs.ray_engine.desk import RemoteDesk
 from service.json_log import EVERYTHING, log_as_json
 from service.run.arm import Arm, Composition, answer_block, named
-from service.run.composition.carried_stages import CarriedStages
+from service.run.composition.carried_stages import carry_stage
 from service.run.progress import Progress
 from service.run.settings import ComparisonSettings
 from service.safety.endpoint_guard import guard_process
@@ -64,8 +64,13 @@ class WorkOrder:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """A model on a node, as far as its driver knows it."""
+    """A model on a node, as far as its driver knows it.
 
+    Attributes:
+        base: Spec of the model itself, or of the one that it was tuned from.
+    """
+
+    base: str
     name: str
     fingerprint: str
     context_tokens: int
@@ -83,8 +88,10 @@ class PromptFacts:
 def compose_on_node(settings: ComparisonSettings, directory: DataDirectory, desk: RemoteDesk) -> BuildingComposition:
     """Arms of real models, whose indexes and adapters come from the desk or are brought there."""
     from service.run.composition import LocalComposition
+    from service.run.composition.stages import BuiltStages
 
-    return LocalComposition(settings, directory, desk.tell, stages=CarriedStages(directory, desk, desk.tell))
+    stages = BuiltStages(directory, desk.tell, partial(carry_stage, desk))
+    return LocalComposition(settings, directory, desk.tell, stages=stages)
 
 
 def build_stage(order: WorkOrder, training: Training | None) -> None:
@@ -99,19 +106,27 @@ def build_stage(order: WorkOrder, training: Training | None) -> None:
 class Answerer:
     """An actor: holds the models of a comparison, with its index and adapters, and answers for its arms."""
 
-    def open(self, order: WorkOrder) -> ModelFacts:
-        """Load the base model."""
+    def open(self, order: WorkOrder) -> None:
+        """Load the first model."""
         self._dataset = order.dataset
+        self._settings = order.settings
         self._composition = _composed(order, "answer")
         self._arms: dict[str, Arm] = {}
-        return _facts(self._composition.model)
+        _ = self._composition.model
 
-    def arm(self, kind: str) -> tuple[Arm, list[str]]:
+    def model(self, spec: str) -> ModelFacts:
+        """One of the models that arms start from."""
+        return _facts(self._composition.model_of(spec), spec)
+
+    def arm(self, arm_id: str) -> tuple[Arm, list[str]]:
         """An arm without what cannot be carried, and the stages that arms rest on so far, by their paths."""
-        arm = self._arm(kind)
+        arm = self._arm(arm_id)
+        base = self._settings.model_of(self._settings.arm(arm_id))
         root = node_directory().root
         below = [marker.relative_to(root).as_posix() for marker in self._composition.stage_markers]
-        return replace(_described(arm), other_seeds=tuple(map(_described, arm.other_seeds))), below
+        return replace(
+            _described(arm, base), other_seeds=tuple(_described(one, base) for one in arm.other_seeds)
+        ), below
 
     def answer(
         self, asked: ArmName, generation: GenerationConfig, fingerprint: str, examples: Sequence[Example]
@@ -132,25 +147,23 @@ class Answerer:
             )
         return answer_block(pipeline, named(arm), examples)
 
-    def generate(
-        self, asked: ArmName | None, prompts: Sequence[Messages], config: GenerationConfig
-    ) -> list[Completion]:
-        """Completions of an arm's model, or of the base."""
-        model = self._composition.model if asked is None else self._trained(asked).pipeline.model
+    def generate(self, asked: ArmName | str, prompts: Sequence[Messages], config: GenerationConfig) -> list[Completion]:
+        """Completions of an arm's model, or of a base by its spec."""
+        model = self._composition.model_of(asked) if isinstance(asked, str) else self._trained(asked).pipeline.model
         return model.generate(prompts, config)
 
-    def count_tokens(self, prompt: Messages) -> int:
-        """Tokens of a prompt as the base model sees it."""
-        return self._composition.model.count_tokens(prompt)
+    def count_tokens(self, base: str, prompt: Messages) -> int:
+        """Tokens of a prompt as a base model sees it."""
+        return self._composition.model_of(base).count_tokens(prompt)
 
-    def _arm(self, kind: str) -> Arm:
-        if kind not in self._arms:
-            self._arms[kind] = self._composition.arm(kind, self._dataset)
-        return self._arms[kind]
+    def _arm(self, arm_id: str) -> Arm:
+        if arm_id not in self._arms:
+            self._arms[arm_id] = self._composition.arm(arm_id, self._dataset)
+        return self._arms[arm_id]
 
     def _trained(self, asked: ArmName) -> Arm:
-        kind, seed = asked
-        arm = self._arm(kind)
+        arm_id, seed = asked
+        arm = self._arm(arm_id)
         return next(one for one in (arm, *arm.other_seeds) if one.training_seed == seed)
 
 
@@ -189,16 +202,16 @@ _held = ExitStack()
 """Locks that this process keeps until it ends."""
 
 
-def _described(arm: Arm) -> Arm:
+def _described(arm: Arm, base: str) -> Arm:
     pipeline = arm.pipeline
-    model: Any = _facts(pipeline.model)
+    model: Any = _facts(pipeline.model, base)
     builder: Any = PromptFacts(pipeline.prompt_builder.instruction, pipeline.prompt_builder.fingerprint)
-    described = Pipeline(pipeline.kind, model, builder, pipeline.generation, pipeline.build_usage)
+    described = Pipeline(pipeline.arm, model, builder, pipeline.generation, pipeline.build_usage)
     return replace(arm, pipeline=described, other_seeds=())
 
 
-def _facts(model: LanguageModel) -> ModelFacts:
-    return ModelFacts(model.name, model.fingerprint, model.context_tokens, getattr(model, "dtype_name", ""))
+def _facts(model: LanguageModel, base: str) -> ModelFacts:
+    return ModelFacts(base, model.name, model.fingerprint, model.context_tokens, getattr(model, "dtype_name", ""))
 
 
 def _node() -> str:

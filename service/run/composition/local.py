@@ -8,10 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from advisor.arms import ARM_KINDS, Circumstances, refuse_unrunnable
+from advisor.arms import ArmSpec, Circumstances, refuse_unrunnable
 from advisor.data.answer_form import constraint_of
 from advisor.data.dataset import Dataset, Split, Task
 from advisor.data.prompt import FewShot, OracleContext, PromptBuilder, QuestionOnly, reference_text
+from advisor.data.prompt_template import EXAMPLES, PASSAGES, read_prompt_template
 from advisor.results.answer import BuildUsage, Pipeline
 from advisor.results.comparison import ArmRole
 from advisor.results.quantities import clip
@@ -31,12 +32,14 @@ from rag.nearest_question import nearest_question_model
 from rag.prompt import RetrievedPrompt
 from rag.question_model import BareQuestion, QuestionModel
 from rag.raft import raft_prompts
+from rag.team_prompt import TeamPrompt
 from rag.training_questions import TrainingQuestions, embed_training_questions
 from service.run.arm import Arm, IndexFacts, answer_in_turn, trained_with_seeds
+from service.run.composition.outside import RecordedModel, document_finder, given_answers
 from service.run.composition.stages import BuiltStages, LoadedParts, Parts, Stages, TrainingRun
 from service.run.composition.training import kept_loss, read_texts, training_curve, training_findings, tuning_recipe
-from service.run.progress import OnProgress, Progress, training_label
-from service.run.settings import ComparisonSettings, Constrain, TuneOn
+from service.run.progress import OnProgress, Progress
+from service.run.settings import ComparisonSettings, Constrain, TuneOn, is_adapter
 from service.store.data_directory import DataDirectory
 from service.store.stages.recorded_stages import RecordedStages, Training
 from service.store.stages.stage_key import formats, stage_key
@@ -72,13 +75,27 @@ class LocalComposition:
         self._parts = parts or LoadedParts(settings)
         self._stages = stages or BuiltStages(directory, on_progress)
         self._indexes: dict[Path, tuple[Index, BuildUsage]] = {}
+        self._models: dict[str, LanguageModel] = {}
         self._adapted: dict[Path, tuple[AdaptedModel, AdapterRecord]] = {}
+        self._trained: dict[Training, Path] = {}
+        self._attached: dict[str, AdaptedModel] = {}
         self._embedded: dict[tuple[tuple[str, str], ...], TrainingQuestions] = {}
 
     @cached_property
     def model(self) -> LanguageModel:
-        """The base model."""
-        return self._parts.model()
+        """The first of the models that arms start from."""
+        return self._parts.model(self._settings.main_model)
+
+    def model_of(self, spec: str) -> LanguageModel:
+        """One of the models that arms start from, loaded when it is first asked for."""
+        if spec == self._settings.main_model:
+            return self.model
+        if spec not in self._models:
+            self._models[spec] = self._parts.model(spec)
+        return self._models[spec]
+
+    def _base_of(self, arm: ArmSpec) -> LanguageModel:
+        return self.model_of(self._settings.model_of(arm))
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -98,10 +115,10 @@ class LocalComposition:
     def _reads_documents(self) -> bool:
         return self._settings.tune_on is TuneOn.QUESTIONS_AND_DOCUMENTS
 
-    @property
-    def _tuning(self) -> str:
-        """How the tuned arms are, for people."""
-        return f"{self.model.name} tuned by {self._settings.method} on {self._settings.tune_on.replace('+', ' and ')}"
+    def _tuning(self, arm: ArmSpec) -> str:
+        """How a tuned arm is, for people."""
+        name, settings = self._base_of(arm).name, self._settings
+        return f"{name} tuned by {settings.method} on {settings.tune_on.replace('+', ' and ')}"
 
     @property
     def _passages(self) -> str:
@@ -110,14 +127,16 @@ class LocalComposition:
     def arms(self, dataset: Dataset) -> Iterator[Arm]:
         """Each arm as it is built, candidates first, in the order of the settings."""
         self._refuse_impossible(dataset)
-        for kind in arm_names(self._settings, dataset):
-            yield self.arm(kind, dataset)
+        for arm_id in arm_names(self._settings, dataset):
+            yield self.arm(arm_id, dataset)
 
-    def arm(self, kind: str, dataset: Dataset) -> Arm:
-        """One arm by its name; a tuned one with the adapters of all its training seeds."""
-        if kind not in ARM_KINDS or not ARM_KINDS[kind].tuned:
-            return BUILDERS[kind](self, dataset)
-        trained = {seed: TUNED_BUILDERS[kind](self, dataset, seed) for seed in self._settings.seeds}
+    def arm(self, arm_id: str, dataset: Dataset) -> Arm:
+        """One arm by its id; a tuned one with the adapters of all its training seeds."""
+        spec = self._settings.arm(arm_id)
+        if spec.kind in BUILDERS:
+            return replace(BUILDERS[spec.kind](self, spec, dataset), spec=spec)
+        build = TUNED_BUILDERS[spec.kind]
+        trained = {seed: replace(build(self, spec, dataset, seed), spec=spec) for seed in self._settings.seeds}
         return next(iter(trained.values())) if len(trained) == 1 else trained_with_seeds(trained)
 
     def build_stage(self, dataset: Dataset, training: Training | None) -> None:
@@ -125,15 +144,16 @@ class LocalComposition:
         if training is None:
             self._index_of(dataset)
         else:
-            trains_on, seed = training
-            TUNED_BUILDERS["raft" if trains_on == "raft" else "fine-tuned"](self, dataset, seed)
+            model, trains_on, seed = training
+            kind = "raft" if trains_on == "raft" else "fine-tuned"
+            TUNED_BUILDERS[kind](self, ArmSpec(kind, kind, model), dataset, seed)
 
     answered = staticmethod(answer_in_turn)
 
     @property
     def stage_markers(self) -> list[Path]:
         """The file that marks it as whole, of each index and adapter that was opened."""
-        return [folder / MARKER for folder in self._indexes] + [folder / RECORD for folder in self._adapted]
+        return [folder / MARKER for folder in self._indexes] + [folder / RECORD for folder in self._trained.values()]
 
     def close(self) -> None:
         """Release indexes and adapters; model and embedder may be others' too."""
@@ -141,20 +161,22 @@ class LocalComposition:
             self._indexes.popitem()[1][0].close()
         while self._adapted:
             self._adapted.popitem()[1][0].close()
+        while self._attached:
+            self._attached.popitem()[1].close()
 
     def _refuse_impossible(self, dataset: Dataset) -> None:
         """Say what is wrong with the settings before the first question is asked, not after hours of answers."""
         _ = (self._chunking, self.embedder, self.judge)
-        tunable = hasattr(self.model, "with_adapter")
-        refuse_unrunnable(self._settings.arms, Circumstances.of(dataset, self.model.name, tunable=tunable))
-
-    @property
-    def _device(self) -> str | None:
-        device = getattr(self.model, "device", None)
-        return device.type if device is not None else None
+        for arm in self._settings.arm_specs:
+            if arm.row.source:
+                self.arm(arm.id, dataset)
+        for spec in self._settings.models:
+            model = self.model_of(spec)
+            own = [str(arm) for arm in self._settings.arm_specs if self._settings.model_of(arm) == spec]
+            refuse_unrunnable(own, Circumstances.of(dataset, model.name, tunable=hasattr(model, "with_adapter")))
 
     def _pipeline(
-        self, kind: str, model: LanguageModel, builder: PromptBuilder, dataset: Dataset, build: BuildUsage
+        self, arm: ArmSpec, model: LanguageModel, builder: PromptBuilder, dataset: Dataset, build: BuildUsage
     ) -> Pipeline:
         generation = GenerationConfig(
             max_output_tokens=dataset.card.max_output_tokens,
@@ -162,81 +184,85 @@ class LocalComposition:
             batch_size=self._settings.batch_size,
             constraint=constraint_of(dataset) if self._settings.constrain is Constrain.AUTO else None,
         )
-        return Pipeline(kind, model, builder, generation, build)
+        return Pipeline(arm.id, model, builder, generation, build)
 
-    def _base(self, dataset: Dataset) -> Arm:
+    def _base(self, arm: ArmSpec, dataset: Dataset) -> Arm:
+        model = self._base_of(arm)
         builder = QuestionOnly(dataset.card.instruction)
-        pipeline = self._pipeline("base", self.model, builder, dataset, BuildUsage())
-        return Arm(pipeline, ArmRole.CANDIDATE, f"{self.model.name}, question only", device=self._device)
+        pipeline = self._pipeline(arm, model, builder, dataset, BuildUsage())
+        return Arm(pipeline, ArmRole.CANDIDATE, f"{model.name}, question only", device=_device_of(model))
 
-    def _few_shot(self, dataset: Dataset) -> Arm:
+    def _few_shot(self, arm: ArmSpec, dataset: Dataset) -> Arm:
+        model = self._base_of(arm)
         view = dataset.training_view()
         builder = FewShot.from_training(view, n_shots=self._settings.n_shots, seed=self._settings.seed)
-        pipeline = self._pipeline("few-shot", self.model, builder, dataset, BuildUsage())
-        label = f"{self.model.name} with {len(builder.shots)} worked examples"
-        return Arm(pipeline, ArmRole.CANDIDATE, label, device=self._device)
+        pipeline = self._pipeline(arm, model, builder, dataset, BuildUsage())
+        label = f"{model.name} with {len(builder.shots)} worked examples"
+        return Arm(pipeline, ArmRole.CANDIDATE, label, device=_device_of(model))
 
-    def _rag(self, dataset: Dataset) -> Arm:
+    def _rag(self, arm: ArmSpec, dataset: Dataset) -> Arm:
+        model = self._base_of(arm)
         builder, build = self._retrieved(dataset)
-        pipeline = self._pipeline("rag", self.model, builder, dataset, build)
-        label = f"{self.model.name} with {self._passages}"
+        pipeline = self._pipeline(arm, model, builder, dataset, build)
+        label = f"{model.name} with {self._passages}"
         index = _index_facts(builder.index)
-        return Arm(pipeline, ArmRole.CANDIDATE, label, retrieves=True, device=self._device, index=index)
+        return Arm(pipeline, ArmRole.CANDIDATE, label, retrieves=True, device=_device_of(model), index=index)
 
-    def _fine_tuned(self, dataset: Dataset, seed: int) -> Arm:
-        tuned, record = self._tuned("fine-tuned", dataset, seed)
+    def _fine_tuned(self, arm: ArmSpec, dataset: Dataset, seed: int) -> Arm:
+        tuned, record = self._tuned(arm, dataset, seed)
         builder = QuestionOnly(dataset.card.instruction)
-        pipeline = self._pipeline("fine-tuned", tuned, builder, dataset, record.build_usage)
-        label = f"{self._tuning} (r {record.recipe.r}), question only"
+        pipeline = self._pipeline(arm, tuned, builder, dataset, record.build_usage)
+        label = f"{self._tuning(arm)} (r {record.recipe.r}), question only"
         return Arm(
             pipeline,
             ArmRole.CANDIDATE,
             label,
             tuned=True,
             read_documents=self._reads_documents,
-            device=self._device,
+            device=_device_of(self._base_of(arm)),
             training_curve=training_curve(record),
             validation_loss=kept_loss(record),
             findings=tuple(training_findings(record)),
         )
 
-    def _hybrid(self, dataset: Dataset, seed: int) -> Arm:
-        tuned, record = self._tuned("hybrid", dataset, seed)
+    def _hybrid(self, arm: ArmSpec, dataset: Dataset, seed: int) -> Arm:
+        tuned, record = self._tuned(arm, dataset, seed)
         builder, build = self._retrieved(dataset)
-        pipeline = self._pipeline("hybrid", tuned, builder, dataset, record.build_usage + build)
+        pipeline = self._pipeline(arm, tuned, builder, dataset, record.build_usage + build)
         # The two tuned arms share their training, which is told once.
-        is_told = "fine-tuned" in self._settings.arms
-        return self._tuned_reader(pipeline, record, builder.index, build, tells_training=not is_told)
+        is_told = any((one.kind, one.model) == ("fine-tuned", arm.model) for one in self._settings.arm_specs)
+        return self._tuned_reader(arm, pipeline, record, builder.index, build, tells_training=not is_told)
 
-    def _raft(self, dataset: Dataset, seed: int) -> Arm:
+    def _raft(self, arm: ArmSpec, dataset: Dataset, seed: int) -> Arm:
         builder, build = self._retrieved(dataset)
-        view = dataset.training_view()
+        view, base = dataset.training_view(), self._base_of(arm)
         prompts = raft_prompts(
             builder,
             view.train,
-            self.model,
+            base,
             dataset.card.max_output_tokens,
             gold_share=self._settings.raft_gold_share,
             seed=self._settings.seed,
         )
         # Watched as it is served: a planted passage would flatter it.
-        served = builder.build([e.question for e in view.validation], self.model, dataset.card.max_output_tokens)
+        served = builder.build([e.question for e in view.validation], base, dataset.card.max_output_tokens)
         prompts |= {example.id: prompt for example, prompt in zip(view.validation, served, strict=True)}
         retrieving = BuildUsage(
             wall_s=sum(prompt.latency_s for prompt in prompts.values()),
             embedding_tokens=sum(prompt.embedding_tokens for prompt in prompts.values()),
         )
-        tuned, record = self._tuned("raft", dataset, seed, {i: prompt.messages for i, prompt in prompts.items()})
+        tuned, record = self._tuned(arm, dataset, seed, {i: prompt.messages for i, prompt in prompts.items()})
         training = replace(
             record.build_usage,
             wall_s=record.build_usage.wall_s + retrieving.wall_s,
             embedding_tokens=retrieving.embedding_tokens,
         )
-        pipeline = self._pipeline("raft", tuned, builder, dataset, training + build)
-        return self._tuned_reader(pipeline, record, builder.index, build, note=", in training too")
+        pipeline = self._pipeline(arm, tuned, builder, dataset, training + build)
+        return self._tuned_reader(arm, pipeline, record, builder.index, build, note=", in training too")
 
     def _tuned_reader(
         self,
+        arm: ArmSpec,
         pipeline: Pipeline,
         record: AdapterRecord,
         index: Index,
@@ -249,11 +275,11 @@ class LocalComposition:
         return Arm(
             pipeline,
             ArmRole.CANDIDATE,
-            f"{self._tuning}, with {self._passages}{note}",
+            f"{self._tuning(arm)}, with {self._passages}{note}",
             retrieves=True,
             tuned=True,
             read_documents=self._reads_documents,
-            device=self._device,
+            device=_device_of(self._base_of(arm)),
             index_usage=indexing,
             index=_index_facts(index),
             training_curve=training_curve(record) if tells_training else (),
@@ -261,7 +287,49 @@ class LocalComposition:
             findings=tuple(training_findings(record)) if tells_training else (),
         )
 
-    def _nearest_question(self, dataset: Dataset) -> Arm:
+    def _prompt(self, arm: ArmSpec, dataset: Dataset) -> Arm:
+        model, path = self._base_of(arm), Path(arm.source).expanduser()
+        template = read_prompt_template(path)
+        search, build = self._retrieved(dataset) if template.has(PASSAGES) else (None, BuildUsage())
+        examples = ""
+        if template.has(EXAMPLES):
+            view = dataset.training_view()
+            shots = FewShot.from_training(view, n_shots=self._settings.n_shots, seed=self._settings.seed).shots
+            examples = "\n\n".join(f"Question: {question}\nAnswer: {answer}" for question, answer in shots)
+        pipeline = self._pipeline(arm, model, TeamPrompt(template, examples, search), dataset, build)
+        label = f"{model.name} with the prompt {path.name}"
+        index = _index_facts(search.index) if search is not None else None
+        retrieves = search is not None
+        return Arm(pipeline, ArmRole.CANDIDATE, label, retrieves=retrieves, device=_device_of(model), index=index)
+
+    def _adapter(self, arm: ArmSpec, dataset: Dataset) -> Arm:
+        model, folder = self._base_of(arm), Path(arm.source).expanduser()
+        label = f"{model.name}, trained elsewhere, question only"
+        if is_adapter(folder):
+            if not hasattr(model, "with_adapter"):
+                raise ConfigError(f"{model.name} takes no adapter here; give {arm.id} a local model after @")
+            label = f"{model.name} with the adapter {folder.name}, trained elsewhere, question only"
+            if arm.id not in self._attached:
+                self._attached[arm.id] = model.with_adapter(folder, f"{model.name}+{arm.id}")
+            model = self._attached[arm.id]
+        pipeline = self._pipeline(arm, model, QuestionOnly(dataset.card.instruction), dataset, BuildUsage())
+        return Arm(pipeline, ArmRole.CANDIDATE, label, tuned=True, device=_device_of(self._base_of(arm)))
+
+    def _external(self, arm: ArmSpec, dataset: Dataset) -> Arm:
+        from lm.endpoint.external_service import ExternalService
+
+        service = ExternalService(arm.source, arm.model, find_document=document_finder(dataset))
+        pipeline = self._pipeline(arm, service, BareQuestion(), dataset, BuildUsage())
+        return Arm(pipeline, ArmRole.CANDIDATE, f"the service at {arm.source}", generates=False)
+
+    def _answers(self, arm: ArmSpec, dataset: Dataset) -> Arm:
+        path = Path(arm.source).expanduser()
+        given = given_answers(path, self._settings, dataset)
+        model = RecordedModel.of(f"answers:{path.name}", given, dataset)
+        pipeline = self._pipeline(arm, model, BareQuestion(), dataset, BuildUsage())
+        return Arm(pipeline, ArmRole.CANDIDATE, f"answers given in {path.name}", generates=False, given=given)
+
+    def _nearest_question(self, arm: ArmSpec, dataset: Dataset) -> Arm:
         known = self._training_questions(dataset)
         abstains = any(not example.answerable for example in dataset.examples)
         started = time.perf_counter()
@@ -269,28 +337,29 @@ class LocalComposition:
         label = "the answer of the nearest training question"
         if threshold is not None:
             label += f", where its cosine is {threshold:.2f} or more"
-        return self._model_free("nearest-question", model, known, dataset, time.perf_counter() - started, label)
+        return self._model_free(arm, model, known, dataset, time.perf_counter() - started, label)
 
-    def _classifier(self, dataset: Dataset) -> Arm:
+    def _classifier(self, arm: ArmSpec, dataset: Dataset) -> Arm:
         known = self._training_questions(dataset)
         started = time.perf_counter()
         model, strength = classifier_model(known, dataset.split(Split.VALIDATION), seed=self._settings.seed)
         label = f"logistic regression on {self.embedder.name} embeddings of questions (C {strength:g})"
-        return self._model_free("classifier", model, known, dataset, time.perf_counter() - started, label)
+        return self._model_free(arm, model, known, dataset, time.perf_counter() - started, label)
 
-    def _nearest_few_shot(self, dataset: Dataset) -> Arm:
+    def _nearest_few_shot(self, arm: ArmSpec, dataset: Dataset) -> Arm:
+        model = self._base_of(arm)
         known = self._training_questions(dataset)
         builder = NearestFewShot(dataset.card.instruction, known, self._settings.n_shots)
-        pipeline = self._pipeline("nearest-few-shot", self.model, builder, dataset, known.build_usage)
+        pipeline = self._pipeline(arm, model, builder, dataset, known.build_usage)
         n_shots = min(self._settings.n_shots, len(known.rows))
-        label = f"{self.model.name} with the {n_shots} nearest training questions as worked examples"
-        return Arm(pipeline, ArmRole.CANDIDATE, label, device=self._device)
+        label = f"{model.name} with the {n_shots} nearest training questions as worked examples"
+        return Arm(pipeline, ArmRole.CANDIDATE, label, device=_device_of(model))
 
     def _model_free(
-        self, kind: str, model: QuestionModel, known: TrainingQuestions, dataset: Dataset, fit_s: float, label: str
+        self, arm: ArmSpec, model: QuestionModel, known: TrainingQuestions, dataset: Dataset, fit_s: float, label: str
     ) -> Arm:
         """An arm that answers from the question's embedding; it runs where the embedder does, or here."""
-        pipeline = self._pipeline(kind, model, BareQuestion(), dataset, known.build_usage + BuildUsage(wall_s=fit_s))
+        pipeline = self._pipeline(arm, model, BareQuestion(), dataset, known.build_usage + BuildUsage(wall_s=fit_s))
         device = getattr(self.embedder, "device", "cpu")
         return Arm(pipeline, ArmRole.CANDIDATE, label, generates=False, device=device)
 
@@ -303,20 +372,21 @@ class LocalComposition:
             self._embedded[key] = embed_training_questions(train, self.embedder)
         return self._embedded[key]
 
-    def _majority(self, dataset: Dataset) -> Arm:
+    def _majority(self, arm: ArmSpec, dataset: Dataset) -> Arm:
         answers = Counter(reference_text(example) for example in dataset.split(Split.TRAIN))
         # The alphabet decides ties, so that the order of the file does not.
         answer = min(answers, key=lambda text: (-answers[text], text)) if answers else ""
         constant = FakeLM(lambda _: answer, name=f"always {answer!r}", context_tokens=1_000_000)
-        pipeline = self._pipeline("majority", constant, QuestionOnly(""), dataset, BuildUsage())
+        pipeline = self._pipeline(arm, constant, QuestionOnly(""), dataset, BuildUsage())
         label = f"always answers {clip(answer, 60)!r}, the most frequent training answer"
         return Arm(pipeline, ArmRole.REFERENCE, label, generates=False)
 
-    def _oracle_context(self, dataset: Dataset) -> Arm:
+    def _oracle_context(self, arm: ArmSpec, dataset: Dataset) -> Arm:
+        model = self._base_of(arm)
         builder = OracleContext.from_examples(dataset.card.instruction, dataset.split(Split.TEST), dataset.documents)
-        pipeline = self._pipeline("oracle-context", self.model, builder, dataset, BuildUsage())
-        label = f"{self.model.name} with the right documents: the ceiling of retrieval"
-        return Arm(pipeline, ArmRole.REFERENCE, label, retrieves=True, device=self._device)
+        pipeline = self._pipeline(arm, model, builder, dataset, BuildUsage())
+        label = f"{model.name} with the right documents: the ceiling of retrieval"
+        return Arm(pipeline, ArmRole.REFERENCE, label, retrieves=True, device=_device_of(model))
 
     def _retrieved(self, dataset: Dataset) -> tuple[RetrievedPrompt, BuildUsage]:
         index, build = self._index_of(dataset)
@@ -339,62 +409,73 @@ class LocalComposition:
         return self._indexes[folder]
 
     def _tuned(
-        self, kind: str, dataset: Dataset, seed: int, prompts: Mapping[str, Messages] | None = None
+        self, arm: ArmSpec, dataset: Dataset, seed: int, prompts: Mapping[str, Messages] | None = None
     ) -> tuple["AdaptedModel", AdapterRecord]:
         """The model as an arm wants it tuned: on the bare questions or, with `prompts` (by example id), on these."""
         from lm.local.huggingface import HuggingFaceModel
 
-        base = self.model
+        base = self._base_of(arm)
         if not isinstance(base, HuggingFaceModel):
             raise ConfigError(f"{base.name} cannot be tuned here; choose a local model")
-        trains_on = ARM_KINDS[kind].trains_on
-        folder = self._recorded.adapters.get((trains_on, seed)) if self._recorded is not None else None
+        training = (self._settings.model_of(arm), arm.row.trains_on, seed)
+        folder = self._recorded.adapters.get(training) if self._recorded is not None else None
         run = None
         if folder is None:
-            run = self._training_run(dataset, trains_on, seed, prompts)
+            run = self._training_run(dataset, training, prompts)
             folder = self._directory.stage("adapters", _adapter_key(run, base))
+        self._trained[training] = folder
         if folder not in self._adapted:
             record = load_adapter_record(folder) if run is None else self._stages.adapter(run, base, folder)
             self._adapted[folder] = base.with_adapter(folder, f"{base.name}+{record.recipe.method}"), record
         return self._adapted[folder]
 
     def _training_run(
-        self, dataset: Dataset, trains_on: str, seed: int, prompts: Mapping[str, Messages] | None
+        self, dataset: Dataset, training: Training, prompts: Mapping[str, Messages] | None
     ) -> TrainingRun:
+        _, trains_on, seed = training
         recipe = tuning_recipe(self._settings, dataset.card.task, trains_on, seed)
         texts = read_texts(self._settings, dataset, self._chunking, self.embedder)
-        label = training_label(trains_on, seed, self._settings.training_seeds)
-        return TrainingRun(dataset.training_view(), recipe, prompts, texts, label)
+        return TrainingRun(dataset.training_view(), recipe, prompts, texts, self._settings.training_label(training))
 
 
 def arm_names(settings: ComparisonSettings, dataset: Dataset) -> list[str]:
-    """The arms of a comparison: its candidates in the order of the settings, then the references that fit."""
-    names = list(settings.arms)
+    """The ids of a comparison's arms: its candidates in the order of the settings, then the references that fit."""
+    names = list(settings.arm_ids)
     if dataset.split(Split.TRAIN):
         names.append("majority")
-    if dataset.card.task is Task.QUESTION_ANSWERING and any(e.document_ids for e in dataset.split(Split.TEST)):
+    has_gold = any(e.document_ids for e in dataset.split(Split.TEST))
+    if settings.models and dataset.card.task is Task.QUESTION_ANSWERING and has_gold:
         names.append("oracle-context")
     return names
 
 
-BUILDERS: Mapping[str, Callable[[LocalComposition, Dataset], Arm]] = {
+BUILDERS: Mapping[str, Callable[[LocalComposition, ArmSpec, Dataset], Arm]] = {
     "base": LocalComposition._base,
     "few-shot": LocalComposition._few_shot,
     "rag": LocalComposition._rag,
     "nearest-question": LocalComposition._nearest_question,
     "classifier": LocalComposition._classifier,
     "nearest-few-shot": LocalComposition._nearest_few_shot,
+    "prompt": LocalComposition._prompt,
+    "adapter": LocalComposition._adapter,
+    "external": LocalComposition._external,
+    "answers": LocalComposition._answers,
     "majority": LocalComposition._majority,
     "oracle-context": LocalComposition._oracle_context,
 }
 """Arms that are not tuned: which language model with which prompt."""
 
-TUNED_BUILDERS: Mapping[str, Callable[[LocalComposition, Dataset, int], Arm]] = {
+TUNED_BUILDERS: Mapping[str, Callable[[LocalComposition, ArmSpec, Dataset, int], Arm]] = {
     "fine-tuned": LocalComposition._fine_tuned,
     "hybrid": LocalComposition._hybrid,
     "raft": LocalComposition._raft,
 }
 """Tuned arms, built for one training seed."""
+
+
+def _device_of(model: LanguageModel) -> str | None:
+    device = getattr(model, "device", None)
+    return device.type if device is not None else None
 
 
 def _adapter_key(run: TrainingRun, base: "HuggingFaceModel") -> str:

@@ -1,6 +1,7 @@
 """Where a composition has its models, indexes and adapters from: loaded, built and trained here, or by another hand."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 class Parts(Protocol):
     """The models that arms are made of; each is asked for when an arm first needs it."""
 
-    def model(self) -> LanguageModel:
-        """The base model."""
+    def model(self, spec: str) -> LanguageModel:
+        """One of the models that the settings name."""
         ...
 
     def embedder(self) -> Embedder:
@@ -44,9 +45,9 @@ class LoadedParts:
     def __init__(self, settings: ComparisonSettings) -> None:
         self._settings = settings
 
-    def model(self) -> LanguageModel:
-        """The base model."""
-        return load_language_model(self._settings.model, self._settings.load_options)
+    def model(self, spec: str) -> LanguageModel:
+        """One of the models that the settings name."""
+        return load_language_model(spec, self._settings.with_model(spec).load_options)
 
     def embedder(self) -> Embedder:
         """The embedder."""
@@ -84,17 +85,22 @@ class Stages(Protocol):
         ...
 
 
-class BuiltStages:
-    """Builds in this process what is not there yet; what another process builds is waited for."""
+Hold = Callable[[DataDirectory, Path, Callable[[], object]], AbstractContextManager[None]]
+"""Holds a folder while it is built or found to be there; calls what it is given while another hand builds it."""
 
-    def __init__(self, directory: DataDirectory, on_progress: OnProgress) -> None:
+
+class BuiltStages:
+    """Builds in this process what is not there yet; what another hand builds is waited for."""
+
+    def __init__(self, directory: DataDirectory, on_progress: OnProgress, hold: Hold = build_alone) -> None:
+        self._hold = hold
         self._directory = directory
         self._on_progress = on_progress
 
     def index(self, dataset: Dataset, chunking: Chunking, embedder: Embedder, folder: Path) -> tuple[Index, BuildUsage]:
         """The open index of the documents."""
         waiting = Progress("index", "", 0, len(dataset.documents), "another comparison builds this index")
-        with build_alone(self._directory, folder, lambda: self._on_progress(waiting)):
+        with self._hold(self._directory, folder, lambda: self._on_progress(waiting)):
             record = build_index(dataset.documents, embedder, folder, chunking=chunking)
         return open_index(folder, embedder), record.build_usage
 
@@ -104,7 +110,7 @@ class BuiltStages:
 
         prompts = run.prompts
         waiting = Progress("tune", run.label, 0, 1, "another comparison trains this adapter")
-        with build_alone(self._directory, folder, lambda: self._on_progress(waiting)):
+        with self._hold(self._directory, folder, lambda: self._on_progress(waiting)):
             return train_adapter(
                 base,
                 run.view,

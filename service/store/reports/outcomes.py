@@ -4,13 +4,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from advisor.errors import EvaluationError
-from advisor.results.json_report import read_comparison
+from advisor.results.comparison import Interval
 from service.contract.comparison_state import ComparisonState
 from service.store.comparison_store import StoredComparison
-from service.store.data_directory import REPORT_FILE
 from service.store.recently_used import RecentlyUsed
-from service.store.reports.stored_reports import read_report_files
+from service.store.reports.stored_reports import readable_report
 
 N_KEPT = 10_000
 
@@ -27,7 +25,7 @@ class Outcome:
     recommended_arm: str | None = None
     headline: str | None = None
     metric: str | None = None
-    score: float | None = None
+    score: Interval | None = None
 
 
 class Outcomes:
@@ -40,17 +38,16 @@ class Outcomes:
         """The outcome of a comparison."""
         if stored.state is not ComparisonState.SUCCEEDED:
             return Outcome()
-        return self._kept.find((stored.id, stored.finished_at or 0.0), lambda: _read(engine, stored.id))
+        return self._kept.find((stored.id, stored.finished_at or 0.0), lambda: read_outcome(engine, stored.id))
 
 
-def _read(engine: Engine, comparison_id: str) -> Outcome:
-    content = read_report_files(engine, comparison_id, REPORT_FILE).get(REPORT_FILE)
-    try:
-        found = read_comparison((content or b"").decode("utf-8"))
-    except (EvaluationError, ValueError):
+def read_outcome(engine: Engine, comparison_id: str) -> Outcome:
+    """What the stored report says."""
+    found = readable_report(engine, comparison_id)
+    if found is None:
         return Outcome()
     advice = found.recommendation
-    arm = next((one for one in found.arms if one.kind == advice.arm), None)
+    arm = next((one for one in found.arms if one.id == advice.arm), None)
     summary = arm.metric(advice.metric) if arm is not None else None
-    score = summary.interval.estimate if summary is not None and summary.interval is not None else None
+    score = summary.interval if summary is not None else None
     return Outcome(advice.verdict, advice.arm, advice.headline, advice.metric, score)

@@ -14,7 +14,6 @@ from advisor.results.answer import Answer
 from advisor.results.comparison import QuestionRecord
 from advisor.results.plain_data import from_json, from_plain, to_plain
 from service.store.reports.loaded_results import LoadedResults
-from service.store.reports.stored_reports import read_report_files
 from service.store.tables import answer_blocks
 
 # Spreadsheets take text that begins so for a formula, and run it; some take the full-width signs for the plain ones.
@@ -44,11 +43,6 @@ class ResultSlice:
     total: int
     arms: list[str]
     failures: dict[str, int]
-
-
-def read_report_file(engine: Engine, comparison_id: str, name: str) -> bytes | None:
-    """A file of the report, or None where it is not there."""
-    return read_report_files(engine, comparison_id, name).get(name)
 
 
 def finished_results(loaded: LoadedResults, wanted: ResultFilter, *, limit: int, offset: int) -> ResultSlice:

@@ -1,7 +1,10 @@
 """Reports of finished comparisons as they stand in the database."""
 
+from contextlib import suppress
+
 from sqlalchemy import Engine, select
 
+from advisor.errors import EvaluationError
 from advisor.evidence.records import read_records
 from advisor.gate.baseline import StoredComparison
 from advisor.results.comparison import Comparison
@@ -26,6 +29,14 @@ def read_report_files(engine: Engine, comparison_id: str, *names: str) -> dict[s
     )
     with engine.connect() as connection:
         return {name: bytes(content) for name, content in connection.execute(query)}
+
+
+def readable_report(engine: Engine, comparison_id: str) -> Comparison | None:
+    """The report of a comparison, where it has one that this version can read."""
+    content = read_report_files(engine, comparison_id, REPORT_FILE).get(REPORT_FILE, b"")
+    with suppress(EvaluationError, UnicodeDecodeError):
+        return read_comparison(content.decode("utf-8"))
+    return None
 
 
 def read_stored_comparison(engine: Engine, comparison_id: str) -> StoredComparison:

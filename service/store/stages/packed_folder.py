@@ -1,11 +1,12 @@
 """A folder as bytes, to be carried to another machine."""
 
 import io
-import os
 import secrets
 import shutil
 import tarfile
 from pathlib import Path
+
+from lm.files import flush
 
 
 def pack(folder: Path) -> bytes:
@@ -26,17 +27,9 @@ def unpack(packed: bytes, folder: Path) -> None:
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
             archive.extractall(staged, filter="data")
         for path in (*staged.rglob("*"), staged):
-            _sync(path)
+            flush(path)
         staged.rename(folder)
-        _sync(folder.parent)
+        flush(folder.parent)
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)
         raise
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -14,8 +14,8 @@ from pathlib import Path
 from lm.files import write_whole
 from service.store.data_directory import DataDirectory
 
-Training = tuple[str, int]
-"""What an adapter was trained on (`questions`, or `raft` for questions with passages), and the seed."""
+Training = tuple[str, str, int]
+"""The model an adapter was trained from, what on (`questions`, or `raft` for questions with passages), and the seed."""
 
 
 @dataclass(frozen=True, slots=True)

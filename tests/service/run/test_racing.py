@@ -22,6 +22,7 @@ from advisor.results.comparison import ArmRole, Comparison, Verdict
 from lm.completion import GenerationConfig, Messages
 from lm.errors import ConfigError
 from lm.fake import FakeLM
+from lm.language_model import LanguageModel
 from service.run.arm import Arm, answer_in_turn
 from service.run.progress import OnProgress, Progress
 from service.run.recheck import recheck_file
@@ -56,6 +57,9 @@ class RacingComposition:
             name = fingerprint = "none"
 
         return Nothing()
+
+    def model_of(self, _: str) -> LanguageModel:
+        return self.model
 
     def arms(self, dataset: Dataset) -> Iterator[Arm]:
         for kind in (*self.settings.arms, "majority"):

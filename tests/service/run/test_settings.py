@@ -39,7 +39,7 @@ def test_keys_of_later_versions_are_passed_over() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"arms": ("rag", "rgb")}, "arms is .'rag', 'rgb'.; give .* one of base, few-shot, rag"),
+        ({"arms": ("rag", "rgb")}, "arms has 'rgb'; give .* one of base, few-shot, rag"),
         ({"arms": ()}, "no arm was chosen"),
         ({"arms": ("rag", "rag")}, "named twice"),
         ({"limit": 0}, "limit is 0"),

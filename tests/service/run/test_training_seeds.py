@@ -18,6 +18,7 @@ from advisor.results.answer import BuildUsage, Pipeline
 from advisor.results.comparison import ArmRole, Comparison
 from lm.completion import GenerationConfig, Messages
 from lm.fake import FakeLM
+from lm.language_model import LanguageModel
 from lm.model_identity import model_identity
 from service.run.arm import Arm, answer_in_turn, trained_with_seeds
 from service.run.composition import LocalComposition
@@ -52,6 +53,9 @@ class SeededComposition:
     @property
     def embedder(self) -> object:
         return type("Nothing", (), {"name": "none", "fingerprint": "none"})()
+
+    def model_of(self, _: str) -> LanguageModel:
+        return self.model
 
     def arms(self, dataset: Dataset) -> Iterator[Arm]:
         for kind in self.settings.arms:
@@ -170,6 +174,7 @@ def test_the_report_shows_the_score_of_each_seed(run: Run, workplace: "Workplace
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_a_real_model_is_trained_with_each_seed_and_its_stages_are_those_of_the_estimate(
     workplace: "Workplace", tiny_reader_folder: Path, engine: Engine
 ) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 BROKEN_OFF = "broken off"
 
@@ -13,10 +15,16 @@ class HostedEndpoint:
     Attributes:
         trouble: None to answer; a status of HTTP with a secret in the body; a page instead of an answer; "silent"; or
             `BROKEN_OFF` in mid-stream.
+        say: What it answers to a request, outside of streams; beside: what its reply has besides.
+        requests: All that were answered; n_asked: how many came.
     """
 
     def __init__(self) -> None:
         self.trouble: int | str | None = None
+        self.say: Callable[[Any], str] = lambda request: "you asked"
+        self.beside: Callable[[Any], dict[str, Any]] = lambda request: {}
+        self.requests: list[Any] = []
+        self.n_asked = 0
         self.over = threading.Event()
         self._server: ThreadingHTTPServer | None = None
         self.port = 0
@@ -46,6 +54,7 @@ class HostedEndpoint:
             def do_POST(self) -> None:
                 request = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 trouble = endpoint.trouble
+                endpoint.n_asked += 1
                 if trouble == "silent":
                     endpoint.over.wait(30)
                 elif isinstance(trouble, int):
@@ -56,7 +65,10 @@ class HostedEndpoint:
                     chunks = [completion("chunk", "delta", text) for text in ("you ", "asked")]
                     self.say(200, "".join(f"data: {chunk}\n\n" for chunk in chunks), "text/event-stream")
                 else:
-                    self.say(200, completion("", "message", "you asked"), "application/json")
+                    endpoint.requests.append(request)
+                    reply = completion("", "message", endpoint.say(request))
+                    whole = json.loads(reply) | endpoint.beside(request)
+                    self.say(200, json.dumps(whole), "application/json")
 
             def say(self, status: int, text: str, kind: str) -> None:
                 self.send_response(status)

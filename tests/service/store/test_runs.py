@@ -11,7 +11,7 @@ from service.contract.comparison_state import ComparisonState
 from service.store.comparison_store import create_comparison
 from service.store.data_directory import REPORT_FILE, DataDirectory
 from service.store.database import writing
-from service.store.runs import find_run, finished_runs, home_database, matching_id
+from service.store.runs import find_run, finished_runs, home_database, matching_id, restore_run
 from service.store.tables import comparisons, report_files
 
 
@@ -84,6 +84,19 @@ def test_reports_that_are_in_the_database_alone_are_written_out(tmp_path: Path) 
     made_over_the_api(directory, "gone-1", 40)
     folder = find_run(directory, "page-1")
     assert {path.name: path.read_text() for path in folder.iterdir()} == {n: n for n in (REPORT_FILE, "report.md")}
+
+
+def test_a_changed_file_is_restored_and_the_others_are_left_alone(tmp_path: Path) -> None:
+    directory = DataDirectory(tmp_path / "home")
+    directory.root.mkdir()
+    made_over_the_api(directory, "gone-1", 40)
+    folder = find_run(directory, "page-1")
+    (folder / "report.md").write_text("changed")
+    os.utime(folder / REPORT_FILE, (1, 1))
+    with home_database(directory) as engine:
+        assert restore_run(engine, directory, "page-1", "gone-1") == folder
+    assert (folder / "report.md").read_text() == "report.md"
+    assert (folder / REPORT_FILE).stat().st_mtime == 1
 
 
 def test_a_comparison_in_any_state_is_matched_by_the_beginning_of_its_id(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def compare(
     if out is not None:
         for path in folder.iterdir():
             (out / path.name).write_bytes(path.read_bytes())
-    arm = pivot_arm(comparison) or settings.arms[0]
+    arm = pivot_arm(comparison) or settings.arm_ids[0]
     _OUT.print()
     _OUT.print(f"Report: {(out or folder) / REPORT_FILES['html']}", soft_wrap=True)
     _OUT.print(f'Ask:    tuningfork ask {comparison.id} --pipeline {arm} "your question"', soft_wrap=True)

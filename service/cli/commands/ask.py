@@ -48,7 +48,7 @@ def ask(
     directory = DataDirectory.from_environment(home)
     finished = read_finished(directory, comparison)
     finished = replace(finished, settings=with_base_model(finished.settings, base_model))
-    kind = pipeline or pivot_arm(finished.comparison) or finished.settings.arms[0]
+    kind = pipeline or pivot_arm(finished.comparison) or finished.settings.arm_ids[0]
     with _stages(directory) as stages, open_arm(directory, finished, kind, stages=stages) as arm:
         if question is not None:
             print_answer(_OUT, arm.answer([question])[0])

@@ -13,6 +13,7 @@ from advisor.decision.record import Recheck, RecheckOutcome
 from advisor.money.cost import Traffic
 from advisor.results.plain_data import to_json, to_plain
 from advisor.results.quantities import usd
+from service.cli.options import Home
 from service.cli.terminal import plain_console, printable
 from service.store.data_directory import DataDirectory
 
@@ -48,10 +49,7 @@ def recheck(
         str | None, typer.Option(help="Current model. [default: the one compared]", show_default=False)
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write the result as JSON.")] = False,
-    home: Annotated[
-        Path | None,
-        typer.Option("--home", help="Data directory. [default: $TUNING_FORK_HOME, else ./var]", show_default=False),
-    ] = None,
+    home: Home = None,
 ) -> None:
     """Say whether a decision still holds.
 

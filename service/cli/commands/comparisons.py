@@ -1,19 +1,15 @@
 """`tuningfork comparisons`: what was compared, wherever it was started; renamed and deleted here too."""
 
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from advisor.errors import EvaluationError
 from service.cli.options import ComparisonArgument, Home
 from service.cli.terminal import plain_console, printable, show
-from service.store.data_directory import REPORT_FILE, DataDirectory
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
+from service.store.data_directory import DataDirectory
 
 comparisons = typer.Typer(name="comparisons", help="List, rename and delete comparisons.", invoke_without_command=True)
 
@@ -62,9 +58,11 @@ def delete(comparison: ComparisonArgument, home: Home = None) -> None:
 
 
 def _rows(directory: DataDirectory) -> list[tuple[str, ...]]:
+    from advisor.results.quantities import scale_of_scores
     from service.store.adoption import adopt_folders
     from service.store.comparison_store import list_comparisons
     from service.store.dataset_store import DatasetNotFoundError, find_dataset
+    from service.store.reports.outcomes import read_outcome
     from service.store.runs import home_database
 
     rows: list[tuple[str, ...]] = []
@@ -77,23 +75,8 @@ def _rows(directory: DataDirectory) -> list[tuple[str, ...]]:
             except DatasetNotFoundError:
                 named = stored.dataset[:8]
             started = time.strftime("%Y-%m-%d %H:%M", time.localtime(stored.created_at))
-            rows.append((stored.id, stored.name, started, named, stored.state, *_verdict(engine, stored.id)))
+            found = read_outcome(engine, stored.id)
+            verdict = ": ".join(filter(None, (found.verdict, found.recommended_arm)))
+            score = scale_of_scores([found.score.estimate]).interval(found.score) if found.score else ""
+            rows.append((stored.id, stored.name, started, named, stored.state, verdict, score))
     return rows
-
-
-def _verdict(engine: "Engine", comparison_id: str) -> tuple[str, str]:
-    """Verdict and score of its arm; empty before there is one."""
-    from advisor.report.arms import pivot_arm
-    from advisor.results.json_report import read_comparison
-    from advisor.results.quantities import scale_of
-    from service.store.reports.stored_reports import read_report_files
-
-    report = read_report_files(engine, comparison_id, REPORT_FILE).get(REPORT_FILE)
-    try:
-        made = read_comparison((report or b"").decode("utf-8"))
-    except (EvaluationError, UnicodeDecodeError):
-        return "", ""
-    metric, arm = made.recommendation.metric, made.recommendation.arm
-    best = next((one.metric(metric) for one in made.arms if one.kind == pivot_arm(made)), None)
-    score = scale_of(made, metric).interval(best.interval) if best and best.interval else ""
-    return f"{made.recommendation.verdict}{f': {arm}' if arm else ''}", score
