@@ -9,9 +9,9 @@ import typer
 
 from lm.errors import ConfigError
 from service.api.service_settings import ServiceSettings
+from service.cli.commands.ui import UiHosts, host_names
 from service.cli.options import Home
 from service.cli.terminal import show
-from service.cli.ui import UiHosts, host_names
 from service.jobs.ray_engine.ray_settings import DEFAULT_ADDRESS, RaySettings, parse_resources
 from service.store.data_directory import DataDirectory
 
