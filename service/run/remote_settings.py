@@ -60,9 +60,10 @@ def check_request(request: ComparisonRequest, guard: EndpointGuard) -> dict[str,
 
 
 def sent_settings(request: ComparisonRequest) -> dict[str, Any]:
-    """A request with the defaults of what it leaves out, as plain data; arms by their older name, too."""
-    whole = request.model_dump(mode="json") | resolve(request.model_dump(mode="json", exclude_unset=True))
-    return whole | {"pipelines": whole["arms"]}
+    """What a caller sent, as plain data, by today's names and without the defaults of what was left out."""
+    sent = request.model_dump(mode="json", exclude_unset=True)
+    older = sent.pop("pipelines", None)
+    return sent if older is None else {"arms": older, **sent}
 
 
 def job_settings(
