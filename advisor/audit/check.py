@@ -23,6 +23,8 @@ class Check(StrEnum):
     NO_DOCUMENTS_NAMED = "no documents named"
     UNSHOWN_LABELS = "labels never shown"
     LANGUAGES = "mixed languages"
+    DUPLICATE_DOCUMENTS = "duplicate documents"
+    BOILERPLATE = "repeated lines"
     # How the arms were built.
     UNEQUAL_PROMPT = "unequal prompt"
     UNEQUAL_DECODING = "unequal decoding"
