@@ -102,7 +102,7 @@ def _lines(page: Any) -> list[_Line]:
 
 def _is_within(word: dict[str, Any], box: tuple[float, float, float, float]) -> bool:
     x, y = (word["x0"] + word["x1"]) / 2, (word["top"] + word["bottom"]) / 2
-    return box[0] <= x <= box[2] and box[1] <= y <= box[3]
+    return bool(box[0] <= x <= box[2] and box[1] <= y <= box[3])
 
 
 def _in_columns(words: Sequence[dict[str, Any]], width: float) -> Iterator[_Line]:
@@ -155,7 +155,7 @@ def _gutter(rows: Sequence[Sequence[dict[str, Any]]], width: float) -> float:
 
 
 def _line(words: Sequence[dict[str, Any]]) -> _Line:
-    sizes = Counter({})
+    sizes: Counter[float] = Counter()
     for word in words:
         sizes[round(word["size"] * 2) / 2] += len(word["text"])
     text = " ".join(word["text"] for word in words)
