@@ -25,6 +25,7 @@ class Check(StrEnum):
     LANGUAGES = "mixed languages"
     DUPLICATE_DOCUMENTS = "duplicate documents"
     BOILERPLATE = "repeated lines"
+    MADE_QUESTIONS = "questions by a model"
     # How the arms were built.
     UNEQUAL_PROMPT = "unequal prompt"
     UNEQUAL_DECODING = "unequal decoding"

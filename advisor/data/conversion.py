@@ -22,6 +22,8 @@ _MAX_PROCESSES = 2
 _CHUNK_BYTES = 1 << 16
 _EXTRA_S = 5.0
 _START_S = 120.0
+_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")
+"""Of the environment; keys and passwords in it are no business of a process that reads strangers' files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class ConversionLimits:
         memory_bytes: Of the address space of a child process.
     """
 
-    file_s: float = 180.0
+    file_s: float = 300.0
     total_s: float = 3_600.0
     memory_bytes: int = 2**30
 
@@ -99,8 +101,9 @@ class _Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
+            env={name: os.environ[name] for name in _PASSED_ON if name in os.environ}
             # What a library warns of is of no use to who sent the file.
-            env={**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "ignore", "OPENBLAS_NUM_THREADS": "1"},
+            | {"PYTHONPATH": path, "PYTHONWARNINGS": "ignore", "OPENBLAS_NUM_THREADS": "1"},
         )
 
     def convert(self, path: Path, ending: str) -> Loaded:

@@ -156,6 +156,23 @@ def read_folder(source: Path, problems: list[Problem], *, apart: Collection[str]
     return found
 
 
+def read_document_files(source: Path, problems: list[Problem]) -> FolderRows:
+    """Rows of documents alone, from a folder that needs no table of questions; one that is there is left out."""
+    found = FolderRows([], [], [], [])
+    if not source.is_dir():
+        problems.append(Problem(str(source), None, "there is no such folder; give one with documents"))
+        return found
+    paths = _find_files(source, found.files)
+    tables = [path for path in paths if _ending(path) == "csv" and is_question_header(_first_line(path))]
+    for path in tables:
+        found.files.append(FileOutcome(path.relative_to(source).as_posix(), Fate.LEFT_OUT, "a table of questions"))
+    _read_texts(source, [path for path in paths if path not in tables], problems, found)
+    if not found.documents:
+        problems += [Problem(file.name, file.line, file.detail) for file in found.files if file.fate is Fate.FAILED]
+    found.files.sort(key=lambda file: file.name)
+    return found
+
+
 def _find_files(source: Path, files: list[FileOutcome]) -> list[Path]:
     """Documents and tables below a folder, in order; what is neither goes to `files`."""
     paths: list[Path] = []

@@ -52,7 +52,7 @@ _TABLE = (
     Metric("mrr@10", "MRR@10", retrieval.reciprocal_rank_at(10), applies=has_gold_documents),
     Metric("ndcg@10", "nDCG@10", retrieval.ndcg_at(10), applies=has_gold_documents),
     # Answers against the passages they were given.
-    Metric("grounding", "Grounding", grounding.grounding),
+    Metric("grounding", "Grounding", per_example(grounding.grounding)),
     # By ragas, without a judge.
     Metric("ragas_exact_match", "Exact match (ragas)", ragas.by_reference("ExactMatch"), applies=is_answerable),
     Metric("ragas_string_presence", "Contains (ragas)", ragas.by_reference("StringPresence"), applies=is_answerable),

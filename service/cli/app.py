@@ -21,6 +21,7 @@ from service.cli.commands.compare import compare
 from service.cli.commands.comparisons import comparisons
 from service.cli.commands.estimate import estimate
 from service.cli.commands.freshness import freshness
+from service.cli.commands.generate_questions import generate_questions
 from service.cli.commands.keys import keys
 from service.cli.commands.models import models
 from service.cli.commands.recheck import recheck
@@ -135,6 +136,7 @@ def import_(
     show(f"Written: {folder}. Complete its dataset.toml, then: tuningfork validate {folder}")
 
 
+app.command()(generate_questions)
 app.command()(ask)
 
 

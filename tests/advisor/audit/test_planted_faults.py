@@ -505,6 +505,15 @@ DATA_FAULTS = [
         named="d3 and copy",
     ),
     in_data(
+        "questions by a model",
+        Check.MADE_QUESTIONS,
+        WARN,
+        lambda: replace(
+            FACTS, examples=(replace(FACTS.examples[0], made_by="m", split=Split.TEST), *FACTS.examples[1:])
+        ),
+        named="written by a model (m): 1 of",
+    ),
+    in_data(
         "navigation in every document",
         Check.BOILERPLATE,
         NOTE,
