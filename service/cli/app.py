@@ -21,7 +21,7 @@ from service.cli.commands.compare import compare
 from service.cli.commands.comparisons import comparisons
 from service.cli.commands.estimate import estimate
 from service.cli.commands.freshness import freshness
-from service.cli.commands.generate_questions import generate_questions
+from service.cli.commands.generate_questions import anchor_questions, generate_questions
 from service.cli.commands.keys import keys
 from service.cli.commands.models import models
 from service.cli.commands.recheck import recheck
@@ -137,6 +137,7 @@ def import_(
 
 
 app.command()(generate_questions)
+app.command()(anchor_questions)
 app.command()(ask)
 
 

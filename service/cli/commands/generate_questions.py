@@ -1,4 +1,4 @@
-"""`tuningfork generate-questions`: a dataset where there are documents and no questions yet."""
+"""`tuningfork generate-questions` and `anchor-questions`: datasets where questions or their documents are missing."""
 
 from collections import Counter
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lm.weights.embedded_model import EMBEDDED_MODEL
+from service.cli.options import DatasetArgument
 from service.cli.terminal import show
 
 
@@ -52,7 +53,7 @@ def generate_questions(
     making = make_dataset(
         settings.dataset_folder,
         destination.expanduser(),
-        parts.model(),
+        parts.model(settings.model),
         parts.embedder(),
         wanted,
         on_progress=lambda n_kept, n_wanted: show(f"Facts: {n_kept} of {n_wanted}."),
@@ -69,3 +70,32 @@ def generate_questions(
         if n:
             show(f"  dropped {n}: {why}")
     show(f"Written: {destination}. Read the questions, then: tuningfork validate {destination}")
+
+
+def anchor_questions(
+    dataset: DatasetArgument,
+    destination: Annotated[
+        Path, typer.Argument(metavar="DESTINATION", help="New folder for the dataset.", show_default=False)
+    ],
+    min_confidence: Annotated[
+        float, typer.Option(min=0, max=1, help="Leave a question without a document below this confidence.")
+    ] = 0.5,
+    embedder: Annotated[str, typer.Option(metavar="EMBEDDER", help="Embedder that finds passages.")] = "minilm",
+) -> None:
+    """Name the document of each question that names none: the one whose passage holds its answer and fits best.
+
+    Recall, resampling by document and the oracle reference need documents. Look at the list of what stays unsure.
+    """
+    from service.run.composition import LoadedParts
+    from service.run.composition.question_making import anchor_dataset
+    from service.run.settings import ComparisonSettings
+
+    settings = ComparisonSettings(dataset, embedder=embedder)
+    anchors = anchor_dataset(
+        settings.dataset_folder, destination.expanduser(), LoadedParts(settings).embedder(), min_confidence
+    )
+    unsure = [anchor for anchor in anchors if anchor.confidence < min_confidence]
+    show(f"Questions without a document: {len(anchors)}; named now: {len(anchors) - len(unsure)}.")
+    for anchor in unsure:
+        show(f"  {anchor.example_id}: perhaps {anchor.document_id} (confidence {anchor.confidence:.2f})")
+    show(f"Written: {destination}.")

@@ -1,20 +1,31 @@
 """A dataset folder of questions that a model made from documents."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from advisor.data.dataset import Document, Task
-from advisor.data.files import CARD_FILE, DOCUMENTS_FILE, QUESTIONS_FILE, Problem, problem_list, read_documents
+from advisor.data.files import (
+    CARD_FILE,
+    DOCUMENTS_FILE,
+    QUESTIONS_FILE,
+    Problem,
+    load_dataset,
+    problem_list,
+    read_documents,
+    read_rows,
+)
 from advisor.data.folder_import import FileOutcome, card_text, read_document_files, write_rows
 from advisor.errors import DatasetError
 from lm.embedding import Embedder
 from lm.language_model import LanguageModel
+from rag.anchors import Anchor, anchor_questions
 from rag.chunk import Chunking
 from rag.made_questions import MadeQuestions, Wanted, make_questions
 
-__all__ = ["MADE_FILE", "Making", "Wanted", "make_dataset", "question_rows"]
+__all__ = ["MADE_FILE", "Making", "Wanted", "anchor_dataset", "make_dataset", "question_rows"]
 
 MADE_FILE = "questions-made.json"
 
@@ -50,8 +61,7 @@ def make_dataset(
     Raises:
         DatasetError: no document can be read, no question was fit to be kept, or `destination` holds something.
     """
-    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
-        raise DatasetError(f"{destination} exists and is not empty; choose another folder, nothing was written")
+    _check_free(destination)
     documents, files = _documents(source)
     made = make_questions(documents, model, embedder, wanted, chunking=chunking, on_progress=on_progress)
     if not made.questions:
@@ -68,6 +78,34 @@ def make_dataset(
     return Making(made, files)
 
 
+def anchor_dataset(source: Path, destination: Path, embedder: Embedder, min_confidence: float) -> list[Anchor]:
+    """Write a copy of a dataset whose questions name the document that holds their answer, where they named none.
+
+    Args:
+        min_confidence: Less sure anchors are returned and not written.
+    Returns:
+        The anchor of every answerable question that named no document.
+
+    Raises:
+        DatasetError: the dataset cannot be used, or `destination` holds something.
+    """
+    _check_free(destination)
+    dataset = load_dataset(source)
+    lacking = [example for example in dataset.examples if example.answerable and not example.document_ids]
+    anchors = anchor_questions(lacking, dataset.documents, embedder)
+    sure = {anchor.example_id: anchor for anchor in anchors if anchor.confidence >= min_confidence}
+    destination.mkdir(parents=True, exist_ok=True)
+    for path in source.iterdir():
+        if path.is_file():
+            shutil.copyfile(path, destination / path.name)
+    rows = [row.value for row in read_rows(source / QUESTIONS_FILE, [])]
+    for row in rows:
+        if anchor := sure.get(str(row["id"])):
+            row |= {"document_ids": [anchor.document_id], "anchor_confidence": anchor.confidence}
+    write_rows(destination / QUESTIONS_FILE, rows)
+    return anchors
+
+
 def question_rows(made: MadeQuestions, model: str) -> list[dict[str, object]]:
     """The questions as `questions.jsonl` has them, each with the model that made it."""
     rows: list[dict[str, object]] = []
@@ -76,6 +114,11 @@ def question_rows(made: MadeQuestions, model: str) -> list[dict[str, object]]:
         row |= {} if one.answers else {"answerable": False}
         rows.append(row | {"document_ids": list(one.document_ids), "group": one.group, "made_by": model})
     return rows
+
+
+def _check_free(destination: Path) -> None:
+    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
+        raise DatasetError(f"{destination} exists and is not empty; choose another folder, nothing was written")
 
 
 def _documents(source: Path) -> tuple[list[Document], Sequence[FileOutcome]]:
