@@ -307,7 +307,7 @@ def _read_questions(
         (without_split if split is None else with_split).append(row.line)
         group = text_of(row, "group", path.name, problems) if row.value.get("group") is not None else example_id
         if len(problems) == before:
-            made_by = text_of(row, "made_by", path.name, problems, required=False)
+            made_by = str(row.value.get("made_by") or "")
             examples.append(Example(example_id, question, answers or (), cited, group, split or Split.TEST, made_by))
     if with_split:
         problems += [

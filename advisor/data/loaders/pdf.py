@@ -11,6 +11,9 @@ from advisor.data.document_text import PAGE_BREAK
 from advisor.data.loaders.markdown import heading, join_blocks, paragraph, table
 from advisor.data.loaders.plain import Loaded, UnreadableFileError
 
+_SPACE_RATIO = 0.15
+"""Of the size of letters: a wider gap parts words. Justified lines of manuals have gaps of a fifth."""
+
 _HEADING_RATIO = 1.15
 _MAX_HEADING_CHARACTERS = 120
 _MAX_HEADING_LEVELS = 3
@@ -20,9 +23,15 @@ _MIN_REPEATS = 3
 _EDGE_LINES = 2
 _DIGITS = re.compile(r"\d+")
 _ITEM = re.compile(r"(?:[-*•–▪◦‣·]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s+")
+# In a table of contents, between a title and its page.
+_LEADER = re.compile(r"(?:\s?\.){5,}\s*")
+_LED = " … "
 _BULLET = re.compile(r"[•▪◦‣·]\s+")
+_CUT_WORD = re.compile(r"[^\W\d_]-$")
 _NO_CHARACTER = re.compile(r"\(cid:\d+\)|[\ue000-\uf8ff\ufffd]")
 _MAX_UNREADABLE = 0.2
+_BROKEN = "\ufdd0"
+"""Where a line ended within a word, while a text is put together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,7 @@ def pdf(data: bytes) -> Loaded:
         shown = ", ".join(empty[:10]) + (" …" if len(empty) > 10 else "")
         notes.append(f"{len(empty)} of {len(pages)} pages hold no text (p. {shown}); if they are scans, recognise them")
     text = f"\n{PAGE_BREAK}\n".join(join_blocks(list(_blocks(page, levels))) for page in pages)
-    return Loaded(_without_hyphens(text), notes=tuple(notes))
+    return Loaded(_whole_words(text), notes=tuple(notes))
 
 
 def _check_readable(text: str) -> None:
@@ -85,12 +94,12 @@ def _lines(page: Any) -> list[_Line]:
     """The lines and tables of a page in reading order."""
     tables = []
     for found in page.find_tables():
-        rows = [[cell or "" for cell in row] for row in found.extract()]
+        rows = [[cell or "" for cell in row] for row in found.extract(x_tolerance_ratio=_SPACE_RATIO)]
         if len(rows) > 1 and max(map(len, rows)) > 1 and (text := table(rows)):
             tables.append((found.bbox, _Line(text, found.bbox[1], found.bbox[3], 0.0, is_table=True)))
     words = [
         word
-        for word in page.extract_words(extra_attrs=["size"], use_text_flow=False)
+        for word in page.extract_words(extra_attrs=["size"], x_tolerance_ratio=_SPACE_RATIO)
         if not any(_is_within(word, box) for box, _ in tables)
     ]
     lines = list(_in_columns(words, float(page.width)))
@@ -158,7 +167,7 @@ def _line(words: Sequence[dict[str, Any]]) -> _Line:
     sizes: Counter[float] = Counter()
     for word in words:
         sizes[round(word["size"] * 2) / 2] += len(word["text"])
-    text = " ".join(word["text"] for word in words)
+    text = _LEADER.sub(_LED, " ".join(word["text"] for word in words))
     return _Line(
         text, min(word["top"] for word in words), max(word["bottom"] for word in words), sizes.most_common(1)[0][0]
     )
@@ -204,46 +213,50 @@ def _heading_levels(pages: Sequence[Sequence[_Line]]) -> dict[float, int]:
 
 def _blocks(page: Sequence[_Line], levels: Mapping[float, int]) -> Iterator[str]:
     """Headings, tables and paragraphs of a page."""
-    open_lines: list[str] = []
-    before: _Line | None = None
+    open_lines: list[_Line] = []
     for line in page:
-        level = 0 if line.is_table or len(line.text) > _MAX_HEADING_CHARACTERS else levels.get(line.size, 0)
-        goes_on = (
-            before is not None
-            and not line.is_table
-            and not before.is_table
-            and line.size == before.size
-            and 0 <= line.top - before.top <= 1.7 * (before.bottom - before.top)
-        )
-        if open_lines and not goes_on:
-            yield _paragraph(open_lines, levels.get(before.size, 0) if before else 0)
+        if open_lines and not _goes_on(open_lines[-1], line):
+            yield _paragraph(open_lines, levels)
             open_lines = []
         if line.is_table:
             yield line.text
-        elif level or goes_on or not open_lines:
-            open_lines.append(line.text)
-        before = line
+        else:
+            open_lines.append(line)
     if open_lines:
-        yield _paragraph(open_lines, levels.get(before.size, 0) if before else 0)
+        yield _paragraph(open_lines, levels)
 
 
-def _paragraph(lines: Sequence[str], level: int) -> str:
-    joined = " ".join(lines)
-    if level and len(joined) <= _MAX_HEADING_CHARACTERS:
+def _goes_on(before: _Line, line: _Line) -> bool:
+    """Whether two lines are of one paragraph."""
+    near = 0 <= line.top - before.top <= 1.7 * (before.bottom - before.top)
+    return not line.is_table and line.size == before.size and near
+
+
+def _paragraph(lines: Sequence[_Line], levels: Mapping[float, int]) -> str:
+    joined = " ".join(line.text for line in lines)
+    level = levels.get(lines[0].size, 0)
+    if level and len(joined) <= _MAX_HEADING_CHARACTERS and _LED not in joined:
         return heading(level, joined)
     parts: list[str] = []
-    for line in lines:
-        if parts and not _ITEM.match(line):
-            parts[-1] += f" {line}"
+    for text in (line.text for line in lines):
+        if parts and not _ITEM.match(text) and _LED not in parts[-1]:
+            is_broken = _CUT_WORD.search(parts[-1]) and text[0].islower()
+            parts[-1] += f"{_BROKEN if is_broken else ' '}{text}"
         else:
-            parts.append(_BULLET.sub("- ", line, count=1) if _BULLET.match(line) else line)
+            parts.append(_BULLET.sub("- ", text, count=1) if _BULLET.match(text) else text)
     return paragraph("\n".join(parts))
 
 
-def _without_hyphens(text: str) -> str:
-    """Words divided at the end of a line are joined where the document has them whole elsewhere."""
-    words = set(re.findall(r"\w+", text))
-    text = text.replace("\u00ad ", "")
-    return re.sub(
-        r"(\w+)- (\w+)", lambda match: match[1] + match[2] if match[1] + match[2] in words else match[0], text
-    )
+def _whole_words(text: str) -> str:
+    """Words that a line's end divides, put together: without the hyphen unless their second part is a word itself."""
+    words = set(re.findall(r"[^\W\d_]+", text.replace(_BROKEN, "")))
+    broken = Counter(re.findall(rf"-{_BROKEN}([^\W\d_]+)", text))
+    alone = Counter(re.findall(r"[^\W\d_]+", text))
+
+    def joined(match: re.Match[str]) -> str:
+        first, second = match.groups()
+        is_one = first + second in words or alone[second] <= broken[second]
+        return first + second if is_one else f"{first}-{second}"
+
+    text = re.sub(rf"([^\W\d_]+)-{_BROKEN}([^\W\d_]+)", joined, text)
+    return _NO_CHARACTER.sub("", text.replace(_BROKEN, "").replace("\u00ad", ""))

@@ -107,6 +107,22 @@ GOLDEN: Mapping[str, tuple[bytes, Loaded]] = {
             notes=("lines that most pages repeat were left out: 'ACME Manual', 'Page # of #'",),
         ),
     ),
+    "justified.pdf": (
+        pdf(
+            [
+                "BT /F1 10 Tf 72 700 Td [(Two)-190(years)-190(of)-190(warranty.)] TJ ET\n"
+                + said(72, 650, 14, "Care . . . . . . . . . . 3")
+                + said(72, 630, 14, "Repair. . . . . . . . . . 5")
+                + said(72, 600, 10, "It is well-")
+                + said(72, 586, 10, "made and meant for house-")
+                + said(72, 572, 10, "holds. It is made here.")
+            ]
+        ),
+        Loaded(
+            "Two years of warranty.\n\nCare … 3\nRepair … 5\n\n"
+            "It is well-made and meant for households. It is made here."
+        ),
+    ),
     "scan.pdf": (
         pdf([said(72, 700, 10, "A cover."), "0 0 100 100 re f"]),
         Loaded("A cover.\n\f\n", notes=("1 of 2 pages hold no text (p. 2); if they are scans, recognise them",)),
