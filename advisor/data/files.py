@@ -46,7 +46,7 @@ _DEFAULT_OUTPUT_TOKENS: Mapping[Task, int] = {
     Task.GENERATION: 128,
 }
 _QUESTION_FIELDS = frozenset(
-    {"id", "question", "answers", "document_ids", "group", "split", "answerable", "meta", "metadata"}
+    {"id", "question", "answers", "document_ids", "group", "split", "answerable", "meta", "metadata", "made_by"}
 )
 _MAX_SHOWN = 20
 _CARD_KEYS = {"name", "task", "language", "licence", "metrics", "description", "instruction", "max_output_tokens"} | {
@@ -307,7 +307,8 @@ def _read_questions(
         (without_split if split is None else with_split).append(row.line)
         group = text_of(row, "group", path.name, problems) if row.value.get("group") is not None else example_id
         if len(problems) == before:
-            examples.append(Example(example_id, question, answers or (), cited, group, split or Split.TEST))
+            made_by = str(row.value.get("made_by") or "")
+            examples.append(Example(example_id, question, answers or (), cited, group, split or Split.TEST, made_by))
     if with_split:
         problems += [
             Problem(path.name, line, "no split, though other lines have one; say train, validation or test")

@@ -39,12 +39,21 @@ class QuestionTable:
     divided: list[Problem] = field(default_factory=list)
 
 
-def read_question_table(text: str, name: str, known: Collection[str], problems: list[Problem]) -> QuestionTable:
+def is_question_header(line: str) -> bool:
+    """Whether a line names the columns of a table of questions."""
+    columns = {column.strip().strip('"').lower() for column in re.split("[,;\t]", line)}
+    return {"question", "answer"} <= columns
+
+
+def read_question_table(
+    text: str, name: str, known: Collection[str], problems: list[Problem], *, lost: Mapping[str, str] | None = None
+) -> QuestionTable:
     """The questions of a table, adding everything wrong to `problems`.
 
     Args:
         name: Of the file, for the problems.
         known: Ids of the documents, as `same_name` writes them.
+        lost: Why documents were not read, by their ids.
     """
     table = QuestionTable()
     lines = _filled_rows(text, name, problems)
@@ -65,7 +74,7 @@ def read_question_table(text: str, name: str, known: Collection[str], problems: 
             problems.append(
                 Problem(name, line, "more cells than columns; put a cell that holds the separator in quotes")
             )
-        reader = _RowReader(name, line, dict(zip(columns, cells, strict=False)), known, problems)
+        reader = _RowReader(name, line, dict(zip(columns, cells, strict=False)), known, problems, lost or {})
         numbered.append((line, reader.question(len(numbered) + 1)))
         if len(reader.answers) > 1:
             told = " and ".join(repr(answer) for answer in reader.answers)
@@ -164,6 +173,7 @@ class _RowReader:
     cells: Mapping[str, str]
     known: Collection[str]
     problems: list[Problem]
+    lost: Mapping[str, str]
     answers: list[str] = field(default_factory=list)
 
     def question(self, number: int) -> dict[str, object]:
@@ -176,7 +186,9 @@ class _RowReader:
         if answerable and not self.answers:
             self._wrong("the answer is empty; give one, or write no in the column answerable")
         for unknown in [part for part in cited if part not in self.known]:
-            self._wrong(f'the document "{unknown}" is not in the folder; {suggestion(unknown, self.known)}')
+            why = self.lost.get(unknown)
+            what = f"could not be read: {why}" if why else f"is not in the folder; {suggestion(unknown, self.known)}"
+            self._wrong(f'the document "{unknown}" {what}')
         split = self._cell("split").lower()
         if split and split not in set(Split):
             self._wrong(f'the split "{split}" is unknown; say train, validation or test')

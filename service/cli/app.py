@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from service.cli.commands.compare import compare
 from service.cli.commands.comparisons import comparisons
 from service.cli.commands.estimate import estimate
 from service.cli.commands.freshness import freshness
+from service.cli.commands.generate_questions import anchor_questions, generate_questions
 from service.cli.commands.keys import keys
 from service.cli.commands.models import models
 from service.cli.commands.recheck import recheck
@@ -102,9 +104,7 @@ def validate(dataset: DatasetArgument, task: TaskOption = None) -> None:
 def import_(
     source: Annotated[
         Path,
-        typer.Argument(
-            metavar="SOURCE", help="Folder with .md and .txt files and one .csv of questions.", show_default=False
-        ),
+        typer.Argument(metavar="SOURCE", help="Folder with documents and one .csv of questions.", show_default=False),
     ],
     destination: Annotated[
         Path, typer.Argument(metavar="DESTINATION", help="New folder for the dataset.", show_default=False)
@@ -113,21 +113,31 @@ def import_(
         Task, typer.Option(metavar="TASK", help=f"What the answers are: {', '.join(Task)}.")
     ] = Task.QUESTION_ANSWERING,
 ) -> None:
-    """Make a dataset of texts and a table of questions.
+    """Make a dataset of documents and a table of questions.
+
+    Documents: PDF, Word, PowerPoint, Excel, OpenDocument, HTML, EPUB, RTF, e-mail, CSV, JSON, Markdown and text. A file
+    that cannot be read is named with the reason, and the others are imported.
 
     Columns of the table: question, answer; if you like also document, group, split, answerable, id. Several accepted
     answers, or several documents, are separated by |; a | within an answer is written \\|.
     """
     from advisor.data.files import Problem
-    from advisor.data.folder_import import import_folder
+    from advisor.data.folder_import import FileOutcome, import_folder
 
     notes: list[Problem] = []
-    folder = import_folder(source.expanduser(), destination.expanduser(), task=task, notes=notes)
+    files: list[FileOutcome] = []
+    folder = import_folder(source.expanduser(), destination.expanduser(), task=task, notes=notes, files=files)
+    for file in files:
+        show(str(file))
     for note in notes:
         show(f"note: {note}")
+    counts = Counter(file.fate for file in files)
+    show(f"Files: {', '.join(f'{n} {fate}' for fate, n in sorted(counts.items()))}.")
     show(f"Written: {folder}. Complete its dataset.toml, then: tuningfork validate {folder}")
 
 
+app.command()(generate_questions)
+app.command()(anchor_questions)
 app.command()(ask)
 
 

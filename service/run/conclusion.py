@@ -19,6 +19,7 @@ from advisor.evidence.arm_use import ArmUse, OutsideUse, mean_usd, measure_use
 from advisor.evidence.form_gain import form_gains
 from advisor.evidence.scorecard import paired_differences
 from advisor.evidence.slices import slice_weights
+from advisor.metrics.grounding import mean_backed
 from advisor.metrics.registry import is_quality
 from advisor.results.answer import TOKENS, BuildUsage
 from advisor.results.comparison import (
@@ -222,7 +223,8 @@ def _unknown(one: ArmMeasurement, settings: ComparisonSettings) -> tuple[str, ..
 def _traits(one: ArmMeasurement, latencies: Mapping[str, LatencySummary]) -> ArmTraits:
     latency = latencies.get(one.arm.id)
     p95_s = latency.p95_s if latency else None
-    return ArmTraits(one.arm.retrieves, one.arm.tuned, one.arm.device, p95_s, abstention_recall(one.records))
+    backed = mean_backed([record.answer for record in one.records]) if one.arm.retrieves else None
+    return ArmTraits(one.arm.retrieves, one.arm.tuned, one.arm.device, p95_s, abstention_recall(one.records), backed)
 
 
 def _built(arm: Arm) -> tuple[BuildUsage, BuildUsage]:

@@ -56,7 +56,7 @@ def load_limited_dataset(settings: ComparisonSettings) -> Dataset:
     """The dataset as the settings want it; a judge brings its metrics with it."""
     dataset = load_dataset(settings.dataset_folder, task=settings.task, seed=settings.seed)
     if settings.judge is not None and dataset.card.task is Task.QUESTION_ANSWERING:
-        metrics = tuple(dict.fromkeys(dataset.card.metrics + JUDGE_METRICS))
+        metrics = tuple(dict.fromkeys((*dataset.card.metrics, *JUDGE_METRICS, "grounding")))
         dataset = replace(dataset, card=replace(dataset.card, metrics=metrics))
     return limit_dataset(
         dataset,

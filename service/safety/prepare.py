@@ -3,7 +3,8 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
@@ -11,7 +12,7 @@ from typing import IO, BinaryIO
 from advisor.audit.data import audit_dataset
 from advisor.data.dataset import Dataset, Task
 from advisor.data.files import CARD_FILE, DOCUMENTS_FILE, QUESTIONS_FILE, Problem, read_dataset
-from advisor.data.folder_import import card_text, read_folder, write_rows
+from advisor.data.folder_import import Fate, FileOutcome, card_text, read_folder, write_rows
 from advisor.errors import DatasetError
 from advisor.evidence.human_labels import HUMAN_LABELS_FILE, load_human_labels
 from advisor.metrics.registry import metrics_for
@@ -23,6 +24,7 @@ from service.safety.json_depth import MAX_JSON_DEPTH, count_containers, is_too_d
 from service.safety.limits import UploadLimits
 
 MAX_PROBLEMS = 200
+_MAX_ITEMS = 10
 _MAX_CARD_NAME_BYTES = 150
 DATA_FILES = (CARD_FILE, DOCUMENTS_FILE, QUESTIONS_FILE)
 
@@ -51,17 +53,19 @@ class PreparedDataset:
 
     Attributes:
         files: Content by name: what the dataset folder will hold.
+        outcomes: What became of every file that was sent.
     """
 
     files: Mapping[str, bytes]
     dataset: Dataset
     findings: tuple[AuditFinding, ...]
+    outcomes: tuple[FileOutcome, ...] = ()
 
 
 def prepare_upload(
     uploads: Sequence[UploadedFile], workplace: Path, *, name: str | None, task: Task | None, limits: UploadLimits
 ) -> PreparedDataset:
-    """Check uploaded files: one zip archive, or the files of a dataset folder, or texts with one table of questions.
+    """Check uploaded files: one zip archive, or the files of a dataset folder, or documents with a table of questions.
 
     Args:
         workplace: A folder of ours in which files are unpacked and deleted again.
@@ -79,7 +83,7 @@ def prepare_upload(
         names = _receive(uploads, received, limits, problems)
         _stop_at(problems)
         name = name or _name_of(uploads)
-        passed_over, notes = _arrange(received, names, ready, name, task, limits, problems)
+        outcomes, notes = _arrange(received, names, ready, name, task, limits, problems)
         _stop_at(problems, received, ready)
         dataset = read_dataset(ready, problems, task=task)
         if dataset is not None:
@@ -88,17 +92,28 @@ def prepare_upload(
         _stop_at(problems, received, ready)
         if dataset is None:
             raise UnfitUploadError([Problem(QUESTIONS_FILE, None, "no usable question was found; add some")])
-        findings = audit_dataset(dataset)
-        if passed_over:
-            message = f"Files that are no part of a dataset were left out: {len(passed_over)}."
-            remedy = "Nothing, unless they were meant as documents: those belong into documents.jsonl."
-            findings.append(AuditFinding("left out", Severity.NOTE, message, remedy, tuple(passed_over[:10])))
-        if notes:
-            message = f"Cells and files that were read otherwise than they stand there: {len(notes)}."
-            remedy = "Write \\| for a | that belongs to an answer; pictures are not read."
-            findings.append(AuditFinding("import", Severity.NOTE, message, remedy, tuple(map(str, notes[:10]))))
+        findings = [*audit_dataset(dataset), *_import_findings(outcomes, notes)]
         files = {path.name: path.read_bytes() for path in sorted(ready.iterdir())}
-        return PreparedDataset(files, dataset, tuple(findings))
+        return PreparedDataset(files, dataset, tuple(findings), tuple(outcomes))
+
+
+def _import_findings(outcomes: Sequence[FileOutcome], notes: Sequence[Problem]) -> Iterator[AuditFinding]:
+    left_out = [file.name for file in outcomes if file.fate is Fate.LEFT_OUT]
+    if left_out:
+        message = f"Files that are no part of a dataset were left out: {len(left_out)}."
+        remedy = "Nothing, unless they were meant as documents: those belong into documents.jsonl."
+        yield AuditFinding("left out", Severity.NOTE, message, remedy, tuple(left_out[:_MAX_ITEMS]))
+    failed = [str(file) for file in outcomes if file.fate is Fate.FAILED]
+    if failed:
+        message = f"Documents that could not be read: {len(failed)}. No arm sees what they say."
+        remedy = "Do for each file what stands after its name, and upload all again."
+        yield AuditFinding("not read", Severity.WARN, message, remedy, tuple(failed[:_MAX_ITEMS]))
+    told = [str(file) for file in outcomes if file.fate is Fate.DOCUMENT and file.detail]
+    if told or notes:
+        message = f"Cells and files that were read otherwise than they stand there: {len(told) + len(notes)}."
+        remedy = "Write \\| for a | that belongs to an answer; pictures are not read."
+        items = tuple([*map(str, notes), *told][:_MAX_ITEMS])
+        yield AuditFinding("import", Severity.NOTE, message, remedy, items)
 
 
 def _stop_at(problems: Sequence[Problem], *folders: Path) -> None:
@@ -200,36 +215,50 @@ def _arrange(
     task: Task | None,
     limits: UploadLimits,
     problems: list[Problem],
-) -> tuple[list[str], list[Problem]]:
-    """Make a dataset folder of what came; the names of files that are no part of it, and what the user may look at."""
+) -> tuple[list[FileOutcome], list[Problem]]:
+    """Make a dataset folder of what came; what became of every file, and what the user may look at."""
     source, notes = received, list[Problem]()
     tops = {part.split("/", 1)[0] for part in names}
     if len(tops) == 1 and all("/" in part for part in names):
         top = tops.pop()
         source, names = received / top, [part[len(top) + 1 :] for part in names]
-    used = {CARD_FILE, HUMAN_LABELS_FILE} & set(names)
-    if {DOCUMENTS_FILE, QUESTIONS_FILE} & set(names):
-        used |= {DOCUMENTS_FILE, QUESTIONS_FILE} & set(names)
-        for part in used:
-            shutil.move(source / part, ready / part)
+    settings = {CARD_FILE, HUMAN_LABELS_FILE} & set(names)
+    is_dataset = bool({DOCUMENTS_FILE, QUESTIONS_FILE} & set(names))
+    schemas = [part for part in names if part.endswith(".json") and "/" not in part]
+    if not is_dataset:
+        # Among documents a .json is one of them, unless the card calls it the schema.
+        schemas = [part for part in schemas if part == _schema_name(source / CARD_FILE)]
+    if is_dataset:
+        tables = {DOCUMENTS_FILE, QUESTIONS_FILE} & set(names)
+        outcomes = [FileOutcome(part, Fate.SETTINGS) for part in (*tables, *settings, *schemas)]
+        others = set(names) - {outcome.name for outcome in outcomes}
+        outcomes += [FileOutcome(part, Fate.LEFT_OUT, f"documents stand in {DOCUMENTS_FILE}") for part in others]
     else:
-        rows = read_folder(source, problems)
+        tables = set()
+        rows = read_folder(source, problems, apart={*settings, *schemas})
         notes = rows.notes
+        outcomes = [file for file in rows.files if file.name not in settings]
+        outcomes += [FileOutcome(part, Fate.SETTINGS) for part in (*settings, *schemas)]
         write_rows(ready / DOCUMENTS_FILE, rows.documents)
         write_rows(ready / QUESTIONS_FILE, rows.questions)
-        for part in used:
-            shutil.move(source / part, ready / part)
-        used |= {part for part in names if part.lower().endswith((".md", ".txt", ".csv"))}
+    for part in (*tables, *settings, *schemas):
+        shutil.move(source / part, ready / part)
     if not (ready / CARD_FILE).exists():
         (ready / CARD_FILE).write_text(card_text(name, task or Task.QUESTION_ANSWERING), encoding="utf-8")
     elif (ready / CARD_FILE).stat().st_size > limits.max_card_bytes:
         problems.append(Problem(CARD_FILE, None, f"a card may have {limits.max_card_bytes} bytes; shorten it"))
-    schemas = [part for part in names if part.endswith(".json") and "/" not in part]
-    for part in schemas:
-        shutil.move(source / part, ready / part)
-    tables = (DOCUMENTS_FILE, QUESTIONS_FILE, HUMAN_LABELS_FILE, *schemas)
-    _check_json([ready / part for part in tables], limits, problems)
-    return sorted(set(names) - used - set(schemas)), notes
+    _check_json(
+        [ready / part for part in (DOCUMENTS_FILE, QUESTIONS_FILE, HUMAN_LABELS_FILE, *schemas)], limits, problems
+    )
+    return sorted(outcomes, key=lambda outcome: outcome.name), notes
+
+
+def _schema_name(card: Path) -> object:
+    try:
+        return tomllib.loads(card.read_text(encoding="utf-8-sig")).get("schema")
+    except (OSError, ValueError, RecursionError):
+        # Whoever reads the card says what is wrong with it.
+        return None
 
 
 def _check_json(paths: Sequence[Path], limits: UploadLimits, problems: list[Problem]) -> None:
