@@ -14,6 +14,7 @@ from finetune.batches import drop_prompt_tokens, optimiser_steps
 from finetune.checkpoint import TrainingState, restore_checkpoint, save_checkpoint
 from finetune.errors import TrainingError
 from finetune.losses import LOSSES, cross_entropy
+from finetune.memory import peak_memory_bytes
 from finetune.progress import EpochResult, TrainingEvent, Validation
 from finetune.recipe import TuningRecipe
 from finetune.rows import TrainingRow
@@ -43,7 +44,7 @@ def train(
     `checkpoint_dir` training goes on from there and ends with the same weights as an uninterrupted run.
 
     Args:
-        model: A causal language model with an adapter whose weights alone require a gradient.
+        model: A causal language model; its weights that require a gradient are those of an adapter, or all.
         learning_rate: Peak rate.
         special_ids: Tokens that prompt dropout never leaves out.
         on_event: Called after each step and each epoch; what it raises ends training.
@@ -102,7 +103,8 @@ def train(
             epoch_answer_tokens += n_answer_tokens
             state.n_tokens += sum(len(row.token_ids) for part in parts for row in part)
             if on_event:
-                on_event(TrainingEvent(epoch, step, n_steps, step_loss, None, rate, time.perf_counter() - started))
+                seconds, peak = time.perf_counter() - started, peak_memory_bytes(device)
+                on_event(TrainingEvent(epoch, step, n_steps, step_loss, None, rate, seconds, state.n_tokens, peak))
 
         train_loss = epoch_loss / epoch_answer_tokens
         validation = validate(answer_logits, validation_rows, recipe.batch_size) if validation_rows else None
@@ -115,6 +117,8 @@ def train(
             learning_rate=rate,
             seconds=state.seconds,
             validation_probability=validation.probability if validation else None,
+            peak_memory_bytes=peak_memory_bytes(device),
+            n_tokens=state.n_tokens,
         )
         if is_better(result, state):
             state.best_epoch = epoch
@@ -122,7 +126,20 @@ def train(
         state.epochs.append(result)
         save_checkpoint(checkpoint_dir, key, state, weights, optimizer)
         if on_event:
-            on_event(TrainingEvent(epoch, step, n_steps, train_loss, result.validation_loss, rate, state.seconds))
+            on_event(
+                TrainingEvent(
+                    epoch,
+                    step,
+                    n_steps,
+                    train_loss,
+                    result.validation_loss,
+                    rate,
+                    state.seconds,
+                    state.n_tokens,
+                    peak_memory_bytes(device),
+                    tuple(state.epochs),
+                )
+            )
 
     with torch.no_grad():
         for name, weight in weights.items():

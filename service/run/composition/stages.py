@@ -106,9 +106,12 @@ class BuiltStages:
 
     def adapter(self, run: TrainingRun, base: "HuggingFaceModel", folder: Path) -> AdapterRecord:
         """The record of the adapter in the folder."""
+        from finetune.attach import full_tuning_needs
         from finetune.tuned_model import train_adapter
 
         prompts = run.prompts
+        if run.recipe.method == "full":
+            self._on_progress(Progress("tune", run.label, 0, 1, full_tuning_needs(base.n_parameters)))
         waiting = Progress("tune", run.label, 0, 1, "another comparison trains this adapter")
         with self._hold(self._directory, folder, lambda: self._on_progress(waiting)):
             return train_adapter(
