@@ -36,6 +36,16 @@ class TrainingState:
     seconds: float = 0.0
 
 
+def checkpoint_directory(out_dir: Path) -> Path:
+    """Where the checkpoints of a training lie that will leave its adapter in `out_dir`."""
+    return out_dir.with_name(f"{out_dir.name}.partial")
+
+
+def discard_checkpoints(out_dir: Path) -> None:
+    """Forget a training that is not gone on with, or that is finished."""
+    shutil.rmtree(checkpoint_directory(out_dir), ignore_errors=True)
+
+
 def save_checkpoint(
     directory: Path,
     key: str,

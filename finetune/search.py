@@ -16,6 +16,8 @@ from finetune.train import OnEvent
 from lm.errors import MissingDependencyError
 from lm.files import sha256, write_whole
 
+RECORD = "trials.json"
+
 N_RANDOM = 5
 """Trials at random before TPE has something to go by; the recipe as it was given is the first of them."""
 N_UNPRUNED = 3
@@ -127,7 +129,7 @@ class _Range:
         return self.values.index(value) if self.values else value
 
 
-class _PrunedError(Exception):
+class PrunedError(Exception):
     """The trial is below the median of the others."""
 
 
@@ -153,7 +155,7 @@ def _run(train: TrainTrial, recipe: TuningRecipe, learning_rate: float, before: 
             scores.append(epoch.validation_probability)
             asked.report(scores[-1], len(scores))
             if asked.should_prune():
-                raise _PrunedError
+                raise PrunedError
 
     def on_event(event: TrainingEvent) -> None:
         nonlocal usage
@@ -164,7 +166,7 @@ def _run(train: TrainTrial, recipe: TuningRecipe, learning_rate: float, before: 
     try:
         epochs, usage = train(tried, on_event)
         report(epochs)
-    except _PrunedError:
+    except PrunedError:
         pruned = True
     except TrainingError:
         if not before:

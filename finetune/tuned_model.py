@@ -2,7 +2,6 @@
 
 import json
 import platform
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
@@ -15,6 +14,7 @@ from advisor.data.dataset import Dataset, Example, TrainingView
 from advisor.results.answer import BuildUsage
 from finetune.adapter import AdapterRecord, load_adapter_record, save_adapter, write_adapter
 from finetune.attach import attach, four_bit_layer, refuse_too_large
+from finetune.checkpoint import checkpoint_directory, discard_checkpoints
 from finetune.errors import TrainingError
 from finetune.memory import reset_peak_memory
 from finetune.methods import METHODS
@@ -80,9 +80,7 @@ def train_adapter(
         return _finished(out_dir, key)
 
     refuse_too_large(model.n_parameters, recipe, model.device, model.name)
-    width = model.module.config.get_text_config().hidden_size
-    learning_rate = recipe.learning_rate or method.rate * scaled_learning_rate(width)
-    partial = out_dir.with_name(f"{out_dir.name}.partial")
+    learning_rate = peak_rate(model, recipe)
     with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
         reset_peak_memory(model.device)
         adapted = attach(model.folder, type(model.module), recipe, model.device, model.name)
@@ -97,7 +95,7 @@ def train_adapter(
             pad_token_id=model.tokenizer.pad_token_id or 0,
             special_ids=frozenset(model.tokenizer.all_special_ids),
             key=key,
-            checkpoint_dir=partial,
+            checkpoint_dir=checkpoint_directory(out_dir),
             on_event=on_event,
         )
         session_s = time.perf_counter() - training_started
@@ -141,8 +139,14 @@ def train_adapter(
         write_adapter(folder, weights, config | {"base_model_name_or_path": model.source})
 
     record = save_adapter(out_dir, write, record)
-    shutil.rmtree(partial, ignore_errors=True)
+    discard_checkpoints(out_dir)
     return record
+
+
+def peak_rate(model: HuggingFaceModel, recipe: TuningRecipe) -> float:
+    """The recipe's learning rate, or the one that suits its method and the model's width."""
+    width = model.module.config.get_text_config().hidden_size
+    return recipe.learning_rate or METHODS[recipe.method].rate * scaled_learning_rate(width)
 
 
 def _watched(view: TrainingView) -> tuple[Example, ...]:

@@ -116,6 +116,15 @@ class DeclaredSettings:
     max_epochs: Annotated[
         int | None, _learning("Maximum number of training epochs.", ge=1, le=1000, unset="3; 6 for answers from memory")
     ] = None
+    search: Annotated[
+        int | None,
+        _learning(
+            "Trials of a search for learning rate, rank, dropout, batch size and epochs, judged on validation.",
+            ge=2,
+            le=1000,
+            unset="no search",
+        ),
+    ] = None
     tune_on: Annotated[TuneOn, _learning("What tuned arms are trained on.")] = TuneOn.QUESTIONS
     raft_gold_share: Annotated[
         float, _learning("Share of raft's training questions that get the passage which answers them.", ge=0, le=1)

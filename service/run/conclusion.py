@@ -152,6 +152,7 @@ def _facts(one: ArmMeasurement, latencies: Mapping[str, LatencySummary], setting
         latency=latencies.get(arm.id),
         validation_losses={trained.training_seed: trained.validation_loss for trained in (arm, *arm.other_seeds)},
         deployed_seed=arm.training_seed,
+        tuning=arm.tuning,
     )
 
 
@@ -190,6 +191,7 @@ def _use(one: ArmMeasurement, settings: ComparisonSettings) -> ArmUse:
         judge=one.judge,
         n_asked_besides=one.n_asked_besides,
         outside=_outside(one, settings) if one.arm.outside else None,
+        n_trials=len(one.arm.tuning.trials) if one.arm.tuning is not None else 0,
         seed=settings.seed,
     )
 
