@@ -38,6 +38,7 @@ class AdapterRecord:
         n_parameters: Of base and adapter together; None in records of versions that did not tell, as the next two.
         peak_memory_bytes: While it trained, as `finetune.memory` takes it.
         n_bytes: Of the adapter's other files together.
+        n_processes: That trained it together; `peak_memory_bytes` is of the first of them.
     """
 
     key: str
@@ -63,6 +64,7 @@ class AdapterRecord:
     n_parameters: int | None = None
     peak_memory_bytes: int | None = None
     n_bytes: int | None = None
+    n_processes: int = 1
 
 
 def save_adapter(directory: Path, write: Callable[[Path], None], record: AdapterRecord) -> AdapterRecord:

@@ -14,8 +14,9 @@ from advisor.data.dataset import Dataset, Example, TrainingView
 from advisor.results.answer import BuildUsage
 from finetune.adapter import AdapterRecord, load_adapter_record, save_adapter, write_adapter
 from finetune.attach import attach, four_bit_layer, refuse_too_large
-from finetune.checkpoint import checkpoint_directory, discard_checkpoints
+from finetune.checkpoint import checkpoint_directory, discard_checkpoints, take_best_weights
 from finetune.errors import TrainingError
+from finetune.launch import LaunchConfig, train_launched
 from finetune.memory import reset_peak_memory
 from finetune.methods import METHODS
 from finetune.recipe import TuningRecipe, scaled_learning_rate
@@ -35,6 +36,7 @@ def train_adapter(
     messages_of: Callable[[Example], Messages] | None = None,
     texts: Sequence[str] = (),
     on_event: OnEvent | None = None,
+    launch: LaunchConfig | None = None,
 ) -> AdapterRecord:
     """Train an adapter on the training split, watched on the validation split, and save it in `out_dir`.
 
@@ -51,6 +53,7 @@ def train_adapter(
         texts: Read beside the questions, as plain text: what the facts stand in.
         on_event: Called after each step and epoch. KeyboardInterrupt, from here or elsewhere, leaves what is needed to
             resume from the last whole epoch in a sibling directory, `<out_dir>.partial`.
+        launch: The processes to train in; this one where it is left out. It changes the result by rounding alone.
     Returns:
         The record also saved as `adapter.json`.
     Raises:
@@ -81,23 +84,26 @@ def train_adapter(
 
     refuse_too_large(model.n_parameters, recipe, model.device, model.name)
     learning_rate = peak_rate(model, recipe)
+    checkpoints = checkpoint_directory(out_dir)
+    how: dict[str, Any] = {
+        "learning_rate": learning_rate,
+        "pad_token_id": model.tokenizer.pad_token_id or 0,
+        "special_ids": frozenset(model.tokenizer.all_special_ids),
+        "key": key,
+        "checkpoint_dir": checkpoints,
+    }
     with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
         reset_peak_memory(model.device)
+        training_started = time.perf_counter()
+        if launch is not None:
+            job = {"rows": train_rows, "validation_rows": validation_rows, "recipe": recipe, **how}
+            train_launched(launch, model.folder, model.device, model.name, on_event, **job)
         adapted = attach(model.folder, type(model.module), recipe, model.device, model.name)
         start = _adapter_weights(adapted) if method.configure else {}
-        training_started = time.perf_counter()
-        state = train(
-            adapted,
-            train_rows,
-            validation_rows,
-            recipe,
-            learning_rate=learning_rate,
-            pad_token_id=model.tokenizer.pad_token_id or 0,
-            special_ids=frozenset(model.tokenizer.all_special_ids),
-            key=key,
-            checkpoint_dir=checkpoint_directory(out_dir),
-            on_event=on_event,
-        )
+        if launch is None:
+            state = train(adapted, train_rows, validation_rows, recipe, **how, on_event=on_event)
+        else:
+            state = take_best_weights(checkpoints, key, adapted)
         session_s = time.perf_counter() - training_started
     n_trainable = sum(weight.numel() for weight in adapted.parameters() if weight.requires_grad)
     record = AdapterRecord(
@@ -128,6 +134,7 @@ def train_adapter(
         text_rows=text_report if texts else None,
         n_parameters=model.n_parameters + (n_trainable if method.configure else 0),
         peak_memory_bytes=max(epoch.peak_memory_bytes or 0 for epoch in state.epochs),
+        n_processes=launch.n_processes if launch is not None else 1,
     )
 
     def write(folder: Path) -> None:
