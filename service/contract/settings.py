@@ -209,6 +209,18 @@ class DeclaredSettings:
         ),
     ] = None
     trust_remote_code: Annotated[bool, Setting("Run Python code that comes with a model.", is_local=True)] = False
+    launch_config: Annotated[
+        Path | None,
+        Setting(
+            "Configuration of `accelerate` by whose processes adapters are trained (DDP or FSDP 2).",
+            unset="one process",
+            is_local=True,
+        ),
+    ] = None
+    tensorboard: Annotated[
+        Path | None,
+        Setting("Folder for event files of TensorBoard, written while adapters are trained.", is_local=True),
+    ] = None
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -38,7 +38,7 @@ from lm.language_model import LanguageModel
 from service.run.arm import Arm, minus_index
 from service.run.auditing import arm_setup
 from service.run.measuring import ArmMeasurement
-from service.run.settings import ComparisonSettings, Constrain
+from service.run.settings import FILES, ComparisonSettings, Constrain
 from service.store.stages.stage_key import library_versions
 
 
@@ -173,7 +173,7 @@ def _named(settings: ComparisonSettings) -> dict[str, Any]:
     What asks or checks a comparison again has the paths from `settings.json` and the decision record.
     """
     raw = settings.to_json()
-    return raw | {name: Path(raw[name]).name for name in ("dataset", "prices", "prior") if raw[name]}
+    return raw | {name: Path(raw[name]).name for name in ("dataset", *FILES) if raw[name]}
 
 
 def _use(one: ArmMeasurement, settings: ComparisonSettings) -> ArmUse:

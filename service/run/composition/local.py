@@ -184,6 +184,10 @@ class LocalComposition:
             model = self.model_of(spec)
             own = [str(arm) for arm in self._settings.arm_specs if self._settings.model_of(arm) == spec]
             refuse_unrunnable(own, Circumstances.of(dataset, model.name, tunable=hasattr(model, "with_adapter")))
+        if self._settings.launch_config is not None:
+            from finetune.launch import read_launch_config
+
+            read_launch_config(self._settings.launch_config)
 
     def _pipeline(
         self, arm: ArmSpec, model: LanguageModel, builder: PromptBuilder, dataset: Dataset, build: BuildUsage
@@ -476,7 +480,15 @@ class LocalComposition:
         _, trains_on, seed = training
         recipe = tuning_recipe(self._settings, dataset.card.task, trains_on, seed)
         texts = read_texts(self._settings, dataset, self._chunking, self.embedder)
-        return TrainingRun(dataset.training_view(), recipe, prompts, texts, self._settings.training_label(training))
+        return TrainingRun(
+            dataset.training_view(),
+            recipe,
+            prompts,
+            texts,
+            self._settings.training_label(training),
+            launch_config=self._settings.launch_config,
+            tensorboard=self._settings.tensorboard,
+        )
 
 
 def arm_names(settings: ComparisonSettings, dataset: Dataset) -> list[str]:

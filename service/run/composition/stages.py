@@ -1,7 +1,7 @@
 """Where a composition has its models, indexes and adapters from: loaded, built and trained here, or by another hand."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -66,6 +66,8 @@ class TrainingRun:
         texts: Read beside the questions, as plain text.
         label: Which training this is, where a comparison has several; "" otherwise.
         watch: Told each step and epoch; what it raises ends the training.
+        launch_config: Of accelerate; None where this process trains.
+        tensorboard: Folder for event files, if any are wanted.
     """
 
     view: TrainingView
@@ -74,6 +76,8 @@ class TrainingRun:
     texts: Sequence[str]
     label: str
     watch: Callable[[TrainingEvent], None] | None = None
+    launch_config: Path | None = None
+    tensorboard: Path | None = None
 
 
 class Stages(Protocol):
@@ -125,10 +129,14 @@ class BuiltStages:
     def adapter(self, run: TrainingRun, base: "HuggingFaceModel", folder: Path) -> AdapterRecord:
         """The record of the adapter in the folder."""
         from finetune.attach import full_tuning_needs
+        from finetune.event_files import EventFiles
+        from finetune.launch import read_launch_config
         from finetune.tuned_model import train_adapter
 
         def on_event(event: TrainingEvent) -> None:
             self._on_progress(_progress(run.label, event))
+            if events is not None:
+                events.write(event)
             if run.watch is not None:
                 run.watch(event)
 
@@ -136,7 +144,13 @@ class BuiltStages:
         if run.recipe.method == "full":
             self._on_progress(Progress("tune", run.label, 0, 1, full_tuning_needs(base.n_parameters)))
         waiting = Progress("tune", run.label, 0, 1, "another comparison trains this adapter")
-        with self._hold(self._directory, folder, lambda: self._on_progress(waiting)):
+        launch = read_launch_config(run.launch_config) if run.launch_config is not None else None
+        with ExitStack() as stack:
+            stack.enter_context(self._hold(self._directory, folder, lambda: self._on_progress(waiting)))
+            is_new = run.tensorboard is not None and not folder.exists()
+            events = EventFiles(run.tensorboard / folder.name[:12]) if run.tensorboard and is_new else None
+            if events is not None:
+                stack.callback(events.close)
             return train_adapter(
                 base,
                 run.view,
@@ -145,6 +159,7 @@ class BuiltStages:
                 messages_of=(lambda example: prompts[example.id]) if prompts is not None else None,
                 texts=run.texts,
                 on_event=on_event,
+                launch=launch,
             )
 
     def search(

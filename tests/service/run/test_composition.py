@@ -242,7 +242,12 @@ def test_a_search_tries_recipes_without_a_look_at_the_test_questions(
     workplace: Any, dataset: Dataset, tiny_model_folder: Path, tmp_path: Path
 ) -> None:
     settings = ComparisonSettings(
-        "unused", model=f"hf:{tiny_model_folder}", arms=("fine-tuned",), max_epochs=1, search=3
+        "unused",
+        model=f"hf:{tiny_model_folder}",
+        arms=("fine-tuned",),
+        max_epochs=1,
+        search=3,
+        tensorboard=tmp_path / "events",
     )
     seen: list[Progress] = []
     composition = LocalComposition(settings, DataDirectory(tmp_path / "home"), seen.append)
@@ -259,6 +264,7 @@ def test_a_search_tries_recipes_without_a_look_at_the_test_questions(
     adapters = list((tmp_path / "home" / "stages" / "adapters").glob("*/adapter.json"))
     assert len(adapters) == sum(not trial.pruned for trial in trials)
     assert {json.loads(path.read_text())["dataset_hash"] for path in adapters} == {shown.content_hash}
+    assert len(list((tmp_path / "events").glob("*/events.out.*"))) == len(trials)
     n_steps = len(seen)
     again = LocalComposition(settings, DataDirectory(tmp_path / "home"), seen.append)
     assert again.arm("fine-tuned", dataset).tuning == arm.tuning
