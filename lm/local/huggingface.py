@@ -15,7 +15,7 @@ import torch
 import transformers
 
 from lm.answer_text import certain_part, cut_at_stop
-from lm.completion import Completion, FinishReason, GenerationConfig, Messages, Usage
+from lm.completion import Completion, FinishReason, GenerationConfig, Likelihood, Messages, Usage
 from lm.constraint import Constraint
 from lm.errors import ConfigError, LanguageModelError, MissingDependencyError
 from lm.files import hash_files, sha256
@@ -228,6 +228,10 @@ class HuggingFaceModel:
         """Pieces of one answer as they are generated; joined they equal `generate`'s text for a batch of one."""
         return self._stream(prompt, config, None)
 
+    def likelihoods(self, prompts: Sequence[Messages], answers: Sequence[str]) -> list[Likelihood | None]:
+        """Of each answer after its prompt; see `LikelihoodModel`."""
+        return self._likelihoods(prompts, answers, None)
+
     def with_adapter(self, adapter_dir: str | Path, name: str) -> "AdaptedModel":
         """This model as tuning left it.
 
@@ -367,6 +371,23 @@ class HuggingFaceModel:
                 answers = self._answer([encoded[i] for i in batch], [shared[i] for i in batch], config, shared_s)
                 completions |= dict(zip(batch, answers, strict=True))
         return [completions[i] for i in range(len(prompts))]
+
+    def _likelihoods(
+        self, prompts: Sequence[Messages], answers: Sequence[str], adapter: str | None
+    ) -> list[Likelihood | None]:
+        with self._lock, torch.inference_mode():
+            self._activate(adapter)
+            return [self._likelihood(self.encode(p), a) for p, a in zip(prompts, answers, strict=True)]
+
+    def _likelihood(self, prompt: list[int], answer: str) -> Likelihood | None:
+        with self._tokenizer_lock:
+            tokens = list(self.tokenizer(answer, add_special_tokens=False, verbose=False)["input_ids"])
+        if not tokens or len(prompt) + len(tokens) > self._context_tokens:
+            return None
+        ids = torch.tensor([prompt + tokens], device=self.device)
+        logits = self._forward.last_logits(ids, len(tokens) + 1)[:-1].float()  # (n_tokens, vocabulary)
+        chosen = torch.log_softmax(logits, dim=-1).gather(1, ids[0, -len(tokens) :, None])
+        return Likelihood(chosen.sum().item(), len(tokens))
 
     def _encode_with_room(self, prompt: Messages, config: GenerationConfig, i: int, n_prompts: int) -> list[int]:
         ids = self.encode(prompt)
@@ -554,6 +575,10 @@ class AdaptedModel:
     def generate(self, prompts: Sequence[Messages], config: GenerationConfig) -> list[Completion]:
         """One completion a prompt, in order, with the adapter active; see `HuggingFaceModel.generate`."""
         return self._open._generate(prompts, config, self._key)
+
+    def likelihoods(self, prompts: Sequence[Messages], answers: Sequence[str]) -> list[Likelihood | None]:
+        """Of each answer after its prompt, with the adapter active; see `LikelihoodModel`."""
+        return self._open._likelihoods(prompts, answers, self._key)
 
     def stream(self, prompt: Messages, config: GenerationConfig) -> Generator[str, None, Completion]:
         """Pieces of one answer with the adapter active; see `HuggingFaceModel.stream`."""
