@@ -39,7 +39,7 @@ from lm.language_model import LanguageModel
 from service.run.arm import Arm, minus_index
 from service.run.auditing import arm_setup
 from service.run.measuring import ArmMeasurement
-from service.run.settings import ComparisonSettings, Constrain
+from service.run.settings import FILES, ComparisonSettings, Constrain
 from service.store.stages.stage_key import library_versions
 
 
@@ -153,6 +153,7 @@ def _facts(one: ArmMeasurement, latencies: Mapping[str, LatencySummary], setting
         latency=latencies.get(arm.id),
         validation_losses={trained.training_seed: trained.validation_loss for trained in (arm, *arm.other_seeds)},
         deployed_seed=arm.training_seed,
+        tuning=arm.tuning,
     )
 
 
@@ -173,7 +174,7 @@ def _named(settings: ComparisonSettings) -> dict[str, Any]:
     What asks or checks a comparison again has the paths from `settings.json` and the decision record.
     """
     raw = settings.to_json()
-    return raw | {name: Path(raw[name]).name for name in ("dataset", "prices", "prior") if raw[name]}
+    return raw | {name: Path(raw[name]).name for name in ("dataset", *FILES) if raw[name]}
 
 
 def _use(one: ArmMeasurement, settings: ComparisonSettings) -> ArmUse:
@@ -191,6 +192,7 @@ def _use(one: ArmMeasurement, settings: ComparisonSettings) -> ArmUse:
         judge=one.judge,
         n_asked_besides=one.n_asked_besides,
         outside=_outside(one, settings) if one.arm.outside else None,
+        n_trials=len(one.arm.tuning.trials) if one.arm.tuning is not None else 0,
         seed=settings.seed,
     )
 

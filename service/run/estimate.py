@@ -232,7 +232,8 @@ def _stages(
                 rows = len(train) * (instruction + read + answer)
                 rows += corpus if settings.tune_on is TuneOn.QUESTIONS_AND_DOCUMENTS else 0.0
                 epochs = settings.epochs(dataset.card.task, row.trains_on)
-                stages.append(_tune_stage(model, label, rows * epochs, prices, earlier[model]))
+                n_trainings = (settings.search or 1) if seed == settings.seed else 1
+                stages.append(_tune_stage(model, label, rows * epochs * n_trainings, prices, earlier[model]))
         # Training questions are embedded once, for the first arm that looks among them.
         to_embed = train_tokens if arm.id == embeds_train else 0.0
         labels = [answers_label(arm.id, seed) for seed in seeds] if len(seeds) > 1 else [arm.id]

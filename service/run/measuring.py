@@ -15,6 +15,7 @@ from advisor.data.prompt import question_turn, reference_text
 from advisor.evidence.arm_use import JudgeUse
 from advisor.evidence.failure import ArmNature, classify_failure
 from advisor.evidence.form_gain import FormScores
+from advisor.metrics.corpus import PERPLEXITY
 from advisor.metrics.human import label_key
 from advisor.metrics.registry import JUDGE_METRICS, RETRIEVAL_METRICS
 from advisor.report.failures import is_wrong
@@ -128,6 +129,8 @@ def score_arms(
     latencies = _measure_latencies(measured, composition, directory, on_progress, spending)
     for i, one in enumerate(measured):
         on_progress(Progress("score", one.arm.id, i, len(measured)))
+        if PERPLEXITY in dataset.card.metrics:
+            _ask_for_likelihoods(one)
         judge = MeteredModel(composition.judge) if composition.judge is not None else None
         resources = ScoringResources(dataset.card, composition.embedder, judge, labels)
         one.records = _attribute(_record(one, dataset, metrics, resources), one.arm, dataset, metrics[0].name)
@@ -136,6 +139,17 @@ def score_arms(
             one.judge = JudgeUse(judge.name.removeprefix("openai:"), device and device.type, judge.usage)
     on_progress(Progress("score", "", len(measured), len(measured)))
     return latencies
+
+
+def _ask_for_likelihoods(one: ArmMeasurement) -> None:
+    """Of the first references, by the deployed adapter and by those of other training seeds."""
+    questions = [example.question for example in one.questions]
+    references = [reference_text(example) for example in one.questions]
+    one.answers = one.arm.pipeline.with_likelihoods(questions, references, one.answers)
+    for arm in one.arm.other_seeds:
+        seed = arm.training_seed
+        if seed is not None and seed in one.by_seed:
+            one.by_seed[seed] = arm.pipeline.with_likelihoods(questions, references, one.by_seed[seed])
 
 
 def check_questions_fit(arm: Arm, dataset: Dataset) -> None:

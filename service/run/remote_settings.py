@@ -93,9 +93,11 @@ def keep_inputs(settings: ComparisonSettings, directory: DataDirectory) -> dict[
         ConfigError: a file cannot be read.
     """
     raw = settings.to_json()
-    for name, path in (("prices", settings.prices), ("prior", settings.prior)):
-        if path is not None:
+    for name in ("prices", "prior", "launch_config"):
+        if (path := getattr(settings, name)) is not None:
             raw[name] = str(_copied(directory, path))
+    if settings.tensorboard is not None:
+        raw["tensorboard"] = str(settings.tensorboard.expanduser().resolve())
     kept = [
         replace(arm, source=str(_copied(directory, Path(arm.source)))) if arm.row.source == "FILE" else arm
         for arm in settings.arm_specs

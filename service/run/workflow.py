@@ -77,6 +77,7 @@ def comparison_id(
     """Dataset's name and a hash of all that decides the report: the same command gives the same id."""
     digest = code_digest("lm", "rag", "finetune", "advisor", "service.run")
     raw = settings.to_json() | {"dataset": "", "prices": asdict(prices), "prior": answers}
+    raw |= {"launch_config": None, "tensorboard": None}
     # Labels come of all questions, those that a limit leaves out of the dataset's hash among them.
     if sources := settings.source_hashes:
         raw["sources"] = sources
