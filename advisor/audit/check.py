@@ -43,6 +43,7 @@ class Check(StrEnum):
     JUDGE_FAMILY = "judge of the same family"
     JUDGE_UNCALIBRATED = "uncalibrated judge"
     HUMAN_LABELS = "human labels"
+    MODEL_ENDS = "model is shut down"
     # What they answered.
     NO_PASSAGES = "no passages"
     RETRIEVAL_FLOOR = "retrieval floor"

@@ -6,7 +6,7 @@ with no model call. When data or model change the scores no longer speak, and wh
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -304,6 +304,8 @@ def _judgement(
         return unknown, f"Nothing was decided: {record.headline}", None
     if present.unreadable:
         return unknown, " ".join(present.unreadable), None
+    if (end := _shutdown(record, present)) is not None:
+        return RecheckOutcome.CHANGED, end, None
     if is_stale:
         return unknown, "The stored scores are of other data or another model; compare again.", None
     if record.race is not None:
@@ -323,6 +325,19 @@ def _judgement(
     if expired:
         return unknown, f"It would still be {now}, but the record expired on {record.expires_on}: compare again.", now
     return RecheckOutcome.HOLDS, f"It is still {now}.", now
+
+
+def _shutdown(record: DecisionRecord, present: Present) -> str | None:
+    """That the model of the decided arm answers no more, by the prices of now or of then; None where it does."""
+    use = record.uses.get(record.arm or "")
+    if use is None or use.device is not None:
+        return None
+    for prices in (present.inputs.prices, record.inputs.prices):
+        price = prices.models.get(use.model)
+        if price is not None and price.shutdown_on is not None:
+            gone = price.shutdown_on <= present.today.isoformat()
+            return f"{use.model}, the model of {record.arm}, was shut down on {price.shutdown_on}." if gone else None
+    return None
 
 
 def _sentence(text: str) -> str:
@@ -358,11 +373,28 @@ def _dtype_change(record: DecisionRecord, present: Present) -> tuple[str, ...]:
 
 def _input_changes(before: DecisionInputs, now: DecisionInputs) -> tuple[str, ...]:
     """Every leaf that differs, as `name: before, now after`; days and sources of equal prices do not count."""
-    old, new = dict(_leaves(to_plain(before))), dict(_leaves(to_plain(now)))
+    old, new = dict(_leaves(to_plain(before))), dict(_leaves(to_plain(_known_then(before, now))))
     return tuple(
         f"{name}: was {_shown(old.get(name))}, is {_shown(new.get(name))}"
         for name in dict.fromkeys([*old, *new])
-        if old.get(name) != new.get(name) and name.rsplit(".", 1)[-1] not in ("as_of", "source", "label")
+        if old.get(name) != new.get(name) and name.rsplit(".", 1)[-1] not in _NOT_MONEY
+    )
+
+
+_NOT_MONEY = ("as_of", "source", "label", "shutdown_source")
+
+
+def _known_then(before: DecisionInputs, now: DecisionInputs) -> DecisionInputs:
+    """The inputs of now with prices only of what the list of then had: the others bear on no arm that was compared."""
+    then, prices = before.prices, now.prices
+    return replace(
+        now,
+        prices=replace(
+            prices,
+            machines={name: price for name, price in prices.machines.items() if name in then.machines},
+            models={name: price for name, price in prices.models.items() if name in then.models},
+            embedders={name: price for name, price in prices.embedders.items() if name in then.embedders},
+        ),
     )
 
 

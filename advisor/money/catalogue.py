@@ -45,10 +45,10 @@ class CatalogueModel:
 
     name: str
     family: str
-    weights: Openness
     as_of: str
     sources: tuple[str, ...]
     licence: str = ""
+    weights: Openness | None = None
     data: Openness | None = None
     code: Openness | None = None
     parameters: int | None = None
@@ -97,7 +97,7 @@ _TEXTS = ("name", "family", "licence", "hub_id", "priced_as", "note")
 _OPENNESS = ("weights", "data", "code")
 _COUNTS = ("parameters", "context_tokens")
 _KEYS = {*_TEXTS, *_OPENNESS, *_COUNTS, "as_of", "sources"}
-_REQUIRED = ("name", "family", "weights", "as_of", "sources")
+_REQUIRED = ("name", "family", "as_of", "sources")
 
 
 def load_catalogue(prices: PriceList, path: Path | None = None) -> tuple[CatalogueModel, ...]:

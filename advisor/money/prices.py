@@ -4,7 +4,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,10 @@ class ModelPrice:
         usd_per_million_training_tokens: Of tuning, each epoch counted; None where the model cannot be tuned.
         usd_per_million_cached_input_tokens: Of the part of a prompt that the provider had read before; None where it
             costs what the rest does.
+        usd_per_million_batch_input_tokens: Of answers within a day instead of at once; None where none is known.
+        valid_until: Last day of the price, ISO 8601, where its vendor says so.
+        shutdown_on: Day from which the vendor answers no more; None where none is announced.
+        shutdown_source: Where that was read.
     """
 
     usd_per_million_input_tokens: float
@@ -40,6 +44,11 @@ class ModelPrice:
     source: str
     usd_per_million_training_tokens: float | None = None
     usd_per_million_cached_input_tokens: float | None = None
+    usd_per_million_batch_input_tokens: float | None = None
+    usd_per_million_batch_output_tokens: float | None = None
+    valid_until: str | None = None
+    shutdown_on: str | None = None
+    shutdown_source: str | None = None
 
     def at_input_price(self, usd_per_million: float) -> "ModelPrice":
         """The same with another price of input, that of its cached part in proportion."""
@@ -64,7 +73,7 @@ class PriceList:
     """All prices of one file.
 
     Attributes:
-        machines: By device kind ("cpu", "cuda"): the machine that local models are priced on.
+        machines: By device kind ("cpu", "cuda") the machine that local models are priced on, and others by name.
         models: By the model name the endpoint knows.
         storage_usd_per_gb_month: Of keeping an index; 0 where the file does not say.
     """
@@ -75,6 +84,35 @@ class PriceList:
     models: Mapping[str, ModelPrice] = field(hash=False)
     embedders: Mapping[str, EmbedderPrice] = field(hash=False)
     storage_usd_per_gb_month: float = 0.0
+
+    def on_machine(self, name: str | None) -> "PriceList":
+        """The same with local models priced on another machine of the list; None changes nothing.
+
+        Raises:
+            ConfigError: the list has no such machine.
+        """
+        if name is None:
+            return self
+        if name not in self.machines:
+            raise ConfigError(f"the price list has no machine {name!r}; it has {', '.join(self.machines) or 'none'}")
+        return replace(self, machines={**self.machines, "cpu": self.machines[name], "cuda": self.machines[name]})
+
+
+def stale_prices(prices: PriceList, today: date, *, max_age_days: int) -> list[str]:
+    """What should be read again, a sentence each: old prices, prices that end, models that are shut down."""
+    told = []
+    oldest = (today - timedelta(days=max_age_days)).isoformat()
+    for kind, entries in (("machine", prices.machines), ("model", prices.models), ("embedder", prices.embedders)):
+        for name, entry in entries.items():
+            if entry.as_of < oldest:
+                told.append(f"{kind} {name}: the price was read on {entry.as_of}; read it again at {entry.source}")
+    soon = (today + timedelta(days=max_age_days)).isoformat()
+    for name, model in prices.models.items():
+        if model.valid_until is not None and model.valid_until < soon:
+            told.append(f"model {name}: the price holds until {model.valid_until}; read it again at {model.source}")
+        if model.shutdown_on is not None and model.shutdown_on <= soon:
+            told.append(f"model {name}: shut down on {model.shutdown_on} ({model.shutdown_source}); choose another")
+    return told
 
 
 def load_prices(path: Path | None = None) -> PriceList:
@@ -124,6 +162,11 @@ def read_prices(raw: Mapping[str, Any], name: str) -> PriceList:
                 *_dated(row, name, key),
                 _usd_if_given(row, "usd_per_million_training_tokens", name, key),
                 _usd_if_given(row, "usd_per_million_cached_input_tokens", name, key),
+                _usd_if_given(row, "usd_per_million_batch_input_tokens", name, key),
+                _usd_if_given(row, "usd_per_million_batch_output_tokens", name, key),
+                _day_if_given(row, "valid_until", name, key),
+                _day_if_given(row, "shutdown_on", name, key),
+                _text(row, "shutdown_source", name, key) if "shutdown_on" in row else None,
             )
             for key, row in _table(raw, "models", name).items()
         },
@@ -161,6 +204,16 @@ def _usd(row: Mapping[str, Any], key: str, name: str, where: str) -> float:
 
 def _usd_if_given(row: Mapping[str, Any], key: str, name: str, where: str) -> float | None:
     return _usd(row, key, name, where) if key in row else None
+
+
+def _day_if_given(row: Mapping[str, Any], key: str, name: str, where: str) -> str | None:
+    if key not in row:
+        return None
+    day = _text(row, key, name, where)
+    try:
+        return date.fromisoformat(day).isoformat()
+    except ValueError:
+        raise ConfigError(f"{name}: {where}: {key} is {day!r}; give a day, as 2026-01-31") from None
 
 
 def _text(row: Mapping[str, Any], key: str, name: str, where: str) -> str:

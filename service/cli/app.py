@@ -24,6 +24,7 @@ from service.cli.commands.freshness import freshness
 from service.cli.commands.generate_questions import anchor_questions, generate_questions
 from service.cli.commands.keys import keys
 from service.cli.commands.models import models
+from service.cli.commands.prices import prices
 from service.cli.commands.recheck import recheck
 from service.cli.commands.serve import serve
 from service.cli.commands.ui import ui
@@ -178,6 +179,7 @@ app.add_typer(comparisons)
 app.command()(freshness)
 app.command()(advise)
 app.command()(catalogue)
+app.add_typer(prices)
 app.command()(recheck)
 app.command()(ci)
 app.command()(export)

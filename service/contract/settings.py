@@ -166,6 +166,10 @@ class DeclaredSettings:
             unset="no limit",
         ),
     ] = None
+    machine: Annotated[
+        str | None,
+        _costs("Machine of the price list that local models are priced on.", unset="cpu or cuda, as they were run"),
+    ] = None
     traffic: Annotated[Traffic, _costs("Expected production traffic.")] = Traffic()
     declared: Annotated[
         tuple[str, ...],

@@ -84,7 +84,7 @@ def _registered(
 ) -> StoredComparison:
     """The row of a comparison, whose id is the run's: the same command finds the same row."""
     # What is wrong with the user's files is told by their own names, not by those of our copies.
-    prices = load_prices(settings.prices)
+    prices = load_prices(settings.prices).on_machine(settings.machine)
     answers = read_answers(settings.prior) if settings.prior is not None else None
     settings = settings.resolved()
     version = settings.dataset if settings.dataset in bundled_datasets() else _stored_version(engine, settings)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from advisor.audit.arms import audit_arms
+from advisor.audit.arms import audit_arms, audit_model_ends
 from advisor.data.dataset import Dataset, Split
 from advisor.decision.arm_summary import ArmFacts, summarise_arm
 from advisor.decision.conclusion import conclude
@@ -93,6 +93,9 @@ def conclude_comparison(
         race=race.outcome if race is not None else None,
         raced={arm.id: arm.metrics[0] for arm in arms if arm.id in candidates} if race is not None else None,
     )
+    hosted = {kind: use.model for kind, use in of_arms.uses.items() if use.device is None}
+    today = datetime.now(UTC).date()
+    findings += audit_model_ends(hosted, declared.prices, today, declared.traffic.amortisation_months)
     conclusion = conclude(of_arms, declared, differences=differences, findings=findings)
     comparison = Comparison(
         id=run_id,

@@ -82,6 +82,7 @@ def estimate_comparison(engine: Engine, settings: Mapping[str, Any], dataset: Da
     wanted = ComparisonSettings.from_json({**settings, "prices": None, "prior": None})
     path = settings.get("prices")
     prices = read_prices(sent, "prices") if (sent := settings.get(PRICE_LIST)) else load_prices(path and Path(path))
+    prices = prices.on_machine(wanted.machine)
     dataset = limit_dataset(
         dataset,
         limit=wanted.limit,

@@ -90,7 +90,7 @@ def measure_freshness(
     after = revision.apply(before)
     metric = metrics_for(before.card, has_embedder=True, has_judge=settings.judge is not None)[0]
     questions = [e for e in questions if metric.applies(e) and metric.applies(revision.revise(e))]
-    prices = load_prices(settings.prices)
+    prices = load_prices(settings.prices).on_machine(settings.machine)
     names = _Stages(on_progress)
     composition = compose(settings, directory, names)
     try:

@@ -100,7 +100,7 @@ def recheck_file(
     settings = ComparisonSettings.from_json(dict(record.settings))
     inputs = replace(
         record.inputs,
-        prices=load_prices(prices or settings.prices),
+        prices=load_prices(prices or settings.prices).on_machine(settings.machine),
         traffic=traffic(record.inputs.traffic),
         coverage=record.inputs.coverage if coverage is None else coverage,
         margin=record.inputs.margin if margin is None else margin,

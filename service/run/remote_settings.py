@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from advisor.advice.questionnaire import check_answers
 from advisor.arms import parse_arms
-from advisor.money.prices import read_prices
+from advisor.money.prices import load_prices, read_prices
 from lm.errors import ConfigError
 from lm.files import sha256, write_whole
 from lm.setting import read_settings
@@ -52,8 +52,8 @@ def check_request(request: ComparisonRequest, guard: EndpointGuard) -> dict[str,
             check_spec(f"the model of {arm.id}", arm.model, EMBEDDED_MODEL, guard)
     given = resolve(request.model_dump(exclude_unset=True, exclude=_NOT_SETTINGS))
     settings = read_settings(ComparisonSettings, given)
-    if request.prices is not None:
-        read_prices(request.prices, "prices")
+    prices = read_prices(request.prices, "prices") if request.prices is not None else load_prices()
+    prices.on_machine(request.machine)
     if request.prior is not None:
         check_answers(request.prior, "prior")
     return settings.to_json() | {PRICE_LIST: request.prices, PRIOR_ANSWERS: request.prior}

@@ -111,7 +111,7 @@ def run_comparison(
         TuningForkError: with what to fix; answers given so far stay on disk, the same call goes on from them.
     """
     started = time.perf_counter()
-    prices = load_prices(settings.prices)
+    prices = load_prices(settings.prices).on_machine(settings.machine)
     answers = read_answers(settings.prior) if settings.prior is not None else None
     dataset = load_limited_dataset(settings)
     run_id = comparison_id(settings, dataset, model_identity, prices, answers)

@@ -71,5 +71,9 @@ def read_servable(
     except ConfigError as error:
         raise NotServableError(str(error)) from error
     return Servable(
-        comparison_id, settings, load_prices(settings.prices), measured, recorded_model(files.get(DECISION_FILE))
+        comparison_id,
+        settings,
+        load_prices(settings.prices).on_machine(settings.machine),
+        measured,
+        recorded_model(files.get(DECISION_FILE)),
     )

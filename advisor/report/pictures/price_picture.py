@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from advisor.money.hosted_price import HostedPrice
-from advisor.report.arms import arm_name, row_kind, shown_arms
+from advisor.report.arms import arm_name, shown_arms
 from advisor.report.pictures.figure import Figure
 from advisor.report.pictures.svg import (
     BAND,
@@ -22,35 +22,41 @@ from advisor.results.comparison import ArmRole, ArmSummary, Comparison, Interval
 from advisor.results.quantities import MISSING, exact_usd, scale_of, usd
 
 _ROW = 9.0
+_MAX_DRAWN = 12
+"""Models in the picture, the cheapest; the table has all."""
 _TITLE = "Quality and price, measured and quoted"
 
 
 def price_table(comparison: Comparison, prices: Sequence[HostedPrice]) -> Table:
-    """Score and own cost of each candidate, then what its tokens would cost at each priced model."""
-    scale = scale_of(comparison, comparison.recommendation.metric)
-    models = list(dict.fromkeys(price.model for price in prices))
+    """Score and own cost of each candidate, then what its tokens would cost at each priced model, cheapest first."""
+    metric = comparison.recommendation.metric
+    scale = scale_of(comparison, metric)
+    arms = _candidates(comparison)
+    summaries = [arm.metric(metric) for arm in arms]
+    scores = [scale.interval(summary.interval) if summary else MISSING for summary in summaries]
     quoted = {(price.arm, price.model): price.usd_per_1000_queries for price in prices}
-    rows = []
-    for arm in _candidates(comparison):
-        summary = arm.metric(comparison.recommendation.metric)
-        rows.append(
-            row(
-                arm_name(comparison, arm),
-                scale.interval(summary.interval) if summary else MISSING,
-                usd(_own_usd(arm)),
-                *(usd(quoted.get((arm.id, model))) for model in models),
-                kind=row_kind(comparison, arm),
-            )
-        )
-    dates = ", ".join(sorted({f"{price.model} {price.as_of}" for price in prices}))
+    rows = [
+        row(f"{metric} ({scale.unit})", *scores),
+        row(comparison.model, *(usd(_own_usd(arm)) for arm in arms)),
+        *(row(model, *(usd(quoted.get((arm.id, model))) for arm in arms)) for model in _cheapest_first(prices)),
+    ]
+    read = sorted({price.as_of for price in prices})
+    dates = f" Prices read {' to '.join(dict.fromkeys((read[0], read[-1])))}." if read else ""
     return Table(
         caption="1,000 questions in US dollars: as measured, and the same tokens at priced models",
-        columns=("Arm", f"{comparison.recommendation.metric} ({scale.unit})", comparison.model, *models),
+        columns=("Model", *(arm_name(comparison, arm) for arm in arms)),
         rows=tuple(rows),
         note="The score is that of the model measured. How well a priced model answers is not known until it is "
         "compared (`--model openai:NAME`), and its tokenizer counts somewhat fewer or more tokens. Tuned arms have no "
-        f"price there: a hosted model would have to be tuned first.{f' Prices of: {dates}.' if dates else ''}",
+        f"price there: a hosted model would have to be tuned first.{dates}",
     )
+
+
+def _cheapest_first(prices: Sequence[HostedPrice]) -> list[str]:
+    dearest: dict[str, float] = {}
+    for price in prices:
+        dearest[price.model] = max(price.usd_per_1000_queries, dearest.get(price.model, 0.0))
+    return sorted(dearest, key=lambda model: (dearest[model], model))
 
 
 def price_figure(comparison: Comparison, prices: Sequence[HostedPrice]) -> Figure | None:
@@ -67,7 +73,7 @@ def price_figure(comparison: Comparison, prices: Sequence[HostedPrice]) -> Figur
             points.append((arm, cost, summary.interval))
     if not points:
         return None
-    models = list(dict.fromkeys(price.model for price in prices))
+    models = _cheapest_first(prices)[:_MAX_DRAWN]
 
     def draw(plot: Any) -> None:
         plot.set_xscale("log")

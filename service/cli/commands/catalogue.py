@@ -79,6 +79,9 @@ def catalogue(
         )
     _OUT.print(table)
     read = sorted({model.as_of for model in models})
+    ending = [f"{model.name} {model.price.shutdown_on}" for model in models if model.price and model.price.shutdown_on]
+    if ending:
+        _OUT.print(f"Shut down by their vendors: {', '.join(ending)}", soft_wrap=False)
     _OUT.print(f"Read {' to '.join(dict.fromkeys((read[0], read[-1])))}; sources and hub ids: --json", soft_wrap=True)
 
 

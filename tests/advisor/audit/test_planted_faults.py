@@ -3,12 +3,13 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 import pytest
 
 from advisor.audit.abilities import audit_lost_abstention, audit_off_domain
 from advisor.audit.answers import audit_answers
-from advisor.audit.arms import audit_arms
+from advisor.audit.arms import audit_arms, audit_model_ends
 from advisor.audit.check import Check
 from advisor.audit.data import audit_dataset
 from advisor.audit.fairness import ArmSetup, audit_fairness
@@ -39,6 +40,7 @@ from advisor.data.dataset import (
 )
 from advisor.data.prompt import RetrievedChunk
 from advisor.decision.recommendation import DecisionRule
+from advisor.money.prices import ModelPrice, PriceList
 from advisor.results.answer import Answer, BuildUsage
 from advisor.results.comparison import (
     ArmRole,
@@ -266,6 +268,11 @@ def by_metric(arm: str) -> MetricVerdict:
     lead = Interval(0.1, 0.05, 0.15)
     scores = {"hybrid": 0.4, "rag": 0.3}
     return MetricVerdict("token_f1", Verdict.WINNER, arm, arm != "rag", scores, "hybrid", "rag", lead)
+
+
+def ending(day: str) -> PriceList:
+    price = ModelPrice(1.0, 1.0, "2026-11-20", "s", shutdown_on=day, shutdown_source="the vendor")
+    return PriceList("2026-11-20", "s", {}, {"m": price}, {})
 
 
 # ---- The faults ----------------------------------------------------------------------------------------------------
@@ -698,6 +705,14 @@ RUN_FAULTS = [
         lambda: audit_training(replace(CLEAN_LOG, kept_epoch=6)),
         lambda: audit_training(CLEAN_LOG),
         "0.82",
+    ),
+    Fault(
+        "a model that ends",
+        Check.MODEL_ENDS,
+        WARN,
+        lambda: audit_model_ends({"rag": "m"}, ending("2027-01-14"), date(2026, 12, 1), 12),
+        lambda: audit_model_ends({"rag": "m"}, ending("2028-01-14"), date(2026, 12, 1), 12),
+        "m is shut down on 2027-01-14",
     ),
     Fault(
         "judge of the same family",

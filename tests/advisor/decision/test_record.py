@@ -313,3 +313,22 @@ def test_constraints_that_an_older_record_keeps_beside_its_inputs_are_read() -> 
     raw = json.loads(write_record(decided(constraints=limits)))
     raw["constraints"] = raw["inputs"].pop("constraints")
     assert read_record(json.dumps(raw)).inputs.constraints == limits
+
+
+def with_shutdown(day: str) -> PriceList:
+    price = replace(PRICES.models["hosted"], shutdown_on=day, shutdown_source="s")
+    return replace(PRICES, models={"hosted": price})
+
+
+@pytest.mark.parametrize(
+    ("day", "outcome"), [("2026-04-01", RecheckOutcome.CHANGED), ("2026-04-02", RecheckOutcome.HOLDS)]
+)
+def test_a_decision_for_a_model_fails_from_the_day_it_is_shut_down(day: str, outcome: RecheckOutcome) -> None:
+    result = checked(decided(), present(replace(INPUTS, prices=with_shutdown(day))))
+    assert result.outcome is outcome
+    assert (f"hosted, the model of rag, was shut down on {day}." == result.explanation) == (day == "2026-04-01")
+
+
+def test_prices_of_what_was_not_compared_are_no_change() -> None:
+    more = replace(PRICES, models={**PRICES.models, "another": PRICES.models["hosted"]})
+    assert checked(decided(), present(replace(INPUTS, prices=more))).changes == ()

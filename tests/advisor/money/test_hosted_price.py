@@ -74,20 +74,23 @@ def test_a_hosted_embedder_is_paid_too_and_a_local_one_is_not() -> None:
 
 def test_the_table_says_that_quality_there_is_not_known_and_leaves_tuned_arms_without_a_quote() -> None:
     table = price_table(COMPARISON, hosted_prices(COMPARISON, CATALOGUE, PRICES))
-    assert table.columns[2:] == ("smollm2", "GPT-4o mini", "GPT-5 mini")
-    cells = {line.cells[0].text.split()[0]: [cell.text for cell in line.cells] for line in table.rows}
-    assert cells["fine-tuned"][3:] == ["–", "–"]
-    assert cells["base"][2] == "under a cent"
+    assert [column.split()[0] for column in table.columns] == ["Model", "base", "rag", "fine-tuned"]
+    cells = {line.cells[0].text: [cell.text for cell in line.cells[1:]] for line in table.rows}
+    assert list(cells)[:2] == ["exact_match (points)", "smollm2"]
+    assert {"GPT-4o mini", "GPT-5 mini"} <= cells.keys()
+    assert {row[2] for name, row in cells.items() if name not in list(cells)[:2]} == {"–"}
+    assert cells["smollm2"][0] == "under a cent"
     assert "not known until it is compared" in table.note
-    assert "GPT-4o mini 2026-11-20" in table.note
+    assert "Prices read 2026-09-07 to" in table.note
 
 
 def test_the_picture_names_arms_and_models_and_draws_quality_of_the_measured_alone() -> None:
     figure = price_figure(COMPARISON, hosted_prices(COMPARISON, CATALOGUE, PRICES))
     assert figure is not None
-    for text in ("base", "rag", "fine-tuned", "GPT-4o mini", "GPT-5 mini", "price only, quality not measured"):
+    for text in ("base", "rag", "fine-tuned", "GPT-6 Luna", "Claude Haiku 5.5", "price only, quality not measured"):
         assert text in figure.svg
     assert "oracle-context" not in figure.svg
+    assert "GPT-6 Astra" not in figure.svg
 
 
 def test_without_hosted_prices_the_measured_arms_are_drawn_and_without_scores_nothing() -> None:

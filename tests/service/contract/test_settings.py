@@ -34,6 +34,7 @@ OTHER: dict[str, Any] = {
     "precision": "float32",
     "batch_size": 16,
     "adapter_slowdown": 2.0,
+    "machine": "runpod-h200",
 }
 """A value of each setting that is not made up by its type."""
 
