@@ -55,7 +55,7 @@ page-test: setup browser
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -m browser tests/e2e
 
 chaos: setup
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -m "chaos or slow" tests/chaos
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -m "chaos or slow" tests/chaos tests/finetune/test_launch.py
 
 fuzz: setup
 	TUNING_FORK_FUZZ_CASES=20000 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -s tests/service/api/test_openapi.py

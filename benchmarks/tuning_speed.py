@@ -134,7 +134,7 @@ def adapted_model(model: HuggingFaceModel, recipe: TuningRecipe, dtype: torch.dt
     from peft import get_peft_model
 
     torch.manual_seed(recipe.seed)
-    return get_peft_model(untuned(model, dtype), METHODS[recipe.method](recipe))
+    return get_peft_model(untuned(model, dtype), METHODS[recipe.method].configure(recipe))
 
 
 def untuned(model: HuggingFaceModel, dtype: torch.dtype) -> Any:

@@ -89,7 +89,7 @@ def script_tuning(model: HuggingFaceModel, dataset: Dataset, recipe: TuningRecip
     import peft
 
     base = type(model.module).from_pretrained(model.folder, dtype=model.module.dtype)
-    adapted = peft.get_peft_model(base, METHODS[recipe.method](recipe))
+    adapted = peft.get_peft_model(base, METHODS[recipe.method].configure(recipe))
     view = dataset.training_view()
     rows, _ = build_rows(view.train, question_messages(view.card.instruction), model, recipe.max_length)
     weights = [weight for weight in adapted.parameters() if weight.requires_grad]

@@ -1,7 +1,7 @@
 """A trained adapter on disk: peft's two files, and a record of where it came from."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,10 @@ class AdapterRecord:
         build_usage: `input_tokens` are those of the training rows times epochs; validation is not counted, as hosted
             tuning does not bill it.
         file_sha256: Of the adapter's other files.
+        n_parameters: Of base and adapter together; None in records of versions that did not tell, as the next two.
+        peak_memory_bytes: While it trained, as `finetune.memory` takes it.
+        n_bytes: Of the adapter's other files together.
+        n_processes: That trained it together; `peak_memory_bytes` is of the first of them.
     """
 
     key: str
@@ -57,27 +61,39 @@ class AdapterRecord:
     file_sha256: Mapping[str, str]
     text_rows: RowReport | None = None
     precision: str | None = None
+    n_parameters: int | None = None
+    peak_memory_bytes: int | None = None
+    n_bytes: int | None = None
+    n_processes: int = 1
 
 
-def save_adapter(
-    directory: Path, weights: Mapping[str, Any], config: Mapping[str, Any], record: AdapterRecord
-) -> AdapterRecord:
-    """Write an adapter that plain peft can load; `directory` appears whole or not at all.
+def save_adapter(directory: Path, write: Callable[[Path], None], record: AdapterRecord) -> AdapterRecord:
+    """Write what was trained and its record; `directory` appears whole or not at all.
+
+    Args:
+        write: Fills a folder with what was trained.
+    Returns:
+        The record with size and hashes of the files.
+    """
+    with staged_directory(directory) as staged:
+        write(staged)
+        n_bytes = sum(path.stat().st_size for path in staged.iterdir())
+        record = replace(record, file_sha256=file_hashes(staged), n_bytes=n_bytes)
+        _write_json(staged / RECORD, asdict(record))
+    return record
+
+
+def write_adapter(folder: Path, weights: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """The two files of an adapter that plain peft can load.
 
     Args:
         weights: Tensors by peft's names.
         config: peft's adapter configuration.
-    Returns:
-        The record with the hashes of the files.
     """
     from safetensors.torch import save_file
 
-    with staged_directory(directory) as staged:
-        save_file(dict(weights), staged / WEIGHTS, metadata={"format": "pt"})
-        _write_json(staged / CONFIG, dict(config))
-        record = replace(record, file_sha256=file_hashes(staged))
-        _write_json(staged / RECORD, asdict(record))
-    return record
+    save_file(dict(weights), folder / WEIGHTS, metadata={"format": "pt"})
+    _write_json(folder / CONFIG, dict(config))
 
 
 def load_adapter_record(directory: Path) -> AdapterRecord:

@@ -12,6 +12,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import Parameter
 
+from finetune.errors import TrainingError
+from finetune.processes import like, whole
 from finetune.progress import EpochResult
 from lm.files import damaged_files, file_hashes, staged_directory
 
@@ -36,28 +38,40 @@ class TrainingState:
     seconds: float = 0.0
 
 
+def checkpoint_directory(out_dir: Path) -> Path:
+    """Where the checkpoints of a training lie that will leave its adapter in `out_dir`."""
+    return out_dir.with_name(f"{out_dir.name}.partial")
+
+
+def discard_checkpoints(out_dir: Path) -> None:
+    """Forget a training that is not gone on with, or that is finished."""
+    shutil.rmtree(checkpoint_directory(out_dir), ignore_errors=True)
+
+
 def save_checkpoint(
     directory: Path,
     key: str,
     state: TrainingState,
     weights: Mapping[str, Parameter],
     optimizer: torch.optim.Optimizer,
+    *,
+    writes: bool = True,
 ) -> None:
     """Write the checkpoint of the epoch just ended into `directory`, then drop the older ones.
 
     Args:
         key: What identifies the run; a checkpoint of another key is never resumed.
+        writes: Whether this process writes what all of them bring together.
     """
+    current = {name: whole(weight.detach()).cpu().contiguous() for name, weight in weights.items()}
+    moments = _optimizer_tensors(weights, optimizer)
+    if not writes:
+        return
     target = directory / f"epoch-{len(state.epochs):04d}"
     with staged_directory(target) as staged:
-        save_file(
-            {name: weight.detach().cpu().contiguous() for name, weight in weights.items()},
-            staged / "weights.safetensors",
-        )
+        save_file(current, staged / "weights.safetensors")
         save_file(state.best_weights, staged / "best_weights.safetensors")
-        save_file(
-            _optimizer_tensors(weights, optimizer) | _rng_tensors(_device(weights)), staged / "optimizer.safetensors"
-        )
+        save_file(moments | _rng_tensors(_device(weights)), staged / "optimizer.safetensors")
         marker = {
             "key": key,
             "epochs": [asdict(epoch) for epoch in state.epochs],
@@ -88,21 +102,42 @@ def restore_checkpoint(
         tensors = load_file(source / "optimizer.safetensors")
         with torch.no_grad():
             for name, weight in weights.items():
-                weight.copy_(saved[name])
+                weight.copy_(like(weight, saved[name]))
                 state = {k.rpartition("/")[2]: v for k, v in tensors.items() if k.rpartition("/")[0] == name}
-                optimizer.state[weight] = {k: v if k == "step" else v.to(weight.device) for k, v in state.items()}
+                optimizer.state[weight] = {k: v if k == "step" else like(weight, v) for k, v in state.items()}
         torch.set_rng_state(tensors[_RNG + "cpu"])
         device = _device(weights)
         if device.type == "cuda" and _RNG + "cuda" in tensors:
             torch.cuda.set_rng_state(tensors[_RNG + "cuda"], device)
-        return TrainingState(
-            epochs=[EpochResult(**epoch) for epoch in marker["epochs"]],
-            best_epoch=marker["best_epoch"],
-            best_weights=load_file(source / "best_weights.safetensors"),
-            n_tokens=marker["n_tokens"],
-            seconds=marker["seconds"],
-        )
+        return _state(source, marker)
     return None
+
+
+def take_best_weights(directory: Path, key: str, model: Any) -> TrainingState:
+    """Give a model the best weights that other processes' training left, and tell what it reached.
+
+    Raises:
+        TrainingError: it left no whole checkpoint.
+    """
+    for source in sorted(directory.glob("epoch-*"), reverse=True):
+        if (marker := _whole_marker(source, key)) is not None:
+            state = _state(source, marker)
+            with torch.no_grad():
+                for name, weight in model.named_parameters():
+                    if name in state.best_weights:
+                        weight.copy_(state.best_weights[name])
+            return state
+    raise TrainingError(f"the training left no whole checkpoint in {directory}; look for room on the disk, train again")
+
+
+def _state(source: Path, marker: Mapping[str, Any]) -> TrainingState:
+    return TrainingState(
+        epochs=[EpochResult(**epoch) for epoch in marker["epochs"]],
+        best_epoch=marker["best_epoch"],
+        best_weights=load_file(source / "best_weights.safetensors"),
+        n_tokens=marker["n_tokens"],
+        seconds=marker["seconds"],
+    )
 
 
 def _whole_marker(source: Path, key: str) -> dict[str, Any] | None:
@@ -115,7 +150,7 @@ def _whole_marker(source: Path, key: str) -> dict[str, Any] | None:
 
 def _optimizer_tensors(weights: Mapping[str, Parameter], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     return {
-        f"{name}/{field}": tensor.detach().cpu().contiguous()
+        f"{name}/{field}": whole(tensor.detach()).cpu().contiguous()
         for name, weight in weights.items()
         for field, tensor in optimizer.state[weight].items()
     }

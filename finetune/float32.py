@@ -16,6 +16,8 @@ def computed_in_float32(model: Any) -> Iterator[None]:
     which a wrong position would hide.
     """
     narrow: list[tuple[Tensor, Tensor]] = []  # what was widened last comes back first: modules nest
+    # Weights in 4 bits stay as they are; what they are computed in is set at the layer.
+    four_bit = [(module, module.compute_dtype) for module in model.modules() if hasattr(module, "compute_dtype")]
 
     def widen(module: Any, _: Any) -> None:
         for parameter in module.parameters(recurse=False):
@@ -32,7 +34,13 @@ def computed_in_float32(model: Any) -> Iterator[None]:
             if any(p.dtype in (torch.bfloat16, torch.float16) for p in module.parameters(recurse=False)):
                 hooks.enter_context(_removed(module.register_forward_pre_hook(widen)))
                 hooks.enter_context(_removed(module.register_forward_hook(restore, always_call=True)))
-        yield
+        for module, _dtype in four_bit:
+            module.compute_dtype = torch.float32
+        try:
+            yield
+        finally:
+            for module, dtype in four_bit:
+                module.compute_dtype = dtype
 
 
 @contextmanager

@@ -1,12 +1,16 @@
-"""Tuning methods: a name and a function from recipe to peft configuration. A new method is one line in `METHODS`."""
+"""Tuning methods, one row each in `METHODS`: what of the model is trained, and how fast."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from finetune.recipe import TuningRecipe
+
+VERA_RANKS = 16
+"""VeRA's random matrices are shared and not trained, and want more ranks: 256 in the paper for the 16 of LoRA."""
 
 
 def lora(recipe: TuningRecipe) -> Any:
@@ -34,24 +38,71 @@ def olora(recipe: TuningRecipe) -> Any:
     return _lora_config(recipe, init_lora_weights="olora")
 
 
-METHODS: dict[str, Callable[[TuningRecipe], Any]] = {
-    "lora": lora,
-    "rslora": rslora,
-    "dora": dora,
-    "pissa": pissa,
-    "olora": olora,
+def ia3(recipe: TuningRecipe) -> Any:
+    """One trained factor for each output of a layer; it has no rank (Liu et al. 2022, arXiv:2205.05638)."""
+    from peft import IA3Config
+
+    return IA3Config(task_type="CAUSAL_LM", target_modules=_targets(recipe), feedforward_modules=[])
+
+
+def vera(recipe: TuningRecipe) -> Any:
+    """Random matrices for all layers, two trained vectors for each (Kopiczko et al. 2024, arXiv:2310.11454)."""
+    from peft import VeraConfig
+
+    return VeraConfig(
+        task_type="CAUSAL_LM",
+        r=VERA_RANKS * recipe.r,
+        vera_dropout=recipe.lora_dropout,
+        target_modules=_targets(recipe),
+        projection_prng_key=recipe.seed,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A way of tuning.
+
+    Attributes:
+        configure: From recipe to peft's configuration; None where all weights are trained and no adapter is made.
+        rate: Peak learning rate over LoRA's, where the recipe leaves it to the model's width.
+        quantises: Whether the base is held in 4 bits while it is trained beside.
+        has_rank: Whether rank and dropout mean something.
+    """
+
+    configure: Callable[[TuningRecipe], Any] | None
+    rate: float = 1.0
+    quantises: bool = False
+    has_rank: bool = True
+
+
+METHODS: dict[str, Method] = {
+    "lora": Method(lora),
+    # Dettmers et al. 2023, arXiv:2305.14314: NF4 with double quantisation; the adapter is LoRA's.
+    "qlora": Method(lora, quantises=True),
+    "rslora": Method(rslora),
+    "dora": Method(dora),
+    "pissa": Method(pissa),
+    "olora": Method(olora),
+    "ia3": Method(ia3, rate=10, has_rank=False),
+    "vera": Method(vera, rate=10),
+    # Schulman et al. 2025: LoRA's best rate is ten times that of full tuning.
+    "full": Method(None, rate=0.1, has_rank=False),
 }
 
 
 def _lora_config(recipe: TuningRecipe, **changes: Any) -> Any:
     from peft import LoraConfig
 
-    targets = recipe.target_modules
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=recipe.r,
         lora_alpha=recipe.lora_alpha,
         lora_dropout=recipe.lora_dropout,
-        target_modules=targets if targets == "all-linear" else targets.split(","),
+        target_modules=_targets(recipe),
         **changes,
     )
+
+
+def _targets(recipe: TuningRecipe) -> str | list[str]:
+    targets = recipe.target_modules
+    return targets if targets == "all-linear" else targets.split(",")

@@ -14,6 +14,9 @@ class TrainingEvent:
         validation_loss: As `train_loss`, on the validation rows; None between epochs and without validation rows.
         learning_rate: Of the last step.
         seconds: Training time so far, earlier sessions of a resumed run included.
+        n_tokens: Trained on in that time, prompts included, padding not.
+        peak_memory_bytes: Of this session, as `finetune.memory` takes it.
+        epochs: Where an epoch ended, all so far, those of earlier sessions included.
     """
 
     epoch: int
@@ -23,6 +26,9 @@ class TrainingEvent:
     validation_loss: float | None
     learning_rate: float
     seconds: float
+    n_tokens: int
+    peak_memory_bytes: int
+    epochs: "tuple[EpochResult, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,9 @@ class EpochResult:
             is what greedy decoding would write; None without validation rows.
         validation_probability: Probability of an answer token, the geometric mean of a row's, averaged over validation
             rows; None without validation rows, and in records of versions that did not take it.
+        peak_memory_bytes: Since training began, as `finetune.memory` takes it; None in records of versions that did
+            not.
+        n_tokens: Trained on since training began, prompts included, padding not; 0 in records as above.
     """
 
     epoch: int
@@ -45,6 +54,8 @@ class EpochResult:
     learning_rate: float
     seconds: float
     validation_probability: float | None = None
+    peak_memory_bytes: int | None = None
+    n_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,16 @@ import torch
 from torch.nn.utils import clip_grad_norm_
 
 from finetune.answer_logits import AnswerLogits
-from finetune.batches import drop_prompt_tokens, optimiser_steps
+from finetune.batches import Batch, drop_prompt_tokens, optimiser_steps
 from finetune.checkpoint import TrainingState, restore_checkpoint, save_checkpoint
 from finetune.errors import TrainingError
 from finetune.losses import LOSSES, cross_entropy
+from finetune.memory import peak_memory_bytes
+from finetune.processes import ALONE, Processes, like, whole
 from finetune.progress import EpochResult, TrainingEvent, Validation
 from finetune.recipe import TuningRecipe
 from finetune.rows import TrainingRow
+from lm.files import sha256
 from lm.local.dtype import computes_rightly, has_native_bfloat16
 from lm.local.fused_lora import fuse_lora
 
@@ -35,6 +39,7 @@ def train(
     key: str,
     checkpoint_dir: Path,
     on_event: OnEvent | None = None,
+    processes: Processes = ALONE,
 ) -> TrainingState:
     """Train the weights of `model` that require a gradient; they end as those of the best epoch.
 
@@ -43,24 +48,31 @@ def train(
     `checkpoint_dir` training goes on from there and ends with the same weights as an uninterrupted run.
 
     Args:
-        model: A causal language model with an adapter whose weights alone require a gradient.
+        model: A causal language model; its weights that require a gradient are those of an adapter, or all.
         learning_rate: Peak rate.
         special_ids: Tokens that prompt dropout never leaves out.
         on_event: Called after each step and each epoch; what it raises ends training.
+        processes: Who trains; all call with the same arguments. Each takes a share of every step's rows, and losses and
+            checkpoints are those of one process, up to rounding.
     Raises:
         TrainingError: there are no rows, or the loss is no longer finite.
     """
     if not rows:
         raise TrainingError("there are no training rows; add training questions, or raise max_length")
-    weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    device = next(iter(weights.values())).device
-    optimizer = torch.optim.AdamW(
-        weights.values(), lr=learning_rate, weight_decay=recipe.weight_decay, fused=device.type == "cpu"
-    )
+    device = next(model.parameters()).device
     token_loss = LOSSES[recipe.loss]
     model.eval()
     answer_logits = AnswerLogits.of(model, autocast_dtype(recipe, device), rows, pad_token_id)
-    fuse_lora(model, answer_logits.autocast_dtype)
+    if processes.world == 1:
+        fuse_lora(model, answer_logits.autocast_dtype)
+    answer_logits = replace(answer_logits, model=processes.distributed(model, device))
+    weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    optimizer = torch.optim.AdamW(
+        weights.values(),
+        lr=learning_rate,
+        weight_decay=recipe.weight_decay,
+        fused=device.type == "cpu" and not processes.shards,
+    )
     steps_an_epoch = math.ceil(len(rows) / recipe.batch_size)
     n_steps = recipe.max_epochs * steps_an_epoch
     torch.manual_seed(recipe.seed)
@@ -70,7 +82,10 @@ def train(
     for epoch in range(len(state.epochs) + 1, recipe.max_epochs + 1):
         if epoch - 1 - state.best_epoch >= recipe.patience:
             break
-        model.train()
+        answer_logits.model.train()
+        if processes.world > 1:
+            # What is drawn hangs on no other process, nor on what was drawn before an interruption.
+            torch.manual_seed(int(sha256(f"{recipe.seed}/{epoch}/{processes.rank}")[:15], 16))
         epoch_loss, epoch_answer_tokens = 0.0, 0
         epoch_rows = rows
         if recipe.prompt_dropout:
@@ -84,12 +99,14 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = rate
             step_loss = 0.0
-            for batch in (batch for part in parts for batch in answer_logits.batches(part)):
+            for batch, weight in shared_passes(answer_logits, parts, processes):
                 logits = answer_logits(batch).float()  # (n_scored, vocabulary)
-                loss = token_loss(logits, batch.target_ids[batch.scored]).sum() / n_answer_tokens
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss = weight * token_loss(logits, batch.target_ids[batch.scored]).sum() / n_answer_tokens
+                to_average = processes.world * loss
+                to_average.backward()  # type: ignore[no-untyped-call]
                 step_loss += loss.item()
-            norm = clip_grad_norm_(weights.values(), recipe.max_grad_norm)
+            (step_loss,) = processes.sum(step_loss)
+            norm = whole(clip_grad_norm_(weights.values(), recipe.max_grad_norm))
             if not math.isfinite(step_loss + norm.item()):
                 raise TrainingError(
                     f"the loss or its gradient was no longer finite in step {step} of epoch {epoch}; lower "
@@ -102,10 +119,13 @@ def train(
             epoch_answer_tokens += n_answer_tokens
             state.n_tokens += sum(len(row.token_ids) for part in parts for row in part)
             if on_event:
-                on_event(TrainingEvent(epoch, step, n_steps, step_loss, None, rate, time.perf_counter() - started))
+                seconds, peak = time.perf_counter() - started, peak_memory_bytes(device)
+                on_event(TrainingEvent(epoch, step, n_steps, step_loss, None, rate, seconds, state.n_tokens, peak))
 
         train_loss = epoch_loss / epoch_answer_tokens
-        validation = validate(answer_logits, validation_rows, recipe.batch_size) if validation_rows else None
+        validation = None
+        if validation_rows:
+            validation = validate(answer_logits, validation_rows, recipe.batch_size, processes)
         state.seconds = time.perf_counter() - started
         result = EpochResult(
             epoch=epoch,
@@ -115,20 +135,56 @@ def train(
             learning_rate=rate,
             seconds=state.seconds,
             validation_probability=validation.probability if validation else None,
+            peak_memory_bytes=peak_memory_bytes(device),
+            n_tokens=state.n_tokens,
         )
         if is_better(result, state):
             state.best_epoch = epoch
-            state.best_weights = {name: weight.detach().cpu().clone() for name, weight in weights.items()}
+            state.best_weights = {name: whole(weight.detach()).cpu().clone() for name, weight in weights.items()}
         state.epochs.append(result)
-        save_checkpoint(checkpoint_dir, key, state, weights, optimizer)
+        save_checkpoint(checkpoint_dir, key, state, weights, optimizer, writes=processes.rank == 0)
         if on_event:
-            on_event(TrainingEvent(epoch, step, n_steps, train_loss, result.validation_loss, rate, state.seconds))
+            on_event(
+                TrainingEvent(
+                    epoch,
+                    step,
+                    n_steps,
+                    train_loss,
+                    result.validation_loss,
+                    rate,
+                    state.seconds,
+                    state.n_tokens,
+                    peak_memory_bytes(device),
+                    tuple(state.epochs),
+                )
+            )
 
     with torch.no_grad():
         for name, weight in weights.items():
-            weight.copy_(state.best_weights[name])
+            weight.copy_(like(weight, state.best_weights[name]))
     model.eval()
     return state
+
+
+def shared_passes(
+    answer_logits: AnswerLogits, parts: Sequence[Sequence[TrainingRow]], processes: Processes
+) -> list[tuple[Batch, float]]:
+    """This process's forward passes over its share of the rows, each with its weight.
+
+    All processes make as many, as each waits for the others in every layer: who has fewer makes one again that weighs
+    nothing.
+    """
+    by_rank = [
+        [
+            batch
+            for part in parts
+            if part[rank :: processes.world]
+            for batch in answer_logits.batches(part[rank :: processes.world])
+        ]
+        for rank in range(processes.world)
+    ]
+    own, longest = by_rank[processes.rank], max(by_rank, key=len)
+    return [(batch, 1.0) for batch in own] + [(batch, 0.0) for batch in longest[len(own) :]]
 
 
 def schedule_factor(step: int, n_steps: int, recipe: TuningRecipe) -> float:
@@ -154,21 +210,24 @@ def autocast_dtype(recipe: TuningRecipe, device: torch.device) -> torch.dtype | 
 
 
 @torch.no_grad()
-def validate(answer_logits: AnswerLogits, rows: Sequence[TrainingRow], batch_size: int) -> Validation:
+def validate(
+    answer_logits: AnswerLogits, rows: Sequence[TrainingRow], batch_size: int, processes: Processes = ALONE
+) -> Validation:
     """How well the answers of at least one row are known."""
     answer_logits.model.eval()
-    loss, n_exact, probability = 0.0, 0, 0.0
+    loss, n_exact, probability = 0.0, 0.0, 0.0
     ordered = sorted(rows, key=lambda row: len(row.token_ids))
     for start in range(0, len(ordered), batch_size):
-        for batch in answer_logits.batches(ordered[start : start + batch_size]):
+        for batch, weight in shared_passes(answer_logits, [ordered[start : start + batch_size]], processes):
             logits = answer_logits(batch).float()  # (n_scored, vocabulary)
             targets = batch.target_ids[batch.scored]  # (n_scored,)
             losses = cross_entropy(logits, targets)
             n_tokens = batch.row_of_target.bincount()  # (rows,)
             n_wrong = batch.row_of_target.bincount((logits.argmax(-1) != targets).float())
-            n_exact += int((n_wrong == 0).sum())
-            probability += (-batch.row_of_target.bincount(losses) / n_tokens).exp().sum().item()
-            loss += losses.sum().item()
+            n_exact += weight * int((n_wrong == 0).sum())
+            probability += weight * (-batch.row_of_target.bincount(losses) / n_tokens).exp().sum().item()
+            loss += weight * losses.sum().item()
+    loss, n_exact, probability = processes.sum(loss, n_exact, probability)
     return Validation(loss / sum(row.n_answer_tokens for row in rows), n_exact / len(rows), probability / len(rows))
 
 

@@ -2,9 +2,7 @@
 
 import json
 import platform
-import shutil
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -14,8 +12,12 @@ import torch
 
 from advisor.data.dataset import Dataset, Example, TrainingView
 from advisor.results.answer import BuildUsage
-from finetune.adapter import AdapterRecord, load_adapter_record, save_adapter
+from finetune.adapter import AdapterRecord, load_adapter_record, save_adapter, write_adapter
+from finetune.attach import attach, four_bit_layer, refuse_too_large
+from finetune.checkpoint import checkpoint_directory, discard_checkpoints, take_best_weights
 from finetune.errors import TrainingError
+from finetune.launch import LaunchConfig, train_launched
+from finetune.memory import reset_peak_memory
 from finetune.methods import METHODS
 from finetune.recipe import TuningRecipe, scaled_learning_rate
 from finetune.rows import build_rows, build_text_rows, question_messages, rows_hash
@@ -34,8 +36,11 @@ def train_adapter(
     messages_of: Callable[[Example], Messages] | None = None,
     texts: Sequence[str] = (),
     on_event: OnEvent | None = None,
+    launch: LaunchConfig | None = None,
 ) -> AdapterRecord:
     """Train an adapter on the training split, watched on the validation split, and save it in `out_dir`.
+
+    Full tuning has all weights trained and saved, in a folder that transformers loads as any model.
 
     Nothing is done twice: a finished adapter of the same key is returned as it is, a half-finished training goes on
     from its last epoch. The caller's model is not touched: a copy of its weights is trained. `model.with_adapter`
@@ -48,6 +53,7 @@ def train_adapter(
         texts: Read beside the questions, as plain text: what the facts stand in.
         on_event: Called after each step and epoch. KeyboardInterrupt, from here or elsewhere, leaves what is needed to
             resume from the last whole epoch in a sibling directory, `<out_dir>.partial`.
+        launch: The processes to train in; this one where it is left out. It changes the result by rounding alone.
     Returns:
         The record also saved as `adapter.json`.
     Raises:
@@ -66,33 +72,40 @@ def train_adapter(
         )
     text_rows, text_report = build_text_rows(texts, model, max_length)
     train_rows += text_rows
-    versions = {name: version(name) for name in ("torch", "transformers", "peft", "safetensors")}
+    method = METHODS[recipe.method]
+    if method.quantises:
+        four_bit_layer()
+    libraries = ("torch", "transformers", "peft", "safetensors", *(("bitsandbytes",) if method.quantises else ()))
+    versions = {name: version(name) for name in libraries}
     hashes = rows_hash(train_rows), rows_hash(validation_rows)
     key = _key(model.fingerprint, recipe.hash, *hashes, json.dumps(versions, sort_keys=True))
     if out_dir.exists():
         return _finished(out_dir, key)
 
-    learning_rate = recipe.learning_rate or scaled_learning_rate(model.module.config.get_text_config().hidden_size)
-    partial = out_dir.with_name(f"{out_dir.name}.partial")
+    refuse_too_large(model.n_parameters, recipe, model.device, model.name)
+    learning_rate = peak_rate(model, recipe)
+    checkpoints = checkpoint_directory(out_dir)
+    how: dict[str, Any] = {
+        "learning_rate": learning_rate,
+        "pad_token_id": model.tokenizer.pad_token_id or 0,
+        "special_ids": frozenset(model.tokenizer.all_special_ids),
+        "key": key,
+        "checkpoint_dir": checkpoints,
+    }
     with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
-        adapted = _attach_adapter(model, recipe)
-        start = _adapter_weights(adapted)
+        reset_peak_memory(model.device)
         training_started = time.perf_counter()
-        state = train(
-            adapted,
-            train_rows,
-            validation_rows,
-            recipe,
-            learning_rate=learning_rate,
-            pad_token_id=model.tokenizer.pad_token_id or 0,
-            special_ids=frozenset(model.tokenizer.all_special_ids),
-            key=key,
-            checkpoint_dir=partial,
-            on_event=on_event,
-        )
+        if launch is not None:
+            job = {"rows": train_rows, "validation_rows": validation_rows, "recipe": recipe, **how}
+            train_launched(launch, model.folder, model.device, model.name, on_event, **job)
+        adapted = attach(model.folder, type(model.module), recipe, model.device, model.name)
+        start = _adapter_weights(adapted) if method.configure else {}
+        if launch is None:
+            state = train(adapted, train_rows, validation_rows, recipe, **how, on_event=on_event)
+        else:
+            state = take_best_weights(checkpoints, key, adapted)
         session_s = time.perf_counter() - training_started
-    weights, config = _plain_lora(start, _adapter_weights(adapted), adapted.peft_config["default"])
-    config["base_model_name_or_path"] = model.source
+    n_trainable = sum(weight.numel() for weight in adapted.parameters() if weight.requires_grad)
     record = AdapterRecord(
         key=key,
         base_model=model.name,
@@ -101,7 +114,7 @@ def train_adapter(
         recipe=recipe,
         precision=str(autocast_dtype(recipe, model.device) or torch.float32).removeprefix("torch."),
         learning_rate=learning_rate,
-        n_trainable_parameters=sum(w.numel() for w in adapted.parameters() if w.requires_grad),
+        n_trainable_parameters=n_trainable,
         dataset_hash=Dataset(view.card, view.documents, view.train + view.validation).content_hash,
         train_rows_hash=hashes[0],
         validation_rows_hash=hashes[1],
@@ -119,10 +132,28 @@ def train_adapter(
         library_versions=versions | {"python": platform.python_version()},
         file_sha256={},
         text_rows=text_report if texts else None,
+        n_parameters=model.n_parameters + (n_trainable if method.configure else 0),
+        peak_memory_bytes=max(epoch.peak_memory_bytes or 0 for epoch in state.epochs),
+        n_processes=launch.n_processes if launch is not None else 1,
     )
-    record = save_adapter(out_dir, weights, config, record)
-    shutil.rmtree(partial, ignore_errors=True)
+
+    def write(folder: Path) -> None:
+        if method.configure is None:
+            adapted.save_pretrained(folder, max_shard_size="1TB")
+            model.tokenizer.save_pretrained(folder)
+            return
+        weights, config = _plain_adapter(start, _adapter_weights(adapted), adapted.peft_config["default"])
+        write_adapter(folder, weights, config | {"base_model_name_or_path": model.source})
+
+    record = save_adapter(out_dir, write, record)
+    discard_checkpoints(out_dir)
     return record
+
+
+def peak_rate(model: HuggingFaceModel, recipe: TuningRecipe) -> float:
+    """The recipe's learning rate, or the one that suits its method and the model's width."""
+    width = model.module.config.get_text_config().hidden_size
+    return recipe.learning_rate or METHODS[recipe.method].rate * scaled_learning_rate(width)
 
 
 def _watched(view: TrainingView) -> tuple[Example, ...]:
@@ -147,29 +178,6 @@ def _finished(out_dir: Path, key: str) -> AdapterRecord:
     return record
 
 
-def _attach_adapter(model: HuggingFaceModel, recipe: TuningRecipe) -> Any:
-    """A fresh copy of the base from its files, with a new adapter: the caller's copy may carry adapters, and serves."""
-    from peft import get_peft_model
-
-    dtype = autocast_dtype(recipe, model.device) or torch.float32
-    base = type(model.module).from_pretrained(model.folder, dtype=dtype, use_safetensors=True).to(model.device)
-    if recipe.gradient_checkpointing and not base.supports_gradient_checkpointing:
-        raise TrainingError(f"{model.name!r} cannot recompute activations; set gradient_checkpointing to false")
-    if recipe.gradient_checkpointing:
-        base.activation_checkpointing_enable()
-    torch.manual_seed(recipe.seed)
-    with warnings.catch_warnings():
-        # peft 0.21 asks transformers 5.23 by the property's old name.
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-        try:
-            return get_peft_model(base, METHODS[recipe.method](recipe))
-        except ValueError as error:
-            raise TrainingError(
-                f"method {recipe.method!r} cannot be attached to {model.name!r} with target_modules "
-                f"{recipe.target_modules!r}: {error}"
-            ) from error
-
-
 def _adapter_weights(adapted: Any) -> dict[str, torch.Tensor]:
     from peft import get_peft_model_state_dict
 
@@ -177,7 +185,7 @@ def _adapter_weights(adapted: Any) -> dict[str, torch.Tensor]:
     return {name: weight.detach().cpu().clone().contiguous() for name, weight in weights.items()}
 
 
-def _plain_lora(
+def _plain_adapter(
     start: Mapping[str, torch.Tensor], end: Mapping[str, torch.Tensor], config: Any
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Weights and configuration that fit the base as it is on disk.
@@ -187,7 +195,7 @@ def _plain_lora(
     """
     settings = {name: sorted(v) if isinstance(v, set) else v for name, v in config.to_dict().items()}
     settings["inference_mode"] = True
-    if config.init_lora_weights is True:
+    if getattr(config, "init_lora_weights", True) is True:
         return dict(end), settings
     settings |= {"r": 2 * config.r, "lora_alpha": 2 * config.lora_alpha, "init_lora_weights": True}
     weights = {

@@ -104,6 +104,14 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Likelihood:
+    """How probable a model holds a given answer: the sum over its tokens of ln p, in nats."""
+
+    log_probability: float
+    n_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
     """One generated text and what it cost.
 

@@ -1,9 +1,9 @@
-"""The one protocol every language model speaks."""
+"""The one protocol every language model speaks, and what some can do besides."""
 
 from collections.abc import Generator, Sequence
 from typing import Protocol, runtime_checkable
 
-from lm.completion import Completion, GenerationConfig, Messages
+from lm.completion import Completion, GenerationConfig, Likelihood, Messages
 
 
 @runtime_checkable
@@ -46,4 +46,13 @@ class LanguageModel(Protocol):
         The generator returns the whole completion (`completion = yield from model.stream(...)`). Closing it early ends
         generation.
         """
+        ...
+
+
+@runtime_checkable
+class LikelihoodModel(Protocol):
+    """A model that tells how probable it holds answers that others wrote."""
+
+    def likelihoods(self, prompts: Sequence[Messages], answers: Sequence[str]) -> list[Likelihood | None]:
+        """Of each answer after its prompt, end token excluded; None where it is empty or both exceed the context."""
         ...

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from advisor.data.dataset import Document
-from advisor.data.document_text import Heading, Table, find_headings, find_tables
+from advisor.data.document_text import Heading, Table, find_headings, find_page_breaks, find_tables
 from advisor.data.prompt import passage_text
 from lm.errors import ConfigError
 from rag.text_unit import Boundary, TextUnit, split_clusters, split_units
@@ -56,6 +56,7 @@ class Chunk:
 
     Attributes:
         id: `<document id>#<number from 0>`.
+        title: The document's, with the pages of the chunk if the document has pages ("manual.pdf, p. 12").
         heading: Path of the Markdown headings in force where the chunk begins, joined by ` > `; often empty.
         text: `document.text[start:end]`, after the names of the columns where it begins within a table.
         embedded_text: What the embedder is given: title, headings and text; a very long title is cut.
@@ -129,6 +130,7 @@ class _Cutter:
         self._chunking = chunking
         self._headings = headings
         self._heading_starts = [heading.start for heading in headings]
+        self._page_breaks = find_page_breaks(document.text)
         self._tables = tables
         self._table_starts = [table.start for table in tables]
         self._without_header: set[int] = set()
@@ -171,7 +173,7 @@ class _Cutter:
         return Chunk(
             id=f"{self._document.id}#{number}",
             document_id=self._document.id,
-            title=self._document.title,
+            title=self._title(first, last),
             heading=self._heading(first),
             text=self._shown(first, last),
             start=start,
@@ -182,7 +184,7 @@ class _Cutter:
 
     def _choose_end(self, first: int, minimum: int) -> int | None:
         """The best end of a chunk from `first`, at least `minimum`; None where not even that fits."""
-        prefix, header = self._prefix(first), self._header(first)
+        prefix, header = self._prefix(first, first + 1), self._header(first)
         before = self._count_tokens([passage_text(prefix, header) if header else prefix])[0]
         budget = self._chunking.max_tokens - before
         n_tokens, end = 0, first
@@ -227,15 +229,26 @@ class _Cutter:
     def _heading(self, first: int) -> str:
         position = bisect_right(self._heading_starts, self._units[first].start)
         path = self._headings[position - 1].path if position else ()
-        # A document's first heading often is its title again.
-        return " > ".join(path[1:] if path[:1] == (self._document.title,) else path)
+        # A document's first heading often is its title again, which has the file's name after it where there are pages.
+        title = self._document.title
+        is_title = bool(path) and (path[0] == title or (self._page_breaks and title.startswith(f"{path[0]} (")))
+        return " > ".join(path[1:] if is_title else path)
 
-    def _prefix(self, first: int) -> str:
-        return self._shown_prefix(self._heading(first))
+    def _title(self, first: int, last: int) -> str:
+        if not self._page_breaks:
+            return self._document.title
+        start, end = self._strip(first, last)
+        pages = dict.fromkeys(
+            bisect_right(self._page_breaks, position) + 1 for position in (start, max(start, end - 1))
+        )
+        return f"{self._document.title}, p. {'–'.join(map(str, pages))}"
 
-    def _fit_prefix(self, heading: str) -> str:
+    def _prefix(self, first: int, last: int) -> str:
+        return self._shown_prefix(self._title(first, last), self._heading(first))
+
+    def _fit_prefix(self, title: str, heading: str) -> str:
         limit = int(self._chunking.max_tokens * _MAX_TITLE_SHARE)
-        prefix = _passage_title(self._document.title, heading)
+        prefix = _passage_title(title, heading)
         while prefix and self._count_tokens([prefix])[0] > limit:
             clusters = split_clusters(prefix)
             prefix = "".join(clusters[: len(clusters) * 3 // 4])
@@ -267,4 +280,4 @@ class _Cutter:
         return self._header(first) + self._text(first, last)
 
     def _embedded(self, first: int, last: int) -> str:
-        return passage_text(self._prefix(first), self._shown(first, last))
+        return passage_text(self._prefix(first, last), self._shown(first, last))

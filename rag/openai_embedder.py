@@ -104,7 +104,7 @@ class OpenAIEmbedder:
             base_url=self._url,
             max_retries=_MAX_RETRIES,
             timeout=_TIMEOUT_S,
-            http_client=self._http_client or connection_to(self._url),
+            http_client=connection_to(self._url, key=key, client=self._http_client),
         )
 
 

@@ -2,15 +2,20 @@
 
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 SERVICE = "tuning_fork"
 EVERYTHING = ""
 
 _SECRET = re.compile(r"tf_[A-Za-z0-9_-]{20,}")
+_NAME_OF_SECRET = re.compile(r"(KEY|TOKEN|PASSWORD|SECRET)$")
+_SHORTEST = 6
+"""Shorter values are words that logs are full of."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -23,6 +28,7 @@ class JsonFormatter(logging.Formatter):
     def __init__(self, fields: Mapping[str, object] | None = None) -> None:
         super().__init__()
         self._fields = dict(fields or {})
+        self._secrets = _secrets_of(os.environ)
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
@@ -35,8 +41,18 @@ class JsonFormatter(logging.Formatter):
         row |= self._fields | getattr(record, "fields", {})
         if record.exc_info:
             row["traceback"] = self.formatException(record.exc_info)
+        line = json.dumps(row, ensure_ascii=True, default=str)
+        for secret in self._secrets:
+            line = line.replace(secret, "...")
         # Callers put secrets where they do not belong, too.
-        return _SECRET.sub("tf_...", json.dumps(row, ensure_ascii=True, default=str))
+        return _SECRET.sub("tf_...", line)
+
+
+def _secrets_of(environment: Mapping[str, str]) -> list[str]:
+    """Keys and passwords in the environment, as JSON writes them, the longest first."""
+    found = {value for name, value in environment.items() if _NAME_OF_SECRET.search(name)}
+    found |= {urlsplit(value).password or "" for name, value in environment.items() if name.endswith("_URL")}
+    return sorted((json.dumps(one)[1:-1] for one in found if len(one) >= _SHORTEST), key=len, reverse=True)
 
 
 def log_as_json(logger: str = SERVICE, fields: Mapping[str, object] | None = None) -> None:

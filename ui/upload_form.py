@@ -1,7 +1,7 @@
 """Files of a visitor on their way to a dataset: checked first, stored when asked."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 import pandas as pd
@@ -9,8 +9,9 @@ import streamlit as st
 
 from advisor.data.dataset import Task
 from advisor.data.files import CARD_FILE
-from service.contract.client import UPLOAD_ENDINGS, ServiceClient, ServiceError
-from service.contract.schemas import ValidationReport
+from advisor.data.formats.rows import READERS
+from service.contract.client import ServiceClient, ServiceError, why_not_sent
+from service.contract.schemas import FileReport, ValidationReport
 from ui.connection import show_failure
 from ui.counted import counted
 from ui.dataset_choice import DATASET
@@ -22,7 +23,7 @@ from ui.upload_table import with_named_columns
 _FILES, _FOLDER = "Files or one zip", "A folder"
 _ROUND = "upload round"
 _REPORT = "upload report"
-_TEXTS = (".md", ".txt")
+_WITH_QUESTIONS = frozenset({".zip", *(f".{ending}" for ending in READERS)}) - {".xlsx"}
 _TASKS = {
     Task.QUESTION_ANSWERING: "question-answering: short answers found in documents",
     Task.CLASSIFICATION: "classification: one label for a text",
@@ -37,9 +38,10 @@ def upload_form(client: ServiceClient) -> None:
     files = _chosen_files(folder=kind == _FOLDER)
     if not files:
         st.caption(
-            "Documents with one table of questions (columns question, answer; optional document, group, split, "
-            "answerable); SQuAD, chat messages, ShareGPT, Alpaca, ragas, promptfoo, BEIR, Parquet, Excel; or a dataset "
-            "folder. The format is recognised, and nothing is stored before you say so."
+            "Documents (PDF, Word, PowerPoint, Excel, OpenDocument, HTML, EPUB, RTF, e-mail, CSV, JSON, .md, .txt) "
+            "with one table of questions (columns question, answer; optional document, group, split, answerable); "
+            "SQuAD, chat messages, ShareGPT, Alpaca, ragas, promptfoo, BEIR, Parquet; or a dataset folder. The format "
+            "is recognised, and nothing is stored before you say so."
         )
         return
     name, task = _card_fields(files)
@@ -64,6 +66,7 @@ def show_report(report: ValidationReport) -> None:
             f"It can be used: {counted(report.n_documents, 'document')}; questions: {sizes}.",
             icon=":material/check_circle:",
         )
+        show_files(report.files)
         with st.expander(f"What the audit says ({len(report.findings)})", expanded=bool(report.findings)):
             show_findings(report.findings)
         return
@@ -73,6 +76,23 @@ def show_report(report: ValidationReport) -> None:
         for one in report.problems
     ]
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", key="problems", alt="Problems by file and line")
+
+
+def show_files(files: Sequence[FileReport]) -> None:
+    """What became of every file, those that were not read first."""
+    lost = sum(not file.document_id and bool(file.detail) for file in files)
+    label = f"What became of the files ({len(files)})" + (f": {lost} not read" if lost else "")
+    with st.expander(label, expanded=bool(lost)):
+        rows = [
+            {
+                "file": shown(file.name, 200),
+                "became": str(file.fate),
+                "pages": str(file.n_pages or ""),
+                "why, or what was left out": shown(file.detail, 500),
+            }
+            for file in sorted(files, key=lambda file: (bool(file.document_id), not file.detail, file.name))
+        ]
+        st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", key="files", alt="What became of each file")
 
 
 def _chosen_files(*, folder: bool) -> dict[str, bytes]:
@@ -87,16 +107,11 @@ def _chosen_files(*, folder: bool) -> dict[str, bytes]:
         return {}
     if not folder:
         return {one.name: one.getvalue() for one in chosen}
-    fit = [one for one in chosen if _is_data(one.name)]
-    if left_out := [one.name for one in chosen if not _is_data(one.name)]:
+    why = {one.name: why_not_sent(PurePosixPath(one.name)) for one in chosen}
+    if left_out := [f"{name}: {reason}" for name, reason in why.items() if reason]:
         with st.expander(f"Left out, since they are no data files: {len(left_out)}"):
             st.text("\n".join(left_out))
-    return {one.name: one.getvalue() for one in fit}
-
-
-def _is_data(name: str) -> bool:
-    path = PurePosixPath(name)
-    return path.suffix.lower() in UPLOAD_ENDINGS and not any(part.startswith(".") for part in path.parts)
+    return {one.name: one.getvalue() for one in chosen if not why[one.name]}
 
 
 def _card_fields(files: Mapping[str, bytes]) -> tuple[str | None, Task | None]:
@@ -119,7 +134,7 @@ def _guessed_name(files: Mapping[str, bytes]) -> str:
 
 
 def _lacks_questions(files: Mapping[str, bytes]) -> bool:
-    return all(PurePosixPath(name).suffix.lower() in (*_TEXTS, ".toml") for name in files)
+    return not any(PurePosixPath(name).suffix.lower() in _WITH_QUESTIONS for name in files)
 
 
 def _written_questions(files: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -132,7 +147,9 @@ def _written_questions(files: Mapping[str, bytes]) -> dict[str, bytes]:
     tops = {PurePosixPath(name).parts[0] for name in files}
     top = f"{tops.pop()}/" if len(tops) == 1 and all("/" in name for name in files) else ""
     documents = [
-        str(PurePosixPath(name.removeprefix(top)).with_suffix("")) for name in files if name.lower().endswith(_TEXTS)
+        str(PurePosixPath(name.removeprefix(top)).with_suffix(""))
+        for name in files
+        if not name.lower().endswith(".toml")
     ]
     blank = pd.DataFrame({column: pd.Series(dtype="str") for column in ("question", "answer", "document", "group")})
     written = st.data_editor(

@@ -23,6 +23,9 @@ class Check(StrEnum):
     NO_DOCUMENTS_NAMED = "no documents named"
     UNSHOWN_LABELS = "labels never shown"
     LANGUAGES = "mixed languages"
+    DUPLICATE_DOCUMENTS = "duplicate documents"
+    BOILERPLATE = "repeated lines"
+    MADE_QUESTIONS = "questions by a model"
     # How the arms were built.
     UNEQUAL_PROMPT = "unequal prompt"
     UNEQUAL_DECODING = "unequal decoding"

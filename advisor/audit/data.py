@@ -1,6 +1,7 @@
 """All checks that need no model, for `tuningfork validate` and at the start of every comparison."""
 
 from advisor.audit.check import Check
+from advisor.audit.documents import audit_documents
 from advisor.audit.fields import audit_fields
 from advisor.audit.gold import audit_gold
 from advisor.audit.languages import audit_languages
@@ -19,6 +20,7 @@ def audit_dataset(dataset: Dataset) -> list[AuditFinding]:
         *audit_rows(dataset),
         *audit_fields(dataset),
         *audit_languages(dataset),
+        *audit_documents(dataset),
         *_size(dataset),
         *_slices(dataset),
     ]

@@ -5,7 +5,7 @@ from collections import defaultdict
 from advisor.audit.check import MAX_ITEMS, Check
 from advisor.data.dataset import Dataset, Example, Slice, Split, Task
 from advisor.data.language import content_words
-from advisor.data.leaks import NamedQuestions, find_duplicates, find_leaks
+from advisor.data.leaks import asks_of_another, find_duplicates, find_leaks
 from advisor.data.normalisation import normalise
 from advisor.results.comparison import AuditFinding, Severity
 
@@ -42,18 +42,15 @@ def _paraphrases(dataset: Dataset) -> list[AuditFinding]:
     for i, example in enumerate(train):
         for key in _facts(example):
             asked[key].append(i)
-    named = NamedQuestions(train)
     words = [content_words(example.asked) for example in train]
     pairs: list[str] = []
     for example in dataset.split(Split.TEST):
         if dataset.slice_of(example) is not Slice.UNSEEN_FACT:
             continue
         same_answer = [i for key in _facts(example) for i in asked.get(key, ())]
-        if not same_answer:
-            continue
-        same_names = set(named.about_the_same(example).tolist())
         ours = content_words(example.asked)
-        twin = next((i for i in same_answer if i in same_names and _mostly_shared(ours, words[i])), None)
+        alike = (i for i in same_answer if _mostly_shared(ours, words[i]))
+        twin = next((i for i in alike if not asks_of_another(example, train[i])), None)
         if twin is not None:
             pairs.append(f"{example.id} ~ {train[twin].id}")
     if not pairs:

@@ -16,8 +16,8 @@ _NO_ANSWERS = frozenset({"nan", "#n/a", "#ref!", "#value!", "null", "undefined"}
 
 
 def audit_rows(dataset: Dataset) -> list[AuditFinding]:
-    """Malformed rows of any split, and labels that are tested and never shown."""
-    return [*_malformed(dataset), *_unshown_labels(dataset)]
+    """Malformed rows of any split, labels that are tested and never shown, and questions that no person wrote."""
+    return [*_malformed(dataset), *_unshown_labels(dataset), *_made_by_models(dataset)]
 
 
 def _malformed(dataset: Dataset) -> list[AuditFinding]:
@@ -85,5 +85,23 @@ def _unshown_labels(dataset: Dataset) -> list[AuditFinding]:
             "if answers are constrained to the labels.",
             "Add training questions of these labels, or leave them out of the test.",
             tuple(sorted(unshown)[:MAX_ITEMS]),
+        )
+    ]
+
+
+def _made_by_models(dataset: Dataset) -> list[AuditFinding]:
+    test = dataset.split(Split.TEST)
+    made = [example for example in test if example.made_by]
+    if not made:
+        return []
+    models = ", ".join(sorted({example.made_by for example in made}))
+    return [
+        AuditFinding(
+            Check.MADE_QUESTIONS,
+            Severity.WARN,
+            f"Test questions written by a model ({models}): {len(made)} of {len(test)}. Their words come from the "
+            "passages, so that retrieval finds these sooner than for people's questions.",
+            "Test on questions that people asked, at least a hundred of them, before you rely on the verdict.",
+            tuple(example.id for example in made[:MAX_ITEMS]),
         )
     ]

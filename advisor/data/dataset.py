@@ -79,6 +79,7 @@ class Example:
         answers: Accepted references, canonical first; `()` means that no document answers the question.
         document_ids: Documents that hold the answer (gold for retrieval); may be empty.
         group: One fact, label case or record in all its wordings. Questions of a group are clustered in all statistics.
+        made_by: The model that wrote the question; "" where a person did, or nobody says.
         history: What user and assistant said before, oldest first; empty where the question stands alone.
     """
 
@@ -88,6 +89,7 @@ class Example:
     document_ids: tuple[str, ...]
     group: str
     split: Split
+    made_by: str = ""
     history: tuple[Message, ...] = ()
 
     @property

@@ -17,6 +17,9 @@ _NO_PARAGRAPH = re.compile(r"\s*(?:[-*+>|#<]|\d+[.)]\s)")
 _TABLE_RULE = re.compile(r" {0,3}(?=[^|]*\|)\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
 _TAG = re.compile(r"<[^>]+>")
 
+PAGE_BREAK = "\f"
+"""Stands between the pages of a text, as printers and `pdftotext` have it."""
+
 MIN_DATA_CHARACTERS = 64
 """Shorter `data:` addresses cost a passage little, and may be what a text is about."""
 
@@ -94,6 +97,11 @@ def title_of(text: str) -> str:
         return next(part for part in said.groups() if part).strip()
     headings = find_headings(text)
     return min(headings, key=lambda heading: heading.level).path[-1] if headings else ""
+
+
+def find_page_breaks(text: str) -> list[int]:
+    """Where the pages of a text end but the last; empty where it has no pages."""
+    return [match.start() for match in re.finditer(PAGE_BREAK, text)]
 
 
 def without_embedded_data(text: str) -> str:

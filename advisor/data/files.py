@@ -48,7 +48,10 @@ _DEFAULT_OUTPUT_TOKENS: Mapping[Task, int] = {
     Task.GENERATION: 128,
 }
 _QUESTION_FIELDS = frozenset(
-    {"id", "question", "answers", "document_ids", "group", "split", "answerable", "history", "meta", "metadata"}
+    {
+        *("id", "question", "answers", "document_ids", "group", "split", "answerable", "history"),
+        *("meta", "metadata", "made_by"),
+    }
 )
 _MAX_SHOWN = 20
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
@@ -314,7 +317,10 @@ def _read_questions(
         group = text_of(row, "group", path.name, problems) if row.value.get("group") is not None else example_id
         history = _history(row, path.name, problems)
         if len(problems) == before:
-            examples.append(Example(example_id, question, answers or (), cited, group, split or Split.TEST, history))
+            made_by = str(row.value.get("made_by") or "")
+            examples.append(
+                Example(example_id, question, answers or (), cited, group, split or Split.TEST, made_by, history)
+            )
     if with_split:
         problems += [
             Problem(path.name, line, "no split, though other lines have one; say train, validation or test")

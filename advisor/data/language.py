@@ -56,8 +56,12 @@ def script_of(text: str) -> str | None:
 
 def content_words(text: str) -> frozenset[str]:
     """The words of a text without the function words of its language (English where that is unclear)."""
-    known = _WORDS.get(language_of(text) or "English", frozenset[str]())
-    return frozenset(_folded(text)) - known
+    return frozenset(_folded(text)) - function_words(text)
+
+
+def function_words(text: str) -> frozenset[str]:
+    """The function words of a text's language (English where that is unclear)."""
+    return _WORDS.get(language_of(text) or "English", frozenset[str]())
 
 
 def _folded(text: str) -> list[str]:

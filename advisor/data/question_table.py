@@ -14,7 +14,7 @@ from advisor.data.meant_names import suggestion
 from advisor.data.text_encoding import UnreadableTextError, decode_text
 
 ANSWER_SEPARATOR = "|"
-_COLUMNS = ("question", "answer", "document", "group", "split", "answerable", "id")
+_COLUMNS = ("question", "answer", "document", "group", "split", "answerable", "id", "made_by")
 # Beside English what spreadsheets write in other languages for true and false.
 _YES = frozenset(
     {"yes", "y", "true", "1", "1.0", "answerable", "ja", "j", "wahr", "oui", "vrai", "sí", "si", "verdadero"}
@@ -36,8 +36,20 @@ class QuestionTable:
     divided: list[Problem] = field(default_factory=list)
 
 
+def is_question_header(line: str) -> bool:
+    """Whether a line names the columns of a table of questions."""
+    columns = {column.strip().strip('"').lower() for column in re.split("[,;\t]", line)}
+    return {"question", "answer"} <= columns
+
+
 def read_table_file(
-    path: Path, name: str, known: Collection[str], problems: list[Problem], columns: Mapping[str, str] | None = None
+    path: Path,
+    name: str,
+    known: Collection[str],
+    problems: list[Problem],
+    columns: Mapping[str, str] | None = None,
+    *,
+    lost: Mapping[str, str] | None = None,
 ) -> QuestionTable:
     """The questions of a delimited text or an Excel workbook, adding everything wrong to `problems`.
 
@@ -45,6 +57,7 @@ def read_table_file(
         name: Of the file, for the problems.
         known: Ids of the documents, as `same_name` writes them.
         columns: Names of columns in the file, by ours; columns that then have no name of ours are left out.
+        lost: Why documents were not read, by their ids.
     """
     table = QuestionTable()
     try:
@@ -58,7 +71,7 @@ def read_table_file(
     except (UnreadableRowsError, UnreadableTextError) as error:
         problems.append(Problem(name, error.line, str(error)))
         return table
-    return _read_lines(lines, name, known, problems, columns or {}, table)
+    return _read_lines(lines, name, known, problems, columns or {}, table, lost or {})
 
 
 def _read_lines(
@@ -68,6 +81,7 @@ def _read_lines(
     problems: list[Problem],
     renamed: Mapping[str, str],
     table: QuestionTable,
+    lost: Mapping[str, str],
 ) -> QuestionTable:
     if not lines:
         problems.append(Problem(name, 1, _columns_problem([])))
@@ -95,7 +109,7 @@ def _read_lines(
             problems.append(
                 Problem(name, line, "more cells than columns; put a cell that holds the separator in quotes")
             )
-        reader = _RowReader(name, line, dict(zip(columns, cells, strict=False)), known, problems)
+        reader = _RowReader(name, line, dict(zip(columns, cells, strict=False)), known, problems, lost)
         numbered.append((line, reader.question(len(numbered) + 1)))
         if len(reader.answers) > 1:
             told = " and ".join(repr(answer) for answer in reader.answers)
@@ -145,7 +159,7 @@ def _columns_problem(columns: Sequence[str]) -> str:
         return ""
     what = f'the column "{missing[0]}" is missing' if missing else ""
     what = what or (f'the column "{unknown[0]}" is unknown' if unknown else f'the column "{twice[0]}" stands twice')
-    return f"{what}; columns are {', '.join(_COLUMNS[:-1])}"
+    return f"{what}; columns are {', '.join(_COLUMNS[:-2])}"
 
 
 def _check_together(rows: list[tuple[int, dict[str, object]]], name: str, problems: list[Problem]) -> None:
@@ -172,6 +186,7 @@ class _RowReader:
     cells: Mapping[str, str]
     known: Collection[str]
     problems: list[Problem]
+    lost: Mapping[str, str]
     answers: list[str] = field(default_factory=list)
 
     def question(self, number: int) -> dict[str, object]:
@@ -184,7 +199,9 @@ class _RowReader:
         if answerable and not self.answers:
             self._wrong("the answer is empty; give one, or write no in the column answerable")
         for unknown in [part for part in cited if part not in self.known]:
-            self._wrong(f'the document "{unknown}" is not in the folder; {suggestion(unknown, self.known)}')
+            why = self.lost.get(unknown)
+            what = f"could not be read: {why}" if why else f"is not in the folder; {suggestion(unknown, self.known)}"
+            self._wrong(f'the document "{unknown}" {what}')
         split = self._cell("split").lower()
         if split and split not in set(Split):
             self._wrong(f'the split "{split}" is unknown; say train, validation or test')
@@ -192,7 +209,8 @@ class _RowReader:
         row["answers"] = self.answers
         row |= {} if answerable else {"answerable": False}
         row["document_ids"] = cited
-        return row | {key: value for key, value in (("group", self._cell("group")), ("split", split)) if value}
+        others = (("group", self._cell("group")), ("split", split), ("made_by", self._cell("made_by")))
+        return row | {key: value for key, value in others if value}
 
     def _document_id(self, said: str) -> str:
         named = same_name(said)

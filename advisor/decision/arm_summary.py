@@ -12,7 +12,14 @@ from advisor.evidence.scorecard import answer_of_seed, mean_usage, summarise_met
 from advisor.metrics.corpus import CORPUS_METRICS
 from advisor.metrics.registry import RETRIEVAL_METRICS
 from advisor.results.answer import BuildUsage
-from advisor.results.comparison import ArmRole, ArmSummary, LatencySummary, QuestionRecord, SeedSummary
+from advisor.results.comparison import (
+    ArmRole,
+    ArmSummary,
+    LatencySummary,
+    QuestionRecord,
+    SeedSummary,
+    TuningSummary,
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ class ArmFacts:
     validation_losses: Mapping[int | None, float | None]
     deployed_seed: int | None
     unknown: tuple[str, ...] = ()
+    tuning: TuningSummary | None = None
 
 
 def summarise_arm(
@@ -94,6 +102,7 @@ def summarise_arm(
         seeds=_seed_summaries(arm, metrics[0], weights, seed),
         n_outside_form=form.count(False) if form is not None else None,
         n_constraint_refused=sum(record.answer.constraint_refused for record in arm.records),
+        tuning=arm.tuning,
     )
 
 

@@ -11,6 +11,8 @@ from advisor.results.comparison import ConstraintOutcome, Interval, QuestionReco
 from lm.setting import Setting, check_settings
 
 GOOD_ENOUGH = "good_enough"
+MIN_BACKED = 0.8
+"""Share of answers that must stand in a passage given with them, where sources must be cited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,9 @@ class Constraints:
     good enough is still a rival of the others, since how good it is was measured and not declared, but is not shipped.
     """
 
-    must_cite_sources: Annotated[bool, Setting("Only arms whose answers come with passages may be shipped.")] = False
+    must_cite_sources: Annotated[
+        bool, Setting("Only arms whose answers stand in passages that come with them may be shipped.")
+    ] = False
     max_p95_latency_s: Annotated[
         float | None, Setting("Maximum p95 latency, in seconds.", gt=0, le=1e6, unset="any")
     ] = None
@@ -51,6 +55,7 @@ class ArmTraits:
         device: "cpu" or "cuda" where we run its model, None for a hosted one.
         p95_latency_s: None where no wait was measured.
         abstention_recall: Share of the unanswerable test questions that it declined; None where there were none.
+        backed_share: Share of its answers that stand in a passage which came with them; None where it was not measured.
     """
 
     retrieves: bool
@@ -58,6 +63,7 @@ class ArmTraits:
     device: str | None
     p95_latency_s: float | None = None
     abstention_recall: float | None = None
+    backed_share: float | None = None
 
 
 def abstention_recall(records: Sequence[QuestionRecord]) -> float | None:
@@ -90,10 +96,7 @@ def _outcomes(
     constraints: Constraints, arm: str, traits: ArmTraits, usd_per_month: float | None, score: Interval | None
 ) -> Iterator[ConstraintOutcome]:
     if constraints.must_cite_sources:
-        message = "answers come with the passages they were made from"
-        if not traits.retrieves:
-            message = "it must cite sources and answers without any passage"
-        yield ConstraintOutcome(arm, "must_cite_sources", traits.retrieves, None, None, message)
+        yield _cites(arm, traits)
     if constraints.facts_must_be_deletable:
         message = "facts are in documents or prompts"
         if traits.tuned:
@@ -116,6 +119,18 @@ def _outcomes(
         yield _abstains(arm, constraints.min_abstention_recall, traits.abstention_recall)
     if constraints.good_enough is not None:
         yield _is_good_enough(arm, constraints.good_enough, score)
+
+
+def _cites(arm: str, traits: ArmTraits) -> ConstraintOutcome:
+    share = traits.backed_share
+    if not traits.retrieves:
+        message = "it must cite sources and answers without any passage"
+        return ConstraintOutcome(arm, "must_cite_sources", False, MIN_BACKED, None, message)
+    if share is None:
+        message = "answers come with passages; whether these hold what is answered was not measured"
+        return ConstraintOutcome(arm, "must_cite_sources", True, MIN_BACKED, None, message)
+    message = f"{share:.1%} of its answers stand in a passage that comes with them, at least {MIN_BACKED:.0%} is asked"
+    return ConstraintOutcome(arm, "must_cite_sources", share >= MIN_BACKED, MIN_BACKED, share, message)
 
 
 def _at_most(

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from advisor.arms import ARM_KINDS
+from advisor.arms import parse_arms
 from advisor.data.dataset import Dataset, Split
 from advisor.decision.constraints import ArmTraits
 from advisor.decision.inputs import DecisionInputs, MeasuredArms
@@ -350,11 +350,9 @@ def _data_changes(record: DecisionRecord, present: Present) -> tuple[tuple[str, 
     if present.model is not None and present.model != record.model:
         changed.append("model")
     retrieving = [arm for arm, traits in record.traits.items() if traits.retrieves]
-    taught = [
-        arm
-        for arm, traits in record.traits.items()
-        if traits.tuned or (arm in ARM_KINDS and ARM_KINDS[arm].needs_training_questions)
-    ]
+    named = parse_arms(record.settings.get("arms") or record.settings.get("pipelines") or list(record.traits))
+    needy = {arm.id for arm in named if arm.row.needs_training_questions}
+    taught = [arm for arm, traits in record.traits.items() if traits.tuned or arm in needy]
     needed = {
         DOCUMENTS: ("index the documents and let those that read them answer again", retrieving),
         TRAINING: ("tune again, choose examples again and let those arms answer again", taught),

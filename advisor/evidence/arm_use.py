@@ -105,6 +105,7 @@ def measure_use(
     judge: JudgeUse | None = None,
     n_asked_besides: int = 0,
     outside: OutsideUse | None = None,
+    n_trials: int = 0,
     seed: int = 0,
 ) -> ArmUse:
     """Means over the answers of the arm that is deployed, with intervals: tokens by document or fact, seconds by batch.
@@ -112,6 +113,7 @@ def measure_use(
     Args:
         throughput_per_s: Questions a second over the whole run; gives the seconds, whose spread comes from the batches.
         n_asked_besides: Questions that it answered beside the records; they count as evaluation and change no mean.
+        n_trials: Trainings of the search for its recipe, the chosen one among them.
     Raises:
         EvaluationError: no answer.
     """
@@ -139,7 +141,7 @@ def measure_use(
         adapter_slowdown=adapter_slowdown,
         n_questions=sum(1 + len(record.other_seeds) for record in records) + n_asked_besides,
         judge=judge,
-        n_trainings=1 + len(records[0].other_seeds),
+        n_trainings=max(1, n_trials) + len(records[0].other_seeds),
         cached_tokens=_mean(np.array([usage.cached_tokens for usage in usages], np.float64), clusters, seed),
         outside=outside,
     )

@@ -3,6 +3,7 @@
 A set for which a metric is undefined yields an unscored `Score` with the reason, never 0.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ CorpusMetric = Callable[[Sequence[Example], Sequence[Answer]], Score]
 """One score of all answers together; examples and answers in the same order, shape (n_examples,) each."""
 
 _DECLINED = "\0declined"
+PERPLEXITY = "perplexity"
 
 
 def macro_f1(examples: Sequence[Example], answers: Sequence[Answer]) -> Score:
@@ -89,6 +91,18 @@ def corpus_chrf(examples: Sequence[Example], answers: Sequence[Answer]) -> Score
     return _corpus_score(CHRF(), texts, references) if texts else unscored("no question has an answer")
 
 
+def perplexity(examples: Sequence[Example], answers: Sequence[Answer]) -> Score:
+    """exp of the mean loss a token, in nats, of the first reference after the arm's own prompt; 1 is certain.
+
+    Source: Jelinek et al. 1977, doi:10.1121/1.2016299.
+    """
+    pairs = zip(examples, answers, strict=True)
+    told = [answer.reference for example, answer in pairs if example.answerable and answer.reference is not None]
+    if not told:
+        return unscored("the model does not tell how probable the references are")
+    return Score(math.exp(-sum(one.log_probability for one in told) / sum(one.n_tokens for one in told)))
+
+
 def _answerable(examples: Sequence[Example], answers: Sequence[Answer]) -> tuple[list[str], list[tuple[str, ...]]]:
     pairs = [(e, a) for e, a in zip(examples, answers, strict=True) if e.answerable]
     return [answer.text for _, answer in pairs], [example.answers for example, _ in pairs]
@@ -107,5 +121,6 @@ CORPUS_METRICS: Mapping[str, CorpusMetric] = {
     "abstention_recall": abstention_recall,
     "corpus_bleu": corpus_bleu,
     "corpus_chrf": corpus_chrf,
+    PERPLEXITY: perplexity,
 }
 """Every metric of a whole set by its name."""

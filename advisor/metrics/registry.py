@@ -2,7 +2,18 @@
 
 from advisor.data.dataset import DatasetCard, Example
 from advisor.errors import EvaluationError
-from advisor.metrics import abstention, human, labels, overlap, ragas, retrieval, similarity, structured, text
+from advisor.metrics import (
+    abstention,
+    grounding,
+    human,
+    labels,
+    overlap,
+    ragas,
+    retrieval,
+    similarity,
+    structured,
+    text,
+)
 from advisor.metrics.abstention import unless_abstained
 from advisor.metrics.corpus import CORPUS_METRICS
 from advisor.metrics.human import HUMAN_METRICS
@@ -40,6 +51,8 @@ _TABLE = (
     Metric("recall@10", "Recall@10", retrieval.recall_at(10), applies=has_gold_documents),
     Metric("mrr@10", "MRR@10", retrieval.reciprocal_rank_at(10), applies=has_gold_documents),
     Metric("ndcg@10", "nDCG@10", retrieval.ndcg_at(10), applies=has_gold_documents),
+    # Answers against the passages they were given.
+    Metric("grounding", "Grounding", per_example(grounding.grounding)),
     # By ragas, without a judge.
     Metric("ragas_exact_match", "Exact match (ragas)", ragas.by_reference("ExactMatch"), applies=is_answerable),
     Metric("ragas_string_presence", "Contains (ragas)", ragas.by_reference("StringPresence"), applies=is_answerable),
@@ -77,13 +90,13 @@ METRICS: Table[Metric] = Table("tuning_fork.metrics", {metric.name: metric for m
 """Every metric by its name."""
 
 JUDGE_METRICS = tuple(metric.name for metric in _TABLE if "judge" in metric.needs.split())
-"""Metrics that a judge scores; they are added where one is configured."""
+"""Metrics that a judge scores; they are added where one is configured, and `grounding` as their counted sister."""
 
 RETRIEVAL_METRICS = frozenset(
     {
         *("recall@1", "recall@3", "recall@5", "recall@10", "mrr@10", "ndcg@10"),
         *("ragas_context_precision_id", "ragas_context_recall_id"),
-        *("faithfulness", "context_precision", "context_recall"),
+        *("faithfulness", "context_precision", "context_recall", "grounding"),
     }
 )
 """Metrics of the retrieved passages. Not defined for an arm that retrieves nothing: do not run them there."""

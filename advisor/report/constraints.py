@@ -22,6 +22,7 @@ _BOUNDS: Mapping[str, str] = {
     "max_p95_latency_s": "at most",
     "monthly_budget_usd": "at most",
     "min_abstention_recall": "at least",
+    "must_cite_sources": "at least",
     "good_enough": "at least",
 }
 
@@ -93,7 +94,7 @@ def _quantity(constraint: str, value: float) -> str:
             return f"{rounded(value)} s"
         case "monthly_budget_usd":
             return usd(value)
-        case "min_abstention_recall" | "good_enough":
+        case "min_abstention_recall" | "good_enough" | "must_cite_sources":
             return percent_in_digits(value)
         case _:
             return rounded(value)

@@ -235,7 +235,8 @@ def next_steps(comparison: Comparison, tally: Tally = NO_ANSWERS) -> tuple[NextS
         steps.append(NextStep("Try a stronger model", effect, StepKind.MODEL))
     best = pivot_arm(comparison)
     kinds = tally.failures.get(best or "", {})
-    retrieves = best is not None and best in ARM_KINDS and ARM_KINDS[best].retrieves
+    kind = comparison.arm(best).kind if best is not None else ""
+    retrieves = kind in ARM_KINDS and ARM_KINDS[kind].retrieves
     top_k = comparison.settings.get("top_k")
     if retrieves and isinstance(top_k, int):
         if _is_common("not retrieved", kinds):

@@ -1,12 +1,12 @@
 """What a pipeline is and what it answers."""
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from advisor.data.prompt import Prompt, PromptBuilder, RetrievedChunk
-from lm.completion import Completion, FinishReason, GenerationConfig, Source, Usage
+from lm.completion import Completion, FinishReason, GenerationConfig, Likelihood, Source, Usage
 from lm.files import sha256
-from lm.language_model import LanguageModel
+from lm.language_model import LanguageModel, LikelihoodModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class Answer:
     Attributes:
         unknown: What of the usage is not known and stands there as 0: `TOKENS`, `SECONDS`.
         constraint_refused: Whether it was given without the constraint that was asked for, as the endpoint takes none.
+        reference: How probable the model holds the first reference in its place; None where that was not asked.
     """
 
     text: str
@@ -49,6 +50,7 @@ class Answer:
     prompt_hash: str
     constraint_refused: bool = False
     unknown: tuple[str, ...] = ()
+    reference: Likelihood | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,19 @@ class Pipeline:
         prompts = self.prompt_builder.build(questions, self.model, self.generation.max_output_tokens)
         completions = self.model.generate([prompt.messages for prompt in prompts], self.generation)
         return [_answer(prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
+
+    def with_likelihoods(
+        self, questions: Sequence[str], references: Sequence[str], answers: Sequence[Answer]
+    ) -> list[Answer]:
+        """The answers, each with how probable the model holds the reference after the same prompt.
+
+        They are as they were where the model does not tell.
+        """
+        if not isinstance(self.model, LikelihoodModel):
+            return list(answers)
+        prompts = self.prompt_builder.build(questions, self.model, self.generation.max_output_tokens)
+        found = self.model.likelihoods([prompt.messages for prompt in prompts], references)
+        return [replace(answer, reference=one) for answer, one in zip(answers, found, strict=True)]
 
     def stream(self, question: str) -> Generator[str, None, Answer]:
         """Pieces of the answer to one question as they are generated; the generator returns the whole answer."""

@@ -151,6 +151,56 @@ class SeedSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class TrialSummary:
+    """One training of a search for a recipe.
+
+    Attributes:
+        score: Probability of the validation answers after its best epoch; None where it diverged.
+        n_epochs: That it was trained; fewer than `max_epochs` where it was stopped early, or pruned.
+        pruned: Whether it was ended for being below the median of the others.
+    """
+
+    learning_rate: float
+    r: int
+    lora_dropout: float
+    batch_size: int
+    max_epochs: int
+    score: float | None
+    n_epochs: int
+    pruned: bool
+    chosen: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TuningSummary:
+    """How an arm's adapter was trained, and what that took.
+
+    Attributes:
+        learning_rate: Peak rate. r: rank; None for a method without one.
+        n_trained: Weights that were trained, of `n_parameters`; None where it is not known.
+        peak_memory_bytes: On the CPU of the whole process, on a GPU of its tensors.
+        n_bytes: On disk. seconds: of this training alone.
+        trials: Of the search that found the recipe.
+    """
+
+    method: str
+    learning_rate: float
+    r: int | None
+    lora_dropout: float
+    batch_size: int
+    n_epochs: int
+    precision: str
+    n_trained: int
+    n_parameters: int | None
+    peak_memory_bytes: int | None
+    n_bytes: int | None
+    seconds: float
+    n_tokens: int
+    trials: tuple[TrialSummary, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ArmSummary:
     """One arm of a comparison, aggregated.
 
@@ -171,6 +221,7 @@ class ArmSummary:
             has neither.
         n_constraint_refused: Answers that should have been held to that form and were not, as the endpoint takes no
             constraint.
+        tuning: Of the adapter that is deployed; None where the arm is not tuned, and in reports of before it was kept.
     """
 
     kind: str
@@ -187,6 +238,7 @@ class ArmSummary:
     seeds: tuple[SeedSummary, ...] = ()
     n_outside_form: int | None = None
     n_constraint_refused: int = 0
+    tuning: TuningSummary | None = None
     id: str = ""
     model: str = ""
     unknown: tuple[str, ...] = ()

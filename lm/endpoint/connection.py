@@ -1,6 +1,6 @@
-"""What connects to model endpoints: nothing of ours, unless the process guards the network it stands in.
+"""What connects to model endpoints: within bounds, and where the process guards its network, to checked addresses only.
 
-Set once at the start of a process, so that no later caller can forget it.
+The guard is set once at the start of a process, so that no later caller can forget it.
 """
 
 from collections.abc import Callable
@@ -21,6 +21,17 @@ def guard_connections(client_for: ClientFor | None) -> None:
     _guard = client_for
 
 
-def connection_to(base_url: str) -> "httpx2.Client | None":
-    """What connects to an endpoint; None leaves it to the client library."""
-    return _guard(base_url) if _guard is not None else None
+def connection_to(base_url: str, *, key: str | None, client: "httpx2.Client | None" = None) -> "httpx2.Client":
+    """What connects to an endpoint.
+
+    Args:
+        key: What the endpoint is sent, which it must not get into what is stored, logged or shown.
+        client: Another one than the usual, for proxies and tests; it gets the same bounds.
+    """
+    import openai
+
+    from lm.endpoint.bounded_reply import bound_replies
+
+    usual = client or (_guard(base_url) if _guard is not None else openai.DefaultHttpxClient())
+    bound_replies(usual, key)
+    return usual

@@ -106,7 +106,7 @@ class OpenAICompatibleModel:
         options: dict[str, Any] = {
             "max_retries": max_retries,
             "timeout": timeout_s,
-            "http_client": http_client or connection_to(self._base_url),
+            "http_client": connection_to(self._base_url, key=key, client=http_client),
         }
         self._client: openai.OpenAI
         if self._is_azure and not urlsplit(self._base_url).path.rstrip("/").endswith("/openai/v1"):

@@ -1,4 +1,4 @@
-"""The files of a LoRA adapter, checked before any library opens them."""
+"""The files that tuning left, an adapter or all weights, checked before any library opens them."""
 
 import json
 from dataclasses import dataclass
@@ -11,14 +11,17 @@ from lm.files import hash_files
 from lm.weights.model_files import PICKLE_SUFFIXES, find_weight_files, read_tensor_shapes
 
 _CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
+KINDS = ("LORA", "IA3", "VERA")
+CONFIG = "adapter_config.json"
+RECORD = "adapter.json"
 
 
 @dataclass(frozen=True)
 class AdapterFiles:
-    """A folder with `adapter_config.json`, `adapter_model.safetensors` and, if we trained it, `adapter.json`.
+    """A folder with an adapter as peft writes it, or a whole model, and, if we trained it, `adapter.json`.
 
     Attributes:
-        config: What peft wrote.
+        config: What peft, or transformers, wrote.
         record: What Tuning Fork wrote beside it; `base_weights_sha256` there names the base it was trained on.
     """
 
@@ -27,14 +30,24 @@ class AdapterFiles:
     record: dict[str, Any]
 
     @property
+    def is_whole_model(self) -> bool:
+        """Whether it holds all weights of a model; otherwise an adapter."""
+        return "peft_type" not in self.config
+
+    @property
+    def fits_beside_others(self) -> bool:
+        """Whether it can be attached to a base that other adapters share."""
+        return self.config.get("peft_type") == "LORA"
+
+    @property
     def weights(self) -> Path:
         """The one weight file."""
-        return self.folder / "adapter_model.safetensors"
+        return self.folder / ("model.safetensors" if self.is_whole_model else "adapter_model.safetensors")
 
     @cached_property
     def sha256(self) -> str:
         """Hash of weights and config."""
-        return hash_files([self.weights, self.folder / "adapter_config.json"])
+        return hash_files([self.weights, self.folder / ("config.json" if self.is_whole_model else CONFIG)])
 
     @property
     def base(self) -> str:
@@ -49,15 +62,19 @@ class AdapterFiles:
 
 
 def read_adapter(folder: str | Path) -> AdapterFiles:
-    """The files of an adapter that is safe to attach.
+    """The files of an adapter that is safe to attach, or of a model that full tuning left.
 
     Raises:
-        LanguageModelError: a file is missing or damaged, the weights are pickled, it is no LoRA adapter, or attaching
-            it would change the base model's own weights.
+        LanguageModelError: a file is missing or damaged, the weights are pickled, it is of a kind that is not known, or
+            attaching it would change the base model's own weights.
     """
     path = Path(folder).expanduser()
     if not path.is_dir():
         raise LanguageModelError(f"the adapter folder {path} does not exist; give the folder a training run wrote")
+    record_path = path / RECORD
+    record = _read_json(record_path) if record_path.is_file() else {}
+    if record and (path / "model.safetensors").is_file():
+        return AdapterFiles(path, _read_json(path / "config.json"), record)
     weights = path / "adapter_model.safetensors"
     if not weights.is_file():
         pickled = sorted(file.name for file in path.iterdir() if file.suffix in PICKLE_SUFFIXES)
@@ -67,11 +84,12 @@ def read_adapter(folder: str | Path) -> AdapterFiles:
                 "refused; save it again with safetensors"
             )
         raise LanguageModelError(f"the adapter {path} holds no adapter_model.safetensors; train or copy it again")
-    config = _read_json(path / "adapter_config.json")
-    record_path = path / "adapter.json"
-    adapter = AdapterFiles(path, config, _read_json(record_path) if record_path.is_file() else {})
-    if config.get("peft_type") != "LORA":
-        raise LanguageModelError(f"the adapter {path} is of type {config.get('peft_type')}; only LoRA is supported")
+    config = _read_json(path / CONFIG)
+    adapter = AdapterFiles(path, config, record)
+    if config.get("peft_type") not in KINDS:
+        raise LanguageModelError(
+            f"the adapter {path} is of type {config.get('peft_type')}; supported are {', '.join(KINDS)}"
+        )
     start = str(config.get("init_lora_weights", True)).lower()
     if start.startswith(_CHANGES_BASE):
         raise LanguageModelError(

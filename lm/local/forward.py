@@ -49,6 +49,20 @@ class Forward:
         logits: Tensor = self.module(input_ids=ids, attention_mask=mask, use_cache=True, **options).logits
         return logits[:, -1]
 
+    def last_logits(self, ids: Tensor, n_positions: int) -> Tensor:
+        """Logits after each of the last positions of one whole text.
+
+        Args:
+            ids: (1, seq).
+        Returns:
+            (n_positions, vocabulary).
+        """
+        options: dict[str, Any] = {}
+        if self._takes_logits_to_keep:
+            options["logits_to_keep"] = torch.arange(ids.shape[1] - n_positions, ids.shape[1], device=ids.device)
+        logits: Tensor = self.module(input_ids=ids, use_cache=False, **options).logits
+        return logits[0, -n_positions:]
+
 
 def _reads_alike(forward: Forward) -> bool:
     """Whether rows behind a shared beginning, with padding between, give the logits they give alone."""

@@ -15,7 +15,7 @@ import torch
 import transformers
 
 from lm.answer_text import certain_part, cut_at_stop
-from lm.completion import Completion, FinishReason, GenerationConfig, Messages, Usage
+from lm.completion import Completion, FinishReason, GenerationConfig, Likelihood, Messages, Usage
 from lm.constraint import Constraint
 from lm.errors import ConfigError, LanguageModelError, MissingDependencyError
 from lm.files import hash_files, sha256
@@ -228,19 +228,47 @@ class HuggingFaceModel:
         """Pieces of one answer as they are generated; joined they equal `generate`'s text for a batch of one."""
         return self._stream(prompt, config, None)
 
+    def likelihoods(self, prompts: Sequence[Messages], answers: Sequence[str]) -> list[Likelihood | None]:
+        """Of each answer after its prompt; see `LikelihoodModel`."""
+        return self._likelihoods(prompts, answers, None)
+
     def with_adapter(self, adapter_dir: str | Path, name: str) -> "AdaptedModel":
-        """This model with a LoRA adapter, sharing the loaded weights. The same files are attached once.
+        """This model as tuning left it.
+
+        LoRA adapters share the loaded weights, and the same files are attached once. Others change the weights, or
+        cannot stand beside a LoRA; they get a copy of the model, with the adapter merged into it.
 
         Raises:
-            LanguageModelError: the adapter is missing, damaged, pickled, no LoRA, or trained for another base.
+            LanguageModelError: the files are missing, damaged, pickled, of no known kind, or made for another base.
             MissingDependencyError: peft is not installed.
         """
         files = read_adapter(adapter_dir)
         check_fits_base(files, self.module, self.source, self.weights_sha256)
+        if not files.fits_beside_others:
+            return AdaptedModel(self._copy_tuned_by(files), files, None, name)
         with self._lock:
             key = self._attach(files)
             self._n_handles[key] += 1
             return AdaptedModel(self, files, key, name)
+
+    def _copy_tuned_by(self, files: AdapterFiles) -> "HuggingFaceModel":
+        """A model with weights of its own, merged in float32."""
+        folder = files.folder if files.is_whole_model else self.folder
+        try:
+            with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+                warnings.simplefilter("ignore")  # as in `_attach`
+                module = type(self.module).from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+                if not files.is_whole_model:
+                    import peft
+
+                    module = peft.PeftModel.from_pretrained(module, files.folder).merge_and_unload()
+        except (ValueError, RuntimeError, KeyError, TypeError, OSError) as error:
+            reason = str(error).strip().splitlines()[-1].strip()
+            raise LanguageModelError(
+                f"what tuning left in {files.folder} does not fit {self._name!r}: {reason}; train or copy it again"
+            ) from error
+        module.to(self.device, self.module.dtype)
+        return HuggingFaceModel(module, self.tokenizer, folder=self.folder, name=self._name, source=self.source)
 
     def _attach(self, files: AdapterFiles) -> str:
         """Attach an adapter unless its files already are; its key in the peft model."""
@@ -343,6 +371,23 @@ class HuggingFaceModel:
                 answers = self._answer([encoded[i] for i in batch], [shared[i] for i in batch], config, shared_s)
                 completions |= dict(zip(batch, answers, strict=True))
         return [completions[i] for i in range(len(prompts))]
+
+    def _likelihoods(
+        self, prompts: Sequence[Messages], answers: Sequence[str], adapter: str | None
+    ) -> list[Likelihood | None]:
+        with self._lock, torch.inference_mode():
+            self._activate(adapter)
+            return [self._likelihood(self.encode(p), a) for p, a in zip(prompts, answers, strict=True)]
+
+    def _likelihood(self, prompt: list[int], answer: str) -> Likelihood | None:
+        with self._tokenizer_lock:
+            tokens = list(self.tokenizer(answer, add_special_tokens=False, verbose=False)["input_ids"])
+        if not tokens or len(prompt) + len(tokens) > self._context_tokens:
+            return None
+        ids = torch.tensor([prompt + tokens], device=self.device)
+        logits = self._forward.last_logits(ids, len(tokens) + 1)[:-1].float()  # (n_tokens, vocabulary)
+        chosen = torch.log_softmax(logits, dim=-1).gather(1, ids[0, -len(tokens) :, None])
+        return Likelihood(chosen.sum().item(), len(tokens))
 
     def _encode_with_room(self, prompt: Messages, config: GenerationConfig, i: int, n_prompts: int) -> list[int]:
         ids = self.encode(prompt)
@@ -493,14 +538,14 @@ class HuggingFaceModel:
 
 
 class AdaptedModel:
-    """A base model with one LoRA adapter; the base is shared and stays as it is.
+    """A base model with one adapter; the base is shared and stays as it is, unless tuning left weights of their own.
 
     Attributes:
-        base: The model it belongs to.
+        base: The model it belongs to, or its copy with these weights.
         adapter_dir: The adapter's folder.
     """
 
-    def __init__(self, base: HuggingFaceModel, files: AdapterFiles, key: str, name: str) -> None:
+    def __init__(self, base: HuggingFaceModel, files: AdapterFiles, key: str | None, name: str) -> None:
         self.base = base
         self.adapter_dir = files.folder
         self._files = files
@@ -529,17 +574,30 @@ class AdaptedModel:
 
     def generate(self, prompts: Sequence[Messages], config: GenerationConfig) -> list[Completion]:
         """One completion a prompt, in order, with the adapter active; see `HuggingFaceModel.generate`."""
-        return self.base._generate(prompts, config, self._key)
+        return self._open._generate(prompts, config, self._key)
+
+    def likelihoods(self, prompts: Sequence[Messages], answers: Sequence[str]) -> list[Likelihood | None]:
+        """Of each answer after its prompt, with the adapter active; see `LikelihoodModel`."""
+        return self._open._likelihoods(prompts, answers, self._key)
 
     def stream(self, prompt: Messages, config: GenerationConfig) -> Generator[str, None, Completion]:
         """Pieces of one answer with the adapter active; see `HuggingFaceModel.stream`."""
-        return self.base._stream(prompt, config, self._key)
+        return self._open._stream(prompt, config, self._key)
 
     def close(self) -> None:
         """Give the adapter's memory back, unless the same files are attached for somebody else. It answers no more."""
         if not self._closed:
             self._closed = True
-            self.base._release(self._key)
+            if self._key is not None:
+                self.base._release(self._key)
+            else:
+                self.base.module.to("meta")
+
+    @property
+    def _open(self) -> HuggingFaceModel:
+        if self._closed and self._key is None:
+            raise LanguageModelError(f"{self._name!r} was closed and answers no more; load it again")
+        return self.base
 
 
 class _AbandonedError(Exception):

@@ -1,6 +1,7 @@
 """The API: every route under one roof, with the same limits, errors and logs."""
 
 import threading
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -15,10 +16,12 @@ from service.api.errors import DOCUMENTED, PROBLEM_MEDIA_TYPE, add_error_handler
 from service.api.limits import BodyLimits, Deadline
 from service.api.metrics import Metrics
 from service.api.request_log import RequestLog
+from service.api.revoking import EndsWithKey
 from service.api.routes import ROUTERS
 from service.api.routes.decisions import StoredDecisions
 from service.api.stopping import EndsWithService
 from service.contract.schemas import ProblemDetails
+from service.store.api_keys import is_revoked
 from service.store.comparison_progress import FollowedComparisons
 from service.store.reports.loaded_results import LoadedComparisons
 from service.store.reports.outcomes import Outcomes
@@ -59,6 +62,7 @@ def create_app(context: ServiceContext) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     # The last one added is the first one asked.
+    app.add_middleware(EndsWithKey, is_stream=_is_stream, is_revoked=partial(is_revoked, context.engine))
     app.add_middleware(Deadline, seconds=settings.request_timeout_s, is_unlimited=_is_stream)
     app.add_middleware(
         BodyLimits,

@@ -3,12 +3,12 @@
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Annotated
-from urllib.parse import urlsplit
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -16,10 +16,12 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from service.api.context import ServiceContext
 from service.api.errors import Problem
 from service.contract.scope import Scope
-from service.store.api_keys import any_key, find_key
+from service.safety.web_origin import LOCAL_NAMES, host_name, is_foreign_origin
+from service.store.api_keys import ApiKey, any_key, find_key
 
 _FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
-_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+# Threads of their own: who a caller is must not wait for what other callers have the service do.
+_authorising = CapacityLimiter(4)
 _bearer = HTTPBearer(auto_error=False, description="A key made by `tuningfork keys create`.")
 
 
@@ -68,21 +70,20 @@ def get_context(request: Request) -> ServiceContext:
 Context = Annotated[ServiceContext, Depends(get_context)]
 
 
-def require(scope: Scope) -> Callable[..., Principal]:
+def require(scope: Scope) -> Callable[..., Awaitable[Principal]]:
     """A dependency that lets through who may do that much.
 
     Without any key ever made, a service on loopback belongs to who sits at its machine: direct calls from there are let
     through, those that a web page of elsewhere could have caused are not.
     """
 
-    def authorise(
+    async def authorise(
         request: Request,
         context: Context,
         credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     ) -> Principal:
-        with context.engine.connect() as connection:
-            key = find_key(connection, credentials.credentials) if credentials else None
-            is_local = key is None and context.settings.is_local and not any_key(connection)
+        secret = credentials.credentials if credentials else None
+        key, is_local = await to_thread.run_sync(_look_up, context, secret, limiter=_authorising)
         if key is not None:
             principal = Principal(key.id, key.scope)
             if wait_s := request.app.state.rate_limits.wait_s(key.id, key.requests_per_minute):
@@ -109,6 +110,13 @@ def require(scope: Scope) -> Callable[..., Principal]:
         return principal
 
     return authorise
+
+
+def _look_up(context: ServiceContext, secret: str | None) -> tuple[ApiKey | None, bool]:
+    """The key of a caller, and whether the service has none and serves its machine alone."""
+    with context.engine.connect() as connection:
+        key = find_key(connection, secret) if secret else None
+        return key, key is None and context.settings.is_local and not any_key(connection)
 
 
 def _refuse_unknown_parameters(request: Request) -> None:
@@ -158,19 +166,14 @@ def _is_direct_local(request: Request) -> bool:
 
 def _refuse_foreign_page(request: Request) -> None:
     """A browser on this machine may be made to call us by any page it shows: by a rebound name, or a plain form."""
-    host = request.headers.get("host", "").lower()
-    if _without_port(host) not in _LOCAL_NAMES:
+    host = request.headers.get("host", "")
+    if host_name(host) not in LOCAL_NAMES:
         raise Problem(
             403,
             "Host not allowed",
             "without keys only http://localhost and http://127.0.0.1 are served; use one of them",
         )
-    origin = request.headers.get("origin")
-    if request.headers.get("sec-fetch-site") == "cross-site" or (origin and urlsplit(origin).netloc.lower() != host):
+    if request.headers.get("sec-fetch-site") == "cross-site" or is_foreign_origin(request.headers.get("origin"), host):
         raise Problem(
             403, "Origin not allowed", "web pages from another origin may not call a service without keys; create a key"
         )
-
-
-def _without_port(host: str) -> str:
-    return host[: host.index("]") + 1] if host.startswith("[") and "]" in host else host.partition(":")[0]

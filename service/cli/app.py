@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from service.cli.commands.compare import compare
 from service.cli.commands.comparisons import comparisons
 from service.cli.commands.estimate import estimate
 from service.cli.commands.freshness import freshness
+from service.cli.commands.generate_questions import anchor_questions, generate_questions
 from service.cli.commands.keys import keys
 from service.cli.commands.models import models
 from service.cli.commands.prices import prices
@@ -124,17 +126,31 @@ def import_(
 ) -> None:
     """Make a dataset of data as you have it.
 
+    Rows of other tools, or documents with a table of questions. Documents: PDF, Word, PowerPoint, Excel, OpenDocument,
+    HTML, EPUB, RTF, e-mail, CSV, JSON, Markdown and text. A file that cannot be read is named with the reason, and the
+    others are imported.
+
     The format is recognised by content and told before anything is written. Columns of a table: question, answer; if
     you like also document, group, split, answerable, id. Several accepted answers, or several documents, are separated
     by |; a | within an answer is written \\|.
     """
+    from advisor.data.folder_import import FileOutcome
     from advisor.data.formats.reading import import_data, read_columns
 
     columns = read_columns(column or [])
-    folder = import_data(source.expanduser(), destination.expanduser(), task=task, columns=columns, tell=show)
+    files: list[FileOutcome] = []
+    folder = import_data(
+        source.expanduser(), destination.expanduser(), task=task, columns=columns, tell=show, files=files
+    )
+    for file in files:
+        show(str(file))
+    counts = Counter(file.fate for file in files)
+    show(f"Files: {', '.join(f'{n} {fate}' for fate, n in sorted(counts.items()))}.")
     show(f"Written: {folder}. Complete its dataset.toml, then: tuningfork validate {folder}")
 
 
+app.command()(generate_questions)
+app.command()(anchor_questions)
 app.command()(ask)
 
 

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
 from urllib.parse import quote
@@ -20,6 +20,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from advisor.advice.prior import PriorRecommendation
 from advisor.data.dataset import Slice, Split, Task
+from advisor.data.folder_import import DATA_ENDINGS, Fate, other_kind
+from advisor.data.loaders import why_not_read
 from advisor.decision.record import Recheck
 from lm.errors import TuningForkError
 from service.contract.comparison_state import ComparisonState
@@ -35,6 +37,7 @@ from service.contract.schemas import (
     DocumentPage,
     Estimate,
     ExamplePage,
+    FileReport,
     FirstLook,
     Health,
     KeyCreated,
@@ -46,6 +49,7 @@ from service.contract.schemas import (
     RecheckRequest,
     ResultPage,
     ShareCreated,
+    StoredUpload,
     ValidationReport,
     WhatIfReply,
     WhatIfRequest,
@@ -55,9 +59,6 @@ from service.contract.scope import Scope
 REPORT_NAMES = (
     *("report.json", "report.md", "report.html", "report.xml"),
     *("decision.json", "results.jsonl", "results.csv"),
-)
-UPLOAD_ENDINGS = frozenset(
-    {".arrow", ".csv", ".json", ".jsonl", ".md", ".parquet", ".toml", ".tsv", ".txt", ".xlsx", ".yaml", ".yml"}
 )
 _PAUSE_S = 1.0
 _M = TypeVar("_M")
@@ -138,18 +139,24 @@ class ServiceClient:
 
     def upload_dataset(
         self, files: Mapping[str, FileContent], *, name: str | None = None, task: Task | None = None
-    ) -> DatasetDetail:
+    ) -> StoredUpload:
         """Store files as a version; the same files give the same version.
 
         Args:
             files: Content by relative name; one .zip, or the files themselves.
             name: Where no dataset.toml among them says it; task likewise.
         """
-        return self._model(DatasetDetail, "POST", "/v1/datasets", **_multipart(files, name, task))
+        return self._model(StoredUpload, "POST", "/v1/datasets", **_multipart(files, name, task))
 
-    def upload_folder(self, folder: Path, *, name: str | None = None, task: Task | None = None) -> DatasetDetail:
-        """Store the data files of a folder as a version; the folder's name stands in for a missing one."""
-        return self.upload_dataset(read_folder(folder), name=name or folder.resolve().name, task=task)
+    def upload_folder(self, folder: Path, *, name: str | None = None, task: Task | None = None) -> StoredUpload:
+        """Store the data files of a folder as a version; the folder's name stands in for a missing one.
+
+        `files` of the answer also says which files were not sent, and why.
+        """
+        left_out: list[FileReport] = []
+        files = read_folder(folder, left_out)
+        stored = self.upload_dataset(files, name=name or folder.resolve().name, task=task)
+        return stored.model_copy(update={"files": [*stored.files, *left_out]})
 
     def validate_dataset(
         self, files: Mapping[str, FileContent], *, name: str | None = None, task: Task | None = None
@@ -552,23 +559,40 @@ class ServiceClient:
         )
 
 
-def read_folder(folder: Path) -> dict[str, bytes]:
-    """The data files of a folder by relative name, hidden ones and other kinds left out.
+def read_folder(folder: Path, left_out: list[FileReport] | None = None) -> dict[str, bytes]:
+    """The data files of a folder by relative name.
+
+    Args:
+        left_out: Gets the files that are hidden or of other kinds.
 
     Raises:
         ServiceError: there is no such folder, or no data file in it.
     """
-    files = {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-        and path.suffix.lower() in UPLOAD_ENDINGS
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    }
+    files: dict[str, bytes] = {}
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        if path.is_file() and not (why := why_not_sent(relative)):
+            files[relative.as_posix()] = path.read_bytes()
+        elif path.is_file() and left_out is not None and not _is_below_hidden(relative):
+            left_out.append(FileReport(name=relative.as_posix(), fate=Fate.LEFT_OUT, detail=why))
+        elif path.is_dir() and left_out is not None and path.name.startswith(".") and not _is_below_hidden(relative):
+            left_out.append(FileReport(name=relative.as_posix(), fate=Fate.LEFT_OUT, detail="a hidden folder"))
     if not files:
-        known = ", ".join(sorted(UPLOAD_ENDINGS))
-        raise ServiceError(f"{folder} holds no data file; give a folder with files that end in {known}")
+        raise ServiceError(f"{folder} holds no data file; give a folder with documents and a .csv of questions")
     return files
+
+
+def _is_below_hidden(name: PurePath) -> bool:
+    return any(part.startswith(".") for part in name.parts[:-1])
+
+
+def why_not_sent(name: PurePath) -> str:
+    """Why a file is no part of an upload; "" where it is one."""
+    if any(part.startswith(".") for part in name.parts):
+        return "a hidden file or folder"
+    if name.suffix.lower() in DATA_ENDINGS:
+        return ""
+    return why_not_read(name.name) or other_kind()
 
 
 def _multipart(files: Mapping[str, FileContent], name: str | None, task: Task | None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from pydantic import (
 
 from advisor.arms import DEFAULT_ARMS
 from advisor.data.dataset import Slice, Split, Task
+from advisor.data.folder_import import Fate
 from advisor.decision.constraints import Constraints
 from advisor.report.facts import SideBySide, Tally
 from advisor.results.answer_values import AnswerValues
@@ -137,6 +138,23 @@ class DatasetDetail(DatasetSummary):
     findings: list[Finding]
 
 
+class FileReport(BaseModel):
+    """What became of one file of an upload."""
+
+    name: str
+    fate: Fate
+    detail: str = Field(default="", description="Why it was not read, or what of it was left out.")
+    line: int | None = None
+    document_id: str = Field(default="", description="The document that it became.")
+    n_pages: int = Field(default=0, description="0 where its format has no pages.")
+
+
+class StoredUpload(DatasetDetail):
+    """A version as it was just stored."""
+
+    files: list[FileReport] = Field(default=[], description="What became of every file that was sent.")
+
+
 class DatasetList(BaseModel):
     """A page of versions, the newest first, bundled ones last."""
 
@@ -155,6 +173,7 @@ class ValidationReport(BaseModel):
     split_sizes: dict[str, int] = {}
     problems: list[DatasetProblem] = []
     findings: list[Finding] = []
+    files: list[FileReport] = []
 
 
 class ExampleItem(BaseModel):

@@ -116,6 +116,15 @@ class DeclaredSettings:
     max_epochs: Annotated[
         int | None, _learning("Maximum number of training epochs.", ge=1, le=1000, unset="3; 6 for answers from memory")
     ] = None
+    search: Annotated[
+        int | None,
+        _learning(
+            "Trials of a search for learning rate, rank, dropout, batch size and epochs, judged on validation.",
+            ge=2,
+            le=1000,
+            unset="no search",
+        ),
+    ] = None
     tune_on: Annotated[TuneOn, _learning("What tuned arms are trained on.")] = TuneOn.QUESTIONS
     raft_gold_share: Annotated[
         float, _learning("Share of raft's training questions that get the passage which answers them.", ge=0, le=1)
@@ -148,6 +157,15 @@ class DeclaredSettings:
         Constraints()
     )
     prices: Annotated[Path | None, _costs("Price list.", unset="the built-in one")] = None
+    max_spend_usd: Annotated[
+        float | None,
+        _costs(
+            "USD that answers of endpoints may cost; the comparison then stops, and resumes with a higher limit.",
+            gt=0,
+            le=1e9,
+            unset="no limit",
+        ),
+    ] = None
     machine: Annotated[
         str | None,
         _costs("Machine of the price list that local models are priced on.", unset="cpu or cuda, as they were run"),
@@ -195,6 +213,18 @@ class DeclaredSettings:
         ),
     ] = None
     trust_remote_code: Annotated[bool, Setting("Run Python code that comes with a model.", is_local=True)] = False
+    launch_config: Annotated[
+        Path | None,
+        Setting(
+            "Configuration of `accelerate` by whose processes adapters are trained (DDP or FSDP 2).",
+            unset="one process",
+            is_local=True,
+        ),
+    ] = None
+    tensorboard: Annotated[
+        Path | None,
+        Setting("Folder for event files of TensorBoard, written while adapters are trained.", is_local=True),
+    ] = None
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -18,9 +18,11 @@ from service.contract.comparison_state import ComparisonState
 from service.jobs.job import JobEnd, end_comparison, run_job
 from service.run.arm import Compose
 from service.run.base_model import models_identity
+from service.run.estimate import endpoint_sentence, estimate_comparison
 from service.run.progress import OnProgress, Progress, silent
 from service.run.remote_settings import job_settings, keep_inputs
 from service.run.settings import ComparisonSettings
+from service.run.spending import is_hosted
 from service.run.workflow import comparison_id, load_limited_dataset
 from service.store.bundled_datasets import bundled_datasets
 from service.store.comparison_progress import FollowedComparisons
@@ -62,6 +64,7 @@ def run_command(
         with directory.lock(), home_database(directory) as engine:
             stored = _registered(engine, directory, settings, identify_model)
             if stored.state is not ComparisonState.SUCCEEDED:
+                _tell_spending(engine, settings, tell)
                 _work(engine, directory, stored.id, compose, identify_model, on_progress)
             return _finished(engine, directory, stored.id)
     except ServiceHoldsError:
@@ -98,6 +101,13 @@ def _registered(
     if stored.state in (ComparisonState.FAILED, ComparisonState.CANCELLED):
         return resume_comparison(engine, run_id)
     return stored
+
+
+def _tell_spending(engine: Engine, settings: ComparisonSettings, tell: Callable[[str], None]) -> None:
+    """What asking endpoints will cost, before the first question."""
+    if any(is_hosted(arm, settings) for arm in settings.arm_specs):
+        dataset = load_dataset(settings.dataset_folder, task=settings.task, seed=settings.seed)
+        tell(endpoint_sentence(estimate_comparison(engine, settings.to_json(), dataset), settings))
 
 
 def _stored_version(engine: Engine, settings: ComparisonSettings) -> str:

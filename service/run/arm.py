@@ -10,7 +10,7 @@ from advisor.arms import ARM_KINDS, ArmSpec
 from advisor.data.dataset import Dataset, Example
 from advisor.results.answer import Answer, BuildUsage, Pipeline
 from advisor.results.answer_file import GivenAnswers
-from advisor.results.comparison import ArmRole, AuditFinding
+from advisor.results.comparison import ArmRole, AuditFinding, TuningSummary
 from lm.embedding import Embedder
 from lm.errors import LanguageModelError
 from lm.language_model import LanguageModel
@@ -51,6 +51,7 @@ class Arm:
         training_seed: Seed of the adapter that is deployed, where there are several.
         other_seeds: The same arm of the other training seeds.
         findings: What building it brought to light.
+        tuning: How it was trained, for tuned arms.
     """
 
     pipeline: Pipeline
@@ -68,6 +69,7 @@ class Arm:
     training_seed: int | None = None
     other_seeds: tuple["Arm", ...] = ()
     findings: tuple[AuditFinding, ...] = ()
+    tuning: TuningSummary | None = None
     given: GivenAnswers | None = None
     spec: ArmSpec | None = None
 

@@ -19,6 +19,7 @@ from advisor.evidence.arm_use import ArmUse, OutsideUse, mean_usd, measure_use
 from advisor.evidence.form_gain import form_gains
 from advisor.evidence.scorecard import paired_differences
 from advisor.evidence.slices import slice_weights
+from advisor.metrics.grounding import mean_backed
 from advisor.metrics.registry import is_quality
 from advisor.results.answer import TOKENS, BuildUsage
 from advisor.results.comparison import (
@@ -38,7 +39,7 @@ from lm.language_model import LanguageModel
 from service.run.arm import Arm, minus_index
 from service.run.auditing import arm_setup
 from service.run.measuring import ArmMeasurement
-from service.run.settings import ComparisonSettings, Constrain
+from service.run.settings import FILES, ComparisonSettings, Constrain
 from service.store.stages.stage_key import library_versions
 
 
@@ -155,6 +156,7 @@ def _facts(one: ArmMeasurement, latencies: Mapping[str, LatencySummary], setting
         latency=latencies.get(arm.id),
         validation_losses={trained.training_seed: trained.validation_loss for trained in (arm, *arm.other_seeds)},
         deployed_seed=arm.training_seed,
+        tuning=arm.tuning,
     )
 
 
@@ -175,7 +177,7 @@ def _named(settings: ComparisonSettings) -> dict[str, Any]:
     What asks or checks a comparison again has the paths from `settings.json` and the decision record.
     """
     raw = settings.to_json()
-    return raw | {name: Path(raw[name]).name for name in ("dataset", "prices", "prior") if raw[name]}
+    return raw | {name: Path(raw[name]).name for name in ("dataset", *FILES) if raw[name]}
 
 
 def _use(one: ArmMeasurement, settings: ComparisonSettings) -> ArmUse:
@@ -193,6 +195,7 @@ def _use(one: ArmMeasurement, settings: ComparisonSettings) -> ArmUse:
         judge=one.judge,
         n_asked_besides=one.n_asked_besides,
         outside=_outside(one, settings) if one.arm.outside else None,
+        n_trials=len(one.arm.tuning.trials) if one.arm.tuning is not None else 0,
         seed=settings.seed,
     )
 
@@ -225,7 +228,8 @@ def _unknown(one: ArmMeasurement, settings: ComparisonSettings) -> tuple[str, ..
 def _traits(one: ArmMeasurement, latencies: Mapping[str, LatencySummary]) -> ArmTraits:
     latency = latencies.get(one.arm.id)
     p95_s = latency.p95_s if latency else None
-    return ArmTraits(one.arm.retrieves, one.arm.tuned, one.arm.device, p95_s, abstention_recall(one.records))
+    backed = mean_backed([record.answer for record in one.records]) if one.arm.retrieves else None
+    return ArmTraits(one.arm.retrieves, one.arm.tuned, one.arm.device, p95_s, abstention_recall(one.records), backed)
 
 
 def _built(arm: Arm) -> tuple[BuildUsage, BuildUsage]:

@@ -16,6 +16,7 @@ from advisor.decision.power import DISCORDANCE, expected_power
 from advisor.evidence.form_gain import FORM_QUESTIONS
 from advisor.money.prices import PriceList, load_prices, read_prices
 from advisor.results.comparison import ArmSummary
+from advisor.results.quantities import usd
 from lm.registry import is_tunable
 from lm.weights.embedded_model import EMBEDDED_MODEL
 from service.contract.comparison_state import ComparisonState
@@ -25,6 +26,7 @@ from service.run.progress import answers_label
 from service.run.remote_settings import PRICE_LIST
 from service.run.sampling import limit_dataset
 from service.run.settings import ComparisonSettings, Constrain, TuneOn
+from service.run.spending import is_hosted
 from service.store.reports.stored_reports import readable_report
 from service.store.tables import comparisons
 
@@ -120,6 +122,26 @@ def estimate_comparison(engine: Engine, settings: Mapping[str, Any], dataset: Da
     )
 
 
+def endpoint_sentence(estimate: Estimate, settings: ComparisonSettings) -> str:
+    """What the answers of endpoints are expected to take, before the first is asked; "" where no arm asks one."""
+    hosted = {arm.id for arm in settings.arm_specs if is_hosted(arm, settings)}
+    stages = [stage for stage in estimate.stages if stage.arm.partition(" (seed")[0] in hosted]
+    if not stages:
+        return ""
+    tokens = sum(stage.input_tokens for stage in stages), sum(stage.output_tokens for stage in stages)
+    amounts = [stage.usd for stage in stages if stage.usd is not None]
+    price = f"about {usd(sum(amounts))}" if amounts else "a price that is not known"
+    unknown = {stage.arm for stage in stages if stage.usd is None}
+    but = f", without {', '.join(sorted(unknown))}, which has no price" if unknown and amounts else ""
+    limit = "no limit is set (--max-spend-usd)"
+    if settings.max_spend_usd is not None:
+        limit = f"it stops at {usd(settings.max_spend_usd)}"
+    return (
+        f"Endpoints are asked for {price}{but}: about {tokens[0]:,} tokens in and {tokens[1]:,} out, estimated before "
+        f"the first question; {limit}."
+    )
+
+
 def _power(dataset: Dataset, margin: float) -> PowerEstimate | None:
     test = dataset.split(Split.TEST)
     if not test:
@@ -211,7 +233,8 @@ def _stages(
                 rows = len(train) * (instruction + read + answer)
                 rows += corpus if settings.tune_on is TuneOn.QUESTIONS_AND_DOCUMENTS else 0.0
                 epochs = settings.epochs(dataset.card.task, row.trains_on)
-                stages.append(_tune_stage(model, label, rows * epochs, prices, earlier[model]))
+                n_trainings = (settings.search or 1) if seed == settings.seed else 1
+                stages.append(_tune_stage(model, label, rows * epochs * n_trainings, prices, earlier[model]))
         # Training questions are embedded once, for the first arm that looks among them.
         to_embed = train_tokens if arm.id == embeds_train else 0.0
         labels = [answers_label(arm.id, seed) for seed in seeds] if len(seeds) > 1 else [arm.id]

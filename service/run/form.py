@@ -18,6 +18,7 @@ from service.run.arm import Arm, Composition
 from service.run.measuring import ArmMeasurement, answer_questions
 from service.run.progress import OnProgress
 from service.run.sampling import draw_questions
+from service.run.spending import Spending
 
 
 def form_questions(dataset: Dataset, metric: Metric, seed: int) -> list[Example]:
@@ -36,6 +37,7 @@ def ask_both_ways(
     resources: ScoringResources,
     seed: int,
     on_progress: OnProgress,
+    spending: Spending,
 ) -> None:
     """Give each candidate that is held to a form its `form` scores.
 
@@ -53,7 +55,7 @@ def ask_both_ways(
     if not questions or not held:
         return
     arms = [arm for one, _ in held.values() for arm in (one.arm, _free(one.arm))]
-    logs = answer_questions(composition, arms, questions, dataset, database, metric, on_progress, "form")
+    logs = answer_questions(composition, arms, questions, dataset, database, metric, on_progress, spending, "form")
     answers = [log.in_order(questions) for log in logs]
     for (one, constraint), within, free in zip(held.values(), answers[::2], answers[1::2], strict=True):
         one.n_asked_besides = 2 * len(questions)

@@ -16,6 +16,7 @@ from advisor.data.prompt import question_turn, reference_text
 from advisor.evidence.arm_use import JudgeUse
 from advisor.evidence.failure import ArmNature, classify_failure
 from advisor.evidence.form_gain import FormScores
+from advisor.metrics.corpus import PERPLEXITY
 from advisor.metrics.human import label_key
 from advisor.metrics.registry import JUDGE_METRICS, RETRIEVAL_METRICS
 from advisor.report.failures import is_wrong
@@ -27,6 +28,7 @@ from lm.files import write_whole
 from lm.metered_model import MeteredModel
 from service.run.arm import AnsweredBlock, Arm, Block, Composition, named
 from service.run.progress import OnProgress, Progress
+from service.run.spending import Spending
 from service.store.data_directory import DataDirectory
 from service.store.stages.answer_log import AnswerLog
 from service.store.stages.stage_key import formats, stage_key
@@ -75,7 +77,12 @@ class ArmMeasurement:
 
 
 def ask_arms(
-    composition: Composition, dataset: Dataset, database: Engine, metric: Metric, on_progress: OnProgress
+    composition: Composition,
+    dataset: Dataset,
+    database: Engine,
+    metric: Metric,
+    on_progress: OnProgress,
+    spending: Spending,
 ) -> list[ArmMeasurement]:
     """Answers of all arms to all test questions.
 
@@ -94,7 +101,7 @@ def ask_arms(
             built.append(arm)
             yield from (arm, *arm.other_seeds)
 
-    logs = iter(answer_questions(composition, trained(), test, dataset, database, metric, on_progress))
+    logs = iter(answer_questions(composition, trained(), test, dataset, database, metric, on_progress, spending))
     measured = []
     for arm in built:
         log = next(logs)
@@ -117,11 +124,14 @@ def score_arms(
     metrics: Sequence[Metric],
     labels: Labels,
     on_progress: OnProgress,
+    spending: Spending,
 ) -> dict[str, LatencySummary]:
     """Give each arm its records, people's labels among the scores; what one caller waits for each candidate."""
-    latencies = _measure_latencies(measured, composition, directory, on_progress)
+    latencies = _measure_latencies(measured, composition, directory, on_progress, spending)
     for i, one in enumerate(measured):
         on_progress(Progress("score", one.arm.id, i, len(measured)))
+        if PERPLEXITY in dataset.card.metrics:
+            _ask_for_likelihoods(one)
         judge = MeteredModel(composition.judge) if composition.judge is not None else None
         resources = ScoringResources(dataset.card, composition.embedder, judge, labels)
         one.records = _attribute(_record(one, dataset, metrics, resources), one.arm, dataset, metrics[0].name)
@@ -130,6 +140,17 @@ def score_arms(
             one.judge = JudgeUse(judge.name.removeprefix("openai:"), device and device.type, judge.usage)
     on_progress(Progress("score", "", len(measured), len(measured)))
     return latencies
+
+
+def _ask_for_likelihoods(one: ArmMeasurement) -> None:
+    """Of the first references, by the deployed adapter and by those of other training seeds."""
+    questions = [example.question for example in one.questions]
+    references = [reference_text(example) for example in one.questions]
+    one.answers = one.arm.pipeline.with_likelihoods(questions, references, one.answers)
+    for arm in one.arm.other_seeds:
+        seed = arm.training_seed
+        if seed is not None and seed in one.by_seed:
+            one.by_seed[seed] = arm.pipeline.with_likelihoods(questions, references, one.by_seed[seed])
 
 
 def check_questions_fit(arm: Arm, dataset: Dataset) -> None:
@@ -163,6 +184,7 @@ def answer_questions(
     database: Engine,
     metric: Metric,
     on_progress: OnProgress,
+    spending: Spending,
     stage: str = "answer",
 ) -> list[AnswerLog]:
     """Answers of each arm to all questions, of which those are asked that nobody has answered.
@@ -180,6 +202,7 @@ def answer_questions(
     asked = sorted((e.id, e.asked) for e in questions)
     logs: dict[str, AnswerLog] = {}
     keys = []
+    drawn: list[str] = []
 
     def tell(arm: Arm, key: str) -> None:
         log = logs[key]
@@ -194,13 +217,20 @@ def answer_questions(
             is_new = key not in logs
             if is_new:
                 logs[key] = AnswerLog(database, key)
+                spending.add(arm, logs[key].answers.values())
             tell(arm, key)
             for block in logs[key].unanswered(block_ids) if is_new else ():
+                spending.check(arm, block)
+                drawn.append(key)
                 yield Block(arm, [examples[i] for i in block], key)
 
-    for answered in composition.answered(blocks()):
+    for n_answered, answered in enumerate(composition.answered(blocks()), 1):
         keep(answered, logs[answered.block.stage])
+        spending.add(answered.block.arm, answered.answers)
         tell(answered.block.arm, answered.block.stage)
+        if n_answered < len(drawn):
+            # A cluster draws all blocks before it answers one.
+            spending.check(answered.block.arm, ())
     return [logs[key] for key in keys]
 
 
@@ -229,6 +259,7 @@ def _measure_latencies(
     composition: Composition,
     directory: DataDirectory,
     on_progress: OnProgress,
+    spending: Spending,
 ) -> dict[str, LatencySummary]:
     """Latency for one caller, one question at a time, the arms in turn so that a busy moment hits all of them.
 
@@ -254,7 +285,9 @@ def _measure_latencies(
     for turn, i in enumerate(chosen):
         on_progress(Progress("latency", "", turn, len(chosen)))
         for one in candidates:
+            spending.check(one.arm, [test[i]])
             (answered,) = composition.answered([Block(one.arm, [test[i]])])
+            spending.add(one.arm, answered.answers)
             if turn >= LATENCY_WARM_UP or len(chosen) <= LATENCY_WARM_UP:
                 waits[one.arm.id][test[i].id] = answered.wall_s
                 changed[one.arm.id] += answered.answers[0].text != one.answers[i].text

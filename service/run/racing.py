@@ -18,6 +18,7 @@ from service.run.arm import Arm, Block, Composition
 from service.run.measuring import ArmMeasurement, answers_key, check_questions_fit, keep, with_told
 from service.run.progress import OnProgress, Progress
 from service.run.settings import ComparisonSettings
+from service.run.spending import Spending
 from service.store.stages.answer_log import AnswerLog
 
 
@@ -28,6 +29,7 @@ def race_arms(
     metric: Metric,
     settings: ComparisonSettings,
     on_progress: OnProgress,
+    spending: Spending,
 ) -> tuple[list[ArmMeasurement], FinishedRace] | None:
     """Answers of all candidates to the blocks until they left the race; of references to all blocks that were asked.
 
@@ -50,7 +52,7 @@ def race_arms(
         return None
     blocks = [[examples[i] for i in block.questions] for block in plan.blocks]
     resources = ScoringResources(dataset.card, composition.embedder, composition.judge)
-    asked = {arm.id: _AskedArm(arm, blocks, database, on_progress) for arm in arms}
+    asked = {arm.id: _AskedArm(arm, blocks, database, on_progress, spending) for arm in arms}
     race = Race(racing, plan, DecisionRule(metric.name, settings.margin, settings.coverage, settings.seed))
     kept_out = tuple(arm.id for arm in candidates if arm.id not in racing)
     while race.next_block() is not None:
@@ -104,9 +106,14 @@ class _AskedArm:
     """One arm, asked block after block."""
 
     def __init__(
-        self, arm: Arm, blocks: Sequence[Sequence[Example]], database: Engine, on_progress: OnProgress
+        self,
+        arm: Arm,
+        blocks: Sequence[Sequence[Example]],
+        database: Engine,
+        on_progress: OnProgress,
+        spending: Spending,
     ) -> None:
-        self._arm, self._blocks, self._on_progress = arm, blocks, on_progress
+        self._arm, self._blocks, self._on_progress, self._spending = arm, blocks, on_progress, spending
         self.id = arm.id
         self.key = answers_key(arm, [[(e.id, e.asked) for e in block] for block in blocks])
         self.log = AnswerLog(database, self.key)
@@ -117,6 +124,7 @@ class _AskedArm:
         """The next block, if nobody has answered it."""
         examples = list(self._blocks[self._n_blocks])
         for ids in self.log.unanswered([[example.id for example in examples]]):
+            self._spending.check(self._arm, ids)
             yield Block(self._arm, [example for example in examples if example.id in ids], self.key)
 
     def take_next(self) -> None:
@@ -124,7 +132,9 @@ class _AskedArm:
         examples = self._blocks[self._n_blocks]
         self._n_blocks += 1
         self._measured.questions = [*self._measured.questions, *examples]
-        self._measured.answers += self.log.in_order(examples)
+        answers = self.log.in_order(examples)
+        self._spending.add(self._arm, answers)
+        self._measured.answers += answers
         done, total = len(self._measured.questions), sum(len(one) for one in self._blocks)
         self._on_progress(Progress("answer", self._arm.id, done, total, key=self.key))
 

@@ -60,9 +60,10 @@ def check_request(request: ComparisonRequest, guard: EndpointGuard) -> dict[str,
 
 
 def sent_settings(request: ComparisonRequest) -> dict[str, Any]:
-    """A request with the defaults of what it leaves out, as plain data; arms by their older name, too."""
-    whole = request.model_dump(mode="json") | resolve(request.model_dump(mode="json", exclude_unset=True))
-    return whole | {"pipelines": whole["arms"]}
+    """What a caller sent, as plain data, by today's names and without the defaults of what was left out."""
+    sent = request.model_dump(mode="json", exclude_unset=True)
+    older = sent.pop("pipelines", None)
+    return sent if older is None else {"arms": older, **sent}
 
 
 def job_settings(
@@ -92,9 +93,11 @@ def keep_inputs(settings: ComparisonSettings, directory: DataDirectory) -> dict[
         ConfigError: a file cannot be read.
     """
     raw = settings.to_json()
-    for name, path in (("prices", settings.prices), ("prior", settings.prior)):
-        if path is not None:
+    for name in ("prices", "prior", "launch_config"):
+        if (path := getattr(settings, name)) is not None:
             raw[name] = str(_copied(directory, path))
+    if settings.tensorboard is not None:
+        raw["tensorboard"] = str(settings.tensorboard.expanduser().resolve())
     kept = [
         replace(arm, source=str(_copied(directory, Path(arm.source)))) if arm.row.source == "FILE" else arm
         for arm in settings.arm_specs

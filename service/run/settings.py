@@ -24,6 +24,10 @@ FACT_EPOCHS = 6
 """Passes over questions that are answered from memory, each asked in few wordings."""
 
 
+FILES = ("prices", "prior", "launch_config", "tensorboard")
+"""Settings that name a file or a folder."""
+
+
 @dataclass(frozen=True, slots=True)
 class ComparisonSettings(DeclaredSettings):
     """One comparison, as it is run."""
@@ -120,8 +124,7 @@ class ComparisonSettings(DeclaredSettings):
             arms=tuple(str(_resolved_arm(arm)) for arm in self.arm_specs),
             embedder=_resolved_spec(self.embedder),
             judge=_resolved_spec(self.judge) if self.judge else None,
-            prices=self.prices.expanduser().resolve() if self.prices else None,
-            prior=self.prior.expanduser().resolve() if self.prior else None,
+            **{name: path.expanduser().resolve() for name in FILES if (path := getattr(self, name)) is not None},
         )
 
     @property
@@ -145,9 +148,7 @@ class ComparisonSettings(DeclaredSettings):
         """Plain values, from which `from_json` makes equal settings."""
         raw = asdict(self)
         raw["arms"], raw["declared"] = list(self.arms), list(self.declared)
-        raw["prices"] = str(self.prices) if self.prices else None
-        raw["prior"] = str(self.prior) if self.prior else None
-        return raw
+        return raw | {name: str(raw[name]) if raw[name] is not None else None for name in FILES}
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> "ComparisonSettings":

@@ -38,6 +38,7 @@ from service.run.progress import OnProgress, Progress, silent
 from service.run.racing import NO_RACE, race_arms
 from service.run.sampling import limit_dataset
 from service.run.settings import ComparisonSettings
+from service.run.spending import Spending
 from service.store.data_directory import (
     DECISION_FILE,
     RECORDS_FILE,
@@ -55,7 +56,7 @@ def load_limited_dataset(settings: ComparisonSettings) -> Dataset:
     """The dataset as the settings want it; a judge brings its metrics with it."""
     dataset = load_dataset(settings.dataset_folder, task=settings.task, seed=settings.seed)
     if settings.judge is not None and dataset.card.task is Task.QUESTION_ANSWERING:
-        metrics = tuple(dict.fromkeys(dataset.card.metrics + JUDGE_METRICS))
+        metrics = tuple(dict.fromkeys((*dataset.card.metrics, *JUDGE_METRICS, "grounding")))
         dataset = replace(dataset, card=replace(dataset.card, metrics=metrics))
     return limit_dataset(
         dataset,
@@ -76,6 +77,7 @@ def comparison_id(
     """Dataset's name and a hash of all that decides the report: the same command gives the same id."""
     digest = code_digest("lm", "rag", "finetune", "advisor", "service.run")
     raw = settings.to_json() | {"dataset": "", "prices": asdict(prices), "prior": answers}
+    raw |= {"launch_config": None, "tensorboard": None}
     # Labels come of all questions, those that a limit leaves out of the dataset's hash among them.
     if sources := settings.source_hashes:
         raw["sources"] = sources
@@ -120,22 +122,25 @@ def run_comparison(
         return finished
     metrics = metrics_for(dataset.card, has_embedder=True, has_judge=settings.judge is not None)
     findings = audit_dataset(dataset)
+    spending = Spending(settings, prices)
     with ExitStack() as stack:
         answers_in = database or stack.enter_context(home_database(directory))
         composition = compose(settings, directory, on_progress)
         try:
             raced = (
-                race_arms(composition, dataset, answers_in, metrics[0], settings, on_progress)
+                race_arms(composition, dataset, answers_in, metrics[0], settings, on_progress, spending)
                 if settings.race
                 else None
             )
             if raced is not None:
                 measured, race = raced
             else:
-                measured, race = ask_arms(composition, dataset, answers_in, metrics[0], on_progress), None
+                measured, race = ask_arms(composition, dataset, answers_in, metrics[0], on_progress, spending), None
                 findings += [NO_RACE] if settings.race else []
             resources = ScoringResources(dataset.card, composition.embedder, composition.judge)
-            ask_both_ways(measured, composition, dataset, answers_in, metrics[0], resources, settings.seed, on_progress)
+            ask_both_ways(
+                measured, composition, dataset, answers_in, metrics[0], resources, settings.seed, on_progress, spending
+            )
             # Of two comparisons with the same settings in one data directory the first measures the waits and writes
             # the report; the other then finds it.
             waiting = Progress("report", "", 0, 1, "another comparison writes this report")
@@ -146,7 +151,7 @@ def run_comparison(
                 return finished
             labels = read_labels(settings)
             latencies = score_arms(
-                measured, composition, dataset, directory, metrics, label_values(labels), on_progress
+                measured, composition, dataset, directory, metrics, label_values(labels), on_progress, spending
             )
             findings += audit_run(measured, composition, dataset, settings, metrics, labels)
             models = {spec: composition.model_of(spec) for spec in settings.models}

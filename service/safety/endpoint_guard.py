@@ -218,6 +218,9 @@ def is_public(address: Address) -> bool:
     """Whether an address is of the open internet: not of this machine, its networks, its provider, or a group."""
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return is_public(address.ipv4_mapped)
+    # ISATAP (RFC 5214): the lower half holds an IPv4 address, to which a router may pass it on.
+    if isinstance(address, IPv6Address) and int(address) >> 32 & 0xFDFF_FFFF == 0x0000_5EFE:
+        return False
     if any(address.version == network.version and address in network for network in _REFUSED):
         return False
     return address.is_global and not (

@@ -4,13 +4,12 @@ import re
 import unicodedata
 from pathlib import PurePosixPath
 
-from advisor.data.formats.rows import READERS
+from advisor.data.folder_import import DATA_ENDINGS
 from advisor.data.loaders import why_not_read
 
 MAX_NAME_CHARACTERS = 512
 MAX_PART_BYTES = 200
 MAX_PARTS = 16
-DATA_ENDINGS = frozenset({".md", ".txt", ".toml", *(f".{ending}" for ending in READERS)})
 _PASSED_OVER = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
 _FORBIDDEN = re.compile(r'[\\:*?"<>|]')
 # Drawn like a slash, a backslash or a dot: a name that looks like another path than it is.
@@ -51,12 +50,16 @@ def name_problem(name: str) -> str:
 
 
 def ending_problem(name: str) -> str:
-    """Why a file of that kind is refused and what to do, or ""."""
+    """Why a file of that kind is refused and what to do, or "".
+
+    Pictures and documents that are not read are no reason to refuse the others: they are left out and told.
+    """
     ending = PurePosixPath(name).suffix.lower()
-    if ending in DATA_ENDINGS:
+    why = why_not_read(name)
+    if ending in DATA_ENDINGS or (why and ending != ".zip"):
         return ""
     known = ", ".join(sorted(DATA_ENDINGS))
-    return why_not_read(name) or f"files of this kind are not part of a dataset; leave it out (taken are {known})"
+    return why or f"files of this kind are not part of a dataset; leave it out (taken are {known})"
 
 
 def same_name(name: str) -> str:

@@ -4,8 +4,9 @@ import json
 import os
 import shutil
 import tempfile
+import tomllib
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,7 +15,7 @@ from typing import IO, BinaryIO
 from advisor.audit.data import audit_dataset
 from advisor.data.dataset import Dataset, Task
 from advisor.data.files import CARD_FILE, DOCUMENTS_FILE, QUESTIONS_FILE, Problem, read_dataset, write_rows
-from advisor.data.folder_import import card_text
+from advisor.data.folder_import import Fate, FileOutcome, card_text
 from advisor.data.formats.reading import read_data
 from advisor.data.formats.rows import READERS
 from advisor.data.formats.table import is_foreign
@@ -29,6 +30,7 @@ from service.safety.json_depth import MAX_JSON_DEPTH, count_containers, is_too_d
 from service.safety.limits import UploadLimits
 
 MAX_PROBLEMS = 200
+_MAX_ITEMS = 10
 _MAX_CARD_NAME_BYTES = 150
 DATA_FILES = (CARD_FILE, DOCUMENTS_FILE, QUESTIONS_FILE)
 
@@ -57,12 +59,14 @@ class PreparedDataset:
 
     Attributes:
         files: Content by name: what the dataset folder will hold.
+        outcomes: What became of every file that was sent.
         read_as: In a sentence, what was recognised; "" for a dataset folder.
     """
 
     files: Mapping[str, bytes]
     dataset: Dataset
     findings: tuple[AuditFinding, ...]
+    outcomes: tuple[FileOutcome, ...] = ()
     read_as: str = ""
 
 
@@ -94,7 +98,7 @@ def prepare_upload(
         names = _receive(uploads, received, limits, problems)
         _stop_at(problems)
         name = name or _name_of(uploads)
-        passed_over, notes, read_as = _arrange(received, names, ready, name, task, limits, problems, columns or {})
+        outcomes, notes, read_as = _arrange(received, names, ready, name, task, limits, problems, columns or {})
         _stop_at(problems, received, ready)
         dataset = read_dataset(ready, problems, task=task)
         if dataset is not None:
@@ -103,17 +107,28 @@ def prepare_upload(
         _stop_at(problems, received, ready)
         if dataset is None:
             raise UnfitUploadError([Problem(QUESTIONS_FILE, None, "no usable question was found; add some")])
-        findings = audit_dataset(dataset)
-        if passed_over:
-            message = f"Files that are no part of a dataset were left out: {len(passed_over)}."
-            remedy = "Nothing, unless they were meant as documents: those belong into documents.jsonl."
-            findings.append(AuditFinding("left out", Severity.NOTE, message, remedy, tuple(passed_over[:10])))
-        if notes:
-            message = f"Rows and files that were left out or read otherwise than they stand there: {len(notes)}."
-            remedy = "Write \\| for a | that belongs to an answer; pictures are not read."
-            findings.append(AuditFinding("import", Severity.NOTE, message, remedy, tuple(notes[:10])))
+        findings = [*audit_dataset(dataset), *_import_findings(outcomes, notes)]
         files = {path.name: path.read_bytes() for path in sorted(ready.iterdir())}
-        return PreparedDataset(files, dataset, tuple(findings), read_as)
+        return PreparedDataset(files, dataset, tuple(findings), tuple(outcomes), read_as)
+
+
+def _import_findings(outcomes: Sequence[FileOutcome], notes: Sequence[str]) -> Iterator[AuditFinding]:
+    left_out = [file.name for file in outcomes if file.fate is Fate.LEFT_OUT]
+    if left_out:
+        message = f"Files that are no part of a dataset were left out: {len(left_out)}."
+        remedy = "Nothing, unless they were meant as documents: those belong into documents.jsonl."
+        yield AuditFinding("left out", Severity.NOTE, message, remedy, tuple(left_out[:_MAX_ITEMS]))
+    failed = [str(file) for file in outcomes if file.fate is Fate.FAILED]
+    if failed:
+        message = f"Documents that could not be read: {len(failed)}. No arm sees what they say."
+        remedy = "Do for each file what stands after its name, and upload all again."
+        yield AuditFinding("not read", Severity.WARN, message, remedy, tuple(failed[:_MAX_ITEMS]))
+    told = [str(file) for file in outcomes if file.fate is Fate.DOCUMENT and file.detail]
+    if told or notes:
+        message = f"Rows and files left out or read otherwise than they stand there: {len(told) + len(notes)}."
+        remedy = "Write \\| for a | that belongs to an answer; pictures are not read."
+        items = tuple([*notes, *told][:_MAX_ITEMS])
+        yield AuditFinding("import", Severity.NOTE, message, remedy, items)
 
 
 def _stop_at(problems: Sequence[Problem], *folders: Path) -> None:
@@ -216,11 +231,11 @@ def _arrange(
     limits: UploadLimits,
     problems: list[Problem],
     columns: Mapping[str, str],
-) -> tuple[list[str], tuple[str, ...], str]:
+) -> tuple[list[FileOutcome], tuple[str, ...], str]:
     """Make a dataset folder of what came.
 
     Returns:
-        The names of files that are no part of it, what the user may look at, and in a sentence what was recognised.
+        What became of every file, what the user may look at, and in a sentence what was recognised.
     """
     source, read_as = received, ""
     notes: tuple[str, ...] = ()
@@ -228,39 +243,51 @@ def _arrange(
     if len(tops) == 1 and all("/" in part for part in names):
         top = tops.pop()
         source, names = received / top, [part[len(top) + 1 :] for part in names]
-    used = {CARD_FILE, HUMAN_LABELS_FILE} & set(names)
-    card = card_text(name, task or Task.QUESTION_ANSWERING)
+    settings = {CARD_FILE, HUMAN_LABELS_FILE} & set(names)
+    tables = {DOCUMENTS_FILE, QUESTIONS_FILE} & set(names)
+    is_dataset = bool(tables) and not columns and not _is_foreign(source, limits)
     schemas = [part for part in names if part.endswith(".json") and "/" not in part]
-    if {DOCUMENTS_FILE, QUESTIONS_FILE} & set(names) and not columns and not _is_foreign(source, limits):
-        used |= {DOCUMENTS_FILE, QUESTIONS_FILE} & set(names)
-        for part in used:
-            shutil.move(source / part, ready / part)
+    card = card_text(name, task or Task.QUESTION_ANSWERING)
+    if is_dataset:
+        outcomes = [FileOutcome(part, Fate.SETTINGS) for part in (*tables, *settings, *schemas)]
+        others = set(names) - {outcome.name for outcome in outcomes}
+        outcomes += [FileOutcome(part, Fate.LEFT_OUT, f"documents stand in {DOCUMENTS_FILE}") for part in others]
     else:
+        tables = set()
         _check_json([source / part for part in names if part.endswith((".json", ".jsonl"))], limits, problems)
         _check_workbooks([source / part for part in names if part.endswith(".xlsx")], limits, problems)
         if problems:
             return [], (), ""
-        named = (source / CARD_FILE).read_text("utf-8", "replace") if CARD_FILE in used else ""
-        schemas = [part for part in schemas if f'"{part}"' in named]
-        only = source / names[0] if len(names) == 1 else source
-        read = read_data(only, problems, columns=columns, apart=used | set(schemas))
+        # Among documents a .json is one of them, unless the card calls it the schema.
+        schemas = [part for part in schemas if part == _schema_name(source / CARD_FILE)]
+        is_one = len(names) == 1 and names[0].lower().rpartition(".")[2] in READERS
+        apart = {*settings, *schemas}
+        read = read_data(source / names[0] if is_one else source, problems, columns=columns, apart=apart)
         notes, read_as = read.notes, read.sentence
         if read.instruction:
             card += f"instruction = {json.dumps(read.instruction, ensure_ascii=False)}\n"
+        outcomes = [file for file in read.files if file.name not in apart]
+        outcomes += [FileOutcome(part, Fate.SETTINGS) for part in apart]
         write_rows(ready / DOCUMENTS_FILE, read.documents)
         write_rows(ready / QUESTIONS_FILE, read.questions)
-        for part in used:
-            shutil.move(source / part, ready / part)
-        used |= {part for part in names if part.lower().rpartition(".")[2] in {"md", "txt", *READERS}}
+    for part in (*tables, *settings, *schemas):
+        shutil.move(source / part, ready / part)
     if not (ready / CARD_FILE).exists():
         (ready / CARD_FILE).write_text(card, encoding="utf-8")
     elif (ready / CARD_FILE).stat().st_size > limits.max_card_bytes:
         problems.append(Problem(CARD_FILE, None, f"a card may have {limits.max_card_bytes} bytes; shorten it"))
-    for part in schemas:
-        shutil.move(source / part, ready / part)
-    tables = (DOCUMENTS_FILE, QUESTIONS_FILE, HUMAN_LABELS_FILE, *schemas)
-    _check_json([ready / part for part in tables], limits, problems)
-    return sorted(set(names) - used - set(schemas)), notes, read_as
+    _check_json(
+        [ready / part for part in (DOCUMENTS_FILE, QUESTIONS_FILE, HUMAN_LABELS_FILE, *schemas)], limits, problems
+    )
+    return sorted(outcomes, key=lambda outcome: outcome.name), notes, read_as
+
+
+def _schema_name(card: Path) -> object:
+    try:
+        return tomllib.loads(card.read_text(encoding="utf-8-sig")).get("schema")
+    except (OSError, ValueError, RecursionError):
+        # Whoever reads the card says what is wrong with it.
+        return None
 
 
 def _is_foreign(folder: Path, limits: UploadLimits) -> bool:

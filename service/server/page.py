@@ -1,99 +1,118 @@
-"""Starts the page: a process of its own that talks to the API like any other client."""
+"""Starts the web UI: a process of its own that talks to the API like any other client."""
 
 import importlib.util
+import json
+import logging
 import os
+import secrets
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 from lm.errors import MissingDependencyError
+from service.server.door import TOKEN
 
 API_VARIABLE = "TUNING_FORK_API"
+KEY_VARIABLE = "TUNING_FORK_API_KEY"
+PAGE_VARIABLE = "TUNING_FORK_PAGE"
+RESTART_AFTER_S = 1.0
 _STOP_GRACE_S = 5.0
-
-# Streamlit's own colours leave captions, chosen pills and buttons too pale to be read by everyone: WCAG 2 asks for a
-# contrast of 4.5. Buttons are white on the primary colour.
-_COLOURS = {
-    "theme.light.primaryColor": "#0060A8",
-    "theme.light.textColor": "#11131A",
-    "theme.dark.primaryColor": "#2878C8",
-    "theme.dark.textColor": "#FAFAFA",
-}
+_log = logging.getLogger(__name__)
 
 
-def page_command(port: int, *, max_upload_mb: int = 128) -> list[str]:
-    """The command line that serves the page on this machine's own address.
+@dataclass(frozen=True, slots=True)
+class PageSettings:
+    """How the web UI is served, on this machine's own address.
 
+    Attributes:
+        published: Names by which a proxy serves it to others. It then has no rights of its own: each visitor types a
+            key, and no token is asked for.
+        token: What its first address holds, so that other users and pages of this machine stay out.
+        parent_pid: The process to end with.
+    """
+
+    port: int
+    published: tuple[str, ...] = ()
+    token: str | None = None
+    parent_pid: int | None = None
+
+    @property
+    def url(self) -> str:
+        """What to open."""
+        if self.published:
+            return f"http://127.0.0.1:{self.port}, and by a proxy at {' and '.join(self.published)}"
+        return f"http://127.0.0.1:{self.port}/?{TOKEN}={self.token}"
+
+
+def page_settings(port: int, published: tuple[str, ...] = ()) -> PageSettings:
+    """Those of a start, with its token."""
+    return PageSettings(port, published, None if published else secrets.token_urlsafe(16), os.getpid())
+
+
+def start_page(
+    settings: PageSettings, api_url: str, *, lends_key: bool = False, log: IO[bytes] | None = None
+) -> subprocess.Popen[bytes]:
+    """The web UI in a process of its own.
+
+    Args:
+        lends_key: Whether visitors act with the key of this environment.
     Raises:
-        MissingDependencyError: what the page is made with is not installed.
+        MissingDependencyError: what it is made with is not installed.
     """
     if importlib.util.find_spec("streamlit") is None:
         raise MissingDependencyError("the web UI needs streamlit, which is not installed; `pip install streamlit`")
-    spec = importlib.util.find_spec("ui")
-    folders = list(spec.submodule_search_locations or []) if spec is not None else []
-    options = {
-        "server.address": "127.0.0.1",
-        "server.port": port,
-        "server.headless": "true",
-        "server.fileWatcherType": "none",
-        "server.maxUploadSize": max_upload_mb,
-        "browser.gatherUsageStats": "false",
-        # A traceback would tell a visitor nothing and an attacker much.
-        "client.showErrorDetails": "none",
-        "client.toolbarMode": "minimal",
-        # A constant's docstring would be drawn on the page.
-        "runner.magicEnabled": "false",
-        "logger.level": "warning",
-        **_COLOURS,
-    }
-    arguments = [f"--{name}={value}" for name, value in options.items()]
-    return [sys.executable, "-m", "streamlit", "run", str(Path(folders[0]) / "app.py"), *arguments]
-
-
-def page_environment(api_url: str) -> dict[str, str]:
-    """The environment of the page: ours, with the address of the API."""
-    return {**os.environ, API_VARIABLE: api_url}
+    # Other users of the machine see the arguments of a process, not its environment.
+    environment = {**os.environ, API_VARIABLE: api_url, PAGE_VARIABLE: json.dumps(asdict(settings))}
+    if settings.published or not lends_key:
+        environment.pop(KEY_VARIABLE, None)
+    return subprocess.Popen(
+        [sys.executable, "-m", "service.server.page_app"],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+    )
 
 
 @contextmanager
-def running_page(api_url: str, port: int, *, log_file: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The page as a child of this process, ended with it."""
+def running_page(settings: PageSettings, api_url: str, *, log_file: Path) -> Iterator[None]:
+    """The web UI beside this process: started again where it dies, ended with it."""
     log_file.parent.mkdir(parents=True, exist_ok=True)
-    command, environment = page_command(port), page_environment(api_url)
+    stopping = threading.Event()
     with log_file.open("ab") as log:
-        process = subprocess.Popen(
-            # A page left behind by a killed service would keep its port from the next one.
-            [sys.executable, "-m", "service.server.page", str(os.getpid()), *command],
-            env=_without_key(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        yield process
-    finally:
-        process.terminate()
+        process = start_page(settings, api_url, log=log)
+
+        def keep() -> None:
+            nonlocal process
+            while True:
+                code = process.wait()
+                if stopping.wait(RESTART_AFTER_S):
+                    return
+                _log.warning("the web UI ended with %s and is started again; its log is %s", code, log_file)
+                process = start_page(settings, api_url, log=log)
+
+        keeper = threading.Thread(target=keep, name="page", daemon=True)
+        keeper.start()
         try:
-            process.wait(_STOP_GRACE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            yield
+        finally:
+            stopping.set()
+            # Where it has just been started again, the keeper ends with the new one.
+            while keeper.is_alive():
+                _end(process)
+                keeper.join(0.1)
+            _end(process)
 
 
-def _without_key(environment: Mapping[str, str]) -> dict[str, str]:
-    """A key meant for this process must not open the service to whoever opens the page."""
-    return {name: value for name, value in environment.items() if name != "TUNING_FORK_API_KEY"}
-
-
-def main() -> None:
-    """Become the command behind the first argument, which is the process to end with."""
-    from service.jobs.job import die_with_parent
-
-    die_with_parent(int(sys.argv[1]))
-    os.execv(sys.argv[2], sys.argv[2:])
-
-
-if __name__ == "__main__":
-    main()
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_GRACE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -15,6 +16,7 @@ from service.api.context import ServiceContext
 from service.api.service_settings import ServiceSettings
 from service.safety.endpoint_guard import guard_process
 from service.server.newest_comparison import newest_kept_ready
+from service.server.page import PageSettings, running_page
 from service.store.adoption import adopt_folders
 from service.store.api_keys import any_key
 from service.store.data_directory import DataDirectory
@@ -25,11 +27,17 @@ from service.telemetry import switch_off_telemetry
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+DATABASE_S = 10.0
+"""For the database to do one thing for a caller, who is then told to try again. Jobs wait longer."""
+
 REQUEST_GRACE_S = 5
 """For requests in progress when the service is told to stop."""
 
 JOB_GRACE_S = 20.0
 """For jobs to reach the end of a block; what they lose is that block."""
+
+_LAST_GRACE_S = 3.0
+"""For what is left then; threads that wait for a slow model or database cannot be interrupted."""
 
 
 def serve(
@@ -37,13 +45,13 @@ def serve(
     directory: DataDirectory,
     tell: Callable[[str], None],
     *,
-    page_port: int | None = None,
+    page: PageSettings | None = None,
 ) -> None:
     """Answer requests and work on comparisons until told to stop (SIGTERM or Ctrl-C).
 
     Args:
         tell: Shows the operator a line.
-        page_port: Of the page on this machine; without one there is no page.
+        page: How the web UI is served on this machine; without it there is none.
     Raises:
         ConfigError: another process holds the data directory, the address is taken, others could reach the service
             and there is no key to tell friend from foe, or the Ray cluster does not fit.
@@ -58,9 +66,9 @@ def serve(
         tell(f"Looking at the Ray cluster at {settings.ray.address}.")
         check_cluster(settings.ray)
     with opened(directory) as (engine, lock):
-        _refuse_without_keys(engine, settings)
-        if page_port is not None:
-            _refuse_taken(page_port)
+        _refuse_without_keys(engine, settings, page)
+        if page is not None:
+            _refuse_taken(page.port)
         listener = _listen(settings)
         with _working(engine, directory, settings, lock) as context:
             app = create_app(context)
@@ -76,7 +84,7 @@ def serve(
             listener.listen()
             tell(f"Tuning Fork answers at {api_url} and works in {directory.root}. Ctrl-C stops it.")
             with (
-                _page(api_url, page_port, directory, tell),
+                _page(api_url, page, directory, tell),
                 newest_kept_ready(engine, read_newest),
                 _rechecking(engine, directory, settings),
             ):
@@ -88,11 +96,17 @@ def serve(
 def opened(directory: DataDirectory) -> Iterator[tuple[Engine, int]]:
     """The database with all its tables, and the lock of a data directory that is ours alone."""
     switch_off_telemetry()
+    url = database_url(directory.root)
     with directory.lock("service") as lock:
-        engine = open_database(database_url(directory.root))
+        # Making tables may take longer than a caller should wait.
+        preparing = open_database(url)
         try:
-            migrate(engine)
-            adopt_folders(engine, directory)
+            migrate(preparing)
+            adopt_folders(preparing, directory)
+        finally:
+            preparing.dispose()
+        engine = open_database(url, patience_s=DATABASE_S)
+        try:
             yield engine, lock
         finally:
             engine.dispose()
@@ -128,14 +142,14 @@ def _rechecking(engine: Engine, directory: DataDirectory, settings: ServiceSetti
 
 
 @contextmanager
-def _page(api_url: str, port: int | None, directory: DataDirectory, tell: Callable[[str], None]) -> Iterator[None]:
-    if port is None:
+def _page(
+    api_url: str, page: PageSettings | None, directory: DataDirectory, tell: Callable[[str], None]
+) -> Iterator[None]:
+    if page is None:
         yield
         return
-    from service.server.page import running_page
-
-    with running_page(api_url, port, log_file=directory.root / "logs" / "page.log"):
-        tell(f"The web UI is at http://127.0.0.1:{port}.")
+    with running_page(page, api_url, log_file=directory.root / "logs" / "page.log"):
+        tell(f"The web UI is at {page.url}")
         yield
 
 
@@ -151,14 +165,16 @@ def _refuse_taken(port: int) -> None:
             ) from error
 
 
-def _refuse_without_keys(engine: Engine, settings: ServiceSettings) -> None:
-    if settings.is_local:
+def _refuse_without_keys(engine: Engine, settings: ServiceSettings, page: PageSettings | None) -> None:
+    published = page.published if page is not None else ()
+    if settings.is_local and not published:
         return
     with engine.connect() as connection:
         if not any_key(connection):
+            reached, option = (settings.host, "--host") if not settings.is_local else (published[0], "--ui-host")
             raise ConfigError(
-                f"others could reach {settings.host}, and there is no key yet: make one with "
-                "`tuningfork keys create NAME --scope admin`, or leave --host out to serve this machine alone"
+                f"others could reach {reached}, and there is no key yet: make one with "
+                f"`tuningfork keys create NAME --scope admin`, or leave {option} out to serve this machine alone"
             )
 
 
@@ -177,8 +193,17 @@ def _listen(settings: ServiceSettings) -> socket.socket:
     return listener
 
 
+def _end_for_sure() -> None:
+    """End within the promised time, whatever a thread waits for: what was acknowledged is stored already."""
+    timer = threading.Timer(REQUEST_GRACE_S + JOB_GRACE_S + _LAST_GRACE_S, os._exit, [0])
+    timer.daemon = True
+    timer.start()
+
+
 def _answer_requests(app: "FastAPI", listener: socket.socket) -> None:
     import uvicorn
+
+    from service.server.http_protocol import server_config
 
     def already_stopping(number: int, frame: FrameType | None) -> None:
         """The server raises the signal that ended it once more."""
@@ -190,10 +215,8 @@ def _answer_requests(app: "FastAPI", listener: socket.socket) -> None:
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             # Event streams would go on for as long as they are listened to.
             app.state.stopping.set()
+            _end_for_sure()
             await super().shutdown(sockets)
 
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=REQUEST_GRACE_S
-    )
     with listener:
-        StoppingServer(config).run(sockets=[listener])
+        StoppingServer(server_config(app, grace_s=REQUEST_GRACE_S)).run(sockets=[listener])

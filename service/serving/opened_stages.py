@@ -1,11 +1,13 @@
 """Indexes and adapters of a finished comparison, opened from what lies on disk: nothing is built in a request."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from advisor.data.dataset import Dataset
 from advisor.results.answer import BuildUsage
 from finetune.adapter import RECORD, AdapterRecord, load_adapter_record
+from finetune.recipe import TuningRecipe
 from lm.embedding import Embedder
 from lm.errors import TuningForkError
 from rag.chunk import Chunking
@@ -14,6 +16,7 @@ from service.run.composition import TrainingRun
 from service.serving.errors import NotServableError
 
 if TYPE_CHECKING:
+    from finetune.search import Trial
     from lm.local.huggingface import HuggingFaceModel
 
 _AGAIN = (
@@ -68,6 +71,27 @@ class OpenedStages:
             raise NotServableError(
                 f"{error}; delete the folder stages/adapters/{folder.name} in the data directory, then {_AGAIN}"
             ) from error
+
+    def search(
+        self,
+        run: TrainingRun,
+        base: "HuggingFaceModel",
+        n_trials: int,
+        folder: Path,
+        adapter_folder: Callable[[TuningRecipe], Path],
+    ) -> "tuple[Trial, ...]":
+        """The trials of a finished search.
+
+        Raises:
+            NotServableError: it is not there, or not whole.
+        """
+        from finetune.search import RECORD as TRIALS
+        from finetune.search import read_trials
+
+        trials = read_trials(folder / TRIALS)
+        if len(trials) < n_trials:
+            raise _gone("search")
+        return trials[:n_trials]
 
 
 def _gone(what: str) -> NotServableError:

@@ -101,6 +101,12 @@ def find_key(connection: Connection, secret: str) -> ApiKey | None:
     return _key(row)
 
 
+def is_revoked(engine: Engine, key_id: str) -> bool:
+    """Whether the key of that id opens nothing any more."""
+    with engine.connect() as connection:
+        return connection.execute(select(api_keys.c.revoked_at).where(api_keys.c.id == key_id)).scalar() is not None
+
+
 def any_key(connection: Connection) -> bool:
     """Whether a key was ever made; revoking the last one must not open the service."""
     return connection.execute(select(api_keys.c.id).limit(1)).first() is not None

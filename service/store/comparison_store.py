@@ -15,6 +15,7 @@ from advisor.arms import parse_arm
 from lm.errors import ErrorKind, TuningForkError
 from lm.files import sha256
 from service.contract.comparison_state import ComparisonState
+from service.contract.settings import resolve
 from service.store.database import writing
 from service.store.events import append_event
 from service.store.tables import baselines, comparisons, deployments
@@ -22,7 +23,9 @@ from service.store.tables import baselines, comparisons, deployments
 __all__ = ["ComparisonState"]
 
 _IN_PROGRESS = (ComparisonState.QUEUED, ComparisonState.RUNNING)
-_BESIDE_SETTINGS = frozenset({"name", "prices", "prior"})
+_SENT = "sent:"
+"""Before the hash of what was sent; rows of earlier versions have hashes of more."""
+
 _QUEUE_LOCK = 0x74756E66
 
 
@@ -90,18 +93,11 @@ def new_comparison_id(dataset_name: str) -> str:
     return f"{slug or 'comparison'}-{secrets.token_hex(8)}"
 
 
-def request_hash(request: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-    """SHA-256 of a request, whatever the order of its keys.
-
-    Args:
-        request: With the defaults of what was not sent.
-        settings: As they were stored of it. What they do not name could not be set then, and is left out: a later
-            version with more settings knows the request again.
-    """
-    known = settings.keys() | _BESIDE_SETTINGS
-    sent = {name: value for name, value in request.items() if name in known}
-    text = json.dumps(sent, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
-    return sha256(text)
+def request_hash(sent: Mapping[str, Any]) -> str:
+    """236 bits of the SHA-256 of what a caller sent, whatever the order of its keys; no defaults are part of it."""
+    digest = sha256(json.dumps(sent, ensure_ascii=True, sort_keys=True, separators=(",", ":")))
+    # The column has room for 64 characters.
+    return (_SENT + digest)[:64]
 
 
 def find_by_idempotency_key(engine: Engine, key: str, request: Mapping[str, Any]) -> StoredComparison | None:
@@ -140,7 +136,7 @@ def create_comparison(
         "state": ComparisonState.QUEUED,
         "cancel_requested": False,
         "idempotency_key": idempotency_key,
-        "request_sha256": request_hash(request, settings) if request is not None else None,
+        "request_sha256": request_hash(request) if request is not None else None,
         "estimate": json.dumps(estimate) if estimate is not None else None,
         "created_at": time.time(),
     }
@@ -346,11 +342,22 @@ def _earlier(connection: Connection, key: str, request: Mapping[str, Any]) -> St
     row = connection.execute(select(comparisons).where(comparisons.c.idempotency_key == key)).first()
     if row is None:
         return None
-    if row.request_sha256 != request_hash(request, json.loads(row.settings)):
+    if not _is_of(row, request):
         raise IdempotencyKeyReusedError(
             "this Idempotency-Key was sent before with another body; send a new key with a new request"
         )
     return _stored(row)
+
+
+def _is_of(row: Row[Any], sent: Mapping[str, Any]) -> bool:
+    """Whether a request is the one that made a row."""
+    if row.request_sha256 is not None and row.request_sha256.startswith(_SENT):
+        return bool(row.request_sha256 == request_hash(sent))
+    # Earlier versions hashed their defaults, too, which are others today: what is sent now must be what is stored.
+    stored = json.loads(row.settings)
+    kept = {"prices": stored.get("price_list"), "prior": stored.get("prior_answers")}
+    stored |= kept | {"arms": stored.get("arms", stored.get("pipelines")), "name": row.name, "dataset": row.dataset}
+    return all(stored.get(name) == value for name, value in resolve(sent).items())
 
 
 def _read(connection: Connection, comparison_id: str) -> StoredComparison:

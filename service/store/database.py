@@ -1,9 +1,11 @@
 """Opening the database: SQLite in the data directory, or Postgres where `TUNING_FORK_DATABASE_URL` says so."""
 
 import os
+import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +15,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Operati
 from lm.errors import ConfigError
 
 DATABASE_FILE = "tuning_fork.db"
-BUSY_TIMEOUT_S = 30
+PATIENCE_S = 60.0
+"""For a database to do one thing."""
 OUTAGE_S = 120.0
 """How long a restart of the database server may take before work is given up."""
 
@@ -39,16 +42,21 @@ def database_url(root: Path) -> str:
     return url
 
 
-def open_database(url: str) -> Engine:
+def open_database(url: str, *, patience_s: float = PATIENCE_S) -> Engine:
     """An engine whose commits survive power loss.
+
+    Args:
+        patience_s: For a server to reply, and for other writers of a file to finish; then OperationalError is raised.
 
     Raises:
         ConfigError: the address cannot be understood.
     """
     try:
         if not url.startswith("sqlite"):
-            return create_engine(url, pool_pre_ping=True)
-        engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+            engine = create_engine(url, pool_pre_ping=True, pool_timeout=patience_s)
+            event.listen(engine, "do_connect", partial(_connect_postgres, patience_s))
+            return engine
+        engine = create_engine(url, connect_args={"timeout": patience_s})
     except (ArgumentError, NoSuchModuleError) as error:
         raise ConfigError("TUNING_FORK_DATABASE_URL cannot be understood; see docs/service.md") from error
 
@@ -66,6 +74,16 @@ def open_database(url: str) -> Engine:
         connection.exec_driver_sql(f"BEGIN {mode}")
 
     return engine
+
+
+def _connect_postgres(patience_s: float, _: Any, __: Any, arguments: Sequence[Any], options: dict[str, Any]) -> Any:
+    """A connection to Postgres that a stalled server cannot hold."""
+    from service.store.postgres_connection import ImpatientConnection
+
+    options.setdefault("connect_timeout", max(2, int(patience_s)))
+    connection = ImpatientConnection.connect(*arguments, **options)
+    connection.patience_s = patience_s
+    return connection
 
 
 @contextmanager
@@ -96,6 +114,8 @@ def patiently(
 
 
 def is_outage(error: DBAPIError) -> bool:
-    """Whether a server went away, which passes; a file that cannot be written does not."""
-    is_file = type(error.orig).__module__.startswith("sqlite3")
-    return error.connection_invalidated or (isinstance(error, OperationalError) and not is_file)
+    """Whether a server is away or a file is another writer's, which passes; a file that cannot be written is not."""
+    if isinstance(error.orig, sqlite3.Error):
+        # Extended codes have the plain one in their lowest byte.
+        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return error.connection_invalidated or isinstance(error, OperationalError)

@@ -70,11 +70,11 @@ class NotingPipeline(Pipeline):
 
     def answer(self, questions: Sequence[str]):  # type: ignore[no-untyped-def]
         if len(questions) > 1:
-            self.script.note(f"{self.kind} {questions[0]}")
+            self.script.note(f"{self.arm} {questions[0]}")
             time.sleep(self.script.block_s)
         answers = super().answer(questions)
         if len(questions) > 1:
-            self.script.reach(f"answered {self.kind}")
+            self.script.reach(f"answered {self.arm}")
         return answers
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from finetune.search import RECORD, read_trials
 from rag.errors import IndexingError
 from rag.index import read_record
 from tests.chaos.workplace import ROOT, kill_group
@@ -91,6 +92,32 @@ def test_training_killed_again_and_again_ends_with_the_same_model(
                     process.communicate()
         assert largest_difference(tiny_model_folder, tmp_path / "whole", killed) <= 1e-5
         assert not killed.with_name(f"{killed.name}.partial").exists()
+
+
+@pytest.mark.chaos
+def test_a_search_killed_again_and_again_tries_and_finds_the_same(tiny_model_folder: Path, tmp_path: Path) -> None:
+    with start("search_process.py", tiny_model_folder, tmp_path / "whole") as process:
+        assert process.stdout is not None
+        n_steps = len(process.stdout.read().splitlines())
+    assert process.returncode == 0
+    lot, n_killed, n_rounds = random.Random(30), 0, 0
+    while n_killed < 30:
+        n_rounds += 1
+        folder, code = tmp_path / f"killed-{n_rounds}", 1
+        while code:
+            with start("search_process.py", tiny_model_folder, folder) as process:
+                if n_killed < 30 and all(first_line(process) for _ in range(lot.randrange(n_steps // 4))):
+                    kill_group(process)
+                    n_killed += 1
+                else:
+                    process.communicate()
+            code = process.returncode
+        assert tried(folder) == tried(tmp_path / "whole")
+
+
+def tried(folder: Path) -> list[tuple[Any, ...]]:
+    trials = read_trials(folder / RECORD)
+    return [(trial.recipe, trial.pruned, [round(score, 6) for score in trial.epoch_scores]) for trial in trials]
 
 
 def largest_difference(base: Path, first: Path, second: Path) -> float:

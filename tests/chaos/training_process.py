@@ -16,19 +16,22 @@ def example(i: int, split: Split) -> Example:
     return Example(f"{split}{i}", f"Which number has thing {i}?", (f"{i * 7}",), (), f"g{i}", split)
 
 
+def tiny_view() -> TrainingView:
+    card = DatasetCard("tiny", Task.QUESTION_ANSWERING, "en", "CC0-1.0", ("exact_match",), "Numbers.", "Answer.")
+    train = tuple(example(i, Split.TRAIN) for i in range(48))
+    return TrainingView(card, (), train, tuple(example(i, Split.VALIDATION) for i in range(8)))
+
+
 def main() -> None:
     base, out = map(Path, sys.argv[1:])
     model = load_huggingface_model(base, name="tiny", device="cpu", dtype="float32")
-    card = DatasetCard("tiny", Task.QUESTION_ANSWERING, "en", "CC0-1.0", ("exact_match",), "Numbers.", "Answer.")
-    train = tuple(example(i, Split.TRAIN) for i in range(48))
-    view = TrainingView(card, (), train, tuple(example(i, Split.VALIDATION) for i in range(8)))
     recipe = TuningRecipe(max_epochs=N_EPOCHS, patience=N_EPOCHS, batch_size=8, prompt_dropout=0.3)
 
     def tell(event: TrainingEvent) -> None:
         sys.stdout.write(f"step {event.step}\n")
         sys.stdout.flush()
 
-    train_adapter(model, view, recipe, out, on_event=tell)
+    train_adapter(model, tiny_view(), recipe, out, on_event=tell)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,8 @@ def as_example(*references: str) -> Example:
 
 
 def as_answer(text: str, *documents: str) -> Answer:
-    chunks = tuple(RetrievedChunk(f"{d}#{i}", d, "", "Rinse it.", 1 - i / 10) for i, d in enumerate(documents))
+    said = f"Rinse it. {REFERENCE}."
+    chunks = tuple(RetrievedChunk(f"{d}#{i}", d, "", said, 1 - i / 10) for i, d in enumerate(documents))
     return Answer(text, Usage(), FinishReason.STOP, chunks, "hash")
 
 

@@ -1,6 +1,7 @@
 """The page as an operator starts it, in a real browser: `tuningfork serve` and Debian's Chromium."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from service.contract.client import ServiceClient
 from tests.e2e.server import DEADLINE_S, start_process
@@ -48,7 +49,11 @@ class BrowserMissingError(Exception):
 
 @dataclass(frozen=True)
 class ServedPage:
-    """A service and its page."""
+    """A service and its page.
+
+    Attributes:
+        url: Of the page, with the token of its start.
+    """
 
     api_url: str
     url: str
@@ -59,7 +64,9 @@ class ServedPage:
 
     def address(self, title: str, comparison: str | None = None) -> str:
         """Where a page is, for one comparison."""
-        return f"{self.url}/{PAGES[title]}" + (f"?comparison={comparison}" if comparison else "")
+        parts = urlsplit(self.url)
+        query = parts.query + (f"&comparison={comparison}" if comparison else "")
+        return urlunsplit((parts.scheme, parts.netloc, f"/{PAGES[title]}", query, ""))
 
 
 @dataclass
@@ -98,9 +105,14 @@ def served_page(home: Path, *, environment: Mapping[str, str] | None = None) -> 
     port, page_port = _free_ports(2)
     arguments = ("serve", "--port", str(port), "--ui-port", str(page_port))
     process = start_process(home, *arguments, environment=environment)
-    served = ServedPage(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{page_port}", home)
     try:
-        for address in (f"{served.api_url}/readyz", f"{served.url}/_stcore/health"):
+        assert process.stdout is not None
+        # Where it dies instead of telling the address, its output ends.
+        addresses = (re.search(r"http://\S+\?token=\S+", line) for line in process.stdout)
+        address = next((found.group() for found in addresses if found), None)
+        assert address is not None, (home.parent / f"{home.name}.stderr").read_text()
+        served = ServedPage(f"http://127.0.0.1:{port}", address, home)
+        for address in (f"{served.api_url}/readyz", f"http://127.0.0.1:{page_port}/_stcore/health"):
             deadline = time.monotonic() + DEADLINE_S
             while not _answers(address):
                 told = (home.parent / f"{home.name}.stderr").read_text()

@@ -151,7 +151,7 @@ def test_loss_and_gradients_of_packed_rows_equal_those_of_each_row_alone(
 def adapted(folder: Path) -> Any:
     """A model with a LoRA adapter that already changes its answers."""
     torch.manual_seed(0)
-    model = get_peft_model(AutoModelForCausalLM.from_pretrained(folder), METHODS["lora"](TuningRecipe(r=4)))
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(folder), METHODS["lora"].configure(TuningRecipe(r=4)))
     for name, weight in model.named_parameters():
         if "lora_B" in name:
             nn.init.normal_(weight, std=0.1)

@@ -37,7 +37,7 @@ def adapted_model(base: Path, recipe: TuningRecipe) -> Any:
     from transformers import AutoModelForCausalLM
 
     torch.manual_seed(recipe.seed)
-    return get_peft_model(AutoModelForCausalLM.from_pretrained(base), METHODS[recipe.method](recipe))
+    return get_peft_model(AutoModelForCausalLM.from_pretrained(base), METHODS[recipe.method].configure(recipe))
 
 
 def run(
@@ -284,7 +284,7 @@ def test_bfloat16_learns_as_float32_does_and_keeps_the_adapter_wide(
     wide = run(adapted_model(base_folder, recipe), rows, rows, recipe, tmp_path / "wide")
     base = AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.bfloat16)
     torch.manual_seed(recipe.seed)
-    narrow_model = get_peft_model(base, METHODS[method](recipe))
+    narrow_model = get_peft_model(base, METHODS[method].configure(recipe))
     narrow = run(narrow_model, rows, rows, replace(recipe, precision="bfloat16"), tmp_path / "narrow")
     assert {weight.dtype for weight in narrow.best_weights.values()} == {torch.float32}
     assert {w.dtype for w in narrow_model.parameters() if not w.requires_grad} == {torch.bfloat16}

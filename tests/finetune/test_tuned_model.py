@@ -1,4 +1,5 @@
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -6,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from advisor.data.dataset import Split, TrainingView
 from finetune.adapter import load_adapter_record
@@ -16,6 +17,7 @@ from finetune.progress import TrainingEvent
 from finetune.recipe import TuningRecipe
 from finetune.tuned_model import train_adapter
 from lm.completion import GenerationConfig, Message, Role
+from lm.errors import LanguageModelError, MissingDependencyError
 from lm.local.huggingface import HuggingFaceModel
 from tests.finetune.conftest import WORDS, example
 
@@ -29,6 +31,13 @@ def logits(module: Any) -> torch.Tensor:
 
 def plain_peft(base: Path, adapter: Path) -> Any:
     return PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), adapter)
+
+
+def four_bit(base: Path, adapter: Path) -> Any:
+    config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True)
+    module = AutoModelForCausalLM.from_pretrained(base, quantization_config=config, dtype=torch.float32)
+    # In evaluation bitsandbytes repacks weights for a processor with bfloat16, and computes in it.
+    return PeftModel.from_pretrained(module, adapter).train()
 
 
 def test_base_gives_the_same_bits_before_and_after(
@@ -51,27 +60,61 @@ def test_training_ignores_adapters_attached_to_the_callers_model(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_each_method_learns_and_loads_in_plain_peft(
+def test_each_method_learns_and_answers_as_it_was_validated(
     model: HuggingFaceModel, view: TrainingView, recipe: TuningRecipe, tmp_path: Path, base_folder: Path, method: str
 ) -> None:
     view = replace(
         view, train=view.train[:4], validation=tuple(replace(e, split=Split.VALIDATION) for e in view.train[:4])
     )
-    recipe = replace(recipe, method=method, max_epochs=25, patience=25, learning_rate=0.01)
+    rate = {"ia3": 0.2, "vera": 0.2, "full": 0.005}.get(method, 0.02)
+    recipe = replace(recipe, method=method, max_epochs=12, patience=12, learning_rate=rate)
+    before = logits(model.module)
     record = train_adapter(model, view, recipe, tmp_path / "adapter")
-    assert record.epochs[-1].train_loss < 0.3 * record.epochs[0].train_loss
+    assert record.epochs[-1].train_loss < 0.7 * record.epochs[0].train_loss
+    assert record.n_parameters is not None
+    assert record.peak_memory_bytes is not None
+    assert (record.n_trainable_parameters == record.n_parameters) == (method == "full")
+    assert record.peak_memory_bytes > 4 * record.n_parameters
+    assert record.n_bytes == sum((tmp_path / "adapter" / name).stat().st_size for name in record.file_sha256)
     best = record.epochs[record.best_epoch - 1]
-    loaded = plain_peft(base_folder, tmp_path / "adapter")
+    tuned = model.with_adapter(tmp_path / "adapter", "tuned")
+    tuned.base._activate(tuned._key)
+    # The base has all its bits when it answers, which matters to a model as small as this.
+    module = four_bit(base_folder, tmp_path / "adapter") if method == "qlora" else tuned.base.module
     losses = []
     for item in view.train:
         prompt = model.encode([Message(Role.USER, f"Question: {item.question}")])
         ids = torch.tensor([[*prompt, WORDS.index(item.answers[0]), WORDS.index("<end>")]])
         with torch.no_grad():
-            scores = loaded(input_ids=ids).logits[0, len(prompt) - 1 : -1]  # (2, vocabulary)
+            scores = module(input_ids=ids).logits[0, len(prompt) - 1 : -1]  # (2, vocabulary)
         losses.append(torch.nn.functional.cross_entropy(scores, ids[0, len(prompt) :]).item())
     assert sum(losses) / len(losses) == pytest.approx(best.validation_loss, abs=1e-4)
-    with loaded.disable_adapter():
-        torch.testing.assert_close(logits(loaded), logits(model.module), rtol=0, atol=0)
+    tuned.close()
+    with pytest.raises(LanguageModelError, match="was closed and answers no more"):
+        tuned.generate([[Message(Role.USER, "Which colour")]], GenerationConfig(max_output_tokens=2))
+    model._activate(None)
+    torch.testing.assert_close(logits(model.module), before, rtol=0, atol=0)
+    if method != "full":
+        loaded = plain_peft(base_folder, tmp_path / "adapter")
+        with loaded.disable_adapter():
+            torch.testing.assert_close(logits(loaded), before, rtol=0, atol=0)
+
+
+def test_full_tuning_that_does_not_fit_is_refused_before_it_starts(
+    model: HuggingFaceModel, view: TrainingView, recipe: TuningRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("finetune.attach.free_memory_bytes", lambda device: 1000)
+    train_adapter(model, view, replace(recipe, max_epochs=1), tmp_path / "adapter")
+    with pytest.raises(TrainingError, match=r"full tuning of 'tiny' does not fit .* choose method lora or qlora"):
+        train_adapter(model, view, replace(recipe, method="full"), tmp_path / "full")
+
+
+def test_a_method_whose_package_is_missing_names_it(
+    model: HuggingFaceModel, view: TrainingView, recipe: TuningRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes.nn", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'tuning-fork\[qlora\]'"):
+        train_adapter(model, view, replace(recipe, method="qlora"), tmp_path / "adapter")
 
 
 def test_merged_adapter_equals_the_attached_one(

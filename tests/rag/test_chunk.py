@@ -189,6 +189,17 @@ def test_names_of_columns_that_leave_no_room_are_left_out() -> None:
     assert not chunks[-1].text.startswith("| a name")
 
 
+def test_a_passage_of_a_document_with_pages_is_titled_with_its_pages() -> None:
+    text = "# Kettle care\n\nBoil water first.\n\f\n" + "It is hot. " * 30 + "\n\f\n## Prices\n\nIt costs 100."
+    chunks = cut(text, title="Kettle care (manual.pdf)")
+    titles = [chunk.passage_title for chunk in chunks]
+    assert titles[0] == "Kettle care (manual.pdf), p. 1–2"
+    assert titles[1:-1] == ["Kettle care (manual.pdf), p. 2"] * (len(chunks) - 2)
+    assert titles[-1] == "Kettle care (manual.pdf), p. 2–3"
+    (short,) = cut("\f\nIt costs 100.", title="Manual (manual.pdf)")
+    assert short.embedded_text == "Manual (manual.pdf), p. 2: It costs 100."
+
+
 def test_lines_with_bars_that_are_no_table_are_left_as_they_are() -> None:
     text = "Run a | b\nthen c | d.\n\n" + "Words and more words. " * 30
     assert all(chunk.text == text[chunk.start : chunk.end] for chunk in cut(text, 32, 0))

@@ -8,6 +8,7 @@ from advisor.report.economics import speed_table
 from advisor.report.form_gains import FORM_HEADING, form_sentences, form_table
 from advisor.report.models import MODELS_HEADING, model_tables
 from advisor.report.quality import difference_table, differences_with_pivot, other_metrics_table, quality_table
+from advisor.report.tuning import tuning_tables
 from advisor.results.comparison import Comparison
 from advisor.results.quantities import scale_of
 from service.contract.client import ServiceClient
@@ -250,3 +251,5 @@ show_table(speed_table(finished), "evidence speed")
 if figure := training_curves(finished):
     st.header("Training")
     show_figure(figure, "evidence training")
+for number, table in enumerate(tuning_tables(finished)):
+    show_table(table, f"evidence tuning {number}")

@@ -91,7 +91,7 @@ def choose_arms(dataset: DatasetSummary, model: str) -> list[str]:
         bind="query-params",
     )
     st.caption("  \n".join(f"**{arm.name}**: {arm.label}" for arm in able))
-    left_out = [arm.name for arm in ARMS if arm not in able and dataset.task in arm.tasks]
+    left_out = [arm.name for arm in ARMS if not arm.source and arm not in able and dataset.task in arm.tasks]
     if left_out:
         why = unrunnable(left_out, circumstances).partition(";")[0]
         st.info(f"Not offered are {listed(left_out)}: {shown(why)}.", icon=":material/info:")

@@ -142,6 +142,8 @@ class Imported:
             made["group"] = str(extras["group"])
         if split:
             made["split"] = split
+        if isinstance(made_by := extras.get("made_by"), str) and made_by:
+            made["made_by"] = made_by
         self.questions.append(made)
 
     def told_left_out(self) -> list[str]:
@@ -157,7 +159,7 @@ def _extras(value: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of ours in a row of another format: beside its own, or under `metadata`, where exports put them."""
     metadata = value.get("metadata")
     found = dict(metadata) if isinstance(metadata, Mapping) else {}
-    for name in ("id", "group", "split"):
+    for name in ("id", "group", "split", "made_by"):
         if name in value:
             found.setdefault(name, value[name])
     lists = ("answers", "document_ids", "history")
@@ -180,4 +182,6 @@ def kept_fields(dataset: Dataset, index: int, *, also: Sequence[str] = ()) -> di
         kept["history"] = [{"role": str(turn.role), "content": turn.content} for turn in example.history]
     if not example.answerable:
         kept["answerable"] = False
+    if example.made_by:
+        kept["made_by"] = example.made_by
     return kept

@@ -9,7 +9,7 @@ from advisor.data.formats.format import Format, Imported, each, kept_fields
 from advisor.data.formats.rows import SourceRow
 from advisor.errors import DatasetError
 
-_COLUMNS = ("id", "question", "answer", "document", "group", "split", "answerable")
+_COLUMNS = ("id", "question", "answer", "document", "group", "split", "answerable", "made_by")
 
 
 def is_own(value: Mapping[str, Any]) -> bool:
@@ -32,7 +32,7 @@ def _read(row: SourceRow, out: Imported) -> None:
     if unknown := [one for one in cited if str(one) not in out.documents]:
         out.wrong(row, f'the document id "{unknown[0]}" is not among the documents')
         return
-    value = {"metadata": {name: kept[name] for name in ("id", "group", "split", "history") if name in kept}}
+    value = {"metadata": {name: kept[name] for name in ("id", "group", "split", "history", "made_by") if name in kept}}
     out.add_question(
         row,
         row.value.get("question"),
@@ -52,7 +52,8 @@ def _write_parquet(dataset: Dataset, folder: Path) -> None:
     turn = pa.struct([("role", texts), ("content", texts)])
     schema = pa.schema(
         [("id", texts), ("question", texts), ("answers", pa.list_(texts)), ("document_ids", pa.list_(texts)),
-         ("group", texts), ("split", texts), ("answerable", pa.bool_()), ("history", pa.list_(turn))]
+         ("group", texts), ("split", texts), ("answerable", pa.bool_()), ("history", pa.list_(turn)),
+         ("made_by", texts)]
     )  # fmt: skip
     rows: dict[str, list[dict[str, Any]]] = {}
     for index, example in enumerate(dataset.examples):
@@ -77,7 +78,10 @@ def _table(dataset: Dataset) -> list[list[str]]:
             "|".join(part.replace("|", "\\|") for part in parts) for parts in (example.answers, example.document_ids)
         )
         answerable = "yes" if example.answerable else "no"
-        lines.append([example.id, example.question, answers, cited, example.group, str(example.split), answerable])
+        split = str(example.split)
+        lines.append([example.id, example.question, answers, cited, example.group, split, answerable, example.made_by])
+    if not any(example.made_by for example in dataset.examples):
+        lines = [line[:-1] for line in lines]
     return lines
 
 

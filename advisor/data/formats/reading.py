@@ -4,18 +4,26 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
 from advisor.data.dataset import Split, Task
 from advisor.data.files import CARD_FILE, DOCUMENTS_FILE, QUESTIONS_FILE, Problem, problem_list, write_rows
-from advisor.data.folder_import import card_text, read_folder, read_texts
+from advisor.data.folder_import import (
+    Fate,
+    FileOutcome,
+    FolderRows,
+    card_text,
+    lost_documents,
+    read_document_files,
+    read_folder,
+)
 from advisor.data.formats.format import Format, Imported
 from advisor.data.formats.rows import READERS, SourceFile, SourceRow, UnreadableRowsError
 from advisor.data.formats.table import FORMATS, format_of
 from advisor.data.loaders import LOADERS
-from advisor.data.question_table import QuestionTable, read_table_file
+from advisor.data.question_table import read_table_file
 from advisor.data.text_encoding import UnreadableTextError
 from advisor.errors import DatasetError
 
@@ -31,6 +39,8 @@ class _Found:
     first: SourceRow | None
     rows: Iterator[SourceRow]
     format: Format | None
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[Problem] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,7 @@ class ImportedData:
         sentence: What was recognised, and how much of it there is.
         notes: What was assumed or left out, a sentence each.
         instruction: That all conversations began with; "" where they did not.
+        files: What became of every file.
     """
 
     documents: Sequence[Mapping[str, object]]
@@ -48,6 +59,7 @@ class ImportedData:
     sentence: str
     notes: tuple[str, ...] = ()
     instruction: str = ""
+    files: tuple[FileOutcome, ...] = ()
 
 
 def import_data(
@@ -57,6 +69,7 @@ def import_data(
     task: Task = Task.QUESTION_ANSWERING,
     columns: Mapping[str, str] | None = None,
     tell: Callable[[str], None] = lambda line: None,
+    files: list[FileOutcome] | None = None,
 ) -> Path:
     """Write `destination` as a dataset folder with what `source` holds.
 
@@ -66,6 +79,7 @@ def import_data(
         task: Written into the card, which the user then completes, unless the source has one.
         columns: Names of columns or fields in the source, by the names that are read.
         tell: Gets what was recognised, before anything is written, and then what was left out.
+        files: Gets what became of every file.
     Returns:
         The destination.
     Raises:
@@ -85,6 +99,8 @@ def import_data(
     destination.mkdir(parents=True, exist_ok=True)
     write_rows(destination / DOCUMENTS_FILE, read.documents)
     write_rows(destination / QUESTIONS_FILE, read.questions)
+    if files is not None:
+        files += read.files
     card = source / CARD_FILE
     if card.is_file():
         shutil.copyfile(card, destination / CARD_FILE)
@@ -105,11 +121,14 @@ def read_data(
         apart: Names of files that are no part of it.
     """
     out = Imported(problems=problems)
-    found = [_look(file, columns or {}, out) for file in _row_files(source, frozenset(apart))]
+    found = [_look(file, columns or {}) for file in _row_files(source, frozenset(apart))]
+    tables = _question_tables(source, found, columns or {})
+    asking = [one for one in found if one.format is not None and not _is_table(one)]
     documents = [one for one in found if _holds_documents(one)]
-    others = [one for one in found if one not in documents and not _is_table(one)]
-    tables = [one for one in found if one not in documents and _is_table(one)]
-    asking = [one for one in others if one.format is not None]
+    has_ours = any(Path(one.file.name).name == DOCUMENTS_FILE for one in documents)
+    if source.is_dir() and not asking and not columns and not has_ours and not _lack_csv(tables):
+        broken = [one for one in found if _ending(one.file.path) not in LOADERS]
+        return _of_folder(source, [one for one in broken if not tables], problems, apart)
     formats = list(dict.fromkeys(one.format for one in asking if one.format is not None))
     if len(formats) > 1 or (asking and tables):
         names = ", ".join(
@@ -117,39 +136,34 @@ def read_data(
         )
         problems.append(Problem(str(source), None, f"files of several formats; import each alone: {names}"))
         return ImportedData((), (), "")
+    if not asking and not tables and source.is_file():
+        problems += [problem for one in found for problem in one.problems] or [_unknown(source, found, columns or {})]
+        return ImportedData((), (), "")
     for one in documents:
         _read_documents(one, out)
-    if not asking and not tables and source.is_file():
-        problems.append(_unknown(source, found, columns or {}))
-        return ImportedData((), (), "")
-    is_plain = source.is_dir() and not asking and not documents and not columns
-    if is_plain and (not tables or (len(tables) == 1 and tables[0].file.name.lower().endswith(".csv"))):
-        return _of_folder(source, problems)
-    texts: list[Problem] = []
-    if source.is_dir() and _has_texts(source):
-        for row in read_texts(source, problems, texts):
-            out.documents[str(row["id"])] = dict(row)
+    texts = _texts_beside(source, [*asking, *tables, *documents], apart, out)
     if asking:
         form = formats[0]
         form.read(chain.from_iterable(_with_split(one, asking, out) for one in _in_order(asking)), out)
         label = form.label
     elif len(tables) == 1:
         label = "a table of questions"
-        _read_table(tables[0], columns or {}, out)
+        name, lost = tables[0].file.name, lost_documents(texts.files)
+        table = read_table_file(tables[0].file.path, name, out.documents.keys(), problems, columns or {}, lost=lost)
+        out.questions += table.rows
+        out.notes += table.divided
     else:
         names = ", ".join(one.file.name for one in tables) or "none"
         problems.append(Problem(str(source), None, f"exactly one file of questions is needed; found: {names}"))
         return ImportedData((), (), "")
+    for one in (*asking, *documents):
+        problems += one.problems
+        out.notes += one.notes
     _check_splits(out)
     if not out.questions and not problems:
         reasons = "; ".join(out.told_left_out()) or "the file holds no row"
         problems.append(Problem(str(source), None, f"no question is left: {reasons}"))
-    left = [one.file.name for one in others if one.format is None]
-    notes = [
-        *out.told_left_out(),
-        *map(str, [*out.notes, *texts]),
-        *(f"{name}: left out, its rows are no questions" for name in left),
-    ]
+    notes = [*out.told_left_out(), *map(str, [*out.notes, *texts.notes])]
     n_told = sum(out.instructions.values())
     instruction = next(iter(out.instructions)) if len(out.instructions) == 1 and n_told >= len(out.questions) else ""
     if out.instructions and not instruction:
@@ -157,8 +171,26 @@ def read_data(
             f"{n_told} system texts were left out, since they differ: an instruction is the same for all questions"
         )
     return ImportedData(
-        list(out.documents.values()), out.questions, _sentence(source, label, out), tuple(notes), instruction
+        list(out.documents.values()),
+        out.questions,
+        _sentence(source, label, out),
+        tuple(notes),
+        instruction,
+        tuple(sorted(texts.files, key=lambda file: file.name)),
     )
+
+
+def _texts_beside(source: Path, read: Sequence[_Found], apart: Iterable[str], out: Imported) -> FolderRows:
+    """Documents in files of their own beside the files of rows, and what became of every file."""
+    outcomes = [FileOutcome(one.file.name, Fate.DOCUMENT if _holds_documents(one) else Fate.QUESTIONS) for one in read]
+    if source.is_file():
+        return FolderRows([], [], outcomes, [])
+    about = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.name in _NOT_ROWS}
+    settings = about | ({CARD_FILE} if (source / CARD_FILE).is_file() else set())
+    rows = read_document_files(source, out.problems, apart={*(one.file.name for one in read), *settings, *apart})
+    out.documents.update({str(row["id"]): row for row in rows.documents})
+    outcomes += [FileOutcome(name, Fate.SETTINGS) for name in settings.difference(apart)]
+    return replace(rows, files=[*rows.files, *outcomes])
 
 
 def _row_files(source: Path, apart: frozenset[str]) -> list[SourceFile]:
@@ -178,20 +210,23 @@ def _row_files(source: Path, apart: frozenset[str]) -> list[SourceFile]:
     return found
 
 
-def _look(file: SourceFile, columns: Mapping[str, str], out: Imported) -> _Found:
+def _look(file: SourceFile, columns: Mapping[str, str]) -> _Found:
     notes: list[str] = []
-    rows = _renamed(_safely(file, notes, out), columns)
+    problems: list[Problem] = []
+    rows = _renamed(_safely(file, notes, problems), columns)
     first = next(rows, None)
-    out.notes += [Problem(file.name, None, note) for note in notes]
     form = format_of(first.value) if first is not None else None
-    return _Found(file, first, chain([first] if first else [], rows), form)
+    told = [Problem(file.name, None, note) for note in notes]
+    return _Found(file, first, chain([first] if first else [], rows), form, problems, told)
 
 
-def _safely(file: SourceFile, notes: list[str], out: Imported) -> Iterator[SourceRow]:
+def _safely(file: SourceFile, notes: list[str], problems: list[Problem]) -> Iterator[SourceRow]:
     try:
         yield from file.rows(notes)
     except (UnreadableRowsError, UnreadableTextError) as error:
-        out.problems.append(Problem(file.name, error.line, str(error)))
+        problems.append(Problem(file.name, error.line, str(error)))
+    except Exception as error:  # Whatever a parser raises is a fault of the file's.
+        problems.append(Problem(file.name, None, f"broken, or not what its name says ({error}); save it again"[:400]))
 
 
 def _renamed(rows: Iterator[SourceRow], columns: Mapping[str, str]) -> Iterator[SourceRow]:
@@ -211,8 +246,22 @@ def _holds_documents(one: _Found) -> bool:
 
 def _is_table(one: _Found) -> bool:
     """Whether it is a table of questions that people write: of another tool's format none is taken for one."""
-    ours = one.format is None or one.format in (FORMATS["csv"], FORMATS["hugging-face"])
-    return ours and _ending(one.file.path) in _TABLES and not _holds_documents(one)
+    ours = one.format in (FORMATS["csv"], FORMATS["hugging-face"])
+    return ours and _ending(one.file.path) in _TABLES
+
+
+def _question_tables(source: Path, found: Sequence[_Found], columns: Mapping[str, str]) -> list[_Found]:
+    """Tables whose columns say that they hold questions; where a table must do, the only one whatever they say."""
+    tables = [one for one in found if _is_table(one)]
+    others = [one for one in found if one.format is None and _ending(one.file.path) in _TABLES]
+    if tables or any(one.format for one in found) or (source.is_dir() and not columns):
+        return tables
+    return others if len(others) == 1 else []
+
+
+def _lack_csv(tables: Sequence[_Found]) -> bool:
+    """Whether the questions stand in a table of another kind."""
+    return bool(tables) and not any(_ending(one.file.path) == "csv" for one in tables)
 
 
 def _read_documents(one: _Found, out: Imported) -> None:
@@ -243,12 +292,6 @@ def _with_split(one: _Found, asking: Sequence[_Found], out: Imported) -> Iterato
     return (replace(row, split=split) for row in one.rows)
 
 
-def _read_table(one: _Found, columns: Mapping[str, str], out: Imported) -> None:
-    table: QuestionTable = read_table_file(one.file.path, one.file.name, out.documents.keys(), out.problems, columns)
-    out.questions += table.rows
-    out.notes += table.divided
-
-
 def _check_splits(out: Imported) -> None:
     without = [str(row["id"]) for row in out.questions if "split" not in row]
     if without and len(without) < len(out.questions):
@@ -256,19 +299,18 @@ def _check_splits(out: Imported) -> None:
         out.problems.append(Problem(QUESTIONS_FILE, None, f"{what}; say train, validation or test"))
 
 
-def _of_folder(source: Path, problems: list[Problem]) -> ImportedData:
-    """Texts with one .csv of questions."""
-    rows = read_folder(source, problems)
+def _of_folder(source: Path, unread: Sequence[_Found], problems: list[Problem], apart: Iterable[str]) -> ImportedData:
+    """Documents with one .csv of questions; files that hold no rows are told where there is none."""
+    rows = read_folder(source, problems, apart=frozenset((*apart, CARD_FILE)))
+    if not any(file.fate is Fate.QUESTIONS for file in rows.files):
+        problems += [problem for one in unread for problem in one.problems]
     out = Imported(problems=problems)
     out.documents, out.questions = {str(row["id"]): row for row in rows.documents}, rows.questions
-    notes = tuple(map(str, rows.left_out + rows.notes))
+    label = "documents and a table of questions"
+    files = [FileOutcome(file.name, Fate.SETTINGS) if file.name == CARD_FILE else file for file in rows.files]
     return ImportedData(
-        rows.documents, rows.questions, _sentence(source, "documents and a table of questions", out), notes
+        rows.documents, rows.questions, _sentence(source, label, out), tuple(map(str, rows.notes)), files=tuple(files)
     )
-
-
-def _has_texts(source: Path) -> bool:
-    return any(_ending(path) in LOADERS and _ending(path) not in READERS for path in source.rglob("*"))
 
 
 def _unknown(source: Path, found: Sequence[_Found], columns: Mapping[str, str]) -> Problem:

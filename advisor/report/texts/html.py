@@ -44,6 +44,7 @@ from advisor.report.race import RACE_HEADING, race_sentences, race_table
 from advisor.report.seeds import seed_table
 from advisor.report.sensitivity import CHANGE_HEADING, change_summary, flip_table
 from advisor.report.texts.xml_text import shown_text
+from advisor.report.tuning import tuning_tables
 from advisor.report.verdict import best_chance_table, severity_text, standing, unknowns, urgent_findings
 from advisor.report.words import slice_words
 from advisor.results.comparison import Comparison, QuestionRecord
@@ -88,6 +89,7 @@ def html_report(comparison: Comparison, records: Sequence[QuestionRecord] = ()) 
         items_shown=_ITEMS_SHOWN,
         quality=quality_table(comparison),
         seeds=seed_table(comparison),
+        tuning=tuning_tables(comparison),
         quality_figures=quality_figures(comparison),
         other_metrics=other_metrics_table(comparison),
         other_metrics_by_slice=[quality_table(comparison, name) for name in other_metrics(comparison)],

@@ -26,6 +26,7 @@ from advisor.report.seeds import seed_table
 from advisor.report.sensitivity import CHANGE_HEADING, change_summary, flip_table
 from advisor.report.table import Cell, Table
 from advisor.report.texts.markdown_text import code, inline
+from advisor.report.tuning import tuning_tables
 from advisor.report.verdict import best_chance_table, severity_text, standing, unknowns, urgent_findings
 from advisor.report.words import slice_words
 from advisor.results.comparison import AuditFinding, Comparison, QuestionRecord
@@ -105,6 +106,7 @@ def _measured(comparison: Comparison) -> Iterable[str]:
     yield _table(quality_table(comparison))
     if (seeds := seed_table(comparison)) is not None:
         yield _table(seeds)
+    yield from map(_table, tuning_tables(comparison))
     if (others := other_metrics_table(comparison)) is not None:
         yield _table(others)
     if (form := form_table(comparison)) is not None:

@@ -33,8 +33,10 @@ from service.contract.schemas import (
     DocumentPage,
     ExampleItem,
     ExamplePage,
+    FileReport,
     Finding,
     Name,
+    StoredUpload,
     ValidationReport,
 )
 from service.contract.scope import Scope
@@ -105,21 +107,27 @@ _UPLOAD = {
 }
 
 
-@router.post("", status_code=201, dependencies=_RUN, openapi_extra=_UPLOAD, responses={200: {"model": DatasetDetail}})
-async def upload(request: Request, response: Response) -> DatasetDetail:
+@router.post("", status_code=201, dependencies=_RUN, openapi_extra=_UPLOAD, responses={200: {"model": StoredUpload}})
+async def upload(request: Request, response: Response) -> StoredUpload:
     """Check files and store them as a version; 200 instead of 201 where the same files were stored before.
 
-    Files are those of docs/data-format.md: a dataset, documents with a table of questions, or another tool's format.
+    Files are those of docs/data-format.md: a dataset, documents of any format named there with a table of questions,
+    or another tool's format.
     """
     context = get_context(request)
 
-    def store(prepared: PreparedDataset) -> tuple[StoredDataset, bool]:
-        return store_dataset(context.engine, prepared)
+    def store(prepared: PreparedDataset) -> tuple[StoredDataset, bool, list[FileReport]]:
+        return *store_dataset(context.engine, prepared), _file_reports(prepared)
 
-    stored, is_new = await _with_upload(request, store)
+    stored, is_new, files = await _with_upload(request, store)
     response.status_code = 201 if is_new else 200
     response.headers["Location"] = f"/v1/datasets/{stored.version}"
-    return await run_in_threadpool(_detail, context, stored)
+    detail = await run_in_threadpool(_detail, context, stored)
+    return StoredUpload(**detail.model_dump(), files=files)
+
+
+def _file_reports(prepared: PreparedDataset) -> list[FileReport]:
+    return [FileReport.model_validate(to_plain(outcome)) for outcome in prepared.outcomes]
 
 
 @router.post("/validate", dependencies=_READ, openapi_extra=_UPLOAD)
@@ -138,6 +146,7 @@ async def validate(request: Request) -> ValidationReport:
         n_documents=len(prepared.dataset.documents),
         split_sizes=split_sizes(prepared.dataset),
         findings=[finding_view(finding) for finding in prepared.findings],
+        files=_file_reports(prepared),
     )
 
 

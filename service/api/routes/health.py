@@ -1,10 +1,12 @@
 """Whether the service lives and is ready, and what it counts."""
 
+import asyncio
 from importlib.metadata import version
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.api.auth import Context, require
@@ -13,7 +15,12 @@ from service.api.metrics import CONTENT_TYPE
 from service.contract.schemas import Health
 from service.contract.scope import Scope
 
+READY_S = 3.0
+"""For the database to answer; who asks whether the service is ready waits no longer."""
+
 router = APIRouter(tags=["health"])
+# Questions that a stalled database leaves without an answer must not take the threads of requests.
+_asking = CapacityLimiter(2)
 
 
 @router.get("/healthz")
@@ -23,15 +30,12 @@ async def live() -> Health:
 
 
 @router.get("/readyz")
-def ready(context: Context) -> Health:
-    """The database answers and has the tables of this version."""
-    from service.store.migrations.upgrade import is_current
-
+async def ready(context: Context) -> Health:
+    """The database answers in time and has the tables of this version."""
     try:
-        with context.engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
-        current = is_current(context.engine)
-    except SQLAlchemyError as error:
+        async with asyncio.timeout(READY_S):
+            current = await to_thread.run_sync(_is_current, context.engine, limiter=_asking, abandon_on_cancel=True)
+    except (SQLAlchemyError, TimeoutError) as error:
         raise Problem(
             503, "Not ready", "the database does not respond; check that it is running", retry_after_s=5
         ) from error
@@ -40,6 +44,14 @@ def ready(context: Context) -> Health:
         raise Problem(503, "Not ready", detail, retry_after_s=5)
     checks = {"database": "answers", "migrations": "current"}
     return Health(status="ready", version=version("tuning-fork"), checks=checks)
+
+
+def _is_current(engine: Engine) -> bool:
+    from service.store.migrations.upgrade import is_current
+
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+    return is_current(engine)
 
 
 @router.get(

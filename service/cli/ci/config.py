@@ -19,6 +19,8 @@ from service.store.bundled_datasets import bundled_datasets
 
 _NOT_HERE = {
     "dataset": "write it at the top of the file",
+    "launch_config": "how many processes train is a matter of the machine",
+    "tensorboard": "where files are written is a matter of the machine",
     "trust_remote_code": "a file that anyone may change in a pull request must not run code that comes with a model",
 }
 _EXAMPLE = """dataset = "my-data"

@@ -9,6 +9,7 @@ import typer
 
 from lm.errors import ConfigError
 from service.api.service_settings import ServiceSettings
+from service.cli.commands.ui import UiHosts, host_names
 from service.cli.options import Home
 from service.cli.terminal import show
 from service.jobs.ray_engine.ray_settings import DEFAULT_ADDRESS, RaySettings, parse_resources
@@ -31,6 +32,7 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")] = 8000,
     workers: Jobs = 1,
     ui_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the web UI on this machine.")] = 8501,
+    ui_host: UiHosts = None,
     no_ui: Annotated[bool, typer.Option("--no-ui", help="Serve only the API, without the web UI.")] = False,
     base_model: Annotated[
         Path | None,
@@ -76,6 +78,7 @@ def serve(
     directory = DataDirectory.from_environment(home)
     _refuse_taken(directory)
     from service.json_log import log_as_json
+    from service.server.page import page_settings
     from service.server.serve import serve as serve_until_stopped
 
     log_as_json()
@@ -86,7 +89,7 @@ def serve(
     if recheck_every is not None:
         every_s = _duration_s(recheck_every)
         settings = replace(settings, recheck_every_s=every_s, recheck_webhook=_address(recheck_webhook))
-    serve_until_stopped(settings, directory, show, page_port=None if no_ui else ui_port)
+    serve_until_stopped(settings, directory, show, page=None if no_ui else page_settings(ui_port, host_names(ui_host)))
 
 
 def _duration_s(text: str) -> float:

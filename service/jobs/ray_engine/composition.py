@@ -19,7 +19,7 @@ from service.jobs.ray_engine.answerers import Answerers
 from service.jobs.ray_engine.cluster import LOST, Cluster, crashed, own_error, this_release
 from service.jobs.ray_engine.desk import open_desk
 from service.jobs.ray_engine.worker import ArmName, ComposeOnNode, ModelFacts, WorkOrder, build_stage
-from service.run.arm import AnsweredBlock, Arm, Block
+from service.run.arm import AnsweredBlock, Arm, Block, answer_in_turn
 from service.run.composition import LocalComposition, arm_names
 from service.run.progress import OnProgress, Progress
 from service.run.settings import ComparisonSettings
@@ -109,6 +109,9 @@ class RayComposition:
 
     def arm(self, arm_id: str, dataset: Dataset) -> Arm:
         """One arm by its id, as an actor tells of it."""
+        if self._settings.arm(arm_id).kind == "answers":
+            # The file is here, and nobody is asked.
+            return self._here.arm(arm_id, dataset)
         answerers = self._open_answerers()
         arm, below = answerers.call("arm", arm_id)
         self._markers |= dict.fromkeys(below)
@@ -119,7 +122,9 @@ class RayComposition:
         """The blocks, answered on all nodes that have room."""
         # All are drawn first: with the first of them stages are built, and each arm is told of by an actor.
         drawn = list(blocks)
-        return self._open_answerers().answered(drawn)
+        yield from answer_in_turn(block for block in drawn if block.arm.given is not None)
+        if asked := [block for block in drawn if block.arm.given is None]:
+            yield from self._open_answerers().answered(asked)
 
     def close(self) -> None:
         """Leave the cluster, which ends all that is there for this comparison."""

@@ -37,7 +37,15 @@ from rag.training_questions import TrainingQuestions, embed_training_questions
 from service.run.arm import Arm, IndexFacts, answer_in_turn, trained_with_seeds
 from service.run.composition.outside import RecordedModel, document_finder, given_answers
 from service.run.composition.stages import BuiltStages, LoadedParts, Parts, Stages, TrainingRun
-from service.run.composition.training import kept_loss, read_texts, training_curve, training_findings, tuning_recipe
+from service.run.composition.training import (
+    kept_loss,
+    read_texts,
+    search_usage,
+    training_curve,
+    training_findings,
+    tuning_recipe,
+    tuning_summary,
+)
 from service.run.progress import OnProgress, Progress
 from service.run.settings import ComparisonSettings, Constrain, TuneOn, is_adapter
 from service.store.data_directory import DataDirectory
@@ -45,6 +53,7 @@ from service.store.stages.recorded_stages import RecordedStages, Training
 from service.store.stages.stage_key import formats, stage_key
 
 if TYPE_CHECKING:
+    from finetune.search import Trial
     from lm.local.huggingface import AdaptedModel, HuggingFaceModel
 
 
@@ -79,6 +88,7 @@ class LocalComposition:
         self._adapted: dict[Path, tuple[AdaptedModel, AdapterRecord]] = {}
         self._trained: dict[Training, Path] = {}
         self._attached: dict[str, AdaptedModel] = {}
+        self._trials: dict[tuple[str, str], tuple[Trial, ...]] = {}
         self._embedded: dict[tuple[tuple[str, str], ...], TrainingQuestions] = {}
 
     @cached_property
@@ -174,6 +184,10 @@ class LocalComposition:
             model = self.model_of(spec)
             own = [str(arm) for arm in self._settings.arm_specs if self._settings.model_of(arm) == spec]
             refuse_unrunnable(own, Circumstances.of(dataset, model.name, tunable=hasattr(model, "with_adapter")))
+        if self._settings.launch_config is not None:
+            from finetune.launch import read_launch_config
+
+            read_launch_config(self._settings.launch_config)
 
     def _pipeline(
         self, arm: ArmSpec, model: LanguageModel, builder: PromptBuilder, dataset: Dataset, build: BuildUsage
@@ -223,6 +237,7 @@ class LocalComposition:
             training_curve=training_curve(record),
             validation_loss=kept_loss(record),
             findings=tuple(training_findings(record)),
+            tuning=tuning_summary(record, self._trials_of(arm)),
         )
 
     def _hybrid(self, arm: ArmSpec, dataset: Dataset, seed: int) -> Arm:
@@ -285,6 +300,7 @@ class LocalComposition:
             training_curve=training_curve(record) if tells_training else (),
             validation_loss=kept_loss(record),
             findings=tuple(training_findings(record)) if tells_training else (),
+            tuning=tuning_summary(record, self._trials_of(arm)),
         )
 
     def _prompt(self, arm: ArmSpec, dataset: Dataset) -> Arm:
@@ -419,15 +435,44 @@ class LocalComposition:
             raise ConfigError(f"{base.name} cannot be tuned here; choose a local model")
         training = (self._settings.model_of(arm), arm.row.trains_on, seed)
         folder = self._recorded.adapters.get(training) if self._recorded is not None else None
-        run = None
+        run, searching = None, BuildUsage()
         if folder is None:
             run = self._training_run(dataset, training, prompts)
-            folder = self._directory.stage("adapters", _adapter_key(run, base))
+            if self._settings.search is not None:
+                chosen = self._searched(training, run, base)
+                run = replace(run, recipe=replace(chosen.recipe, seed=seed))
+                if seed == self._settings.seed:  # told once, however many seeds there are
+                    searching = search_usage(self._trials[training[:2]], chosen)
+            folder = self._adapter_folder(run, base)
         self._trained[training] = folder
         if folder not in self._adapted:
             record = load_adapter_record(folder) if run is None else self._stages.adapter(run, base, folder)
+            record = replace(record, build_usage=record.build_usage + searching)
             self._adapted[folder] = base.with_adapter(folder, f"{base.name}+{record.recipe.method}"), record
         return self._adapted[folder]
+
+    def _searched(self, training: Training, run: TrainingRun, base: "HuggingFaceModel") -> "Trial":
+        """The trial whose recipe is used, for all training seeds; it is searched with the first."""
+        from finetune.search import best_trial
+
+        if training[:2] not in self._trials:
+            first = replace(run, recipe=replace(run.recipe, seed=self._settings.seed))
+            folder = self._directory.stage("searches", _adapter_key(first, base))
+            assert self._settings.search is not None
+            self._trials[training[:2]] = self._stages.search(
+                first,
+                base,
+                self._settings.search,
+                folder,
+                lambda recipe: self._adapter_folder(replace(first, recipe=recipe), base),
+            )
+        return best_trial(self._trials[training[:2]])
+
+    def _trials_of(self, arm: ArmSpec) -> "tuple[Trial, ...]":
+        return self._trials.get((self._settings.model_of(arm), arm.row.trains_on), ())
+
+    def _adapter_folder(self, run: TrainingRun, base: "HuggingFaceModel") -> Path:
+        return self._directory.stage("adapters", _adapter_key(run, base))
 
     def _training_run(
         self, dataset: Dataset, training: Training, prompts: Mapping[str, Messages] | None
@@ -435,7 +480,15 @@ class LocalComposition:
         _, trains_on, seed = training
         recipe = tuning_recipe(self._settings, dataset.card.task, trains_on, seed)
         texts = read_texts(self._settings, dataset, self._chunking, self.embedder)
-        return TrainingRun(dataset.training_view(), recipe, prompts, texts, self._settings.training_label(training))
+        return TrainingRun(
+            dataset.training_view(),
+            recipe,
+            prompts,
+            texts,
+            self._settings.training_label(training),
+            launch_config=self._settings.launch_config,
+            tensorboard=self._settings.tensorboard,
+        )
 
 
 def arm_names(settings: ComparisonSettings, dataset: Dataset) -> list[str]:

@@ -1,15 +1,15 @@
 """Where a composition has its models, indexes and adapters from: loaded, built and trained here, or by another hand."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from advisor.data.dataset import Dataset, TrainingView
 from advisor.results.answer import BuildUsage
 from finetune.adapter import AdapterRecord
-from finetune.progress import TrainingEvent
+from finetune.progress import EpochResult, TrainingEvent
 from finetune.recipe import TuningRecipe
 from lm.completion import Messages
 from lm.embedding import Embedder
@@ -24,6 +24,7 @@ from service.store.data_directory import DataDirectory
 from service.store.stages.build_alone import build_alone
 
 if TYPE_CHECKING:
+    from finetune.search import Trial
     from lm.local.huggingface import HuggingFaceModel
 
 
@@ -64,6 +65,9 @@ class TrainingRun:
         prompts: By example id, where it is trained on more than the bare questions.
         texts: Read beside the questions, as plain text.
         label: Which training this is, where a comparison has several; "" otherwise.
+        watch: Told each step and epoch; what it raises ends the training.
+        launch_config: Of accelerate; None where this process trains.
+        tensorboard: Folder for event files, if any are wanted.
     """
 
     view: TrainingView
@@ -71,6 +75,9 @@ class TrainingRun:
     prompts: Mapping[str, Messages] | None
     texts: Sequence[str]
     label: str
+    watch: Callable[[TrainingEvent], None] | None = None
+    launch_config: Path | None = None
+    tensorboard: Path | None = None
 
 
 class Stages(Protocol):
@@ -82,6 +89,21 @@ class Stages(Protocol):
 
     def adapter(self, run: TrainingRun, base: "HuggingFaceModel", folder: Path) -> AdapterRecord:
         """The record of the adapter in the folder."""
+        ...
+
+    def search(
+        self,
+        run: TrainingRun,
+        base: "HuggingFaceModel",
+        n_trials: int,
+        folder: Path,
+        adapter_folder: Callable[[TuningRecipe], Path],
+    ) -> "tuple[Trial, ...]":
+        """The trials of a search for a recipe, whose record is in the folder.
+
+        Args:
+            adapter_folder: Where the adapter of a recipe belongs.
+        """
         ...
 
 
@@ -106,11 +128,29 @@ class BuiltStages:
 
     def adapter(self, run: TrainingRun, base: "HuggingFaceModel", folder: Path) -> AdapterRecord:
         """The record of the adapter in the folder."""
+        from finetune.attach import full_tuning_needs
+        from finetune.event_files import EventFiles
+        from finetune.launch import read_launch_config
         from finetune.tuned_model import train_adapter
 
+        def on_event(event: TrainingEvent) -> None:
+            self._on_progress(_progress(run.label, event))
+            if events is not None:
+                events.write(event)
+            if run.watch is not None:
+                run.watch(event)
+
         prompts = run.prompts
+        if run.recipe.method == "full":
+            self._on_progress(Progress("tune", run.label, 0, 1, full_tuning_needs(base.n_parameters)))
         waiting = Progress("tune", run.label, 0, 1, "another comparison trains this adapter")
-        with self._hold(self._directory, folder, lambda: self._on_progress(waiting)):
+        launch = read_launch_config(run.launch_config) if run.launch_config is not None else None
+        with ExitStack() as stack:
+            stack.enter_context(self._hold(self._directory, folder, lambda: self._on_progress(waiting)))
+            is_new = run.tensorboard is not None and not folder.exists()
+            events = EventFiles(run.tensorboard / folder.name[:12]) if run.tensorboard and is_new else None
+            if events is not None:
+                stack.callback(events.close)
             return train_adapter(
                 base,
                 run.view,
@@ -118,8 +158,41 @@ class BuiltStages:
                 folder,
                 messages_of=(lambda example: prompts[example.id]) if prompts is not None else None,
                 texts=run.texts,
-                on_event=lambda event: self._on_progress(_progress(run.label, event)),
+                on_event=on_event,
+                launch=launch,
             )
+
+    def search(
+        self,
+        run: TrainingRun,
+        base: "HuggingFaceModel",
+        n_trials: int,
+        folder: Path,
+        adapter_folder: Callable[[TuningRecipe], Path],
+    ) -> "tuple[Trial, ...]":
+        """The trials of a search; each adapter is left where it belongs, but for those of pruned trials."""
+        from finetune.checkpoint import discard_checkpoints
+        from finetune.search import RECORD, PrunedError, search_recipe
+        from finetune.tuned_model import peak_rate
+
+        def train(
+            recipe: TuningRecipe, on_event: Callable[[TrainingEvent], None]
+        ) -> tuple[Sequence[EpochResult], BuildUsage]:
+            target = adapter_folder(recipe)
+            label = ", ".join(filter(None, (run.label, f"rate {recipe.learning_rate or rate:.2g}, r {recipe.r}")))
+            try:
+                record = alone.adapter(replace(run, recipe=recipe, label=label, watch=on_event), base, target)
+            except PrunedError:
+                discard_checkpoints(target)
+                raise
+            return record.epochs, record.build_usage
+
+        # A pruned trial leaves nothing that could be brought home.
+        alone = BuiltStages(self._directory, self._on_progress)
+        rate = peak_rate(base, run.recipe)
+        waiting = Progress("tune", run.label, 0, 1, "another comparison searches this recipe")
+        with self._hold(self._directory, folder, lambda: self._on_progress(waiting)):
+            return search_recipe(train, run.recipe, rate, n_trials, folder / RECORD)
 
 
 def _progress(label: str, event: TrainingEvent) -> Progress:

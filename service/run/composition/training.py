@@ -1,17 +1,23 @@
 """How the adapters of a comparison are trained, and what their records say about it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING
 
 from advisor.audit.training import EpochLoss, TrainingLog, audit_training
 from advisor.data.dataset import Dataset, Task
 from advisor.data.prompt import passage_text
-from advisor.results.comparison import AuditFinding
+from advisor.results.answer import BuildUsage
+from advisor.results.comparison import AuditFinding, TrialSummary, TuningSummary
 from finetune.adapter import AdapterRecord
+from finetune.methods import METHODS
 from finetune.recipe import TuningRecipe
 from lm.embedding import Embedder
 from rag.chunk import Chunking, chunk_document
 from service.run.settings import ComparisonSettings, TuneOn
+
+if TYPE_CHECKING:
+    from finetune.search import Trial
 
 QUESTION_DROPOUT = 0.3
 """Facts are asked in few wordings: without it a small model learnt the wordings, not the facts (docs/LOG.md)."""
@@ -52,6 +58,46 @@ def training_curve(record: AdapterRecord) -> tuple[Mapping[str, float | int | No
         }
         for epoch in record.epochs
     )
+
+
+def tuning_summary(record: AdapterRecord, trials: Sequence["Trial"] = ()) -> TuningSummary:
+    """How an adapter was trained, and what that took."""
+    recipe = record.recipe
+    return TuningSummary(
+        method=recipe.method,
+        learning_rate=record.learning_rate,
+        r=recipe.r if METHODS[recipe.method].has_rank else None,
+        lora_dropout=recipe.lora_dropout,
+        batch_size=recipe.batch_size,
+        n_epochs=len(record.epochs),
+        precision=record.precision or "",
+        n_trained=record.n_trainable_parameters,
+        n_parameters=record.n_parameters,
+        peak_memory_bytes=record.peak_memory_bytes,
+        n_bytes=record.n_bytes,
+        seconds=record.epochs[-1].seconds,
+        n_tokens=record.build_usage.input_tokens,
+        trials=tuple(
+            TrialSummary(
+                learning_rate=trial.learning_rate,
+                r=trial.recipe.r,
+                lora_dropout=trial.recipe.lora_dropout,
+                batch_size=trial.recipe.batch_size,
+                max_epochs=trial.recipe.max_epochs,
+                score=trial.score,
+                n_epochs=len(trial.epoch_scores),
+                pruned=trial.pruned,
+                chosen=replace(trial.recipe, seed=recipe.seed) == recipe,
+                seconds=trial.usage.wall_s,
+            )
+            for trial in trials
+        ),
+    )
+
+
+def search_usage(trials: Sequence["Trial"], chosen: "Trial") -> BuildUsage:
+    """What the trainings of a search took that were not chosen."""
+    return sum((trial.usage for trial in trials if trial is not chosen), BuildUsage(device=chosen.usage.device))
 
 
 def kept_loss(record: AdapterRecord) -> float | None:

@@ -498,6 +498,38 @@ DATA_FAULTS = [
         ),
         named="Cyrillic: 0% of the questions, 100% of the documents",
     ),
+    in_data(
+        "a document twice, but for a word",
+        Check.DUPLICATE_DOCUMENTS,
+        WARN,
+        lambda: replace(
+            FACTS,
+            documents=(
+                *FACTS.documents,
+                replace(FACTS.documents[3], id="copy", text=f"{FACTS.documents[3].text}\nOld."),
+            ),
+        ),
+        named="d3 and copy",
+    ),
+    in_data(
+        "questions by a model",
+        Check.MADE_QUESTIONS,
+        WARN,
+        lambda: replace(
+            FACTS, examples=(replace(FACTS.examples[0], made_by="m", split=Split.TEST), *FACTS.examples[1:])
+        ),
+        named="written by a model (m): 1 of",
+    ),
+    in_data(
+        "navigation in every document",
+        Check.BOILERPLATE,
+        NOTE,
+        lambda: replace(
+            FACTS,
+            documents=tuple(replace(d, text=f"Home | Products | Cart | Sign in\n{d.text}") for d in FACTS.documents),
+        ),
+        named="60 times: home | products | cart | sign in",
+    ),
 ]
 
 _PERHAPS = [Score(1.0)] * 4 + [unscored("the judge gave NaN")]

@@ -1,4 +1,5 @@
 import json
+import shutil
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ import pytest
 
 from advisor.data.dataset import Split, Task
 from advisor.data.files import load_dataset
+from advisor.data.folder_import import Fate, FileOutcome
 from advisor.data.formats.reading import import_data
 from advisor.data.question_table import split_cell
 from advisor.errors import DatasetError
@@ -27,7 +29,7 @@ def source(tmp_path: Path) -> Path:
     (folder / "warranty.txt").write_text("\ufeffThe warranty is two years.\n", encoding="utf-8")
     (folder / "faq" / "colours.md").write_text("intro\n\n## Colours we sell ##\n\nRed.\n")
     (folder / "faq" / "v1.2.md").write_text("A filter is 9 euros.\n")
-    (folder / "notes.pdf").write_bytes(b"%PDF")
+    (folder / "notes.doc").write_bytes(b"%PDF")
     (folder / "questions.csv").write_text(TABLE)
     return folder
 
@@ -225,18 +227,24 @@ def test_everything_that_is_not_read_is_told(source: Path, tmp_path: Path) -> No
     for folder in (".git", ".ipynb_checkpoints", "pictures", "faq/.venv/lib"):
         (source / folder).mkdir(parents=True)
     hidden = (".git/x.md", ".ipynb_checkpoints/questions.csv", "faq/.venv/lib/LICENSE.txt", "._warranty.txt")
-    for name in (*hidden, "pictures/logo.png", "guide.mdx", "faq/terms.DOCX", "Makefile"):
+    for name in (*hidden, "pictures/logo.png", "guide.mdx", "faq/terms.DOC", "Makefile"):
         (source / name).write_bytes(b"\xff\xfe\x00")
     (source / "linked").symlink_to(source / "faq", target_is_directory=True)
-    notes: list[str] = []
-    documents = rows(import_folder(source, tmp_path / "out", notes=notes) / "documents.jsonl")
+    files: list[FileOutcome] = []
+    documents = rows(import_folder(source, tmp_path / "out", files=files) / "documents.jsonl")
     assert [row["id"] for row in documents] == ["faq/colours", "faq/v1.2", "warranty"]
-    told = dict(note.split(": ", 1) for note in notes if ".csv:" not in note)
+    told = {file.name: file.detail for file in files if file.fate is Fate.LEFT_OUT}
     assert told.keys() == {
         ".git", ".ipynb_checkpoints", "faq/.venv", "._warranty.txt", "linked",
-        "pictures/logo.png", "guide.mdx", "faq/terms.DOCX", "Makefile", "notes.pdf",
+        "pictures/logo.png", "guide.mdx", "faq/terms.DOC", "Makefile", "notes.doc",
     }  # fmt: skip
-    assert told["faq/terms.DOCX"] == "Word files are not read; save the text as .txt or .md"
+    assert told["faq/terms.DOC"] == "old Word files are not read; save it as .docx"
+    assert {file.name: file.fate for file in files if file.name not in told} == {
+        "faq/colours.md": Fate.DOCUMENT,
+        "faq/v1.2.md": Fate.DOCUMENT,
+        "warranty.txt": Fate.DOCUMENT,
+        "questions.csv": Fate.QUESTIONS,
+    }
 
 
 def test_a_line_of_plain_text_is_no_heading(source: Path, tmp_path: Path) -> None:
@@ -249,10 +257,10 @@ def test_a_picture_within_a_document_is_left_out_and_told(source: Path, tmp_path
     (source / "faq" / "colours.md").write_text(
         f"# Colours\n\n![a swatch](data:image/png;base64,{'iVBOR0' * 999})\n\nRed."
     )
-    notes: list[str] = []
-    documents = rows(import_folder(source, tmp_path / "out", notes=notes) / "documents.jsonl")
+    files: list[FileOutcome] = []
+    documents = rows(import_folder(source, tmp_path / "out", files=files) / "documents.jsonl")
     assert documents[0]["text"] == "# Colours\n\na swatch\n\nRed."
-    assert any(note.startswith("faq/colours.md: ") for note in notes)
+    assert "faq/colours.md: document; files written as text, such as pictures, were left out of it" in map(str, files)
 
 
 def test_all_problems_are_listed_together(source: Path) -> None:
@@ -269,6 +277,28 @@ def test_two_files_that_would_share_an_id_are_refused(source: Path) -> None:
     assert "warranty.txt: would have the same id as warranty.md" in problems_of(source)
 
 
+def test_a_document_that_cannot_be_read_is_told_and_the_rest_is_imported(source: Path, tmp_path: Path) -> None:
+    (source / "empty.md").write_text(" \n")
+    (source / "latin.txt").write_bytes("ß\ncaf".encode() + b"\xe9")
+    files: list[FileOutcome] = []
+    documents = rows(import_folder(source, tmp_path / "out", files=files) / "documents.jsonl")
+    assert [row["id"] for row in documents] == ["faq/colours", "faq/v1.2", "warranty"]
+    assert [str(file) for file in files if file.fate is Fate.FAILED] == [
+        "empty.md: not read; the file is empty; fill it or take it out of the folder",
+        "latin.txt:2: not read; broken UTF-8 at byte 7; save the file as UTF-8",
+    ]
+    (source / "questions.csv").write_text("question,answer,document\nWhy?,x,latin.txt\n")
+    shutil.rmtree(tmp_path / "out")
+    assert 'questions.csv:2: the document "latin" could not be read: broken UTF-8' in problems_of(source)
+
+
+def test_a_table_without_questions_is_a_document(source: Path, tmp_path: Path) -> None:
+    (source / "prices.csv").write_text("model;price\nA1;100\nB2;200\n")
+    documents = rows(import_folder(source, tmp_path / "out") / "documents.jsonl")
+    assert documents[2]["text"] == "| model | price |\n|---|---|\n| A1 | 100 |\n| B2 | 200 |"
+    assert documents[2]["metadata"] == {"file": "prices.csv"}
+
+
 def test_exactly_one_table_is_needed(source: Path) -> None:
     (source / "more.csv").write_text(TABLE)
     assert "found: more.csv, questions.csv" in problems_of(source)
@@ -280,7 +310,7 @@ def test_exactly_one_table_is_needed(source: Path) -> None:
 def test_a_folder_without_texts_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     (tmp_path / "bare" / "q.csv").write_text("question,answer\nWhy?,x\n")
-    assert "no .md or .txt file" in problems_of(tmp_path / "bare")
+    assert "no document is below the folder; add some (.md, .txt" in problems_of(tmp_path / "bare")
 
 
 def test_a_missing_source_is_refused(tmp_path: Path) -> None:

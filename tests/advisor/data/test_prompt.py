@@ -177,7 +177,7 @@ def test_equal_messages_have_equal_hashes_and_roles_count() -> None:
 
 def test_what_was_said_before_is_in_the_prompt_of_every_arm() -> None:
     said = (Message(Role.USER, "How heavy is oak?"), Message(Role.ASSISTANT, "40 kg"))
-    example = Example("q", "And fir?", ("20 kg",), ("d",), "g", Split.TRAIN, said)
+    example = Example("q", "And fir?", ("20 kg",), ("d",), "g", Split.TRAIN, history=said)
     document = Document("d", "Fir", "Fir weighs 20 kg.")
     builders: list[PromptBuilder] = [
         QuestionOnly(INSTRUCTION),

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -27,6 +28,12 @@ def test_nothing_declared_is_nothing_broken() -> None:
     ("constraints", "meets", "breaks", "message"),
     [
         (Constraints(must_cite_sources=True), RAG, BASE, "arm is out: it must cite sources and answers without"),
+        (
+            Constraints(must_cite_sources=True),
+            replace(RAG, backed_share=0.85),
+            replace(RAG, backed_share=0.75),
+            "75.0% of its answers stand in a passage that comes with them, at least 80% is asked",
+        ),
         (Constraints(facts_must_be_deletable=True), RAG, HYBRID, "facts must be deletable and some are in its weights"),
         (Constraints(no_gpu_in_serving=True), BASE, HYBRID, "serving must not need a GPU"),
         (Constraints(max_p95_latency_s=1.5), RAG, HYBRID, "p95 latency is 2.1 s, at most 1.5 s is allowed: 0.6 s too"),

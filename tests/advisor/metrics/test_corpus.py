@@ -1,4 +1,6 @@
+import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import sacrebleu
@@ -12,8 +14,10 @@ from advisor.metrics.corpus import (
     corpus_bleu,
     corpus_chrf,
     macro_f1,
+    perplexity,
 )
 from advisor.results.answer import Answer
+from lm.completion import Likelihood
 
 MakeExample = Callable[..., Example]
 MakeAnswer = Callable[..., Answer]
@@ -71,3 +75,13 @@ def test_undefined_is_never_zero(example: MakeExample, answer: MakeAnswer) -> No
     assert abstention_precision([example()], [answer("Paris")]).value is None
     assert abstention_recall([example("Paris")], [answer("Paris")]).value is None
     assert corpus_bleu([example()], [answer("Paris")]).value is None
+
+
+def test_perplexity_weighs_tokens_alike_and_passes_over_what_has_no_reference(
+    example: MakeExample, answer: MakeAnswer
+) -> None:
+    told = [Likelihood(-2.0, 1), Likelihood(-1.0, 2), Likelihood(-50.0, 1), None]
+    examples = [example("a"), example("b"), example(), example("c")]
+    answers = [replace(answer("x"), reference=one) for one in told]
+    assert perplexity(examples, answers).value == pytest.approx(math.e)
+    assert perplexity(examples, [answer("x")] * 4).value is None

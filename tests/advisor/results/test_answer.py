@@ -1,12 +1,13 @@
 """A pipeline is a model times a prompt builder, and answers in order."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pytest
 
 from advisor.data.prompt import Prompt, QuestionOnly, RetrievedChunk, question_turn
 from advisor.results.answer import BuildUsage, Pipeline
-from lm.completion import FinishReason, GenerationConfig, Usage
+from lm.completion import FinishReason, GenerationConfig, Likelihood, Messages, Usage
 from lm.fake import FakeLM
 from lm.language_model import LanguageModel
 
@@ -69,10 +70,29 @@ def test_the_fingerprint_changes_with_model_builder_and_decoding_but_not_with_th
         pipeline(generation=GenerationConfig(max_output_tokens=5)),
     ]
     assert len({pipeline().fingerprint, *(one.fingerprint for one in changed)}) == 4
-    assert pipeline(kind="renamed", build_usage=BuildUsage(1.0)).fingerprint == pipeline().fingerprint
+    assert pipeline(arm="renamed", build_usage=BuildUsage(1.0)).fingerprint == pipeline().fingerprint
 
 
 def test_build_usage_adds_up_and_names_every_device() -> None:
     total = BuildUsage(1.0, 0.5, 10, 20, "cpu") + BuildUsage(2.0, 1.5, 1, 2, "cuda")
     assert total == BuildUsage(3.0, 2.0, 11, 22, "cpu+cuda")
     assert (BuildUsage() + BuildUsage()).device == "cpu"
+
+
+class Knowing(FakeLM):
+    """Holds every word of an answer to be as probable as the prompt is short."""
+
+    def likelihoods(self, prompts: Sequence[Messages], answers: Sequence[str]) -> list[Likelihood | None]:
+        return [Likelihood(-float(self.count_tokens(p)), len(a.split())) for p, a in zip(prompts, answers, strict=True)]
+
+
+def test_references_are_judged_after_the_prompt_that_the_arm_answers() -> None:
+    made = pipeline(model=Knowing(lambda prompt: "x"))
+    answers = made.with_likelihoods(QUESTIONS, ["a", "b c", "d"], made.answer(QUESTIONS))
+    n_words = made.answer(QUESTIONS)[0].usage.input_tokens
+    assert [answer.reference for answer in answers] == [Likelihood(-n_words, n) for n in (1, 2, 1)]
+
+
+def test_a_model_that_tells_no_probabilities_leaves_answers_as_they_are() -> None:
+    answers = pipeline().answer(QUESTIONS)
+    assert pipeline().with_likelihoods(QUESTIONS, ["a"] * 3, answers) == answers

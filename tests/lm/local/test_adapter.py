@@ -174,7 +174,7 @@ def test_adapters_that_would_change_the_base_are_refused(base: HuggingFaceModel,
 
 def test_other_kinds_of_adapter_are_refused(base: HuggingFaceModel, adapter: Path) -> None:
     _edit_config(adapter, peft_type="PROMPT_TUNING")
-    with pytest.raises(LanguageModelError, match="only LoRA"):
+    with pytest.raises(LanguageModelError, match="supported are LORA, IA3, VERA"):
         base.with_adapter(adapter, "tuned")
 
 

@@ -323,3 +323,21 @@ def test_every_family_goes_the_same_way(family: str, tiny_tokenizer_folder: Path
     ]
     assert all(1 <= completion.usage.output_tokens <= 3 for completion in completions)
     assert "".join(loaded.stream(PROMPTS[1], CONFIG)) == loaded.generate([PROMPTS[1]], CONFIG)[0].text
+
+
+def test_likelihoods_are_those_of_plain_forward_passes(model: HuggingFaceModel) -> None:
+    answers = ["two years", "x", ""]
+    found = model.likelihoods(PROMPTS[:3], answers)
+    assert found[2] is None
+    for prompt, answer, one in zip(PROMPTS, answers[:2], found, strict=False):
+        ids = model.encode(prompt)
+        tokens = model.tokenizer(answer, add_special_tokens=False)["input_ids"]
+        with torch.inference_mode():
+            logits = model.module(torch.tensor([ids + tokens])).logits[0, len(ids) - 1 : -1]
+        expected = -torch.nn.functional.cross_entropy(logits, torch.tensor(tokens), reduction="sum").item()
+        assert one is not None
+        assert (one.n_tokens, one.log_probability) == (len(tokens), pytest.approx(expected, rel=1e-4))
+
+
+def test_what_does_not_fit_the_context_has_no_likelihood(model: HuggingFaceModel) -> None:
+    assert model.likelihoods(PROMPTS[:1], ["fox " * model.context_tokens]) == [None]

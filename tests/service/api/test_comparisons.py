@@ -11,7 +11,7 @@ from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import ComparisonRequest
 from service.run.remote_settings import job_settings, sent_settings
 from service.run.settings import ComparisonSettings
-from service.store.comparison_store import find_comparison, list_comparisons, request_hash
+from service.store.comparison_store import find_comparison, list_comparisons
 from service.store.database import writing
 from service.store.events import append_event
 from service.store.tables import comparisons
@@ -46,7 +46,7 @@ def test_the_defaults_are_those_of_the_command_line() -> None:
 
 def test_every_setting_but_those_of_the_machine_can_be_set_remotely() -> None:
     missing = set(ComparisonSettings.__dataclass_fields__) - set(ComparisonRequest.model_fields)
-    assert missing == {"task", "trust_remote_code"}
+    assert missing == {"task", "trust_remote_code", "launch_config", "tensorboard"}
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_an_unfit_request_is_refused_by_what_is_wrong(
 
 
 def test_the_same_key_and_body_give_the_same_comparison(api: Api, client: TestClient) -> None:
-    first, second = create(client, key="k"), create(client, {**BODY, "seed": 0}, key="k")
+    first, second = create(client, key="k"), create(client, dict(reversed(BODY.items())), key="k")
     assert first.status_code == second.status_code == 202
     assert first.json()["id"] == second.json()["id"]
     assert len(api.submitted) == 1
@@ -164,20 +164,24 @@ def test_a_broken_queue_costs_no_accepted_comparison(api: Api) -> None:
 
 
 def test_a_request_of_an_older_version_is_known_again(api: Api, client: TestClient) -> None:
-    """Its settings were fewer, and arms had their older name."""
+    """Its settings were fewer and had other defaults, arms had their older name, and the hash was of all that."""
     made = create(client, key="nightly").json()["id"]
     with writing(api.engine) as connection:
         stored = json.loads(connection.execute(select(comparisons.c.settings)).scalar_one())
         arms = stored.pop("arms")
         older = {name: value for name, value in stored.items() if name not in ("tuning", "device", "dtype")}
-        settings = older | {"pipelines": arms}
-        sent = sent_settings(ComparisonRequest(**BODY))
-        changes = {"settings": json.dumps(settings), "request_sha256": request_hash(sent, settings)}
+        settings = older | {"pipelines": arms, "model": "a model of then", "chunk_tokens": 96}
+        changes = {"settings": json.dumps(settings), "request_sha256": "0" * 64}
         connection.execute(update(comparisons).values(**changes))
     assert create(client, key="nightly").json()["id"] == made
     assert create(client, {**BODY, "limit": 11}, key="nightly").status_code == 422
     shown = client.get(f"/v1/comparisons/{made}").json()
     assert shown["arms"] == shown["pipelines"] == ["base", "rag"]
+
+
+def test_what_a_caller_leaves_out_is_no_part_of_the_request() -> None:
+    """So a retry is known again after an upgrade that changes a default."""
+    assert sent_settings(ComparisonRequest(dataset="d", pipelines=["base"])) == {"dataset": "d", "arms": ["base"]}
 
 
 def test_both_names_of_arms_must_agree(client: TestClient) -> None:

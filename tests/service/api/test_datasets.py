@@ -75,14 +75,33 @@ def test_questions_are_filtered_by_slice(client: TestClient) -> None:
 
 
 def test_an_unfit_upload_is_refused_with_file_line_and_remedy(client: TestClient) -> None:
-    response = upload(client, {**FILES, "questions.jsonl": b'{"id": "q", "question": "?"}\n', "m.pdf": b"%PDF"})
+    response = upload(client, {**FILES, "questions.jsonl": b'{"id": "q", "question": "?"}\n', "m.pkl": b"x"})
     assert response.status_code == 422
-    assert [(one["file"], one["line"]) for one in response.json()["problems"]] == [("m.pdf", None)]
+    assert [(one["file"], one["line"]) for one in response.json()["problems"]] == [("m.pkl", None)]
     response = upload(client, {**FILES, "questions.jsonl": b'{"id": "q", "question": "?"}\n'})
     problem = response.json()["problems"][0]
     assert (problem["file"], problem["line"]) == ("questions.jsonl", 1)
     assert "add a list" in problem["message"]
     assert client.get("/v1/datasets").json()["total"] == len(bundled_datasets())
+
+
+def test_what_became_of_every_file_is_told(client: TestClient) -> None:
+    files = {
+        "a.html": b"<h1>A</h1>x",
+        "scan.pdf": b"%PDF-1.4",
+        "x.png": b"\x89",
+        "q.csv": b"question,answer\nWhy?,x\nHow?,y\n",
+    }
+    wanted = {
+        "a.html": ("document", "a"),
+        "scan.pdf": ("not read", ""),
+        "x.png": ("left out", ""),
+        "q.csv": ("questions", ""),
+    }
+    for path in ("/v1/datasets/validate", "/v1/datasets"):
+        told = upload(client, files, path).json()["files"]
+        assert {one["name"]: (one["fate"], one["document_id"]) for one in told} == wanted
+        assert all(one["detail"] for one in told if one["fate"] in ("not read", "left out"))
 
 
 def test_validating_stores_nothing(client: TestClient) -> None:

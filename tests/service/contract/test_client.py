@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from service.contract.client import REPORT_NAMES, ServiceClient, ServiceError, StreamedEvent, read_folder
+from service.contract.schemas import FileReport
 
 
 def answering(*responses: httpx.Response | Exception) -> tuple[ServiceClient, list[httpx.Request]]:
@@ -149,10 +150,17 @@ def test_only_reports_that_there_are_can_be_asked_for() -> None:
     assert len(requests) == len(REPORT_NAMES)
 
 
-def test_a_folder_is_read_without_what_is_hidden(tmp_path: Path) -> None:
-    for name in ("a.md", "sub/b.txt", ".hidden.md", ".git/config.txt", "c.pdf", "q.csv"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+def test_a_folder_is_read_and_what_is_left_out_is_told(tmp_path: Path) -> None:
+    for name in ("a.md", "sub/b.txt", ".hidden.md", ".git/config.txt", ".git/x/y", "c.pdf", "q.csv", "d.png", "e.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
-    assert list(read_folder(tmp_path)) == ["a.md", "q.csv", "sub/b.txt"]
+    left_out: list[FileReport] = []
+    assert list(read_folder(tmp_path, left_out)) == ["a.md", "c.pdf", "q.csv", "sub/b.txt"]
+    assert {one.name: one.detail.partition(" .md")[0] for one in left_out} == {
+        ".git": "a hidden folder",
+        ".hidden.md": "a hidden file or folder",
+        "d.png": "pictures are not read",
+        "e.py": "only",
+    }
     with pytest.raises(ServiceError, match="no data file"):
         read_folder(tmp_path / "nowhere")

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -234,6 +235,42 @@ def test_arms_share_one_index_and_one_adapter(
     assert again.arm("hybrid", dataset).training_curve == arms["fine-tuned"].training_curve
     again.close()
     assert sum(progress.stage == "tune" for progress in seen) == n_seen
+
+
+@pytest.mark.slow
+def test_a_search_tries_recipes_without_a_look_at_the_test_questions(
+    workplace: Any, dataset: Dataset, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    settings = ComparisonSettings(
+        "unused",
+        model=f"hf:{tiny_model_folder}",
+        arms=("fine-tuned",),
+        max_epochs=1,
+        search=3,
+        tensorboard=tmp_path / "events",
+    )
+    seen: list[Progress] = []
+    composition = LocalComposition(settings, DataDirectory(tmp_path / "home"), seen.append)
+    arm = composition.arm("fine-tuned", dataset)
+    assert arm.tuning is not None
+    trials = arm.tuning.trials
+    assert len(trials) == len({trial.learning_rate for trial in trials}) == 3
+    (chosen,) = [trial for trial in trials if trial.chosen]
+    assert chosen.score == max(trial.score or 0.0 for trial in trials if not trial.pruned)
+    assert (arm.tuning.learning_rate, arm.tuning.batch_size) == (chosen.learning_rate, chosen.batch_size)
+    assert arm.pipeline.build_usage.wall_s >= sum(trial.seconds for trial in trials)
+    # Every training's record has the hash of what it was shown.
+    shown = Dataset(dataset.card, dataset.documents, dataset.split(Split.TRAIN) + dataset.split(Split.VALIDATION))
+    adapters = list((tmp_path / "home" / "stages" / "adapters").glob("*/adapter.json"))
+    assert len(adapters) == sum(not trial.pruned for trial in trials)
+    assert {json.loads(path.read_text())["dataset_hash"] for path in adapters} == {shown.content_hash}
+    assert len(list((tmp_path / "events").glob("*/events.out.*"))) == len(trials)
+    n_steps = len(seen)
+    again = LocalComposition(settings, DataDirectory(tmp_path / "home"), seen.append)
+    assert again.arm("fine-tuned", dataset).tuning == arm.tuning
+    assert len(seen) == n_steps
+    composition.close()
+    again.close()
 
 
 @pytest.mark.slow

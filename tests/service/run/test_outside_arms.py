@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,16 @@ from lm.errors import ConfigError
 from service.cli.app import app
 from service.run.composition import LocalComposition
 from service.run.workflow import run_comparison
+from tests.service.conftest import OneHotEmbedder
 from tests.service.serving.hosted_endpoint import HostedEndpoint
+
+
+class Composition(LocalComposition):
+    """The real one, with an embedder that takes no time."""
+
+    @cached_property
+    def embedder(self) -> Any:
+        return OneHotEmbedder()
 
 
 def candidates(comparison: Comparison) -> list[ArmSummary]:
@@ -42,7 +52,7 @@ def exported(workplace_class: Any, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def again(workplace: Any, *arms: str, **changes: Any) -> Comparison:
     settings = replace(workplace.settings, arms=arms, **changes)
-    return run_comparison(settings, workplace.directory, LocalComposition, "")
+    return run_comparison(settings, workplace.directory, Composition, "")
 
 
 def test_answers_taken_in_again_have_the_same_figures(exported: Any) -> None:
@@ -176,3 +186,44 @@ def test_a_team_s_prompt_is_asked_as_it_is_written(workplace: Any, service: Host
     noted = next(finding for finding in comparison.findings if finding.check == Check.OWN_PROMPT)
     assert "ours" in noted.message
     assert not any(finding.check == Check.UNEQUAL_PROMPT for finding in comparison.findings)
+
+
+# ---- Money
+
+
+PRICES = """
+as_of = "2026-01-01"
+source = "a test"
+
+[models.m]
+source = "a test"
+usd_per_million_input_tokens = 1000
+usd_per_million_output_tokens = 1000
+as_of = "2026-01-01"
+"""
+
+
+def test_a_comparison_stops_at_what_it_may_spend_and_goes_on_with_more(
+    workplace: Any, service: HostedEndpoint, tmp_path: Path
+) -> None:
+    prices = tmp_path / "prices.toml"
+    prices.write_text(PRICES)
+    given = {"model": f"openai:m@{service.url}", "prices": prices}
+    # An answer of 20 tokens in and 2 out costs $0.022; 99 questions make a block of 64 and one of 35.
+    with pytest.raises(
+        ConfigError, match=r"stopped at max_spend_usd: \$1.41 of \$2.00 is spent, and base has questions"
+    ):
+        again(workplace, "base", max_spend_usd=2.0, **given)
+    asked = service.n_asked
+    assert asked == 64
+    with pytest.raises(ConfigError, match="stopped at max_spend_usd"):
+        again(workplace, "base", max_spend_usd=1.9, **given)
+    assert service.n_asked == asked
+    comparison = again(workplace, "base", max_spend_usd=100.0, **given)
+    assert candidates(comparison)[0].n_questions == 99
+
+
+def test_what_has_no_price_is_refused_where_a_limit_is_set(workplace: Any, service: HostedEndpoint) -> None:
+    with pytest.raises(ConfigError, match="app has no price.*declare app.usd_per_question"):
+        again(workplace, f"app=external:{service.url}", max_spend_usd=1.0)
+    assert service.n_asked == 0

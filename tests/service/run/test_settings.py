@@ -22,6 +22,8 @@ from service.store.bundled_datasets import BUNDLED_DATASETS, bundled_datasets
             limit=3,
             judge="openai:x",
             prices=Path("prices.toml"),
+            launch_config=Path("accelerate.yaml"),
+            tensorboard=Path("events"),
             traffic=Traffic(5, 0, 3),
             trust_remote_code=True,
         ),

@@ -41,6 +41,10 @@ def _pickled(marker: Path) -> bytes:
     return pickle.dumps(_Bomb(marker))
 
 
+def _yaml(marker: Path) -> bytes:
+    return f"!!python/object/apply:os.system ['touch {marker}']".encode()
+
+
 def _python(marker: Path) -> bytes:
     return f"import pathlib\npathlib.Path({str(marker)!r}).touch()\n".encode()
 
@@ -175,11 +179,12 @@ ARTIFACTS = [
     ),
     Artifact("code as text", lambda marker: {**GOOD, "README.md": _python(marker)}, is_taken=True),
     Artifact("code as documents", lambda marker: {**GOOD, "documents.jsonl": _python(marker)}),
-    Artifact("configuration with tags", lambda _: {**GOOD, "x.yaml": b"!!python/object/apply:os.system ['true']"}),
+    Artifact("configuration with tags", lambda marker: {**GOOD, "x.yaml": _yaml(marker)}, is_taken=True),
+    Artifact("rows with tags", lambda marker: {"x.yaml": _yaml(marker)}),
     Artifact("XML with entities", lambda _: {**GOOD, "x.xml": b'<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>'}),
-    Artifact("web page", lambda _: {**GOOD, "x.html": b"<script>alert(1)</script>"}),
-    Artifact("PDF with an action", lambda _: {**GOOD, "x.pdf": b"%PDF-1.7\n1 0 obj<</OpenAction<</S/Launch>>>>"}),
-    Artifact("Word file", lambda _: {**GOOD, "x.docx": zipped({"word/document.xml": b"<x/>"})}),
+    Artifact("web page", lambda _: {**GOOD, "x.html": b"<script>alert(1)</script>"}, True),
+    Artifact("PDF with an action", lambda _: {**GOOD, "x.pdf": b"%PDF-1.7\n1 0 obj<</OpenAction<</S/Launch>>>>"}, True),
+    Artifact("Word file", lambda _: {**GOOD, "x.docx": zipped({"word/document.xml": b"<x/>"})}, True),
     Artifact("sheet with macros", lambda _: {**GOOD, "x.xlsm": b"PK"}),
     # Text that something might take for an instruction.
     Artifact("formula in a table", lambda _: {"a.md": b"A", "q.csv": b"question,answer\n=HYPERLINK(1),a\nb,c\n"}, True),

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from advisor.data.dataset import Split, Task
+from advisor.data.folder_import import Fate
 from service.safety.limits import UploadLimits
 from service.safety.prepare import PreparedDataset, UnfitUploadError, UploadedFile, prepare_upload
+from tests.advisor.data.document_files import pdf, said
 from tests.service.safety.conftest import DOCUMENT, GOOD, QUESTIONS, Prepare, zipped
 from tests.service.safety.hostile_names import hostile_names
 
@@ -58,6 +60,39 @@ def test_what_is_no_part_of_a_data_set_is_left_out_and_told(prepare: Prepare) ->
     assert [finding.items for finding in made.findings if finding.check == "left out"] == [("README.md",)]
 
 
+def test_documents_of_all_formats_are_taken_and_what_became_of_every_file_is_told(prepare: Prepare) -> None:
+    made = prepare(
+        {
+            "in.zip": zipped(
+                {
+                    "top/manual.pdf": pdf([said(72, 700, 10, "Two years."), said(72, 700, 10, "Page two.")]),
+                    "top/a.html": b"<h1>A</h1><p>x",
+                    "top/scan.pdf": pdf(["0 0 9 9 re f"]),
+                    "top/logo.png": b"\x89PNG",
+                    "top/prices.json": b'[{"model": "A1"}]',
+                    "top/q.csv": b"question,answer,document\nHow long?,Two years,manual.pdf\nWhat?,x,a\n",
+                }
+            )
+        }
+    )
+    assert {document.id: document.title for document in made.dataset.documents} == {
+        "manual": "manual (manual.pdf)",
+        "a": "A",
+        "prices": "prices",
+    }
+    assert made.dataset.documents[1].metadata == {"file": "manual.pdf", "pages": 2}
+    assert {one.name: (one.fate, one.n_pages) for one in made.outcomes} == {
+        "manual.pdf": (Fate.DOCUMENT, 2),
+        "a.html": (Fate.DOCUMENT, 0),
+        "prices.json": (Fate.DOCUMENT, 0),
+        "scan.pdf": (Fate.FAILED, 0),
+        "logo.png": (Fate.LEFT_OUT, 0),
+        "q.csv": (Fate.QUESTIONS, 0),
+    }
+    (lost,) = [finding for finding in made.findings if finding.check == "not read"]
+    assert "scan.pdf: not read; it holds no text, as scans do" in lost.items[0]
+
+
 def test_labels_that_people_gave_are_kept_and_checked(prepare: Prepare) -> None:
     label = {"question_id": "q0", "metric": "faithfulness", "answer": "two", "passages": ["x"], "label": True}
     made = prepare({**GOOD, "human_labels.jsonl": json.dumps(label).encode()})
@@ -75,8 +110,8 @@ def test_problems_name_file_and_line_and_no_folder_of_ours(prepare: Prepare) -> 
 
 
 def test_all_problems_are_told_at_once(prepare: Prepare) -> None:
-    found = problems_of(prepare, {"a.pdf": b"", "../b.md": b"", "c.md": b""})
-    assert "a.pdf" in found
+    found = problems_of(prepare, {"a.exe": b"", "../b.md": b"", "c.md": b""})
+    assert "a.exe" in found
     assert "../b.md" in found
 
 

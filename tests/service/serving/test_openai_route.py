@@ -2,7 +2,10 @@
 
 import importlib
 import json
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -12,7 +15,10 @@ from service.api.errors import Problem
 from service.api.routes.openai import resolve_model
 from service.contract.comparison_state import ComparisonState
 from service.contract.scope import Scope
+from service.run.workflow import run_comparison
 from service.store.api_keys import create_key
+from service.store.data_directory import DataDirectory
+from tests.service.serving.conftest import ScriptedLocal
 
 CHAT = "/v1/chat/completions"
 MODEL = "one/rag"
@@ -241,3 +247,26 @@ def test_earlier_turns_are_read_by_an_arm_that_was_measured_with_them(
     assert completion.model_extra["tuning_fork"]["ignored_messages"] == ignored  # type: ignore[index]
     text = completion.choices[0].message.content or ""
     assert ("Red." in text) == (asked == "before")
+
+
+def test_another_comparison_takes_a_served_arm_for_an_outside_service(
+    address: tuple[str, Any], compared: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, service = address
+    monkeypatch.setenv("TUNING_FORK_MODEL_URL", f"{url}/v1")
+    monkeypatch.setenv("TUNING_FORK_MODEL_API_KEY", create_key(service.engine, "ci", [Scope.RUN])[1])
+    workplace, servable = compared
+    folder = shutil.copytree(workplace.folder, tmp_path / "data")
+    card = folder / "dataset.toml"
+    card.write_text(card.read_text().replace('"abstention"]', '"abstention", "recall@3"]'))
+    arms = (f"app=external:{url}/v1@{MODEL}",)
+    settings = replace(servable.settings, dataset=str(folder), arms=arms, limit=30)
+    comparison = run_comparison(settings, DataDirectory(tmp_path / "home"), ScriptedLocal, "")
+    app = comparison.arm("app")
+    recall = app.metric("recall@3")
+    assert recall is not None and recall.interval is not None and recall.n > 0
+    assert app.input_tokens is not None and app.input_tokens > 0
+    records = (tmp_path / "home" / "comparisons" / comparison.id / "results.jsonl").read_text("utf-8")
+    sources = json.loads(records.splitlines()[0])["answer"]["retrieved"]
+    assert len(sources) == 3
+    assert all(source["document_id"].startswith("d") and source["text"] for source in sources)

@@ -216,7 +216,6 @@ def test_an_id_can_stand_in_an_address(name: str) -> None:
 
 
 def test_the_order_of_keys_makes_no_other_request() -> None:
-    known = {"a": 0, "b": 0}
-    assert request_hash({"a": 1, "b": [1, 2]}, known) == request_hash({"b": [1, 2], "a": 1}, known)
-    assert request_hash({"a": 1}, known) != request_hash({"a": 2}, known)
-    assert request_hash({"a": 1, "invented_later": None}, known) == request_hash({"a": 1}, known)
+    assert request_hash({"a": 1, "b": [1, 2]}) == request_hash({"b": [1, 2], "a": 1})
+    assert request_hash({"a": 1}) != request_hash({"a": 2})
+    assert request_hash({"a": 1, "b": None}) != request_hash({"a": 1})

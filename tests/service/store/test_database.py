@@ -1,8 +1,10 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
-from service.store.database import DATABASE_FILE, database_url, open_database, writing
+from service.store.database import DATABASE_FILE, database_url, is_outage, open_database, patiently, writing
 
 
 @pytest.mark.parametrize(("pragma", "wanted"), [("synchronous", 2), ("journal_mode", "wal"), ("foreign_keys", 1)])
@@ -27,3 +29,48 @@ def test_the_database_lies_in_a_folder_of_any_name(tmp_path: Path, monkeypatch: 
     engine.dispose()
     assert (folder / DATABASE_FILE).is_file()
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_server_that_does_not_reply_is_given_up_and_asked_anew(postgres_url: str) -> None:
+    engine = open_database(postgres_url, patience_s=0.3)
+    with pytest.raises(OperationalError, match="did not reply within 0.3 s") as told, engine.connect() as connection:
+        connection.execute(text("SELECT pg_sleep(60)"))
+    assert is_outage(told.value)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT 1")).scalar() == 1
+    engine.dispose()
+
+
+def test_a_wrong_statement_is_no_outage(postgres_url: str) -> None:
+    engine = open_database(postgres_url)
+    with pytest.raises(Exception, match="division by zero") as told, engine.connect() as connection:
+        connection.execute(text("SELECT 1/0"))
+    assert not is_outage(told.value)
+    engine.dispose()
+
+
+def test_work_waits_for_a_file_that_another_program_holds(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    holder, engine = open_database(url), open_database(url, patience_s=0.01)
+    with writing(engine) as connection:
+        connection.exec_driver_sql("CREATE TABLE t (x)")
+    held = holder.connect().execution_options(sqlite_begin="IMMEDIATE")
+    held.begin()
+    refused: list[float] = []
+
+    def insert() -> None:
+        with writing(engine) as connection:
+            connection.exec_driver_sql("INSERT INTO t VALUES (1)")
+
+    def pause(seconds: float) -> None:
+        refused.append(seconds)
+        if len(refused) == 2:
+            held.rollback()
+
+    patiently(insert, pause=pause)
+    assert len(refused) == 2
+    held.close()
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM t").scalar() == 1
+    holder.dispose()
+    engine.dispose()

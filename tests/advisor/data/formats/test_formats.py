@@ -9,6 +9,7 @@ import pytest
 
 from advisor.data.dataset import Dataset, Document, Example, Split
 from advisor.data.files import Problem, default_card, read_dataset
+from advisor.data.folder_import import Fate, FileOutcome
 from advisor.data.formats.export import export_dataset
 from advisor.data.formats.reading import import_data
 from advisor.data.formats.table import FORMATS
@@ -25,8 +26,8 @@ EXAMPLES = (
     Example("a1", "How heavy is oak?", ("40 kg", "40 kilogram"), ("care/oak",), "oak", Split.TRAIN),
     Example("a2", 'Do "oak | fir" weigh,\nmuch?', ("60 kg",), ("care/oak", "care/fir"), "all", Split.VALIDATION),
     Example("a3", "Who planted the oak?", (), (), "who", Split.TEST),
-    Example("a4", "And fir?", ("20 kg",), ("care/fir",), "fir", Split.TEST, HISTORY),
-    Example("a5", "Öl oder Wachs?", ("Öl",), ("care/oak",), "oil", Split.TEST),
+    Example("a4", "And fir?", ("20 kg",), ("care/fir",), "fir", Split.TEST, history=HISTORY),
+    Example("a5", "Öl oder Wachs?", ("Öl",), ("care/oak",), "oil", Split.TEST, "smollm2"),
 )  # fmt: skip
 DATASET = Dataset(CARD, DOCUMENTS, EXAMPLES)
 WITHOUT_HISTORY = Dataset(CARD, DOCUMENTS, tuple(one for one in EXAMPLES if not one.history))
@@ -310,6 +311,13 @@ def test_texts_and_questions_of_another_tool_make_one_dataset(tmp_path: Path) ->
     source.mkdir()
     (source / "oak.md").write_text("# Oak\n\nOak weighs 40 kg.\n")
     (source / "testset.csv").write_text("user_input,reference,reference_contexts\nOak?,40 kg,\"['It is heavy.']\"\n")
-    dataset, _ = imported(source, tmp_path)
-    assert [one.id for one in dataset.documents] == ["oak", "d0002"]
-    assert dataset.examples[0].document_ids == ("d0002",)
+    (source / "prices.csv").write_text("wood,price\noak,9\n")
+    (source / "broken.json").write_text("{")
+    files: list[FileOutcome] = []
+    dataset, _ = imported(source, tmp_path, files=files)
+    assert [(file.name, file.fate) for file in files] == [
+        ("broken.json", Fate.FAILED), ("oak.md", Fate.DOCUMENT), ("prices.csv", Fate.DOCUMENT),
+        ("testset.csv", Fate.QUESTIONS),
+    ]  # fmt: skip
+    assert [one.id for one in dataset.documents] == ["oak", "prices", "d0003"]
+    assert dataset.examples[0].document_ids == ("d0003",)

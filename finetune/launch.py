@@ -1,0 +1,200 @@
+"""Training in several processes, as a configuration of `accelerate` says; and what each of them does."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from finetune.attach import attach
+from finetune.errors import TrainingError
+from finetune.methods import METHODS
+from finetune.processes import SHARD, Processes
+from finetune.progress import EpochResult, TrainingEvent
+from finetune.recipe import TuningRecipe
+from finetune.rows import TrainingRow
+from finetune.train import OnEvent, train
+from lm.errors import ConfigError
+
+_EVENT = "training-event "
+_KINDS = {"NO": False, "MULTI_CPU": False, "MULTI_GPU": False, "FSDP": True}
+"""By accelerate's `distributed_type`: whether weights are shared out."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchConfig:
+    """What of accelerate's configuration decides a training.
+
+    Attributes:
+        arguments: Of `torch.distributed.run`.
+    """
+
+    n_processes: int
+    shards: bool
+    arguments: tuple[str, ...]
+
+
+def read_launch_config(path: Path) -> LaunchConfig:
+    """The file that `accelerate config` writes.
+
+    Raises:
+        ConfigError: it cannot be read, or asks for what training does not do.
+    """
+    import yaml
+
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        kind, n_machines = str(raw.get("distributed_type", "NO")), int(raw.get("num_machines", 1))
+        n_processes = int(raw["num_processes"])
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"launch_config {path} cannot be read ({error}); write it with `accelerate config --config_file {path}`"
+        ) from error
+    if kind == "DEEPSPEED":
+        raise ConfigError(
+            f"launch_config {path} asks for DeepSpeed, which training does not use; FSDP version 2 shares out the same "
+            "(weights, gradients and moments, as ZeRO-3 does): set distributed_type to FSDP and fsdp_version to 2"
+        )
+    if kind not in _KINDS:
+        raise ConfigError(f"launch_config {path} has distributed_type {kind}; give one of {', '.join(_KINDS)}")
+    if _KINDS[kind] and int((raw.get("fsdp_config") or {}).get("fsdp_version", 1)) != 2:
+        raise ConfigError(f"launch_config {path} asks for FSDP version 1; set fsdp_version to 2")
+    if n_processes % n_machines:
+        raise ConfigError(f"launch_config {path} has {n_processes} processes on {n_machines} machines; give a multiple")
+    arguments = ["--nproc-per-node", str(n_processes // n_machines), "--nnodes", str(n_machines)]
+    if n_machines == 1:
+        arguments += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
+    else:
+        arguments += ["--node-rank", str(raw.get("machine_rank", 0)), "--master-addr", str(raw["main_process_ip"])]
+        arguments += ["--master-port", str(raw["main_process_port"])]
+    return LaunchConfig(n_processes, _KINDS[kind], tuple(arguments))
+
+
+def train_launched(
+    config: LaunchConfig, base: Path, device: torch.device, name: str, on_event: OnEvent | None, **job: Any
+) -> None:
+    """Train in processes of their own; what they reach is in the checkpoint directory.
+
+    Args:
+        base: Folder of the model that each process loads.
+        name: What errors call it.
+        on_event: As for `finetune.train.train`; what it raises ends the processes.
+        job: The other arguments of `train`.
+    Raises:
+        TrainingError: a process ended before its time, with what it said last; the same call goes on from the last
+            whole epoch.
+    """
+    if config.shards and METHODS[job["recipe"].method].quantises:
+        raise TrainingError(
+            "weights in 4 bits cannot be shared out; choose method lora, or a launch_config without FSDP"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "job.json"
+        path.write_text(json.dumps({"base": str(base), "device": device.type, "name": name, **_plain(job)}))
+        command = [sys.executable, "-m", "torch.distributed.run", *config.arguments, "-m", "finetune.launch", str(path)]
+        with (
+            (Path(folder) / "stderr").open("w+") as said,
+            subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                text=True,
+                start_new_session=True,
+                env=os.environ | {SHARD: "1" if config.shards else "0", "PYTHONPATH": os.pathsep.join(sys.path)},
+            ) as process,
+        ):
+            try:
+                assert process.stdout is not None
+                for line in process.stdout:
+                    if line.startswith(_EVENT) and on_event is not None:
+                        on_event(_read_event(line.removeprefix(_EVENT)))
+                code = process.wait()
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+            said.seek(0)
+            if code:
+                raise TrainingError(
+                    f"a process of the training ended before its time: {_reason(said.read())}; the same command goes "
+                    "on from the last whole epoch"
+                )
+
+
+def main() -> None:
+    """One process of a training. Argument: the file that `train_launched` wrote."""
+    job = json.loads(Path(sys.argv[1]).read_text())
+    local_rank = int(os.environ["LOCAL_RANK"])
+    device = torch.device("cuda", local_rank) if job.pop("device") == "cuda" else torch.device("cpu")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    processes = Processes.join(device)
+    from transformers import AutoModelForCausalLM
+
+    recipe = TuningRecipe(**job.pop("recipe"))
+    base, name = Path(job.pop("base")), job.pop("name")
+    rows, validation_rows = ([_row(*row) for row in job.pop(part)] for part in ("rows", "validation_rows"))
+    try:
+        train(
+            attach(base, AutoModelForCausalLM, recipe, device, name),
+            rows,
+            validation_rows,
+            recipe,
+            **job | {"special_ids": frozenset(job["special_ids"]), "checkpoint_dir": Path(job["checkpoint_dir"])},
+            on_event=_tell if processes.rank == 0 else None,
+            processes=processes,
+        )
+    except TrainingError as error:
+        sys.stderr.write(f"{_FAILED}{error}\n")
+        raise SystemExit(1) from None
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+_FAILED = "training failed: "
+
+
+def _plain(job: dict[str, Any]) -> dict[str, Any]:
+    return job | {
+        "rows": [_fields(row) for row in job["rows"]],
+        "validation_rows": [_fields(row) for row in job["validation_rows"]],
+        "recipe": asdict(job["recipe"]),
+        "special_ids": sorted(job["special_ids"]),
+        "checkpoint_dir": str(job["checkpoint_dir"].resolve()),
+    }
+
+
+def _fields(row: TrainingRow) -> tuple[str, Sequence[int], int]:
+    return row.example_id, row.token_ids, row.n_prompt_tokens
+
+
+def _row(example_id: str, token_ids: list[int], n_prompt_tokens: int) -> TrainingRow:
+    return TrainingRow(example_id, tuple(token_ids), n_prompt_tokens)
+
+
+def _tell(event: TrainingEvent) -> None:
+    sys.stdout.write(f"{_EVENT}{json.dumps(asdict(event))}\n")
+    sys.stdout.flush()
+
+
+def _read_event(text: str) -> TrainingEvent:
+    raw = json.loads(text)
+    return TrainingEvent(**raw | {"epochs": tuple(EpochResult(**epoch) for epoch in raw["epochs"])})
+
+
+def _reason(said: str) -> str:
+    """What the processes said, short."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    own = [line.removeprefix(_FAILED) for line in lines if line.startswith(_FAILED)]
+    errors = [line for line in lines if "Error" in line or "Signal" in line]
+    return (own or errors[-1:] or lines[-1:] or ["it said nothing"])[-1][:500]
+
+
+if __name__ == "__main__":
+    main()

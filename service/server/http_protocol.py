@@ -1,0 +1,68 @@
+"""How connections are read before any request is known: small heads, in time, and not too many at once."""
+
+import asyncio
+from typing import Any
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+MAX_HEAD_BYTES = 64 * 1024
+"""Of request line and headers; more is answered with 400."""
+
+HEAD_S = 10.0
+"""For the head of a request to arrive whole."""
+
+MAX_CONNECTIONS = 512
+"""At once; further requests are answered with 503. A process may have 1,024 files open by default."""
+
+
+class ImpatientProtocol(H11Protocol):
+    """Closes a connection on which the head of a request does not arrive in time."""
+
+    head_s = HEAD_S
+    _giving_up: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A connection was opened, on which a request is due."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The other side is gone."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def handle_events(self) -> None:
+        """More of a request arrived."""
+        super().handle_events()
+        self._await_head()
+
+    def _await_head(self) -> None:
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_waiting()
+        elif self._giving_up is None:
+            self._giving_up = self.loop.call_later(self.head_s, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+            self._giving_up = None
+
+
+def server_config(app: Any, *, grace_s: int, protocol: type[ImpatientProtocol] = ImpatientProtocol) -> uvicorn.Config:
+    """How the API is served.
+
+    Args:
+        grace_s: For requests in progress when the service is told to stop.
+    """
+    return uvicorn.Config(
+        app,
+        http=protocol,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        limit_concurrency=MAX_CONNECTIONS,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=grace_s,
+    )
