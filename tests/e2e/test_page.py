@@ -31,7 +31,7 @@ from tests.e2e.served_page import (
     open_tab,
     served_page,
 )
-from tests.e2e.story import ATTACKS, SCRIPTS, attack_files, lamp_files
+from tests.e2e.story import ATTACKS, SCRIPTS, attack_answer, attack_files, lamp_files
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -346,13 +346,19 @@ def test_no_answer_of_others_comes_to_life_among_the_evidence(attacked: Story, b
 
 
 def test_no_text_of_others_comes_to_life_in_the_report(attacked: Story, browser: "Browser", tmp_path: Path) -> None:
-    """Opened as a file, where no header of the service protects it."""
+    """Opened as a file, where no header of the service protects it, with every part unfolded."""
     file = tmp_path / "report.html"
     with attacked.served.client() as client:
         file.write_bytes(client.get_report(attacked.comparison, "report.html"))
+        asked = [row.question for row in client.list_questions(attacked.comparison).items]
     with open_tab(browser) as tab:
         tab.page.goto(file.as_uri())
-        assert tab.page.get_by_text("window.ran", exact=False).count()
+        tab.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+        shown = tab.page.locator(".asked").all_inner_texts()
+        assert len(shown) == len(asked)
+        assert sum("window.ran" in text for text in shown) == sum("window.ran" in text for text in asked) > 0
+        examples = tab.page.locator("section", has=tab.page.locator("#examples")).inner_text()
+        assert any(text.splitlines()[0] in examples for text in (*ATTACKS, *SCRIPTS))
         assert_lifeless(tab)
 
 
@@ -366,7 +372,7 @@ def test_every_script_arrives_unharmed(attacked: Story, browser: "Browser") -> N
     assert texts
     for text in texts:
         rows = [row for row in table if row["question"] == f"{text}?"]
-        assert [row["references"] for row in rows] == [text] * len(table_arms)
+        assert [row["references"] for row in rows] == [attack_answer(text)] * len(table_arms)
         assert all(text in row["answer"] for row in rows if row["arm"] in ("base", "few-shot", "rag"))
         assert text in report
     with open_tab(browser) as tab:
@@ -374,7 +380,7 @@ def test_every_script_arrives_unharmed(attacked: Story, browser: "Browser") -> N
         for text in texts:
             write(page, "Search", text)
             expect(page.locator("[data-testid=stText]", has_text=ASKED).first).to_have_text(f"Question: {text}?")
-            page.get_by_text(f"Right answer: {text}", exact=True).wait_for()
+            page.get_by_text(f"Right answer: {attack_answer(text)}", exact=True).wait_for()
 
 
 def write(page: "Page", label: str, value: str) -> None:
