@@ -274,6 +274,22 @@ def test_reports_are_downloaded_as_the_service_has_them(story: Story, browser: "
         assert_harmless(tab)
 
 
+def test_the_report_is_printed_on_one_page_and_unfolded_on_six_at_most(
+    story: Story, browser: "Browser", tmp_path: Path
+) -> None:
+    file = tmp_path / "report.html"
+    with story.served.client() as client:
+        file.write_bytes(client.get_report(story.comparison, "report.html"))
+    with open_tab(browser) as tab:
+        tab.page.goto(file.as_uri())
+        folded = tab.page.pdf(prefer_css_page_size=True)
+        tab.page.evaluate("document.querySelector('details.rest').open = true")
+        unfolded = tab.page.pdf(prefer_css_page_size=True)
+        assert_harmless(tab)
+    assert n_pages(folded) == 1
+    assert 1 < n_pages(unfolded) <= 6
+
+
 def test_a_gate_is_tried_and_written_out(story: Story, browser: "Browser") -> None:
     with open_tab(browser) as tab:
         page = tab.open(story.address("Reports & CI"), "Reports & CI")
@@ -423,6 +439,11 @@ def expect_answers(page: "Page", n: int) -> None:
     refused = page.locator("[data-testid=stMain] [role=alert]")
     expect(page.get_by_text(" in the model · ").or_(refused)).to_have_count(n, timeout=2 * TIMEOUT_MS)
     assert refused.all_inner_texts() == []
+
+
+def n_pages(pdf: bytes) -> int:
+    """Pages of a file that Chromium printed."""
+    return len(re.findall(rb"/Type /Page\b", pdf))
 
 
 def volume(told: "Locator") -> float:
