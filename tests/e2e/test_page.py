@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(1800)]
 
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 COMPARED_MS = 900_000
 expect.set_options(timeout=TIMEOUT_MS)
 ARMS = ("base", "rag", "fine-tuned")
@@ -288,6 +289,39 @@ def test_the_report_is_printed_on_one_page_and_unfolded_on_six_at_most(
         assert_harmless(tab)
     assert n_pages(folded) == 1
     assert 1 < n_pages(unfolded) <= 6
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_five_questions_are_answered_within_the_clicks_that_are_promised(
+    number: int, story: Story, browser: "Browser"
+) -> None:
+    promised = re.findall(r"^\| (.+\?) \| (\d) \|", (DOCS / "page.md").read_text(), re.MULTILINE)
+    question, n_clicks = promised[number]
+    with story.served.client() as client:
+        done = client.get_comparison(story.comparison)
+        arm, headline = done.recommended_arm, done.headline or ""
+    with open_tab(browser) as tab:
+        page = tab.open(story.served.address("Start"), "Start")
+        page.evaluate(
+            "addEventListener('click', one => { window.clicked = (window.clicked ?? 0) + one.isTrusted }, true)"
+        )
+        page.locator(f"a[href*='{story.comparison}']", has_text="Decision").first.click()
+        main = page.locator("[data-testid=stMain]")
+        row = main.locator(".facts tr.recommended")
+        answers = {
+            "Which arm do we ship?": main.get_by_role("heading", name=headline),
+            "How good is it?": row.get_by_text(re.compile(r"\d \[\d+\.\d, \d+\.\d\]")),
+            "How sure is that?": main.get_by_text(re.compile(f"{arm} is the best in .* of samples like this one")),
+            "What does it cost?": row.locator("td.price", has_text="$"),
+            "What would change it?": main.get_by_text("Every input and its nearest flips"),
+        }
+        answers[question].first.wait_for()
+        if question == "What would change it?":
+            answers[question].click()
+            main.get_by_text("What another value of one input would change").wait_for()
+        assert page.evaluate("window.clicked") == int(n_clicks) <= 3
+        assert_harmless(tab)
+    assert len(promised) == 5
 
 
 def test_a_gate_is_tried_and_written_out(story: Story, browser: "Browser") -> None:
