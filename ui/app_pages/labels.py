@@ -102,7 +102,7 @@ def _cast(client: ServiceClient, comparison_id: str, answer: dict[str, Any], goo
 
 
 def _show_progress(queue: dict[str, Any]) -> None:
-    st.header("How far the labels go")
+    st.header("Labels so far")
     needed = queue["n_needed"]
     rows = [{"arm": arm, "labelled": n, "still needed": max(0, needed - n)} for arm, n in queue["n_by_arm"].items()]
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", key="labelled", alt="Labels of each arm")
