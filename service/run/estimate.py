@@ -358,15 +358,20 @@ def _mean(values: Any) -> float:
 def _speeds(engine: Engine, model: str) -> Speeds:
     """By the newest finished comparison with that model."""
     query = (
-        select(comparisons.c.id, comparisons.c.settings)
+        select(comparisons.c.id, comparisons.c.dataset, comparisons.c.settings)
         .where(comparisons.c.state == ComparisonState.SUCCEEDED)
         .order_by(comparisons.c.finished_at.desc())
         .limit(EARLIER_LOOKED_AT)
     )
     with engine.connect() as connection:
-        rows = [(row.id, ComparisonSettings.from_json(json.loads(row.settings))) for row in connection.execute(query)]
+        rows = [(row.id, _as_run(row.dataset, row.settings)) for row in connection.execute(query)]
     for comparison_id, settings in [row for row in rows if model in row[1].models][:3]:
         if finished := readable_report(engine, comparison_id):
             own = [arm for arm in finished.arms if settings.model_of(settings.arm(arm.id)) == model]
             return Speeds(model, comparison_id, {arm.kind: arm for arm in own})
     return Speeds(model)
+
+
+def _as_run(dataset: str, settings: str) -> ComparisonSettings:
+    """Of a stored comparison; its files of prices and prior do not matter here, and may be gone."""
+    return ComparisonSettings.from_json({**json.loads(settings), "dataset": dataset, "prices": None, "prior": None})
