@@ -52,6 +52,7 @@ from advisor.results.quantities import clip, scale_of
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _FAILURES_SHOWN = 200
+_FAILURES_OPEN = 5
 _ITEMS_SHOWN = 50
 _TEXT_LIMIT = 600
 
@@ -125,6 +126,7 @@ def html_report(comparison: Comparison, records: Sequence[QuestionRecord] = ()) 
         n_records=len(records),
         n_failed=len(failed),
         failure_classes=failure_class_table(comparison, records),
+        failures_open=_FAILURES_OPEN,
         failures=[_shown(comparison, question) for question in failed[:_FAILURES_SHOWN]],
         provenance=provenance_tables(comparison),
     )
