@@ -36,11 +36,14 @@ class SentenceTransformerEmbedder:
         name: Name shown in reports.
         device: `auto`, `cpu`, `cuda`, `mps` or the like.
         batch_size: Texts a forward pass. Texts are sorted by length first, so that little is padded.
+
+    Attributes:
+        folder: Where its files are.
     """
 
     def __init__(self, folder: Path, *, name: str, device: str = "auto", batch_size: int = 64) -> None:
         self.name = name
-        self._folder = folder
+        self.folder = folder
         self._requested_device = device
         self._batch_size = batch_size
         _check_weights(folder)
@@ -48,9 +51,9 @@ class SentenceTransformerEmbedder:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of every file that decides vectors, and of the settings."""
-        files = sorted({path for pattern in _FINGERPRINT_FILES for path in self._folder.rglob(pattern)})
+        files = sorted({path for pattern in _FINGERPRINT_FILES for path in self.folder.rglob(pattern)})
         rows = [
-            (path.relative_to(self._folder).as_posix(), hash_file(path))
+            (path.relative_to(self.folder).as_posix(), hash_file(path))
             for path in files
             if path.name not in _NOT_FINGERPRINTED
         ]
@@ -90,7 +93,7 @@ class SentenceTransformerEmbedder:
         device = None if self._requested_device == "auto" else self._requested_device
         try:
             return SentenceTransformer(
-                str(self._folder),
+                str(self.folder),
                 device=device,
                 local_files_only=True,
                 trust_remote_code=False,
@@ -98,7 +101,7 @@ class SentenceTransformerEmbedder:
             )
         except Exception as error:
             raise IndexingError(
-                f"the embedding model in {self._folder} cannot be loaded ({_first_line(error)}); give the "
+                f"the embedding model in {self.folder} cannot be loaded ({_first_line(error)}); give the "
                 "folder or hub id of a sentence-transformers model"
             ) from error
 
