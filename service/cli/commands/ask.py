@@ -49,7 +49,7 @@ def ask(
     finished = read_finished(directory, comparison)
     finished = replace(finished, settings=with_base_model(finished.settings, base_model))
     kind = pipeline or pivot_arm(finished.comparison) or finished.settings.arm_ids[0]
-    with _stages(directory) as stages, open_arm(directory, finished, kind, stages=stages) as arm:
+    with stages_for_opening(directory) as stages, open_arm(directory, finished, kind, stages=stages) as arm:
         if question is not None:
             print_answer(_OUT, arm.answer([question])[0])
         else:
@@ -57,7 +57,7 @@ def ask(
 
 
 @contextmanager
-def _stages(directory: DataDirectory) -> "Iterator[Stages | None]":
+def stages_for_opening(directory: DataDirectory) -> "Iterator[Stages | None]":
     """None where what is missing may be built here; copies to open where a service holds the data directory."""
     with ExitStack() as stack:
         try:
