@@ -177,7 +177,11 @@ class DeclaredSettings:
     ] = ()
     adapter_slowdown: Annotated[
         float,
-        _costs("Measured slowdown of a tuned arm with an unmerged adapter; 2 is twice as long.", ge=1, le=1000),
+        _costs(
+            "Slowdown of a tuned arm by its unmerged adapter, 2 is twice as long; at 1, --merge-adapter measures it.",
+            ge=1,
+            le=1000,
+        ),
     ] = 1.0
     batch_size: Annotated[int, _machine("Questions per batch, the same for all arms.", ge=1, le=4096)] = (
         DEFAULT_BATCH_SIZE

@@ -34,6 +34,7 @@ from service.run.auditing import audit_run, read_labels
 from service.run.conclusion import conclude_comparison
 from service.run.form import ask_both_ways
 from service.run.measuring import ArmMeasurement, ask_arms, score_arms
+from service.run.merged_speed import with_measured_slowdown
 from service.run.progress import OnProgress, Progress, silent
 from service.run.racing import NO_RACE, race_arms
 from service.run.sampling import limit_dataset
@@ -156,13 +157,14 @@ def run_comparison(
             findings += audit_run(measured, composition, dataset, settings, metrics, labels)
             models = {spec: composition.model_of(spec) for spec in settings.models}
             markers = composition.stage_markers
+            costed = with_measured_slowdown(settings, measured)
         finally:
             composition.close()
         declared = DecisionInputs(
             prices, settings.traffic, settings.coverage, settings.margin, settings.values, settings.constraints
         )
         comparison, arms_measured = conclude_comparison(
-            settings, dataset, models, measured, latencies, metrics, findings, declared, run_id, race
+            costed, dataset, models, measured, latencies, metrics, findings, declared, run_id, race
         )
         if answers is not None:
             comparison = replace(comparison, prior_check=confront(prior(answers), comparison))
