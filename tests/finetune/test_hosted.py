@@ -95,7 +95,7 @@ KINDS = {
 @pytest.fixture(autouse=True)
 def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed here are processes, not machines: thousands of flushes would prove nothing more."""
-    monkeypatch.setattr("lm.files._flush", lambda path: None)
+    monkeypatch.setattr("lm.files.flush", lambda path: None)
 
 
 @pytest.fixture(params=KINDS)
