@@ -23,6 +23,7 @@ from advisor.errors import DatasetError, EvaluationError
 CARD_FILE = "dataset.toml"
 DOCUMENTS_FILE = "documents.jsonl"
 QUESTIONS_FILE = "questions.jsonl"
+HUMAN_LABELS_FILE = "human_labels.jsonl"
 
 _DEFAULT_METRICS: Mapping[Task, tuple[str, ...]] = {
     Task.QUESTION_ANSWERING: (

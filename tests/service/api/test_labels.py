@@ -10,8 +10,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, insert, update
 
 from advisor.data.dataset import Example, Slice, Split
+from advisor.data.files import HUMAN_LABELS_FILE
 from advisor.data.prompt import RetrievedChunk
-from advisor.evidence.human_labels import HUMAN_LABELS_FILE, label_values, load_human_labels
+from advisor.evidence.human_labels import label_values, load_human_labels
 from advisor.evidence.prediction_powered import MIN_LABELS
 from advisor.evidence.records import record_line
 from advisor.metrics.human import PREFERENCE
