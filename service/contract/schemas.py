@@ -244,7 +244,7 @@ def _fields() -> dict[str, Any]:
     }
     sent: dict[str, tuple[Any, str]] = {
         "model": (Spec, "smollm2, hf:NAME of the hub, or openai:MODEL[@URL]."),
-        "embedder": (Spec, "minilm, hf:NAME of the hub, or openai:MODEL[@URL]."),
+        "embedder": (Spec, "minilm, multilingual, hf:NAME of the hub, or openai:MODEL[@URL]."),
         "judge": (Spec | None, "Model that grades answers, named as `model`."),
         "prices": (PlainObject | None, "A price list with the keys of prices.toml; the one that ships if left out."),
         "prior": (PlainObject | None, "Answers to GET /v1/questionnaire, by id."),

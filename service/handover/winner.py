@@ -189,13 +189,18 @@ class Winner:
         builder = self.pipeline.prompt_builder
         if not isinstance(builder, (RetrievedPrompt, NearestFewShot)):
             raise ConfigError(f"{self.arm} searches nothing")
-        embedder = builder.embedder if isinstance(builder, RetrievedPrompt) else builder.known.embedder
+        embedder = builder.retriever.embedder if isinstance(builder, RetrievedPrompt) else builder.known.embedder
         if not isinstance(embedder, SentenceTransformerEmbedder):
             raise ConfigError(
                 f"the embedder {embedder.name} has no folder on this machine; compare with minilm or hf:ID"
             )
+        if isinstance(builder, RetrievedPrompt) and not builder.is_plain:
+            raise ConfigError(
+                "what is handed over ranks passages by vectors alone, best first; compare with --retriever dense, "
+                "--passage-order best-first and no reranker"
+            )
         if isinstance(builder, RetrievedPrompt):
-            chunks, vectors = read_chunks(builder.index.directory, builder.index.record.file_hashes)
+            chunks, vectors = read_chunks(builder.retriever.index.directory, builder.retriever.index.record.file_hashes)
             # Of equally near passages the index gives the first by id; so does whoever reads these in order.
             order = sorted(range(len(chunks)), key=lambda i: chunks[i].id)
             texts = [passage_text(chunks[i].passage_title, chunks[i].text) for i in order]

@@ -54,6 +54,7 @@ class ArmMeasurement:
         deciding: Scores by question id that are known before all others are made, as a race needs them.
         form: Scores of validation questions, held to the form of the dataset and free, where answers are held to one.
         n_asked_besides: Validation questions that it answered for this, each way counted.
+        unreadable: What of its texts is unknown to a model that it depends on; "" if nothing.
     """
 
     arm: Arm
@@ -66,6 +67,7 @@ class ArmMeasurement:
     deciding: dict[str, Score] = field(default_factory=dict)
     form: FormScores | None = None
     n_asked_besides: int = 0
+    unreadable: str = ""
 
     @property
     def throughput_per_s(self) -> float:

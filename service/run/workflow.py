@@ -25,6 +25,7 @@ from advisor.metrics.human import HUMAN_METRICS
 from advisor.metrics.registry import JUDGE_METRICS, metrics_for
 from advisor.money.prices import PriceList, load_prices
 from advisor.report.formats import REPORT_FILES, REPORT_FORMATS
+from advisor.report.retrieval_sweep import SWEEP
 from advisor.results.comparison import Comparison, QuestionRecord
 from advisor.results.json_report import read_comparison
 from advisor.results.score import ScoringResources
@@ -126,6 +127,13 @@ def run_comparison(
     spending = Spending(settings, prices)
     with ExitStack() as stack:
         answers_in = database or stack.enter_context(home_database(directory))
+        sweep = None
+        if settings.sweep:
+            from service.run.composition.sweep import RetrievalSweep
+
+            sweeping = RetrievalSweep(settings, dataset, directory, answers_in, metrics[0], on_progress, spending)
+            sweep = sweeping.run().to_json()
+            settings = settings.with_retrieval(sweep)
         composition = compose(settings, directory, on_progress)
         try:
             raced = (
@@ -168,6 +176,8 @@ def run_comparison(
         )
         if answers is not None:
             comparison = replace(comparison, prior_check=confront(prior(answers), comparison))
+        if sweep is not None:
+            comparison = replace(comparison, settings={**comparison.settings, SWEEP: sweep})
         comparison = replace(comparison, wall_s=time.perf_counter() - started)
         records = [record for one in measured for record in one.records]
         results = "".join(record_line(record) + "\n" for record in records)
