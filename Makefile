@@ -14,7 +14,7 @@ export TOKENIZERS_PARALLELISM ?= false
 # Where the surroundings forbid to keep bytecode, every process compiles its libraries anew, which takes many seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run test lint types contracts unit browser fuzz chaos simulate help-docs clean
+.PHONY: setup run test lint types contracts unit browser handover fuzz chaos simulate help-docs clean
 setup: $(VENV)/.ok
 $(VENV)/.ok: pyproject.toml constraints.txt
 	$(PY) -m venv $(VENV)
@@ -57,6 +57,19 @@ page-test: setup browser
 chaos: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -m "chaos or slow" tests/chaos tests/finetune/test_launch.py
 
+# What is handed over, run by the tools themselves: each in an environment of its own that sees this one's packages.
+TOOLS := $(VENV)-tools
+handover: setup
+	for name in onnx notebook azure; do $(PY) -m venv $(TOOLS)/$$name; done
+	for name in onnx notebook; do $(BIN)/python -c "import site; print(site.getsitepackages()[0])" \
+	  > $$($(TOOLS)/$$name/bin/python -c "import site; print(site.getsitepackages()[0])")/shared.pth; done
+	$(BIN)/uv pip install -q --python $(TOOLS)/onnx/bin/python --no-deps onnxruntime-genai==0.14.1 olive-ai==0.13.0 \
+	  onnx onnx-ir onnxscript ml_dtypes optuna colorlog humanfriendly torchmetrics lightning-utilities
+	$(BIN)/uv pip install -q --python $(TOOLS)/notebook/bin/python nbformat nbclient ipykernel
+	$(BIN)/uv pip install -q --python $(TOOLS)/azure/bin/python azure-ai-ml 'marshmallow<4'
+	HF_HUB_OFFLINE=1 HANDOVER_ONNX_PYTHON=$(TOOLS)/onnx/bin/python HANDOVER_AZURE_PYTHON=$(TOOLS)/azure/bin/python \
+	  HANDOVER_NOTEBOOK_PYTHON=$(TOOLS)/notebook/bin/python $(BIN)/python -m pytest -q -m handover tests/service/handover
+
 fuzz: setup
 	TUNING_FORK_FUZZ_CASES=20000 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -s tests/service/api/test_openapi.py
 
@@ -67,4 +80,4 @@ help-docs: setup
 	$(BIN)/python -m service.cli.help > docs/cli.md
 
 clean:
-	rm -rf $(VENV) var build *.egg-info
+	rm -rf $(VENV) $(TOOLS) var build *.egg-info

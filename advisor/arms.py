@@ -137,6 +137,12 @@ ARMS = (
         outside=True,
         in_default=False,
     ),
+    ArmKind(
+        "long-context",
+        "the model with all documents in the prompt, or as much of them as fits",
+        retrieves=True,
+        in_default=False,
+    ),
 )
 """In the order in which arms are listed to choose from."""
 

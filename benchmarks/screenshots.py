@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from service.contract.comparison_state import ComparisonState
+from service.contract.settings import SAMPLE as SAMPLE_SETTINGS
 from tests.e2e.served_page import DESKTOP, PAGES, PHONE, ServedPage, Tab, chromium, open_tab, served_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "screenshots"
-SAMPLE = {"dataset": "ticket-triage", "name": "Ticket triage", "limit": 120, "top_k": 2}
+SAMPLE = {**SAMPLE_SETTINGS, "name": "Ticket triage"}
 OTHER = {"dataset": "appliance-support", "name": "Appliance support", "limit": 60, "arms": ["base", "rag"]}
 QUESTION = "I was charged twice this month."
 _COLOURS = 256
@@ -71,11 +72,14 @@ def prepare(page: "Page", title: str) -> None:
     """What is worth a look on a page that starts empty."""
     if title == "Playground":
         # As many as stand side by side.
-        for arm in ("fine-tuned", "hybrid"):
+        for arm in set(SAMPLE["arms"]) - {"rag", "fine-tuned", "classifier"}:
             page.get_by_role("button", name=arm, exact=True).click()
         page.get_by_label("Question", exact=True).fill(QUESTION)
-        page.get_by_role("button", name="Ask").click()
-        page.get_by_text(" in the model · ").nth(2).wait_for()
+        # The first answers wait for the models.
+        for _ in range(2):
+            page.get_by_role("button", name="Ask").click()
+            page.get_by_text(" in the model · ").nth(2).wait_for()
+            page.locator("[data-test-script-state=notRunning]").wait_for()
     if title == "Evidence":
         page.get_by_role("combobox", name="Show").first.fill("arms disagree")
         page.keyboard.press("Enter")
@@ -83,7 +87,8 @@ def prepare(page: "Page", title: str) -> None:
 
 def refuse_failures(page: "Page") -> None:
     """No picture of a page that could not reach its service."""
-    assert not page.get_by_text("could not be listed").count(), page.get_by_role("alert").first.inner_text()
+    failed = page.get_by_text("could not be listed").or_(page.get_by_text("Something failed here"))
+    assert not failed.count(), page.get_by_role("alert").first.inner_text()
 
 
 def main() -> None:

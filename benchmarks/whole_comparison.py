@@ -38,6 +38,7 @@ from rag.chunk import Chunking
 from rag.embedder import load_embedder
 from rag.index import build_index, open_index
 from rag.prompt import RetrievedPrompt
+from rag.retriever import Retriever
 from service.run.sampling import limit_dataset
 from service.store.bundled_datasets import BUNDLED_DATASETS
 
@@ -211,7 +212,7 @@ def main() -> None:
         builders = {
             "base": QuestionOnly(card.instruction),
             "few-shot": FewShot.from_training(view, n_shots=6, seed=0),
-            "rag": RetrievedPrompt(index, embedder, card.instruction, options.top_k),
+            "rag": RetrievedPrompt(Retriever(index, embedder), card.instruction, options.top_k),
         }
         questions = [example.question for example in test]
         prompts = {

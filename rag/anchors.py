@@ -50,7 +50,7 @@ def anchor_questions(
     if not chunks or not asked:
         return []
     vectors = embedder.embed([chunk.embedded_text for chunk in chunks])
-    cosines = embedder.embed([example.question for example in asked]) @ vectors.T  # (n_examples, n_chunks)
+    cosines = embedder.embed([example.asked for example in asked]) @ vectors.T  # (n_examples, n_chunks)
     near = np.argsort(-cosines, axis=1, kind="stable")[:, :_CANDIDATES]
     return [
         _best(example, [(chunks[i], float(row[i])) for i in map(int, candidates)])
@@ -71,4 +71,4 @@ def _best(example: Example, candidates: Sequence[tuple[Chunk, float]]) -> Anchor
 
 def _score(example: Example, chunk: Chunk, cosine: float) -> float:
     holds = contains_any(chunk.text, example.answers)
-    return _ANSWER * holds + _DENSE * max(0.0, cosine) + _LEXICAL * share_found(example.question, chunk.embedded_text)
+    return _ANSWER * holds + _DENSE * max(0.0, cosine) + _LEXICAL * share_found(example.asked, chunk.embedded_text)

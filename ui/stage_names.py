@@ -1,6 +1,7 @@
 """The stages of a comparison as people call them."""
 
 _STAGES = {
+    "sweep": "Choose settings of retrieval",
     "index": "Index the documents",
     "tune": "Tune the model",
     "answer": "Answer the test questions",

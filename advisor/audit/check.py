@@ -40,6 +40,7 @@ class Check(StrEnum):
     NOT_CONVERGED = "loss not converged"
     OVER_FITTED = "over-fitted adapter"
     OUTPUT_ROOM = "references longer than the output limit"
+    UNKNOWN_TOKENS = "unknown tokens"
     JUDGE_FAMILY = "judge of the same family"
     JUDGE_UNCALIBRATED = "uncalibrated judge"
     HUMAN_LABELS = "human labels"

@@ -25,6 +25,7 @@ from lm.completion import Message, Role
 CARD_FILE = "dataset.toml"
 DOCUMENTS_FILE = "documents.jsonl"
 QUESTIONS_FILE = "questions.jsonl"
+HUMAN_LABELS_FILE = "human_labels.jsonl"
 
 _DEFAULT_METRICS: Mapping[Task, tuple[str, ...]] = {
     Task.QUESTION_ANSWERING: (

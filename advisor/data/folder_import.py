@@ -18,7 +18,7 @@ from pathlib import Path
 from advisor.data.conversion import Outcome, convert_files
 from advisor.data.dataset import Task
 from advisor.data.document_text import PAGE_BREAK, title_of, without_embedded_data
-from advisor.data.files import DOCUMENTS_FILE, QUESTIONS_FILE, Problem
+from advisor.data.files import DOCUMENTS_FILE, HUMAN_LABELS_FILE, QUESTIONS_FILE, Problem
 from advisor.data.formats.rows import READERS
 from advisor.data.loaders import LOADERS, PLAIN, Loaded, UnreadableFileError, why_not_read
 from advisor.data.question_table import is_question_header, read_table_file, same_name
@@ -161,7 +161,7 @@ def _find_files(source: Path, files: list[FileOutcome]) -> list[Path]:
                 leave_out(path, "a hidden file")
             elif not path.is_file():
                 leave_out(path, "not a file")
-            elif path.name in (DOCUMENTS_FILE, QUESTIONS_FILE):
+            elif path.name in (DOCUMENTS_FILE, QUESTIONS_FILE, HUMAN_LABELS_FILE):
                 leave_out(path, "part of a dataset folder, which needs no import; `tuningfork validate` reads it")
             elif _ending(path) in LOADERS:
                 paths.append(path)

@@ -2,6 +2,7 @@
 
 import json
 import random
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,7 +22,8 @@ class RetrievedChunk:
     """A passage put before the model.
 
     Attributes:
-        score: Similarity to the question, cosine in [-1, 1]; higher is nearer.
+        score: By which it was ranked, higher is better: a cosine, a BM25 score, a sum of reciprocal ranks, or what a
+            reranker gave.
         used: Whether it went into the prompt (False: the context budget cut it).
     """
 
@@ -89,10 +91,13 @@ def fit_passages(
 ) -> int:
     """How many of the first passages fit into the model's context beside the question and an answer."""
     budget = model.context_tokens - max_output_tokens
-    n_passages = len(passages)
-    while n_passages and model.count_tokens([question_turn(instruction, question, passages[:n_passages])]) > budget:
-        n_passages -= 1
-    return n_passages
+
+    def is_too_long(n_passages: int) -> bool:
+        return model.count_tokens([question_turn(instruction, question, passages[:n_passages])]) > budget
+
+    if not is_too_long(len(passages)):
+        return len(passages)
+    return max(0, bisect_left(range(len(passages)), True, key=is_too_long) - 1)
 
 
 def _fingerprint(*parts: object) -> str:

@@ -56,6 +56,7 @@ class ArmTraits:
         p95_latency_s: None where no wait was measured.
         abstention_recall: Share of the unanswerable test questions that it declined; None where there were none.
         backed_share: Share of its answers that stand in a passage which came with them; None where it was not measured.
+        unreadable: What of its texts is unknown to a model that it depends on; "" if nothing.
     """
 
     retrieves: bool
@@ -64,6 +65,7 @@ class ArmTraits:
     p95_latency_s: float | None = None
     abstention_recall: float | None = None
     backed_share: float | None = None
+    unreadable: str = ""
 
 
 def abstention_recall(records: Sequence[QuestionRecord]) -> float | None:
@@ -95,6 +97,8 @@ def breach(outcomes: Sequence[ConstraintOutcome]) -> str | None:
 def _outcomes(
     constraints: Constraints, arm: str, traits: ArmTraits, usd_per_month: float | None, score: Interval | None
 ) -> Iterator[ConstraintOutcome]:
+    if traits.unreadable:
+        yield ConstraintOutcome(arm, "known_script", False, None, None, traits.unreadable)
     if constraints.must_cite_sources:
         yield _cites(arm, traits)
     if constraints.facts_must_be_deletable:

@@ -2,18 +2,24 @@
 
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from advisor.audit.check import Check
+from advisor.audit.judge import LabelNeeds, audit_labels
 from advisor.decision.conclusion import Conclusion, conclude
 from advisor.decision.flip import BRACKETS
 from advisor.decision.inputs import Axis, DecisionInputs, MeasuredArms
 from advisor.decision.record import DecisionRecord, read_record
 from advisor.errors import EvaluationError
 from advisor.evidence.evidence import N_QUALITIES_KEPT
+from advisor.evidence.prediction_powered import effective_labels, label_counts
 from advisor.evidence.records import read_scored_answers
 from advisor.evidence.statistics import N_RESAMPLES
+from advisor.metrics.human import CORRECT, HUMAN_METRICS
+from advisor.metrics.registry import JUDGE_METRICS
 from advisor.results.comparison import Comparison
 from advisor.results.json_report import read_comparison
+from advisor.results.score import Labels
 from lm.files import sha256
 
 
@@ -60,20 +66,38 @@ class AxisRange:
     by_decades: bool
 
 
-def read_stored_decision(report: str, decision: str, results: bytes) -> StoredDecision:
+def read_stored_decision(report: str, decision: str, results: bytes, labels: Labels | None = None) -> StoredDecision:
     """From the contents of `report.json`, `decision.json` and `results.jsonl`.
 
+    Args:
+        labels: What people have said of the answers since. They correct a judge that decides; where none does, they
+            are the scores.
     Raises:
-        EvaluationError: one of them is damaged, or they are not of one comparison.
+        EvaluationError: one of them is damaged, they are not of one comparison, or the labels are too few to decide.
     """
     comparison, record = read_comparison(report), read_record(decision)
     if sha256(results) != record.results_hash or comparison.id != record.comparison_id:
         raise EvaluationError("the report, the decision and the results are not of one comparison; compare again")
-    answers = read_scored_answers(results, record.metric)
+    is_labelled = record.metric in HUMAN_METRICS or record.metric in JUDGE_METRICS
+    metric = record.metric if labels is None or is_labelled else CORRECT
+    answers = read_scored_answers(results, metric, labels=labels)
     candidates = {arm: answers[arm] for arm in record.uses}
     measured = MeasuredArms.from_answers(
-        candidates, record.metric, record.uses, record.traits, seed=record.seed, race=record.race, raced=record.raced
+        candidates, metric, record.uses, record.traits, seed=record.seed, race=record.race, raced=record.raced
     )
+    if labels is not None:
+        weights = measured.weights(record.inputs.coverage)
+        n_by_arm = {
+            arm: effective_labels(label_counts(one.labels, [str(part) for part in one.slices]), weights)
+            for arm, one in candidates.items()
+        }
+        needs = LabelNeeds(metric, n_by_arm, record.race is not None)
+        (told,) = audit_labels(needs)
+        if not needs.suffice:
+            raise EvaluationError(f"{told.message} {'; '.join(told.items)}")
+        findings = [*(finding for finding in comparison.findings if finding.check != Check.HUMAN_LABELS), told]
+        # The differences of the report are of other scores.
+        comparison = replace(comparison, findings=tuple(findings), differences=())
     return StoredDecision(comparison, record, measured)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from advisor.data.dataset import Example
+from advisor.data.files import HUMAN_LABELS_FILE
 from advisor.data.prompt import RetrievedChunk
 from advisor.errors import DatasetError
 from advisor.evidence.prediction_powered import effective_labels, label_counts
@@ -20,8 +21,6 @@ from advisor.results.comparison import QuestionRecord
 from advisor.results.score import Labels
 from lm.completion import FinishReason, Usage
 from lm.files import sha256
-
-HUMAN_LABELS_FILE = "human_labels.jsonl"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from advisor.evidence.statistics import (
     N_RESAMPLES,
     Floats,
+    SeedDraws,
     SliceBootstrap,
     draw_seeds,
     expanded_percentile_interval,
@@ -148,15 +149,28 @@ def corrected_mean(
     Args:
         values: The judge's scores, shape (n_seeds, n_questions), NaN where it gave none. labels: People's, likewise.
     """
-    names, shares = (slices, weights) if slices is not None and weights is not None else (["all"] * len(clusters), None)
-    found = corrected_bootstrap(values[None], labels[None], np.zeros_like(values)[None], names, clusters, seed=seed)
-    observed, resampled = found.weighted(shares or {"all": 1.0})
-    draws = draw_seeds(observed[::3], resampled[:, ::3], seed=seed)
+    draws, n_clusters = corrected_draws(values, labels, clusters, slices=slices, weights=weights, seed=seed)
     estimate = float(draws.observed)
-    interval = expanded_percentile_interval(estimate, draws.resampled, found.n_clusters, by_seed=draws.by_seed)
+    interval = expanded_percentile_interval(estimate, draws.resampled, n_clusters, by_seed=draws.by_seed)
     # The estimate may stand at an end of the scale, which no draw reaches.
     ends = min(interval.low, estimate), max(interval.high, estimate)
     return Interval(estimate, *ends, interval.level, METHOD)
+
+
+def corrected_draws(
+    values: Floats,
+    labels: Floats,
+    clusters: Sequence[str],
+    *,
+    slices: Sequence[str] | None = None,
+    weights: Mapping[str, float] | None = None,
+    seed: int = 0,
+) -> tuple[SeedDraws, int]:
+    """The corrected mean with its resampled distribution, and the number of clusters; arguments of `corrected_mean`."""
+    names, shares = (slices, weights) if slices is not None and weights is not None else (["all"] * len(clusters), None)
+    found = corrected_bootstrap(values[None], labels[None], np.zeros_like(values)[None], names, clusters, seed=seed)
+    observed, resampled = found.weighted(shares or {"all": 1.0})
+    return draw_seeds(observed[::3], resampled[:, ::3], seed=seed), found.n_clusters
 
 
 def _table(judged: Floats, labels: Floats, declined: Floats, in_slice: NDArray[np.bool_]) -> Floats:

@@ -14,9 +14,10 @@ from advisor.evidence.failure import current_name
 from advisor.evidence.scorecard import judged_values, no_answer_of_seed
 from advisor.evidence.scored_answers import ScoredAnswers
 from advisor.metrics.abstention import declines
-from advisor.metrics.human import label_key
+from advisor.metrics.human import HUMAN_METRICS, label_key
 from advisor.results.comparison import QuestionRecord
 from advisor.results.plain_data import from_json, from_plain, to_json, to_plain
+from advisor.results.score import Labels
 
 
 def record_line(record: QuestionRecord) -> str:
@@ -54,11 +55,14 @@ def read_records(lines: Iterable[str], source: str = "results.jsonl") -> list[Qu
     return [read_record(line, f"{source}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def read_scored_answers(results: bytes, metric: str, source: str = "results.jsonl") -> dict[str, ScoredAnswers]:
+def read_scored_answers(
+    results: bytes, metric: str, source: str = "results.jsonl", *, labels: Labels | None = None
+) -> dict[str, ScoredAnswers]:
     """Of each arm of a file: what `scored_answers` makes of its records, read several times as fast.
 
     Args:
         results: Content of the file, as `record_line` wrote its lines.
+        labels: What people have said since, in place of what the file says of the same answers.
 
     Raises:
         EvaluationError: a line is damaged; the message names file and line.
@@ -71,7 +75,7 @@ def read_scored_answers(results: bytes, metric: str, source: str = "results.json
             row = from_json(line, exact_integers=False)
             arm = row["arm"]
             if arm not in arms:
-                arms[arm] = _GrowingAnswers(row, metric)
+                arms[arm] = _GrowingAnswers(row, metric, labels or {})
             arms[arm].add(row)
         except (LookupError, TypeError, ValueError, AttributeError):
             read_record(line.decode("utf-8", "replace"), f"{source}, line {number}")  # says what is wrong
@@ -82,8 +86,9 @@ def read_scored_answers(results: bytes, metric: str, source: str = "results.json
 class _GrowingAnswers:
     """The columns of one arm while its lines are read."""
 
-    def __init__(self, first: dict[str, Any], metric: str) -> None:
+    def __init__(self, first: dict[str, Any], metric: str, said: Labels) -> None:
         self._metric = metric
+        self._said = said
         deployed = first.get("training_seed")
         others = [other["training_seed"] for other in first.get("other_seeds", ())]
         self._seeds = [None] if deployed is None else sorted([deployed, *others])
@@ -103,8 +108,11 @@ class _GrowingAnswers:
                 score = one["scores"].get(name)
                 value = score["value"] if score is not None else None
                 column.append(math.nan if value is None else value)
-            declined.append(declines(one["answer"]["text"], references))
-        self._applies.append(self._metric in row["scores"])
+            text = one["answer"]["text"]
+            if (since := self._said.get((row["example_id"], self._metric, text))) is not None:
+                self._labels[i][-1] = since
+            declined.append(declines(text, references))
+        self._applies.append(self._metric in row["scores"] or self._metric in HUMAN_METRICS)
         self._slices.append(_SLICES[row["slice"]])
         self._groups.append(row["group"])
         self._clusters.append(row["cluster"])

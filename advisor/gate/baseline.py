@@ -18,9 +18,9 @@ from advisor.gate.check import (
     unclear,
 )
 from advisor.gate.latency import check_latency_growth
-from advisor.gate.pairing import BaselineDifference, baseline_difference
+from advisor.gate.pairing import BaselineDifference, baseline_difference, judged_difference
 from advisor.gate.rules import RECOMMENDED, BaselineRule, GateRules
-from advisor.metrics.registry import METRICS
+from advisor.metrics.registry import JUDGE_METRICS, METRICS
 from advisor.results.comparison import ArmSummary, Comparison, QuestionRecord, Verdict
 from advisor.results.quantities import ScoreScale, count, exact_usd, percent, scale_of
 
@@ -102,7 +102,8 @@ def _metric_loss(
     recommendation = now.comparison.recommendation
     weights = dict(recommendation.slice_weights) if part is None else {str(part): 1.0}
     try:
-        found = baseline_difference(ours, theirs, metric, weights=weights)
+        differ = judged_difference if metric in JUDGE_METRICS else baseline_difference
+        found = differ(ours, theirs, metric, weights=weights)
     except EvaluationError as error:
         return cannot_compare(name, f"No difference can be formed: {error}.")
     return _loss_test(rule, name, metric, found, n_unscored, scale_of(now.comparison, metric), kind)
@@ -121,7 +122,9 @@ def _loss_test(
     # Every metric of the registry says which way is better; a loss is a fall of those where higher is.
     sign = 1.0 if METRICS[metric].higher_is_better else -1.0
     how = f"paired on {count(found.n)} questions"
-    if not found.paired:
+    if metric in JUDGE_METRICS:
+        how = f"{count(found.n)} questions, each side corrected by people's labels"
+    elif not found.paired:
         how = f"{count(found.n)} questions, unpaired, since the baseline asked other questions"
     elif found.n_left_out:
         how += f", {count(found.n_left_out)} asked on one side only left out"

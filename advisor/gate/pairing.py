@@ -7,6 +7,7 @@ from math import hypot, sqrt
 import numpy as np
 
 from advisor.errors import EvaluationError
+from advisor.evidence.prediction_powered import MIN_LABELS, corrected_draws, enough_labels
 from advisor.evidence.scorecard import seed_values
 from advisor.evidence.statistics import (
     Floats,
@@ -18,6 +19,7 @@ from advisor.evidence.statistics import (
     unseen_error,
     with_unseen,
 )
+from advisor.metrics.human import label_key
 from advisor.results.comparison import Interval, QuestionRecord
 
 PAIRED_SHARE = 0.8
@@ -94,6 +96,43 @@ def baseline_difference(
     if np.isnan(first).any() or np.isnan(other).any():
         worst, worst_p = _paired(np.nan_to_num(first, nan=0.0), np.nan_to_num(other, nan=1.0), kept, weights, seed)
     return BaselineDifference(interval, p_value, worst.estimate, worst_p, True, len(shared), n_left_out)
+
+
+def judged_difference(
+    now: Sequence[QuestionRecord],
+    before: Sequence[QuestionRecord],
+    metric: str,
+    *,
+    weights: Mapping[str, float],
+    seed: int = 0,
+) -> BaselineDifference:
+    """`baseline_difference` of scores that a judge gave, each side corrected by people's labels of its own answers.
+
+    The sides are resampled apart: labels and the judge's errors that both have in common make the interval too wide,
+    never too narrow.
+
+    Raises:
+        EvaluationError: a side has too few labels, or no scored question with traffic.
+    """
+    sides = []
+    for name, records, start in (("of today", now, seed), ("of the baseline", before, seed + 1)):
+        sample = _sample(records, metric)
+        labels = seed_values(records, label_key(metric)) if sample.keys else np.empty((1, 0))
+        if not sample.keys or not enough_labels(sample.values[None], labels[None]):
+            raise EvaluationError(
+                f"a judge's scores decide only where people labelled {MIN_LABELS} answers of each arm, and the answers "
+                f"{name} have fewer (docs/judges.md)"
+            )
+        usable = _usable(weights, sample.slices)
+        sides.append(
+            corrected_draws(sample.values, labels, sample.clusters, slices=sample.slices, weights=usable, seed=start)
+        )
+    (ours, n_ours), (theirs, n_theirs) = sides
+    drawn = ours.resampled - theirs.resampled
+    n_clusters = min(n_ours, n_theirs)
+    interval = expanded_percentile_interval(float(ours.observed - theirs.observed), drawn, n_clusters)
+    p_value = bootstrap_p_value(drawn, n_clusters)
+    return BaselineDifference(interval, p_value, interval.estimate, p_value, False, len(now), 0)
 
 
 def _sample(records: Sequence[QuestionRecord], metric: str) -> _Sample:

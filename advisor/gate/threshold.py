@@ -3,6 +3,8 @@
 from math import inf, sqrt
 
 from advisor.data.dataset import Slice
+from advisor.evidence.prediction_powered import METHOD as CORRECTED
+from advisor.evidence.prediction_powered import MIN_LABELS
 from advisor.evidence.statistics import minimum_detectable_effect, normal_quantile
 from advisor.gate.check import (
     GateCheck,
@@ -46,6 +48,12 @@ def check_threshold(threshold: Threshold, comparison: Comparison, rules: GateRul
             name,
             f"{threshold.measure} of {kind} was not measured{part}, or on one document only; {lacking}, or test "
             "questions it applies to.",
+        )
+    if threshold.measure in JUDGE_METRICS and summary.interval.method != CORRECTED:
+        return cannot_compare(
+            name,
+            f"{threshold.measure} is a judge's, and decides only where people labelled {MIN_LABELS} answers of each "
+            "arm; label some under Labels in the web UI (docs/judges.md).",
         )
     return _metric_limit(threshold, comparison, arm, summary, name)
 

@@ -1,6 +1,7 @@
 """Retrieval: are the gold documents among the retrieved passages, and how early?
 
 Every retrieved passage counts, also one that the context budget then cut: these judge the retriever, not the prompt.
+Where nothing was found they are 0: a retriever that is silent has found no gold document.
 A document stands at the rank of its first passage (rank 1 is the first); its further passages take up ranks and gain
 nothing. Source of the definitions: Manning, Raghavan, Schütze 2008, Introduction to Information Retrieval, chapter 8;
 normalised discounted cumulative gain: Järvelin, Kekäläinen 2002, doi:10.1145/582415.582418.
@@ -45,8 +46,6 @@ def _of_ranks(measure: Callable[[list[int], int], float]) -> ScoreFunction:
     def score(example: Example, answer: Answer) -> Score:
         if not has_gold_documents(example):
             return unscored("no gold documents")
-        if not answer.retrieved:
-            return unscored("no retrieval")
         first_rank: dict[str, int] = {}
         for rank, chunk in enumerate(answer.retrieved, 1):
             first_rank.setdefault(chunk.document_id, rank)

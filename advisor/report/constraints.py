@@ -10,6 +10,7 @@ from advisor.results.quantities import MISSING, percent_in_digits, rounded, usd
 CONSTRAINT_HEADING = "What an arm must fulfil"
 
 _NAMES: Mapping[str, str] = {
+    "known_script": "knows the script",
     "must_cite_sources": "must cite sources",
     "facts_must_be_deletable": "facts can be deleted",
     "no_gpu_in_serving": "no GPU in serving",

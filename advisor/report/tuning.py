@@ -36,7 +36,7 @@ def tuning_tables(comparison: Comparison) -> tuple[Table, ...]:
 
 def _cells(comparison: Comparison, arm: ArmSummary, tuning: TuningSummary) -> Iterator[Cell]:
     yield Cell(arm_name(comparison, arm), f"{tuning.method}, {tuning.precision}".removesuffix(", "))
-    yield Cell(rounded(tuning.learning_rate))
+    yield Cell(f"{tuning.learning_rate:.2g}")
     yield Cell(MISSING if tuning.r is None else str(tuning.r), _dropout(tuning.lora_dropout))
     yield Cell(str(tuning.batch_size))
     yield Cell(str(tuning.n_epochs))
@@ -71,7 +71,7 @@ def _searches(comparison: Comparison, tuned: list[tuple[ArmSummary, TuningSummar
 
 def _trial(number: int, trial: TrialSummary) -> Iterator[Cell]:
     yield Cell(str(number), "chosen" if trial.chosen else "pruned" if trial.pruned else "")
-    yield Cell(rounded(trial.learning_rate))
+    yield Cell(f"{trial.learning_rate:.2g}")
     yield Cell(str(trial.r))
     yield Cell(rounded(trial.lora_dropout))
     yield Cell(str(trial.batch_size))

@@ -5,6 +5,7 @@
 | OPENAI_API_KEY | OpenAI, and the base URL that OPENAI_BASE_URL names |
 | AZURE_OPENAI_API_KEY | Azure OpenAI |
 | TUNING_FORK_MODEL_API_KEY | the base URL that TUNING_FORK_MODEL_URL names |
+| TUNING_FORK_EMBEDDER_API_KEY | the base URL that TUNING_FORK_EMBEDDER_URL names, where that is not the model's |
 
 Base URLs must be the same, path included: gateways give tenants paths of one host. An address that only the caller of a
 service named gets none.
@@ -29,6 +30,8 @@ def key_variable(base_url: str) -> str:
     """The environment variable that would hold the key for an address."""
     if _named(base_url, "TUNING_FORK_MODEL_URL"):
         return "TUNING_FORK_MODEL_API_KEY"
+    if _named(base_url, "TUNING_FORK_EMBEDDER_URL"):
+        return "TUNING_FORK_EMBEDDER_API_KEY"
     if is_openai(base_url) or _named(base_url, "OPENAI_BASE_URL"):
         return "OPENAI_API_KEY"
     return "AZURE_OPENAI_API_KEY" if is_azure(base_url) else "TUNING_FORK_MODEL_API_KEY"

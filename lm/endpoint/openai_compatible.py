@@ -58,6 +58,21 @@ class Reply:
     raw: Mapping[str, Any]
 
 
+def openai_client(
+    base_url: str, key: str | None, *, max_retries: int, timeout_s: float, http_client: httpx2.Client | None = None
+) -> openai.OpenAI:
+    """The library's client for an address: Azure's own where the address is a resource of Azure OpenAI."""
+    options: dict[str, Any] = {
+        "max_retries": max_retries,
+        "timeout": timeout_s,
+        "http_client": connection_to(base_url, key=key, client=http_client),
+    }
+    if is_azure(base_url) and not urlsplit(base_url).path.rstrip("/").endswith("/openai/v1"):
+        version = os.environ.get("OPENAI_API_VERSION") or _AZURE_API_VERSION
+        return openai.AzureOpenAI(azure_endpoint=base_url, api_key=key, api_version=version, **options)
+    return openai.OpenAI(base_url=base_url, api_key=key or "none", **options)
+
+
 class OpenAICompatibleModel:
     """A chat model asked over HTTP.
 
@@ -103,21 +118,9 @@ class OpenAICompatibleModel:
         key = endpoint_key(self._base_url)
         if is_hosted and not key:
             raise LanguageModelError(f"{self._base_url} needs a key; {how_to_give_key(self._base_url)}")
-        options: dict[str, Any] = {
-            "max_retries": max_retries,
-            "timeout": timeout_s,
-            "http_client": connection_to(self._base_url, key=key, client=http_client),
-        }
-        self._client: openai.OpenAI
-        if self._is_azure and not urlsplit(self._base_url).path.rstrip("/").endswith("/openai/v1"):
-            self._client = openai.AzureOpenAI(
-                azure_endpoint=self._base_url,
-                api_key=key,
-                api_version=os.environ.get("OPENAI_API_VERSION") or _AZURE_API_VERSION,
-                **options,
-            )
-        else:
-            self._client = openai.OpenAI(base_url=self._base_url, api_key=key or "none", **options)
+        self._client = openai_client(
+            self._base_url, key, max_retries=max_retries, timeout_s=timeout_s, http_client=http_client
+        )
         self._refused: set[str] = set()
 
     @property

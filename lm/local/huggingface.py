@@ -8,6 +8,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from lm.local.forward import Forward
 from lm.local.fused_lora import fuse_lora, unfuse_lora
 from lm.local.prefill import Unread
 from lm.local.shared_beginning import Shared, SharedBeginnings
+from lm.unknown_tokens import unknown_share
 from lm.weights.model_files import count_parameters, find_weight_files, locate_model
 
 if TYPE_CHECKING:
@@ -181,11 +183,10 @@ class HuggingFaceModel:
     def fingerprint(self) -> str:
         """Hash of weights, config, tokenizer, template, end tokens, dtype, kind of device and transformers' version."""
         if self._fingerprint is None:
-            tokenizer_files = [self.folder / name for name in _TOKENIZER_FILES if (self.folder / name).is_file()]
             self._fingerprint = _hash(
                 self.weights_sha256,
                 hash_files([self.folder / "config.json"]),
-                hash_files(tokenizer_files),
+                self._hash_tokenizer_files(),
                 self._template.source,
                 sorted(self._end_ids),
                 self.dtype_name,
@@ -193,6 +194,19 @@ class HuggingFaceModel:
                 transformers.__version__,
             )
         return self._fingerprint
+
+    @cached_property
+    def tokenizer_fingerprint(self) -> str:
+        """Hash of what decides how texts become tokens."""
+        return _hash(self._hash_tokenizer_files(), self._template.source)
+
+    def _hash_tokenizer_files(self) -> str:
+        return hash_files([self.folder / name for name in _TOKENIZER_FILES if (self.folder / name).is_file()])
+
+    def unknown_share(self, texts: Sequence[str]) -> float:
+        """Tokens outside the vocabulary as a share of all."""
+        with self._tokenizer_lock:
+            return unknown_share(self.tokenizer, texts)
 
     @property
     def context_tokens(self) -> int:

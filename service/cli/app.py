@@ -22,11 +22,13 @@ from service.cli.commands.comparisons import comparisons
 from service.cli.commands.estimate import estimate
 from service.cli.commands.freshness import freshness
 from service.cli.commands.generate_questions import anchor_questions, generate_questions
+from service.cli.commands.handover import handover
 from service.cli.commands.keys import keys
 from service.cli.commands.models import models
 from service.cli.commands.prices import prices
 from service.cli.commands.recheck import recheck
 from service.cli.commands.serve import serve
+from service.cli.commands.tune import tune
 from service.cli.commands.ui import ui
 from service.cli.export.command import export
 from service.cli.options import ComparisonArgument, DatasetArgument, Home, TaskOption
@@ -195,6 +197,8 @@ app.add_typer(prices)
 app.command()(recheck)
 app.command()(ci)
 app.command()(export)
+app.command()(handover)
+app.command()(tune)
 app.add_typer(keys)
 app.command()(serve)
 app.command()(ui)

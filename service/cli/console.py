@@ -22,6 +22,7 @@ from service.cli.terminal import printable
 from service.run.progress import OnProgress, Progress
 
 _STAGES = {
+    "sweep": "choosing settings of retrieval",
     "index": "building the index",
     "tune": "tuning the adapter",
     "answer": "answering",

@@ -405,6 +405,15 @@ class ServiceClient:
         """The next answer to label, and how far the comparison is labelled."""
         return self._object("GET", f"/v1/comparisons/{_part(comparison_id)}/labels", params={"voter": voter})
 
+    def next_pair(self, comparison_id: str, *, voter: str = "") -> dict[str, Any]:
+        """The next two answers to vote between."""
+        return self._object("GET", f"/v1/comparisons/{_part(comparison_id)}/pairs", params={"voter": voter})
+
+    def cast_pair(self, comparison_id: str, *, example_id: str, better: str | None, voter: str) -> dict[str, Any]:
+        """Say which answer of a pair is better, None for neither; then as `next_pair`."""
+        body = {"example_id": example_id, "better": better, "voter": voter}
+        return self._object("POST", f"/v1/comparisons/{_part(comparison_id)}/pairs", json=body)
+
     def cast_label(
         self, comparison_id: str, *, example_id: str, answer: str, good: bool | None, voter: str = ""
     ) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pydantic import (
     create_model,
 )
 
-from advisor.arms import DEFAULT_ARMS
+from advisor.arms import DEFAULT_ARMS, parse_arm
 from advisor.data.dataset import Slice, Split, Task
 from advisor.data.folder_import import Fate
 from advisor.decision.constraints import Constraints
@@ -33,6 +33,7 @@ from advisor.results.comparison import (
     Recommendation,
     Severity,
 )
+from lm.errors import ConfigError
 from lm.setting import declared_settings
 from service.contract.comparison_state import ComparisonState
 from service.contract.scope import Scope
@@ -225,6 +226,15 @@ MAX_ARMS = 32
 """Of one comparison; every pair of them is compared."""
 
 
+def _known_arms(arms: tuple[str, ...]) -> tuple[str, ...]:
+    for arm in arms:
+        try:
+            parse_arm(arm)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+    return arms
+
+
 def _fields() -> dict[str, Any]:
     """What a request may hold, made of the declared settings."""
     fields: dict[str, Any] = {
@@ -235,14 +245,14 @@ def _fields() -> dict[str, Any]:
     }
     sent: dict[str, tuple[Any, str]] = {
         "model": (Spec, "smollm2, hf:NAME of the hub, or openai:MODEL[@URL]."),
-        "embedder": (Spec, "minilm, hf:NAME of the hub, or openai:MODEL[@URL]."),
+        "embedder": (Spec, "minilm, multilingual, hf:NAME of the hub, or openai:MODEL[@URL]."),
         "judge": (Spec | None, "Model that grades answers, named as `model`."),
         "prices": (PlainObject | None, "A price list with the keys of prices.toml; the one that ships if left out."),
         "prior": (PlainObject | None, "Answers to GET /v1/questionnaire, by id."),
     }
     fields |= {name: (kind, Field(fields[name][1], description=text)) for name, (kind, text) in sent.items()}
     dataset = Field(description="Name of a bundled dataset, or the version of an uploaded one.")
-    arms = tuple[Spec, ...]
+    arms = Annotated[tuple[Spec, ...], AfterValidator(_known_arms)]
     about_arms = next(one.setting.help for one in declared_settings(DeclaredSettings) if one.name == "arms")
     return fields | {
         "dataset": (Annotated[str, StringConstraints(pattern=ID_PATTERN)], dataset),
@@ -651,6 +661,10 @@ class WhatIfRequest(_Request):
     machine_usd_per_hour: Amount | None = None
     values: AnswerValues | None = None
     constraints: Constraints | None = None
+    labels: bool = Field(
+        default=False,
+        description="Decide by the labels given so far: they correct a judge that decides, else they are the scores.",
+    )
     parts: Annotated[list[Literal["flips", "flip_map"]], Field(max_length=2)] = Field(
         default=[], description="What takes longer and is wanted all the same."
     )

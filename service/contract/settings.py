@@ -21,6 +21,21 @@ from lm.completion import DEFAULT_BATCH_SIZE
 from lm.errors import ConfigError
 from lm.setting import Setting, check_settings
 from lm.weights.embedded_model import EMBEDDED_MODEL
+from rag.retrieval_options import BUILTIN_EMBEDDERS, PassageOrder, RetrieverKind
+
+__all__ = [
+    "BUILTIN_EMBEDDERS",
+    "Constrain",
+    "DeclaredSettings",
+    "EFFORT",
+    "EFFORTS",
+    "Effort",
+    "PassageOrder",
+    "RetrieverKind",
+    "SAMPLE",
+    "TuneOn",
+    "resolve",
+]
 
 _retrieval = partial(Setting, group="Retrieval")
 _learning = partial(Setting, group="Prompt and tuning")
@@ -92,13 +107,35 @@ class DeclaredSettings:
         None
     )
     embedder: Annotated[
-        str, _retrieval("Embedder that finds passages: minilm, hf:ID_OR_PATH, or openai:MODEL[@URL].")
+        str, _retrieval("Embedder that finds passages: minilm, multilingual, hf:ID_OR_PATH, or openai:MODEL[@URL].")
     ] = "minilm"
+    embedding_dimensions: Annotated[
+        int | None,
+        _retrieval("Length of a hosted embedder's vectors, where it can cut them.", ge=8, le=65_536, unset="its own"),
+    ] = None
+    retriever: Annotated[
+        RetrieverKind,
+        _retrieval("How passages are ranked: dense (by embeddings), lexical (by shared words), or hybrid (by both)."),
+    ] = RetrieverKind.DENSE
+    reranker: Annotated[
+        str | None,
+        _retrieval("Cross-encoder that ranks the passages found anew: hf:ID_OR_PATH.", pattern=r"hf:.+", unset="none"),
+    ] = None
     top_k: Annotated[int, _retrieval("Passages retrieved for a question.", ge=1, le=100)] = 3
     chunk_tokens: Annotated[
         int, _retrieval("Longest passage in tokens, as the embedder counts them.", ge=1, le=100_000)
     ] = 128
     overlap_tokens: Annotated[int, _retrieval("Tokens that neighbouring passages share.", ge=0, le=100_000)] = 0
+    sweep: Annotated[
+        bool,
+        _retrieval(
+            "Choose chunk size, overlap, number, ranking and order of passages on validation questions first; what is "
+            "set here is what the choice starts from."
+        ),
+    ] = False
+    passage_order: Annotated[
+        PassageOrder, _retrieval("Order of passages in the prompt: best-first, or best-last (next to the question).")
+    ] = PassageOrder.BEST_FIRST
     train_limit: Annotated[
         int | None, _learning("Maximum number of training questions.", ge=1, le=1_000_000_000, unset="all")
     ] = None
@@ -181,7 +218,11 @@ class DeclaredSettings:
     ] = ()
     adapter_slowdown: Annotated[
         float,
-        _costs("Measured slowdown of a tuned arm with an unmerged adapter; 2 is twice as long.", ge=1, le=1000),
+        _costs(
+            "Slowdown of a tuned arm by its unmerged adapter, 2 is twice as long; at 1, --merge-adapter measures it.",
+            ge=1,
+            le=1000,
+        ),
     ] = 1.0
     batch_size: Annotated[int, _machine("Questions per batch, the same for all arms.", ge=1, le=4096)] = (
         DEFAULT_BATCH_SIZE
@@ -210,6 +251,16 @@ class DeclaredSettings:
             "Context window of a hosted model, in tokens; endpoints do not report it.",
             ge=1,
             le=100_000_000,
+        ),
+    ] = None
+    chroma: Annotated[
+        str | None,
+        Setting(
+            "Address of a Chroma server that holds the search structure of indexes, as http://HOST:PORT.",
+            pattern=r"https?://[\w.-]+(:\d{1,5})?",
+            unset="files in the data directory",
+            group="Machine",
+            is_local=True,
         ),
     ] = None
     trust_remote_code: Annotated[bool, Setting("Run Python code that comes with a model.", is_local=True)] = False

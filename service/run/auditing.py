@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from advisor.arms import tuned_pairs
+from advisor.arms import ARM_KINDS, tuned_pairs
 from advisor.audit.abilities import audit_lost_abstention, audit_off_domain
 from advisor.audit.fairness import ArmSetup, audit_fairness
 from advisor.audit.form import audit_output_room
@@ -11,6 +11,7 @@ from advisor.audit.general_questions import GENERAL_QUESTIONS, INSTRUCTION, MAX_
 from advisor.audit.judge import Agreement, LabelNeeds, ModelIdentity, audit_judge, audit_labels, measure_agreement
 from advisor.audit.outside import audit_outside
 from advisor.audit.retrieval import audit_index, audit_passages
+from advisor.audit.unknown_tokens import UnknownTokens, audit_unknown_tokens
 from advisor.data.dataset import Dataset, Example, Split
 from advisor.data.files import load_dataset
 from advisor.data.prompt import QuestionOnly, reference_text
@@ -22,10 +23,14 @@ from advisor.results.answer import Pipeline
 from advisor.results.comparison import ArmRole, AuditFinding
 from advisor.results.score import Metric, ScoringResources
 from lm.completion import Message, Role
+from lm.embedding import KnowsItsTokens
 from lm.language_model import LanguageModel
 from service.run.arm import Arm, Composition
 from service.run.measuring import ArmMeasurement
-from service.run.settings import ComparisonSettings
+from service.run.settings import ComparisonSettings, RetrieverKind
+
+EMBEDDER_REMEDY = "Rank passages by shared words (`--retriever lexical`), or choose `--embedder multilingual`."
+READER_REMEDY = "Choose a model that was trained on the language of your data."
 
 
 def audit_run(
@@ -49,6 +54,7 @@ def audit_run(
     findings += audit_fairness([arm_setup(arm, settings) for arm in generating])
     findings += audit_outside({one.arm.id: label for one in candidates if (label := _elsewhere(one.arm))})
     findings += audit_index(indexes, dataset.documents)
+    findings += _audit_unknown_tokens(candidates, composition, dataset, settings)
     findings += audit_passages(retrieving, dataset.documents)
     findings += audit_lost_abstention({one.arm.id: one.records for one in candidates}, tuned_pairs(settings.arm_specs))
     findings += _audit_general_abilities([one.arm for one in candidates])
@@ -74,6 +80,36 @@ def arm_setup(arm: Arm, settings: ComparisonSettings) -> ArmSetup:
     return ArmSetup(
         arm.id, arm.kind, model, pipeline.prompt_builder.instruction, pipeline.generation, name, base.fingerprint
     )
+
+
+def _audit_unknown_tokens(
+    candidates: Sequence[ArmMeasurement], composition: Composition, dataset: Dataset, settings: ComparisonSettings
+) -> list[AuditFinding]:
+    """What embedder and reader do not know of documents and questions; marks the arms that depend on it."""
+    documents = [document.text for document in dataset.documents]
+    questions = [example.asked for example in dataset.examples]
+    own = [one for one in candidates if not one.arm.outside]
+    searching = [one for one in own if one.arm.index is not None and settings.retriever is not RetrieverKind.LEXICAL]
+    asking = [one for one in own if one.arm.kind in ARM_KINDS and ARM_KINDS[one.arm.kind].embeds_questions]
+    readers = {one.arm.base.fingerprint: one.arm.base for one in own if one.arm.generates}
+    roles: list[tuple[str, object, list[ArmMeasurement], str]] = [
+        ("embedder", composition.embedder if searching or asking else None, [*searching, *asking], EMBEDDER_REMEDY)
+    ]
+    for fingerprint, reader in readers.items():
+        asked = [one for one in own if one.arm.generates and one.arm.base.fingerprint == fingerprint]
+        roles.append(("reader", reader, asked, READER_REMEDY))
+    measured: list[tuple[UnknownTokens, list[str]]] = []
+    for role, model, depending, remedy in roles:
+        if not isinstance(model, KnowsItsTokens):
+            continue
+        shares = {"questions": model.unknown_share(questions)}
+        if documents and (searching or role == "reader"):
+            shares["documents"] = model.unknown_share(documents)
+        unknown = UnknownTokens(role, str(getattr(model, "name", role)), shares, remedy)
+        for one in depending:
+            one.unreadable = one.unreadable or unknown.message
+        measured.append((unknown, [one.arm.id for one in depending]))
+    return audit_unknown_tokens(measured)
 
 
 def _audit_output_room(arm: Arm, dataset: Dataset) -> list[AuditFinding]:

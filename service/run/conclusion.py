@@ -228,8 +228,9 @@ def _unknown(one: ArmMeasurement, settings: ComparisonSettings) -> tuple[str, ..
 def _traits(one: ArmMeasurement, latencies: Mapping[str, LatencySummary]) -> ArmTraits:
     latency = latencies.get(one.arm.id)
     p95_s = latency.p95_s if latency else None
+    recall = abstention_recall(one.records)
     backed = mean_backed([record.answer for record in one.records]) if one.arm.retrieves else None
-    return ArmTraits(one.arm.retrieves, one.arm.tuned, one.arm.device, p95_s, abstention_recall(one.records), backed)
+    return ArmTraits(one.arm.retrieves, one.arm.tuned, one.arm.device, p95_s, recall, backed, one.unreadable)
 
 
 def _built(arm: Arm) -> tuple[BuildUsage, BuildUsage]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import ceil
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -15,10 +16,8 @@ from advisor.data.dataset import Dataset, Split, Task
 from advisor.decision.power import DISCORDANCE, expected_power
 from advisor.evidence.form_gain import FORM_QUESTIONS
 from advisor.money.prices import PriceList, load_prices, read_prices
-from advisor.results.comparison import ArmSummary
 from advisor.results.quantities import usd
 from lm.registry import is_tunable
-from lm.weights.embedded_model import EMBEDDED_MODEL
 from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import Estimate, PowerEstimate, StageEstimate, StageProgress
 from service.run.measuring import LATENCY_QUESTIONS, LATENCY_WARM_UP
@@ -26,47 +25,32 @@ from service.run.progress import answers_label
 from service.run.remote_settings import PRICE_LIST
 from service.run.sampling import limit_dataset
 from service.run.settings import ComparisonSettings, Constrain, TuneOn
+from service.run.speeds import HOSTED_S, Speeds, Work
 from service.run.spending import is_hosted
 from service.store.reports.stored_reports import readable_report
 from service.store.tables import comparisons
 
 BYTES_PER_TOKEN = 4.0
+PROMPT_TOKENS = 32
+"""What a chat model's template adds to a prompt."""
 MESSAGE_TOKENS = 12
+"""What it adds to a worked example."""
+END_TOKENS = 1
 MAX_CONTEXT_TOKENS = 2000
 EARLIER_LOOKED_AT = 50
 
-# Guesses, said to be such: seconds a token on two CPU cores for local models, seconds a question for hosted ones.
-_GUESSED_S_PER_TOKEN = {EMBEDDED_MODEL: 3e-4, "hf": 5e-3}
-_GUESSED_HOSTED_S = 0.5
-_GUESSED_EMBEDDING_S_PER_TOKEN = 1.5e-4
-_TRAINING_TO_ANSWERING = 6.0
-
 
 @dataclass(frozen=True)
-class _Speeds:
-    """Measured by one earlier comparison with the same model.
+class _Prompt:
+    """Tokens of an arm's prompt.
 
     Attributes:
-        arms: Those on the model, by kind.
+        shared: What all questions begin with, read once.
+        own: Read for each question.
     """
 
-    source: str
-    arms: Mapping[str, ArmSummary]
-
-    def seconds_per_token(self, kind: str) -> float | None:
-        arm = self.arms.get(kind)
-        if arm is None or arm.throughput_per_s <= 0:
-            return None
-        tokens = arm.usage_per_question.input_tokens + arm.usage_per_question.output_tokens
-        return 1 / arm.throughput_per_s / tokens if tokens > 0 else None
-
-    def training_seconds_per_token(self) -> float | None:
-        build = next((self.arms[arm.name].build_usage for arm in ARMS if arm.tuned and arm.name in self.arms), None)
-        return build.device_s / build.input_tokens if build and build.input_tokens and build.device_s else None
-
-    def embedding_seconds_per_token(self) -> float | None:
-        build = self.arms["rag"].build_usage if "rag" in self.arms else None
-        return build.wall_s / build.embedding_tokens if build and build.embedding_tokens else None
+    shared: float
+    own: float
 
 
 def estimate_comparison(engine: Engine, settings: Mapping[str, Any], dataset: Dataset) -> Estimate:
@@ -93,20 +77,20 @@ def estimate_comparison(engine: Engine, settings: Mapping[str, Any], dataset: Da
     for model in wanted.models:
         own = [str(arm) for arm in wanted.arm_specs if wanted.model_of(arm) == model]
         refuse_unrunnable(own, Circumstances.of(dataset, model, tunable=is_tunable(model)))
-    earlier = {model: _earlier_speeds(engine, model) for model in wanted.models}
-    stages = _stages(wanted, dataset, prices, earlier)
+    speeds = {model: _speeds(engine, model) for model in wanted.models}
+    stages = _stages(wanted, dataset, prices, speeds)
     money = [stage.usd for stage in stages]
-    sources = dict.fromkeys(speeds.source for speeds in earlier.values() if speeds)
+    sources = dict.fromkeys(one.source for one in speeds.values() if one.source)
     measured = f"as measured in the comparison {' and '.join(sources)}" if sources else "a guess"
     basis = [
         "Tokens are counted as a quarter of the bytes; a model's own count differs, most in scripts other than Latin.",
         f"Speeds: {measured}. Stages done in earlier comparisons are not run again and then take no time.",
-        "Scoring, a judge and the report come on top.",
+        "Loading the model, scoring, a judge and the report come on top.",
         f"What can be shown: two arms are assumed to differ in right or wrong on {DISCORDANCE:.0%} of the questions, "
         "those on one document or fact alike; the finished comparison tells what it can show by its own answers.",
     ]
-    if new := [model for model, speeds in earlier.items() if speeds is None]:
-        name = "this model" if len(earlier) == 1 else " or ".join(new)
+    if new := [model for model, one in speeds.items() if not one.source]:
+        name = "this model" if len(speeds) == 1 else " or ".join(new)
         basis.append(f"No comparison with {name} has finished here yet: the time may be off tenfold.")
     return Estimate(
         time_s=sum(stage.time_s for stage in stages),
@@ -169,22 +153,18 @@ def remaining_s(estimate: Estimate, progress: Sequence[StageProgress], elapsed_s
 
 
 def _stages(
-    settings: ComparisonSettings, dataset: Dataset, prices: PriceList, earlier: Mapping[str, _Speeds | None]
+    settings: ComparisonSettings, dataset: Dataset, prices: PriceList, speeds: Mapping[str, Speeds]
 ) -> list[StageEstimate]:
     # The embedder is the same whatever the model.
-    speeds = next((one for one in earlier.values() if one and one.embedding_seconds_per_token()), None)
+    embedding = next((one for one in speeds.values() if one.embedded_s(1.0)[1]), Speeds(settings.model))
     test, train = dataset.split(Split.TEST), dataset.split(Split.TRAIN)
-    instruction = _tokens(dataset.card.instruction) + MESSAGE_TOKENS
     question = _mean(_tokens(example.asked) for example in test)
     answer = _mean(_tokens(example.answers[0]) for example in dataset.examples if example.answers) or 1.0
-    document = _mean(_tokens(one.text) for one in dataset.documents)
     corpus = sum(_tokens(one.text) for one in dataset.documents)
-    output = min(answer, dataset.card.max_output_tokens)
-    passages = settings.top_k * min(settings.chunk_tokens, document)
-    examples = settings.n_shots * (question + answer + MESSAGE_TOKENS)
-    prompts = {arm.name: question + arm.retrieves * passages + arm.shows_examples * examples for arm in ARMS} | {
-        "oracle-context": question + min(document, MAX_CONTEXT_TOKENS)
-    }
+    shared_reading, passages = _passages(settings, dataset, corpus, len(test))
+    prompts = _prompts(settings, dataset, question, answer, passages)
+    is_constrained = settings.constrain is Constrain.AUTO and constraint_of(dataset) is not None
+    longest = dataset.card.max_output_tokens
     embeds = {arm.name for arm in ARMS if arm.retrieves or arm.embeds_questions}
     embeds_train = next((arm.id for arm in settings.arm_specs if arm.row.embeds_questions), None)
     train_tokens = sum(_tokens(example.asked) for example in train)
@@ -201,11 +181,17 @@ def _stages(
             stages.append(_external_stage(stage, label or arm.id, n_questions))
             return
         if kind in ARM_KINDS and not ARM_KINDS[kind].generates:
-            stages.append(_embedding_stage(settings, stage, label or arm.id, embedding_tokens, prices, speeds))
+            stages.append(_embedding_stage(settings, stage, label or arm.id, embedding_tokens, prices, embedding))
             return
-        input_tokens, output_tokens = n_questions * (prompts[kind] + instruction), n_questions * output
-        seconds, basis = _answer_seconds(model, kind, input_tokens + output_tokens, n_questions, earlier[model])
-        usd = _answer_usd(model, input_tokens, output_tokens, seconds, prices)
+        # Only training teaches a model to stop where the answer ends.
+        learnt = is_constrained or (kind in ARM_KINDS and ARM_KINDS[kind].tuned)
+        written = min(longest, answer + END_TOKENS) if learnt else (min(longest, answer + END_TOKENS) + longest) / 2
+        retrieves = kind in ARM_KINDS and ARM_KINDS[kind].retrieves
+        prompt = prompts[kind]
+        work = Work(prompt.own - retrieves * shared_reading, written)
+        each_s, is_measured = speeds[model].answer_s(kind, work, alone=stage == "latency")
+        input_tokens, output_tokens = n_questions * (prompt.shared + prompt.own), n_questions * written
+        seconds = n_questions * each_s
         stages.append(
             StageEstimate(
                 stage=stage,
@@ -214,8 +200,8 @@ def _stages(
                 input_tokens=round(input_tokens),
                 output_tokens=round(output_tokens),
                 embedding_tokens=round(embedding_tokens),
-                usd=usd,
-                basis=basis,
+                usd=_answer_usd(model, input_tokens, output_tokens, seconds, prices),
+                basis=_basis(speeds[model], is_measured),
             )
         )
 
@@ -223,18 +209,18 @@ def _stages(
         told = {(stage.stage, stage.arm) for stage in stages}
         row = arm.row
         if row.retrieves and ("index", "") not in told:
-            stages.append(_embedding_stage(settings, "index", "", corpus, prices, speeds))
+            stages.append(_embedding_stage(settings, "index", "", corpus, prices, embedding))
         seeds = list(settings.seeds) if row.tuned else []
         for seed in seeds:
             model = settings.model_of(arm)
             label = settings.training_label((model, row.trains_on, seed))
             if ("tune", label) not in told:
                 read = question + (row.trains_on != "questions") * passages
-                rows = len(train) * (instruction + read + answer)
+                rows = len(train) * (prompts["base"].shared + read + answer)
                 rows += corpus if settings.tune_on is TuneOn.QUESTIONS_AND_DOCUMENTS else 0.0
                 epochs = settings.epochs(dataset.card.task, row.trains_on)
                 n_trainings = (settings.search or 1) if seed == settings.seed else 1
-                stages.append(_tune_stage(model, label, rows * epochs * n_trainings, prices, earlier[model]))
+                stages.append(_tune_stage(label, rows * epochs * n_trainings, prices, speeds[model]))
         # Training questions are embedded once, for the first arm that looks among them.
         to_embed = train_tokens if arm.id == embeds_train else 0.0
         labels = [answers_label(arm.id, seed) for seed in seeds] if len(seeds) > 1 else [arm.id]
@@ -244,7 +230,7 @@ def _stages(
     if settings.models and dataset.card.task is Task.QUESTION_ANSWERING and has_gold:
         add_answers(settings.arm("oracle-context"), len(test))
     n_validation = min(FORM_QUESTIONS, len(dataset.split(Split.VALIDATION)))
-    if settings.constrain is Constrain.AUTO and n_validation and constraint_of(dataset) is not None:
+    if is_constrained and n_validation:
         for arm in settings.arm_specs:
             if arm.row.generates:
                 add_answers(arm, 2 * n_validation, stage="form")
@@ -253,6 +239,37 @@ def _stages(
         add_answers(arm, min(LATENCY_QUESTIONS + LATENCY_WARM_UP, len(test)), stage="latency")
     # Arms are timed in turn.
     return [*stages[:n_before], *([_together(stages[n_before:])] if stages[n_before:] else [])]
+
+
+def _passages(settings: ComparisonSettings, dataset: Dataset, corpus: float, n_questions: int) -> tuple[float, float]:
+    """Tokens of the passages in a prompt: those not read again, since another question found the same, and all."""
+    document = corpus / len(dataset.documents) if dataset.documents else 0.0
+    if not document:
+        return 0.0, 0.0
+    n_chunks = ceil(document / settings.chunk_tokens)
+    passage = document / n_chunks
+    # Only a common beginning is read once: the first passage.
+    shared = max(0.0, 1 - n_chunks * len(dataset.documents) / n_questions) if n_questions else 0.0
+    return shared * passage, min(settings.top_k, n_chunks * len(dataset.documents)) * passage
+
+
+def _prompts(
+    settings: ComparisonSettings, dataset: Dataset, question: float, answer: float, passages: float
+) -> dict[str, _Prompt]:
+    instruction = _tokens(dataset.card.instruction) + PROMPT_TOKENS
+    examples = settings.n_shots * (question + answer + MESSAGE_TOKENS)
+    document = _mean(_tokens(one.text) for one in dataset.documents)
+    found = {"oracle-context": _Prompt(instruction, question + min(document, MAX_CONTEXT_TOKENS))}
+    for arm in ARMS:
+        own = question + arm.retrieves * passages
+        is_fixed = arm.shows_examples and not arm.embeds_questions
+        shown = arm.shows_examples * examples
+        found[arm.name] = _Prompt(instruction + is_fixed * shown, own + (not is_fixed) * shown)
+    return found
+
+
+def _basis(speeds: Speeds, is_measured: bool) -> str:
+    return f"measured in {speeds.source}" if is_measured else "guess"
 
 
 def _together(stages: Sequence[StageEstimate]) -> StageEstimate:
@@ -271,10 +288,9 @@ def _together(stages: Sequence[StageEstimate]) -> StageEstimate:
 
 
 def _embedding_stage(
-    settings: ComparisonSettings, stage: str, arm: str, n_tokens: float, prices: PriceList, speeds: _Speeds | None
+    settings: ComparisonSettings, stage: str, arm: str, n_tokens: float, prices: PriceList, speeds: Speeds
 ) -> StageEstimate:
-    measured = speeds.embedding_seconds_per_token() if speeds else None
-    seconds = n_tokens * (measured or _GUESSED_EMBEDDING_S_PER_TOKEN)
+    seconds, is_measured = speeds.embedded_s(n_tokens)
     usd: float | None
     if settings.embedder.startswith("openai:"):
         price = prices.embedders.get(_model_name(settings.embedder))
@@ -287,43 +303,26 @@ def _embedding_stage(
         time_s=seconds,
         embedding_tokens=round(n_tokens),
         usd=usd,
-        basis=f"measured in {speeds.source}" if speeds and measured else "guess",
+        basis=_basis(speeds, is_measured),
     )
 
 
 def _external_stage(stage: str, arm: str, n_questions: int) -> StageEstimate:
     return StageEstimate(
-        stage=stage, arm=arm, time_s=n_questions * _GUESSED_HOSTED_S, usd=None, basis="guess; its prices are not known"
+        stage=stage, arm=arm, time_s=n_questions * HOSTED_S, usd=None, basis="guess; its prices are not known"
     )
 
 
-def _tune_stage(model: str, label: str, tokens: float, prices: PriceList, speeds: _Speeds | None) -> StageEstimate:
-    measured = speeds.training_seconds_per_token() if speeds else None
-    guessed = _TRAINING_TO_ANSWERING * _guessed_s_per_token(model)
-    seconds = tokens * (measured or guessed)
+def _tune_stage(label: str, tokens: float, prices: PriceList, speeds: Speeds) -> StageEstimate:
+    seconds, is_measured = speeds.trained_s(tokens)
     return StageEstimate(
         stage="tune",
         arm=label,
         time_s=seconds,
         input_tokens=round(tokens),
         usd=_machine_usd(seconds, prices),
-        basis=f"measured in {speeds.source}" if speeds and measured else "guess; training stops early where it can",
+        basis=_basis(speeds, is_measured) + "; training stops early where it can",
     )
-
-
-def _answer_seconds(
-    model: str, kind: str, tokens: float, n_questions: int, speeds: _Speeds | None
-) -> tuple[float, str]:
-    measured = speeds.seconds_per_token(kind) if speeds else None
-    if speeds and measured:
-        return tokens * measured, f"measured in {speeds.source}"
-    if model.startswith("openai:"):
-        return n_questions * _GUESSED_HOSTED_S, "guess"
-    return tokens * _guessed_s_per_token(model), "guess"
-
-
-def _guessed_s_per_token(model: str) -> float:
-    return _GUESSED_S_PER_TOKEN[EMBEDDED_MODEL if model == EMBEDDED_MODEL else "hf"]
 
 
 def _answer_usd(
@@ -357,18 +356,23 @@ def _mean(values: Any) -> float:
     return fmean(listed) if listed else 0.0
 
 
-def _earlier_speeds(engine: Engine, model: str) -> _Speeds | None:
-    """Of the newest finished comparison with that model."""
+def _speeds(engine: Engine, model: str) -> Speeds:
+    """By the newest finished comparison with that model."""
     query = (
-        select(comparisons.c.id, comparisons.c.settings)
+        select(comparisons.c.id, comparisons.c.dataset, comparisons.c.settings)
         .where(comparisons.c.state == ComparisonState.SUCCEEDED)
         .order_by(comparisons.c.finished_at.desc())
         .limit(EARLIER_LOOKED_AT)
     )
     with engine.connect() as connection:
-        rows = [(row.id, ComparisonSettings.from_json(json.loads(row.settings))) for row in connection.execute(query)]
+        rows = [(row.id, _as_run(row.dataset, row.settings)) for row in connection.execute(query)]
     for comparison_id, settings in [row for row in rows if model in row[1].models][:3]:
         if finished := readable_report(engine, comparison_id):
             own = [arm for arm in finished.arms if settings.model_of(settings.arm(arm.id)) == model]
-            return _Speeds(comparison_id, {arm.kind: arm for arm in own})
-    return None
+            return Speeds(model, comparison_id, {arm.kind: arm for arm in own})
+    return Speeds(model)
+
+
+def _as_run(dataset: str, settings: str) -> ComparisonSettings:
+    """Of a stored comparison; its files of prices and prior do not matter here, and may be gone."""
+    return ComparisonSettings.from_json({**json.loads(settings), "dataset": dataset, "prices": None, "prior": None})

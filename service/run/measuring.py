@@ -55,6 +55,7 @@ class ArmMeasurement:
         deciding: Scores by question id that are known before all others are made, as a race needs them.
         form: Scores of validation questions, held to the form of the dataset and free, where answers are held to one.
         n_asked_besides: Validation questions that it answered for this, each way counted.
+        unreadable: What of its texts is unknown to a model that it depends on; "" if nothing.
     """
 
     arm: Arm
@@ -67,6 +68,7 @@ class ArmMeasurement:
     deciding: dict[str, Score] = field(default_factory=dict)
     form: FormScores | None = None
     n_asked_besides: int = 0
+    unreadable: str = ""
 
     @property
     def throughput_per_s(self) -> float:
@@ -144,7 +146,7 @@ def score_arms(
 
 def _ask_for_likelihoods(one: ArmMeasurement) -> None:
     """Of the first references, by the deployed adapter and by those of other training seeds."""
-    questions = [example.question for example in one.questions]
+    questions = [example.asked for example in one.questions]
     references = [reference_text(example) for example in one.questions]
     one.answers = one.arm.pipeline.with_likelihoods(questions, references, one.answers)
     for arm in one.arm.other_seeds:

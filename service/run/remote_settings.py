@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from lm.files import sha256, write_whole
 from lm.setting import read_settings
 from lm.weights.embedded_model import EMBEDDED_MODEL
 from service.contract.schemas import ComparisonRequest
-from service.contract.settings import resolve
+from service.contract.settings import BUILTIN_EMBEDDERS, resolve
 from service.run.settings import ComparisonSettings
 from service.safety.endpoint_guard import EndpointGuard
 from service.store.bundled_datasets import bundled_datasets
@@ -37,9 +37,10 @@ def check_request(request: ComparisonRequest, guard: EndpointGuard) -> dict[str,
         ConfigError: a value is wrong, a model is one of the server's own files or an address that is not reached.
     """
     for field, spec, builtin in (
-        ("model", request.model, EMBEDDED_MODEL),
-        ("judge", request.judge, EMBEDDED_MODEL),
-        ("embedder", request.embedder, "minilm"),
+        ("model", request.model, (EMBEDDED_MODEL,)),
+        ("judge", request.judge, (EMBEDDED_MODEL,)),
+        ("embedder", request.embedder, BUILTIN_EMBEDDERS),
+        ("reranker", request.reranker, ()),
     ):
         if spec is not None:
             check_spec(field, spec, builtin, guard)
@@ -127,17 +128,17 @@ def _written(directory: DataDirectory, value: Mapping[str, Any] | None) -> str |
     return str(path)
 
 
-def check_spec(field: str, spec: str, builtin: str, guard: EndpointGuard) -> None:
+def check_spec(field: str, spec: str, builtin: Sequence[str], guard: EndpointGuard) -> None:
     """Refuse a model that a caller of the API may not name.
 
     Args:
-        builtin: The one that needs no more than its name.
+        builtin: Those that need no more than their name.
 
     Raises:
         ConfigError: it is one of the server's own files, or at an address that is not reached.
     """
     scheme, _, rest = spec.partition(":")
-    if spec == builtin:
+    if spec in builtin:
         return
     if scheme == "hf":
         # A name that is also a folder here would be read from there.
@@ -148,4 +149,5 @@ def check_spec(field: str, spec: str, builtin: str, guard: EndpointGuard) -> Non
             raise ConfigError(f"{field} is {spec!r}, which names no model; give openai:MODEL or openai:MODEL@URL")
         guard.check_spec(spec)
     else:
-        raise ConfigError(f"{field} is {spec!r}; give {builtin}, hf:NAME of the hub, or openai:MODEL[@URL]")
+        names = ", ".join((*builtin, "hf:NAME of the hub"))
+        raise ConfigError(f"{field} is {spec!r}; give {names}, or openai:MODEL[@URL]")

@@ -12,11 +12,11 @@ from lm.errors import ConfigError
 from lm.files import hash_files
 from lm.registry import LoadOptions, gguf_path
 from lm.setting import read_settings
-from service.contract.settings import Constrain, DeclaredSettings, TuneOn, resolve
+from service.contract.settings import Constrain, DeclaredSettings, PassageOrder, RetrieverKind, TuneOn, resolve
 from service.store.bundled_datasets import BUNDLED_DATASETS
 from service.store.stages.recorded_stages import Training
 
-__all__ = ["ComparisonSettings", "Constrain", "TuneOn"]
+__all__ = ["ComparisonSettings", "Constrain", "PassageOrder", "RetrieverKind", "TuneOn"]
 
 DEFAULT_EPOCHS = 3
 """Passes of tuning over labels, records, or passages to read: the embedded model learns them in two or three."""
@@ -123,6 +123,7 @@ class ComparisonSettings(DeclaredSettings):
             model=_resolved_spec(self.model),
             arms=tuple(str(_resolved_arm(arm)) for arm in self.arm_specs),
             embedder=_resolved_spec(self.embedder),
+            reranker=_resolved_spec(self.reranker) if self.reranker else None,
             judge=_resolved_spec(self.judge) if self.judge else None,
             **{name: path.expanduser().resolve() for name in FILES if (path := getattr(self, name)) is not None},
         )
@@ -143,6 +144,10 @@ class ComparisonSettings(DeclaredSettings):
             except OSError as error:
                 raise ConfigError(f"{path} of the arm {arm} cannot be read: {error.strerror}") from None
         return hashes
+
+    def with_retrieval(self, sweep: Mapping[str, Any] | None) -> "ComparisonSettings":
+        """The same with what a sweep chose, as the report of its comparison has it; None changes nothing."""
+        return self if sweep is None else ComparisonSettings.from_json(self.to_json() | dict(sweep["chosen"]))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, from which `from_json` makes equal settings."""

@@ -52,13 +52,12 @@ class Spending:
         spec = arm.spec
         if self._limit_usd is None or spec is None or not self._is_paid(arm):
             return
+        declared, model = self._declared(spec), self._model(spec)
+        embedder = self._settings.embedder.removeprefix("openai:")
         for answer in answers:
-            cost = self._declared(spec)
+            cost = declared
             if cost is None:
-                embedder = self._settings.embedder.removeprefix("openai:")
-                cost = estimate_answer_cost(
-                    answer.usage, self._prices, model=self._model(spec), embedder=embedder, device=None
-                )
+                cost = estimate_answer_cost(answer.usage, self._prices, model=model, embedder=embedder, device=None)
             self._usd += cost or 0.0
             self._usd_of[arm.id] = self._usd_of.get(arm.id, 0.0) + (cost or 0.0)
             self._n_answers[arm.id] = self._n_answers.get(arm.id, 0) + 1

@@ -25,6 +25,7 @@ from advisor.metrics.human import HUMAN_METRICS
 from advisor.metrics.registry import JUDGE_METRICS, metrics_for
 from advisor.money.prices import PriceList, load_prices
 from advisor.report.formats import REPORT_FILES, REPORT_FORMATS
+from advisor.report.retrieval_sweep import SWEEP
 from advisor.results.comparison import Comparison, QuestionRecord
 from advisor.results.json_report import read_comparison
 from advisor.results.score import ScoringResources
@@ -34,6 +35,7 @@ from service.run.auditing import audit_run, read_labels
 from service.run.conclusion import conclude_comparison
 from service.run.form import ask_both_ways
 from service.run.measuring import ArmMeasurement, ask_arms, score_arms
+from service.run.merged_speed import with_measured_slowdown
 from service.run.progress import OnProgress, Progress, silent
 from service.run.racing import NO_RACE, race_arms
 from service.run.sampling import limit_dataset
@@ -125,6 +127,13 @@ def run_comparison(
     spending = Spending(settings, prices)
     with ExitStack() as stack:
         answers_in = database or stack.enter_context(home_database(directory))
+        sweep = None
+        if settings.sweep:
+            from service.run.composition.sweep import RetrievalSweep
+
+            sweeping = RetrievalSweep(settings, dataset, directory, answers_in, metrics[0], on_progress, spending)
+            sweep = sweeping.run().to_json()
+            settings = settings.with_retrieval(sweep)
         composition = compose(settings, directory, on_progress)
         try:
             raced = (
@@ -156,16 +165,19 @@ def run_comparison(
             findings += audit_run(measured, composition, dataset, settings, metrics, labels)
             models = {spec: composition.model_of(spec) for spec in settings.models}
             markers = composition.stage_markers
+            costed = with_measured_slowdown(settings, measured)
         finally:
             composition.close()
         declared = DecisionInputs(
             prices, settings.traffic, settings.coverage, settings.margin, settings.values, settings.constraints
         )
         comparison, arms_measured = conclude_comparison(
-            settings, dataset, models, measured, latencies, metrics, findings, declared, run_id, race
+            costed, dataset, models, measured, latencies, metrics, findings, declared, run_id, race
         )
         if answers is not None:
             comparison = replace(comparison, prior_check=confront(prior(answers), comparison))
+        if sweep is not None:
+            comparison = replace(comparison, settings={**comparison.settings, SWEEP: sweep})
         comparison = replace(comparison, wall_s=time.perf_counter() - started)
         records = [record for one in measured for record in one.records]
         results = "".join(record_line(record) + "\n" for record in records)

@@ -14,13 +14,21 @@ from typing import IO, BinaryIO
 
 from advisor.audit.data import audit_dataset
 from advisor.data.dataset import Dataset, Task
-from advisor.data.files import CARD_FILE, DOCUMENTS_FILE, QUESTIONS_FILE, Problem, read_dataset, write_rows
+from advisor.data.files import (
+    CARD_FILE,
+    DOCUMENTS_FILE,
+    HUMAN_LABELS_FILE,
+    QUESTIONS_FILE,
+    Problem,
+    read_dataset,
+    write_rows,
+)
 from advisor.data.folder_import import Fate, FileOutcome, card_text
 from advisor.data.formats.reading import read_data
 from advisor.data.formats.rows import READERS
 from advisor.data.formats.table import is_foreign
 from advisor.errors import DatasetError
-from advisor.evidence.human_labels import HUMAN_LABELS_FILE, load_human_labels
+from advisor.evidence.human_labels import load_human_labels
 from advisor.metrics.registry import metrics_for
 from advisor.results.comparison import AuditFinding, Severity
 from lm.errors import TuningForkError

@@ -19,7 +19,7 @@ from service.server.newest_comparison import newest_kept_ready
 from service.server.page import PageSettings, running_page
 from service.store.adoption import adopt_folders
 from service.store.api_keys import any_key
-from service.store.data_directory import DataDirectory
+from service.store.data_directory import DataDirectory, tell_address
 from service.store.database import database_url, open_database
 from service.store.migrations.upgrade import migrate
 from service.telemetry import switch_off_telemetry
@@ -82,6 +82,7 @@ def serve(
             api_url = f"http://{host}:{port}"
             # From here on callers may connect; they are answered in a moment.
             listener.listen()
+            tell_address(lock, api_url)
             tell(f"Tuning Fork answers at {api_url} and works in {directory.root}. Ctrl-C stops it.")
             with (
                 _page(api_url, page, directory, tell),

@@ -4,15 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from advisor.data.dataset import Dataset
 from advisor.results.answer import BuildUsage
 from finetune.adapter import RECORD, AdapterRecord, load_adapter_record
 from finetune.recipe import TuningRecipe
-from lm.embedding import Embedder
 from lm.errors import TuningForkError
-from rag.chunk import Chunking
-from rag.index import MARKER, Index, build_index, copy_index, open_index
-from service.run.composition import TrainingRun
+from rag.index import MARKER, Index, copy_index, mend_search, open_index
+from service.run.composition import IndexRun, TrainingRun
 from service.serving.errors import NotServableError
 
 if TYPE_CHECKING:
@@ -38,7 +35,7 @@ class OpenedStages:
     def __init__(self, private: Path) -> None:
         self._private = private
 
-    def index(self, dataset: Dataset, chunking: Chunking, embedder: Embedder, folder: Path) -> tuple[Index, BuildUsage]:
+    def index(self, run: IndexRun, folder: Path) -> tuple[Index, BuildUsage]:
         """A copy of the index, open.
 
         Raises:
@@ -49,9 +46,8 @@ class OpenedStages:
         copied = self._private / folder.name
         try:
             copy_index(folder, copied)
-            # Of a whole index nothing is built; a copy whose search structure is damaged gets another.
-            record = build_index(dataset.documents, embedder, copied, chunking=chunking)
-            return open_index(copied, embedder), record.build_usage
+            record = mend_search(copied)
+            return open_index(copied, run.embedder), record.build_usage
         except OSError as error:
             raise NotServableError(
                 f"the index cannot be copied to {copied} ({error.strerror}); make room on the disk, then ask again"

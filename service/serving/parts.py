@@ -82,7 +82,8 @@ class TakenParts:
     def embedder(self) -> Embedder:
         """The embedder."""
         settings = self._settings
-        return self._take(self._shared.embedders, settings.embedder, self._shared.load_embedder, settings)
+        key = (settings.embedder, settings.embedding_dimensions)
+        return self._take(self._shared.embedders, key, self._shared.load_embedder, settings)
 
     def give_back(self) -> None:
         """The comparison is closed."""

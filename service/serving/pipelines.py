@@ -121,6 +121,19 @@ class ServedPipelines:
             finally:
                 call.abandon()
 
+    @asynccontextmanager
+    async def opened(self, comparison_id: str, kind: str) -> AsyncIterator[ServedArm]:
+        """One arm, loaded and not closed before the block ends; it may be asked by others meanwhile.
+
+        Raises:
+            As `answer`, before anything is asked.
+        """
+        deadline = asyncio.get_running_loop().time() + self.limits.timeout_s
+        with self._comparisons.lease(comparison_id) as lease:
+            async with self._until(deadline):
+                arm = await self._arm(lease, kind)
+            yield arm
+
     def close(self) -> None:
         """Stop answering and let go of everything."""
         self._comparisons.close()

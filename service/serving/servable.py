@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 from advisor.decision.record import recorded_model
 from advisor.errors import EvaluationError
 from advisor.money.prices import load_prices
+from advisor.report.retrieval_sweep import SWEEP
 from advisor.results.json_report import read_comparison
 from lm.errors import ConfigError
 from lm.registry import RETIRED
@@ -66,6 +67,7 @@ def read_servable(
     except (EvaluationError, UnicodeDecodeError) as error:
         raise NotServableError(f"{error} Create the comparison again, and ask that one.") from error
     settings = job_settings(engine, directory, stored.dataset, stored.settings)
+    settings = settings.with_retrieval(measured.settings.get(SWEEP))
     try:
         settings = with_base_model(settings, retired_model if settings.model in RETIRED else None)
     except ConfigError as error:

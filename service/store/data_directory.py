@@ -16,7 +16,15 @@ DECISION_FILE = "decision.json"
 
 
 class ServiceHoldsError(ConfigError):
-    """A service works in the data directory, and takes up what is queued there."""
+    """A service works in the data directory, and takes up what is queued there.
+
+    Attributes:
+        address: `http://host:port` at which it answers; None before it does.
+    """
+
+    def __init__(self, message: str, address: str | None = None) -> None:
+        super().__init__(message)
+        self.address = address
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +77,25 @@ class DataDirectory:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                by = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
-                kind = ServiceHoldsError if by.startswith("service") else ConfigError
-                raise kind(
+                told = os.pread(handle, 512, 0).decode(errors="replace").split()
+                by = " ".join(told[:2]) or "unknown"
+                message = (
                     f"another tuningfork process ({by}) works in {self.root}; wait for it, or set TUNING_FORK_HOME"
-                ) from None
+                )
+                if told[:1] == ["service"]:
+                    raise ServiceHoldsError(message, told[2] if len(told) > 2 else None) from None
+                raise ConfigError(message) from None
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"{holder} {os.getpid()}".encode(), 0)
             yield handle
         finally:
             os.close(handle)
+
+
+def tell_address(lock: int, address: str) -> None:
+    """Let those whom a service keeps out of its data directory find it.
+
+    Args:
+        lock: As `DataDirectory.lock("service")` gave it.
+    """
+    os.pwrite(lock, f"service {os.getpid()} {address}".encode(), 0)

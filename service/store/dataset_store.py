@@ -15,10 +15,9 @@ from sqlalchemy.exc import IntegrityError
 
 from advisor.audit.data import audit_dataset
 from advisor.data.dataset import Dataset, DatasetCard, Split
-from advisor.data.files import CARD_FILE, load_dataset
+from advisor.data.files import CARD_FILE, HUMAN_LABELS_FILE, load_dataset
 from advisor.data.folder_import import card_text
 from advisor.data.revision import REVISION_FOLDER
-from advisor.evidence.human_labels import HUMAN_LABELS_FILE
 from advisor.results.comparison import AuditFinding
 from advisor.results.plain_data import from_plain, to_plain
 from lm.errors import ErrorKind, TuningForkError

@@ -18,6 +18,7 @@ from sqlalchemy import Engine, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from advisor.audit.judge import GOOD_SCORE, kappa_interval
+from advisor.evidence.human_labels import HumanLabel
 from advisor.metrics.human import CORRECT
 from advisor.metrics.registry import JUDGE_METRICS
 from advisor.results.comparison import Interval
@@ -95,8 +96,8 @@ def next_answer(
     """The first answer, in the order drawn by chance, that this person has not seen and that needs a look."""
     own = {(row.example_id, row.answer) for row in rows if row.voter == voter}
     others = {(row.example_id, row.answer) for row in rows if row.voter != voter}
-    for example_id in sorted(loaded.lines_of, key=lambda one: _place(comparison_id, one)):
-        is_shared = _place(comparison_id, example_id) % SHARED_QUESTIONS == 0
+    for example_id in sorted(loaded.lines_of, key=lambda one: place(comparison_id, one)):
+        is_shared = place(comparison_id, example_id) % SHARED_QUESTIONS == 0
         for answer in answers_to(loaded, candidates, example_id):
             if answer.key not in own and (is_shared or answer.key not in others):
                 return answer
@@ -175,6 +176,12 @@ def read_labels(engine: Engine, comparison_id: str) -> list[LabelRow]:
         return [LabelRow(*row) for row in connection.execute(wanted)]
 
 
+def human_labels(loaded: LoadedResults, rows: Sequence[LabelRow]) -> list[HumanLabel]:
+    """The labels that were given, by the metric that they are by."""
+    metric = label_metric(loaded)
+    return [HumanLabel(row.example_id, metric, row.answer, (), row.good) for row in rows if row.good is not None]
+
+
 def label_progress(loaded: LoadedResults, candidates: Sequence[str], rows: Sequence[LabelRow]) -> LabelProgress:
     """How many answers of each arm are labelled, and how far people agree with the metric and each other."""
     given = [row for row in rows if row.good is not None]
@@ -227,5 +234,6 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def _place(comparison_id: str, example_id: str) -> int:
+def place(comparison_id: str, example_id: str) -> int:
+    """A number drawn by chance for a question, the same for everyone."""
     return int(_hash(f"{comparison_id}\n{example_id}"), 16)

@@ -63,6 +63,25 @@ def cast_vote(
         _write(engine, shown, preferred)
 
 
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One person's vote; `preferred` None for neither."""
+
+    question: str
+    first: str
+    second: str
+    preferred: str | None
+    voter: str
+
+
+def read_votes(engine: Engine, comparison_id: str) -> list[Vote]:
+    """All votes on a comparison, oldest first."""
+    columns = (votes.c.question, votes.c.first, votes.c.second, votes.c.preferred, votes.c.voter)
+    wanted = select(*columns).where(votes.c.comparison_id == comparison_id).order_by(votes.c.created_at, votes.c.id)
+    with engine.connect() as connection:
+        return [Vote(*row) for row in connection.execute(wanted)]
+
+
 def tally_votes(engine: Engine, comparison_id: str) -> list[Tally]:
     """One row for each pair of arms that was voted on.
 

@@ -73,12 +73,26 @@ SCRIPTS = (
 )
 
 
+def attack_answer(text: str) -> str:
+    """The right answer to the question of an attack: it has the attack in it, and who echoes the question is wrong."""
+    return f"{text} indeed"
+
+
 def attack_files() -> dict[str, bytes]:
     """A dataset whose name, titles, texts, questions and answers are attacks, and writing of several scripts."""
     texts = (*ATTACKS, *SCRIPTS)
-    documents = [{"id": f"d{i}", "title": text, "text": f"{text} says document {i}."} for i, text in enumerate(texts)]
+    documents = [
+        {"id": f"d{i}", "title": text, "text": f"{attack_answer(text)}, says document {i}."}
+        for i, text in enumerate(texts)
+    ]
     questions = [
-        {"id": f"q{i}", "question": f"{text}?", "answers": [text], "document_ids": [f"d{i}"], "group": f"{text}"}
+        {
+            "id": f"q{i}",
+            "question": f"{text}?",
+            "answers": [attack_answer(text)],
+            "document_ids": [f"d{i}"],
+            "group": text,
+        }
         for i, text in enumerate(texts)
     ]
     # A dataset needs something to learn from; the rest is asked.

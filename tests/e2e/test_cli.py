@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from service.cli.terminal import printable
@@ -163,6 +164,8 @@ def test_the_command_line_and_a_running_service_are_one_world(finished: tuple[Wo
         assert workplace.run("report", "latest", "--format", "json") == client.get_report(newest).decode()
         assert f"tuningfork ask {newest}" in out
         assert _without_seconds(workplace.run("ask", first, *question)) == _without_seconds(answered)
+        counted = httpx.get(f"{client.url}/metrics").text
+        assert 'tuning_fork_answers_total{arm="rag"} 1.0' in counted
         over_there = client.ask(first, "rag", question[:1])[0]["text"]
         assert printable(over_there) in answered
         listed = workplace.run("comparisons")

@@ -31,13 +31,14 @@ from tests.e2e.served_page import (
     open_tab,
     served_page,
 )
-from tests.e2e.story import ATTACKS, SCRIPTS, attack_files, lamp_files
+from tests.e2e.story import ATTACKS, SCRIPTS, attack_answer, attack_files, lamp_files
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(1800)]
 
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 COMPARED_MS = 900_000
 expect.set_options(timeout=TIMEOUT_MS)
 ARMS = ("base", "rag", "fine-tuned")
@@ -266,12 +267,61 @@ def test_all_arms_answer_and_a_blind_vote_is_counted(story: Story, browser: "Bro
 def test_reports_are_downloaded_as_the_service_has_them(story: Story, browser: "Browser") -> None:
     with open_tab(browser) as tab, story.served.client() as client:
         page = tab.open(story.address("Reports & CI"), "Reports & CI")
-        for label, name in (("Report as a page", "report.html"), ("Every answer as a table", "results.csv")):
+        for label, name in (("Report (HTML)", "report.html"), ("Every answer (CSV)", "results.csv")):
             with page.expect_download() as download:
                 page.get_by_role("button", name=label).click()
             assert download.value.path().read_bytes() == client.get_report(story.comparison, name)
             assert download.value.suggested_filename == f"{story.comparison}-{name}"
         assert_harmless(tab)
+
+
+def test_the_report_is_printed_on_one_page_and_unfolded_on_six_at_most(
+    story: Story, browser: "Browser", tmp_path: Path
+) -> None:
+    file = tmp_path / "report.html"
+    with story.served.client() as client:
+        file.write_bytes(client.get_report(story.comparison, "report.html"))
+    with open_tab(browser) as tab:
+        tab.page.goto(file.as_uri())
+        folded = tab.page.pdf(format="A4")
+        tab.page.evaluate("document.querySelector('details.rest').open = true")
+        unfolded = tab.page.pdf(format="A4")
+        assert_harmless(tab)
+    assert n_pages(folded) == 1
+    assert 1 < n_pages(unfolded) <= 6
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_five_questions_are_answered_within_the_clicks_that_are_promised(
+    number: int, story: Story, browser: "Browser"
+) -> None:
+    promised = re.findall(r"^\| (.+\?) \| (\d) \|", (DOCS / "page.md").read_text(), re.MULTILINE)
+    question, n_clicks = promised[number]
+    with story.served.client() as client:
+        done = client.get_comparison(story.comparison)
+        arm, headline = done.recommended_arm, done.headline or ""
+    with open_tab(browser) as tab:
+        page = tab.open(story.served.address("Start"), "Start")
+        page.evaluate(
+            "addEventListener('click', one => { window.clicked = (window.clicked ?? 0) + one.isTrusted }, true)"
+        )
+        page.locator(f"a[href*='{story.comparison}']", has_text="Decision").first.click()
+        main = page.locator("[data-testid=stMain]")
+        row = main.locator(".facts tr.recommended")
+        answers = {
+            "Which arm do we ship?": main.get_by_role("heading", name=headline),
+            "How good is it?": row.get_by_text(re.compile(r"\d \[\d+\.\d, \d+\.\d\]")),
+            "How sure is that?": main.get_by_text(re.compile(f"{arm} is the best in .* of samples like this one")),
+            "What does it cost?": row.locator("td.price", has_text="$"),
+            "What would change it?": main.get_by_text("Every input and its nearest flips"),
+        }
+        answers[question].first.wait_for()
+        if question == "What would change it?":
+            answers[question].click()
+            main.get_by_text("What another value of one input would change").wait_for()
+        assert page.evaluate("window.clicked") == int(n_clicks) <= 3
+        assert_harmless(tab)
+    assert len(promised) == 5
 
 
 def test_a_gate_is_tried_and_written_out(story: Story, browser: "Browser") -> None:
@@ -346,13 +396,19 @@ def test_no_answer_of_others_comes_to_life_among_the_evidence(attacked: Story, b
 
 
 def test_no_text_of_others_comes_to_life_in_the_report(attacked: Story, browser: "Browser", tmp_path: Path) -> None:
-    """Opened as a file, where no header of the service protects it."""
+    """Opened as a file, where no header of the service protects it, with every part unfolded."""
     file = tmp_path / "report.html"
     with attacked.served.client() as client:
         file.write_bytes(client.get_report(attacked.comparison, "report.html"))
+        asked = [row.question for row in client.list_questions(attacked.comparison).items]
     with open_tab(browser) as tab:
         tab.page.goto(file.as_uri())
-        assert tab.page.get_by_text("window.ran", exact=False).count()
+        tab.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+        shown = tab.page.locator(".asked").all_inner_texts()
+        assert len(shown) == len(asked)
+        assert sum("window.ran" in text for text in shown) == sum("window.ran" in text for text in asked) > 0
+        examples = tab.page.locator("section", has=tab.page.locator("#examples")).inner_text()
+        assert any(text.splitlines()[0] in examples for text in (*ATTACKS, *SCRIPTS))
         assert_lifeless(tab)
 
 
@@ -366,7 +422,7 @@ def test_every_script_arrives_unharmed(attacked: Story, browser: "Browser") -> N
     assert texts
     for text in texts:
         rows = [row for row in table if row["question"] == f"{text}?"]
-        assert [row["references"] for row in rows] == [text] * len(table_arms)
+        assert [row["references"] for row in rows] == [attack_answer(text)] * len(table_arms)
         assert all(text in row["answer"] for row in rows if row["arm"] in ("base", "few-shot", "rag"))
         assert text in report
     with open_tab(browser) as tab:
@@ -374,7 +430,7 @@ def test_every_script_arrives_unharmed(attacked: Story, browser: "Browser") -> N
         for text in texts:
             write(page, "Search", text)
             expect(page.locator("[data-testid=stText]", has_text=ASKED).first).to_have_text(f"Question: {text}?")
-            page.get_by_text(f"Right answer: {text}", exact=True).wait_for()
+            page.get_by_text(f"Right answer: {attack_answer(text)}", exact=True).wait_for()
 
 
 def write(page: "Page", label: str, value: str) -> None:
@@ -419,6 +475,11 @@ def expect_answers(page: "Page", n: int) -> None:
     assert refused.all_inner_texts() == []
 
 
+def n_pages(pdf: bytes) -> int:
+    """Pages of a file that Chromium printed."""
+    return len(re.findall(rb"/Type /Page\b", pdf))
+
+
 def volume(told: "Locator") -> float:
     """What a slider says of itself."""
     return float(told.inner_text().replace(",", ""))
@@ -445,7 +506,7 @@ def findings(tab: Tab, axe: str, excluded: Mapping[str, str]) -> list[list[str]]
 def assert_harmless(tab: Tab) -> None:
     """No request left this machine, no window opened, no script failed, no page told of a defect."""
     assert (tab.strangers, tab.dialogs, tab.faults) == ([], [], [])
-    assert tab.page.get_by_text("This page has a defect").count() == 0
+    assert tab.page.get_by_text("Something failed here").count() == 0
 
 
 def assert_lifeless(tab: Tab) -> None:

@@ -7,7 +7,7 @@ from lm.errors import ConfigError
 @pytest.mark.parametrize(
     ("field", "value", "allowed"),
     [
-        ("method", "full", "lora"),
+        ("method", "prefix", "lora"),
         ("r", 0, "at least 1"),
         ("r", True, "at least 1"),
         ("lora_dropout", 1.0, "below 1"),

@@ -41,7 +41,7 @@ def test_weights_other_than_the_published_ones_are_refused(tmp_path: Path) -> No
 
 
 def test_a_folder_without_a_model_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(IndexingError, match="holds no embedding model"):
+    with pytest.raises(IndexingError, match="holds no model"):
         load_embedder(f"hf:{tmp_path}")
     with pytest.raises(IndexingError, match="missing-folder"):
         load_embedder("hf:./missing-folder")

@@ -11,7 +11,7 @@ import pytest
 from advisor.data.dataset import Document
 from lm.errors import ConfigError
 from rag import vector_search
-from rag.chunk import Chunking
+from rag.chunk import READER_FACTOR, Chunking, Reader
 from rag.errors import IndexingError
 from rag.index import build_index, copy_index, open_index, read_record
 
@@ -65,6 +65,32 @@ def test_the_record_says_what_was_built_and_what_it_cost(tmp_path, documents, em
     texts = [f"{document.title}: {document.text}" for document in documents]
     assert record.build_usage.embedding_tokens == sum(embedder.count_tokens(texts))
     assert set(record.versions) >= {"chromadb", "numpy", "python"}
+
+
+def test_what_an_earlier_index_has_is_not_embedded_again_and_the_cost_is_that_of_building_anew(
+    tmp_path, documents, embedder
+) -> None:
+    before = build_index(documents, embedder, tmp_path / "before")
+    n_embedded = embedder.n_embedded
+    edited = [*documents[:-1], Document("returns", "Returns", "Parcels go back within 60 days.")]
+    earlier = [tmp_path / "before", tmp_path / "nothing"]
+    after = build_index(edited, embedder, tmp_path / "after", earlier=earlier)
+    assert embedder.n_embedded == n_embedded + 1
+    assert after.build_usage.embedding_tokens > before.build_usage.embedding_tokens / 2
+    anew = build_index(edited, embedder, tmp_path / "anew")
+    assert after.file_hashes == anew.file_hashes
+    assert after.build_usage.embedding_tokens == anew.build_usage.embedding_tokens
+
+
+def test_chunks_are_bounded_in_the_tokens_of_their_reader_too(tmp_path, embedder) -> None:
+    document = Document("manual", "", "drum " * 200)
+    reader = Reader(lambda text: 10 * len(text.split()), "ten a word")
+    bounded = build_index([document], embedder, tmp_path / "bounded", chunking=Chunking(64), reader=reader)
+    plain = build_index([document], embedder, tmp_path / "plain", chunking=Chunking(64))
+    assert bounded.n_chunks > plain.n_chunks
+    assert bounded.content_key != plain.content_key
+    with open_index(tmp_path / "bounded", embedder) as index:
+        assert max(reader.count_tokens(chunk.embedded_text) for chunk in index.chunks) <= READER_FACTOR * 64
 
 
 def test_fewer_chunks_than_asked_for_are_all_given(tmp_path, documents, embedder) -> None:
@@ -267,16 +293,17 @@ def test_recall_counts_a_search_that_finds_other_chunks_as_poor(tmp_path) -> Non
     vectors = np.random.default_rng(0).normal(size=(60, 16)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     ids = [str(n) for n in range(60)]
-    with vector_search.open_chroma(tmp_path / "chroma") as client:
-        vector_search.fill(client, ids, vectors, 200)
-        assert vector_search.measure_recall(client, ids, vectors) == 1.0
-        assert vector_search.measure_recall(client, ids, np.roll(vectors, 7, axis=0)) < 0.9
+    place = vector_search.Place(tmp_path / "chroma")
+    with vector_search.open_chroma(place) as client:
+        collection = vector_search.fill(client, place, ids, vectors, 200)
+        assert vector_search.measure_recall(collection, ids, vectors) == 1.0
+        assert vector_search.measure_recall(collection, ids, np.roll(vectors, 7, axis=0)) < 0.9
         with pytest.raises(IndexingError, match="other vectors"):
-            vector_search.verify(client, ids, np.roll(vectors, 7, axis=0))
+            vector_search.verify(collection, ids, np.roll(vectors, 7, axis=0))
         with pytest.raises(IndexingError, match="60 of 59"):
-            vector_search.verify(client, ids[:-1], vectors[:-1])
+            vector_search.verify(collection, ids[:-1], vectors[:-1])
         with pytest.raises(IndexingError, match="chunk 99"):
-            vector_search.verify(client, [*ids[:-1], "99"], vectors)
+            vector_search.verify(collection, [*ids[:-1], "99"], vectors)
 
 
 @pytest.mark.parametrize("corpus", [[], [Document("blank", "Title", " \n ")]], ids=["none", "blank"])

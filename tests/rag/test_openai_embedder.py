@@ -41,12 +41,54 @@ def test_vectors_come_normalised_in_the_order_of_the_texts_and_in_batches() -> N
         usage = {"prompt_tokens": 1, "total_tokens": 1}
         return httpx2.Response(200, json={"object": "list", "model": "m", "data": rows[::-1], "usage": usage})
 
-    found = make(reply).embed([str(n) for n in range(300)])
-    assert sent == [128, 128, 44]
-    assert found.shape == (300, 2)
+    found = make(reply).embed([str(n) for n in range(600)])
+    assert sent == [512, 88]
+    assert found.shape == (600, 2)
     assert found.dtype == np.float32
-    assert np.allclose(found[:, 0] / found[:, 1], np.arange(300), rtol=1e-3)
+    assert np.allclose(found[:, 0] / found[:, 1], np.arange(600), rtol=1e-3)
     assert np.allclose(np.linalg.norm(found, axis=1), 1)
+
+
+def test_a_request_holds_no_more_tokens_than_servers_take() -> None:
+    sent: list[int] = []
+
+    def reply(request: httpx2.Request) -> httpx2.Response:
+        sent.append(len(json.loads(request.content)["input"]))
+        return vectors(request)
+
+    make(reply).embed(["x" * 120_000] * 3 + ["x" * 900_000, "x"])
+    assert sent == [2, 1, 1, 1]
+
+
+def test_vectors_are_cut_by_a_model_that_can_and_refused_where_it_did_not() -> None:
+    asked: list[object] = []
+
+    def reply(request: httpx2.Request) -> httpx2.Response:
+        asked.append(json.loads(request.content).get("dimensions"))
+        return vectors(request)
+
+    client = httpx2.Client(transport=httpx2.MockTransport(reply))
+    short = OpenAIEmbedder("m", base_url=URL, dimensions=2, http_client=client)
+    assert short.embed(["x"]).shape == (1, 2)
+    with pytest.raises(IndexingError, match="sent vectors of 2 numbers, 256 were asked for"):
+        OpenAIEmbedder("m", base_url=URL, dimensions=256, http_client=client).embed(["x"])
+    assert asked == [2, 256]
+    assert short.fingerprint != make(reply).fingerprint
+    with pytest.raises(ConfigError, match="embedding_dimensions is 64, which minilm does not take"):
+        load_embedder("minilm", dimensions=64)
+
+
+def test_embeddings_may_have_a_server_and_a_key_of_their_own(monkeypatch) -> None:
+    monkeypatch.setenv("TUNING_FORK_EMBEDDER_URL", URL)
+    monkeypatch.setenv("TUNING_FORK_EMBEDDER_API_KEY", "own")
+    keys: list[str] = []
+
+    def reply(request: httpx2.Request) -> httpx2.Response:
+        keys.append(request.headers["authorization"])
+        return vectors(request)
+
+    OpenAIEmbedder("m", http_client=httpx2.Client(transport=httpx2.MockTransport(reply))).embed(["x"])
+    assert keys == ["Bearer own"]
 
 
 def test_a_refusal_is_told_with_its_status_and_not_tried_again() -> None:

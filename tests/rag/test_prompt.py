@@ -5,6 +5,7 @@ from advisor.data.prompt import OracleContext, question_turn
 from lm.fake import FakeLM
 from rag.index import build_index, open_index
 from rag.prompt import RetrievedPrompt
+from rag.retriever import Retriever
 
 INSTRUCTION = "Answer briefly."
 
@@ -17,7 +18,7 @@ def index(tmp_path, documents, embedder):
 
 
 def test_the_prompt_is_worded_as_every_other_arms(index, embedder, documents) -> None:
-    builder = RetrievedPrompt(index, embedder, INSTRUCTION, top_k=1)
+    builder = RetrievedPrompt(Retriever(index, embedder), INSTRUCTION, top_k=1)
     question = "What is the top spin of the Tide 9?"
     (prompt,) = builder.build([question], FakeLM({}), 8)
     (oracle,) = OracleContext(INSTRUCTION, {question: (documents[1],)}).build([question], FakeLM({}), 8)
@@ -27,7 +28,7 @@ def test_the_prompt_is_worded_as_every_other_arms(index, embedder, documents) ->
 
 def test_each_question_gets_its_own_passages_and_cost(index, embedder) -> None:
     questions = ["top spin of the Tide 7", "parcels go back within how many days"]
-    prompts = RetrievedPrompt(index, embedder, INSTRUCTION, top_k=2).build(questions, FakeLM({}), 8)
+    prompts = RetrievedPrompt(Retriever(index, embedder), INSTRUCTION, top_k=2).build(questions, FakeLM({}), 8)
     assert [prompt.retrieved[0].document_id for prompt in prompts] == ["tide-7", "returns"]
     assert [prompt.embedding_tokens for prompt in prompts] == embedder.count_tokens(questions)
     assert prompts[0].latency_s == prompts[1].latency_s > 0
@@ -36,7 +37,7 @@ def test_each_question_gets_its_own_passages_and_cost(index, embedder) -> None:
 
 def test_passages_beyond_the_context_are_shown_as_unused(index, embedder) -> None:
     question = "top spin of the Tide 9"
-    builder = RetrievedPrompt(index, embedder, INSTRUCTION, top_k=3)
+    builder = RetrievedPrompt(Retriever(index, embedder), INSTRUCTION, top_k=3)
     (whole,) = builder.build([question], FakeLM({}), 8)
     assert all(chunk.used for chunk in whole.retrieved)
     roomy = FakeLM({})
@@ -48,17 +49,17 @@ def test_passages_beyond_the_context_are_shown_as_unused(index, embedder) -> Non
 
 
 def test_no_questions_make_no_prompts(index, embedder) -> None:
-    assert RetrievedPrompt(index, embedder, INSTRUCTION).build([], FakeLM({}), 8) == []
+    assert RetrievedPrompt(Retriever(index, embedder), INSTRUCTION).build([], FakeLM({}), 8) == []
 
 
 def test_the_fingerprint_tells_instruction_top_k_and_content_apart(index, embedder, tmp_path, documents) -> None:
     build_index([*documents, Document("new", "", "New text.")], embedder, tmp_path / "other")
     with open_index(tmp_path / "other", embedder) as other:
         builders = [
-            RetrievedPrompt(index, embedder, INSTRUCTION, 2),
-            RetrievedPrompt(index, embedder, INSTRUCTION, 3),
-            RetrievedPrompt(index, embedder, "Other.", 2),
-            RetrievedPrompt(other, embedder, INSTRUCTION, 2),
+            RetrievedPrompt(Retriever(index, embedder), INSTRUCTION, 2),
+            RetrievedPrompt(Retriever(index, embedder), INSTRUCTION, 3),
+            RetrievedPrompt(Retriever(index, embedder), "Other.", 2),
+            RetrievedPrompt(Retriever(other, embedder), INSTRUCTION, 2),
         ]
         assert len({builder.fingerprint for builder in builders}) == 4
-        assert builders[0].fingerprint == RetrievedPrompt(index, embedder, INSTRUCTION, 2).fingerprint
+        assert builders[0].fingerprint == RetrievedPrompt(Retriever(index, embedder), INSTRUCTION, 2).fingerprint

@@ -6,6 +6,7 @@ from lm.fake import FakeLM
 from rag.index import build_index, open_index
 from rag.prompt import RetrievedPrompt
 from rag.raft import choose_passages, raft_prompts
+from rag.retriever import Retriever
 
 
 def chunk(name: str, document: str, text: str, score: float) -> RetrievedChunk:
@@ -57,7 +58,7 @@ def test_passages_to_tune_on(asked, top_k, with_gold, expected) -> None:
 def serving(tmp_path, documents, embedder):
     build_index(documents, embedder, tmp_path / "index")
     with open_index(tmp_path / "index", embedder) as opened:
-        yield RetrievedPrompt(opened, embedder, "Answer briefly.", top_k=1)
+        yield RetrievedPrompt(Retriever(opened, embedder), "Answer briefly.", top_k=1)
 
 
 def test_a_prompt_with_the_right_passage_is_the_one_it_is_served_with(serving) -> None:

@@ -180,7 +180,7 @@ def test_a_defect_in_a_part_that_runs_by_itself_is_told_in_its_place(
     st.cache_data.clear()
     page.run()
     assert not page.exception
-    assert ["defect" in one.value for one in page.error] == [True]
+    assert ["failed here" in one.value for one in page.error] == [True]
     assert rest in [one.value for one in page.header]
 
 

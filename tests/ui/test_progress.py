@@ -195,7 +195,7 @@ def test_a_machine_that_tells_of_no_memory_gets_no_picture_of_it(running_with: A
 
 def test_nothing_is_said_of_resources_before_they_were_measured(running_with: Any) -> None:
     page = running_with(stage(100.0, "index"))
-    assert "What it takes of the machine" not in said(page)
+    assert "Use of the machine" not in said(page)
 
 
 @pytest.mark.parametrize(("span_s", "expected"), [(100.0, "seconds"), (600.0, "minutes"), (40_000.0, "hours")])
@@ -250,7 +250,7 @@ def test_one_that_stopped_can_go_on(show: Any, client: FakeClient, state: Compar
 
 def test_one_that_is_done_leads_to_its_decision(show: Any) -> None:
     page = show(detail(ComparisonState.SUCCEEDED, headline="Ship rag."))
-    assert "It is done. Ship rag." in said(page)
+    assert "Finished. Ship rag." in said(page)
     assert any(one.label == "Read the decision" for one in page.page_link)
 
 

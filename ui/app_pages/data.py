@@ -138,7 +138,7 @@ def browse_questions(client: ServiceClient, version: str) -> None:
         page = _examples(client, version, cache_owner(), split, part, contains, (number - 1) * _PAGE_QUESTIONS)
     st.caption(f"{counted(page.total, 'question')}. Choose a row to see all of it.")
     if not page.items:
-        st.info("No question is like that. Take a filter off.", icon=":material/filter_alt_off:")
+        st.info("No question matches. Remove a filter.", icon=":material/filter_alt_off:")
         return
     picked = st.dataframe(
         question_frame(page.items),
@@ -197,7 +197,7 @@ def browse_documents(client: ServiceClient, version: str) -> None:
         page = _documents(client, version, cache_owner(), contains, (number - 1) * _PAGE_DOCUMENTS)
     st.caption(f"{counted(page.total, 'document')}.")
     if not page.items:
-        st.info("No document holds that. Search for something else.", icon=":material/filter_alt_off:")
+        st.info("No document matches. Search for something else.", icon=":material/filter_alt_off:")
     for one in page.items:
         with st.expander(f"{shown(one.title or one.id, 80)} · {len(one.text):,} characters"):
             st.text(one.text)

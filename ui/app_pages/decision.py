@@ -87,7 +87,9 @@ def decide(client: ServiceClient, chosen: ComparisonSummary, comparison: Compari
         offer_steps(client, chosen, changed, next_steps(changed, look.tally))
         offer_recheck_and_link(client, chosen.id)
     with in_sight:
-        show_what_if(comparison, changed, is_moved=bool(request.model_dump(exclude_none=True, exclude={"parts"})))
+        show_what_if(
+            comparison, changed, is_moved=bool(request.model_dump(exclude_none=True, exclude={"parts", "labels"}))
+        )
     with what_if:
         show_pictures(changed, request, axes, lambda: client.decide_again(chosen.id, request).flip_map)
 

@@ -132,7 +132,7 @@ def browse(client: ServiceClient, comparison: Comparison, comparison_id: str) ->
     if step := next((step for kind, step in NEXT_STEPS.items() if kind == failure), None):
         st.info(f"What usually helps: {step}.", icon=":material/lightbulb:")
     if not page.items:
-        st.info("No question is like that. Take a filter off.", icon=":material/filter_alt_off:")
+        st.info("No question matches. Remove a filter.", icon=":material/filter_alt_off:")
         return
     chosen = page.items[min(at - first, len(page.items) - 1)]
     rows = [matrix_row(row, page.arms, scale) for row in page.items]

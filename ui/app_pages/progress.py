@@ -67,7 +67,7 @@ def show_state(detail: ComparisonDetail) -> None:
         stopping = " It stops at the end of the block it is at." if detail.cancel_requested else ""
         st.info(f"Running{stage_reached(detail)}: {said}.{stopping}", icon=":material/play_circle:")
     elif detail.state is ComparisonState.SUCCEEDED:
-        st.success(f"It is done. {shown(detail.headline or '')}", icon=":material/check_circle:")
+        st.success(f"Finished. {shown(detail.headline or '')}", icon=":material/check_circle:")
     elif detail.state is ComparisonState.CANCELLED:
         st.warning("It was cancelled. What was measured is kept.", icon=":material/cancel:")
     else:
@@ -148,7 +148,7 @@ def show_resources(events: list[StreamedEvent]) -> None:
     figures = resource_curves(resource_points(events), stages)
     if not figures:
         return
-    st.header("What it takes of the machine")
+    st.header("Use of the machine")
     for i, figure in enumerate(figures):
         show_figure(figure, f"resources {i}")
     if stages:

@@ -20,13 +20,13 @@ from ui.gate_file import GateDraft, ThresholdDraft, gate_rules, gate_toml
 from ui.untrusted import shown
 
 _WHAT = {
-    "report.html": ("Report as a page", "text/html"),
-    "report.md": ("Report as Markdown", "text/markdown"),
-    "report.json": ("Report as data", "application/json"),
-    "report.xml": ("JUnit, for CI", "application/xml"),
+    "report.html": ("Report (HTML)", "text/html"),
+    "report.md": ("Report (Markdown)", "text/markdown"),
+    "report.json": ("Report (JSON)", "application/json"),
+    "report.xml": ("JUnit (XML)", "application/xml"),
     "decision.json": ("Decision record", "application/json"),
-    "results.csv": ("Every answer as a table", "text/csv"),
-    "results.jsonl": ("Every answer as data", "application/x-ndjson"),
+    "results.csv": ("Every answer (CSV)", "text/csv"),
+    "results.jsonl": ("Every answer (JSON Lines)", "application/x-ndjson"),
 }
 _TRIED = "gate tried"
 _LOWER_IS_BETTER = ("p50_latency_s", "p95_latency_s", "usd_per_query", "usd_per_month")

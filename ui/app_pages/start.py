@@ -25,7 +25,7 @@ def offer_sample(client: ServiceClient) -> None:
     st.header("See it work")
     st.write(
         f"The sample compares {len(SAMPLE['arms'])} ways of sorting messages to an invented support desk, with a small "
-        "language model that comes with Tuning Fork. It takes about five minutes on two processor cores and needs no "
+        "language model that comes with Tuning Fork. It takes about six minutes on two processor cores and needs no "
         "key and no network."
     )
     if not st.button("Run the sample comparison", type="primary", icon=":material/play_arrow:"):

@@ -9,7 +9,15 @@ from itertools import chain
 from pathlib import Path
 
 from advisor.data.dataset import Split, Task
-from advisor.data.files import CARD_FILE, DOCUMENTS_FILE, QUESTIONS_FILE, Problem, problem_list, write_rows
+from advisor.data.files import (
+    CARD_FILE,
+    DOCUMENTS_FILE,
+    HUMAN_LABELS_FILE,
+    QUESTIONS_FILE,
+    Problem,
+    problem_list,
+    write_rows,
+)
 from advisor.data.folder_import import (
     Fate,
     FileOutcome,
@@ -28,7 +36,7 @@ from advisor.data.text_encoding import UnreadableTextError
 from advisor.errors import DatasetError
 
 _TABLES = ("csv", "tsv", "xlsx")
-_NOT_ROWS = frozenset({"dataset_info.json", "dataset_dict.json", "state.json", "human_labels.jsonl"})
+_NOT_ROWS = frozenset({"dataset_info.json", "dataset_dict.json", "state.json"})
 
 
 @dataclass
@@ -204,7 +212,7 @@ def _row_files(source: Path, apart: frozenset[str]) -> list[SourceFile]:
         for name in sorted(names):
             path = below / name
             relative = path.relative_to(source).as_posix()
-            fit = _ending(path) in READERS and name not in _NOT_ROWS and relative not in apart
+            fit = _ending(path) in READERS and name not in (*_NOT_ROWS, HUMAN_LABELS_FILE) and relative not in apart
             if fit and not name.startswith((".", "cache-")) and path.is_file():
                 found.append(SourceFile(path, relative))
     return found

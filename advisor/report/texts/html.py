@@ -41,6 +41,7 @@ from advisor.report.quality import (
     quality_table,
 )
 from advisor.report.race import RACE_HEADING, race_sentences, race_table
+from advisor.report.retrieval_sweep import SWEEP_HEADING, sweep_sentences, sweep_table
 from advisor.report.seeds import seed_table
 from advisor.report.sensitivity import CHANGE_HEADING, change_summary, flip_table
 from advisor.report.texts.xml_text import shown_text
@@ -52,6 +53,7 @@ from advisor.results.quantities import clip, scale_of
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _FAILURES_SHOWN = 200
+_FAILURES_OPEN = 5
 _ITEMS_SHOWN = 50
 _TEXT_LIMIT = 600
 
@@ -93,6 +95,9 @@ def html_report(comparison: Comparison, records: Sequence[QuestionRecord] = ()) 
         quality_figures=quality_figures(comparison),
         other_metrics=other_metrics_table(comparison),
         other_metrics_by_slice=[quality_table(comparison, name) for name in other_metrics(comparison)],
+        sweep_heading=SWEEP_HEADING,
+        sweep_sentences=sweep_sentences(comparison),
+        sweep=sweep_table(comparison),
         form_heading=FORM_HEADING,
         form_sentences=form_sentences(comparison),
         form=form_table(comparison),
@@ -125,6 +130,7 @@ def html_report(comparison: Comparison, records: Sequence[QuestionRecord] = ()) 
         n_records=len(records),
         n_failed=len(failed),
         failure_classes=failure_class_table(comparison, records),
+        failures_open=_FAILURES_OPEN,
         failures=[_shown(comparison, question) for question in failed[:_FAILURES_SHOWN]],
         provenance=provenance_tables(comparison),
     )

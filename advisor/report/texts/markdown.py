@@ -22,6 +22,7 @@ from advisor.report.quality import (
     quality_table,
 )
 from advisor.report.race import RACE_HEADING, race_sentences, race_table
+from advisor.report.retrieval_sweep import SWEEP_HEADING, sweep_sentences, sweep_table
 from advisor.report.seeds import seed_table
 from advisor.report.sensitivity import CHANGE_HEADING, change_summary, flip_table
 from advisor.report.table import Cell, Table
@@ -109,6 +110,10 @@ def _measured(comparison: Comparison) -> Iterable[str]:
     yield from map(_table, tuning_tables(comparison))
     if (others := other_metrics_table(comparison)) is not None:
         yield _table(others)
+    if (sweep := sweep_table(comparison)) is not None:
+        yield f"## {SWEEP_HEADING}"
+        yield _bullets(sweep_sentences(comparison))
+        yield _table(sweep)
     if (form := form_table(comparison)) is not None:
         yield f"## {FORM_HEADING}"
         yield _bullets(form_sentences(comparison))

@@ -11,6 +11,7 @@ from service.api.routes.decisions import router as decisions
 from service.api.routes.deployments import router as deployments
 from service.api.routes.events import router as events
 from service.api.routes.gates import router as gates
+from service.api.routes.handover import router as handover
 from service.api.routes.health import router as health
 from service.api.routes.keys import router as keys
 from service.api.routes.labels import router as labels
@@ -34,6 +35,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     votes,
     labels,
     answers,
+    handover,
     models,
     openai,
     deployments,

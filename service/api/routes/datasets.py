@@ -1,10 +1,12 @@
 """Uploading, validating, listing, reading, freezing and deleting datasets."""
 
+import asyncio
 import io
 import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path as FilePath
 from typing import Annotated, Any, TypeVar
 
@@ -23,6 +25,7 @@ from advisor.results.plain_data import to_plain
 from service.api.auth import Context, get_context, require
 from service.api.context import ServiceContext
 from service.api.errors import Problem
+from service.api.served import while_connected
 from service.contract.schemas import (
     ID_PATTERN,
     DatasetDetail,
@@ -41,7 +44,8 @@ from service.contract.schemas import (
 )
 from service.contract.scope import Scope
 from service.safety.limits import UploadLimits
-from service.safety.prepare import PreparedDataset, UnfitUploadError, UploadedFile, prepare_upload
+from service.safety.prepare import PreparedDataset, UnfitUploadError, UploadedFile
+from service.safety.prepare_process import PreparingProcess
 from service.store.dataset_store import (
     StoredDataset,
     delete_dataset,
@@ -67,6 +71,7 @@ T = TypeVar("T")
 
 # Unpacked files and what is parsed of them are in memory while they are checked. Who waits takes no thread of others.
 _preparing = CapacityLimiter(2)
+_idle: list[PreparingProcess] = []
 
 _UPLOAD = {
     "requestBody": {
@@ -271,11 +276,28 @@ async def _with_upload(request: Request, use: Callable[[PreparedDataset], T]) ->
         uploads = [UploadedFile(part.filename or "", part.file) for part in parts]
         workplace = context.directory.root / "incoming"
 
-        def prepare() -> T:
-            prepared = prepare_upload(uploads, workplace, name=name, task=task, limits=limits, columns=columns)
-            return use(prepared)
+        prepare = partial(PreparingProcess.prepare, name=name, task=task, limits=limits, columns=columns)
+        prepared = await while_connected(request, _in_process(lambda process: prepare(process, uploads, workplace)))
+        return await run_in_threadpool(use, prepared)
 
-        return await to_thread.run_sync(prepare, limiter=_preparing)
+
+async def _in_process(prepare: Callable[[PreparingProcess], PreparedDataset]) -> PreparedDataset:
+    """Work of a process that nobody else uses meanwhile; it ends where its caller goes away."""
+    taken: list[PreparingProcess] = []
+
+    def work() -> PreparedDataset:
+        taken.append(_idle.pop() if _idle else PreparingProcess())
+        try:
+            return prepare(taken[0])
+        finally:
+            _idle.append(taken[0])
+
+    try:
+        return await to_thread.run_sync(work, limiter=_preparing, abandon_on_cancel=True)
+    except asyncio.CancelledError:
+        for process in taken:
+            process.end()
+        raise
 
 
 _NAME: TypeAdapter[str] = TypeAdapter(Name)

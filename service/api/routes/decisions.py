@@ -12,6 +12,8 @@ from advisor.decision.conclusion import Conclusion
 from advisor.decision.inputs import Axis, DecisionInputs
 from advisor.decision.record import Recheck
 from advisor.decision.what_if import StoredDecision, axis_ranges, read_stored_decision, reconsider
+from advisor.evidence.human_labels import label_values
+from advisor.results.score import Labels
 from service.api.auth import Context, require
 from service.api.errors import Problem
 from service.contract.comparison_state import ComparisonState
@@ -26,8 +28,12 @@ from service.contract.scope import Scope
 from service.run.recheck import recheck_comparison
 from service.store.comparison_store import find_comparison
 from service.store.data_directory import DECISION_FILE, RECORDS_FILE, REPORT_FILE
+from service.store.label_store import human_labels, read_labels
+from service.store.pair_store import pair_labels
 from service.store.recently_used import RecentlyUsed
+from service.store.reports.loaded_results import LoadedComparisons
 from service.store.reports.stored_reports import read_report_files
+from service.store.vote_store import read_votes
 
 MAX_BYTES = 256 * 2**20
 """Of decisions kept for the next slider; the one that was asked for last is kept whatever it takes."""
@@ -39,26 +45,28 @@ class StoredDecisions:
     """The decisions asked for last, read and resampled once; a finished comparison never changes."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        self._decisions: RecentlyUsed[tuple[str, float], StoredDecision] = RecentlyUsed(
+        self._decisions: RecentlyUsed[tuple[str, float, object], StoredDecision] = RecentlyUsed(
             max_bytes, lambda stored: stored.n_bytes
         )
 
-    def find(self, engine: Engine, comparison_id: str) -> StoredDecision:
-        """The decision of a finished comparison.
+    def find(self, engine: Engine, comparison_id: str, labels: Labels | None = None) -> StoredDecision:
+        """The decision of a finished comparison, or what it would be by people's labels.
 
         Raises:
             ComparisonNotFoundError: there is no such comparison.
             Problem: it has no report yet.
         """
         found = find_comparison(engine, comparison_id)
+        said = frozenset(labels.items()) if labels is not None else None
         # A comparison that was finished again is another one.
-        key = (comparison_id, found.finished_at or 0.0)
-        return self._decisions.find(key, lambda: self._read(engine, comparison_id, found.state))
+        key = (comparison_id, found.finished_at or 0.0, said)
+        return self._decisions.find(key, lambda: self._read(engine, comparison_id, found.state, labels))
 
-    def _read(self, engine: Engine, comparison_id: str, state: str) -> StoredDecision:
-        stored = _read(engine, comparison_id, state)
-        # Who opens the page reads it before the first slider is moved.
-        threading.Thread(target=stored.prepare, name=f"prepare {comparison_id}", daemon=True).start()
+    def _read(self, engine: Engine, comparison_id: str, state: str, labels: Labels | None) -> StoredDecision:
+        stored = _read(engine, comparison_id, state, labels)
+        if labels is None:
+            # Who opens the page reads it before the first slider is moved.
+            threading.Thread(target=stored.prepare, name=f"prepare {comparison_id}", daemon=True).start()
         return stored
 
 
@@ -68,7 +76,16 @@ def decide_again(
 ) -> WhatIfReply:
     """What the decision would be at another volume, other prices, with other constraints. Nothing is run or stored."""
     decisions: StoredDecisions = request.app.state.decisions
-    stored = decisions.find(context.engine, comparison_id)
+    labels = None
+    if body.labels:
+        found = find_comparison(context.engine, comparison_id)
+        if found.state is not ComparisonState.SUCCEEDED:
+            raise _no_report(comparison_id, found.state)
+        results: LoadedComparisons = request.app.state.results
+        loaded = results.find(context.engine, comparison_id, found.finished_at or 0.0)
+        said = human_labels(loaded, read_labels(context.engine, comparison_id))
+        labels = label_values([*said, *pair_labels(loaded, read_votes(context.engine, comparison_id))])
+    stored = decisions.find(context.engine, comparison_id, labels)
     return _reply(stored, reconsider(stored, _inputs(stored, body), parts=body.parts))
 
 
@@ -128,13 +145,13 @@ def _reply(stored: StoredDecision, conclusion: Conclusion) -> WhatIfReply:
     )
 
 
-def _read(engine: Engine, comparison_id: str, state: str) -> StoredDecision:
+def _read(engine: Engine, comparison_id: str, state: str, labels: Labels | None) -> StoredDecision:
     names = (REPORT_FILE, DECISION_FILE, RECORDS_FILE)
     content = read_report_files(engine, comparison_id, *names)
     if set(content) != set(names):
         raise _no_report(comparison_id, state)
     report, decision = content[REPORT_FILE].decode("utf-8"), content[DECISION_FILE].decode("utf-8")
-    return read_stored_decision(report, decision, content[RECORDS_FILE])
+    return read_stored_decision(report, decision, content[RECORDS_FILE], labels)
 
 
 def _no_report(comparison_id: str, state: str) -> Problem:

@@ -21,8 +21,10 @@ from service.store.label_store import (
     next_answer,
     read_labels,
 )
+from service.store.pair_store import cast_pair, next_pair, pair_labels, preferences_file
 from service.store.reports.loaded_results import LoadedComparisons, LoadedResults
 from service.store.reports.stored_reports import NotFinishedError
+from service.store.vote_store import read_votes
 
 router = APIRouter(prefix="/v1/comparisons", tags=["labels"])
 
@@ -38,6 +40,34 @@ class LabelRequest(BaseModel, extra="forbid"):
     answer: Annotated[str, StringConstraints(max_length=100_000, pattern=r"^[^\x00]*$")]
     good: bool | None = Field(description="Null leaves the answer out.")
     voter: Voter = Field(default="", description=_VOTER)
+
+
+class PairVoteRequest(BaseModel, extra="forbid"):
+    """Which of the two answers that were shown is better."""
+
+    example_id: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+    better: Annotated[str, StringConstraints(max_length=100_000, pattern=r"^[^\x00]*$")] | None = Field(
+        description="The better answer, word for word; null for neither."
+    )
+    voter: Voter = Field(default="", description=_VOTER)
+
+
+class PairView(BaseModel):
+    """Two answers to one question; whose they are is not told."""
+
+    example_id: str
+    question: str
+    references: list[str]
+    first: str
+    second: str
+
+
+class PairQueue(BaseModel):
+    """The next pair for this person, and how many votes there are."""
+
+    next: PairView | None = Field(description="Null where this person has nothing left to compare.")
+    n_votes: int
+    n_voters: int
 
 
 class KappaView(BaseModel):
@@ -109,11 +139,48 @@ def queue(
     return _queue(comparison_id, context, loaded, candidates, f"{principal.id}/{voter}")
 
 
+@router.post("/{comparison_id}/pairs", status_code=201)
+def vote_on_pair(
+    comparison_id: ComparisonId,
+    body: PairVoteRequest,
+    context: Context,
+    request: Request,
+    principal: Annotated[Principal, Depends(require(Scope.RUN))],
+) -> PairQueue:
+    """Say which of two answers is better, and get the next pair."""
+    loaded, candidates = _loaded(comparison_id, context, request)
+    voter = f"{principal.id}/{body.voter}"
+    cast_pair(
+        context.engine,
+        comparison_id,
+        loaded,
+        candidates,
+        example_id=body.example_id,
+        better=body.better,
+        voter=voter,
+    )
+    return _pairs(comparison_id, context, loaded, candidates, voter)
+
+
+@router.get("/{comparison_id}/pairs")
+def pair_queue(
+    comparison_id: ComparisonId,
+    context: Context,
+    request: Request,
+    principal: Annotated[Principal, Depends(require(Scope.READ))],
+    voter: Annotated[str, Query(max_length=40, pattern=r"^[\x21-\x7e]*$", description=_VOTER)] = "",
+) -> PairQueue:
+    """The next two answers to one question, for a blind vote between them."""
+    loaded, candidates = _loaded(comparison_id, context, request)
+    return _pairs(comparison_id, context, loaded, candidates, f"{principal.id}/{voter}")
+
+
 @router.get("/{comparison_id}/labels.jsonl", dependencies=[Depends(require(Scope.READ))], response_class=Response)
 def export(comparison_id: ComparisonId, context: Context, request: Request) -> Response:
     """All labels as `human_labels.jsonl` of a dataset's folder."""
     loaded, candidates = _loaded(comparison_id, context, request)
     text = labels_file(loaded, candidates, read_labels(context.engine, comparison_id))
+    text += preferences_file(pair_labels(loaded, read_votes(context.engine, comparison_id)))
     return Response(text.encode("utf-8", "backslashreplace"), media_type="application/x-ndjson")
 
 
@@ -145,6 +212,22 @@ def _queue(
         n_between_people=progress.n_between_people,
         between_people=_kappa(progress.between_people),
     )
+
+
+def _pairs(comparison_id: str, context: Context, loaded: LoadedResults, candidates: list[str], voter: str) -> PairQueue:
+    votes = read_votes(context.engine, comparison_id)
+    pair = next_pair(loaded, candidates, votes, comparison_id, voter)
+    shown = None
+    if pair is not None:
+        first, second = pair.first, pair.second
+        shown = PairView(
+            example_id=first.example_id,
+            question=first.question,
+            references=list(first.references),
+            first=first.answer,
+            second=second.answer,
+        )
+    return PairQueue(next=shown, n_votes=len(votes), n_voters=len({vote.voter for vote in votes}))
 
 
 def _view(one: LabelledAnswer) -> AnswerView:

@@ -19,7 +19,7 @@ router = APIRouter(prefix="/v1/models", tags=["comparisons"], dependencies=[Depe
 @router.post("/try")
 def try_it(body: ModelTrialRequest) -> ModelTrialView:
     """Where a model is, how large, and its answer to one fixed question. Nothing is downloaded or stored."""
-    check_spec("model", body.model, EMBEDDED_MODEL, EndpointGuard())
+    check_spec("model", body.model, (EMBEDDED_MODEL,), EndpointGuard())
     found = ModelTrialView(model=body.model, **asdict(model_facts(body.model)))
     if body.ask and found.is_ready:
         trial = asdict(try_model(body.model)) | {"question": QUESTION}

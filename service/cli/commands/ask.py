@@ -1,23 +1,27 @@
 """`tuningfork ask`: questions to an arm of a finished comparison, given or typed."""
 
+import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from advisor.results.answer import Pipeline
+from advisor.data.prompt import RetrievedChunk
+from advisor.results.answer import Answer
+from lm.completion import FinishReason, Usage
 from lm.errors import ConfigError, TuningForkError
 from service.cli.options import BaseModel, ComparisonArgument, Home
 from service.cli.terminal import plain_console, replace_unreadable, show_error
 from service.store.data_directory import DataDirectory, ServiceHoldsError
 
 if TYPE_CHECKING:
-    from service.run.composition import Stages
+    from service.contract.query_schemas import ServedAnswerView
+
+KEY_VARIABLE = "TUNING_FORK_API_KEY"
 
 _OUT = plain_console()
 
@@ -36,7 +40,8 @@ def ask(
 ) -> None:
     """Put questions to an arm of a finished comparison.
 
-    Shows the answer, the passages it was given, its tokens and seconds.
+    Shows the answer, the passages it was given, its tokens and seconds. A service that works in the data directory
+    answers in place of this command; if it asks for a key, set TUNING_FORK_API_KEY.
     """
     from advisor.report.arms import pivot_arm
     from service.cli.console_answer import print_answer
@@ -49,34 +54,73 @@ def ask(
     finished = read_finished(directory, comparison)
     finished = replace(finished, settings=with_base_model(finished.settings, base_model))
     kind = pipeline or pivot_arm(finished.comparison) or finished.settings.arm_ids[0]
-    with _stages(directory) as stages, open_arm(directory, finished, kind, stages=stages) as arm:
-        if question is not None:
-            print_answer(_OUT, arm.answer([question])[0])
-        else:
-            _ask_all(arm, _typed_questions(f"{kind}> "))
-
-
-@contextmanager
-def _stages(directory: DataDirectory) -> "Iterator[Stages | None]":
-    """None where what is missing may be built here; copies to open where a service holds the data directory."""
     with ExitStack() as stack:
         try:
             stack.enter_context(directory.lock())
-            yield None
-        except ServiceHoldsError:
-            from service.serving.opened_stages import OpenedStages
+        except ServiceHoldsError as held:
+            if base_model is not None:
+                raise ConfigError("the running service answers; give --base-model to `tuningfork serve`") from None
+            answer = stack.enter_context(_asking_service(held, finished.comparison.id, kind))
+        else:
+            arm = stack.enter_context(open_arm(directory, finished, kind))
 
-            yield OpenedStages(Path(stack.enter_context(TemporaryDirectory(prefix="tuning-fork-"))))
+            def answer(asked: str) -> Answer:
+                return arm.answer([asked])[0]
+
+        if question is not None:
+            print_answer(_OUT, answer(question))
+        else:
+            _ask_all(answer, _typed_questions(f"{kind}> "))
 
 
-def _ask_all(arm: Pipeline, questions: Iterator[str]) -> None:
+@contextmanager
+def _asking_service(held: ServiceHoldsError, comparison_id: str, kind: str) -> Iterator[Callable[[str], Answer]]:
+    """Questions go to the service that holds the data directory; while it loads a model, they wait."""
+    from service.contract.client import ServiceClient, ServiceError
+    from service.contract.query_schemas import ServedAnswerView
+
+    if held.address is None:
+        raise held
+    with ServiceClient(held.address, os.environ.get(KEY_VARIABLE)) as client:
+
+        def answer(question: str) -> Answer:
+            is_told = False
+            while True:
+                try:
+                    return _answer(ServedAnswerView(**client.ask(comparison_id, kind, [question])[0]))
+                except ServiceError as error:
+                    if error.status != 503 or error.retry_after_s is None:
+                        raise
+                    if not is_told:
+                        plain_console(stderr=True).print("The service is loading the model.")
+                        is_told = True
+                    time.sleep(error.retry_after_s)
+
+        yield answer
+
+
+def _answer(view: "ServedAnswerView") -> Answer:
+    tokens = view.tokens
+    return Answer(
+        text=view.text,
+        usage=Usage(tokens.input_tokens, tokens.output_tokens, tokens.embedding_tokens, latency_s=view.latency_s),
+        finish_reason=FinishReason(view.finish_reason),
+        retrieved=tuple(
+            RetrievedChunk(one.chunk_id, one.document_id, one.title, one.text, one.score or 0.0, one.used)
+            for one in view.sources
+        ),
+        prompt_hash="",
+    )
+
+
+def _ask_all(answer: Callable[[str], Answer], questions: Iterator[str]) -> None:
     """Answer one after the other; a question that fails costs only itself, and the exit code."""
     from service.cli.console_answer import print_answer
 
     n_failed = 0
     for question in questions:
         try:
-            print_answer(_OUT, arm.answer([question])[0])
+            print_answer(_OUT, answer(question))
         except TuningForkError as error:
             show_error(str(error))
             n_failed += 1

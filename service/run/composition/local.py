@@ -24,19 +24,30 @@ from lm.fake import FakeLM
 from lm.files import sha256
 from lm.language_model import LanguageModel
 from lm.registry import load_language_model
-from rag.chunk import Chunking
+from rag.chunk import Chunking, Reader
 from rag.classifier import classifier_model
 from rag.index import MARKER, Index
+from rag.long_context import WholeDocuments, filled_context
 from rag.nearest_few_shot import NearestFewShot
 from rag.nearest_question import nearest_question_model
 from rag.prompt import RetrievedPrompt
 from rag.question_model import BareQuestion, QuestionModel
 from rag.raft import raft_prompts
+from rag.reranker import load_reranker
+from rag.retriever import Reranker, Retriever
 from rag.team_prompt import TeamPrompt
 from rag.training_questions import TrainingQuestions, embed_training_questions
 from service.run.arm import Arm, IndexFacts, answer_in_turn, trained_with_seeds
 from service.run.composition.outside import RecordedModel, document_finder, given_answers
-from service.run.composition.stages import BuiltStages, LoadedParts, Parts, Stages, TrainingRun
+from service.run.composition.stages import (
+    BuiltStages,
+    IndexRun,
+    LoadedParts,
+    Parts,
+    Stages,
+    TrainingRun,
+    passage_reader,
+)
 from service.run.composition.training import (
     kept_loss,
     read_texts,
@@ -47,7 +58,7 @@ from service.run.composition.training import (
     tuning_summary,
 )
 from service.run.progress import OnProgress, Progress
-from service.run.settings import ComparisonSettings, Constrain, TuneOn, is_adapter
+from service.run.settings import ComparisonSettings, Constrain, RetrieverKind, TuneOn, is_adapter
 from service.store.data_directory import DataDirectory
 from service.store.stages.recorded_stages import RecordedStages, Training
 from service.store.stages.stage_key import formats, stage_key
@@ -121,6 +132,14 @@ class LocalComposition:
     def _chunking(self) -> Chunking:
         return Chunking(self._settings.chunk_tokens, self._settings.overlap_tokens)
 
+    @cached_property
+    def _reader(self) -> Reader:
+        return passage_reader(self.model)
+
+    @cached_property
+    def _reranker(self) -> Reranker | None:
+        return load_reranker(self._settings.reranker) if self._settings.reranker else None
+
     @property
     def _reads_documents(self) -> bool:
         return self._settings.tune_on is TuneOn.QUESTIONS_AND_DOCUMENTS
@@ -132,7 +151,8 @@ class LocalComposition:
 
     @property
     def _passages(self) -> str:
-        return f"{self._settings.top_k} retrieved passage{'s' if self._settings.top_k != 1 else ''}"
+        by = "" if self._settings.retriever is RetrieverKind.DENSE else f" ({self._settings.retriever})"
+        return f"{self._settings.top_k} retrieved passage{'s' if self._settings.top_k != 1 else ''}{by}"
 
     def arms(self, dataset: Dataset) -> Iterator[Arm]:
         """Each arm as it is built, candidates first, in the order of the settings."""
@@ -176,7 +196,7 @@ class LocalComposition:
 
     def _refuse_impossible(self, dataset: Dataset) -> None:
         """Say what is wrong with the settings before the first question is asked, not after hours of answers."""
-        _ = (self._chunking, self.embedder, self.judge)
+        _ = (self._chunking, self.embedder, self.judge, self._reranker)
         for arm in self._settings.arm_specs:
             if arm.row.source:
                 self.arm(arm.id, dataset)
@@ -219,7 +239,22 @@ class LocalComposition:
         builder, build = self._retrieved(dataset)
         pipeline = self._pipeline(arm, model, builder, dataset, build)
         label = f"{model.name} with {self._passages}"
-        index = _index_facts(builder.index)
+        index = _index_facts(builder.retriever.index)
+        return Arm(pipeline, ArmRole.CANDIDATE, label, retrieves=True, device=_device_of(model), index=index)
+
+    def _long_context(self, arm: ArmSpec, dataset: Dataset) -> Arm:
+        model, questions = self._base_of(arm), [example.asked for example in dataset.examples]
+        room, instruction = dataset.card.max_output_tokens, dataset.card.instruction
+        whole = WholeDocuments(instruction, dataset.documents)
+        builder: PromptBuilder = whole
+        build, index, what = BuildUsage(), None, f"all {len(dataset.documents)} documents"
+        if not whole.fits(questions, model, room):
+            retrieved, build = self._retrieved(dataset)
+            retriever, index = retrieved.retriever, _index_facts(retrieved.retriever.index)
+            builder = filled_context(retriever, instruction, questions, model, room, top_k=self._settings.top_k)
+            what = "as many passages as its context holds"
+        pipeline = self._pipeline(arm, model, builder, dataset, build)
+        label = f"{model.name} with {what}"
         return Arm(pipeline, ArmRole.CANDIDATE, label, retrieves=True, device=_device_of(model), index=index)
 
     def _fine_tuned(self, arm: ArmSpec, dataset: Dataset, seed: int) -> Arm:
@@ -246,7 +281,7 @@ class LocalComposition:
         pipeline = self._pipeline(arm, tuned, builder, dataset, record.build_usage + build)
         # The two tuned arms share their training, which is told once.
         is_told = any((one.kind, one.model) == ("fine-tuned", arm.model) for one in self._settings.arm_specs)
-        return self._tuned_reader(arm, pipeline, record, builder.index, build, tells_training=not is_told)
+        return self._tuned_reader(arm, pipeline, record, builder.retriever.index, build, tells_training=not is_told)
 
     def _raft(self, arm: ArmSpec, dataset: Dataset, seed: int) -> Arm:
         builder, build = self._retrieved(dataset)
@@ -273,7 +308,7 @@ class LocalComposition:
             embedding_tokens=retrieving.embedding_tokens,
         )
         pipeline = self._pipeline(arm, tuned, builder, dataset, training + build)
-        return self._tuned_reader(arm, pipeline, record, builder.index, build, note=", in training too")
+        return self._tuned_reader(arm, pipeline, record, builder.retriever.index, build, note=", in training too")
 
     def _tuned_reader(
         self,
@@ -314,7 +349,7 @@ class LocalComposition:
             examples = "\n\n".join(f"Question: {question}\nAnswer: {answer}" for question, answer in shots)
         pipeline = self._pipeline(arm, model, TeamPrompt(template, examples, search), dataset, build)
         label = f"{model.name} with the prompt {path.name}"
-        index = _index_facts(search.index) if search is not None else None
+        index = _index_facts(search.retriever.index) if search is not None else None
         retrieves = search is not None
         return Arm(pipeline, ArmRole.CANDIDATE, label, retrieves=retrieves, device=_device_of(model), index=index)
 
@@ -406,21 +441,29 @@ class LocalComposition:
 
     def _retrieved(self, dataset: Dataset) -> tuple[RetrievedPrompt, BuildUsage]:
         index, build = self._index_of(dataset)
-        return RetrievedPrompt(index, self.embedder, dataset.card.instruction, self._settings.top_k), build
+        settings = self._settings
+        if settings.retriever is RetrieverKind.LEXICAL:
+            # It searches the same chunks, and would be built without their vectors.
+            build = replace(build, wall_s=build.wall_s - build.device_s, device_s=0.0, embedding_tokens=0)
+        retriever = Retriever(index, self.embedder, settings.retriever, self._reranker)
+        return RetrievedPrompt(retriever, dataset.card.instruction, settings.top_k, settings.passage_order), build
 
     def _index_of(self, dataset: Dataset) -> tuple[Index, BuildUsage]:
         if self._recorded is not None and self._recorded.index is not None:
             folder = self._recorded.index
         else:
             documents = sha256(repr([(d.id, d.title, d.text) for d in dataset.documents]))
-            key = stage_key(documents, self._chunking, self.embedder.fingerprint, formats("indexes"))
+            key = stage_key(
+                documents, self._chunking, self.embedder.fingerprint, self._reader.fingerprint, formats("indexes")
+            )
             folder = self._directory.stage("indexes", key)
         if folder not in self._indexes:
             n_documents = len(dataset.documents)
             self._on_progress(Progress("index", "", 0, n_documents))
+            run = IndexRun(dataset.documents, self._chunking, self.embedder, self._reader, self._settings.chroma or "")
             # Loading the embedder is a cost of starting a process, not of building an index.
             self.embedder.embed(["warm-up"])
-            self._indexes[folder] = self._stages.index(dataset, self._chunking, self.embedder, folder)
+            self._indexes[folder] = self._stages.index(run, folder)
             self._on_progress(Progress("index", "", n_documents, n_documents))
         return self._indexes[folder]
 
@@ -479,7 +522,7 @@ class LocalComposition:
     ) -> TrainingRun:
         _, trains_on, seed = training
         recipe = tuning_recipe(self._settings, dataset.card.task, trains_on, seed)
-        texts = read_texts(self._settings, dataset, self._chunking, self.embedder)
+        texts = read_texts(self._settings, dataset, self._chunking, self.embedder, self._reader)
         return TrainingRun(
             dataset.training_view(),
             recipe,
@@ -506,6 +549,7 @@ BUILDERS: Mapping[str, Callable[[LocalComposition, ArmSpec, Dataset], Arm]] = {
     "base": LocalComposition._base,
     "few-shot": LocalComposition._few_shot,
     "rag": LocalComposition._rag,
+    "long-context": LocalComposition._long_context,
     "nearest-question": LocalComposition._nearest_question,
     "classifier": LocalComposition._classifier,
     "nearest-few-shot": LocalComposition._nearest_few_shot,

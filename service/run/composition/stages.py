@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from advisor.data.dataset import Dataset, TrainingView
+from advisor.data.dataset import Document, TrainingView
 from advisor.results.answer import BuildUsage
 from finetune.adapter import AdapterRecord
 from finetune.progress import EpochResult, TrainingEvent
 from finetune.recipe import TuningRecipe
-from lm.completion import Messages
+from lm.completion import Message, Messages, Role
 from lm.embedding import Embedder
 from lm.language_model import LanguageModel
 from lm.registry import load_language_model
-from rag.chunk import Chunking
+from rag.chunk import Chunking, Reader
 from rag.embedder import load_embedder
 from rag.index import Index, build_index, open_index
 from service.run.progress import OnProgress, Progress
@@ -52,7 +52,23 @@ class LoadedParts:
 
     def embedder(self) -> Embedder:
         """The embedder."""
-        return load_embedder(self._settings.embedder)
+        return load_embedder(self._settings.embedder, dimensions=self._settings.embedding_dimensions)
+
+
+@dataclass(frozen=True)
+class IndexRun:
+    """One index to be built.
+
+    Attributes:
+        reader: In whose tokens chunks are bounded.
+        server: Chroma server that holds the search structure, "" for files.
+    """
+
+    documents: Sequence[Document]
+    chunking: Chunking
+    embedder: Embedder
+    reader: Reader
+    server: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,10 +96,19 @@ class TrainingRun:
     tensorboard: Path | None = None
 
 
+def passage_reader(model: LanguageModel) -> Reader:
+    """A model as the reader of passages. Hosted ones only estimate their tokens, all alike."""
+    n_around = model.count_tokens((Message(Role.USER, ""),))
+    return Reader(
+        lambda text: model.count_tokens((Message(Role.USER, text),)) - n_around,
+        getattr(model, "tokenizer_fingerprint", "estimate"),
+    )
+
+
 class Stages(Protocol):
     """What makes the expensive parts, each in a folder that is named by all that decides it."""
 
-    def index(self, dataset: Dataset, chunking: Chunking, embedder: Embedder, folder: Path) -> tuple[Index, BuildUsage]:
+    def index(self, run: IndexRun, folder: Path) -> tuple[Index, BuildUsage]:
         """The open index of the documents, and what building it took, whenever that was."""
         ...
 
@@ -119,12 +144,21 @@ class BuiltStages:
         self._directory = directory
         self._on_progress = on_progress
 
-    def index(self, dataset: Dataset, chunking: Chunking, embedder: Embedder, folder: Path) -> tuple[Index, BuildUsage]:
-        """The open index of the documents."""
-        waiting = Progress("index", "", 0, len(dataset.documents), "another comparison builds this index")
+    def index(self, run: IndexRun, folder: Path) -> tuple[Index, BuildUsage]:
+        """The open index of the documents; what other indexes have of them is not embedded again."""
+        waiting = Progress("index", "", 0, len(run.documents), "another comparison builds this index")
         with self._hold(self._directory, folder, lambda: self._on_progress(waiting)):
-            record = build_index(dataset.documents, embedder, folder, chunking=chunking)
-        return open_index(folder, embedder), record.build_usage
+            earlier = [path for path in folder.parent.glob("*") if path != folder] if folder.parent.is_dir() else []
+            record = build_index(
+                run.documents,
+                run.embedder,
+                folder,
+                chunking=run.chunking,
+                reader=run.reader,
+                earlier=earlier,
+                server=run.server,
+            )
+        return open_index(folder, run.embedder), record.build_usage
 
     def adapter(self, run: TrainingRun, base: "HuggingFaceModel", folder: Path) -> AdapterRecord:
         """The record of the adapter in the folder."""

@@ -13,7 +13,7 @@ from finetune.adapter import AdapterRecord
 from finetune.methods import METHODS
 from finetune.recipe import TuningRecipe
 from lm.embedding import Embedder
-from rag.chunk import Chunking, chunk_document
+from rag.chunk import Chunking, Reader, chunk_document
 from service.run.settings import ComparisonSettings, TuneOn
 
 if TYPE_CHECKING:
@@ -35,14 +35,16 @@ def tuning_recipe(settings: ComparisonSettings, task: Task, trains_on: str, seed
     return TuningRecipe(**chosen, method=settings.method, seed=seed, max_epochs=settings.epochs(task, trains_on))
 
 
-def read_texts(settings: ComparisonSettings, dataset: Dataset, chunking: Chunking, embedder: Embedder) -> list[str]:
+def read_texts(
+    settings: ComparisonSettings, dataset: Dataset, chunking: Chunking, embedder: Embedder, reader: Reader
+) -> list[str]:
     """What tuning reads besides the questions: the documents, cut into the passages that retrieval would give."""
     if settings.tune_on is not TuneOn.QUESTIONS_AND_DOCUMENTS:
         return []
     return [
         passage_text(chunk.passage_title, chunk.text)
         for document in dataset.documents
-        for chunk in chunk_document(document, chunking=chunking, count_tokens=embedder.count_tokens)
+        for chunk in chunk_document(document, chunking=chunking, count_tokens=embedder.count_tokens, reader=reader)
     ]
 
 

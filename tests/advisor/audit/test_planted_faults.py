@@ -27,6 +27,7 @@ from advisor.audit.outside import audit_outside
 from advisor.audit.power import audit_power
 from advisor.audit.retrieval import audit_index, audit_passages
 from advisor.audit.training import EpochLoss, TrainingLog, audit_training
+from advisor.audit.unknown_tokens import UnknownTokens, audit_unknown_tokens
 from advisor.data.dataset import (
     Dataset,
     DatasetCard,
@@ -188,6 +189,10 @@ MADE_UP = [said(f"Queen {i}", e) for i, e in enumerate(UNANSWERABLE)]
 
 def without_passages(records: Iterable[QuestionRecord]) -> list[QuestionRecord]:
     return [replace(record, answer=replace(record.answer, retrieved=())) for record in records]
+
+
+def unknown_tokens(share: float) -> UnknownTokens:
+    return UnknownTokens("embedder", "small", {"documents": share}, "Use words.")
 
 
 def setup(arm: str, **changes: object) -> ArmSetup:
@@ -633,6 +638,14 @@ RUN_FAULTS = [
         ),
         lambda: audit_passages({"rag": READ}, FACTS.documents),
         "elsewhere#0",
+    ),
+    Fault(
+        "documents in a script that the embedder does not know",
+        Check.UNKNOWN_TOKENS,
+        WARN,
+        lambda: audit_unknown_tokens([(unknown_tokens(0.6), ["rag"])]),
+        lambda: audit_unknown_tokens([(unknown_tokens(0.2), ["rag"])]),
+        "documents: 60.0% unknown tokens",
     ),
     Fault(
         "k = 0",

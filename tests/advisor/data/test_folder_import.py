@@ -227,7 +227,7 @@ def test_everything_that_is_not_read_is_told(source: Path, tmp_path: Path) -> No
     for folder in (".git", ".ipynb_checkpoints", "pictures", "faq/.venv/lib"):
         (source / folder).mkdir(parents=True)
     hidden = (".git/x.md", ".ipynb_checkpoints/questions.csv", "faq/.venv/lib/LICENSE.txt", "._warranty.txt")
-    for name in (*hidden, "pictures/logo.png", "guide.mdx", "faq/terms.DOC", "Makefile"):
+    for name in (*hidden, "human_labels.jsonl", "pictures/logo.png", "guide.mdx", "faq/terms.DOC", "Makefile"):
         (source / name).write_bytes(b"\xff\xfe\x00")
     (source / "linked").symlink_to(source / "faq", target_is_directory=True)
     files: list[FileOutcome] = []
@@ -236,7 +236,7 @@ def test_everything_that_is_not_read_is_told(source: Path, tmp_path: Path) -> No
     told = {file.name: file.detail for file in files if file.fate is Fate.LEFT_OUT}
     assert told.keys() == {
         ".git", ".ipynb_checkpoints", "faq/.venv", "._warranty.txt", "linked",
-        "pictures/logo.png", "guide.mdx", "faq/terms.DOC", "Makefile", "notes.doc",
+        "human_labels.jsonl", "pictures/logo.png", "guide.mdx", "faq/terms.DOC", "Makefile", "notes.doc",
     }  # fmt: skip
     assert told["faq/terms.DOC"] == "old Word files are not read; save it as .docx"
     assert {file.name: file.fate for file in files if file.name not in told} == {

@@ -7,19 +7,30 @@ from advisor.data.dataset import Dataset, DatasetCard, Example, Slice, Split, Ta
 from advisor.decision.conclusion import conclude
 from advisor.decision.constraints import ArmTraits, Constraints
 from advisor.decision.inputs import Axis, DecisionInputs, MeasuredArms
-from advisor.decision.record import record_decision, write_record
+from advisor.decision.record import read_record, record_decision, write_record
 from advisor.decision.what_if import StoredDecision, axis_ranges, read_stored_decision, reconsider
 from advisor.errors import EvaluationError
 from advisor.evidence.arm_use import ArmUse
+from advisor.evidence.prediction_powered import METHOD
 from advisor.evidence.records import record_line
+from advisor.metrics.human import CORRECT
 from advisor.money.cost import Traffic
 from advisor.money.prices import MachinePrice, ModelPrice, PriceList
 from advisor.results.answer import Answer, BuildUsage
 from advisor.results.answer_values import AnswerValues
-from advisor.results.comparison import ArmRole, ArmSummary, Comparison, Interval, MetricSummary, QuestionRecord
+from advisor.results.comparison import (
+    ArmRole,
+    ArmSummary,
+    Comparison,
+    Interval,
+    MetricSummary,
+    QuestionRecord,
+    Severity,
+)
 from advisor.results.json_report import json_report
 from advisor.results.score import Score
 from lm.completion import FinishReason, Usage
+from lm.files import sha256
 
 CARD = DatasetCard("x", Task.CLASSIFICATION, "en", "MIT", ("exact_match",), "", "Name the label.")
 PRICES = PriceList(
@@ -178,3 +189,33 @@ def test_the_memory_of_a_decision_is_not_told_too_small(opposed: StoredDecision)
     opposed.prepare()
     evidence = opposed.measured.evidence
     assert evidence.bootstrap.resampled.nbytes + evidence.scores.nbytes < opposed.n_bytes < 100e6
+
+
+def test_labels_given_since_are_the_scores_where_no_judge_decides() -> None:
+    flags = [i % 2 == 0 for i in range(120)]
+    # Whatever the metric said, people call right what the tuned arm says, and wrong what the other says.
+    report, decision, results = files(
+        {"rag": flags, "fine-tuned": [not flag for flag in flags]}, [Slice.NEW_CASE] * 120
+    )
+    said = {(f"q{i}", CORRECT, "b" if flags[i] else "a"): 1.0 for i in range(60)}
+    said |= {(f"q{i}", CORRECT, "a" if flags[i] else "b"): 0.0 for i in range(60)}
+    by_people = read_stored_decision(report, decision, results, said)
+    found = reconsider(by_people, by_people.record.inputs)
+    assert (found.recommendation.arm, found.recommendation.metric) == ("fine-tuned", CORRECT)
+    assert [finding.severity for finding in by_people.comparison.findings] == [Severity.NOTE]
+    with pytest.raises(EvaluationError, match="people must label 30 answers of each arm.*rag: 0 labels, 30 more"):
+        read_stored_decision(report, decision, results, dict(list(said.items())[:20]))
+
+
+def test_labels_given_since_correct_a_judge_that_decides() -> None:
+    right = [i % 4 != 0 for i in range(120)]
+    report, decision, results = files({"rag": right, "fine-tuned": right}, [Slice.NEW_CASE] * 120)
+    judged = [text.replace("exact_match", "faithfulness") for text in (report, decision, results.decode())]
+    record = read_record(judged[1])
+    judged[1] = write_record(replace(record, results_hash=sha256(judged[2])))
+    # Half of what the judge calls right is.
+    said = {(f"q{i}", "faithfulness", "a" if right[i] else "b"): float(right[i] and i % 2 == 1) for i in range(120)}
+    found = read_stored_decision(judged[0], judged[1], judged[2].encode(), said)
+    reply = reconsider(found, found.record.inputs)
+    assert reply.scores["rag"].interval.estimate == pytest.approx(0.5, abs=0.03)
+    assert reply.scores["rag"].interval.method == METHOD

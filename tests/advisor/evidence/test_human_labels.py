@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from advisor.data.dataset import Example, Split
+from advisor.data.files import HUMAN_LABELS_FILE
 from advisor.errors import DatasetError
-from advisor.evidence.human_labels import HUMAN_LABELS_FILE, HumanLabel, label_values, load_human_labels
+from advisor.evidence.human_labels import HumanLabel, label_values, load_human_labels
 
 EXAMPLES = (Example("q1", "How long?", ("two years",), (), "g", Split.TEST),)
 ROW = {"question_id": "q1", "metric": "faithfulness", "answer": "two years", "passages": ["Two years."], "label": True}

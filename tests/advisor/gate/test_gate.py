@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advisor.data.dataset import Slice
+from advisor.evidence.prediction_powered import METHOD
 from advisor.evidence.records import read_record, record_line
 from advisor.gate.baseline import StoredComparison
 from advisor.gate.check import GateCheck, GateVerdict
@@ -371,12 +372,44 @@ def test_without_a_stored_baseline_nothing_is_compared_and_nothing_is_stored() -
 
 
 def test_a_metric_by_another_judge_cannot_be_compared() -> None:
-    def judged(judge: str) -> StoredComparison:
-        made = stored({"rag": share(0.5)}, metric="faithfulness")
-        return replace(made, comparison=replace(made.comparison, settings={"judge": judge}))
+    assert verdict(AGAINST, judged(0.5, judge="a"), judged(0.5, judge="b")) is GateVerdict.CANNOT_COMPARE
+    assert verdict(AGAINST, judged(0.5), judged(0.5)) is GateVerdict.PASS
 
-    assert verdict(AGAINST, judged("openai:a"), judged("openai:b")) is GateVerdict.CANNOT_COMPARE
-    assert verdict(AGAINST, judged("openai:a"), judged("openai:a")) is GateVerdict.PASS
+
+def judged(right: float, *, judge: str = "a", n_labels: int = 60, told: float | None = None) -> StoredComparison:
+    """A share that a judge calls right, and people's labels of the first answers: as the judge, or of a share."""
+    made = stored({"rag": share(right)}, metric="faithfulness")
+    records = []
+    for i, record in enumerate(made.records):
+        value = record.scores["faithfulness"].value if told is None else float(i % 10 < round(10 * told))
+        # Spread over right and wrong ones alike.
+        is_labelled = i % (N // n_labels) == 0
+        labels = {"human:faithfulness": Score(value)} if is_labelled else {}
+        records.append(replace(record, scores={**record.scores, **labels}))
+    return replace(made, comparison=replace(made.comparison, settings={"judge": judge}), records=records)
+
+
+def test_scores_of_a_judge_count_as_far_as_people_confirm_them() -> None:
+    assert verdict(AGAINST, judged(0.2), judged(0.9)) is GateVerdict.FAIL
+    outcome = evaluate_gate(AGAINST, judged(0.2, n_labels=10), judged(0.9))
+    assert outcome.verdict is GateVerdict.CANNOT_COMPARE
+    assert "people labelled 30 answers of each arm, and the answers of today have fewer" in outcome.checks[0].reason
+    # The judge sees a fall where people see none: labels of both kinds of answers say the same share.
+    fallen = judged(0.2, n_labels=150, told=0.8)
+    assert verdict(AGAINST, fallen, judged(0.9, n_labels=150, told=0.8)) is not GateVerdict.FAIL
+
+
+def test_a_threshold_on_scores_of_a_judge_wants_the_interval_that_people_corrected() -> None:
+    rules = GateRules((Threshold("faithfulness", "rag", at_least=0.3),))
+    made = judged(0.7)
+    outcome = evaluate_gate(rules, made)
+    assert outcome.verdict is GateVerdict.CANNOT_COMPARE
+    assert "label some under Labels" in outcome.checks[0].reason
+    (arm, *others), (summary, *rest) = made.comparison.arms, made.comparison.arms[0].metrics
+    assert summary.interval is not None
+    corrected = replace(summary, interval=replace(summary.interval, method=METHOD))
+    arms = (replace(arm, metrics=(corrected, *rest)), *others)
+    assert verdict(rules, replace(made, comparison=replace(made.comparison, arms=arms))) is GateVerdict.PASS
 
 
 def test_records_read_back_from_their_file_give_the_same_outcome() -> None:

@@ -213,7 +213,7 @@ def test_metadata_of_documents_is_shown_as_it_was_sent(client: TestClient) -> No
 def test_uploads_that_wait_to_be_checked_keep_nobody_else_waiting(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     free, n_threads, n_uploads = threading.Event(), 3, 8
     route = sys.modules["service.api.routes.datasets"]
-    monkeypatch.setattr(route, "prepare_upload", lambda *_, **__: free.wait())
+    monkeypatch.setattr(route.PreparingProcess, "prepare", lambda *_, **__: free.wait())
     monkeypatch.setattr(route, "_preparing", anyio.CapacityLimiter(2))
 
     async def ask() -> int:

@@ -10,10 +10,12 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, insert, update
 
 from advisor.data.dataset import Example, Slice, Split
+from advisor.data.files import HUMAN_LABELS_FILE
 from advisor.data.prompt import RetrievedChunk
-from advisor.evidence.human_labels import HUMAN_LABELS_FILE, label_values, load_human_labels
+from advisor.evidence.human_labels import label_values, load_human_labels
 from advisor.evidence.prediction_powered import MIN_LABELS
 from advisor.evidence.records import record_line
+from advisor.metrics.human import PREFERENCE
 from advisor.results.answer import Answer
 from advisor.results.comparison import QuestionRecord
 from advisor.results.score import Score
@@ -30,6 +32,7 @@ from service.store.tables import comparisons, report_files
 LOCAL = "http://127.0.0.1:8000"
 N = 20
 URL = "/v1/comparisons/now/labels"
+PAIRS = "/v1/comparisons/now/pairs"
 
 
 @pytest.fixture
@@ -128,6 +131,35 @@ def test_labels_come_out_as_the_file_that_a_comparison_reads(client: TestClient,
     assert {label.passages for label in found if label.answer.startswith("rag")} == {
         (f"passage {i}",) for i in range(0, N, 2) if f"q{i}" != seen[0]["example_id"] or seen[0]["answer"][:3] != "rag"
     }
+
+
+def pairs_of(client: TestClient, voter: str) -> list[dict[str, Any]]:
+    """All pairs that one person is asked about; the answer of rag is always preferred."""
+    seen, queue = [], client.get(f"{PAIRS}?voter={voter}").json()
+    while (shown := queue["next"]) is not None:
+        seen.append(shown)
+        better = next(text for text in (shown["first"], shown["second"]) if text.startswith("rag"))
+        body = {"example_id": shown["example_id"], "better": better, "voter": voter}
+        queue = client.post(PAIRS, json=body).json()
+    return seen
+
+
+@pytest.mark.usefixtures("finished")
+def test_pairs_of_different_answers_are_voted_on_blindly_and_become_labels(client: TestClient, tmp_path: Path) -> None:
+    seen, others = pairs_of(client, "ada"), pairs_of(client, "bob")
+    assert len(seen) == N // 2  # where both say the same there is nothing to choose
+    assert 0 < len(others) < len(seen)
+    assert {one["first"].split()[0] for one in seen} == {"base", "rag"}  # either may stand first
+    (tally,) = client.get("/v1/comparisons/now/votes").json()["items"]
+    assert (tally["n_first"], tally["n_second"]) == (0, len(seen) + len(others))
+    (tmp_path / HUMAN_LABELS_FILE).write_bytes(client.get(f"{URL}.jsonl").content)
+    examples = [Example(f"q{i}", "?", ("same",), (), f"g{i}", Split.TEST) for i in range(N)]
+    values = label_values(load_human_labels(tmp_path, examples))
+    assert values["q0", PREFERENCE, "rag 0"] == 1
+    assert values["q0", PREFERENCE, "base 0"] == 0
+    refused = client.post(PAIRS, json={"example_id": "q0", "better": "made up"})
+    assert refused.status_code == 422
+    assert "no pair of now holds this answer" in refused.json()["detail"]
 
 
 @pytest.mark.usefixtures("finished")

@@ -1,9 +1,12 @@
 """Commands over a finished comparison of the scripted model, run in this process."""
 
 import io
+import json
 import shutil
 import sys
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 from advisor.report.formats import REPORT_FORMATS
 from service.cli.app import ReportFormat, main
 from service.run import asking
+from service.store.data_directory import tell_address
 
 Run = Callable[..., int]
 
@@ -103,6 +107,46 @@ def test_a_question_that_fails_costs_only_itself_and_the_exit_code(
     captured = capsys.readouterr()
     assert captured.err == "error: no room; shorten it\n"
     assert captured.out.splitlines()[0] == "c0"
+
+
+class _Service(BaseHTTPRequestHandler):
+    """Loads its model at the first question and answers the second."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        asked: list[str] = self.server.asked  # type: ignore[attr-defined]
+        asked.append(self.path)
+        view = {"question": "", "text": "as measured", "sources": [], "latency_s": 1, "model_s": 1, "batch_size": 1}
+        view |= {"tokens": dict.fromkeys(("input_tokens", "output_tokens", "embedding_tokens"), 3)}
+        view |= {"cost_usd": None, "finish_reason": "stop"}
+        is_loading = len(asked) == 1
+        content = json.dumps({"detail": "loading"} if is_loading else {"answers": [view]}).encode()
+        self.send_response(503 if is_loading else 200)
+        self.send_header("retry-after", "0")
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_service_in_the_data_directory_is_asked_and_waited_for(
+    run: Run, finished: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Service) as server, finished.directory.lock("service") as lock:
+        server.asked = []  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert run("ask", "latest", "Number 4?") == 2
+        assert "works in" in capsys.readouterr().err
+        tell_address(lock, f"http://127.0.0.1:{server.server_address[1]}")
+        assert run("ask", "latest", "Number 4?", "--pipeline", "few-shot") == 0
+        assert run("ask", "latest", "Number 4?", "--base-model", str(tmp_path)) == 2
+        server.shutdown()
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[0] == "as measured"
+    assert "loading the model" in captured.err
+    assert [path.split("/")[-2] for path in server.asked] == ["few-shot"] * 2  # type: ignore[attr-defined]
 
 
 def test_an_estimate_names_stages_and_their_sum_and_takes_the_options_of_compare(

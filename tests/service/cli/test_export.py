@@ -97,4 +97,4 @@ def test_an_export_to_nowhere_is_refused(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit) as caught:
         main(["export", "latest"])
     assert caught.value.code == 2
-    assert "--mlflow URI or --tensorboard DIR" in capsys.readouterr().err
+    assert "--mlflow URI, --tensorboard DIR or --answers DIR" in capsys.readouterr().err

@@ -25,6 +25,11 @@ OTHER: dict[str, Any] = {
     "constrain": "off",
     "method": "dora",
     "tune_on": "questions+documents",
+    "retriever": "hybrid",
+    "reranker": "hf:org/cross-encoder",
+    "passage_order": "best-last",
+    "embedding_dimensions": 256,
+    "chroma": "http://127.0.0.1:8000",
     "device": "cpu",
     "dtype": "float32",
     "revision": "v1.0",
@@ -48,6 +53,7 @@ def other(one: Any) -> Any:
     return {bool: True, int: 4, float: 0.25}[one.kind]
 
 
+LOCAL = ("trust_remote_code", "chroma")
 GIVEN = {one.name: other(one) for one in DECLARED if one.name not in ("dataset", "race") and one.kind is not Path}
 
 
@@ -57,13 +63,13 @@ def test_options_are_named_once() -> None:
 
 
 def test_what_can_be_set_in_one_place_can_be_set_in_all(tmp_path: Path) -> None:
-    """But a task, which uploaded datasets have, over REST; and running a model's code, but on the command line."""
+    """But a task, which uploaded datasets have, over REST; and a model's code and servers, but on the command line."""
     settings = ComparisonSettings.from_json({"dataset": "x"} | GIVEN)
     command = typer.main.get_command(app).commands["compare"]  # type: ignore[attr-defined]
     options = {option for parameter in command.params for option in parameter.opts}
     assert {part.option for one in DECLARED if one.name != "dataset" for part in (one.inner or (one,))} <= options
 
-    remote = {name: value for name, value in GIVEN.items() if name not in ("task", "trust_remote_code")}
+    remote = {name: value for name, value in GIVEN.items() if name not in ("task", *LOCAL)}
     request = ComparisonRequest(dataset="x", **remote)
     assert request.model_dump(mode="json", include=set(remote)) == {n: settings.to_json()[n] for n in remote}
 
@@ -71,7 +77,7 @@ def test_what_can_be_set_in_one_place_can_be_set_in_all(tmp_path: Path) -> None:
     for name, value in GIVEN.items():
         if isinstance(value, dict):
             tables += [f"[comparison.{name}]", *(f"{n} = {toml(v)}" for n, v in value.items())]
-        elif name != "trust_remote_code":
+        elif name not in LOCAL:
             lines.append(f"{name} = {toml(value)}")
     file = tmp_path / "tuning-fork.toml"
     file.write_text("\n".join([*lines, *tables, "[[gate.threshold]]", 'measure = "exact_match"', "at_least = 0.5"]))

@@ -26,7 +26,7 @@ name = "tickets"
 task = "classification"
 language = "en"
 licence = "CC0-1.0"
-metrics = ["accuracy"]
+metrics = ["accuracy", "perplexity"]
 instruction = "Name the queue: {labels}."
 description = "Tickets."
 """
@@ -59,6 +59,17 @@ def finished(
     write_tickets(workplace.folder)
     settings = replace(workplace.settings, model=f"hf:{tiny_reader_folder}", arms=KINDS, limit=40)
     return workplace, run_comparison(settings, workplace.directory, LocalComposition, "tiny")
+
+
+def test_perplexity_is_told_of_arms_whose_model_tells_probabilities(finished: tuple[Any, Comparison]) -> None:
+    found = {arm.kind: arm.metric("perplexity") for arm in finished[1].arms}
+    for kind in ("base", "nearest-few-shot"):
+        summary = found[kind]
+        assert summary is not None and summary.interval is not None
+        assert 1 < summary.interval.low < summary.interval.estimate < summary.interval.high
+    for kind in ("nearest-question", "classifier"):
+        summary = found[kind]
+        assert summary is not None and summary.interval is None
 
 
 def test_arms_without_a_language_model_are_right_and_take_no_tokens(finished: tuple[Any, Comparison]) -> None:

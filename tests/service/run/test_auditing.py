@@ -9,9 +9,8 @@ import pytest
 from advisor.audit.check import Check
 from advisor.audit.general_questions import GENERAL_QUESTIONS
 from advisor.data.dataset import Dataset
-from advisor.data.files import load_dataset
+from advisor.data.files import HUMAN_LABELS_FILE, load_dataset
 from advisor.data.prompt import QuestionOnly
-from advisor.evidence.human_labels import HUMAN_LABELS_FILE
 from advisor.metrics.registry import metric
 from advisor.results.answer import Pipeline
 from advisor.results.comparison import ArmRole, AuditFinding, Comparison, Verdict

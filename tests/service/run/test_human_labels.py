@@ -10,8 +10,8 @@ import pytest
 
 from advisor.audit.check import Check
 from advisor.data.dataset import Example
+from advisor.data.files import HUMAN_LABELS_FILE
 from advisor.decision.record import RecheckOutcome
-from advisor.evidence.human_labels import HUMAN_LABELS_FILE
 from advisor.evidence.prediction_powered import METHOD, MIN_LABELS
 from advisor.evidence.records import read_records
 from advisor.metrics.human import CORRECT

@@ -1,0 +1,78 @@
+"""An arm of a finished comparison in the form of another tool, as one archive."""
+
+import shutil
+import tempfile
+import zipfile
+from asyncio import Lock
+from pathlib import Path as FilePath
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+from fastapi.responses import FileResponse
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+
+from service.api.auth import Context, require
+from service.api.context import ServiceContext
+from service.api.errors import Problem
+from service.api.served import Served
+from service.contract.schemas import ID_PATTERN
+from service.contract.scope import Scope
+from service.handover.targets import TARGETS
+from service.serving.opened import ServedArm
+from service.serving.servable import check_servable, read_servable
+
+router = APIRouter(prefix="/v1/comparisons", tags=["querying"], dependencies=[Depends(require(Scope.RUN))])
+_writing = Lock()
+
+
+@router.post(
+    "/{comparison_id}/pipelines/{kind}/handover/{target}",
+    response_class=FileResponse,
+    responses={200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}},
+)
+async def hand_over_arm(
+    comparison_id: Annotated[str, Path(pattern=ID_PATTERN)],
+    kind: Annotated[str, Path(pattern=ID_PATTERN)],
+    target: Annotated[str, Path(pattern=f"^({'|'.join(TARGETS)})$", description=f"{', '.join(TARGETS)}.")],
+    context: Context,
+    served: Served,
+) -> FileResponse:
+    """Write an arm for another tool: its files, a README with exact commands, and hashes, as a zip archive.
+
+    One at a time: weights are loaded once more, written and compared with the measured ones.
+    """
+    await run_in_threadpool(check_servable, context.engine, comparison_id, kind)
+    if _writing.locked():
+        raise Problem(429, "Too busy", "another arm is being handed over; ask again when it is done", retry_after_s=30)
+    folder = FilePath(tempfile.mkdtemp(prefix="tuning-fork-handover-"))
+    try:
+        async with _writing, served.opened(comparison_id, kind) as arm:
+            archive = await run_in_threadpool(_write, context, comparison_id, arm, target, folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    cleaning = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
+    return FileResponse(archive, media_type="application/zip", filename=archive.name, background=cleaning)
+
+
+def _write(context: ServiceContext, comparison_id: str, arm: ServedArm, target: str, folder: FilePath) -> FilePath:
+    from service.handover.hand_over import hand_over
+    from service.handover.winner import Winner, adapters_of
+    from service.run.workflow import load_limited_dataset
+
+    servable = read_servable(
+        context.engine, context.directory, comparison_id, retired_model=context.settings.retired_model
+    )
+    dataset = load_limited_dataset(servable.settings)
+    adapters = adapters_of(servable.report, servable.settings, arm.pipeline.arm, context.directory)
+    winner = Winner(servable.report, servable.settings, dataset, arm.pipeline, adapters)
+    name = f"{winner.name}-{target}"
+    hand_over(winner, target, folder / name)
+    archive = folder / f"{name}.zip"
+    # Weights do not shrink: they are stored as they are.
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as written:
+        for path in sorted((folder / name).rglob("*")):
+            written.write(path, path.relative_to(folder))
+    shutil.rmtree(folder / name)
+    return archive

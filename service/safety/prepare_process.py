@@ -1,0 +1,181 @@
+"""Uploads are checked in processes of their own, which end with their time, their memory, or their caller.
+
+`python -m service.safety.prepare_process MEMORY_BYTES` is such a process. However much work an upload makes, it takes
+neither the memory nor the time of the service.
+"""
+
+import contextlib
+import os
+import pickle
+import resource
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from advisor.data.dataset import Task
+from advisor.data.files import Problem
+from service.safety.limits import UploadLimits
+from service.safety.prepare import PreparedDataset, UnfitUploadError, UploadedFile, prepare_upload
+
+PREPARE_S = 300.0
+"""For one upload. 200,000 questions take about a minute."""
+
+MEMORY_BYTES = 4 * 2**30
+_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "HOME")
+"""What is passed on; keys and passwords are no business of a process that reads strangers' files."""
+
+
+@dataclass(frozen=True)
+class _Request:
+    files: Sequence[tuple[str, Path]]
+    workplace: Path
+    name: str | None
+    task: Task | None
+    limits: UploadLimits
+    columns: Mapping[str, str] | None
+
+
+class PreparingProcess:
+    """Checks one upload after the other, until one takes too much.
+
+    Args:
+        prepare_s: For one upload, by the clock. memory_bytes: of address space.
+    """
+
+    def __init__(self, *, prepare_s: float = PREPARE_S, memory_bytes: int = MEMORY_BYTES) -> None:
+        self._prepare_s = prepare_s
+        self._memory_bytes = memory_bytes
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def prepare(
+        self,
+        uploads: Sequence[UploadedFile],
+        workplace: Path,
+        *,
+        name: str | None,
+        task: Task | None,
+        limits: UploadLimits,
+        columns: Mapping[str, str] | None = None,
+    ) -> PreparedDataset:
+        """As `prepare_upload` does it.
+
+        Raises:
+            UnfitUploadError: with every problem found; also where it takes too long or too much memory.
+        """
+        workplace.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="sent-", dir=workplace) as folder:
+            files = []
+            for number, upload in enumerate(uploads):
+                path = Path(folder) / str(number)
+                with path.open("wb") as copy:
+                    while part := upload.file.read(2**20):
+                        copy.write(part)
+                files.append((upload.name, path))
+            request = _Request(files, workplace, name, task, limits, columns)
+            try:
+                result = pickle.loads(self._reply_to(pickle.dumps(request)))
+            except (EOFError, OSError, pickle.UnpicklingError) as error:
+                self.end()
+                what = (
+                    f"checking it took more than {self._prepare_s:g} s or {self._memory_bytes / 2**30:.1f} GB of memory"
+                )
+                raise UnfitUploadError([Problem("upload", None, f"{what}; send fewer questions")]) from error
+            if isinstance(result, OSError):
+                raise result
+            if not isinstance(result, PreparedDataset):
+                raise UnfitUploadError(result)
+            return result
+
+    def end(self) -> None:
+        """End the process, whatever it does; the next upload gets another one."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                with contextlib.suppress(OSError):
+                    assert stream is not None
+                    stream.close()
+
+    def _reply_to(self, request: bytes) -> bytes:
+        """What the process says to a request, a length and as many bytes each way."""
+        process = self._process = self._process or self._start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(len(request).to_bytes(8, "big") + request)
+        process.stdin.flush()
+        deadline = time.monotonic() + self._prepare_s
+        return _read(process.stdout, int.from_bytes(_read(process.stdout, 8, deadline), "big"), deadline)
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+        path = os.pathsep.join(part for part in sys.path if part)
+        return subprocess.Popen(
+            [sys.executable, "-m", "service.safety.prepare_process", str(self._memory_bytes)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**environment, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
+        )
+
+
+def _read(stream: IO[bytes], n_bytes: int, deadline: float) -> bytes:
+    """So many bytes, in time.
+
+    Raises:
+        EOFError: they do not come.
+    """
+    read = bytearray()
+    waiting = select.poll()
+    waiting.register(stream, select.POLLIN)
+    while len(read) < n_bytes:
+        if not waiting.poll(max(0.0, 1000 * (deadline - time.monotonic()))):
+            raise EOFError
+        if not (part := os.read(stream.fileno(), min(2**20, n_bytes - len(read)))):
+            raise EOFError
+        read += part
+    return bytes(read)
+
+
+def main() -> None:
+    """Check what comes on standard input until it ends, which it does with the service."""
+    memory_bytes = int(sys.argv[1])
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What a library prints must not be taken for a reply.
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    while head := sys.stdin.buffer.read(8):
+        request: _Request = pickle.loads(sys.stdin.buffer.read(int.from_bytes(head, "big")))
+        reply = pickle.dumps(_answer(request))
+        replies.write(len(reply).to_bytes(8, "big") + reply)
+        replies.flush()
+
+
+def _answer(request: _Request) -> PreparedDataset | Sequence[Problem] | OSError:
+    """What came of it; a full disk is told as such."""
+    with contextlib.ExitStack() as stack:
+        uploads = [UploadedFile(name, stack.enter_context(path.open("rb"))) for name, path in request.files]
+        try:
+            return prepare_upload(
+                uploads,
+                request.workplace,
+                name=request.name,
+                task=request.task,
+                limits=request.limits,
+                columns=request.columns,
+            )
+        except UnfitUploadError as error:
+            return error.problems
+        except OSError as error:
+            return error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""What an estimate says, against a comparison that was run on two CPU cores with nothing else to do."""
+
+import json
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine
+
+from advisor.data.files import load_dataset
+from advisor.results.comparison import Comparison
+from advisor.results.json_report import read_comparison
+from service.contract.schemas import Estimate
+from service.run.estimate import estimate_comparison
+from service.run.speeds import Speeds, Work
+from service.store.tables import metadata
+
+ROOT = Path(__file__).resolve().parents[3]
+RUN = ROOT / "docs" / "runs" / "ticket-triage" / "report.json"
+
+
+@pytest.fixture(scope="module")
+def finished() -> Comparison:
+    return read_comparison(RUN.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def estimate() -> Estimate:
+    engine: Engine = create_engine("sqlite://")
+    metadata.create_all(engine)
+    settings = json.loads(RUN.read_text(encoding="utf-8"))["settings"]
+    settings.pop("training_curves")
+    return estimate_comparison(engine, settings, load_dataset(ROOT / "datasets" / "ticket-triage"))
+
+
+def test_the_rule_of_thumb_is_within_a_third_of_the_recorded_run(estimate: Estimate, finished: Comparison) -> None:
+    assert estimate.time_s == pytest.approx(finished.wall_s, rel=0.3)
+    answering = {stage.arm: stage.time_s for stage in estimate.stages if stage.stage == "answer"}
+    for arm in finished.arms:
+        if arm.kind in answering:
+            assert answering[arm.kind] == pytest.approx(arm.n_questions / arm.throughput_per_s, rel=0.3), arm.kind
+    tuned = next(stage for stage in estimate.stages if stage.stage == "tune")
+    assert tuned.input_tokens == pytest.approx(finished.arm("fine-tuned").build_usage.input_tokens, rel=0.1)
+
+
+def test_an_arm_takes_what_it_took_before_and_one_that_was_not_there_takes_after_the_others(
+    finished: Comparison,
+) -> None:
+    rule = Speeds("smollm2")
+    speeds = Speeds("smollm2", "earlier", {arm.kind: arm for arm in finished.arms})
+    arm = finished.arm("rag")
+    usage = arm.usage_per_question
+    work = Work(usage.input_tokens - usage.cached_tokens, usage.output_tokens)
+    assert speeds.answer_s("rag", work) == (pytest.approx(1 / arm.throughput_per_s), True)
+    assert arm.latency is not None
+    assert speeds.answer_s("rag", work, alone=True) == (pytest.approx(arm.latency.p50_s), True)
+    assert speeds.answer_s("raft", work)[0] == pytest.approx(rule.answer_s("raft", work)[0], rel=0.3)
+    assert rule.answer_s("raft", work)[1] is False
