@@ -17,6 +17,7 @@ from advisor.data.dataset import Slice
 from advisor.decision.decision import Stakes, decide
 from advisor.decision.race import Race
 from advisor.decision.race_plan import RacePlan, plan_race
+from advisor.decision.race_recommendation import recommend_from_race
 from advisor.decision.recommendation import DecisionRule, recommend
 from advisor.evidence.evidence import Evidence, gather_evidence
 from advisor.evidence.scorecard import applicable
@@ -416,7 +417,9 @@ def race_regret(plan: RacePlan, rng: Rng) -> float:
     """Accuracy on fresh questions of the best arm minus that of the arm a race names; all cost the same."""
     accuracies = drawn_accuracies(rng)
     scores = correlated_arms(rng, accuracies.tolist())
-    arm = raced(scores, plan).result({str(i): 1.0 for i in range(5)}).recommendation.arm
+    race = raced(scores, plan)
+    stakes = Stakes(plan.weights, RULE.margin, {str(i): 1.0 for i in range(5)})
+    arm = recommend_from_race(race.outcome(), race.differences(), stakes, {}, [], RULE).arm
     return float(accuracies.max() - accuracies[int(arm or 0)])
 
 
