@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from advisor.data.dataset import Document, Example, Split
-from advisor.data.folder_import import write_rows
+from advisor.data.files import write_rows
 from rag.anchors import anchor_questions
 from service.run.composition.question_making import anchor_dataset
 from tests.rag.conftest import HashingEmbedder
