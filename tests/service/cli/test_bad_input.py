@@ -58,7 +58,7 @@ def spoil(path: Path, line: int, text: str) -> None:
         (("ask",), "Missing argument 'COMPARISON'"),
         (("compare", "no-such-set"), "no-such-set: there is no such folder; `tuningfork datasets` lists"),
         (("validate", "no-such-set"), "no-such-set: there is no such folder"),
-        (("import", "nowhere", "out"), "nowhere: there is no such folder"),
+        (("import", "nowhere", "out"), "nowhere: there is no such file or folder"),
         (("report", "latest"), "there is no finished comparison in"),
         (("ask", "latest", "Why?"), "run `tuningfork compare DATASET` first"),
         (("ask", "latest", "  "), "the question is empty"),
