@@ -1,4 +1,4 @@
-"""What the base model could do all along, and what tuning took from it."""
+"""What the base model could do all along, what tuning took from it, and whether any arm can do anything."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,7 @@ from advisor.audit.check import MAX_ITEMS, Check
 from advisor.data.dataset import Dataset, Slice, Task
 from advisor.data.normalisation import is_abstention
 from advisor.evidence.statistics import mcnemar_exact
-from advisor.results.comparison import ArmSummary, AuditFinding, QuestionRecord, Severity
+from advisor.results.comparison import ArmRole, ArmSummary, AuditFinding, QuestionRecord, Severity
 
 KNOWN_ALREADY = 0.2
 LOST_SHARE = 0.1
@@ -25,6 +25,26 @@ def audit_known_already(arms: Sequence[ArmSummary], dataset: Dataset, metric: st
         finding
         for base in bases
         for finding in _known_already(base, base.model if len(bases) > 1 else "The base model", majority, metric)
+    ]
+
+
+def audit_no_skill(arms: Sequence[ArmSummary], metric: str) -> list[AuditFinding]:
+    """Comparisons of which no arm is shown to beat the most frequent answer given to everything."""
+    floors = [one.interval for arm in arms if arm.kind == "majority" and (one := arm.metric(metric))]
+    best = max(
+        (one.interval for arm in arms if arm.role is ArmRole.CANDIDATE if (one := arm.metric(metric)) and one.interval),
+        key=lambda interval: interval.estimate,
+        default=None,
+    )
+    if best is None or not floors or floors[0] is None or best.low > floors[0].estimate:
+        return []
+    return [
+        AuditFinding(
+            Check.NO_SKILL,
+            Severity.WARN,
+            "No arm is shown to be better than always giving the most frequent answer.",
+            "Do not ship on these figures: try a stronger model, add training questions, or check the references.",
+        )
     ]
 
 

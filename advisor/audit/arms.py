@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
-from advisor.audit.abilities import audit_known_already
+from advisor.audit.abilities import audit_known_already, audit_no_skill
 from advisor.audit.answers import audit_answers, audit_scoring
 from advisor.audit.check import Check
 from advisor.audit.form import audit_form
@@ -33,6 +33,7 @@ def audit_arms(
         *audit_scoring(arms, metric),
         *audit_recall(arms, metric),
         *audit_known_already(arms, dataset, metric),
+        *audit_no_skill(arms, metric),
         *audit_answers(candidates),
         *(audit_form(arms) if held_to_form else ()),
     ]

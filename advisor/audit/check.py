@@ -49,6 +49,7 @@ class Check(StrEnum):
     NO_PASSAGES = "no passages"
     RETRIEVAL_FLOOR = "retrieval floor"
     KNOWN_ALREADY = "known already"
+    NO_SKILL = "no better than one answer"
     UNSCORED = "unscored answers"
     EMPTY = "empty answers"
     CUT = "cut answers"

@@ -21,11 +21,11 @@ from service.contract.settings import BUILTIN_EMBEDDERS, resolve
 from service.run.settings import ComparisonSettings
 from service.safety.endpoint_guard import EndpointGuard
 from service.store.bundled_datasets import bundled_datasets
+from service.store.comparison_store import SENT_FILES
 from service.store.data_directory import DataDirectory
 from service.store.dataset_store import dataset_folder
 
-PRICE_LIST = "price_list"
-PRIOR_ANSWERS = "prior_answers"
+PRICE_LIST, PRIOR_ANSWERS = SENT_FILES
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", flags=re.ASCII)
 _NOT_SETTINGS = {"name", "prices", "prior"}
 

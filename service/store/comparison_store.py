@@ -23,6 +23,9 @@ from service.store.tables import baselines, comparisons, deployments
 __all__ = ["ComparisonState"]
 
 _IN_PROGRESS = (ComparisonState.QUEUED, ComparisonState.RUNNING)
+SENT_FILES = ("price_list", "prior_answers")
+"""Settings that hold what a caller sent in place of files."""
+
 _SENT = "sent:"
 """Before the hash of what was sent; rows of earlier versions have hashes of more."""
 
@@ -128,11 +131,13 @@ def create_comparison(
         IdempotencyKeyReusedError: the key was used for another request.
         QueueFullError: `max_queued` comparisons wait already.
     """
+    sent_files = {key: settings[key] for key in SENT_FILES if settings.get(key) is not None}
     row = {
         "id": comparison_id,
         "name": name,
         "dataset": dataset,
-        "settings": json.dumps(settings),
+        "settings": json.dumps({key: value for key, value in settings.items() if key not in sent_files}),
+        "sent_files": json.dumps(sent_files) if sent_files else None,
         "state": ComparisonState.QUEUED,
         "cancel_requested": False,
         "idempotency_key": idempotency_key,
@@ -175,11 +180,12 @@ def list_comparisons(
     limit: int = 50,
     offset: int = 0,
 ) -> tuple[list[StoredComparison], int]:
-    """A page of comparisons, the newest first, and how many there are in all."""
+    """A page of comparisons, the newest first, without estimates and sent files, and how many there are in all."""
     conditions = [comparisons.c.state == state] if state is not None else []
     conditions += [comparisons.c.dataset == dataset] if dataset is not None else []
     order = (comparisons.c.created_at.desc(), comparisons.c.id)
-    query = select(comparisons).where(*conditions).order_by(*order).limit(limit).offset(offset)
+    columns = [column for column in comparisons.c if column.name not in ("sent_files", "estimate")]
+    query = select(*columns).where(*conditions).order_by(*order).limit(limit).offset(offset)
     with engine.connect() as connection:
         rows = connection.execute(query).all()
         total = connection.execute(select(func.count()).select_from(comparisons).where(*conditions)).scalar_one()
@@ -354,7 +360,7 @@ def _is_of(row: Row[Any], sent: Mapping[str, Any]) -> bool:
     if row.request_sha256 is not None and row.request_sha256.startswith(_SENT):
         return bool(row.request_sha256 == request_hash(sent))
     # Earlier versions hashed their defaults, too, which are others today: what is sent now must be what is stored.
-    stored = json.loads(row.settings)
+    stored = json.loads(row.settings) | json.loads(row.sent_files or "{}")
     kept = {"prices": stored.get("price_list"), "prior": stored.get("prior_answers")}
     stored |= kept | {"arms": stored.get("arms", stored.get("pipelines")), "name": row.name, "dataset": row.dataset}
     return all(stored.get(name) == value for name, value in resolve(sent).items())
@@ -372,11 +378,11 @@ def _stored(row: Row[Any]) -> StoredComparison:
         id=row.id,
         name=row.name,
         dataset=row.dataset,
-        settings=json.loads(row.settings),
+        settings=json.loads(row.settings) | json.loads(getattr(row, "sent_files", None) or "{}"),
         state=ComparisonState(row.state),
         cancel_requested=row.cancel_requested,
         error=row.error,
-        estimate=json.loads(row.estimate) if row.estimate else None,
+        estimate=json.loads(estimate) if (estimate := getattr(row, "estimate", None)) else None,
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,

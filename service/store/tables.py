@@ -62,6 +62,7 @@ comparisons = Table(
     Column("name", Text, nullable=False),
     Column("dataset", Text, nullable=False),  # name of a bundled dataset, or a version of `datasets`
     Column("settings", Text, nullable=False),  # JSON of ComparisonSettings
+    Column("sent_files", Text),  # JSON: what a caller sent in place of files, megabytes perhaps, which no list needs
     Column("state", String(16), nullable=False),  # ComparisonState
     Column("cancel_requested", Boolean, nullable=False),
     Column("error", Text),  # what to tell the user, where it failed

@@ -43,7 +43,7 @@ def test_arms_run_as_far_as_task_training_questions_and_model_let_them() -> None
     assert names() == everything
     assert everything - names(task=Task.EXTRACTION) == {"classifier"}
     assert everything - names(tunable=False) == {"fine-tuned", "hybrid", "raft"}
-    assert names(has_training_questions=False) == {"base", "rag"}
+    assert names(has_training_questions=False) == {"base", "rag", "long-context"}
 
 
 def test_what_cannot_run_is_told_with_all_the_arms_it_holds_for() -> None:

@@ -116,6 +116,8 @@ def test_a_missing_resource_is_unscored(metric: Metric) -> None:
 
 
 @ALL
-def test_retrieval_metrics_are_unscored_without_retrieval_and_others_do_not_need_it(metric: Metric) -> None:
+def test_without_passages_ranks_are_0_their_content_is_unscored_and_others_do_not_need_them(metric: Metric) -> None:
     (score,) = metric.score([as_example(REFERENCE)], [as_answer(REFERENCE)], RESOURCES)
-    assert (score.value is None) == (metric.name in RETRIEVAL_METRICS)
+    is_of_ranks = "@" in metric.name
+    assert (score.value is None) == (metric.name in RETRIEVAL_METRICS and not is_of_ranks)
+    assert not is_of_ranks or score.value == 0

@@ -794,6 +794,14 @@ RUN_FAULTS = [
         "60%",
     ),
     Fault(
+        "no arm better than one answer to everything",
+        Check.NO_SKILL,
+        WARN,
+        lambda: audit_changed_arms(arm("majority", summary("exact_match", 0.66))),
+        lambda: audit_changed_arms(arm("majority", summary("exact_match", 0.64))),
+        "most frequent answer",
+    ),
+    Fault(
         "NaN judge",
         Check.UNSCORED,
         WARN,

@@ -219,3 +219,11 @@ def test_the_order_of_keys_makes_no_other_request() -> None:
     assert request_hash({"a": 1, "b": [1, 2]}) == request_hash({"b": [1, 2], "a": 1})
     assert request_hash({"a": 1}) != request_hash({"a": 2})
     assert request_hash({"a": 1, "b": None}) != request_hash({"a": 1})
+
+
+def test_a_list_loads_nothing_that_a_caller_sent_in_place_of_files(engine: Engine) -> None:
+    sent = {"arms": ["base"], "price_list": "x" * 1000, "prior_answers": None}
+    create(engine, "a", settings=sent)
+    assert find_comparison(engine, "a").settings == sent
+    (listed,), _ = list_comparisons(engine)
+    assert listed.settings == {"arms": ["base"], "prior_answers": None}
