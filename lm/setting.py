@@ -80,7 +80,8 @@ class Setting(GroupedMetadata):
             return f"a text like {self.pattern}"
         words = (("of at least", self.ge), ("above", self.gt), ("at most", self.le), ("below", self.lt))
         bounds = " and ".join(f"{word} {value:.15g}" for word, value in words if value is not None)
-        return f"{_NAMES.get(kind, 'a value')} {bounds}".rstrip()
+        name = "a list" if get_origin(kind) is tuple else _NAMES.get(kind, "a value")
+        return f"{name} {bounds}".rstrip()
 
     def _check_text(self, value: Any) -> Any:
         if value is not None and not self.allows(value):

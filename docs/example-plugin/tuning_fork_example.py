@@ -68,7 +68,7 @@ def squared_error(logits: Any, targets: Any) -> Any:
 
 def subtitles(data: bytes) -> str:
     """What is said in a .srt file, without numbers and times."""
-    lines = plain_text(data).splitlines()
+    lines = plain_text(data).text.splitlines()
     if not any("-->" in line for line in lines):
         raise UnreadableFileError("there is no time in it, so these are no subtitles; check the file")
     return "\n".join(line for line in lines if line and "-->" not in line and not re.fullmatch(r"\d+", line))

@@ -77,7 +77,7 @@ app.command()(estimate)
 
 @app.command()
 def validate(dataset: DatasetArgument, task: TaskOption = None) -> None:
-    """List everything wrong with a dataset, by file and line."""
+    """List everything wrong with a dataset, by line."""
     from advisor.audit.data import audit_dataset
     from advisor.data.dataset import Split
     from advisor.data.files import Problem, read_dataset
@@ -151,8 +151,8 @@ def import_(
     show(f"Written: {folder}. Complete its dataset.toml, then: tuningfork validate {folder}")
 
 
-app.command()(generate_questions)
-app.command()(anchor_questions)
+app.command("generate-questions")(generate_questions)
+app.command("anchor-questions")(anchor_questions)
 app.command()(ask)
 
 
@@ -162,7 +162,7 @@ def report(
     format_: Annotated[ReportFormat, typer.Option("--format", help="xml is JUnit's, for CI.")] = ReportFormat.MD,
     home: Home = None,
 ) -> None:
-    """Write the report of a finished comparison to standard output."""
+    """Print the report of a finished comparison."""
     from advisor.report.formats import REPORT_FILES
     from service.store.runs import find_run
 

@@ -585,8 +585,13 @@ class ModelPriceView(BaseModel):
     usd_per_million_output_tokens: float
     usd_per_million_training_tokens: float | None
     usd_per_million_cached_input_tokens: float | None = None
+    usd_per_million_batch_input_tokens: float | None = None
+    usd_per_million_batch_output_tokens: float | None = None
     as_of: str
     source: str
+    valid_until: str | None = None
+    shutdown_on: str | None = None
+    shutdown_source: str | None = None
 
 
 class CatalogueModelView(BaseModel):
@@ -594,7 +599,7 @@ class CatalogueModelView(BaseModel):
 
     name: str
     family: str
-    weights: str
+    weights: str | None
     data: str | None
     code: str | None
     licence: str

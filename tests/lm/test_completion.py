@@ -12,7 +12,7 @@ def test_usage_adds_up_field_by_field() -> None:
 
 def test_roles_and_reasons_are_the_words_used_on_the_wire() -> None:
     assert [str(role) for role in Role] == ["system", "user", "assistant"]
-    assert [str(reason) for reason in FinishReason] == ["stop", "length", "content_filter"]
+    assert [str(reason) for reason in FinishReason] == ["stop", "length", "content_filter", "failed"]
 
 
 def test_decoding_is_greedy_unless_asked_otherwise() -> None:

@@ -199,7 +199,7 @@ def test_questions_are_filtered(open_page: OpenPage, client: FakeClient, populat
     told = client.asked("list_examples")[-1].options
     assert (told["split"], told["part"], told["contains"]) == ("test", "seen-fact", "7")
     page.text_input(key="search").set_value("nothing like it")
-    assert "Take a filter off" in said(healthy(page.run()))
+    assert "Remove a filter" in said(healthy(page.run()))
 
 
 def test_many_questions_are_paged(open_page: OpenPage, client: FakeClient) -> None:

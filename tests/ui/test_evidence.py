@@ -60,7 +60,7 @@ def test_next_and_page_lead_through_the_questions(open_page: OpenPage, client: F
 def test_a_filter_without_a_match_says_so(open_page: OpenPage, client: FakeClient) -> None:
     page = open_page("evidence", client, comparison=FINISHED)
     page = healthy(page.text_input(key="search").set_value("no such words").run())
-    assert "Take a filter off." in said(page)
+    assert "Remove a filter." in said(page)
 
 
 def test_one_question_is_shown_with_every_answer(open_page: OpenPage, client: FakeClient) -> None:

@@ -46,7 +46,7 @@ def advise(
         typer.Option(help="New file for the answers, as `compare --prior` reads them.", show_default=False),
     ] = None,
 ) -> None:
-    """Answer questions about your case; see which arms they favour.
+    """Say which arms your answers about your case favour.
 
     They are what a team should know before it tunes anything. Nothing is run, and every question may be skipped. A
     measured comparison confirms or overrules the result.

@@ -49,7 +49,7 @@ def catalogue(
     as_json: Annotated[bool, typer.Option("--json", help="Write all facts with their sources as JSON.")] = False,
     home: Home = None,
 ) -> None:
-    """List models worth comparing, with licence, size and price.
+    """List models worth comparing, with size and price.
 
     Open is weights/data/code: are they published without restriction (yes), partly, or not (no)? A dash means that no
     source says. Any model of the hub can be compared as hf:ID, listed here or not.

@@ -23,7 +23,7 @@ def compare(
     ] = None,
     home: Home = None,
 ) -> None:
-    """Build all arms, ask them the same questions, and decide.
+    """Build arms, ask them the same questions, and decide.
 
     If interrupted, run the same command to resume. Once finished, it shows the result again. While a service works in
     the data directory, the service runs the comparison.

@@ -15,7 +15,7 @@ _OUT = plain_console()
 
 @takes_settings
 def estimate(settings: ComparisonSettings, home: Home = None) -> None:
-    """Say what a comparison would take, in time, tokens and money. Nothing is run."""
+    """Say what a comparison would take. Nothing is run."""
     from advisor.data.files import load_dataset
     from advisor.results.quantities import count, seconds, usd
     from service.contract.schemas import Estimate, StageEstimate

@@ -38,7 +38,9 @@ def generate_questions(
     ] = "minilm",
     seed: Annotated[int, typer.Option(min=0, help="Of the order in which passages are asked about.")] = 0,
 ) -> None:
-    """Let a model write questions from documents, and keep those that pass every check.
+    """Let a model write questions from documents.
+
+    Those that pass every check are kept.
 
     Kept are questions whose answer is a span of its passage, whose passage retrieval finds, and which the model answers
     alike when it is shown the passage. They are marked as made by a model, in reports as well: read them before use.
@@ -82,7 +84,9 @@ def anchor_questions(
     ] = 0.5,
     embedder: Annotated[str, typer.Option(metavar="EMBEDDER", help="Embedder that finds passages.")] = "minilm",
 ) -> None:
-    """Name the document of each question that names none: the one whose passage holds its answer and fits best.
+    """Find the document of each question that names none.
+
+    It is the one whose passage holds the answer and fits best.
 
     Recall, resampling by document and the oracle reference need documents. Look at the list of what stays unsure.
     """

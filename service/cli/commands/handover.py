@@ -27,7 +27,7 @@ def handover(
     base_model: BaseModel = None,
     home: Home = None,
 ) -> None:
-    """Write an arm of a finished comparison for another tool.
+    """Write an arm in the form of another tool.
 
     The folder gets the tool's own files, a README with exact commands, and hashes of everything.
     """

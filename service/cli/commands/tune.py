@@ -41,7 +41,7 @@ def tune(
     delete_files: Annotated[bool, typer.Option("--delete-files", help="Delete the uploaded rows at the end.")] = False,
     home: Home = None,
 ) -> None:
-    """Tune a hosted model on the training questions of a dataset.
+    """Tune a hosted model on a dataset's questions.
 
     The files are checked, the cost is estimated, one job is started and watched. If interrupted, run the same command
     to go on with that job: it is never started twice.

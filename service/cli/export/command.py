@@ -44,7 +44,9 @@ def export(
     ] = None,
     home: Home = None,
 ) -> None:
-    """Write a comparison to MLflow or TensorBoard, its answers to files, or a dataset in another tool's format.
+    """Write a comparison or dataset for other tools.
+
+    A comparison to MLflow or TensorBoard, its answers to files, or a dataset in another tool's format.
 
     MLflow gets runs, figures and reports, TensorBoard the training curves. `tuningfork import` reads all formats that
     --as writes, and gets the same dataset.

@@ -128,7 +128,7 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(
     def full(path: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lm.files._flush", full)
+    monkeypatch.setattr("lm.files.flush", full)
     with pytest.raises(LanguageModelError, match="cannot be written: No space left on device"):
         locate_converted(tiny_gguf)
     assert [path.name for path in (cache / "models").iterdir()] == [".lock"]

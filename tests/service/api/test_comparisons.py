@@ -46,7 +46,7 @@ def test_the_defaults_are_those_of_the_command_line() -> None:
 
 def test_every_setting_but_those_of_the_machine_can_be_set_remotely() -> None:
     missing = set(ComparisonSettings.__dataclass_fields__) - set(ComparisonRequest.model_fields)
-    assert missing == {"task", "trust_remote_code", "launch_config", "tensorboard"}
+    assert missing == {"task", "trust_remote_code", "launch_config", "tensorboard", "chroma"}
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def spoil(path: Path, line: int, text: str) -> None:
         (("compare", "appliance-support", "--margin", "nan"), "margin is nan"),
         (("compare", "appliance-support", "--top-k", "0"), "top_k is 0"),
         (("compare", "appliance-support", "--seed", "-1"), "seed is -1"),
-        (("compare", "appliance-support", "--arms", "rag,magic"), "'magic'); give a list, each of it one of"),
+        (("compare", "appliance-support", "--arms", "rag,magic"), "arms has 'magic'; give [NAME=]KIND[@MODEL]"),
         (("compare", "appliance-support", "--arms", ","), "no arm was chosen"),
         (("compare", "appliance-support", "--queries-per-month", "inf"), "queries_per_month is inf"),
         (("compare", "appliance-support", "--model", "chatty"), "unknown model 'chatty'; possible are `smollm2`"),

@@ -90,7 +90,7 @@ arms = ["rag"]
         (f'dataset = "x"\n[comparison]\ntop_k = "three"\n{GATE}', "top_k is 'three'; give a whole number"),
         (f'dataset = "x"\n[comparison]\ntop_k = 0\n{GATE}', "top_k is 0"),
         (f'dataset = "x"\n[comparison]\narms = "rag"\n{GATE}', "arms is 'rag'; give a list"),
-        (f'dataset = "x"\n[comparison]\narms = ["rga"]\n{GATE}', "arms is .'rga',.; give a list, each"),
+        (f'dataset = "x"\n[comparison]\narms = ["rga"]\n{GATE}', r"arms has 'rga'; give \[NAME=\]KIND\[@MODEL\]"),
         (f'dataset = "x"\n[comparison]\ntask = "riddles"\n{GATE}', "task is 'riddles'"),
         (f'dataset = "x"\n[comparison]\nconstrain = "on"\n{GATE}', "constrain is 'on'"),
         (f'dataset = "x"\n[comparison]\nprices = 3\n{GATE}', "prices is 3; give a path"),

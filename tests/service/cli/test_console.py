@@ -41,7 +41,7 @@ def with_summary(arm: ArmSummary, summary: MetricSummary) -> ArmSummary:
 def test_the_tables_fit_into_80_columns_uncut_and_name_everything(comparison: Comparison) -> None:
     full = MetricSummary("exact_match", None, Interval(1.0, 1.0, 1.0), 90, 90, 9)
     arms = (with_summary(comparison.arms[0], full), *comparison.arms[1:])
-    arms = (*arms, replace(arms[-1], kind="oracle-context"))
+    arms = (*arms, replace(arms[-1], id="oracle-context", kind="oracle-context"))
     text = shown(lambda console: print_comparison(console, replace(comparison, arms=arms)))
     assert max(map(len, text.splitlines())) <= 80
     for part in ("tiny: Exact match", "base", "few-shot", "(majority)", "(oracle-context)", "unan-", "n=9", "p95"):
