@@ -416,6 +416,13 @@ class PassageView(BaseModel):
     used: bool = True
 
 
+class LikelihoodView(BaseModel):
+    """How probable the model holds the first reference in the answer's place."""
+
+    log_probability: float = Field(description="Sum over its tokens, in nats.")
+    n_tokens: int
+
+
 class AnswerView(BaseModel):
     """What an arm said."""
 
@@ -427,6 +434,8 @@ class AnswerView(BaseModel):
     constraint_refused: bool = Field(
         default=False, description="Whether it was given without the constraint asked for, as the endpoint takes none."
     )
+    unknown: list[str] = Field(default=[], description="What of the usage is not known and stands there as 0.")
+    reference: LikelihoodView | None = None
 
 
 class ScoreView(BaseModel):

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,12 +98,7 @@ class PreparingProcess:
         """End the process, whatever it does; the next upload gets another one."""
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout):
-                with contextlib.suppress(OSError):
-                    assert stream is not None
-                    stream.close()
+            _end(process)
 
     def _reply_to(self, request: bytes) -> bytes:
         """What the process says to a request, a length and as many bytes each way."""
@@ -117,12 +113,24 @@ class PreparingProcess:
     def _start(self) -> "subprocess.Popen[bytes]":
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         path = os.pathsep.join(part for part in sys.path if part)
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "service.safety.prepare_process", str(self._memory_bytes)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**environment, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
         )
+        # Also when this process ends in an orderly way.
+        weakref.finalize(self, _end, process)
+        return process
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout):
+        with contextlib.suppress(OSError):
+            assert stream is not None
+            stream.close()
 
 
 def _read(stream: IO[bytes], n_bytes: int, deadline: float) -> bytes:
