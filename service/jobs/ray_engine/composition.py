@@ -229,10 +229,15 @@ class RemoteModel:
 class RemoteAdaptedModel(RemoteModel):
     """The model of a tuned arm, with the base that it was tuned from."""
 
+    def __init__(self, facts: ModelFacts, answerers: Answerers, asked: ArmName | str) -> None:
+        super().__init__(facts, answerers, asked)
+        # Asked for now: its name is needed when the actors are gone.
+        self._base = answerers.call("model", facts.base)
+
     @property
     def base(self) -> RemoteModel:
         """The base model."""
-        return RemoteModel(self._answerers.call("model", self._facts.base), self._answerers, self._facts.base)
+        return RemoteModel(self._base, self._answerers, self._facts.base)
 
 
 def _reached(arm: Arm, answerers: Answerers) -> Arm:

@@ -97,7 +97,7 @@ def pickled(folder: Path) -> str:
 def no_lora(folder: Path) -> str:
     config = json.loads((folder / "adapter_config.json").read_text())
     (folder / "adapter_config.json").write_text(json.dumps(config | {"peft_type": "PROMPT_TUNING"}))
-    return "only LoRA is supported"
+    return "supported are LORA, IA3, VERA"
 
 
 @pytest.mark.parametrize("poison", [pickled, no_lora])

@@ -96,7 +96,7 @@ def labelling(workplace: "Workplace") -> "Workplace":
                 return built
             model = LabellingLM(lambda _: "", name="tuned")
             model.base = composition.model  # type: ignore[attr-defined]
-            return replace(built, tuned=True, pipeline=replace(built.pipeline, kind=kind, model=model))
+            return replace(built, tuned=True, pipeline=replace(built.pipeline, arm=kind, model=model))
 
         composition.arm = arm
         return composition
