@@ -1,14 +1,15 @@
 """Who calls, and what they may do."""
 
+import asyncio
 import math
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Annotated
 
-from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -21,7 +22,7 @@ from service.store.api_keys import ApiKey, any_key, find_key
 
 _FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 # Threads of their own: who a caller is must not wait for what other callers have the service do.
-_authorising = CapacityLimiter(4)
+_authorising = ThreadPoolExecutor(4, thread_name_prefix="authorising")
 _bearer = HTTPBearer(auto_error=False, description="A key made by `tuningfork keys create`.")
 
 
@@ -83,7 +84,8 @@ def require(scope: Scope) -> Callable[..., Awaitable[Principal]]:
         credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     ) -> Principal:
         secret = credentials.credentials if credentials else None
-        key, is_local = await to_thread.run_sync(_look_up, context, secret, limiter=_authorising)
+        loop = asyncio.get_running_loop()
+        key, is_local = await loop.run_in_executor(_authorising, _look_up, context, secret)
         if key is not None:
             principal = Principal(key.id, key.scope)
             if wait_s := request.app.state.rate_limits.wait_s(key.id, key.requests_per_minute):

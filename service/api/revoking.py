@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
-from anyio import CapacityLimiter, to_thread
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 LOOK_AGAIN_S = 2.0
-_looking = CapacityLimiter(2)
+_looking = ThreadPoolExecutor(2, thread_name_prefix="revoking")
 
 
 class EndsWithKey:
@@ -35,11 +35,12 @@ class EndsWithKey:
         if scope["type"] != "http" or not self._is_stream(scope):
             await self._app(scope, receive, send)
             return
+        loop = asyncio.get_running_loop()
         serving = asyncio.ensure_future(self._app(scope, receive, send))
         try:
             while not (await asyncio.wait({serving}, timeout=self._every_s))[0]:
                 key_id = scope.get("state", {}).get("principal")
-                if key_id is not None and await to_thread.run_sync(self._is_revoked, key_id, limiter=_looking):
+                if key_id is not None and await loop.run_in_executor(_looking, self._is_revoked, key_id):
                     # Unfinished, so that its caller does not take it for the whole.
                     return
             await serving

@@ -675,8 +675,8 @@ class WhatIfRequest(_Request):
     machine_usd_per_hour: Amount | None = None
     values: AnswerValues | None = None
     constraints: Constraints | None = None
-    labels: bool = Field(
-        default=False,
+    labels: bool | None = Field(
+        default=None,
         description="Decide by the labels given so far: they correct a judge that decides, else they are the scores.",
     )
     parts: Annotated[list[Literal["flips", "flip_map"]], Field(max_length=2)] = Field(

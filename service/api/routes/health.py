@@ -1,9 +1,9 @@
 """Whether the service lives and is ready, and what it counts."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 
-from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from sqlalchemy import Engine, text
@@ -20,7 +20,7 @@ READY_S = 3.0
 
 router = APIRouter(tags=["health"])
 # Questions that a stalled database leaves without an answer must not take the threads of requests.
-_asking = CapacityLimiter(2)
+_asking = ThreadPoolExecutor(2, thread_name_prefix="readiness")
 
 
 @router.get("/healthz")
@@ -34,7 +34,7 @@ async def ready(context: Context) -> Health:
     """The database answers in time and has the tables of this version."""
     try:
         async with asyncio.timeout(READY_S):
-            current = await to_thread.run_sync(_is_current, context.engine, limiter=_asking, abandon_on_cancel=True)
+            current = await asyncio.get_running_loop().run_in_executor(_asking, _is_current, context.engine)
     except (SQLAlchemyError, TimeoutError) as error:
         raise Problem(
             503, "Not ready", "the database does not respond; check that it is running", retry_after_s=5
