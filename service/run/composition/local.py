@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +27,8 @@ from lm.language_model import LanguageModel
 from lm.registry import load_language_model
 from rag.chunk import Chunking, Reader
 from rag.classifier import classifier_model
-from rag.index import MARKER, Index
+from rag.errors import IndexingError
+from rag.index import MARKER, Index, read_record
 from rag.long_context import WholeDocuments, filled_context
 from rag.nearest_few_shot import NearestFewShot
 from rag.nearest_question import nearest_question_model
@@ -449,8 +451,12 @@ class LocalComposition:
         return RetrievedPrompt(retriever, dataset.card.instruction, settings.top_k, settings.passage_order), build
 
     def _index_of(self, dataset: Dataset) -> tuple[Index, BuildUsage]:
+        reader: Reader | None = self._reader
         if self._recorded is not None and self._recorded.index is not None:
             folder = self._recorded.index
+            with suppress(IndexingError):
+                # Chunks of an index of version 0.1 are not bounded by a reader.
+                reader = reader if read_record(folder).reader else None
         else:
             documents = sha256(repr([(d.id, d.title, d.text) for d in dataset.documents]))
             key = stage_key(
@@ -460,7 +466,7 @@ class LocalComposition:
         if folder not in self._indexes:
             n_documents = len(dataset.documents)
             self._on_progress(Progress("index", "", 0, n_documents))
-            run = IndexRun(dataset.documents, self._chunking, self.embedder, self._reader, self._settings.chroma or "")
+            run = IndexRun(dataset.documents, self._chunking, self.embedder, reader, self._settings.chroma or "")
             # Loading the embedder is a cost of starting a process, not of building an index.
             self.embedder.embed(["warm-up"])
             self._indexes[folder] = self._stages.index(run, folder)

@@ -60,14 +60,14 @@ class IndexRun:
     """One index to be built.
 
     Attributes:
-        reader: In whose tokens chunks are bounded.
+        reader: In whose tokens chunks are bounded, if in any.
         server: Chroma server that holds the search structure, "" for files.
     """
 
     documents: Sequence[Document]
     chunking: Chunking
     embedder: Embedder
-    reader: Reader
+    reader: Reader | None
     server: str = ""
 
 
