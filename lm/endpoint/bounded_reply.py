@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 
 import httpx2
+import openai
 
 MAX_REPLY_BYTES = 16 * 2**20
 """Of one reply. An answer of 100,000 tokens has about 0.5 MB, and more where log-probabilities are sent along."""
@@ -13,6 +15,14 @@ REPLY_S = 600.0
 """For one reply from its first byte to its last, however often a byte arrives."""
 
 MASKED_KEY = "[key]"
+
+
+class UsualClient(openai.DefaultHttpxClient):
+    """As the client library makes one where it is given none: closed with the model that asks through it."""
+
+    def __del__(self) -> None:
+        with suppress(Exception):
+            self.close()
 
 
 def bound_replies(client: httpx2.Client, key: str | None, *, reply_s: float = REPLY_S) -> None:

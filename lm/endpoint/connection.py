@@ -28,10 +28,8 @@ def connection_to(base_url: str, *, key: str | None, client: "httpx2.Client | No
         key: What the endpoint is sent, which it must not get into what is stored, logged or shown.
         client: Another one than the usual, for proxies and tests; it gets the same bounds.
     """
-    import openai
+    from lm.endpoint.bounded_reply import UsualClient, bound_replies
 
-    from lm.endpoint.bounded_reply import bound_replies
-
-    usual = client or (_guard(base_url) if _guard is not None else openai.DefaultHttpxClient())
+    usual = client or (_guard(base_url) if _guard is not None else UsualClient())
     bound_replies(usual, key)
     return usual

@@ -87,7 +87,7 @@ def test_what_an_arm_costs_is_what_the_decision_says(open_page: OpenPage, client
 def test_a_vote_is_blind_and_counted(open_page: OpenPage, client: FakeClient) -> None:
     client.replies["ask"] = lambda _, arm, questions: [answer("same words")]
     page = open_page("playground", client, comparison=FINISHED)
-    assert "No vote" in said(page)
+    assert "No vote has been cast" in said(page)
     page.text_input(key="duel question").set_value("How long?")
     page = press(page, "Show two answers")
     blind = [one.value for one in page.text] + [one.value for one in page.markdown if "Answer" in one.value]
