@@ -27,6 +27,7 @@ _STYLE = """<style>
 .stCode .token:is(.attr-name, .property, .variable, .class-name, .function, .keyword) {
   color: light-dark(#00598A, #7FD0FF); }
 .stCode .token:is(.string, .char, .attr-value, .number, .boolean) { color: light-dark(#116329, #7EE2A8); }
+.stCode .token:is(.comment, .prolog) { color: light-dark(#57606A, #B1BAC4); }
 [data-testid=stLayoutWrapper]:has(> .st-key-in_sight) { position: sticky; top: 0; z-index: 3; }
 .st-key-in_sight { background: light-dark(#fff, #171614); border-bottom: 1px solid #8884; padding: .4rem 0;
   gap: .3rem; }
