@@ -286,11 +286,14 @@ async def _in_process(prepare: Callable[[PreparingProcess], PreparedDataset]) ->
     taken: list[PreparingProcess] = []
 
     def work() -> PreparedDataset:
-        taken.append(_idle.pop() if _idle else PreparingProcess())
+        process = _idle.pop() if _idle else PreparingProcess()
+        taken.append(process)
         try:
-            return prepare(taken[0])
+            return prepare(process)
         finally:
-            _idle.append(taken[0])
+            # No longer this caller's to end: another upload may have it the next moment.
+            taken.clear()
+            _idle.append(process)
 
     try:
         return await to_thread.run_sync(work, limiter=_preparing, abandon_on_cancel=True)
