@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 
 from finetune.hosted.provider import HostedJob, HostedTuningError, JobState, TuneRequest, UnsureError
-from finetune.hosted.replies import is_gone, told_by
+from finetune.hosted.replies import is_gone, told_by, unless_gone
 from lm.endpoint.connection import connection_to
 from lm.errors import ConfigError
 
@@ -113,11 +113,8 @@ class Fireworks:
 
     def delete_file(self, file_id: str) -> None:
         """Remove the dataset."""
-        try:
+        with unless_gone():
             self._send("DELETE", f"/datasets/{file_id}", f"deleting dataset {file_id}")
-        except HostedTuningError as error:
-            if not is_gone(error):
-                raise
 
     def refusal(self, model: str) -> str:
         """Tuned models answer once they are deployed."""

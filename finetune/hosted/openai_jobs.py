@@ -7,7 +7,7 @@ import openai
 from openai.types.fine_tuning import FineTuningJob
 
 from finetune.hosted.provider import HostedJob, HostedTuningError, JobState, TuneRequest
-from finetune.hosted.replies import is_gone, told_by
+from finetune.hosted.replies import told_by, unless_gone
 from lm.endpoint.connection import connection_to
 from lm.endpoint.endpoint_key import OPENAI_BASE_URL, endpoint_key, how_to_give_key, is_azure
 from lm.errors import ConfigError
@@ -107,12 +107,8 @@ class OpenAIJobs:
 
     def delete_file(self, file_id: str) -> None:
         """Remove it."""
-        try:
-            with told_by(self.name, f"deleting file {file_id}"):
-                self._client.files.delete(file_id)
-        except HostedTuningError as error:
-            if not is_gone(error):
-                raise
+        with unless_gone(), told_by(self.name, f"deleting file {file_id}"):
+            self._client.files.delete(file_id)
 
     def refusal(self, model: str) -> str:
         """OpenAI's tuned models answer at once; at Azure they must be deployed, which costs by the hour."""

@@ -44,6 +44,16 @@ def is_gone(error: HostedTuningError) -> bool:
     return status == 404
 
 
+@contextmanager
+def unless_gone() -> Iterator[None]:
+    """Take it for done where what was to be deleted is not there any more."""
+    try:
+        yield
+    except HostedTuningError as error:
+        if not is_gone(error):
+            raise
+
+
 def _of_status(provider: str, what: str, status: int, message: str) -> HostedTuningError:
     if status >= 500 or status in (408, 409):
         return UnsureError(f"{provider}: {what} failed with status {status}: {message}")

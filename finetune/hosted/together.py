@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 
 from finetune.hosted.provider import HostedJob, HostedTuningError, JobState, TuneRequest
-from finetune.hosted.replies import is_gone, told_by
+from finetune.hosted.replies import told_by, unless_gone
 from lm.endpoint.connection import connection_to
 from lm.errors import ConfigError
 
@@ -92,11 +92,8 @@ class Together:
 
     def delete_file(self, file_id: str) -> None:
         """Remove it."""
-        try:
+        with unless_gone():
             self._send("DELETE", f"/files/{file_id}", f"deleting file {file_id}")
-        except HostedTuningError as error:
-            if not is_gone(error):
-                raise
 
     def refusal(self, model: str) -> str:
         """Some bases serve adapters at once; the others need an endpoint of their own, which costs by the hour."""
