@@ -20,7 +20,7 @@ from service.jobs import job
 from service.jobs.job_watch import JobWatch
 from service.run.composition import LocalComposition
 from service.run.settings import ComparisonSettings
-from service.store.comparison_store import create_comparison, find_comparison
+from service.store.comparisons.comparison_store import create_comparison, find_comparison
 from service.store.data_directory import DataDirectory
 from service.store.database import DATABASE_FILE, open_database
 from service.store.migrations.upgrade import migrate

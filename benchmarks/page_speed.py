@@ -28,8 +28,8 @@ from advisor.report.axes import axis_words
 from advisor.results.comparison import Comparison, QuestionRecord
 from advisor.results.json_report import json_report, read_comparison
 from service.contract.comparison_state import ComparisonState
-from service.store.baseline_store import set_baseline
-from service.store.comparison_store import create_comparison, find_comparison, set_state
+from service.store.comparisons.baseline_store import set_baseline
+from service.store.comparisons.comparison_store import create_comparison, find_comparison, set_state
 from service.store.database import database_url, open_database, writing
 from service.store.tables import report_files
 from tests.e2e.served_page import ServedPage, Tab, chromium, open_tab, served_page

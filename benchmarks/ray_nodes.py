@@ -20,10 +20,10 @@ from pathlib import Path
 
 from service.jobs.ray_engine.ray_settings import RaySettings
 from service.jobs.supervisor import Supervisor
-from service.store.comparison_store import find_comparison
+from service.store.comparisons.comparison_store import find_comparison
+from service.store.comparisons.events import read_events
 from service.store.data_directory import DataDirectory
 from service.store.database import DATABASE_FILE, open_database
-from service.store.events import read_events
 from service.store.migrations.upgrade import migrate
 from tests.chaos.ray_cluster import ray_nodes
 from tests.chaos.workplace import COMPARISON, create_dataset_and_comparison, dataset_of

@@ -22,8 +22,8 @@ from service.run.progress import silent
 from service.run.settings import ComparisonSettings
 from service.run.spending import Spending
 from service.run.workflow import load_limited_dataset
+from service.store.comparisons.runs import home_database
 from service.store.data_directory import DataDirectory
-from service.store.runs import home_database
 
 N_RESAMPLES = 10_000
 

@@ -25,8 +25,8 @@ import torch
 
 from advisor.data.files import load_dataset
 from benchmarks.gemm_share import forward_flop, gemm_rate, prefill_share
-from finetune.answer_logits import AnswerLogits
-from finetune.batches import optimiser_steps, packs, shared_beginning
+from finetune.forward.answer_logits import AnswerLogits
+from finetune.forward.batches import optimiser_steps, packs, shared_beginning
 from finetune.methods import METHODS
 from finetune.recipe import TuningRecipe, scaled_learning_rate
 from finetune.rows import TrainingRow, build_rows, question_messages

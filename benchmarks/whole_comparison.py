@@ -37,7 +37,7 @@ from lm.registry import LoadOptions, load_language_model
 from rag.chunk import Chunking
 from rag.embedder import load_embedder
 from rag.index import build_index, open_index
-from rag.prompt import RetrievedPrompt
+from rag.prompts.retrieved import RetrievedPrompt
 from rag.retriever import Retriever
 from service.run.sampling import limit_dataset
 from service.store.bundled_datasets import BUNDLED_DATASETS

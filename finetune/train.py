@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch.nn.utils import clip_grad_norm_
 
-from finetune.answer_logits import AnswerLogits
-from finetune.batches import Batch, drop_prompt_tokens, optimiser_steps
 from finetune.checkpoint import TrainingState, restore_checkpoint, save_checkpoint
 from finetune.errors import TrainingError
+from finetune.forward.answer_logits import AnswerLogits
+from finetune.forward.batches import Batch, drop_prompt_tokens, optimiser_steps
 from finetune.losses import LOSSES, cross_entropy
 from finetune.memory import peak_memory_bytes
 from finetune.processes import ALONE, Processes, like, whole

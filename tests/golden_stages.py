@@ -24,10 +24,10 @@ from lm.local.huggingface import HuggingFaceModel, load_huggingface_model
 from rag.chunk import Chunking
 from rag.embedder import load_embedder
 from rag.index import build_index, open_index
-from rag.nearest_few_shot import NearestFewShot
-from rag.prompt import RetrievedPrompt
+from rag.known_questions.nearest_few_shot import NearestFewShot
+from rag.known_questions.training_questions import embed_training_questions
+from rag.prompts.retrieved import RetrievedPrompt
 from rag.retriever import Retriever
-from rag.training_questions import embed_training_questions
 from service.store.stages.stage_key import STAGE_KINDS, formats
 from tests.old_home import OldHome, unpack_old_home
 

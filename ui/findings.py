@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from advisor.report.verdict import severity_text
+from advisor.report.sections.verdict import severity_text
 from advisor.results.comparison import AuditFinding, Severity
 from service.contract.schemas import Finding
 from ui.counted import counted

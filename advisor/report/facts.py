@@ -10,7 +10,7 @@ from advisor.arms import ARM_KINDS
 from advisor.data.dataset import Slice
 from advisor.metrics.abstention import declines
 from advisor.report.arms import arm_name, candidates, pivot_arm, row_kind, shown_arms
-from advisor.report.failures import main_score
+from advisor.report.sections.failures import main_score
 from advisor.report.table import Cell, Row, Table
 from advisor.report.words import metric_words
 from advisor.results.answer import TOKENS

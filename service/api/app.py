@@ -22,7 +22,7 @@ from service.api.routes.decisions import StoredDecisions
 from service.api.stopping import EndsWithService
 from service.contract.schemas import ProblemDetails
 from service.store.api_keys import is_revoked
-from service.store.comparison_progress import FollowedComparisons
+from service.store.comparisons.comparison_progress import FollowedComparisons
 from service.store.reports.loaded_results import LoadedComparisons
 from service.store.reports.outcomes import Outcomes
 

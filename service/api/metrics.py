@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Engine, func, select
 
 from service.contract.comparison_state import ComparisonState
-from service.store.comparison_store import count_by_state
+from service.store.comparisons.comparison_store import count_by_state
 from service.store.tables import answer_blocks
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -78,7 +78,7 @@ app.command()(estimate)
 @app.command()
 def validate(dataset: DatasetArgument, task: TaskOption = None) -> None:
     """List everything wrong with a dataset, by line."""
-    from advisor.audit.data import audit_dataset
+    from advisor.audit.dataset.audit import audit_dataset
     from advisor.data.dataset import Split
     from advisor.data.files import Problem, read_dataset
     from advisor.errors import DatasetError
@@ -164,7 +164,7 @@ def report(
 ) -> None:
     """Print the report of a finished comparison."""
     from advisor.report.formats import REPORT_FILES
-    from service.store.runs import find_run
+    from service.store.comparisons.runs import find_run
 
     folder = find_run(DataDirectory.from_environment(home), comparison)
     path = folder / REPORT_FILES[format_]

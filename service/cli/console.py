@@ -14,8 +14,8 @@ from rich.text import Text
 from advisor.data.dataset import Slice
 from advisor.metrics.registry import METRICS
 from advisor.report.arms import shown_arms
-from advisor.report.form_gains import form_sentences
-from advisor.report.sensitivity import change_sentences
+from advisor.report.sections.form_gains import form_sentences
+from advisor.report.sections.sensitivity import change_sentences
 from advisor.results.comparison import ArmRole, ArmSummary, Comparison, Severity
 from advisor.results.quantities import MISSING, count, scale_of, seconds, unscored, usd
 from service.cli.terminal import printable

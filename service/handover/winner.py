@@ -25,9 +25,9 @@ from lm.registry import parse_spec
 from lm.weights.embedded_model import EMBEDDED_MODEL, HUB_ID
 from rag.chunk_store import read_chunks
 from rag.embedder import SentenceTransformerEmbedder
-from rag.nearest_few_shot import NearestFewShot
-from rag.prompt import RetrievedPrompt
-from rag.raft import raft_prompts
+from rag.known_questions.nearest_few_shot import NearestFewShot
+from rag.prompts.raft import raft_prompts
+from rag.prompts.retrieved import RetrievedPrompt
 from service.run.composition.training import tuning_recipe
 from service.run.settings import ComparisonSettings, TuneOn
 from service.store.data_directory import DataDirectory

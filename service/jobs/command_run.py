@@ -17,25 +17,25 @@ from lm.errors import ConfigError
 from service.contract.comparison_state import ComparisonState
 from service.jobs.job import JobEnd, end_comparison, run_job
 from service.run.arm import Compose
-from service.run.base_model import models_identity
 from service.run.estimate import endpoint_sentence, estimate_comparison
+from service.run.finished.base_model import models_identity
 from service.run.progress import OnProgress, Progress, silent
 from service.run.remote_settings import job_settings, keep_inputs
 from service.run.settings import ComparisonSettings
 from service.run.spending import is_hosted
 from service.run.workflow import comparison_id, load_limited_dataset
 from service.store.bundled_datasets import bundled_datasets
-from service.store.comparison_progress import FollowedComparisons
-from service.store.comparison_store import (
+from service.store.comparisons.comparison_progress import FollowedComparisons
+from service.store.comparisons.comparison_store import (
     ComparisonNotFoundError,
     StoredComparison,
     create_comparison,
     find_comparison,
     resume_comparison,
 )
+from service.store.comparisons.runs import home_database, restore_run
 from service.store.data_directory import DataDirectory, ServiceHoldsError
 from service.store.dataset_store import store_folder
-from service.store.runs import home_database, restore_run
 
 LOOK_INTERVAL_S = 0.5
 

@@ -27,11 +27,11 @@ from service.jobs.job_watch import CancelledError, JobWatch, ParkedError, Supers
 from service.jobs.resource_watch import ResourceWatch
 from service.json_log import EVERYTHING, log_as_json
 from service.run.arm import Compose
-from service.run.base_model import models_identity
+from service.run.finished.base_model import models_identity
 from service.run.progress import OnProgress, Progress, silent
 from service.run.remote_settings import job_settings
 from service.run.workflow import run_comparison
-from service.store.comparison_store import StoredComparison, find_comparison, set_state
+from service.store.comparisons.comparison_store import StoredComparison, find_comparison, set_state
 from service.store.data_directory import DataDirectory
 from service.store.database import database_url, is_outage, open_database, patiently, writing
 from service.store.tables import comparisons, report_files

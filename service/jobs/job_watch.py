@@ -12,8 +12,8 @@ from sqlalchemy import Engine, select
 
 from service.contract.comparison_state import ComparisonState
 from service.run.progress import Progress
+from service.store.comparisons.events import append_event
 from service.store.database import patiently, writing
-from service.store.events import append_event
 from service.store.tables import comparisons
 
 SHORTEST_INTERVAL_S = 0.5

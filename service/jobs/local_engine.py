@@ -15,7 +15,7 @@ from service.contract.comparison_state import ComparisonState
 from service.jobs.comparison_lock import held_keys, lock_key
 from service.jobs.supervisor import Supervisor
 from service.json_log import about
-from service.store.comparison_store import set_state
+from service.store.comparisons.comparison_store import set_state
 from service.store.database import writing
 from service.store.tables import comparisons
 

@@ -15,8 +15,8 @@ from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.contract.comparison_state import ComparisonState
+from service.store.comparisons.events import append_event
 from service.store.database import writing
-from service.store.events import append_event
 from service.store.tables import comparisons, events
 
 EVENT_TYPE = "resources"

@@ -19,7 +19,7 @@ from service.jobs.job import JobEnd
 from service.jobs.ray_engine.ray_settings import RaySettings
 from service.jobs.stage_budget import STAGE_BUDGETS, START, StageBudget
 from service.json_log import about
-from service.store.comparison_store import ComparisonNotFoundError, find_comparison, set_state
+from service.store.comparisons.comparison_store import ComparisonNotFoundError, find_comparison, set_state
 from service.store.data_directory import DataDirectory
 from service.store.database import patiently, writing
 from service.store.tables import comparisons

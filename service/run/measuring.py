@@ -19,7 +19,7 @@ from advisor.evidence.form_gain import FormScores
 from advisor.metrics.corpus import PERPLEXITY
 from advisor.metrics.human import label_key
 from advisor.metrics.registry import JUDGE_METRICS, RETRIEVAL_METRICS
-from advisor.report.failures import is_wrong
+from advisor.report.sections.failures import is_wrong
 from advisor.results.answer import SECONDS, Answer
 from advisor.results.comparison import ArmRole, LatencySummary, QuestionRecord, SeedAnswer
 from advisor.results.score import Labels, Metric, Score, ScoringResources, score_answers

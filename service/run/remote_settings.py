@@ -21,7 +21,7 @@ from service.contract.settings import BUILTIN_EMBEDDERS, resolve
 from service.run.settings import ComparisonSettings
 from service.safety.endpoint_guard import EndpointGuard
 from service.store.bundled_datasets import bundled_datasets
-from service.store.comparison_store import SENT_FILES
+from service.store.comparisons.comparison_store import SENT_FILES
 from service.store.data_directory import DataDirectory
 from service.store.dataset_store import dataset_folder
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from advisor.advice.questionnaire import Answer as GivenAnswer
 from advisor.advice.questionnaire import prior, read_answers
-from advisor.audit.data import audit_dataset
+from advisor.audit.dataset.audit import audit_dataset
 from advisor.data.answer_form import constraint_of
 from advisor.data.dataset import Dataset, Task
 from advisor.data.files import load_dataset
@@ -25,7 +25,7 @@ from advisor.metrics.human import HUMAN_METRICS
 from advisor.metrics.registry import JUDGE_METRICS, metrics_for
 from advisor.money.prices import PriceList, load_prices
 from advisor.report.formats import REPORT_FILES, REPORT_FORMATS
-from advisor.report.retrieval_sweep import SWEEP
+from advisor.report.sections.retrieval_sweep import SWEEP
 from advisor.results.comparison import Comparison, QuestionRecord
 from advisor.results.json_report import read_comparison
 from advisor.results.score import ScoringResources
@@ -41,6 +41,7 @@ from service.run.racing import NO_RACE, race_arms
 from service.run.sampling import limit_dataset
 from service.run.settings import ComparisonSettings
 from service.run.spending import Spending
+from service.store.comparisons.runs import home_database
 from service.store.data_directory import (
     DECISION_FILE,
     RECORDS_FILE,
@@ -48,7 +49,6 @@ from service.store.data_directory import (
     SETTINGS_FILE,
     DataDirectory,
 )
-from service.store.runs import home_database
 from service.store.stages.build_alone import build_alone
 from service.store.stages.recorded_stages import note_stages, read_stages
 from service.store.stages.stage_key import code_digest, library_versions, stage_key

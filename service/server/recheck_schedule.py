@@ -15,12 +15,12 @@ from advisor.decision.record import Recheck, RecheckOutcome
 from advisor.results.plain_data import to_plain
 from lm.errors import TuningForkError
 from service.contract.comparison_state import ComparisonState
-from service.run.recheck import recheck_comparison
+from service.run.finished.recheck import recheck_comparison
 from service.serving.deployment_store import list_deployments
-from service.store.comparison_store import StoredComparison, find_comparison
+from service.store.comparisons.comparison_store import StoredComparison, find_comparison
+from service.store.comparisons.events import append_event
 from service.store.data_directory import DataDirectory
 from service.store.database import writing
-from service.store.events import append_event
 from service.store.tables import baselines, comparisons, events
 
 LOOK_INTERVAL_S = 60.0

@@ -17,8 +17,8 @@ from service.api.service_settings import ServiceSettings
 from service.safety.endpoint_guard import guard_process
 from service.server.newest_comparison import newest_kept_ready
 from service.server.page import PageSettings, running_page
-from service.store.adoption import adopt_folders
 from service.store.api_keys import any_key
+from service.store.comparisons.adoption import adopt_folders
 from service.store.data_directory import DataDirectory, tell_address
 from service.store.database import database_url, open_database
 from service.store.migrations.upgrade import migrate

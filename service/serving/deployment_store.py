@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from lm.errors import ErrorKind, TuningForkError
 from service.serving.servable import check_servable
-from service.store.comparison_store import hold_comparison
+from service.store.comparisons.comparison_store import hold_comparison
 from service.store.database import writing
 from service.store.tables import deployments
 

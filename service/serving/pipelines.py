@@ -155,8 +155,8 @@ class ServedPipelines:
             ) from error
 
     def _open(self, comparison_id: str) -> OpenedComparison:
-        from service.run.base_model import is_measured_model
         from service.run.composition import LocalComposition
+        from service.run.finished.base_model import is_measured_model
         from service.serving.opened_stages import OpenedStages
 
         servable = self._read(comparison_id)

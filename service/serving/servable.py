@@ -7,16 +7,16 @@ from sqlalchemy import Engine
 from advisor.decision.record import recorded_model
 from advisor.errors import EvaluationError
 from advisor.money.prices import load_prices
-from advisor.report.retrieval_sweep import SWEEP
+from advisor.report.sections.retrieval_sweep import SWEEP
 from advisor.results.json_report import read_comparison
 from lm.errors import ConfigError
 from lm.registry import RETIRED
 from service.contract.comparison_state import ComparisonState
-from service.run.base_model import with_base_model
+from service.run.finished.base_model import with_base_model
 from service.run.remote_settings import job_settings
 from service.serving.errors import NoSuchPipelineError, NotServableError
 from service.serving.opened import Servable
-from service.store.comparison_store import StoredComparison, find_comparison
+from service.store.comparisons.comparison_store import StoredComparison, find_comparison
 from service.store.data_directory import DECISION_FILE, REPORT_FILE, DataDirectory
 from service.store.reports.stored_reports import read_report_files
 

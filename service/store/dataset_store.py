@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Engine, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from advisor.audit.data import audit_dataset
+from advisor.audit.dataset.audit import audit_dataset
 from advisor.data.dataset import Dataset, DatasetCard, Split
 from advisor.data.files import CARD_FILE, HUMAN_LABELS_FILE, load_dataset
 from advisor.data.folder_import import card_text

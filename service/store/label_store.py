@@ -24,7 +24,7 @@ from advisor.metrics.registry import JUDGE_METRICS
 from advisor.results.comparison import Interval
 from advisor.results.plain_data import from_json
 from lm.errors import ConfigError
-from service.store.comparison_store import find_comparison
+from service.store.comparisons.comparison_store import find_comparison
 from service.store.database import writing
 from service.store.reports.loaded_results import LoadedResults
 from service.store.tables import labels

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from advisor.evidence.statistics import wilson_interval
 from advisor.results.comparison import Interval
 from lm.errors import ConfigError
-from service.store.comparison_store import find_comparison
+from service.store.comparisons.comparison_store import find_comparison
 from service.store.database import writing
 from service.store.tables import votes
 

@@ -41,7 +41,7 @@ def test_commands_that_run_no_model_import_none(tmp_path: Path) -> None:
 
 
 def test_asking_what_a_finished_comparison_found_imports_no_model() -> None:
-    modules = "import service.run.composition, service.cli.console, service.run.workflow, service.run.asking"
+    modules = "import service.run.composition, service.cli.console, service.run.workflow, service.run.finished.asking"
     identity = "from lm.model_identity import model_identity; model_identity('smollm2')"
     assert heavy_after(f"{modules}; {identity}") == "HEAVY"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from service.jobs.local_engine import LocalEngine
 from service.jobs.supervisor import Supervisor
 from service.server.serve import opened
-from service.store.comparison_store import find_comparison
+from service.store.comparisons.comparison_store import find_comparison
 from service.store.data_directory import DataDirectory
 from service.store.database import patiently
 

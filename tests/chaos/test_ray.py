@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from service.jobs.job import JobEnd
-from service.store.comparison_store import request_cancel, resume_comparison
+from service.store.comparisons.comparison_store import request_cancel, resume_comparison
 from tests.chaos.ray_cluster import RayNodes, ray_nodes
 from tests.chaos.test_services import jobs_of
 from tests.chaos.workplace import COMPARISON, ROOT, ChaosWorkplace, OpenWorkplace, kill_group, wait_until

@@ -15,10 +15,10 @@ from typing import Any
 from sqlalchemy import Engine, func, insert, select
 
 from service.run.settings import ComparisonSettings
-from service.store.comparison_store import StoredComparison, create_comparison, find_comparison
+from service.store.comparisons.comparison_store import StoredComparison, create_comparison, find_comparison
+from service.store.comparisons.events import read_events
 from service.store.database import DATABASE_FILE, open_database, patiently, writing
 from service.store.dataset_store import version_of
-from service.store.events import read_events
 from service.store.migrations.upgrade import migrate
 from service.store.tables import answer_blocks, dataset_files, datasets, report_files
 

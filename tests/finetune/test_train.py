@@ -9,9 +9,9 @@ import torch
 from peft import get_peft_model
 from torch.nn.functional import cross_entropy
 
-from finetune.answer_logits import AnswerLogits
 from finetune.checkpoint import TrainingState
 from finetune.errors import TrainingError
+from finetune.forward.answer_logits import AnswerLogits
 from finetune.methods import METHODS
 from finetune.progress import EpochResult, TrainingEvent
 from finetune.recipe import TuningRecipe

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from advisor.audit.data import audit_dataset
+from advisor.audit.dataset.audit import audit_dataset
 from advisor.data.dataset import Document
 from advisor.data.files import load_dataset
 from advisor.errors import DatasetError

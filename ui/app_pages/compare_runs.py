@@ -14,10 +14,10 @@ from service.contract.client import ServiceClient, ServiceError
 from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import ComparisonSummary
 from ui.address import comparison_label
+from ui.comparison.finished import finished_comparison
 from ui.connection import guarded, page_words, service_client
 from ui.copying import offer_copies
 from ui.figures import scores_of_runs, show_figure
-from ui.finished import finished_comparison
 from ui.untrusted import shown
 
 _MOST = 6

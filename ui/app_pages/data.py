@@ -9,17 +9,17 @@ from service.contract.client import ServiceClient, ServiceError
 from service.contract.schemas import DatasetDetail, DocumentPage, ExampleItem, ExamplePage
 from ui.connection import cache_owner, guarded, service_client, show_failure
 from ui.counted import counted
-from ui.dataset_choice import DATASET, chosen_dataset
+from ui.dataset.choice import DATASET, chosen_dataset
+from ui.dataset.finding_fixes import fix_findings
+from ui.dataset.question_edits import apply_edits, editor_frame
+from ui.dataset.question_review import review_questions
+from ui.dataset.split_picture import sharing_figure, sharing_sentence, split_figure
+from ui.dataset.upload_form import upload_form
+from ui.dataset.version_files import VersionFiles, store_questions, version_files
 from ui.figures import show_figure
-from ui.finding_fixes import fix_findings
 from ui.findings import show_findings
 from ui.last_resort import last_resort
-from ui.question_edits import apply_edits, editor_frame
-from ui.question_review import review_questions
-from ui.split_picture import sharing_figure, sharing_sentence, split_figure
 from ui.untrusted import shown
-from ui.upload_form import upload_form
-from ui.version_files import VersionFiles, store_questions, version_files
 
 _OVERVIEW, _QUESTIONS, _DOCUMENTS, _EDIT, _REVIEW = "Overview", "Questions", "Documents", "Edit", "Review"
 _PAGE_QUESTIONS, _PAGE_DOCUMENTS, _LARGEST_PAGE = 100, 20, 500

@@ -7,32 +7,32 @@ import streamlit as st
 
 from advisor.decision.constraints import Constraints
 from advisor.report.arms import pivot_arm
-from advisor.report.constraints import constraint_sentences, constraint_table
-from advisor.report.economics import cost_table, net_value_table
 from advisor.report.facts import facts_table, next_steps
 from advisor.report.pictures.break_evens import break_even_table
 from advisor.report.pictures.flip_map import flip_map_sentence
-from advisor.report.prior import prior_sentences, prior_table
-from advisor.report.sensitivity import change_summary, flip_table
-from advisor.report.verdict import best_chance_table, standing, unknowns
+from advisor.report.sections.constraints import constraint_sentences, constraint_table
+from advisor.report.sections.economics import cost_table, net_value_table
+from advisor.report.sections.prior import prior_sentences, prior_table
+from advisor.report.sections.sensitivity import change_summary, flip_table
+from advisor.report.sections.verdict import best_chance_table, standing, unknowns
 from advisor.results.comparison import Comparison, FlipMap, Verdict
 from advisor.results.quantities import percent, usd, usd_range
 from lm.setting import read_settings
 from service.contract.client import ServiceClient, ServiceError
 from service.contract.schemas import AxisView, ComparisonSummary, FirstLook, WhatIfReply, WhatIfRequest
 from ui.address import chosen_comparison
+from ui.comparison.controls import declared_inputs
+from ui.comparison.examples import show_examples
+from ui.comparison.finished import finished_comparison
+from ui.comparison.next_steps import offer_recheck_and_link, offer_steps
+from ui.comparison.what_if import reconsidered
 from ui.connection import cache_owner, guarded, service_client, show_failure
-from ui.controls import declared_inputs
 from ui.copying import offer_copies
-from ui.examples import show_examples
 from ui.figures import cost_curves, decision_map, differences, frontier, show_figure
 from ui.findings import show_findings
-from ui.finished import finished_comparison
 from ui.last_resort import last_resort
-from ui.next_steps import offer_recheck_and_link, offer_steps
 from ui.tables import show_facts, show_table
 from ui.untrusted import shown
-from ui.what_if import reconsidered
 
 _BADGES = {
     Verdict.WINNER: ("Winner", ":material/check_circle:", "green"),

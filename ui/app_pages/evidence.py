@@ -4,27 +4,27 @@ import streamlit as st
 
 from advisor.evidence.failure import NEXT_STEPS
 from advisor.report.arms import candidates
-from advisor.report.economics import speed_table
-from advisor.report.form_gains import FORM_HEADING, form_sentences, form_table
-from advisor.report.models import MODELS_HEADING, model_tables
-from advisor.report.quality import difference_table, differences_with_pivot, other_metrics_table, quality_table
-from advisor.report.tuning import tuning_tables
+from advisor.report.sections.economics import speed_table
+from advisor.report.sections.form_gains import FORM_HEADING, form_sentences, form_table
+from advisor.report.sections.models import MODELS_HEADING, model_tables
+from advisor.report.sections.quality import difference_table, differences_with_pivot, other_metrics_table, quality_table
+from advisor.report.sections.tuning import tuning_tables
 from advisor.results.comparison import Comparison
 from advisor.results.quantities import scale_of
 from service.contract.client import ServiceClient
 from service.contract.schemas import QuestionGrid, ResultItem
 from ui.address import COMPARISON, chosen_comparison
-from ui.answer_matrix import NO_REFERENCE, matrix_row, show_matrix
+from ui.comparison.answer_matrix import NO_REFERENCE, matrix_row, show_matrix
+from ui.comparison.finished import finished_comparison
+from ui.comparison.overlap import overlap_marks
+from ui.comparison.votes import show_tally
 from ui.connection import cache_owner, guarded, service_client
 from ui.copying import offer_copies
 from ui.counted import counted
 from ui.figures import show_figure, training_curves
-from ui.finished import finished_comparison
 from ui.last_resort import last_resort
-from ui.overlap import overlap_marks
 from ui.tables import show_table
 from ui.untrusted import shown
-from ui.votes import show_tally
 
 _PAGE_QUESTIONS = 50
 # Two fields stand side by side on a phone.

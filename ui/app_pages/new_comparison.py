@@ -18,12 +18,12 @@ from service.contract.client import ServiceClient, ServiceError
 from service.contract.query_schemas import ModelTrialView
 from service.contract.schemas import ComparisonRequest, DatasetSummary, Estimate
 from ui.address import COMPARISON
+from ui.comparison.setting_fields import model_field, setting_fields
+from ui.comparison.stage_names import stage_name
 from ui.connection import cache_owner, guarded, service_client, show_failure
 from ui.counted import counted
-from ui.dataset_choice import chosen_dataset
+from ui.dataset.choice import chosen_dataset
 from ui.questionnaire import PRIOR_STATE
-from ui.setting_fields import model_field, setting_fields
-from ui.stage_names import stage_name
 from ui.untrusted import shown
 
 _SUBMISSION = "submission key"

@@ -12,11 +12,11 @@ from advisor.results.quantities import seconds
 from service.contract.client import ServiceClient, ServiceError
 from service.contract.schemas import ComparisonSummary
 from ui.address import chosen_comparison
+from ui.comparison.finished import finished_comparison
+from ui.comparison.overlap import overlap_marks
+from ui.comparison.votes import show_tally
 from ui.connection import guarded, page_words, service_client, show_failure
-from ui.finished import finished_comparison
-from ui.overlap import overlap_marks
 from ui.untrusted import shown
-from ui.votes import show_tally
 
 _VOTER = "voter"
 _SHOWN = "playground answers"

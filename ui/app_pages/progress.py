@@ -8,12 +8,12 @@ from service.contract.client import ServiceClient, ServiceError, StreamedEvent
 from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import ComparisonDetail, RunningScore, StageProgress
 from ui.address import COMPARISON, chosen_comparison
+from ui.comparison.running import STAGES_OF_ARMS, events_so_far, resource_points, stage_starts, training_points
+from ui.comparison.stage_names import stage_name
 from ui.connection import guarded, service_client, show_failure
 from ui.counted import counted
 from ui.figures import live_losses, resource_curves, show_figure
 from ui.last_resort import last_resort
-from ui.running import STAGES_OF_ARMS, events_so_far, resource_points, stage_starts, training_points
-from ui.stage_names import stage_name
 from ui.untrusted import shown
 
 _INTERVAL_S = 2.0

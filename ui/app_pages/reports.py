@@ -14,9 +14,9 @@ from service.contract.client import REPORT_NAMES, ServiceClient, ServiceError
 from service.contract.schemas import ComparisonSummary
 from service.contract.scope import Scope
 from ui.address import chosen_comparison
+from ui.comparison.finished import finished_comparison
+from ui.comparison.gate_file import GateDraft, ThresholdDraft, gate_rules, gate_toml
 from ui.connection import guarded, service_client, show_failure
-from ui.finished import finished_comparison
-from ui.gate_file import GateDraft, ThresholdDraft, gate_rules, gate_toml
 from ui.untrusted import shown
 
 _WHAT = {

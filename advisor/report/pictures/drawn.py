@@ -8,8 +8,8 @@ from advisor.decision.inputs import Axis
 from advisor.report.arms import candidates, candidates_as_run, pivot_arm
 from advisor.report.facts import frontier
 from advisor.report.pictures.arm_letters import NO_ARM, arm_letters
-from advisor.report.provenance import CURVES_SETTING
-from advisor.report.quality import differences_with_pivot
+from advisor.report.sections.provenance import CURVES_SETTING
+from advisor.report.sections.quality import differences_with_pivot
 from advisor.results.comparison import BreakEven, Comparison, CostEstimate, FlipMap, Interval, PairedDifference
 
 _DECADES_SHOWN = 1e3

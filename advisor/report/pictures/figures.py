@@ -21,7 +21,7 @@ from advisor.report.pictures.svg import (
     picture,
     place_labels,
 )
-from advisor.report.quality import (
+from advisor.report.sections.quality import (
     OVERALL,
     SLICE_MEANING,
     difference_table,

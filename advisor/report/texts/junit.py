@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
 from advisor.report.arms import candidates
-from advisor.report.failures import UNCLASSIFIED, is_unscored, is_wrong, main_score
+from advisor.report.sections.failures import UNCLASSIFIED, is_unscored, is_wrong, main_score
 from advisor.report.texts.xml_text import legal_xml
 from advisor.results.comparison import Comparison, QuestionRecord, Verdict
 from advisor.results.quantities import clip, scale_of

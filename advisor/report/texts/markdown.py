@@ -3,17 +3,23 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from advisor.report.constraints import CONSTRAINT_HEADING, constraint_sentences, constraint_table
-from advisor.report.economics import cost_table, net_value_table, speed_table
 from advisor.report.facts import SideBySide, answered, facts_table, next_steps, side_by_side, tallied
-from advisor.report.failures import FailedQuestion, failed_questions, failure_class_table, is_unscored, main_score
-from advisor.report.form_gains import FORM_HEADING, form_sentences, form_table
-from advisor.report.models import MODELS_HEADING, model_tables
 from advisor.report.pictures.break_evens import break_even_table
 from advisor.report.pictures.flip_map import flip_map_sentence, flip_map_table
-from advisor.report.prior import PRIOR_HEADING, prior_sentences, prior_table
-from advisor.report.provenance import provenance_tables
-from advisor.report.quality import (
+from advisor.report.sections.constraints import CONSTRAINT_HEADING, constraint_sentences, constraint_table
+from advisor.report.sections.economics import cost_table, net_value_table, speed_table
+from advisor.report.sections.failures import (
+    FailedQuestion,
+    failed_questions,
+    failure_class_table,
+    is_unscored,
+    main_score,
+)
+from advisor.report.sections.form_gains import FORM_HEADING, form_sentences, form_table
+from advisor.report.sections.models import MODELS_HEADING, model_tables
+from advisor.report.sections.prior import PRIOR_HEADING, prior_sentences, prior_table
+from advisor.report.sections.provenance import provenance_tables
+from advisor.report.sections.quality import (
     difference_table,
     differences_with_pivot,
     named_with_role,
@@ -21,14 +27,14 @@ from advisor.report.quality import (
     other_metrics_table,
     quality_table,
 )
-from advisor.report.race import RACE_HEADING, race_sentences, race_table
-from advisor.report.retrieval_sweep import SWEEP_HEADING, sweep_sentences, sweep_table
-from advisor.report.seeds import seed_table
-from advisor.report.sensitivity import CHANGE_HEADING, change_summary, flip_table
+from advisor.report.sections.race import RACE_HEADING, race_sentences, race_table
+from advisor.report.sections.retrieval_sweep import SWEEP_HEADING, sweep_sentences, sweep_table
+from advisor.report.sections.seeds import seed_table
+from advisor.report.sections.sensitivity import CHANGE_HEADING, change_summary, flip_table
+from advisor.report.sections.tuning import tuning_tables
+from advisor.report.sections.verdict import best_chance_table, severity_text, standing, unknowns, urgent_findings
 from advisor.report.table import Cell, Table
 from advisor.report.texts.markdown_text import code, inline
-from advisor.report.tuning import tuning_tables
-from advisor.report.verdict import best_chance_table, severity_text, standing, unknowns, urgent_findings
 from advisor.report.words import slice_words
 from advisor.results.comparison import AuditFinding, Comparison, QuestionRecord
 from advisor.results.quantities import MISSING, clip, count, scale_of

@@ -21,7 +21,7 @@ from service.contract.schemas import (
     QuestionView,
 )
 from service.contract.scope import Scope
-from service.store.comparison_store import list_comparisons
+from service.store.comparisons.comparison_store import list_comparisons
 from service.store.reports.stored_reports import readable_report
 
 router = APIRouter(prefix="/v1", tags=["advice"], dependencies=[Depends(require(Scope.READ))])

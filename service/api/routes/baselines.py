@@ -8,7 +8,7 @@ from pydantic import BaseModel, StringConstraints
 from service.api.auth import Context, require
 from service.contract.schemas import ID_PATTERN
 from service.contract.scope import Scope
-from service.store.baseline_store import (
+from service.store.comparisons.baseline_store import (
     Baseline,
     delete_baseline,
     find_baseline,

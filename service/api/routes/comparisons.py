@@ -28,8 +28,8 @@ from service.json_log import about
 from service.run.estimate import estimate_comparison, remaining_s
 from service.run.remote_settings import check_request, sent_settings
 from service.safety.endpoint_guard import EndpointGuard
-from service.store.comparison_progress import FollowedComparisons
-from service.store.comparison_store import (
+from service.store.comparisons.comparison_progress import FollowedComparisons
+from service.store.comparisons.comparison_store import (
     StoredComparison,
     create_comparison,
     delete_comparison,
@@ -42,9 +42,9 @@ from service.store.comparison_store import (
     request_cancel,
     resume_comparison,
 )
+from service.store.comparisons.run_folder import own_run, remove_run
 from service.store.dataset_store import DatasetNotFoundError, dataset_numbers, find_dataset, read_version
 from service.store.reports.outcomes import Outcome, Outcomes
-from service.store.run_folder import own_run, remove_run
 
 router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"])
 ComparisonId = Annotated[str, Path(pattern=ID_PATTERN)]

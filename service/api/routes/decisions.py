@@ -25,8 +25,8 @@ from service.contract.schemas import (
     WhatIfRequest,
 )
 from service.contract.scope import Scope
-from service.run.recheck import recheck_comparison
-from service.store.comparison_store import find_comparison
+from service.run.finished.recheck import recheck_comparison
+from service.store.comparisons.comparison_store import find_comparison
 from service.store.data_directory import DECISION_FILE, RECORDS_FILE, REPORT_FILE
 from service.store.label_store import human_labels, read_labels
 from service.store.pair_store import pair_labels

@@ -15,8 +15,8 @@ from service.api.auth import Context, require
 from service.api.context import ServiceContext
 from service.contract.schemas import ID_PATTERN
 from service.contract.scope import Scope
-from service.store.comparison_store import ComparisonNotFoundError, find_comparison
-from service.store.events import EVENT_TYPES, Event, read_events
+from service.store.comparisons.comparison_store import ComparisonNotFoundError, find_comparison
+from service.store.comparisons.events import EVENT_TYPES, Event, read_events
 
 router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"])
 HEARTBEAT_S = 15.0

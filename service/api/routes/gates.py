@@ -15,7 +15,7 @@ from service.api.errors import Problem
 from service.api.routes.baselines import BaselineName
 from service.contract.schemas import ID_PATTERN
 from service.contract.scope import Scope
-from service.store.baseline_store import find_baseline
+from service.store.comparisons.baseline_store import find_baseline
 from service.store.reports.stored_reports import read_stored_comparison
 
 MAX_DIFFERENCES = 60

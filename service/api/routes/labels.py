@@ -11,7 +11,7 @@ from service.api.auth import Context, Principal, require
 from service.api.errors import Problem
 from service.contract.schemas import ID_PATTERN
 from service.contract.scope import Scope
-from service.store.comparison_store import find_comparison
+from service.store.comparisons.comparison_store import find_comparison
 from service.store.label_store import (
     LabelledAnswer,
     cast_label,

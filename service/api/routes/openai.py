@@ -44,7 +44,7 @@ from service.serving.asked import Decoding, ServedAnswer
 from service.serving.deployment_store import DeploymentNotFoundError, find_deployment, list_deployments
 from service.serving.errors import NoSuchPipelineError
 from service.serving.servable import check_servable, servable_kinds
-from service.store.comparison_store import ComparisonNotFoundError, find_comparison, list_comparisons
+from service.store.comparisons.comparison_store import ComparisonNotFoundError, find_comparison, list_comparisons
 from service.store.dataset_store import DatasetNotFoundError, holds_history
 
 router = APIRouter(prefix="/v1", tags=["openai"], route_class=OpenAIRoute, responses=DOCUMENTED)

@@ -12,8 +12,8 @@ from service.api.errors import Problem
 from service.api.routes.baselines import BaselineName
 from service.contract.schemas import ID_PATTERN, FirstLook, GridRowView, QuestionGrid
 from service.contract.scope import Scope
-from service.store.baseline_store import find_baseline
-from service.store.comparison_store import find_comparison
+from service.store.comparisons.baseline_store import find_baseline
+from service.store.comparisons.comparison_store import find_comparison
 from service.store.reports.loaded_results import LoadedComparisons, LoadedResults
 from service.store.reports.question_grid import GridFilter, question_page
 from service.store.reports.stored_reports import read_finished

@@ -15,8 +15,8 @@ from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import ID_PATTERN, ResultItem, ResultPage
 from service.contract.scope import Scope
 from service.run.sampling import limit_dataset
-from service.store.comparison_progress import FollowedComparisons
-from service.store.comparison_store import StoredComparison, find_comparison
+from service.store.comparisons.comparison_progress import FollowedComparisons
+from service.store.comparisons.comparison_store import StoredComparison, find_comparison
 from service.store.data_directory import DECISION_FILE, RECORDS_FILE
 from service.store.dataset_store import read_version
 from service.store.reports.loaded_results import LoadedComparisons

@@ -10,10 +10,10 @@ from service.api.auth import Context, RateLimits, require
 from service.api.errors import Problem
 from service.contract.schemas import ID_PATTERN, ShareCreated
 from service.contract.scope import Scope
-from service.store.comparison_store import find_comparison
+from service.store.comparisons.comparison_store import find_comparison
+from service.store.comparisons.share_store import revoke_share, share_comparison, shared_comparison
 from service.store.reports.loaded_results import LoadedComparisons
 from service.store.reports.stored_reports import read_finished
-from service.store.share_store import revoke_share, share_comparison, shared_comparison
 
 PER_MINUTE = 60
 """Requests to one link, and to all unknown ones together."""

@@ -22,7 +22,7 @@ from advisor.advice.questionnaire import (
     read_answers,
     template,
 )
-from advisor.report.prior import signed
+from advisor.report.sections.prior import signed
 from advisor.results.plain_data import to_json, to_plain
 from lm.errors import ConfigError
 from service.cli.terminal import plain_console, printable

@@ -45,8 +45,8 @@ def ask(
     """
     from advisor.report.arms import pivot_arm
     from service.cli.console_answer import print_answer
-    from service.run.asking import open_arm, read_finished
-    from service.run.base_model import with_base_model
+    from service.run.finished.asking import open_arm, read_finished
+    from service.run.finished.base_model import with_base_model
 
     if question is not None:
         question = _checked_question(question)

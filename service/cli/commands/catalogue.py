@@ -62,7 +62,7 @@ def catalogue(
         if not models:
             raise ConfigError(f"the catalogue has no family {family!r}; it has {', '.join(families)}")
     if comparison is not None or picture is not None:
-        from service.run.asking import read_finished
+        from service.run.finished.asking import read_finished
 
         measured = read_finished(DataDirectory.from_environment(home), comparison or "latest").comparison
         _show_prices(measured, models, price_list, picture, as_json=as_json)

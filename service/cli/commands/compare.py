@@ -36,8 +36,8 @@ def compare(
     from lm.model_identity import model_identity
     from service.cli.console import print_comparison, progress_bars
     from service.jobs.command_run import run_command
-    from service.run.asking import read_finished
     from service.run.composition import LocalComposition
+    from service.run.finished.asking import read_finished
 
     with progress_bars(_OUT) as on_progress:
         folder = run_command(settings, directory, LocalComposition, model_identity, on_progress=on_progress, tell=show)

@@ -32,8 +32,8 @@ def rename(
     comparison: ComparisonArgument, name: Annotated[str, typer.Argument(help="The new name.")], home: Home = None
 ) -> None:
     """Give a comparison another name; its id stays."""
-    from service.store.comparison_store import rename_comparison
-    from service.store.runs import home_database, matching_id
+    from service.store.comparisons.comparison_store import rename_comparison
+    from service.store.comparisons.runs import home_database, matching_id
 
     directory = DataDirectory.from_environment(home)
     with home_database(directory) as engine:
@@ -44,9 +44,9 @@ def rename(
 @comparisons.command()
 def delete(comparison: ComparisonArgument, home: Home = None) -> None:
     """Delete a comparison, with the indexes, adapters and answers that no other comparison uses."""
-    from service.store.comparison_store import delete_comparison
-    from service.store.run_folder import own_run, remove_run
-    from service.store.runs import home_database, matching_id
+    from service.store.comparisons.comparison_store import delete_comparison
+    from service.store.comparisons.run_folder import own_run, remove_run
+    from service.store.comparisons.runs import home_database, matching_id
 
     directory = DataDirectory.from_environment(home)
     with home_database(directory) as engine:
@@ -59,11 +59,11 @@ def delete(comparison: ComparisonArgument, home: Home = None) -> None:
 
 def _rows(directory: DataDirectory) -> list[tuple[str, ...]]:
     from advisor.results.quantities import scale_of_scores
-    from service.store.adoption import adopt_folders
-    from service.store.comparison_store import list_comparisons
+    from service.store.comparisons.adoption import adopt_folders
+    from service.store.comparisons.comparison_store import list_comparisons
+    from service.store.comparisons.runs import home_database
     from service.store.dataset_store import DatasetNotFoundError, find_dataset
     from service.store.reports.outcomes import read_outcome
-    from service.store.runs import home_database
 
     rows: list[tuple[str, ...]] = []
     with home_database(directory) as engine:

@@ -20,7 +20,7 @@ def estimate(settings: ComparisonSettings, home: Home = None) -> None:
     from advisor.results.quantities import count, seconds, usd
     from service.contract.schemas import Estimate, StageEstimate
     from service.run.estimate import estimate_comparison
-    from service.store.runs import home_database
+    from service.store.comparisons.runs import home_database
 
     dataset = load_dataset(settings.dataset_folder, task=settings.task, seed=settings.seed)
     with home_database(DataDirectory.from_environment(home)) as engine:

@@ -36,10 +36,10 @@ def freshness(
     Shows which arms still give the old answers, and what indexing or training again takes until they are right again.
     """
     from service.cli.console import progress_bars
-    from service.run.asking import read_finished
-    from service.run.base_model import with_base_model
     from service.run.composition import LocalComposition
-    from service.run.freshness import MARKDOWN_FILE, measure_freshness
+    from service.run.finished.asking import read_finished
+    from service.run.finished.base_model import with_base_model
+    from service.run.finished.freshness import MARKDOWN_FILE, measure_freshness
 
     directory = DataDirectory.from_environment(home)
     finished = read_finished(directory, comparison)

@@ -36,8 +36,8 @@ def handover(
     from advisor.report.arms import pivot_arm
     from service.handover.hand_over import check_target, hand_over
     from service.handover.winner import Winner, adapters_of
-    from service.run.asking import open_arm, read_finished
-    from service.run.base_model import with_base_model
+    from service.run.finished.asking import open_arm, read_finished
+    from service.run.finished.base_model import with_base_model
     from service.run.workflow import load_limited_dataset
 
     check_target(to, out)

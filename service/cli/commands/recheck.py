@@ -58,7 +58,7 @@ def recheck(
     Exit codes: 0 it holds, 1 it no longer holds, 2 cannot tell (also when the record has expired).
     """
     from lm.model_identity import model_dtype, model_identity
-    from service.run.recheck import find_record, recheck_file
+    from service.run.finished.recheck import find_record, recheck_file
 
     def traffic(recorded: Traffic) -> Traffic:
         given = {"queries_per_month": queries_per_month, "refreshes_per_month": refreshes_per_month}

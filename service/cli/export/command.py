@@ -54,7 +54,7 @@ def export(
     if as_ is not None or to is not None:
         _export_data(comparison, as_, to)
         return
-    from service.run.asking import read_finished
+    from service.run.finished.asking import read_finished
 
     if mlflow is None and tensorboard is None and answers is None:
         what = "nothing to export to; add --mlflow URI, --tensorboard DIR or --answers DIR"

@@ -26,19 +26,19 @@ from lm.files import sha256
 from lm.language_model import LanguageModel
 from lm.registry import load_language_model
 from rag.chunk import Chunking, Reader
-from rag.classifier import classifier_model
 from rag.errors import IndexingError
 from rag.index import MARKER, Index, read_record
-from rag.long_context import WholeDocuments, filled_context
-from rag.nearest_few_shot import NearestFewShot
-from rag.nearest_question import nearest_question_model
-from rag.prompt import RetrievedPrompt
-from rag.question_model import BareQuestion, QuestionModel
-from rag.raft import raft_prompts
+from rag.known_questions.classifier import classifier_model
+from rag.known_questions.nearest_few_shot import NearestFewShot
+from rag.known_questions.nearest_question import nearest_question_model
+from rag.known_questions.question_model import BareQuestion, QuestionModel
+from rag.known_questions.training_questions import TrainingQuestions, embed_training_questions
+from rag.prompts.long_context import WholeDocuments, filled_context
+from rag.prompts.raft import raft_prompts
+from rag.prompts.retrieved import RetrievedPrompt
+from rag.prompts.team import TeamPrompt
 from rag.reranker import load_reranker
 from rag.retriever import Reranker, Retriever
-from rag.team_prompt import TeamPrompt
-from rag.training_questions import TrainingQuestions, embed_training_questions
 from service.run.arm import Arm, IndexFacts, answer_in_turn, trained_with_seeds
 from service.run.composition.outside import RecordedModel, document_finder, given_answers
 from service.run.composition.stages import (

@@ -22,8 +22,8 @@ from advisor.results.score import Metric, ScoringResources
 from lm.embedding import Embedder, KnowsItsTokens
 from lm.errors import ConfigError
 from lm.language_model import LanguageModel
-from rag.prompt import RetrievedPrompt
-from rag.raft import holds_answer
+from rag.prompts.raft import holds_answer
+from rag.prompts.retrieved import RetrievedPrompt
 from service.run.arm import Arm
 from service.run.composition.local import LocalComposition
 from service.run.composition.stages import LoadedParts

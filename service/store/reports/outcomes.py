@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 
 from advisor.results.comparison import Interval
 from service.contract.comparison_state import ComparisonState
-from service.store.comparison_store import StoredComparison
+from service.store.comparisons.comparison_store import StoredComparison
 from service.store.recently_used import RecentlyUsed
 from service.store.reports.stored_reports import readable_report
 

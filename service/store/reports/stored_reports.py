@@ -10,7 +10,7 @@ from advisor.gate.baseline import StoredComparison
 from advisor.results.comparison import Comparison
 from advisor.results.json_report import read_comparison
 from lm.errors import ErrorKind, TuningForkError
-from service.store.comparison_store import find_comparison
+from service.store.comparisons.comparison_store import find_comparison
 from service.store.data_directory import RECORDS_FILE, REPORT_FILE
 from service.store.tables import report_files
 

@@ -39,8 +39,9 @@ STAGE_KINDS = {
         ("torch", "transformers", "peft", "safetensors"),
     ),
     "answers": StageKind(
-        ("advisor.results.answer", "advisor.data.prompt", "lm.registry", "rag.prompt", "rag.long_context",
-         "rag.nearest_few_shot", "rag.nearest_question", "rag.classifier"),
+        ("advisor.results.answer", "advisor.data.prompt", "lm.registry", "rag.prompts.retrieved",
+         "rag.prompts.long_context", "rag.known_questions.nearest_few_shot", "rag.known_questions.nearest_question",
+         "rag.known_questions.classifier"),
         ("advisor.data", "advisor.results", "lm", "rag"),
     ),
 }  # fmt: skip

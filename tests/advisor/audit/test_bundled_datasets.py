@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from advisor.audit.data import audit_dataset
+from advisor.audit.dataset.audit import audit_dataset
 from advisor.data.files import load_dataset
 
 FOLDERS = sorted(path.parent for path in (Path(__file__).parents[3] / "datasets").glob("*/dataset.toml"))

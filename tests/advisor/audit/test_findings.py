@@ -3,7 +3,7 @@ from dataclasses import replace
 from advisor.audit.answers import audit_answers
 from advisor.audit.arms import audit_arms
 from advisor.audit.check import MAX_ITEMS, Check
-from advisor.audit.data import audit_dataset as audit_whole_dataset
+from advisor.audit.dataset.audit import audit_dataset as audit_whole_dataset
 from advisor.data.dataset import Dataset, DatasetCard, Document, Example, Slice, Split, Task
 from advisor.results.answer import Answer, BuildUsage
 from advisor.results.comparison import (

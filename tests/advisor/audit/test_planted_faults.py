@@ -11,7 +11,7 @@ from advisor.audit.abilities import audit_lost_abstention, audit_off_domain
 from advisor.audit.answers import audit_answers
 from advisor.audit.arms import audit_arms, audit_model_ends
 from advisor.audit.check import Check
-from advisor.audit.data import audit_dataset
+from advisor.audit.dataset.audit import audit_dataset
 from advisor.audit.fairness import ArmSetup, audit_fairness
 from advisor.audit.form import audit_form, audit_output_room
 from advisor.audit.judge import (

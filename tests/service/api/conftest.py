@@ -16,7 +16,7 @@ from service.api.service_settings import ServiceSettings
 from service.contract.comparison_state import ComparisonState
 from service.contract.scope import Scope
 from service.store.api_keys import create_key
-from service.store.comparison_store import create_comparison, set_state
+from service.store.comparisons.comparison_store import create_comparison, set_state
 from service.store.data_directory import DataDirectory
 from service.store.database import writing
 from service.store.tables import report_files

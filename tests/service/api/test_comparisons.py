@@ -11,9 +11,9 @@ from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import ComparisonRequest
 from service.run.remote_settings import job_settings, sent_settings
 from service.run.settings import ComparisonSettings
-from service.store.comparison_store import find_comparison, list_comparisons
+from service.store.comparisons.comparison_store import find_comparison, list_comparisons
+from service.store.comparisons.events import append_event
 from service.store.database import writing
-from service.store.events import append_event
 from service.store.tables import comparisons
 from tests.service.api.conftest import FILES, Api
 

@@ -15,11 +15,11 @@ from service.api.app import create_app
 from service.api.context import ServiceContext
 from service.api.service_settings import ServiceSettings
 from service.jobs.command_run import run_command
-from service.store.comparison_store import create_comparison
+from service.store.comparisons.comparison_store import create_comparison
+from service.store.comparisons.runs import home_database
 from service.store.data_directory import DECISION_FILE, RECORDS_FILE, REPORT_FILE, DataDirectory
 from service.store.database import writing
 from service.store.reports.stored_reports import read_report_files, read_stored_comparison
-from service.store.runs import home_database
 from service.store.tables import baselines, report_files
 
 LOCAL = "http://127.0.0.1:8000"

@@ -3,7 +3,7 @@ import pytest
 from lm.errors import ConfigError, ErrorKind, TuningForkError
 from service.api.errors import Problem, as_problem
 from service.serving.errors import ClosingError, EndpointFailedError, EndpointTimeoutError
-from service.store.comparison_store import ComparisonNotFoundError, QueueFullError
+from service.store.comparisons.comparison_store import ComparisonNotFoundError, QueueFullError
 
 
 @pytest.mark.parametrize("kind", ErrorKind)

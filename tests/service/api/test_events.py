@@ -5,8 +5,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.contract.comparison_state import ComparisonState
+from service.store.comparisons.events import append_event
 from service.store.database import writing
-from service.store.events import append_event
 from tests.service.api.conftest import Api
 
 

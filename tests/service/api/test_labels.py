@@ -24,7 +24,7 @@ from service.api.app import create_app
 from service.api.context import ServiceContext
 from service.api.service_settings import ServiceSettings
 from service.contract.comparison_state import ComparisonState
-from service.store.comparison_store import create_comparison
+from service.store.comparisons.comparison_store import create_comparison
 from service.store.data_directory import DECISION_FILE, RECORDS_FILE, DataDirectory
 from service.store.database import writing
 from service.store.tables import comparisons, report_files

@@ -8,8 +8,8 @@ from fastapi.testclient import TestClient
 from sqlalchemy import insert
 
 from service.contract.comparison_state import ComparisonState
+from service.store.comparisons.events import append_event
 from service.store.database import writing
-from service.store.events import append_event
 from service.store.reports.results import results_csv
 from service.store.tables import answer_blocks
 from tests.service.api.conftest import Api

@@ -14,7 +14,7 @@ import pytest
 
 from advisor.report.formats import REPORT_FORMATS
 from service.cli.app import ReportFormat, main
-from service.run import asking
+from service.run.finished import asking
 from service.store.data_directory import tell_address
 
 Run = Callable[..., int]

@@ -22,7 +22,7 @@ from advisor.data.dataset import Document, Split
 from lm.local.huggingface import AdaptedModel, HuggingFaceModel
 from rag.embedder import load_embedder
 from rag.index import build_index, open_index
-from rag.prompt import RetrievedPrompt
+from rag.prompts.retrieved import RetrievedPrompt
 from service.handover.hand_over import hand_over
 from service.handover.multi_adapter_onnx import check_arguments
 from service.handover.winner import Winner

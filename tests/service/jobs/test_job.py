@@ -14,10 +14,10 @@ from service.contract.comparison_state import ComparisonState
 from service.jobs.comparison_lock import ComparisonLock, held_keys
 from service.jobs.job import JobEnd, run_job
 from service.jobs.job_watch import JobWatch
-from service.store.comparison_store import find_comparison, request_cancel, resume_comparison
+from service.store.comparisons.comparison_store import find_comparison, request_cancel, resume_comparison
+from service.store.comparisons.events import read_events
 from service.store.data_directory import DataDirectory
 from service.store.database import writing
-from service.store.events import read_events
 from service.store.tables import answer_blocks, comparisons, report_files
 from tests.chaos.workplace import COMPARISON, create_dataset_and_comparison, dataset_of
 from tests.postgres import end_lock_holders

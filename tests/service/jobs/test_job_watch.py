@@ -6,8 +6,8 @@ from sqlalchemy import Engine, insert
 
 from service.jobs.job_watch import JobWatch, life_on
 from service.run.progress import Progress
+from service.store.comparisons.events import read_events
 from service.store.database import writing
-from service.store.events import read_events
 from service.store.tables import comparisons
 
 

@@ -11,7 +11,7 @@ from service.contract.comparison_state import ComparisonState
 from service.jobs.comparison_lock import ComparisonLock
 from service.jobs.local_engine import LocalEngine
 from service.jobs.supervisor import Supervisor
-from service.store.comparison_store import create_comparison, find_comparison, set_state
+from service.store.comparisons.comparison_store import create_comparison, find_comparison, set_state
 from service.store.data_directory import DataDirectory
 from service.store.database import writing
 

@@ -20,8 +20,8 @@ from service.jobs.resource_watch import (
     resident_bytes,
     usable_cores,
 )
+from service.store.comparisons.events import append_event, read_events
 from service.store.database import writing
-from service.store.events import append_event, read_events
 from service.store.tables import comparisons
 
 DAY_S = 86_400

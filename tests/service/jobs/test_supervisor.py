@@ -15,10 +15,10 @@ from service.jobs.comparison_lock import ComparisonLock
 from service.jobs.job import JobEnd
 from service.jobs.stage_budget import START, StageBudget
 from service.jobs.supervisor import MAX_CRASHES, SignsOfLife, Supervisor
-from service.store.comparison_store import find_comparison, request_cancel, resume_comparison, set_state
+from service.store.comparisons.comparison_store import find_comparison, request_cancel, resume_comparison, set_state
+from service.store.comparisons.events import read_events
 from service.store.data_directory import DataDirectory
 from service.store.database import writing
-from service.store.events import read_events
 from tests.chaos.workplace import COMPARISON, create_dataset_and_comparison, dataset_of
 
 STARTED = "import sys, pathlib; pathlib.Path(sys.argv[2]).open('a').write('started\\n');"

@@ -10,8 +10,8 @@ import pytest
 from advisor.audit.check import Check
 from advisor.results.comparison import ArmRole, Comparison
 from lm.fake import FakeLM
-from service.run.asking import open_arm, read_finished
 from service.run.composition import LocalComposition
+from service.run.finished.asking import open_arm, read_finished
 from service.run.workflow import run_comparison
 
 pytestmark = pytest.mark.slow

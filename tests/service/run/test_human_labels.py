@@ -20,7 +20,7 @@ from advisor.results.answer import Answer
 from advisor.results.comparison import Comparison, Severity, Verdict
 from advisor.results.score import Score, ScoringResources
 from lm.fake import FakeLM
-from service.run.recheck import recheck_file
+from service.run.finished.recheck import recheck_file
 from service.store.data_directory import DECISION_FILE, RECORDS_FILE
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from lm.errors import ConfigError
 from lm.fake import FakeLM
 from lm.language_model import LanguageModel
 from service.run.arm import Arm, answer_in_turn
+from service.run.finished.recheck import recheck_file
 from service.run.progress import OnProgress, Progress
-from service.run.recheck import recheck_file
 from service.run.settings import ComparisonSettings
 from service.run.workflow import run_comparison
 from service.store.data_directory import DataDirectory

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from advisor.audit.check import Check
-from advisor.report.models import model_tables
+from advisor.report.sections.models import model_tables
 from advisor.results.comparison import ArmRole, Comparison
 from lm.model_identity import model_identity
-from service.run.asking import open_arm, read_finished
-from service.run.base_model import is_measured_model, models_identity
 from service.run.composition import LocalComposition
+from service.run.finished.asking import open_arm, read_finished
+from service.run.finished.base_model import is_measured_model, models_identity
 from service.run.settings import ComparisonSettings
 from service.run.workflow import run_comparison
 from tests.service.serving.hosted_endpoint import HostedEndpoint

@@ -23,9 +23,9 @@ from lm.model_identity import model_identity
 from service.run.arm import Arm, answer_in_turn, trained_with_seeds
 from service.run.composition import LocalComposition
 from service.run.estimate import estimate_comparison
+from service.run.finished.recheck import recheck_file
 from service.run.measuring import LATENCY_QUESTIONS
 from service.run.progress import OnProgress, Progress
-from service.run.recheck import recheck_file
 from service.run.settings import ComparisonSettings
 from service.run.workflow import run_comparison
 from service.store.data_directory import DataDirectory

@@ -9,7 +9,7 @@ import pytest
 from advisor.audit.check import Check
 from lm.completion import Messages
 from lm.errors import LanguageModelError, TuningForkError
-from service.run.asking import read_finished
+from service.run.finished.asking import read_finished
 from service.run.measuring import BLOCK_QUESTIONS, LATENCY_QUESTIONS, LATENCY_WARM_UP
 from service.run.progress import Progress
 from service.store.data_directory import DataDirectory

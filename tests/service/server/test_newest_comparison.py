@@ -4,7 +4,7 @@ from sqlalchemy import Engine
 
 from service.contract.comparison_state import ComparisonState
 from service.server.newest_comparison import newest_kept_ready
-from service.store.comparison_store import create_comparison, set_state
+from service.store.comparisons.comparison_store import create_comparison, set_state
 from service.store.database import writing
 from service.store.reports.stored_reports import NotFinishedError
 

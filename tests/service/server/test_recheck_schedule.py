@@ -15,12 +15,12 @@ from lm.model_identity import model_identity
 from service.contract.comparison_state import ComparisonState
 from service.jobs.command_run import run_command
 from service.server.recheck_schedule import EVENT, recheck_due, rechecked_regularly, relied_on, webhook
-from service.store.baseline_store import set_baseline
-from service.store.comparison_store import create_comparison, set_state
+from service.store.comparisons.baseline_store import set_baseline
+from service.store.comparisons.comparison_store import create_comparison, set_state
+from service.store.comparisons.events import read_events
+from service.store.comparisons.runs import home_database
 from service.store.data_directory import DataDirectory
 from service.store.database import writing
-from service.store.events import read_events
-from service.store.runs import home_database
 
 
 class Told:

@@ -37,7 +37,7 @@ from service.serving.limits import ServingLimits
 from service.serving.opened import Servable
 from service.serving.pipelines import ServedPipelines
 from service.serving.servable import read_servable
-from service.store.comparison_store import create_comparison
+from service.store.comparisons.comparison_store import create_comparison
 from service.store.data_directory import DataDirectory
 from service.store.database import writing
 from service.store.dataset_store import store_dataset

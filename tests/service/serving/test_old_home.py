@@ -19,8 +19,8 @@ from service.api.context import ServiceContext
 from service.api.service_settings import ServiceSettings
 from service.cli.app import main
 from service.cli.ci.command import read_stored_folder
-from service.run.asking import open_arm, read_finished
-from service.run.recheck import recheck_file
+from service.run.finished.asking import open_arm, read_finished
+from service.run.finished.recheck import recheck_file
 from service.serving.servable import read_servable
 from service.store.database import open_database
 from service.store.migrations.upgrade import is_current, migrate

@@ -15,7 +15,7 @@ from service.run.settings import ComparisonSettings
 from service.serving.errors import NotServableError
 from service.serving.pipelines import ServedPipelines
 from service.serving.servable import read_servable
-from service.store.comparison_store import create_comparison, find_comparison
+from service.store.comparisons.comparison_store import create_comparison, find_comparison
 from service.store.data_directory import DataDirectory
 from tests.chaos.workplace import COMPARISON, create_dataset_and_comparison, dataset_of
 from tests.service.serving.conftest import ScriptedLocal, WordEmbedder, say

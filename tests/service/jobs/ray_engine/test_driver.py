@@ -13,11 +13,11 @@ import pytest
 from service.contract.comparison_state import ComparisonState
 from service.jobs.ray_engine.ray_settings import RaySettings, check_cluster
 from service.jobs.supervisor import Supervisor
-from service.run.asking import open_arm, read_finished
-from service.run.base_model import with_base_model
+from service.run.finished.asking import open_arm, read_finished
+from service.run.finished.base_model import with_base_model
+from service.store.comparisons.events import read_events
 from service.store.data_directory import DataDirectory
 from service.store.database import DATABASE_FILE, open_database
-from service.store.events import read_events
 from service.store.migrations.upgrade import migrate
 from tests.chaos.workplace import (
     COMPARISON,

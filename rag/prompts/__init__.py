@@ -1,0 +1,1 @@
+"""Prompts with what was retrieved in them."""

@@ -1,0 +1,113 @@
+"""What to do after a verdict: each step a click away, and whether the verdict still holds."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from advisor.decision.record import Recheck, RecheckOutcome
+from advisor.report.arms import candidates
+from advisor.report.facts import NextStep, StepKind
+from advisor.results.comparison import Comparison
+from service.contract.client import ServiceClient
+from service.contract.schemas import ComparisonSummary
+from ui.connection import guarded
+from ui.dataset.choice import DATASET
+from ui.untrusted import shown
+
+_RECHECKED = "rechecked"
+_DATA, _NEW = "app_pages/data.py", "app_pages/new_comparison.py"
+_PLACES = {
+    StepKind.FIX: (_DATA, ":material/build:"),
+    StepKind.QUESTIONS: (_DATA, ":material/playlist_add:"),
+    StepKind.MODEL: (_NEW, ":material/neurology:"),
+    StepKind.SETTINGS: (_NEW, ":material/tune:"),
+}
+# Of the settings of a comparison those that its address on the form can say.
+_CARRIED = ("model", "top_k", "chunk_tokens", "max_epochs", "train_limit")
+
+
+def offer_steps(
+    client: ServiceClient, chosen: ComparisonSummary, comparison: Comparison, steps: Sequence[NextStep]
+) -> None:
+    """Each step as a button to where it is taken, with what it brings below."""
+    if not steps:
+        return
+    st.header("Next steps")
+    row = st.container(horizontal=True, key="next_steps")
+    for step in steps:
+        if step.kind is StepKind.DEPLOY:
+            with row:
+                _offer_deployment(client, chosen.id, comparison)
+            continue
+        page, icon = _PLACES[step.kind]
+        query = {DATASET: chosen.dataset} if page == _DATA else _again(chosen, comparison, step)
+        row.page_link(page, label=shown(step.action), icon=icon, query_params=query)
+    st.markdown("\n".join(f"- **{shown(step.action)}**: {shown(step.effect)}" for step in steps))
+
+
+def _again(chosen: ComparisonSummary, comparison: Comparison, step: NextStep) -> dict[str, str | list[str]]:
+    """The address of the form that asks for the same comparison with one thing changed."""
+    settings = {**comparison.settings, **step.settings}
+    carried = {name: str(settings[name]) for name in _CARRIED if settings.get(name) is not None}
+    return {DATASET: chosen.dataset, "arms": list(chosen.arms), **carried}
+
+
+def _offer_deployment(client: ServiceClient, comparison_id: str, comparison: Comparison) -> None:
+    kinds = [arm.id for arm in candidates(comparison)]
+    with st.popover(f"Deploy {comparison.recommendation.arm}", icon=":material/rocket_launch:"):
+        alias = st.text_input("Alias that applications call", "production", max_chars=64, key="deploy alias")
+        recommended = comparison.recommendation.arm
+        arm = st.selectbox(
+            "Arm to deploy", kinds, index=kinds.index(recommended) if recommended in kinds else 0, key="deploy arm"
+        )
+        if st.button("Deploy it now", type="primary", disabled=not alias):
+            with guarded("It could not be deployed"):
+                client.deploy(alias, comparison_id, arm)
+            st.success(f"{shown(alias)} now serves {shown(arm)}. Reports & CI rolls it back.")
+
+
+def _offer_link(client: ServiceClient, comparison_id: str) -> None:
+    """Make or end a link that shows the verdict alone to people without a key."""
+    with st.popover("Share verdict", icon=":material/share:"):
+        st.caption(
+            "Whoever has the link sees arms, scores, costs and reasons, and no question, answer or document. A new "
+            "link ends the one before."
+        )
+        if st.button("Make a link"):
+            with guarded("The verdict could not be shared"):
+                st.code(client.share_comparison(comparison_id), language=None, wrap_lines=True)
+        if st.button("End the link"):
+            with guarded("The link could not be ended"):
+                client.unshare_comparison(comparison_id)
+            st.success("The link opens nothing any more.")
+
+
+_TOLD = {RecheckOutcome.HOLDS: st.success, RecheckOutcome.CHANGED: st.error, RecheckOutcome.UNKNOWN: st.warning}
+
+
+def offer_recheck_and_link(client: ServiceClient, comparison_id: str) -> None:
+    """A button that asks whether the decision still holds today, what came of it, and a link for others."""
+    row = st.container(horizontal=True)
+    with row:
+        _offer_link(client, comparison_id)
+    if row.button(
+        "Does the decision still hold?",
+        icon=":material/event_repeat:",
+        help="Reads prices, documents, questions and model anew and decides again from the stored scores. No model is "
+        "asked.",
+    ):
+        with guarded("It could not be checked"), st.spinner("Reading how things are today …"):
+            st.session_state[_RECHECKED] = (comparison_id, client.recheck(comparison_id, {}))
+    kept: tuple[str, Recheck] | None = st.session_state.get(_RECHECKED)
+    if kept is not None and kept[0] == comparison_id:
+        _show_recheck(kept[1])
+
+
+def _show_recheck(reply: Recheck) -> None:
+    outcome = str(reply.outcome)
+    told = [f"**{outcome[0].upper()}{outcome[1:]}.** {shown(reply.explanation)}"]
+    if reply.expired:
+        told.append(f"The record expired on {shown(reply.expires_on)}.")
+    told += [f"- Changed: {shown(one)}" for one in reply.changes]
+    told += [f"- To be run again: {shown(one)}" for one in reply.reruns]
+    _TOLD[reply.outcome]("\n".join(told))

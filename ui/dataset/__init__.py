@@ -1,0 +1,1 @@
+"""A dataset on the page: chosen, uploaded, looked through, changed and reviewed."""
