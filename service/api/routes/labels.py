@@ -1,21 +1,21 @@
 """What people say of the answers of a finished comparison, one answer at a time."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, Field, StringConstraints
+from sqlalchemy import Engine
 
 from advisor.evidence.prediction_powered import MIN_LABELS
-from advisor.results.comparison import Interval
+from advisor.results.plain_data import to_plain
 from service.api.auth import Context, Principal, require
 from service.api.errors import Problem
 from service.contract.schemas import ID_PATTERN
 from service.contract.scope import Scope
 from service.store.comparisons.comparison_store import find_comparison
 from service.store.label_store import (
-    LabelledAnswer,
     cast_label,
-    label_metric,
     label_progress,
     labels_file,
     next_answer,
@@ -102,143 +102,90 @@ class LabelQueue(BaseModel):
     between_people: KappaView | None
 
 
-@router.post("/{comparison_id}/labels", status_code=201)
-def label(
-    comparison_id: ComparisonId,
-    body: LabelRequest,
-    context: Context,
-    request: Request,
-    principal: Annotated[Principal, Depends(require(Scope.RUN))],
-) -> LabelQueue:
-    """Label an answer, and get the next."""
-    loaded, candidates = _loaded(comparison_id, context, request)
-    voter = f"{principal.id}/{body.voter}"
-    cast_label(
-        context.engine,
-        comparison_id,
-        loaded,
-        candidates,
-        example_id=body.example_id,
-        answer=body.answer,
-        good=body.good,
-        voter=voter,
-    )
-    return _queue(comparison_id, context, loaded, candidates, voter)
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """A finished comparison whose answers people look at."""
+
+    engine: Engine
+    id: str
+    loaded: LoadedResults
+    candidates: list[str]
 
 
-@router.get("/{comparison_id}/labels")
-def queue(
-    comparison_id: ComparisonId,
-    context: Context,
-    request: Request,
-    principal: Annotated[Principal, Depends(require(Scope.READ))],
-    voter: Annotated[str, Query(max_length=40, pattern=r"^[\x21-\x7e]*$", description=_VOTER)] = "",
-) -> LabelQueue:
-    """The next answer to label, and how far the comparison is labelled."""
-    loaded, candidates = _loaded(comparison_id, context, request)
-    return _queue(comparison_id, context, loaded, candidates, f"{principal.id}/{voter}")
-
-
-@router.post("/{comparison_id}/pairs", status_code=201)
-def vote_on_pair(
-    comparison_id: ComparisonId,
-    body: PairVoteRequest,
-    context: Context,
-    request: Request,
-    principal: Annotated[Principal, Depends(require(Scope.RUN))],
-) -> PairQueue:
-    """Say which of two answers is better, and get the next pair."""
-    loaded, candidates = _loaded(comparison_id, context, request)
-    voter = f"{principal.id}/{body.voter}"
-    cast_pair(
-        context.engine,
-        comparison_id,
-        loaded,
-        candidates,
-        example_id=body.example_id,
-        better=body.better,
-        voter=voter,
-    )
-    return _pairs(comparison_id, context, loaded, candidates, voter)
-
-
-@router.get("/{comparison_id}/pairs")
-def pair_queue(
-    comparison_id: ComparisonId,
-    context: Context,
-    request: Request,
-    principal: Annotated[Principal, Depends(require(Scope.READ))],
-    voter: Annotated[str, Query(max_length=40, pattern=r"^[\x21-\x7e]*$", description=_VOTER)] = "",
-) -> PairQueue:
-    """The next two answers to one question, for a blind vote between them."""
-    loaded, candidates = _loaded(comparison_id, context, request)
-    return _pairs(comparison_id, context, loaded, candidates, f"{principal.id}/{voter}")
-
-
-@router.get("/{comparison_id}/labels.jsonl", dependencies=[Depends(require(Scope.READ))], response_class=Response)
-def export(comparison_id: ComparisonId, context: Context, request: Request) -> Response:
-    """All labels as `human_labels.jsonl` of a dataset's folder."""
-    loaded, candidates = _loaded(comparison_id, context, request)
-    text = labels_file(loaded, candidates, read_labels(context.engine, comparison_id))
-    text += preferences_file(pair_labels(loaded, read_votes(context.engine, comparison_id)))
-    return Response(text.encode("utf-8", "backslashreplace"), media_type="application/x-ndjson")
-
-
-def _loaded(comparison_id: str, context: Context, request: Request) -> tuple[LoadedResults, list[str]]:
-    """Answers of a finished comparison, and the names of its candidates."""
+def _finished(comparison_id: ComparisonId, context: Context, request: Request) -> _Finished:
     stored = find_comparison(context.engine, comparison_id)
     results: LoadedComparisons = request.app.state.results
     try:
         loaded = results.find(context.engine, comparison_id, stored.finished_at or 0.0)
     except NotFinishedError:
         raise Problem(409, "No report yet", f"{comparison_id} is {stored.state}; wait until it has succeeded") from None
-    return loaded, list(stored.arms)
+    return _Finished(context.engine, comparison_id, loaded, list(stored.arms))
 
 
-def _queue(
-    comparison_id: str, context: Context, loaded: LoadedResults, candidates: list[str], voter: str
-) -> LabelQueue:
-    rows = read_labels(context.engine, comparison_id)
-    progress = label_progress(loaded, candidates, rows)
-    answer = next_answer(loaded, candidates, rows, comparison_id, voter)
-    return LabelQueue(
-        metric=label_metric(loaded),
-        next=_view(answer) if answer is not None else None,
-        n_by_arm=dict(progress.n_by_arm),
-        n_needed=MIN_LABELS,
-        n_voters=progress.n_voters,
-        n_with_metric=progress.n_with_metric,
-        with_metric=_kappa(progress.with_metric),
-        n_between_people=progress.n_between_people,
-        between_people=_kappa(progress.between_people),
+# Who may not call learns nothing of the comparison: routes name the principal before it.
+Finished = Annotated[_Finished, Depends(_finished)]
+Reader = Annotated[Principal, Depends(require(Scope.READ))]
+Runner = Annotated[Principal, Depends(require(Scope.RUN))]
+AskedVoter = Annotated[str, Query(max_length=40, pattern=r"^[\x21-\x7e]*$", description=_VOTER)]
+
+
+@router.post("/{comparison_id}/labels", status_code=201)
+def label(body: LabelRequest, principal: Runner, of: Finished) -> LabelQueue:
+    """Label an answer, and get the next."""
+    voter = f"{principal.id}/{body.voter}"
+    cast_label(
+        of.engine,
+        of.id,
+        of.loaded,
+        of.candidates,
+        example_id=body.example_id,
+        answer=body.answer,
+        good=body.good,
+        voter=voter,
     )
+    return _labels(of, voter)
 
 
-def _pairs(comparison_id: str, context: Context, loaded: LoadedResults, candidates: list[str], voter: str) -> PairQueue:
-    votes = read_votes(context.engine, comparison_id)
-    pair = next_pair(loaded, candidates, votes, comparison_id, voter)
+@router.get("/{comparison_id}/labels")
+def queue(principal: Reader, of: Finished, voter: AskedVoter = "") -> LabelQueue:
+    """The next answer to label, and how far the comparison is labelled."""
+    return _labels(of, f"{principal.id}/{voter}")
+
+
+@router.post("/{comparison_id}/pairs", status_code=201)
+def vote_on_pair(body: PairVoteRequest, principal: Runner, of: Finished) -> PairQueue:
+    """Say which of two answers is better, and get the next pair."""
+    voter = f"{principal.id}/{body.voter}"
+    cast_pair(of.engine, of.id, of.loaded, of.candidates, example_id=body.example_id, better=body.better, voter=voter)
+    return _pairs(of, voter)
+
+
+@router.get("/{comparison_id}/pairs")
+def pair_queue(principal: Reader, of: Finished, voter: AskedVoter = "") -> PairQueue:
+    """The next two answers to one question, for a blind vote between them."""
+    return _pairs(of, f"{principal.id}/{voter}")
+
+
+@router.get("/{comparison_id}/labels.jsonl", dependencies=[Depends(require(Scope.READ))], response_class=Response)
+def export(of: Finished) -> Response:
+    """All labels as `human_labels.jsonl` of a dataset's folder."""
+    text = labels_file(of.loaded, of.candidates, read_labels(of.engine, of.id))
+    text += preferences_file(pair_labels(of.loaded, read_votes(of.engine, of.id)))
+    return Response(text.encode("utf-8", "backslashreplace"), media_type="application/x-ndjson")
+
+
+def _labels(of: _Finished, voter: str) -> LabelQueue:
+    rows = read_labels(of.engine, of.id)
+    answer = to_plain(next_answer(of.loaded, of.candidates, rows, of.id, voter))
+    progress = to_plain(label_progress(of.loaded, of.candidates, rows))
+    return LabelQueue.model_validate({"next": answer, "n_needed": MIN_LABELS, **progress})
+
+
+def _pairs(of: _Finished, voter: str) -> PairQueue:
+    votes = read_votes(of.engine, of.id)
+    pair = next_pair(of.loaded, of.candidates, votes, of.id, voter)
     shown = None
     if pair is not None:
-        first, second = pair.first, pair.second
-        shown = PairView(
-            example_id=first.example_id,
-            question=first.question,
-            references=list(first.references),
-            first=first.answer,
-            second=second.answer,
-        )
+        answers = {"first": pair.first.answer, "second": pair.second.answer}
+        shown = PairView.model_validate(to_plain(pair.first) | answers)
     return PairQueue(next=shown, n_votes=len(votes), n_voters=len({vote.voter for vote in votes}))
-
-
-def _view(one: LabelledAnswer) -> AnswerView:
-    return AnswerView(
-        example_id=one.example_id,
-        question=one.question,
-        references=list(one.references),
-        answer=one.answer,
-        passages=list(one.passages),
-    )
-
-
-def _kappa(interval: Interval | None) -> KappaView | None:
-    return KappaView(estimate=interval.estimate, low=interval.low, high=interval.high) if interval else None
