@@ -285,6 +285,29 @@ def runnable_arms(circumstances: Circumstances) -> tuple[ArmKind, ...]:
     return tuple(arm for arm in ARMS if not arm.source and not unrunnable([arm.name], circumstances))
 
 
+# An arm for which the first is true needs the second of the circumstances, and else this is said.
+_NEEDS = (
+    (
+        "tuned",
+        "tunable",
+        "{of.model} is a hosted model and cannot be tuned here; leave {arms} out with `--arms {others}`, or choose a "
+        "local model",
+    ),
+    (
+        "retrieves",
+        "has_documents",
+        "the dataset {of.dataset} has no documents, which {arms} read; add some to documents.jsonl, or choose "
+        "`--arms {others}`",
+    ),
+    (
+        "needs_training_questions",
+        "has_training_questions",
+        "the dataset {of.dataset} has no training questions, which {arms} need; add some with "
+        '`"split": "train"`, or choose `--arms {others}`',
+    ),
+)
+
+
 def unrunnable(arms: Sequence[str], circumstances: Circumstances) -> str:
     """Which of the arms cannot run, why, and what to do; "" where all can.
 
@@ -298,27 +321,11 @@ def unrunnable(arms: Sequence[str], circumstances: Circumstances) -> str:
                 f"{arm.name} is for {' and '.join(arm.tasks)} alone, and the task of the dataset "
                 f"{circumstances.dataset} is {circumstances.task}; leave {arm.name} out of the arms"
             )
-    tuned = [arm_id for arm_id, arm in wanted.items() if arm.tuned]
-    if tuned and not circumstances.tunable:
-        others = ",".join(arm.name for arm in ARMS if arm.in_default and not arm.tuned)
-        return (
-            f"{circumstances.model} is a hosted model and cannot be tuned here; leave {' and '.join(tuned)} out with "
-            f"`--arms {others}`, or choose a local model"
-        )
-    reading = [arm_id for arm_id, arm in wanted.items() if arm.retrieves]
-    if reading and not circumstances.has_documents:
-        others = ",".join(arm.name for arm in ARMS if arm.in_default and not arm.retrieves)
-        return (
-            f"the dataset {circumstances.dataset} has no documents, which {' and '.join(reading)} read; add some to "
-            f"documents.jsonl, or choose `--arms {others}`"
-        )
-    taught = [arm_id for arm_id, arm in wanted.items() if arm.needs_training_questions]
-    if taught and not circumstances.has_training_questions:
-        others = ",".join(arm.name for arm in ARMS if arm.in_default and not arm.needs_training_questions)
-        return (
-            f"the dataset {circumstances.dataset} has no training questions, which {' and '.join(taught)} need; add "
-            f'some with `"split": "train"`, or choose `--arms {others}`'
-        )
+    for column, circumstance, told in _NEEDS:
+        held = [arm_id for arm_id, arm in wanted.items() if getattr(arm, column)]
+        if held and not getattr(circumstances, circumstance):
+            others = ",".join(arm.name for arm in ARMS if arm.in_default and not getattr(arm, column))
+            return told.format(of=circumstances, arms=" and ".join(held), others=others)
     return ""
 
 
