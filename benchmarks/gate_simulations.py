@@ -10,7 +10,7 @@ import numpy as np
 
 from advisor.data.dataset import DatasetCard, Slice, Task
 from advisor.evidence.scorecard import summarise_metric
-from advisor.gate.baseline import StoredComparison
+from advisor.gate.baseline import GatedComparison
 from advisor.gate.check import GateVerdict
 from advisor.gate.gate import evaluate_gate
 from advisor.gate.rules import BaselineRule, GateRules, Threshold
@@ -39,7 +39,7 @@ def stored(
     slices: Sequence[Slice] | None = None,
     recommended: str | None = "rag",
     verdict: Verdict = Verdict.WINNER,
-) -> StoredComparison:
+) -> GatedComparison:
     """A finished comparison of arms with these scores on one question a cluster, unless told otherwise."""
     n = len(next(iter(scores.values())))
     clusters = clusters or names(n)
@@ -99,7 +99,7 @@ def stored(
         prices_source="",
         wall_s=0.0,
     )
-    return StoredComparison(comparison, records)
+    return GatedComparison(comparison, records)
 
 
 def threshold_ends(
@@ -166,7 +166,7 @@ def _waits(factor: float, size: Floats, rng: Rng) -> Floats:
     return np.asarray(factor * np.exp(size + rng.normal(0, 0.1, size.shape) + held_up))
 
 
-def _timed(made: StoredComparison, waits: Floats, *, shared: bool = True) -> StoredComparison:
+def _timed(made: GatedComparison, waits: Floats, *, shared: bool = True) -> GatedComparison:
     """The comparison with these waits, shape (n_arms, n_questions)."""
     timed = []
     for arm, row in zip(made.comparison.arms, waits.tolist(), strict=True):
@@ -178,7 +178,7 @@ def _timed(made: StoredComparison, waits: Floats, *, shared: bool = True) -> Sto
         for arm in timed
         for example_id in (arm.latency.waits_s if arm.latency else ())
     ]
-    return StoredComparison(replace(made.comparison, arms=tuple(timed)), records)
+    return GatedComparison(replace(made.comparison, arms=tuple(timed)), records)
 
 
 FAIL, CANNOT = GateVerdict.FAIL, GateVerdict.CANNOT_COMPARE

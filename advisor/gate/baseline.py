@@ -26,15 +26,15 @@ from advisor.results.quantities import ScoreScale, count, exact_usd, percent, sc
 
 
 @dataclass(frozen=True, slots=True)
-class StoredComparison:
-    """`report.json` and `results.jsonl` of one comparison."""
+class GatedComparison:
+    """What a gate reads of one comparison: its `report.json` and `results.jsonl`."""
 
     comparison: Comparison
     records: Sequence[QuestionRecord]
 
 
 def check_against_baseline(
-    rule: BaselineRule, now: StoredComparison, baseline: StoredComparison, rules: GateRules
+    rule: BaselineRule, now: GatedComparison, baseline: GatedComparison, rules: GateRules
 ) -> Iterable[GateCheck | GateTest]:
     """A check for each arm, metric and slice named, or one that says why nothing can be compared."""
     before = baseline.comparison
@@ -80,7 +80,7 @@ def _incomparable(now: Comparison, before: Comparison) -> str | None:
 
 
 def _metric_loss(
-    rule: BaselineRule, now: StoredComparison, baseline: StoredComparison, kind: str, metric: str, part: Slice | None
+    rule: BaselineRule, now: GatedComparison, baseline: GatedComparison, kind: str, metric: str, part: Slice | None
 ) -> GateCheck | GateTest:
     name = f"{kind}: {metric}{f' on {part}' if part else ''} against the baseline"
     for need in METRICS[metric].needs.split():

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from advisor.evidence.statistics import ALPHA, holm, questions_needed
-from advisor.gate.baseline import StoredComparison, changes_since, check_against_baseline
+from advisor.gate.baseline import GatedComparison, changes_since, check_against_baseline
 from advisor.gate.check import GateCheck, GateTest, GateVerdict, cannot_compare
 from advisor.gate.rules import GateRules, WhenUnclear
 from advisor.gate.threshold import check_threshold
@@ -34,7 +34,7 @@ class GateOutcome:
     baseline: str | None
 
 
-def evaluate_gate(rules: GateRules, now: StoredComparison, baseline: StoredComparison | None = None) -> GateOutcome:
+def evaluate_gate(rules: GateRules, now: GatedComparison, baseline: GatedComparison | None = None) -> GateOutcome:
     """Hold a comparison against the rules.
 
     Args:

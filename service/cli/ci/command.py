@@ -13,7 +13,7 @@ from service.cli.terminal import plain_console, printable
 from service.store.data_directory import RECORDS_FILE, REPORT_FILE, DataDirectory
 
 if TYPE_CHECKING:
-    from advisor.gate.baseline import StoredComparison
+    from advisor.gate.baseline import GatedComparison
     from advisor.gate.gate import GateOutcome
     from service.cli.ci.config import CiConfig
 
@@ -116,14 +116,14 @@ def _on_server(config: "CiConfig", api: str) -> "tuple[GateOutcome, Mapping[str,
         return run_on_server(config, client, show)
 
 
-def _stored_baseline(folder: Path | None) -> "StoredComparison | None":
+def _stored_baseline(folder: Path | None) -> "GatedComparison | None":
     """The stored comparison; None where there is no such folder yet, which the gate then says."""
     if folder is None or not folder.is_dir():
         return None
     return read_stored_folder(folder)
 
 
-def read_stored_folder(folder: Path) -> "StoredComparison":
+def read_stored_folder(folder: Path) -> "GatedComparison":
     """`report.json` and `results.jsonl` of a folder.
 
     Raises:
@@ -131,7 +131,7 @@ def read_stored_folder(folder: Path) -> "StoredComparison":
         EvaluationError: one is damaged.
     """
     from advisor.evidence.records import read_records
-    from advisor.gate.baseline import StoredComparison
+    from advisor.gate.baseline import GatedComparison
     from advisor.results.json_report import read_comparison
 
     for name in (REPORT_FILE, RECORDS_FILE):
@@ -142,7 +142,7 @@ def read_stored_folder(folder: Path) -> "StoredComparison":
             )
     with (folder / RECORDS_FILE).open(encoding="utf-8", newline="\n") as lines:
         records = read_records(lines, str(folder / RECORDS_FILE))
-    return StoredComparison(
+    return GatedComparison(
         read_comparison((folder / REPORT_FILE).read_text(encoding="utf-8"), str(folder / REPORT_FILE)), records
     )
 

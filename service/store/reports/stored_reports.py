@@ -6,7 +6,7 @@ from sqlalchemy import Engine, select
 
 from advisor.errors import EvaluationError
 from advisor.evidence.records import read_records
-from advisor.gate.baseline import StoredComparison
+from advisor.gate.baseline import GatedComparison
 from advisor.results.comparison import Comparison
 from advisor.results.json_report import read_comparison
 from lm.errors import ErrorKind, TuningForkError
@@ -39,7 +39,7 @@ def readable_report(engine: Engine, comparison_id: str) -> Comparison | None:
     return None
 
 
-def read_stored_comparison(engine: Engine, comparison_id: str) -> StoredComparison:
+def read_stored_comparison(engine: Engine, comparison_id: str) -> GatedComparison:
     """Report and question records of a finished comparison.
 
     Raises:
@@ -48,7 +48,7 @@ def read_stored_comparison(engine: Engine, comparison_id: str) -> StoredComparis
         EvaluationError: a file is damaged.
     """
     report, records = _texts(engine, comparison_id, REPORT_FILE, RECORDS_FILE)
-    return StoredComparison(
+    return GatedComparison(
         read_comparison(report, f"{REPORT_FILE} of {comparison_id}"),
         read_records(records.split("\n"), f"{RECORDS_FILE} of {comparison_id}"),
     )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from advisor.data.dataset import Slice
 from advisor.evidence.prediction_powered import METHOD
 from advisor.evidence.records import read_record, record_line
-from advisor.gate.baseline import StoredComparison
+from advisor.gate.baseline import GatedComparison
 from advisor.gate.check import GateCheck, GateVerdict
 from advisor.gate.gate import evaluate_gate
 from advisor.gate.rules import BaselineRule, GateRules, Threshold, WhenUnclear, read_gate_rules
@@ -41,7 +41,7 @@ def at_least(limit: float, **more: object) -> GateRules:
 AGAINST = GateRules(baseline=BaselineRule(("rag",)))
 
 
-def verdict(rules: GateRules, now: StoredComparison, before: StoredComparison | None = None) -> GateVerdict:
+def verdict(rules: GateRules, now: GatedComparison, before: GatedComparison | None = None) -> GateVerdict:
     return evaluate_gate(rules, now, before).verdict
 
 
@@ -195,7 +195,7 @@ def test_more_checks_never_make_one_of_them_fail(n_more: int, limit: float) -> N
 # Cost and waits
 
 
-def with_economics(now: StoredComparison, p95_s: float, usd: Interval | float) -> StoredComparison:
+def with_economics(now: GatedComparison, p95_s: float, usd: Interval | float) -> GatedComparison:
     spread = usd if isinstance(usd, Interval) else None
     amount = usd.estimate if isinstance(usd, Interval) else usd
     cost = CostEstimate(0.0, amount, None, 0.0, amount * 1000, "", serve_interval=spread)
@@ -203,7 +203,7 @@ def with_economics(now: StoredComparison, p95_s: float, usd: Interval | float) -
     return replace(now, comparison=replace(now.comparison, arms=(arm,)))
 
 
-def timed(made: StoredComparison, factor: float, n: int = 32, first: int = 0) -> StoredComparison:
+def timed(made: GatedComparison, factor: float, n: int = 32, first: int = 0) -> GatedComparison:
     """With waits of `n` questions, long and short ones, all so many times as long."""
     waits = {f"q{first + i}": factor * (1 + i % 8 / 8) for i in range(n)}
     arm = made.comparison.arms[0]
@@ -238,7 +238,7 @@ def test_growth_of_waits_and_costs_is_held_against_the_baseline() -> None:
     assert [check.verdict.value for check in worse.checks] == ["pass", "fail", "fail"]
 
 
-def wait_check(now: StoredComparison, before: StoredComparison, **more: object) -> GateCheck:
+def wait_check(now: GatedComparison, before: GatedComparison, **more: object) -> GateCheck:
     rules = GateRules(
         baseline=BaselineRule(("rag",), max_latency_increase=0.25),
         unclear=WhenUnclear.CANNOT_COMPARE,
@@ -328,8 +328,8 @@ def test_the_order_of_the_questions_changes_nothing() -> None:
 
 
 def renamed(
-    now: StoredComparison, first: int, *, question: str = "", references: tuple[str, ...] = ()
-) -> StoredComparison:
+    now: GatedComparison, first: int, *, question: str = "", references: tuple[str, ...] = ()
+) -> GatedComparison:
     records = [
         replace(r, question=question or r.question, references=references or r.references) if i >= first else r
         for i, r in enumerate(now.records)
@@ -376,7 +376,7 @@ def test_a_metric_by_another_judge_cannot_be_compared() -> None:
     assert verdict(AGAINST, judged(0.5), judged(0.5)) is GateVerdict.PASS
 
 
-def judged(right: float, *, judge: str = "a", n_labels: int = 60, told: float | None = None) -> StoredComparison:
+def judged(right: float, *, judge: str = "a", n_labels: int = 60, told: float | None = None) -> GatedComparison:
     """A share that a judge calls right, and people's labels of the first answers: as the judge, or of a share."""
     made = stored({"rag": share(right)}, metric="faithfulness")
     records = []
@@ -418,7 +418,7 @@ def test_records_read_back_from_their_file_give_the_same_outcome() -> None:
     assert evaluate_gate(AGAINST, again, before) == evaluate_gate(AGAINST, now, before)
 
 
-def tuned(values_by_seed: list[list[float | None]]) -> StoredComparison:
+def tuned(values_by_seed: list[list[float | None]]) -> GatedComparison:
     made = stored({"rag": values_by_seed[0]})
     records = [
         replace(
@@ -451,7 +451,7 @@ def test_training_seeds_that_differ_widen_the_difference() -> None:
 
 
 def test_an_arm_that_a_race_stopped_asking_cannot_be_compared() -> None:
-    def raced(n_questions: int, *, dropped: bool) -> StoredComparison:
+    def raced(n_questions: int, *, dropped: bool) -> GatedComparison:
         made = stored({"rag": share(0.1)})
         drops = (Drop("rag", "base", 1, 20),) if dropped else ()
         race = RaceOutcome(drops, {}, (), (), {}, 1, n_questions, 15, N, N, 20, 600, {"new-case": 1.0}, 0.02, 0.5, ())

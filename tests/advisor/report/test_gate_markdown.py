@@ -1,7 +1,7 @@
 import re
 import xml.etree.ElementTree as ET
 
-from advisor.gate.baseline import StoredComparison
+from advisor.gate.baseline import GatedComparison
 from advisor.gate.check import GateCheck, GateVerdict
 from advisor.gate.gate import GateOutcome, evaluate_gate
 from advisor.gate.rules import GateRules, Threshold
@@ -13,7 +13,7 @@ from advisor.results.comparison import Comparison, QuestionRecord
 def outcome_of(comparison: Comparison, records: list[QuestionRecord]) -> GateOutcome:
     thresholds = tuple(Threshold("exact_match", arm, at_least=limit) for arm in ("rag", "base") for limit in (0.1, 0.9))
     return evaluate_gate(
-        GateRules((*thresholds, Threshold("exact_match", "none", at_least=0.1))), StoredComparison(comparison, records)
+        GateRules((*thresholds, Threshold("exact_match", "none", at_least=0.1))), GatedComparison(comparison, records)
     )
 
 
