@@ -6,11 +6,11 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path as FilePath
 from typing import Annotated, Any, TypeVar
 
-from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -70,7 +70,7 @@ _ARCHIVE: dict[int | str, dict[str, Any]] = {
 T = TypeVar("T")
 
 # Unpacked files and what is parsed of them are in memory while they are checked. Who waits takes no thread of others.
-_preparing = CapacityLimiter(2)
+_preparing = ThreadPoolExecutor(2, thread_name_prefix="preparing")
 _idle: list[PreparingProcess] = []
 
 _UPLOAD = {
@@ -296,7 +296,7 @@ async def _in_process(prepare: Callable[[PreparingProcess], PreparedDataset]) ->
             _idle.append(process)
 
     try:
-        return await to_thread.run_sync(work, limiter=_preparing, abandon_on_cancel=True)
+        return await asyncio.get_running_loop().run_in_executor(_preparing, work)
     except asyncio.CancelledError:
         for process in taken:
             process.end()

@@ -4,6 +4,7 @@ import sys
 import threading
 import zipfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
@@ -214,7 +215,8 @@ def test_uploads_that_wait_to_be_checked_keep_nobody_else_waiting(api: Api, monk
     free, n_threads, n_uploads = threading.Event(), 3, 8
     route = sys.modules["service.api.routes.datasets"]
     monkeypatch.setattr(route.PreparingProcess, "prepare", lambda *_, **__: free.wait())
-    monkeypatch.setattr(route, "_preparing", anyio.CapacityLimiter(2))
+    preparing = ThreadPoolExecutor(2)
+    monkeypatch.setattr(route, "_preparing", preparing)
 
     async def ask() -> int:
         anyio.to_thread.current_default_thread_limiter().total_tokens = n_threads
@@ -223,7 +225,7 @@ def test_uploads_that_wait_to_be_checked_keep_nobody_else_waiting(api: Api, monk
             for _ in range(n_uploads):
                 tasks.start_soon(lambda: client.post("/v1/datasets/validate", files={"files": ("a.md", b"A")}))
             with anyio.fail_after(30):
-                while route._preparing.statistics().tasks_waiting < n_uploads - 2:
+                while preparing._work_queue.qsize() < n_uploads - 2:
                     await anyio.sleep(0.01)
                 status = (await client.get("/v1/keys")).status_code
             free.set()
@@ -233,6 +235,7 @@ def test_uploads_that_wait_to_be_checked_keep_nobody_else_waiting(api: Api, monk
         assert anyio.run(ask) == 200
     finally:
         free.set()
+        preparing.shutdown()
 
 
 def test_another_tools_file_is_recognised_told_and_exported_again(client: TestClient) -> None:
