@@ -23,9 +23,8 @@ from advisor.evidence.evidence import Evidence, gather_evidence
 from advisor.evidence.scorecard import applicable
 from advisor.evidence.statistics import (
     ALPHA,
-    ScoreTable,
-    bootstrap_arms,
     bootstrap_p_value,
+    bootstrap_slices,
     holm,
     mean_interval,
     paired_bootstrap,
@@ -372,24 +371,24 @@ def share_of_claims_among_equal_arms(n_replays: int, seed: int) -> float:
     """
     rng = np.random.default_rng(seed)
     n_arms, n_clusters, size = 5, 60, 4
-    arms = tuple(f"{replay}-{arm}" for replay in range(n_replays) for arm in range(n_arms))
-    values = np.empty((len(arms), n_clusters * size))
+    values = np.empty((n_replays * n_arms, n_clusters * size))
     for replay in range(n_replays):
         difficulty = rng.normal(0.3, 0.6, n_clusters)[:, None]
         for arm in range(n_arms):  # arms share what makes a document hard, as real ones do
             right = difficulty + rng.normal(0, 0.5, (n_clusters, 1)) + rng.normal(0, 1, (n_clusters, size)) > 0
             values[replay * n_arms + arm] = right.ravel()
     clusters = tuple(names(n_clusters, size))
-    joint = bootstrap_arms(ScoreTable(arms, values, ("s",) * len(clusters), clusters, {"s": 1}), n_resamples=2_000)
-    n_false, unseen = 0, unseen_error(("s",) * len(clusters), clusters, {"s": 1})
+    slices = ("s",) * len(clusters)
+    _, resampled = bootstrap_slices(values, slices, clusters, n_resamples=2_000).weighted({"s": 1})
+    n_false, unseen = 0, unseen_error(slices, clusters, {"s": 1})
     for replay in range(n_replays):
-        scores, cells = values[replay * n_arms : (replay + 1) * n_arms], ("s",) * len(clusters)
-        own = joint.resampled[:, replay * n_arms : (replay + 1) * n_arms]
+        scores = values[replay * n_arms : (replay + 1) * n_arms]
+        own = resampled[:, replay * n_arms : (replay + 1) * n_arms]
         p_values = [
             bootstrap_p_value(
                 with_unseen(
                     own[:, first] - own[:, second],
-                    unseen * unseen_size(scores[first] - scores[second], cells, clusters),
+                    unseen * unseen_size(scores[first] - scores[second], slices, clusters),
                 ),
                 n_clusters,
             )

@@ -50,37 +50,6 @@ def _wilson_bounds(share: float, n: float, z: float) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class ScoreTable:
-    """Scores of several arms on the same questions, with the slices and clusters of these.
-
-    Attributes:
-        arms: Names, length n_arms.
-        values: Shape (n_arms, n_questions), NaN where unscored.
-        slices: Slice of each question, length n_questions.
-        clusters: Cluster of each question, length n_questions.
-        weights: Share of production traffic of each slice; slices without questions are left out and the rest rescaled.
-    """
-
-    arms: tuple[str, ...]
-    values: Floats
-    slices: tuple[str, ...]
-    clusters: tuple[str, ...]
-    weights: Mapping[str, float]
-
-    def __post_init__(self) -> None:
-        shape = (len(self.arms), len(self.slices))
-        if self.values.shape != shape or len(self.clusters) != len(self.slices):
-            raise EvaluationError(
-                f"scores of shape {self.values.shape} do not fit {shape[0]} arms on {shape[1]} questions"
-            )
-        if not self.slices:
-            raise EvaluationError("there is no test question to compare on; mark some questions as test")
-        present = {name: self.weights.get(name, 0.0) for name in set(self.slices)}
-        if any(weight < 0 for weight in self.weights.values()) or sum(present.values()) <= 0:
-            raise EvaluationError(f"slice weights {dict(self.weights)} leave no weight on any slice that has questions")
-
-
-@dataclass(frozen=True)
 class _Sums:
     """Per cluster and slice: sums of scores and counts, so that a resample is one matrix product."""
 
@@ -515,17 +484,6 @@ class ArmBootstrap:
         best = self.resampled == self.resampled.max(axis=1, keepdims=True)
         share = (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
         return {arm: float(p) for arm, p in zip(self.arms, share, strict=True)}
-
-
-def bootstrap_arms(table: ScoreTable, *, n_resamples: int = N_RESAMPLES, seed: int = 0) -> ArmBootstrap:
-    """Resample clusters once for all arms.
-
-    Raises:
-        EvaluationError: a single cluster, or an arm without any score in a weighted slice.
-    """
-    sums = _sums(table.values, table.slices, table.clusters, table.weights)
-    observed = sums.means(np.ones((1, sums.totals.shape[0])))[0]
-    return ArmBootstrap(table.arms, observed, _resampled(sums, n_resamples=n_resamples, seed=seed))
 
 
 @dataclass(frozen=True)

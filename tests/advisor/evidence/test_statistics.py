@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from advisor.errors import EvaluationError
 from advisor.evidence.statistics import (
-    ScoreTable,
-    bootstrap_arms,
+    ArmBootstrap,
     bootstrap_p_value,
+    bootstrap_slices,
     deciding_error,
     holm,
     holm_levels,
@@ -167,12 +167,12 @@ def test_the_joint_bootstrap_gives_the_same_differences_as_the_paired_one() -> N
     scores = rng.integers(0, 2, (2, 90)).astype(float)
     slices = tuple(f"s{i % 2}" for i in range(90))
     weights = {"s0": 0.2, "s1": 0.8}
-    joint = bootstrap_arms(ScoreTable(("a", "b"), scores, slices, tuple(names(30, 3)), weights))
+    observed, resampled = bootstrap_slices(scores, slices, names(30, 3)).weighted(weights)
     interval, _ = paired_bootstrap(scores[0], scores[1], names(30, 3), slices=slices, weights=weights)
-    assert joint.observed[0] - joint.observed[1] == pytest.approx(interval.estimate)
-    low, high = np.quantile(joint.resampled[:, 0] - joint.resampled[:, 1], [0.025, 0.975])
+    assert observed[0] - observed[1] == pytest.approx(interval.estimate)
+    low, high = np.quantile(resampled[:, 0] - resampled[:, 1], [0.025, 0.975])
     assert interval.low < low < high < interval.high
-    assert sum(joint.probability_best().values()) == pytest.approx(1)
+    assert sum(ArmBootstrap(("a", "b"), observed, resampled).probability_best().values()) == pytest.approx(1)
 
 
 def test_weights_of_slices_decide_the_mean() -> None:
@@ -213,10 +213,9 @@ def test_clustered_intervals_are_wider_than_naive_ones() -> None:
         (lambda: mean_interval(np.array([0.0, 1, 1]), ["c"] * 3), "all questions belong to one cluster"),
         (lambda: paired_bootstrap(np.zeros(3), np.zeros(2), names(3)), "paired scores differ in shape"),
         (lambda: paired_bootstrap(np.zeros(3), np.full(3, np.nan), names(3)), "no question is scored for both arms"),
-        (lambda: ScoreTable(("a",), np.zeros((2, 3)), ("s",) * 3, ("c",) * 3, {"s": 1}), "do not fit 1 arms on 3"),
-        (lambda: ScoreTable(("a",), np.zeros((1, 0)), (), (), {"s": 1}), "there is no test question"),
-        (lambda: ScoreTable(("a",), np.zeros((1, 1)), ("s",), ("c",), {"t": 1}), "leave no weight on any slice"),
-        (lambda: ScoreTable(("a",), np.zeros((1, 1)), ("s",), ("c",), {"s": -1}), "leave no weight on any slice"),
+        (lambda: bootstrap_slices(np.zeros((1, 0)), (), ()), "there is no test question"),
+        (lambda: bootstrap_slices(np.eye(1, 2), "ss", "cd").weighted({"t": 1}), "leave no weight on any slice"),
+        (lambda: bootstrap_slices(np.eye(1, 2), "ss", "cd").weighted({"s": -1}), "leave no weight on any slice"),
     ],
 )
 def test_what_cannot_be_computed_is_refused_by_name(call: Callable[[], object], message: str) -> None:
@@ -249,12 +248,12 @@ def test_of_five_equal_arms_a_difference_is_claimed_in_at_most_5_percent_of_runs
 def test_the_false_winner_simulation_uses_the_p_value_that_is_reported() -> None:
     rng = np.random.default_rng(3)
     first, second = rng.integers(0, 2, 60).astype(float), rng.integers(0, 2, 60).astype(float)
-    joint = bootstrap_arms(
-        ScoreTable(("a", "b"), np.array([first, second]), ("s",) * 60, tuple(names(30, 2)), {"s": 1}), n_resamples=2_000
-    )
-    difference = np.round(joint.resampled[:, 0] - joint.resampled[:, 1], 12)
+    slices = ("s",) * 60
+    joint = bootstrap_slices(np.array([first, second]), slices, names(30, 2), n_resamples=2_000)
+    _, resampled = joint.weighted({"s": 1})
+    difference = np.round(resampled[:, 0] - resampled[:, 1], 12)
     _, p_value = paired_bootstrap(first, second, names(30, 2), n_resamples=2_000)
-    cells = ("s",) * 60, names(30, 2)
+    cells = slices, names(30, 2)
     unseen = unseen_error(*cells, {"s": 1}) * unseen_size(first - second, *cells)
     assert p_value == bootstrap_p_value(with_unseen(difference, unseen), 30)
 
