@@ -14,7 +14,9 @@ export TOKENIZERS_PARALLELISM ?= false
 # Where the surroundings forbid to keep bytecode, every process compiles its libraries anew, which takes many seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run test lint types contracts unit browser handover fuzz chaos simulate help-docs clean
+TOOLS := $(VENV)-tools
+
+.PHONY: setup run test lint types contracts unit browser page-test deepspeed handover fuzz chaos simulate help-docs clean
 setup: $(VENV)/.ok
 $(VENV)/.ok: pyproject.toml constraints.txt
 	$(PY) -m venv $(VENV)
@@ -57,8 +59,18 @@ page-test: setup browser
 chaos: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -m "chaos or slow" tests/chaos tests/finetune/test_launch.py
 
+# Training under DeepSpeed, which is built from source: in an environment of its own that sees this one's packages.
+deepspeed: setup
+	$(PY) -m venv $(TOOLS)/deepspeed
+	$(BIN)/python -c "import site; print(site.getsitepackages()[0])" \
+	  > $$($(TOOLS)/deepspeed/bin/python -c "import site; print(site.getsitepackages()[0])")/shared.pth
+	$(TOOLS)/deepspeed/bin/python -m pip install -q 'setuptools<82' wheel
+	DS_BUILD_OPS=0 $(TOOLS)/deepspeed/bin/python -m pip install -q --no-build-isolation --no-deps deepspeed==0.19.8
+	$(TOOLS)/deepspeed/bin/python -m pip install -q --no-deps hjson py-cpuinfo ninja msgpack einops
+	HF_HUB_OFFLINE=1 $(TOOLS)/deepspeed/bin/python -m pytest -q -m "chaos or slow" \
+	  tests/finetune/test_launch.py tests/finetune/test_processes.py
+
 # What is handed over, run by the tools themselves: each in an environment of its own that sees this one's packages.
-TOOLS := $(VENV)-tools
 handover: setup
 	for name in onnx notebook azure; do $(PY) -m venv $(TOOLS)/$$name; done
 	for name in onnx notebook; do $(BIN)/python -c "import site; print(site.getsitepackages()[0])" \

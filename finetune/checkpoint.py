@@ -10,11 +10,10 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.nn import Parameter
 
 from finetune.errors import TrainingError
-from finetune.processes import like, whole
 from finetune.progress import EpochResult
+from finetune.stepping import Stepping
 from lm.files import damaged_files, file_hashes, staged_directory
 
 MARKER = "state.json"
@@ -52,8 +51,8 @@ def save_checkpoint(
     directory: Path,
     key: str,
     state: TrainingState,
-    weights: Mapping[str, Parameter],
-    optimizer: torch.optim.Optimizer,
+    steps: Stepping,
+    device: torch.device,
     *,
     writes: bool = True,
 ) -> None:
@@ -63,15 +62,14 @@ def save_checkpoint(
         key: What identifies the run; a checkpoint of another key is never resumed.
         writes: Whether this process writes what all of them bring together.
     """
-    current = {name: whole(weight.detach()).cpu().contiguous() for name, weight in weights.items()}
-    moments = _optimizer_tensors(weights, optimizer)
+    current, moments = steps.weights(), steps.moments()
     if not writes:
         return
     target = directory / f"epoch-{len(state.epochs):04d}"
     with staged_directory(target) as staged:
         save_file(current, staged / "weights.safetensors")
         save_file(state.best_weights, staged / "best_weights.safetensors")
-        save_file(moments | _rng_tensors(_device(weights)), staged / "optimizer.safetensors")
+        save_file(moments | _rng_tensors(device), staged / "optimizer.safetensors")
         marker = {
             "key": key,
             "epochs": [asdict(epoch) for epoch in state.epochs],
@@ -86,9 +84,7 @@ def save_checkpoint(
             shutil.rmtree(older)
 
 
-def restore_checkpoint(
-    directory: Path, key: str, weights: Mapping[str, Parameter], optimizer: torch.optim.Optimizer
-) -> TrainingState | None:
+def restore_checkpoint(directory: Path, key: str, steps: Stepping, device: torch.device) -> TrainingState | None:
     """Put the newest whole checkpoint of this key back into weights, optimiser and random generators.
 
     Returns:
@@ -98,15 +94,10 @@ def restore_checkpoint(
         marker = _whole_marker(source, key)
         if marker is None:
             continue
-        saved = load_file(source / "weights.safetensors")
+        steps.set_weights(load_file(source / "weights.safetensors"))
         tensors = load_file(source / "optimizer.safetensors")
-        with torch.no_grad():
-            for name, weight in weights.items():
-                weight.copy_(like(weight, saved[name]))
-                state = {k.rpartition("/")[2]: v for k, v in tensors.items() if k.rpartition("/")[0] == name}
-                optimizer.state[weight] = {k: v if k == "step" else like(weight, v) for k, v in state.items()}
+        steps.set_moments(tensors)
         torch.set_rng_state(tensors[_RNG + "cpu"])
-        device = _device(weights)
         if device.type == "cuda" and _RNG + "cuda" in tensors:
             torch.cuda.set_rng_state(tensors[_RNG + "cuda"], device)
         return _state(source, marker)
@@ -148,20 +139,8 @@ def _whole_marker(source: Path, key: str) -> dict[str, Any] | None:
         return None
 
 
-def _optimizer_tensors(weights: Mapping[str, Parameter], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    return {
-        f"{name}/{field}": whole(tensor.detach()).cpu().contiguous()
-        for name, weight in weights.items()
-        for field, tensor in optimizer.state[weight].items()
-    }
-
-
 def _rng_tensors(device: torch.device) -> dict[str, Tensor]:
     tensors = {_RNG + "cpu": torch.get_rng_state()}
     if device.type == "cuda":
         tensors[_RNG + "cuda"] = torch.cuda.get_rng_state(device)
     return tensors
-
-
-def _device(weights: Mapping[str, Parameter]) -> torch.device:
-    return next(iter(weights.values())).device

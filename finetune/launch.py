@@ -16,7 +16,7 @@ import torch
 from finetune.attach import attach
 from finetune.errors import TrainingError
 from finetune.methods import METHODS
-from finetune.processes import SHARD, Processes
+from finetune.processes import Processes
 from finetune.progress import EpochResult, TrainingEvent
 from finetune.recipe import TuningRecipe
 from finetune.rows import TrainingRow
@@ -24,8 +24,8 @@ from finetune.train import OnEvent, train
 from lm.errors import ConfigError
 
 _EVENT = "training-event "
-_KINDS = {"NO": False, "MULTI_CPU": False, "MULTI_GPU": False, "FSDP": True}
-"""By accelerate's `distributed_type`: whether weights are shared out."""
+_KINDS = {"NO": False, "MULTI_CPU": False, "MULTI_GPU": False, "FSDP": True, "DEEPSPEED": True}
+"""By accelerate's `distributed_type`: whether anything is shared out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,14 @@ class LaunchConfig:
     """What of accelerate's configuration decides a training.
 
     Attributes:
+        shares: Whether processes hold parts of what is trained; otherwise each holds all.
+        zero_stage: Of DeepSpeed; 0 without it.
         arguments: Of `torch.distributed.run`.
     """
 
     n_processes: int
-    shards: bool
+    shares: bool
+    zero_stage: int
     arguments: tuple[str, ...]
 
 
@@ -57,15 +60,11 @@ def read_launch_config(path: Path) -> LaunchConfig:
         raise ConfigError(
             f"launch_config {path} cannot be read ({error}); write it with `accelerate config --config_file {path}`"
         ) from error
-    if kind == "DEEPSPEED":
-        raise ConfigError(
-            f"launch_config {path} asks for DeepSpeed, which training does not use; FSDP version 2 shares out the same "
-            "(weights, gradients and moments, as ZeRO-3 does): set distributed_type to FSDP and fsdp_version to 2"
-        )
     if kind not in _KINDS:
         raise ConfigError(f"launch_config {path} has distributed_type {kind}; give one of {', '.join(_KINDS)}")
-    if _KINDS[kind] and int((raw.get("fsdp_config") or {}).get("fsdp_version", 1)) != 2:
+    if kind == "FSDP" and int((raw.get("fsdp_config") or {}).get("fsdp_version", 1)) != 2:
         raise ConfigError(f"launch_config {path} asks for FSDP version 1; set fsdp_version to 2")
+    zero_stage = _zero_stage(path, raw.get("deepspeed_config") or {}) if kind == "DEEPSPEED" else 0
     if n_processes % n_machines:
         raise ConfigError(f"launch_config {path} has {n_processes} processes on {n_machines} machines; give a multiple")
     arguments = ["--nproc-per-node", str(n_processes // n_machines), "--nnodes", str(n_machines)]
@@ -74,7 +73,23 @@ def read_launch_config(path: Path) -> LaunchConfig:
     else:
         arguments += ["--node-rank", str(raw.get("machine_rank", 0)), "--master-addr", str(raw["main_process_ip"])]
         arguments += ["--master-port", str(raw["main_process_port"])]
-    return LaunchConfig(n_processes, _KINDS[kind], tuple(arguments))
+    return LaunchConfig(n_processes, _KINDS[kind] and zero_stage != 0 or kind == "FSDP", zero_stage, tuple(arguments))
+
+
+def _zero_stage(path: Path, config: dict[str, Any]) -> int:
+    """What a `deepspeed_config` shares out; whatever else would change the training is refused."""
+    try:
+        stage = int(config["zero_stage"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"launch_config {path} names no zero_stage in deepspeed_config; give 0, 1, 2 or 3") from error
+    if stage not in range(4):
+        raise ConfigError(f"launch_config {path} has zero_stage {stage}; give 0, 1, 2 or 3")
+    for key in ("offload_optimizer_device", "offload_param_device"):
+        if config.get(key, "none") != "none":
+            raise ConfigError(
+                f"launch_config {path} has {key} {config[key]}, which training does not use; set it to none"
+            )
+    return stage
 
 
 def train_launched(
@@ -91,13 +106,14 @@ def train_launched(
         TrainingError: a process ended before its time, with what it said last; the same call goes on from the last
             whole epoch.
     """
-    if config.shards and METHODS[job["recipe"].method].quantises:
+    if config.shares and METHODS[job["recipe"].method].quantises:
         raise TrainingError(
-            "weights in 4 bits cannot be shared out; choose method lora, or a launch_config without FSDP"
+            "weights in 4 bits cannot be shared out; choose method lora, or a launch_config without FSDP and DeepSpeed"
         )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "job.json"
-        path.write_text(json.dumps({"base": str(base), "device": device.type, "name": name, **_plain(job)}))
+        shared = {"shares": config.shares, "zero_stage": config.zero_stage}
+        path.write_text(json.dumps({"base": str(base), "device": device.type, "name": name, **shared, **_plain(job)}))
         command = [sys.executable, "-m", "torch.distributed.run", *config.arguments, "-m", "finetune.launch", str(path)]
         with (
             (Path(folder) / "stderr").open("w+") as said,
@@ -107,7 +123,7 @@ def train_launched(
                 stderr=said,
                 text=True,
                 start_new_session=True,
-                env=os.environ | {SHARD: "1" if config.shards else "0", "PYTHONPATH": os.pathsep.join(sys.path)},
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
             ) as process,
         ):
             try:
@@ -134,7 +150,7 @@ def main() -> None:
     device = torch.device("cuda", local_rank) if job.pop("device") == "cuda" else torch.device("cpu")
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    processes = Processes.join(device)
+    processes = Processes.join(device, shares=job.pop("shares"), zero_stage=job.pop("zero_stage"))
     from transformers import AutoModelForCausalLM
 
     recipe = TuningRecipe(**job.pop("recipe"))

@@ -1,17 +1,11 @@
-"""The processes that train one model together: gradients are averaged (DDP), or weights are shared out too (FSDP 2)."""
+"""The processes that train one model together: gradients are averaged (DDP), or more is shared out (FSDP 2, ZeRO)."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch import distributed as dist
-from torch.distributed.tensor import DTensor, distribute_tensor
-
-SHARD = "TUNING_FORK_SHARD"
-"""Set by `finetune.launch` where weights are to be shared out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,24 +13,26 @@ class Processes:
     """Who trains, and which of them this one is.
 
     Attributes:
-        shards: Whether each holds a part of the weights and of what the optimiser keeps; otherwise each holds all.
+        shares: Whether each holds a part of the weights, or of what the optimiser keeps; otherwise each holds all.
+        zero_stage: What DeepSpeed shares out (1 moments, 2 gradients too, 3 weights too); 0 where torch does it alone.
     """
 
     rank: int = 0
     world: int = 1
-    shards: bool = False
+    shares: bool = False
+    zero_stage: int = 0
 
     @classmethod
-    def join(cls, device: torch.device) -> "Processes":
+    def join(cls, device: torch.device, *, shares: bool, zero_stage: int) -> "Processes":
         """Meet the others that torchrun, or `accelerate launch`, started."""
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-        return cls(dist.get_rank(), dist.get_world_size(), os.environ.get(SHARD) == "1")
+        return cls(dist.get_rank(), dist.get_world_size(), shares, zero_stage)
 
     def distributed(self, model: Any, device: torch.device) -> Any:
         """The model to call in training; parameters keep their names in `model`."""
         if self.world == 1:
             return model
-        if not self.shards:
+        if not self.shares:
             from torch.nn.parallel import DistributedDataParallel
 
             return DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
@@ -63,15 +59,3 @@ class Processes:
 
 
 ALONE = Processes()
-
-
-def whole(tensor: Tensor) -> Tensor:
-    """A tensor with the parts that other processes hold; all of them ask for it at the same time."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-
-
-def like(weight: Tensor, tensor: Tensor) -> Tensor:
-    """A whole tensor as the weight lies: this process's part, or all of it."""
-    if isinstance(weight, DTensor):
-        return distribute_tensor(tensor.to(weight.device), weight.device_mesh, weight.placements)
-    return tensor.to(weight.device)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn.utils import clip_grad_norm_
 
 from finetune.checkpoint import TrainingState, restore_checkpoint, save_checkpoint
 from finetune.errors import TrainingError
@@ -16,10 +15,11 @@ from finetune.forward.answer_logits import AnswerLogits
 from finetune.forward.batches import Batch, drop_prompt_tokens, optimiser_steps
 from finetune.losses import LOSSES, cross_entropy
 from finetune.memory import peak_memory_bytes
-from finetune.processes import ALONE, Processes, like, whole
+from finetune.processes import ALONE, Processes
 from finetune.progress import EpochResult, TrainingEvent, Validation
 from finetune.recipe import TuningRecipe
 from finetune.rows import TrainingRow
+from finetune.stepping import stepping
 from lm.files import sha256
 from lm.local.dtype import computes_rightly, has_native_bfloat16
 from lm.local.fused_lora import fuse_lora
@@ -65,18 +65,12 @@ def train(
     answer_logits = AnswerLogits.of(model, autocast_dtype(recipe, device), rows, pad_token_id)
     if processes.world == 1:
         fuse_lora(model, answer_logits.autocast_dtype)
-    answer_logits = replace(answer_logits, model=processes.distributed(model, device))
-    weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    optimizer = torch.optim.AdamW(
-        weights.values(),
-        lr=learning_rate,
-        weight_decay=recipe.weight_decay,
-        fused=device.type == "cpu" and not processes.shards,
-    )
+    steps = stepping(model, recipe, processes, device, answer_logits.autocast_dtype)
+    answer_logits = replace(answer_logits, model=steps.model)
     steps_an_epoch = math.ceil(len(rows) / recipe.batch_size)
     n_steps = recipe.max_epochs * steps_an_epoch
     torch.manual_seed(recipe.seed)
-    state = restore_checkpoint(checkpoint_dir, key, weights, optimizer) or TrainingState()
+    state = restore_checkpoint(checkpoint_dir, key, steps, device) or TrainingState()
     started = time.perf_counter() - state.seconds
 
     for epoch in range(len(state.epochs) + 1, recipe.max_epochs + 1):
@@ -96,25 +90,21 @@ def train(
         for step, parts in enumerate(batches, 1 + (epoch - 1) * steps_an_epoch):
             n_answer_tokens = sum(row.n_answer_tokens for part in parts for row in part)
             rate = learning_rate * schedule_factor(step, n_steps, recipe)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
             step_loss = 0.0
-            for batch, weight in shared_passes(answer_logits, parts, processes):
+            passes = shared_passes(answer_logits, parts, processes)
+            for number, (batch, weight) in enumerate(passes, 1):
                 logits = answer_logits(batch).float()  # (n_scored, vocabulary)
                 loss = weight * token_loss(logits, batch.target_ids[batch.scored]).sum() / n_answer_tokens
-                to_average = processes.world * loss
-                to_average.backward()  # type: ignore[no-untyped-call]
+                steps.backward(processes.world * loss, is_last=number == len(passes))  # as processes average
                 step_loss += loss.item()
             (step_loss,) = processes.sum(step_loss)
-            norm = whole(clip_grad_norm_(weights.values(), recipe.max_grad_norm))
+            norm = steps.step(rate)
             if not math.isfinite(step_loss + norm.item()):
                 raise TrainingError(
                     f"the loss or its gradient was no longer finite in step {step} of epoch {epoch}; lower "
                     f"learning_rate (was {learning_rate:g}) or max_grad_norm (was {recipe.max_grad_norm:g}), or set "
                     f"precision to float32 if it was bfloat16"
                 )
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
             epoch_loss += step_loss * n_answer_tokens
             epoch_answer_tokens += n_answer_tokens
             state.n_tokens += sum(len(row.token_ids) for part in parts for row in part)
@@ -140,9 +130,9 @@ def train(
         )
         if is_better(result, state):
             state.best_epoch = epoch
-            state.best_weights = {name: whole(weight.detach()).cpu().clone() for name, weight in weights.items()}
+            state.best_weights = steps.weights()
         state.epochs.append(result)
-        save_checkpoint(checkpoint_dir, key, state, weights, optimizer, writes=processes.rank == 0)
+        save_checkpoint(checkpoint_dir, key, state, steps, device, writes=processes.rank == 0)
         if on_event:
             on_event(
                 TrainingEvent(
@@ -159,9 +149,7 @@ def train(
                 )
             )
 
-    with torch.no_grad():
-        for name, weight in weights.items():
-            weight.copy_(like(weight, state.best_weights[name]))
+    steps.set_weights(state.best_weights)
     model.eval()
     return state
 

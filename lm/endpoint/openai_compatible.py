@@ -14,11 +14,12 @@ import httpx2
 import openai
 
 from lm.answer_text import after_reasoning, certain_part, cut_at_stop
-from lm.completion import Completion, FinishReason, GenerationConfig, Messages, Usage
+from lm.completion import Completion, FinishReason, GenerationConfig, Likelihood, Messages, Usage
 from lm.constraint import Constraint
 from lm.endpoint.connection import connection_to
 from lm.endpoint.endpoint_key import OPENAI_BASE_URL, endpoint_key, how_to_give_key, is_azure, is_openai
 from lm.endpoint.response_format import WRAPPER_TOKENS, is_wrapped, response_format, unwrapped
+from lm.endpoint.told_likelihoods import told_likelihoods
 from lm.errors import ConfigError, LanguageModelError
 from lm.files import sha256
 
@@ -160,6 +161,17 @@ class OpenAICompatibleModel:
                 raise
         latency_s = (time.perf_counter() - started) / len(prompts)
         return [replace(completion, usage=replace(completion.usage, latency_s=latency_s)) for completion in completions]
+
+    def likelihoods(self, prompts: Sequence[Messages], answers: Sequence[str]) -> list[Likelihood | None]:
+        """Of each answer after its prompt; None where the endpoint does not tell. What it costs is not counted.
+
+        Raises:
+            LanguageModelError: the endpoint cannot be reached.
+        """
+        try:
+            return told_likelihoods(self._client, self._model, prompts, answers)
+        except (openai.OpenAIError, httpx2.HTTPError, json.JSONDecodeError) as error:
+            raise self._explained(error) from error
 
     def stream(self, prompt: Messages, config: GenerationConfig) -> Generator[str, None, Completion]:
         """Pieces of one answer as the endpoint sends them.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 
 from service.contract.comparison_state import ComparisonState
 from service.jobs.comparison_lock import ComparisonLock, OwnedElsewhereError
@@ -22,7 +22,7 @@ from service.json_log import about
 from service.store.comparisons.comparison_store import ComparisonNotFoundError, find_comparison, set_state
 from service.store.data_directory import DataDirectory
 from service.store.database import patiently, writing
-from service.store.tables import comparisons
+from service.store.tables import answer_blocks, comparisons
 
 LOOK_INTERVAL_S = 0.5
 LATEST_LOOK_S = 60.0
@@ -31,6 +31,8 @@ CANCEL_GRACE_S = 15.0
 
 MAX_CRASHES = 3
 MAX_INTERRUPTIONS = 60
+"""In a row, without a new block of answers: a disk that gets a little room now and then only delays a comparison."""
+
 LONGEST_PAUSE_S = 1.0
 """Between two starts of a job that crashed."""
 
@@ -109,7 +111,7 @@ class Supervisor:
             return [process for process in self._running.values() if process is not None]
 
     def _run(self, comparison_id: str) -> None:
-        n_crashes = n_interruptions = 0
+        n_crashes = n_interruptions = n_blocks = 0
         pause_s = 0.05
         while not self._parking.is_set() and not self._is_over(comparison_id):
             code = self._run_process(comparison_id)
@@ -120,7 +122,8 @@ class Supervisor:
             if code == JobEnd.PARKED:
                 break
             if code == JobEnd.INTERRUPTED:
-                n_interruptions += 1
+                n_blocks_before, n_blocks = n_blocks, patiently(self._n_blocks)
+                n_interruptions = 1 if n_blocks > n_blocks_before else n_interruptions + 1
                 if n_interruptions > MAX_INTERRUPTIONS:
                     self._fail(comparison_id, "the disk is full, or database or Ray cluster cannot be reached; fix it")
             elif code == JobEnd.DEFECT:
@@ -187,6 +190,11 @@ class Supervisor:
         module = "service.jobs.job" if self._ray is None else "service.jobs.ray_engine.driver"
         options += ["--life", str(shows_life), *(self._ray.options if self._ray is not None else ())]
         return [sys.executable, "-m", module, comparison_id, *options]
+
+    def _n_blocks(self) -> int:
+        """Blocks of answers of all comparisons; what else moves meanwhile only puts the giving up off."""
+        with self._engine.connect() as connection:
+            return connection.execute(select(func.count()).select_from(answer_blocks)).scalar_one()
 
     def _is_over(self, comparison_id: str) -> bool:
         try:

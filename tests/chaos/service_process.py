@@ -33,7 +33,7 @@ def main() -> None:
 
     with opened(directory) as (engine, lock):
         supervisor = Supervisor(engine, directory, inherited=[lock], command=command)
-        local = LocalEngine(engine, supervisor, adoption_s=3.0)
+        local = LocalEngine(engine, supervisor, adoption_s=float(os.environ.get("CHAOS_ADOPTION_S", "3")))
         stopped = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: stopped.set())
         local.start()

@@ -43,7 +43,8 @@ def test_two_services_never_work_on_one_comparison_twice(
     for run in range(n_runs):
         root = tmp_path / str(run)
         workplace = open_workplace(root, new_database(postgres))
-        services = [workplace.start(home=root / name) for name in ("first", "second")]
+        # None is so slow to start on any machine that the other takes it for dead.
+        services = [workplace.start(home=root / name, adoption_s=300) for name in ("first", "second")]
         assert [service.wait() for service in services] == [0, 0]
         assert workplace.n_repeated() == 0
         assert len(list(root.glob("*/logs/*.log"))) == 1

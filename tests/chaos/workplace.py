@@ -88,14 +88,17 @@ class ChaosWorkplace:
         block_s: float = BLOCK_S,
         home: Path | None = None,
         ray: Sequence[str] = (),
+        adoption_s: float = 3.0,
     ) -> subprocess.Popen[bytes]:
         """A process in a group of its own, which ends when the comparison is over.
 
         Args:
+            adoption_s: For how long nobody may have worked on the comparison before it is taken up.
             ray: Options of the driver, for jobs whose work is done on a cluster.
         """
         command = self.command(home or self.home, die_at=die_at, freeze_at=freeze_at, block_s=block_s, ray=ray)
-        self._started.append(subprocess.Popen(command, env=self.environment, cwd=ROOT, start_new_session=True))
+        environment = self.environment | {"CHAOS_ADOPTION_S": str(adoption_s)}
+        self._started.append(subprocess.Popen(command, env=environment, cwd=ROOT, start_new_session=True))
         return self._started[-1]
 
     @property

@@ -20,6 +20,18 @@ DDP = {"distributed_type": "MULTI_CPU", "num_processes": 2}
 FSDP = {"distributed_type": "FSDP", "num_processes": 2, "fsdp_config": {"fsdp_version": 2}}
 
 
+def zero(stage: int) -> dict[str, Any]:
+    return {"distributed_type": "DEEPSPEED", "num_processes": 2, "deepspeed_config": {"zero_stage": stage}}
+
+
+ZERO_CASES = [(zero(1), "lora"), (zero(2), "full"), (zero(3), "lora"), (zero(3), "full")]
+
+
+def needs(config: dict[str, Any]) -> None:
+    if config["distributed_type"] == "DEEPSPEED":
+        pytest.importorskip("deepspeed", reason="needs tuning-fork[deepspeed]")
+
+
 def read(tmp_path: Path, content: dict[str, Any]) -> LaunchConfig:
     path = tmp_path / "accelerate.yaml"
     path.write_text(json.dumps(content))  # JSON is YAML
@@ -38,10 +50,14 @@ def kill_second_rank(event: TrainingEvent) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("config", "method"), [pytest.param(DDP, "lora", marks=pytest.mark.chaos), (FSDP, "full")])
+@pytest.mark.parametrize(
+    ("config", "method"),
+    [(FSDP, "full"), *(pytest.param(*case, marks=pytest.mark.chaos) for case in [(DDP, "lora"), *ZERO_CASES])],
+)
 def test_two_processes_reach_the_losses_of_one(
     model: HuggingFaceModel, view: TrainingView, recipe: TuningRecipe, tmp_path: Path, config: Any, method: str
 ) -> None:
+    needs(config)
     recipe = replace(recipe, method=method, max_epochs=2, learning_rate=0.01, batch_size=5)
     alone = train_adapter(model, view, recipe, tmp_path / "alone")
     events: list[TrainingEvent] = []
@@ -52,10 +68,11 @@ def test_two_processes_reach_the_losses_of_one(
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize(("config", "method"), [(DDP, "lora"), (FSDP, "full")])
+@pytest.mark.parametrize(("config", "method"), [(DDP, "lora"), (FSDP, "full"), *ZERO_CASES])
 def test_a_killed_process_ends_all_and_the_same_call_goes_on(
     model: HuggingFaceModel, view: TrainingView, recipe: TuningRecipe, tmp_path: Path, config: Any, method: str
 ) -> None:
+    needs(config)
     recipe = replace(recipe, method=method, max_epochs=3, learning_rate=0.01, batch_size=5)
     alone = train_adapter(model, view, recipe, tmp_path / "alone")
     launch, out = read(tmp_path, config), tmp_path / "both"
@@ -78,7 +95,16 @@ def test_weights_in_4_bits_are_not_shared_out(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ({"num_processes": 2, "distributed_type": "DEEPSPEED"}, "does not use; FSDP version 2 shares out the same"),
+        ({"num_processes": 2, "distributed_type": "DEEPSPEED"}, "names no zero_stage in deepspeed_config"),
+        (zero(4), "has zero_stage 4; give 0, 1, 2 or 3"),
+        (
+            {
+                **DDP,
+                "distributed_type": "DEEPSPEED",
+                "deepspeed_config": {"zero_stage": 2, "offload_optimizer_device": "cpu"},
+            },
+            "has offload_optimizer_device cpu, which training does not use",
+        ),
         ({"num_processes": 2, "distributed_type": "XLA"}, "has distributed_type XLA; give one of"),
         ({"num_processes": 2, "distributed_type": "FSDP"}, "FSDP version 1; set fsdp_version to 2"),
         ({"num_processes": 3, "num_machines": 2, "distributed_type": "MULTI_GPU"}, "3 processes on 2 machines"),
@@ -95,6 +121,6 @@ def test_a_configuration_that_would_do_something_else_is_refused(
 def test_several_machines_meet_at_the_address_of_the_first(tmp_path: Path) -> None:
     machines = {"num_machines": 2, "machine_rank": 1, "main_process_ip": "10.0.0.1", "main_process_port": 29500}
     config = read(tmp_path, {**FSDP, **machines, "num_processes": 8})
-    assert config.shards
+    assert config.shares
     assert config.arguments[:4] == ("--nproc-per-node", "4", "--nnodes", "2")
     assert config.arguments[4:] == ("--node-rank", "1", "--master-addr", "10.0.0.1", "--master-port", "29500")

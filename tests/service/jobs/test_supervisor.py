@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert
 
 from service.contract.comparison_state import ComparisonState
 from service.jobs.comparison_lock import ComparisonLock
@@ -19,6 +19,7 @@ from service.store.comparisons.comparison_store import find_comparison, request_
 from service.store.comparisons.events import read_events
 from service.store.data_directory import DataDirectory
 from service.store.database import writing
+from service.store.tables import answer_blocks
 from tests.chaos.workplace import COMPARISON, create_dataset_and_comparison, dataset_of
 
 STARTED = "import sys, pathlib; pathlib.Path(sys.argv[2]).open('a').write('started\\n');"
@@ -96,6 +97,27 @@ def test_a_defect_of_ours_ends_it_at_once_and_stands_in_the_log(supervised: Supe
     assert "internal error" in error
     assert "ZeroDivision" not in error
     assert "ZeroDivisionError: ours" in supervised.supervisor.log_file(COMPARISON).read_text()
+
+
+@pytest.mark.parametrize(("moves", "n_starts"), [(False, 3), (True, 6)])
+def test_interruptions_in_a_row_end_it_unless_answers_came_between(
+    supervised: Supervised, monkeypatch: pytest.MonkeyPatch, moves: bool, n_starts: int
+) -> None:
+    monkeypatch.setattr("service.jobs.supervisor.MAX_INTERRUPTIONS", 2)
+    monkeypatch.setattr("service.jobs.supervisor.LONGEST_PAUSE_S", 0.01)
+
+    def command(comparison_id: str, shows_life: int) -> list[str | Path]:
+        if moves and supervised.n_starts in (1, 2, 3):
+            row = {"stage": "s", "block": str(supervised.n_starts), "answers": "{}", "wall_s": 0.0, "created_at": 0.0}
+            with writing(supervised.engine) as connection:
+                connection.execute(insert(answer_blocks).values(row))
+        return supervised._command(comparison_id, shows_life)
+
+    supervised.program = f"sys.exit({JobEnd.INTERRUPTED.value})"
+    supervised.supervisor = Supervisor(supervised.engine, supervised.directory, command=command)
+    supervised.supervisor.run(COMPARISON)
+    assert (supervised.state, supervised.n_starts) == ("failed", n_starts)
+    assert "the disk is full" in str(find_comparison(supervised.engine, COMPARISON).error)
 
 
 def test_a_comparison_that_is_over_starts_nothing(supervised: Supervised) -> None:
