@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +23,6 @@ from advisor.data.prompt import QuestionOnly
 from advisor.evidence.statistics import wilson_interval
 
 DATASETS = Path(__file__).parents[1] / "datasets"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What every method is given."""
-
-    model: str
-    dataset: str
-    n_rows: int
-    n_questions: int
-    epochs: int
-    r: int
-    learning_rate: float | None
 
 
 def main() -> None:
@@ -53,17 +39,8 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    plan = Plan(
-        given.model,
-        given.dataset,
-        given.n_rows,
-        given.n_questions,
-        given.epochs,
-        given.lora_r,
-        given.learning_rate,
-    )
     if given.one:
-        print(json.dumps(measure(given.one, plan)))
+        print(json.dumps(measure(given.one, given)))
         return
     print("| method | right of asked, 95 % | training, CPU | by the clock | peak memory | trainable | on disk |")
     print("|---|--:|--:|--:|--:|--:|--:|")
@@ -73,7 +50,7 @@ def main() -> None:
         print(table_row(json.loads(done.stdout.splitlines()[-1])), flush=True)
 
 
-def measure(method: str, plan: Plan) -> dict[str, Any]:
+def measure(method: str, given: argparse.Namespace) -> dict[str, Any]:
     from finetune.memory import peak_memory_bytes, reset_peak_memory
     from finetune.recipe import TuningRecipe
     from finetune.tuned_model import train_adapter
@@ -81,12 +58,12 @@ def measure(method: str, plan: Plan) -> dict[str, Any]:
     from lm.local.huggingface import HuggingFaceModel
     from lm.registry import load_language_model
 
-    dataset = load_dataset(DATASETS / plan.dataset)
-    model = load_language_model(plan.model)
+    dataset = load_dataset(DATASETS / given.dataset)
+    model = load_language_model(given.model)
     assert isinstance(model, HuggingFaceModel)
     view = dataset.training_view()
-    view = TrainingView(view.card, view.documents, view.train[: plan.n_rows], view.validation[: plan.n_rows // 8])
-    recipe = TuningRecipe(method=method, max_epochs=plan.epochs, r=plan.r, learning_rate=plan.learning_rate)
+    view = TrainingView(view.card, view.documents, view.train[: given.n_rows], view.validation[: given.n_rows // 8])
+    recipe = TuningRecipe(method=method, max_epochs=given.epochs, r=given.lora_r, learning_rate=given.learning_rate)
     reset_peak_memory(model.device)
     before = peak_memory_bytes(model.device)
     started_cpu = time.process_time()
@@ -94,7 +71,7 @@ def measure(method: str, plan: Plan) -> dict[str, Any]:
         record = train_adapter(model, view, recipe, Path(folder) / "tuned")
         cpu_s = time.process_time() - started_cpu
         tuned = model.with_adapter(Path(folder) / "tuned", method)
-        asked = questions(dataset)[: plan.n_questions]
+        asked = questions(dataset)[: given.n_questions]
         builder = QuestionOnly(dataset.card.instruction)
         prompts = builder.build([e.question for e in asked], tuned, dataset.card.max_output_tokens)
         answers = tuned.generate(
