@@ -1,6 +1,7 @@
 """The standard metrics through the interface of Hugging Face `evaluate`, with the numbers of our registry.
 
-    evaluate.combine([ExactMatch(), TokenF1()]).compute(predictions=["Paris"], references=[["Paris", "paris"]])
+    modules = [OurMetric("exact_match"), OurMetric("token_f1")]
+    evaluate.combine(modules).compute(predictions=["Paris"], references=[["Paris", "paris"]])
 
 Each reference is a text or a list of accepted texts; an empty list means that nothing answers the question. Everything
 stays in memory and nothing is downloaded. Costly to import (`evaluate` loads torch): do it inside a function.
@@ -8,7 +9,6 @@ stays in memory and nothing is downloaded. Costly to import (`evaluate` loads to
 
 import tempfile
 import uuid
-from typing import Any, ClassVar
 
 import datasets
 import evaluate
@@ -23,15 +23,17 @@ from lm.completion import FinishReason, Usage
 _CARD = DatasetCard("evaluate", Task.QUESTION_ANSWERING, "und", "unknown", (), "", "")
 
 
-class _Module(evaluate.Metric):  # type: ignore[misc]
+class OurMetric(evaluate.Metric):  # type: ignore[misc]
     """A metric by its name in our tables; the result's key is that name.
 
     The value is the mean over all pairs, or the one value of a metric of a whole set.
+
+    Args:
+        metric_name: Of a metric that needs neither an embedder nor a judge.
     """
 
-    metric_name: ClassVar[str]
-
-    def __init__(self) -> None:
+    def __init__(self, metric_name: str) -> None:
+        self.metric_name = metric_name
         # An id of its own, lest modules in parallel threads share a cache file.
         super().__init__(keep_in_memory=True, experiment_id=uuid.uuid4().hex)
 
@@ -62,66 +64,6 @@ class _Module(evaluate.Metric):  # type: ignore[misc]
         return _mean(metric(self.metric_name).score(examples, answers, ScoringResources(_CARD)))
 
 
-class ExactMatch(_Module):
-    """Mean exact match."""
-
-    metric_name = "exact_match"
-
-
-class TokenF1(_Module):
-    """Mean token F1."""
-
-    metric_name = "token_f1"
-
-
-class RougeL(_Module):
-    """Mean ROUGE-L."""
-
-    metric_name = "rouge_l"
-
-
-class Bleu(_Module):
-    """Mean sentence BLEU."""
-
-    metric_name = "bleu"
-
-
-class Chrf(_Module):
-    """Mean sentence chrF."""
-
-    metric_name = "chrf"
-
-
-class Accuracy(_Module):
-    """Accuracy of labels."""
-
-    metric_name = "accuracy"
-
-
-class MacroF1(_Module):
-    """Macro-averaged F1 of labels."""
-
-    metric_name = "macro_f1"
-
-
-class CorpusBleu(_Module):
-    """Corpus BLEU."""
-
-    metric_name = "corpus_bleu"
-
-
-class CorpusChrf(_Module):
-    """Corpus chrF."""
-
-    metric_name = "corpus_chrf"
-
-
 def _mean(scores: list[Score]) -> float | None:
     values = [score.value for score in scores if score.value is not None]
     return sum(values) / len(values) if values else None
-
-
-MODULES: tuple[type[Any], ...] = (
-    ExactMatch, TokenF1, RougeL, Bleu, Chrf, Accuracy, MacroF1, CorpusBleu, CorpusChrf,
-)  # fmt: skip
-"""Every module; make one with no arguments."""
