@@ -6,12 +6,11 @@ import streamlit as st
 
 from advisor.report.sections.verdict import severity_text
 from advisor.results.comparison import AuditFinding, Severity
-from service.contract.schemas import Finding
 from ui.counted import counted
 from ui.untrusted import shown
 
 
-def show_findings(findings: Sequence[AuditFinding | Finding]) -> None:
+def show_findings(findings: Sequence[AuditFinding]) -> None:
     """Every finding with its remedy, and its cases a click away."""
     order = list(Severity)
     if not findings:

@@ -20,7 +20,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from advisor.advice.prior import PriorRecommendation
 from advisor.data.dataset import Slice, Split, Task
-from advisor.data.folder_import import DATA_ENDINGS, Fate, other_kind
+from advisor.data.folder_import import DATA_ENDINGS, Fate, FileOutcome, other_kind
 from advisor.data.loaders import why_not_read
 from advisor.decision.record import Recheck
 from lm.errors import TuningForkError
@@ -37,7 +37,6 @@ from service.contract.schemas import (
     DocumentPage,
     Estimate,
     ExamplePage,
-    FileReport,
     FirstLook,
     Health,
     KeyCreated,
@@ -153,7 +152,7 @@ class ServiceClient:
 
         `files` of the answer also says which files were not sent, and why.
         """
-        left_out: list[FileReport] = []
+        left_out: list[FileOutcome] = []
         files = read_folder(folder, left_out)
         stored = self.upload_dataset(files, name=name or folder.resolve().name, task=task)
         return stored.model_copy(update={"files": [*stored.files, *left_out]})
@@ -568,7 +567,7 @@ class ServiceClient:
         )
 
 
-def read_folder(folder: Path, left_out: list[FileReport] | None = None) -> dict[str, bytes]:
+def read_folder(folder: Path, left_out: list[FileOutcome] | None = None) -> dict[str, bytes]:
     """The data files of a folder by relative name.
 
     Args:
@@ -583,9 +582,9 @@ def read_folder(folder: Path, left_out: list[FileReport] | None = None) -> dict[
         if path.is_file() and not (why := why_not_sent(relative)):
             files[relative.as_posix()] = path.read_bytes()
         elif path.is_file() and left_out is not None and not _is_below_hidden(relative):
-            left_out.append(FileReport(name=relative.as_posix(), fate=Fate.LEFT_OUT, detail=why))
+            left_out.append(FileOutcome(name=relative.as_posix(), fate=Fate.LEFT_OUT, detail=why))
         elif path.is_dir() and left_out is not None and path.name.startswith(".") and not _is_below_hidden(relative):
-            left_out.append(FileReport(name=relative.as_posix(), fate=Fate.LEFT_OUT, detail="a hidden folder"))
+            left_out.append(FileOutcome(name=relative.as_posix(), fate=Fate.LEFT_OUT, detail="a hidden folder"))
     if not files:
         raise ServiceError(f"{folder} holds no data file; give a folder with documents and a .csv of questions")
     return files

@@ -3,6 +3,8 @@
 Times are seconds since 1970 in UTC unless a name ends in `_s`, which are seconds of duration.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -16,13 +18,16 @@ from pydantic import (
     create_model,
 )
 
+from advisor.advice.questionnaire import Option
 from advisor.arms import DEFAULT_ARMS, parse_arm
-from advisor.data.dataset import Slice, Split, Task
-from advisor.data.folder_import import Fate
+from advisor.data.dataset import Document, Slice, Split, Task
+from advisor.data.folder_import import FileOutcome
 from advisor.decision.constraints import Constraints
+from advisor.money.catalogue import CatalogueModel
 from advisor.report.facts import SideBySide, Tally
 from advisor.results.answer_values import AnswerValues
 from advisor.results.comparison import (
+    AuditFinding,
     BreakEven,
     ConstraintOutcome,
     CostEstimate,
@@ -31,7 +36,6 @@ from advisor.results.comparison import (
     MetricSummary,
     NetValue,
     Recommendation,
-    Severity,
 )
 from lm.errors import ConfigError
 from lm.setting import declared_settings
@@ -100,16 +104,6 @@ class ProblemDetails(BaseModel):
     problems: list[DatasetProblem] = Field(default=[], description="What is wrong in an uploaded dataset.")
 
 
-class Finding(BaseModel):
-    """What the audit found."""
-
-    check: str
-    severity: Severity
-    message: str
-    remedy: str
-    items: list[str] = []
-
-
 # ---- datasets
 
 
@@ -136,24 +130,13 @@ class DatasetDetail(DatasetSummary):
     instruction: str
     max_output_tokens: int
     slice_sizes: dict[str, int] = Field(description="Test questions by slice.")
-    findings: list[Finding]
-
-
-class FileReport(BaseModel):
-    """What became of one file of an upload."""
-
-    name: str
-    fate: Fate
-    detail: str = Field(default="", description="Why it was not read, or what of it was left out.")
-    line: int | None = None
-    document_id: str = Field(default="", description="The document that it became.")
-    n_pages: int = Field(default=0, description="0 where its format has no pages.")
+    findings: list[AuditFinding]
 
 
 class StoredUpload(DatasetDetail):
     """A version as it was just stored."""
 
-    files: list[FileReport] = Field(default=[], description="What became of every file that was sent.")
+    files: list[FileOutcome] = Field(default=[], description="What became of every file that was sent.")
 
 
 class DatasetList(BaseModel):
@@ -173,8 +156,8 @@ class ValidationReport(BaseModel):
     n_documents: int = 0
     split_sizes: dict[str, int] = {}
     problems: list[DatasetProblem] = []
-    findings: list[Finding] = []
-    files: list[FileReport] = []
+    findings: list[AuditFinding] = []
+    files: list[FileOutcome] = []
 
 
 class ExampleItem(BaseModel):
@@ -197,19 +180,10 @@ class ExamplePage(BaseModel):
     total: int
 
 
-class DocumentItem(BaseModel):
-    """One document."""
-
-    id: str
-    title: str
-    text: str
-    metadata: dict[str, Any]
-
-
 class DocumentPage(BaseModel):
     """Some of the documents, in file order."""
 
-    items: list[DocumentItem]
+    items: list[Document]
     total: int
 
 
@@ -474,25 +448,30 @@ class ResultPage(BaseModel):
     failures: dict[str, int] = Field(description="Answers by kind of failure, over the arms asked for.")
 
 
-class GridRowView(BaseModel):
-    """One test question with what each arm said."""
+@dataclass(frozen=True, slots=True)
+class GridRow:
+    """One test question.
+
+    Attributes:
+        answers: Shortened, by arm. scores: of the deciding metric, by arm; None is unscored.
+        failures: Kind of failure of each wrong answer, by arm.
+        earlier: Scores in the baseline asked for, of arms whose score is another one there.
+    """
 
     example_id: str
     question: str
     slice: Slice
-    references: list[str]
-    answers: dict[str, str] = Field(description="Shortened, by arm.")
-    scores: dict[str, float | None] = Field(description="Of the deciding metric, by arm; nothing is unscored.")
-    failures: dict[str, str] = Field(description="Kind of failure of each wrong answer, by arm.")
-    earlier: dict[str, float | None] = Field(
-        default={}, description="Scores in the baseline asked for, of arms whose score is another one there."
-    )
+    references: tuple[str, ...]
+    answers: Mapping[str, str] = field(hash=False)
+    scores: Mapping[str, float | None] = field(hash=False)
+    failures: Mapping[str, str] = field(hash=False)
+    earlier: Mapping[str, float | None] = field(default_factory=dict, hash=False)
 
 
 class QuestionGrid(BaseModel):
     """Some of the test questions."""
 
-    items: list[GridRowView]
+    items: list[GridRow]
     total: int
     arms: list[str]
     metric: str
@@ -551,13 +530,6 @@ class KeyList(BaseModel):
 # ---- advice
 
 
-class OptionView(BaseModel):
-    """One allowed answer."""
-
-    id: str
-    label: str
-
-
 class QuestionView(BaseModel):
     """One question of the questionnaire."""
 
@@ -566,7 +538,7 @@ class QuestionView(BaseModel):
     ask: str
     why: str
     kind: str = Field(description="choice, yes-no or number.")
-    options: list[OptionView]
+    options: list[Option]
     several: bool
     essential: bool
     whole: bool
@@ -585,41 +557,6 @@ class AdviceRequest(_Request):
     """Answers by question id; any may be missing."""
 
     answers: PlainObject
-
-
-class ModelPriceView(BaseModel):
-    """What tokens of a hosted model cost."""
-
-    usd_per_million_input_tokens: float
-    usd_per_million_output_tokens: float
-    usd_per_million_training_tokens: float | None
-    usd_per_million_cached_input_tokens: float | None = None
-    usd_per_million_batch_input_tokens: float | None = None
-    usd_per_million_batch_output_tokens: float | None = None
-    as_of: str
-    source: str
-    valid_until: str | None = None
-    shutdown_on: str | None = None
-    shutdown_source: str | None = None
-
-
-class CatalogueModelView(BaseModel):
-    """One model with licence, openness, size and price; each row says where it was read."""
-
-    name: str
-    family: str
-    weights: str | None
-    data: str | None
-    code: str | None
-    licence: str
-    parameters: int | None
-    context_tokens: int | None
-    hub_id: str
-    priced_as: str
-    price: ModelPriceView | None
-    note: str
-    as_of: str
-    sources: list[str]
 
 
 class PricedQualityView(BaseModel):
@@ -646,7 +583,7 @@ class PricedQualityView(BaseModel):
 class CatalogueView(BaseModel):
     """Models worth comparing, and where measurements of this service put models."""
 
-    models: list[CatalogueModelView]
+    models: list[CatalogueModel]
     measured: list[PricedQualityView]
 
 

@@ -3,10 +3,11 @@
 import pandas as pd
 import streamlit as st
 
+from advisor.money.catalogue import CatalogueModel
 from advisor.results.comparison import Interval
 from advisor.results.quantities import AS_MEASURED, MISSING, POINTS, ScoreScale, exact_usd, unscored, usd_range
 from service.contract.client import ServiceClient
-from service.contract.schemas import CatalogueModelView, CatalogueView, PricedQualityView
+from service.contract.schemas import CatalogueView, PricedQualityView
 from ui.connection import cache_owner, guarded, service_client
 from ui.figures import price_quality, show_figure
 from ui.untrusted import shown
@@ -17,7 +18,7 @@ def _catalogue(_client: ServiceClient, owner: str) -> CatalogueView:
     return _client.get_catalogue()
 
 
-def catalogue_frame(models: list[CatalogueModelView]) -> pd.DataFrame:
+def catalogue_frame(models: list[CatalogueModel]) -> pd.DataFrame:
     """A row a model."""
     return pd.DataFrame(
         [

@@ -10,7 +10,7 @@ import streamlit as st
 
 from advisor.data.normalisation import is_abstention
 from advisor.results.quantities import ScoreScale
-from service.contract.schemas import GridRowView
+from service.contract.schemas import GridRow
 from ui.comparison.overlap import pieces_unlike
 
 NO_REFERENCE = "(none: it should decline)"
@@ -115,7 +115,7 @@ def show_matrix(rows: Sequence[dict[str, Any]], arms: Sequence[str], *, opened: 
     return clicked
 
 
-def matrix_row(row: GridRowView, arms: Sequence[str], scale: ScoreScale) -> dict[str, Any]:
+def matrix_row(row: GridRow, arms: Sequence[str], scale: ScoreScale) -> dict[str, Any]:
     """One question as the table draws it."""
     return {
         "id": row.example_id,
@@ -126,7 +126,7 @@ def matrix_row(row: GridRowView, arms: Sequence[str], scale: ScoreScale) -> dict
     }
 
 
-def _cell(row: GridRowView, arm: str, scale: ScoreScale) -> dict[str, Any]:
+def _cell(row: GridRow, arm: str, scale: ScoreScale) -> dict[str, Any]:
     if arm not in row.answers:
         return {"kind": "unscored", "sign": "·", "pieces": [["not asked", False]], "note": ""}
     text, failure, score = row.answers[arm], row.failures.get(arm), row.scores.get(arm)

@@ -8,8 +8,9 @@ import streamlit as st
 
 from advisor.audit.check import Check
 from advisor.data.dataset import Task
+from advisor.results.comparison import AuditFinding
 from service.contract.client import ServiceClient, ServiceError
-from service.contract.schemas import DatasetDetail, Finding
+from service.contract.schemas import DatasetDetail
 from ui.connection import show_failure
 from ui.dataset.choice import DATASET
 from ui.dataset.question_edits import Row, group_together, mark_unanswerable, remove_question
@@ -23,7 +24,7 @@ _GROUPED = (Check.LEAKED_PARAPHRASE, Check.DUPLICATES)
 _LIKENESS = re.compile(r" \(\d+% alike\)$")
 
 
-def fixable_cases(findings: Sequence[Finding], rows: Mapping[str, Row]) -> list[tuple[str, tuple[str, ...]]]:
+def fixable_cases(findings: Sequence[AuditFinding], rows: Mapping[str, Row]) -> list[tuple[str, tuple[str, ...]]]:
     """The check and the one or two questions of each case that questions can be changed for.
 
     Args:

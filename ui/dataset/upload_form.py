@@ -9,9 +9,10 @@ import streamlit as st
 
 from advisor.data.dataset import Task
 from advisor.data.files import CARD_FILE
+from advisor.data.folder_import import FileOutcome
 from advisor.data.formats.rows import READERS
 from service.contract.client import ServiceClient, ServiceError, why_not_sent
-from service.contract.schemas import FileReport, ValidationReport
+from service.contract.schemas import ValidationReport
 from ui.connection import show_failure
 from ui.counted import counted
 from ui.dataset.choice import DATASET
@@ -78,7 +79,7 @@ def show_report(report: ValidationReport) -> None:
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", key="problems", alt="Problems by file and line")
 
 
-def show_files(files: Sequence[FileReport]) -> None:
+def show_files(files: Sequence[FileOutcome]) -> None:
     """What became of every file, those that were not read first."""
     lost = sum(not file.document_id and bool(file.detail) for file in files)
     label = f"What became of the files ({len(files)})" + (f": {lost} not read" if lost else "")

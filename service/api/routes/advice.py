@@ -14,7 +14,6 @@ from service.api.auth import Context, require
 from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import (
     AdviceRequest,
-    CatalogueModelView,
     CatalogueView,
     PricedQualityView,
     QuestionnaireView,
@@ -54,28 +53,20 @@ def catalogue(context: Context) -> CatalogueView:
     stored, _ = list_comparisons(context.engine, state=ComparisonState.SUCCEEDED, limit=_COMPARISONS_SHOWN)
     reports = {one.id: readable_report(context.engine, one.id) for one in stored}
     measured = [
-        PricedQualityView(
-            comparison_id=comparison_id,
-            dataset=point.dataset,
-            metric=point.metric,
-            model=point.model,
-            catalogue_name=point.catalogue_name,
-            arm=point.arm,
-            score=point.score.estimate,
-            score_low=point.score.low,
-            score_high=point.score.high,
-            is_share=scale_of(comparison, point.metric) == POINTS,
-            n=point.n,
-            n_unscored=point.n_unscored,
-            usd_per_1000_queries=point.usd_per_1000_queries,
-            usd_per_1000_queries_low=point.usd_interval.low if point.usd_interval else None,
-            usd_per_1000_queries_high=point.usd_interval.high if point.usd_interval else None,
-            is_recommended=point.is_recommended,
+        PricedQualityView.model_validate(
+            to_plain(point)
+            | {
+                "comparison_id": comparison_id,
+                "score": point.score.estimate,
+                "score_low": point.score.low,
+                "score_high": point.score.high,
+                "is_share": scale_of(comparison, point.metric) == POINTS,
+                "usd_per_1000_queries_low": point.usd_interval.low if point.usd_interval else None,
+                "usd_per_1000_queries_high": point.usd_interval.high if point.usd_interval else None,
+            }
         )
         for comparison_id, comparison in reports.items()
         if comparison is not None
         for point in price_quality([comparison], models)
     ]
-    return CatalogueView(
-        models=[CatalogueModelView.model_validate(to_plain(model)) for model in models], measured=measured
-    )
+    return CatalogueView(models=list(models), measured=measured)

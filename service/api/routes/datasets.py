@@ -17,10 +17,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
 from advisor.data.dataset import Dataset, Slice, Split, Task
+from advisor.data.folder_import import FileOutcome
 from advisor.data.formats.export import export_dataset
 from advisor.data.formats.reading import read_columns
 from advisor.data.formats.table import FORMATS
-from advisor.results.comparison import AuditFinding
 from advisor.results.plain_data import to_plain
 from service.api.auth import Context, get_context, require
 from service.api.context import ServiceContext
@@ -32,12 +32,9 @@ from service.contract.schemas import (
     DatasetList,
     DatasetProblem,
     DatasetSummary,
-    DocumentItem,
     DocumentPage,
     ExampleItem,
     ExamplePage,
-    FileReport,
-    Finding,
     Name,
     StoredUpload,
     ValidationReport,
@@ -121,18 +118,14 @@ async def upload(request: Request, response: Response) -> StoredUpload:
     """
     context = get_context(request)
 
-    def store(prepared: PreparedDataset) -> tuple[StoredDataset, bool, list[FileReport]]:
-        return *store_dataset(context.engine, prepared), _file_reports(prepared)
+    def store(prepared: PreparedDataset) -> tuple[StoredDataset, bool, list[FileOutcome]]:
+        return *store_dataset(context.engine, prepared), list(prepared.outcomes)
 
     stored, is_new, files = await _with_upload(request, store)
     response.status_code = 201 if is_new else 200
     response.headers["Location"] = f"/v1/datasets/{stored.version}"
     detail = await run_in_threadpool(_detail, context, stored)
     return StoredUpload(**detail.model_dump(), files=files)
-
-
-def _file_reports(prepared: PreparedDataset) -> list[FileReport]:
-    return [FileReport.model_validate(to_plain(outcome)) for outcome in prepared.outcomes]
 
 
 @router.post("/validate", dependencies=_READ, openapi_extra=_UPLOAD)
@@ -150,8 +143,8 @@ async def validate(request: Request) -> ValidationReport:
         read_as=prepared.read_as,
         n_documents=len(prepared.dataset.documents),
         split_sizes=split_sizes(prepared.dataset),
-        findings=[finding_view(finding) for finding in prepared.findings],
-        files=_file_reports(prepared),
+        findings=list(prepared.findings),
+        files=list(prepared.outcomes),
     )
 
 
@@ -189,15 +182,8 @@ def examples(
         and wanted in example.question.casefold()
     ]
     items = [
-        ExampleItem(
-            id=example.id,
-            question=example.question,
-            answers=list(example.answers),
-            answerable=example.answerable,
-            document_ids=list(example.document_ids),
-            group=example.group,
-            split=example.split,
-            slice=dataset.slice_of(example),
+        ExampleItem.model_validate(
+            to_plain(example) | {"answerable": example.answerable, "slice": dataset.slice_of(example)}
         )
         for example in chosen[offset : offset + limit]
     ]
@@ -216,11 +202,7 @@ def documents(
     dataset = read_version(context.engine, context.directory, version)
     wanted = (contains or "").casefold()
     chosen = [one for one in dataset.documents if wanted in one.title.casefold() or wanted in one.text.casefold()]
-    items = [
-        DocumentItem(id=one.id, title=one.title, text=one.text, metadata=dict(one.metadata))
-        for one in chosen[offset : offset + limit]
-    ]
-    return DocumentPage(items=items, total=len(chosen))
+    return DocumentPage(items=chosen[offset : offset + limit], total=len(chosen))
 
 
 @router.get("/{version}/files.zip", dependencies=_READ, response_class=Response, responses=_ARCHIVE)
@@ -324,11 +306,6 @@ def _fields(form: FormData) -> tuple[str | None, Task | None]:
         raise Problem(422, "Invalid request", f"task is {ascii(task)}; give one of {', '.join(Task)}") from None
 
 
-def finding_view(finding: AuditFinding) -> Finding:
-    """A finding as the API shows it."""
-    return Finding.model_validate(to_plain(finding))
-
-
 def _summary(stored: StoredDataset) -> DatasetSummary:
     return DatasetSummary(**_summary_fields(stored))
 
@@ -357,7 +334,7 @@ def _detail(context: ServiceContext, stored: StoredDataset) -> DatasetDetail:
         instruction=stored.card.instruction,
         max_output_tokens=stored.card.max_output_tokens,
         slice_sizes=slice_sizes(dataset),
-        findings=[finding_view(finding) for finding in stored.findings],
+        findings=list(stored.findings),
     )
 
 

@@ -6,10 +6,8 @@ from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, Field, StringConstraints
 
 from advisor.data.dataset import Slice
-from advisor.gate.check import GateVerdict
-from advisor.gate.gate import evaluate_gate
+from advisor.gate.gate import GateOutcome, evaluate_gate
 from advisor.gate.rules import RECOMMENDED, GateRules, WhenUnclear, read_gate_rules
-from advisor.results.plain_data import to_plain
 from service.api.auth import Context, require
 from service.api.errors import Problem
 from service.api.routes.baselines import BaselineName
@@ -71,34 +69,10 @@ class GateRequest(BaseModel, extra="forbid"):
     latency_tolerance: Increase = 0.1
 
 
-class GateCheckView(BaseModel):
-    """One thing that was asked, and what was found."""
-
-    name: str
-    verdict: GateVerdict
-    reason: str
-    measured: float | None
-    low: float | None = Field(description="95 % interval, not adjusted for the number of checks.")
-    high: float | None
-    limit: float | None
-    p_adjusted: float | None = Field(description="After Holm over all checks.")
-
-
-class GateView(BaseModel):
-    """The verdict of a gate. Exit codes in CI: pass 0, fail 1, cannot compare 2."""
-
-    verdict: GateVerdict
-    headline: str
-    checks: list[GateCheckView]
-    notes: list[str]
-    comparison: str = Field(description="Id inside the report, which names content.")
-    baseline: str | None
-
-
 @router.post("/{comparison_id}/gate")
 def hold_against_gate(
     comparison_id: Annotated[str, Path(pattern=ID_PATTERN)], body: GateRequest, context: Context
-) -> GateView:
+) -> GateOutcome:
     """Hold a finished comparison against thresholds and a baseline. Nothing is run, and no baseline is changed."""
     rules = _rules(body)
     now = read_stored_comparison(context.engine, comparison_id)
@@ -106,7 +80,7 @@ def hold_against_gate(
     if body.baseline is not None:
         name = find_baseline(context.engine, body.baseline.name)
         before = read_stored_comparison(context.engine, name.comparison_id)
-    return GateView.model_validate(to_plain(evaluate_gate(rules, now, before)))
+    return evaluate_gate(rules, now, before)
 
 
 def _rules(body: GateRequest) -> GateRules:

@@ -1,7 +1,6 @@
 """A finished comparison question by question."""
 
-from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 
@@ -10,7 +9,7 @@ from service.api.auth import Context, require
 from service.api.context import ServiceContext
 from service.api.errors import Problem
 from service.api.routes.baselines import BaselineName
-from service.contract.schemas import ID_PATTERN, FirstLook, GridRowView, QuestionGrid
+from service.contract.schemas import ID_PATTERN, FirstLook, QuestionGrid
 from service.contract.scope import Scope
 from service.store.comparisons.baseline_store import find_baseline
 from service.store.comparisons.comparison_store import find_comparison
@@ -50,9 +49,7 @@ def questions(
                 "scores cannot be set against each other; choose another baseline",
             )
     wanted = GridFilter(arm, failure, part, contains, differing)
-    page = question_page(loaded, wanted, limit=limit, offset=offset, before=before)
-    values: dict[str, Any] = asdict(page)
-    return QuestionGrid(items=[GridRowView(**row) for row in values.pop("rows")], **values)
+    return question_page(loaded, wanted, limit=limit, offset=offset, before=before)
 
 
 @router.get("/{comparison_id}/first-look")

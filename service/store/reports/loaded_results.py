@@ -5,7 +5,7 @@ Ten thousand questions to six arms are a hundred megabytes of JSON: they are rea
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,7 @@ from advisor.evidence.failure import current_name
 from advisor.report.facts import Answered, Tally, tallied
 from advisor.results.plain_data import from_json
 from advisor.results.quantities import clip
+from service.contract.schemas import GridRow
 from service.store.data_directory import DECISION_FILE, RECORDS_FILE
 from service.store.recently_used import RecentlyUsed
 from service.store.reports.stored_reports import NotFinishedError, read_report_files
@@ -26,26 +27,6 @@ MAX_BYTES = 512 * 2**20
 _SHORT = 160
 _ROW_BYTES = 2_000
 """About what a question takes beside the lines themselves."""
-
-
-@dataclass(frozen=True, slots=True)
-class GridRow:
-    """One test question.
-
-    Attributes:
-        answers: Shortened, by arm. scores: of the deciding metric, by arm; None is unscored.
-        failures: Kind of failure of each wrong answer, by arm.
-        earlier: Scores in the comparison that it is held against, of arms whose score is another one there.
-    """
-
-    example_id: str
-    question: str
-    slice: str
-    references: tuple[str, ...]
-    answers: Mapping[str, str] = field(hash=False)
-    scores: Mapping[str, float | None] = field(hash=False)
-    failures: Mapping[str, str] = field(hash=False)
-    earlier: Mapping[str, float | None] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -163,7 +144,7 @@ def load_results(results: bytes, metric: str | None) -> LoadedResults:
         row = grid.get(example_id)
         if row is None:
             row = grid[example_id] = GridRow(
-                example_id, raw["question"], raw["slice"], tuple(raw["references"]), {}, {}, {}
+                example_id, raw["question"], Slice(raw["slice"]), tuple(raw["references"]), {}, {}, {}
             )
         assert isinstance(row.answers, dict)
         assert isinstance(row.scores, dict)

@@ -1,9 +1,9 @@
 """A finished comparison question by question: what each arm said, side by side."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from service.store.reports.loaded_results import GridRow, LoadedResults
+from service.contract.schemas import GridRow, QuestionGrid
+from service.store.reports.loaded_results import LoadedResults
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,25 +23,9 @@ class GridFilter:
     differing: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class GridPage:
-    """Some of the questions.
-
-    Attributes:
-        failures: Wrong answers by kind, over the arm of the filter or all arms, whatever else is filtered.
-    """
-
-    rows: tuple[GridRow, ...]
-    total: int
-    arms: tuple[str, ...]
-    metric: str
-    slices: tuple[str, ...]
-    failures: Mapping[str, int] = field(hash=False)
-
-
 def question_page(
     loaded: LoadedResults, wanted: GridFilter, *, limit: int, offset: int, before: LoadedResults | None = None
-) -> GridPage:
+) -> QuestionGrid:
     """A page of questions, in file order.
 
     Args:
@@ -57,12 +41,12 @@ def question_page(
         chosen = [row for row in chosen if any(text in told for told in loaded.told[row.example_id])]
     if before is not None:
         chosen = [row for row in (_since(row, before) for row in chosen) if row.earlier]
-    return GridPage(
-        rows=tuple(chosen[offset : offset + limit]),
+    return QuestionGrid(
+        items=chosen[offset : offset + limit],
         total=len(chosen),
-        arms=loaded.arm_names,
+        arms=list(loaded.arm_names),
         metric=loaded.metric or "",
-        slices=tuple(dict.fromkeys(row.slice for row in loaded.rows)),
+        slices=list(dict.fromkeys(row.slice for row in loaded.rows)),
         failures=dict(sorted(counted.items(), key=lambda item: (-item[1], item[0]))),
     )
 

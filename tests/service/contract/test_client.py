@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
+from advisor.data.folder_import import FileOutcome
 from service.contract.client import REPORT_NAMES, ServiceClient, ServiceError, StreamedEvent, read_folder
-from service.contract.schemas import FileReport
 
 
 def answering(*responses: httpx.Response | Exception) -> tuple[ServiceClient, list[httpx.Request]]:
@@ -154,7 +154,7 @@ def test_a_folder_is_read_and_what_is_left_out_is_told(tmp_path: Path) -> None:
     for name in ("a.md", "sub/b.txt", ".hidden.md", ".git/config.txt", ".git/x/y", "c.pdf", "q.csv", "d.png", "e.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
-    left_out: list[FileReport] = []
+    left_out: list[FileOutcome] = []
     assert list(read_folder(tmp_path, left_out)) == ["a.md", "c.pdf", "q.csv", "sub/b.txt"]
     assert {one.name: one.detail.partition(" .md")[0] for one in left_out} == {
         ".git": "a hidden folder",

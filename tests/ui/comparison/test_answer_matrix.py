@@ -4,17 +4,17 @@ import pytest
 
 from advisor.data.dataset import Slice
 from advisor.results.quantities import ScoreScale, scale_of_scores
-from service.contract.schemas import GridRowView
+from service.contract.schemas import GridRow
 from ui.comparison.answer_matrix import matrix_row
 
 POINTS: ScoreScale = scale_of_scores([0.5])
 
 
-def row(**of_arm: Any) -> GridRowView:
+def row(**of_arm: Any) -> GridRow:
     """A question that one arm was asked."""
     given = {name: {"rag": value} for name, value in of_arm.items()}
     known: dict[str, Any] = {"answers": {"rag": "90 minutes"}, "scores": {"rag": 0.0}, "failures": {}}
-    return GridRowView(
+    return GridRow(
         example_id="q", question="How long?", slice=Slice.SEEN_FACT, references=["90 minutes"], **(known | given)
     )
 

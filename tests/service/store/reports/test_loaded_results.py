@@ -106,7 +106,7 @@ def test_questions_are_those_that_fulfil_the_filter_in_file_order(
 
     expected = [example_id for example_id, rows in by_question.items() if fulfils(rows)]
     page = question_page(load_results(as_file(records), "token_f1"), wanted, limit=2, offset=offset)
-    assert [row.example_id for row in page.rows] == expected[offset : offset + 2]
+    assert [row.example_id for row in page.items] == expected[offset : offset + 2]
     assert page.total == len(expected)
     assert page.failures == counted(records, wanted.arm)
     assert list(page.arms) == list(dict.fromkeys(record.arm for record in records))
@@ -125,7 +125,7 @@ def test_what_changed_is_what_an_arm_of_both_is_scored_otherwise_for(
             earlier = {arm: scores[arm] for arm in scores if arm in row.scores and scores[arm] != row.scores[arm]}
             expected |= {row.example_id: earlier} if earlier else {}
     page = question_page(loaded, GridFilter(), limit=9, offset=0, before=held)
-    assert {row.example_id: row.earlier for row in page.rows} == expected
+    assert {row.example_id: row.earlier for row in page.items} == expected
     assert page.total == len(expected)
 
 
