@@ -4,22 +4,14 @@ import codecs
 import re
 from dataclasses import dataclass
 
-from advisor.errors import DatasetError
+from advisor.errors import UnreadableError
 
 _SAMPLE_BYTES = 4096
 _MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 
 
-class UnreadableTextError(DatasetError):
-    """The bytes are no text; the message says what to do.
-
-    Attributes:
-        line: Where, from 1, if that is known.
-    """
-
-    def __init__(self, message: str, line: int | None = None) -> None:
-        super().__init__(message)
-        self.line = line
+class UnreadableTextError(UnreadableError):
+    """The bytes are no text."""
 
 
 @dataclass(frozen=True, slots=True)

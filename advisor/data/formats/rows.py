@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from advisor.data.text_encoding import decode_text
-from advisor.errors import DatasetError
+from advisor.errors import UnreadableError
 
 MAX_UNPACKED_BYTES = 2**30
 """Of a compressed table; more is taken for a mistake, or worse."""
@@ -25,16 +25,8 @@ _SPLIT = re.compile(r"(?:^|[^a-z])(train|validation|valid|val|dev|test|eval)(?:[
 _SPLIT_NAMES = {"valid": "validation", "val": "validation", "dev": "validation", "eval": "test"}
 
 
-class UnreadableRowsError(DatasetError):
-    """A file holds no rows; the message says why and what to do.
-
-    Attributes:
-        line: Where, from 1, if that is known.
-    """
-
-    def __init__(self, message: str, line: int | None = None) -> None:
-        super().__init__(message)
-        self.line = line
+class UnreadableRowsError(UnreadableError):
+    """A file holds no rows."""
 
 
 @dataclass(frozen=True, slots=True)

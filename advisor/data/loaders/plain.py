@@ -3,19 +3,11 @@
 from dataclasses import dataclass
 
 from advisor.data.text_encoding import UnreadableTextError, decode_text
-from advisor.errors import DatasetError
+from advisor.errors import UnreadableError
 
 
-class UnreadableFileError(DatasetError):
-    """A file is not what its ending says, or holds no text; the message says why and what to do.
-
-    Attributes:
-        line: Where, from 1, if that is known.
-    """
-
-    def __init__(self, message: str, line: int | None = None) -> None:
-        super().__init__(message)
-        self.line = line
+class UnreadableFileError(UnreadableError):
+    """A file is not what its ending says, or holds no text."""
 
 
 @dataclass(frozen=True, slots=True)
