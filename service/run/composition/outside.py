@@ -6,7 +6,7 @@ from pathlib import Path
 
 from advisor.data.dataset import Dataset, Split
 from advisor.data.files import load_dataset
-from advisor.results.answer_file import GivenAnswers, read_answer_file
+from advisor.results.answer_file import GivenAnswers, parse_answers, read_answer_file
 from lm.completion import Completion, FinishReason, GenerationConfig, Messages, Source, Usage
 from lm.errors import LanguageModelError
 from service.run.settings import ComparisonSettings
@@ -20,7 +20,8 @@ def given_answers(path: Path, settings: ComparisonSettings, dataset: Dataset) ->
     """
     whole = load_dataset(settings.dataset_folder, task=settings.task, seed=settings.seed)
     known = {example.id for example in whole.examples}
-    return read_answer_file(path, known, [example.id for example in dataset.split(Split.TEST)])
+    asked = [example.id for example in dataset.split(Split.TEST)]
+    return parse_answers(read_answer_file(path), str(path), known, asked)
 
 
 @dataclass(frozen=True)
