@@ -59,6 +59,11 @@ class ModelPrice:
         return replace(self, usd_per_million_input_tokens=usd_per_million, usd_per_million_cached_input_tokens=cached)
 
 
+def priced_name(spec: str) -> str:
+    """The name in a price list of the model or embedder that a spec names: `gpt-4o` of `openai:gpt-4o@http://h/v1`."""
+    return spec.removeprefix("openai:").partition("@")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class EmbedderPrice:
     """What tokens of a hosted embedder cost."""
