@@ -606,6 +606,7 @@ class ModelPriceView(BaseModel):
     usd_per_million_cached_input_tokens: float | None = None
     usd_per_million_batch_input_tokens: float | None = None
     usd_per_million_batch_output_tokens: float | None = None
+    usd_per_hour: float | None = None
     as_of: str
     source: str
     valid_until: str | None = None

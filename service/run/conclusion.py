@@ -185,7 +185,7 @@ def _use(one: ArmMeasurement, settings: ComparisonSettings) -> ArmUse:
     index, training = _built(one.arm)
     return measure_use(
         one.records,
-        model=_priced_as(one.arm),
+        model=one.arm.priced_as,
         embedder=priced_name(settings.embedder),
         device=one.arm.device,
         throughput_per_s=one.throughput_per_s,
@@ -199,13 +199,6 @@ def _use(one: ArmMeasurement, settings: ComparisonSettings) -> ArmUse:
         n_trials=len(one.arm.tuning.trials) if one.arm.tuning is not None else 0,
         seed=settings.seed,
     )
-
-
-def _priced_as(arm: Arm) -> str:
-    """The model by whose prices an arm is costed; a service's, where somebody named it."""
-    if arm.outside and not arm.generates and arm.spec is not None:
-        return priced_name(arm.spec.model)
-    return priced_name(arm.pipeline.model.name)
 
 
 def _outside(one: ArmMeasurement, settings: ComparisonSettings) -> OutsideUse:

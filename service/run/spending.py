@@ -6,7 +6,7 @@ from threading import Lock
 
 from advisor.arms import ARM_KINDS, ArmSpec
 from advisor.money.cost import estimate_answer_cost
-from advisor.money.prices import PriceList, priced_name
+from advisor.money.prices import PriceList, priced_name, tuned_name
 from advisor.results.answer import Answer
 from advisor.results.quantities import usd
 from lm.completion import Completion, GenerationConfig, Messages
@@ -157,7 +157,10 @@ class Spending:
         return is_hosted(spec, self._settings)
 
     def _model(self, arm: ArmSpec) -> str:
-        return priced_name(arm.model if arm.kind == "external" else self._settings.model_of(arm))
+        if arm.kind == "external":
+            return priced_name(arm.model)
+        model = self._settings.model_of(arm)
+        return priced_name(tuned_name(model) if arm.row.tuned else model)
 
     def _declared(self, arm: ArmSpec) -> float | None:
         figures = self._settings.declared_figures.get(arm.id)

@@ -192,7 +192,7 @@ def _checked(body: ComparisonRequest, context: ServiceContext) -> tuple[dict[str
     settings = check_request(body, EndpointGuard(), context.settings.models)
     check_sent_files(context.engine, context.directory, body.dataset, settings)
     data = read_version(context.engine, context.directory, body.dataset)
-    return settings, estimate_comparison(context.engine, settings, data), dataset.card.name
+    return settings, estimate_comparison(context.engine, context.directory, settings, data), dataset.card.name
 
 
 def _submit(context: ServiceContext, comparison_id: str) -> None:

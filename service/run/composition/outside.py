@@ -6,9 +6,11 @@ from pathlib import Path
 
 from advisor.data.dataset import Dataset, Split
 from advisor.data.files import load_dataset
+from advisor.money.prices import tuned_name
 from advisor.results.answer_file import GivenAnswers, parse_answers, read_answer_file
 from lm.completion import Completion, FinishReason, GenerationConfig, Messages, Source, Usage
 from lm.errors import LanguageModelError
+from lm.language_model import LanguageModel
 from service.run.settings import ComparisonSettings
 
 
@@ -22,6 +24,16 @@ def given_answers(path: Path, settings: ComparisonSettings, dataset: Dataset) ->
     known = {example.id for example in whole.examples}
     asked = [example.id for example in dataset.split(Split.TEST)]
     return parse_answers(read_answer_file(path), str(path), known, asked)
+
+
+class TunedAtProvider:
+    """A hosted model after its provider tuned it, which knows what it was before."""
+
+    def __init__(self, tuned: LanguageModel, base: LanguageModel) -> None:
+        self._tuned, self.base = tuned, base
+        self.name, self.fingerprint = tuned_name(base.name), tuned.fingerprint
+        self.context_tokens, self.count_tokens = tuned.context_tokens, tuned.count_tokens
+        self.generate, self.stream = tuned.generate, tuned.stream
 
 
 @dataclass(frozen=True)

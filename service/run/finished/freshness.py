@@ -247,7 +247,7 @@ def _price(
     """USD of index and of training; None for both where the price list does not know what the arm runs on."""
     usages = [answer.usage for answer in asked.answers]
     use = ArmUse(
-        model=priced_name(arm.pipeline.model.name),
+        model=arm.priced_as,
         embedder=priced_name(settings.embedder),
         device=arm.device,
         input_tokens=_mean([usage.input_tokens for usage in usages]),
