@@ -25,7 +25,7 @@ from advisor.data.loaders import why_not_read
 from advisor.decision.record import Recheck
 from lm.errors import TuningForkError
 from service.contract.comparison_state import ComparisonState
-from service.contract.query_schemas import ModelTrialView
+from service.contract.query_schemas import BaseModelList, ModelTrialView
 from service.contract.schemas import (
     CatalogueView,
     ComparisonDetail,
@@ -222,6 +222,10 @@ class ServiceClient:
     def estimate_comparison(self, request: ComparisonRequest | Mapping[str, Any]) -> Estimate:
         """Time, tokens and money of a comparison, before it is started."""
         return self._model(Estimate, "POST", "/v1/comparisons/estimate", json=_plain(request))
+
+    def list_base_models(self) -> BaseModelList:
+        """Models and adapters to start a comparison with, those on the machine of the service first."""
+        return self._model(BaseModelList, "GET", "/v1/base-models")
 
     def try_model(self, model: str, *, ask: bool = True) -> ModelTrialView:
         """Where a model is and how large; with `ask` its answer to a fixed question, if it can be tried now."""

@@ -60,7 +60,7 @@ def check_request(request: ComparisonRequest, guard: EndpointGuard, offered: Pat
     arms = [_checked_arm(arm, files, guard, offered) for arm in settings.arm_specs]
     if spare := sorted(set(files) - {arm.source for arm in arms}):
         raise ConfigError(f"files has {spare[0]!r}, which no arm reads; name it in one, as in answers:{spare[0]}")
-    model = _checked_model("model", settings.model, guard, offered)
+    model = checked_model("model", settings.model, guard, offered)
     settings = replace(settings, model=model, arms=tuple(map(str, arms)))
     prices = read_prices(request.prices, "prices") if request.prices is not None else load_prices()
     prices.on_machine(request.machine)
@@ -79,11 +79,16 @@ def _checked_arm(arm: ArmSpec, files: Mapping[str, str], guard: EndpointGuard, o
     if arm.row.source == "URL":
         guard.check_url(source)
     is_model = arm.model and arm.row.generates
-    model = _checked_model(f"the model of {arm.id}", arm.model, guard, offered) if is_model else arm.model
+    model = checked_model(f"the model of {arm.id}", arm.model, guard, offered) if is_model else arm.model
     return replace(arm, source=source, model=model)
 
 
-def _checked_model(field: str, spec: str, guard: EndpointGuard, offered: Path | None) -> str:
+def checked_model(field: str, spec: str, guard: EndpointGuard, offered: Path | None) -> str:
+    """The model as it is loaded here.
+
+    Raises:
+        ConfigError: a caller may not name it.
+    """
     if spec.startswith(OFFERED):
         return f"hf:{offered_folder(offered, spec.removeprefix(OFFERED))}"
     check_spec(field, spec, (EMBEDDED_MODEL,), guard)

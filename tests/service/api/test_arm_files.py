@@ -13,7 +13,7 @@ from advisor.data.dataset import Split
 from advisor.data.files import load_dataset
 from service.run.remote_settings import job_settings
 from service.store.bundled_datasets import BUNDLED_DATASETS
-from service.store.comparison_store import find_comparison, list_comparisons
+from service.store.comparisons.comparison_store import find_comparison, list_comparisons
 from tests.service.api.conftest import Api
 
 NAME = "appliance-support"
@@ -146,3 +146,24 @@ def test_what_is_not_offered_or_not_safe_is_refused(offering: Api, arm: str, tol
     assert refused.status_code == 422
     assert told in refused.json()["detail"]
     assert str(offering.settings.models) not in refused.json()["detail"]
+
+
+def test_what_a_comparison_can_start_with_is_listed(offering: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    listed = offering.client().get("/v1/base-models").json()["items"]
+    found = {(one["place"], one["spec"]): one for one in listed}
+    assert listed[0]["spec"] == "smollm2"
+    small = found["folder", "folder:small"]
+    assert (small["is_ready"], small["parameters"], small["n_bytes"]) == (True, 6, small["n_bytes"])
+    assert found["adapter", "run/checkpoint-3"]["message"] == "an adapter of small"
+    assert not found["adapter", "poisoned"]["is_ready"]
+    assert "pickled" in found["adapter", "poisoned"]["message"]
+    assert any(place == "hub" and one["parameters"] for (place, _), one in found.items())
+    hosted = found["endpoint", "openai:gpt-5-mini"]
+    assert not hosted["is_ready"] and "set OPENAI_API_KEY" in hosted["message"]
+
+
+def test_an_offered_model_is_tried_by_its_name(offering: Api) -> None:
+    found = offering.client().post("/v1/models/try", json={"model": "folder:small", "ask": False}).json()
+    assert (found["model"], found["is_ready"], found["parameters"]) == ("folder:small", True, 6)
