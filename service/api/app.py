@@ -88,9 +88,16 @@ def _is_upload(scope: Scope) -> bool:
 
 
 def _is_stream(scope: Scope) -> bool:
-    """Event streams end by themselves, uploads are as slow as their line; answers may stream for long, too."""
+    """Event streams end by themselves, uploads are as slow as their line; answers may stream for long, too.
+
+    Handing over loads and converts weights.
+    """
     path = scope["path"]
-    return _is_upload(scope) or path.endswith(("/events", "/answers", "/answers/stream", "/chat/completions"))
+    return (
+        _is_upload(scope)
+        or "/handover/" in path
+        or path.endswith(("/events", "/answers", "/answers/stream", "/chat/completions"))
+    )
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from advisor.data.loaders import why_not_read
 from advisor.decision.record import Recheck
 from lm.errors import TuningForkError
 from service.contract.comparison_state import ComparisonState
-from service.contract.query_schemas import BaseModelList, ModelTrialView
+from service.contract.query_schemas import BaseModelList, HandoverTargets, ModelTrialView
 from service.contract.schemas import (
     CatalogueView,
     ComparisonDetail,
@@ -60,6 +60,8 @@ REPORT_NAMES = (
     *("report.json", "report.md", "report.html", "report.xml"),
     *("decision.json", "results.jsonl", "results.csv"),
 )
+HANDOVER_S = 1800.0
+"""Longest that an arm may take to be written for another tool: weights are loaded, converted and compared."""
 _PAUSE_S = 1.0
 _M = TypeVar("_M")
 
@@ -362,6 +364,15 @@ class ServiceClient:
     def first_look(self, comparison_id: str) -> FirstLook:
         """What the answers of each arm come to, and three test questions that show how the arms differ."""
         return self._model(FirstLook, "GET", f"/v1/comparisons/{_part(comparison_id)}/first-look")
+
+    def list_handover_targets(self) -> HandoverTargets:
+        """The tools that an arm can be handed over to."""
+        return self._model(HandoverTargets, "GET", "/v1/handover-targets")
+
+    def hand_over(self, comparison_id: str, arm: str, target: str) -> bytes:
+        """An arm in another tool's form, as a zip archive; the weights of the larger forms make it as large."""
+        path = f"/v1/comparisons/{_part(comparison_id)}/pipelines/{_part(arm)}/handover/{_part(target)}"
+        return self._send("POST", path, timeout=HANDOVER_S).content
 
     def share_comparison(self, comparison_id: str) -> str:
         """The address that shows the verdict of a finished comparison without a key; an earlier one ends."""

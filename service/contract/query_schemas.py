@@ -160,6 +160,19 @@ class BaseModelList(BaseModel):
     items: list[BaseModelView]
 
 
+class HandoverTarget(BaseModel):
+    """A tool that an arm can be handed over to."""
+
+    name: str
+    description: str = Field(description="What it is given.")
+
+
+class HandoverTargets(BaseModel):
+    """All of them."""
+
+    items: list[HandoverTarget]
+
+
 class ModelTrialView(BaseModel):
     """Where a model is, and what it said."""
 

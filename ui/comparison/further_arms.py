@@ -92,7 +92,7 @@ def _source(client: ServiceClient, number: int, kind: ArmKind, files: dict[str, 
         chosen = st.selectbox(
             "Adapter or model of the service",
             list(adapters),
-            format_func=lambda spec: shown(f"{spec}: {adapters[spec].message}", 200),
+            format_func=lambda spec: f"{spec}: {adapters[spec].message}"[:200],
             key=f"adapter {number}",
         )
         return str(chosen)

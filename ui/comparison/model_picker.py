@@ -70,7 +70,7 @@ def _take_picked() -> None:
 
 def _label(one: BaseModelView) -> str:
     state = "" if one.is_ready else "needs a key" if one.place == "endpoint" else "to be downloaded"
-    return shown("; ".join(filter(None, [one.spec, _PLACES[one.place], *_sizes(one), state])))
+    return "; ".join(filter(None, [one.spec, _PLACES[one.place], *_sizes(one), state]))
 
 
 def _sizes(one: BaseModelView | ModelTrialView) -> list[str]:
