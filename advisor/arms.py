@@ -290,8 +290,8 @@ _NEEDS = (
     (
         "tuned",
         "tunable",
-        "{of.model} is a hosted model and cannot be tuned here; leave {arms} out with `--arms {others}`, or choose a "
-        "local model",
+        "{of.model} is a hosted model and cannot be tuned here; leave {arms} out with `--arms {others}`, tune "
+        "it at its provider with `tuningfork tune`, or choose a local model",
     ),
     (
         "retrieves",

@@ -51,7 +51,10 @@ def audit_answers(candidates: Mapping[str, Sequence[QuestionRecord]]) -> list[Au
 
 
 def _empty(candidates: Mapping[str, Sequence[QuestionRecord]]) -> list[AuditFinding]:
-    empty = {arm: sum(not record.answer.text.strip() for record in records) for arm, records in candidates.items()}
+    empty = {
+        arm: sum(not record.answer.text.strip() and not record.answer.missing for record in records)
+        for arm, records in candidates.items()
+    }
     found = {arm: n for arm, n in empty.items() if n > EMPTY_ANSWERS * len(candidates[arm])}
     if not found:
         return []

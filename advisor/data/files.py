@@ -180,7 +180,8 @@ def _unreadable_json(error: ValueError | RecursionError) -> str:
 def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     """Write one JSON object a line."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        encode = json.JSONEncoder(ensure_ascii=False).encode
+        file.writelines(encode(row) + "\n" for row in rows)
 
 
 def text_of(row: Row, key: str, name: str, problems: list[Problem], *, required: bool = True) -> str:

@@ -47,26 +47,40 @@ class PromptTemplate:
 
 
 def read_prompt_template(path: Path) -> PromptTemplate:
-    """The prompt in a file: TOML with `system` and `user`, or any other text, which is all the user's.
+    """The prompt in a file.
 
     Raises:
         ConfigError: it cannot be read, has no place for the question, or one that nothing belongs in.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        raw = tomllib.loads(text) if path.suffix.lower() == ".toml" else {"user": text}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return parse_prompt_template(path.read_text(encoding="utf-8-sig"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the prompt {path} cannot be read: {error}") from None
+
+
+def parse_prompt_template(text: str, name: str) -> PromptTemplate:
+    """The prompt in a text: TOML with `system` and `user`, or any other text, which is all the user's.
+
+    Args:
+        name: Of its file; ends in .toml where it is TOML.
+
+    Raises:
+        ConfigError: it has no place for the question, or one that nothing belongs in.
+    """
+    try:
+        raw = tomllib.loads(text) if name.lower().endswith(".toml") else {"user": text}
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"the prompt {name} cannot be read: {error}") from None
     if set(raw) - {"system", "user"} or not all(isinstance(value, str) for value in raw.values()):
-        raise ConfigError(f"the prompt {path} may hold the texts system and user; it holds {', '.join(sorted(raw))}")
+        raise ConfigError(f"the prompt {name} may hold the texts system and user; it holds {', '.join(sorted(raw))}")
     template = PromptTemplate(raw.get("system", "").strip(), raw.get("user", "").strip())
     known = {QUESTION, PASSAGES, EXAMPLES, "{{", "}}"}
     for place in _PLACE.findall(f"{template.system}\n{template.user}"):
         if place not in known:
             raise ConfigError(
-                f"the prompt {path} has {place}, and nothing belongs there; use {QUESTION}, {PASSAGES} and {EXAMPLES}, "
+                f"the prompt {name} has {place}, and nothing belongs there; use {QUESTION}, {PASSAGES} and {EXAMPLES}, "
                 f"or write {{{place}}} for the text itself"
             )
     if QUESTION not in _PLACE.findall(template.user):
-        raise ConfigError(f"the prompt {path} has no {QUESTION} in the user's text; say where the question goes")
+        raise ConfigError(f"the prompt {name} has no {QUESTION} in the user's text; say where the question goes")
     return template

@@ -30,8 +30,16 @@ def summarise_corpus_metric(
     Args:
         examples: Test questions; records: the arm's, same order.
     Returns:
-        Without an interval where the metric is undefined for the set; resamples it is undefined for are left out.
+        Without an interval where the metric is undefined for the set; resamples it is undefined for are left out. So
+        are answers that never came.
     """
+    n_asked = len(records)
+    came = [
+        i
+        for i, record in enumerate(records)
+        if not record.answer.missing and not any(other.answer.missing for other in record.other_seeds)
+    ]
+    examples, records = [examples[i] for i in came], [records[i] for i in came]
     by_seed = [[answer_of_seed(record, seed)[0] for record in records] for seed in training_seeds(records)]
     observed = _mean([metric(examples, answers).value for answers in by_seed])
     members: Mapping[str, list[int]] = defaultdict(list)
@@ -39,9 +47,9 @@ def summarise_corpus_metric(
         members[record.cluster].append(i)
     clusters = sorted(members)
     if observed is None:
-        return MetricSummary(name, None, None, 0, 0, len(records))
+        return MetricSummary(name, None, None, 0, 0, n_asked)
     if len(clusters) < 2:
-        return MetricSummary(name, None, None, len(records), len(clusters), 0)
+        return MetricSummary(name, None, None, len(records), len(clusters), n_asked - len(records))
     rng = np.random.default_rng(seed)
     drawn: list[list[float | None]] = []
     for _ in range(n_resamples):
@@ -59,7 +67,7 @@ def summarise_corpus_metric(
         else:
             low, high = np.quantile(draws.resampled, [0.025, 0.975])
             interval = replace(interval, low=min(float(low), observed), high=max(float(high), observed))
-    return MetricSummary(name, None, interval, len(records), len(clusters), 0)
+    return MetricSummary(name, None, interval, len(records), len(clusters), n_asked - len(records))
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

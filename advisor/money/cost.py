@@ -11,6 +11,7 @@ from lm.completion import Usage
 from lm.setting import Setting, check_settings
 
 SECONDS_PER_HOUR = 3600.0
+HOURS_PER_MONTH = 730.0
 BYTES_PER_GB = 1e9
 
 
@@ -57,7 +58,9 @@ def estimate_cost(
     # Choosing among seeds was part of the search; whoever trains again later trains once.
     refresh_usd = index_usd * traffic.refreshes_per_month + training_usd / use.n_trainings * retrainings
     storage_usd = use.index_bytes / BYTES_PER_GB * prices.storage_usd_per_gb_month
-    fixed_usd = (index_usd + training_usd) / traffic.amortisation_months + refresh_usd + storage_usd
+    hosted = prices.models.get(use.model) if use.device is None else None
+    deployment_usd = HOURS_PER_MONTH * (hosted.usd_per_hour or 0.0) if hosted is not None else 0.0
+    fixed_usd = deployment_usd + (index_usd + training_usd) / traffic.amortisation_months + refresh_usd + storage_usd
     monthly = _linear([(per_query, traffic.queries_per_month)], fixed_usd)
     merged = _serve(use, prices, merged=True) if use.adapter_slowdown is not None else None
     return CostEstimate(

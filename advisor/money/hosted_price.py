@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from advisor.money.catalogue import CatalogueModel
 from advisor.money.cost import estimate_answer_cost
-from advisor.money.prices import PriceList
+from advisor.money.prices import PriceList, priced_name
 from advisor.results.comparison import ArmRole, Comparison
 
 
@@ -39,7 +39,7 @@ def hosted_prices(
 
     Arms from outside are left out, and tuned ones: a hosted model would have to be tuned first, at prices of its own.
     """
-    embedder = str(comparison.settings.get("embedder", "")).removeprefix("openai:")
+    embedder = priced_name(str(comparison.settings.get("embedder", "")))
     found = []
     for arm in comparison.arms:
         was_tuned = arm.build_usage.input_tokens > 0

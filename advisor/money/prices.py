@@ -33,6 +33,7 @@ class ModelPrice:
         usd_per_million_cached_input_tokens: Of the part of a prompt that the provider had read before; None where it
             costs what the rest does.
         usd_per_million_batch_input_tokens: Of answers within a day instead of at once; None where none is known.
+        usd_per_hour: Of the deployment that a tuned model needs, by day and night; None where it needs none.
         valid_until: Last day of the price, ISO 8601, where its vendor says so.
         shutdown_on: Day from which the vendor answers no more; None where none is announced.
         shutdown_source: Where that was read.
@@ -46,6 +47,7 @@ class ModelPrice:
     usd_per_million_cached_input_tokens: float | None = None
     usd_per_million_batch_input_tokens: float | None = None
     usd_per_million_batch_output_tokens: float | None = None
+    usd_per_hour: float | None = None
     valid_until: str | None = None
     shutdown_on: str | None = None
     shutdown_source: str | None = None
@@ -57,6 +59,17 @@ class ModelPrice:
             was = self.usd_per_million_input_tokens
             cached = cached * usd_per_million / was if was else usd_per_million
         return replace(self, usd_per_million_input_tokens=usd_per_million, usd_per_million_cached_input_tokens=cached)
+
+
+def priced_name(spec: str) -> str:
+    """The name in a price list of the model or embedder that a spec names: `gpt-4o` of `openai:gpt-4o@http://h/v1`."""
+    return spec.removeprefix("openai:").partition("@")[0]
+
+
+def tuned_name(spec: str) -> str:
+    """A model's spec or name once it is tuned at its provider: its tokens have a price of their own."""
+    name, at, url = spec.partition("@")
+    return f"{name} tuned{at}{url}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +177,7 @@ def read_prices(raw: Mapping[str, Any], name: str) -> PriceList:
                 _usd_if_given(row, "usd_per_million_cached_input_tokens", name, key),
                 _usd_if_given(row, "usd_per_million_batch_input_tokens", name, key),
                 _usd_if_given(row, "usd_per_million_batch_output_tokens", name, key),
+                _usd_if_given(row, "usd_per_hour", name, key),
                 _day_if_given(row, "valid_until", name, key),
                 _day_if_given(row, "shutdown_on", name, key),
                 _text(row, "shutdown_source", name, key) if "shutdown_on" in row else None,

@@ -52,6 +52,19 @@ class Answer:
     unknown: tuple[str, ...] = ()
     reference: Likelihood | None = None
 
+    @property
+    def missing(self) -> str:
+        """Why there is nothing to score; "" where there is. An empty answer that ended by itself is an answer."""
+        if self.finish_reason is FinishReason.LENGTH and not self.text.strip():
+            return "the output limit was reached before an answer began"
+        return _MISSING.get(self.finish_reason, "")
+
+
+_MISSING = {
+    FinishReason.FAILED: "no answer came",
+    FinishReason.CONTENT_FILTER: "the endpoint's content filter withheld it",
+}
+
 
 @dataclass(frozen=True)
 class Pipeline:

@@ -43,23 +43,32 @@ class GivenAnswers:
     content_hash: str
 
 
-def read_answer_file(path: Path, known: Collection[str], asked: Sequence[str]) -> GivenAnswers:
-    """The answers in a file.
+def read_answer_file(path: Path) -> str:
+    """The text of a file of answers.
+
+    Raises:
+        EvaluationError: it is not there, or not in UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise EvaluationError(f"{path} cannot be read ({error}); give a file of answers in UTF-8") from None
+
+
+def parse_answers(text: str, name: str, known: Collection[str], asked: Sequence[str]) -> GivenAnswers:
+    """The answers in a text.
 
     Args:
+        name: Of its file; ends in .csv where it is CSV.
         known: Ids of all questions of the dataset. asked: those that must be answered.
 
     Raises:
         EvaluationError: names each line that is wrong, doubled or of no question, and the ids that are missing.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise EvaluationError(f"{path} cannot be read ({error}); give a file of answers in UTF-8") from None
     problems: list[str] = []
     rows: dict[str, _Row] = {}
     lines: dict[str, int] = {}
-    for line, raw in _raw_rows(text, problems, is_csv=path.suffix.lower() == ".csv"):
+    for line, raw in _raw_rows(text, problems, is_csv=name.lower().endswith(".csv")):
         try:
             question, row = _read_row(raw)
         except ValueError as error:
@@ -76,14 +85,14 @@ def read_answer_file(path: Path, known: Collection[str], asked: Sequence[str]) -
         problems.append(f"no answer to {', '.join(missing[:_SHOWN])}{more}")
     if problems:
         rest = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
-        raise EvaluationError(f"{path}: {'; '.join([*problems[:_SHOWN], *rest])}; correct the file")
+        raise EvaluationError(f"{name}: {'; '.join([*problems[:_SHOWN], *rest])}; correct the file")
     answers = {question: row.answer for question, row in rows.items()}
     usd = {question: row.usd for question, row in rows.items() if row.usd is not None}
     return GivenAnswers(answers, usd, sha256(text))
 
 
 def answer_lines(records: Sequence[QuestionRecord], usd_per_question: float | None) -> Iterator[str]:
-    """Rows of an arm's answers, which `read_answer_file` reads.
+    """Rows of an arm's answers, which `parse_answers` reads.
 
     Args:
         usd_per_question: What the comparison says that a question to it costs; None without a price.

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from advisor.data.dataset import DatasetCard, Example
 from advisor.results.answer import Answer
-from lm.completion import FinishReason
 from lm.embedding import Embedder
 from lm.language_model import LanguageModel
 
@@ -79,8 +78,8 @@ def per_example(function: Callable[[Example, Answer], Score]) -> ScoreFunction:
 def score_answers(
     metric: Metric, examples: Sequence[Example], answers: Sequence[Answer], resources: ScoringResources
 ) -> list[Score]:
-    """Scores of answers by a metric; what never came is unscored, never wrong."""
-    came = [i for i, answer in enumerate(answers) if answer.finish_reason is not FinishReason.FAILED]
+    """Scores of answers by a metric; what never came, or was withheld, is unscored, never wrong."""
+    came = [i for i, answer in enumerate(answers) if not answer.missing]
     scores = metric.score([examples[i] for i in came], [answers[i] for i in came], resources)
     made = dict(zip(came, scores, strict=True))
-    return [made.get(i) or unscored("no answer came") for i in range(len(answers))]
+    return [made.get(i) or unscored(answer.missing) for i, answer in enumerate(answers)]

@@ -1,4 +1,4 @@
 """Models behind an OpenAI-compatible address."""
 
-FORMAT = 2
+FORMAT = 3
 """Raise it when a reply is read otherwise: stored answers of hosted models, and no local stage, are then made anew."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from lm.completion import Completion, FinishReason, GenerationConfig, Messages, Source, Usage
-from lm.endpoint.openai_compatible import OpenAICompatibleModel, UnavailableError
+from lm.endpoint.openai_compatible import ContentFilterError, OpenAICompatibleModel, UnavailableError
 from lm.errors import LanguageModelError
 from lm.files import sha256
 
@@ -108,6 +108,8 @@ class ExternalService:
             reply = self._endpoint.reply(prompt)
         except UnavailableError:
             return Completion("", Usage(), FinishReason.FAILED, tokens_known=False)
+        except ContentFilterError:
+            return Completion("", Usage(), FinishReason.CONTENT_FILTER, tokens_known=False)
         latency_s = time.perf_counter() - started
         sources = [replace(source, id=self._find_document(source)) for source in read_sources(reply.raw)]
         usage = replace(reply.usage, latency_s=latency_s) if reply.usage is not None else Usage(latency_s=latency_s)

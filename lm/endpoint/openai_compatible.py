@@ -33,6 +33,7 @@ _OVERFLOW_WORDS = ("context length", "context_length", "context size", "context 
 _FILTER_CODES = ("content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation")
 _STRICT = "strict of response_format"
 _FINISH_REASONS = {"length": FinishReason.LENGTH, "content_filter": FinishReason.CONTENT_FILTER}
+"""A provider may add what the filter found after a colon."""
 
 _log = logging.getLogger(__name__)
 
@@ -189,7 +190,7 @@ class OpenAICompatibleModel:
                 if chunk.choices:
                     is_completion = True
                     ended = chunk.choices[0].finish_reason or ended
-                if chunk.choices and (piece := _text_of(chunk.choices[0].delta.content)):
+                if chunk.choices and (piece := _said(chunk.choices[0].delta)):
                     text += piece
                     certain = certain_part(after_reasoning(text), config.stop)
                     if streams and len(certain) > sent:
@@ -210,18 +211,20 @@ class OpenAICompatibleModel:
         """The reply to messages that are sent with no setting at all.
 
         Raises:
-            UnavailableError: it is busy, late or broken, after every try again.
+            UnavailableError: it is busy, late or broken, after every try again. ContentFilterError: its filter refuses.
             LanguageModelError: it cannot be reached, or refuses.
         """
         messages: list[Any] = [{"role": str(message.role), "content": message.content} for message in prompt]
         try:
             reply = self._client.chat.completions.create(model=self._model, messages=messages)
+        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+            raise self._refusal(error) from error
         except (openai.OpenAIError, httpx2.HTTPError, json.JSONDecodeError) as error:
             raise self._explained(error) from error
         if not getattr(reply, "choices", None):
             raise self._no_completion()
-        content = _text_of(reply.choices[0].message.content)
-        ended = _FINISH_REASONS.get(str(reply.choices[0].finish_reason), FinishReason.STOP)
+        content = _said(getattr(reply.choices[0], "message", None))
+        ended = _finish_reason(reply.choices[0].finish_reason)
         usage = self._usage(prompt, content, reply.usage) if reply.usage is not None else None
         return Reply(after_reasoning(content).strip(), ended, usage, reply.model_dump())
 
@@ -247,7 +250,7 @@ class OpenAICompatibleModel:
         if not getattr(reply, "choices", None):
             raise self._no_completion()
         choice = reply.choices[0]
-        content = _text_of(choice.message.content)
+        content = _said(getattr(choice, "message", None))
         return self._completion(prompt, config, held, content, choice.finish_reason or "", reply.usage)
 
     def _completion(
@@ -264,7 +267,7 @@ class OpenAICompatibleModel:
         return Completion(
             text.strip(),
             self._usage(prompt, content, told),
-            FinishReason.STOP if stopped else _FINISH_REASONS.get(ended, FinishReason.STOP),
+            FinishReason.STOP if stopped else _finish_reason(ended),
             constraint_refused=config.constraint is not None and held is None,
         )
 
@@ -279,11 +282,10 @@ class OpenAICompatibleModel:
                 )
                 return reply, config.constraint if "response_format" in settings else None
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                if _is_filtered(error):
-                    raise ContentFilterError(f"the content filter of {self._base_url} refused a prompt") from error
-                refused = None if _is_overflow(error) else _refused_setting(error, settings)
+                is_final = _is_filtered(error) or _is_overflow(error)
+                refused = None if is_final else _refused_setting(error, settings)
                 if refused is None:
-                    raise self._explained(error) from error
+                    raise self._refusal(error) from error
                 self._refused.add(refused)
                 _log.warning("%s does not take the setting %s; it is no longer sent so", self.name, refused)
             except (openai.OpenAIError, httpx2.HTTPError, json.JSONDecodeError) as error:
@@ -301,6 +303,11 @@ class OpenAICompatibleModel:
         if "max_tokens" in self._refused:
             settings["max_completion_tokens"] = settings["max_tokens"]
         return {name: value for name, value in settings.items() if name not in self._refused}
+
+    def _refusal(self, error: openai.APIStatusError) -> LanguageModelError:
+        if _is_filtered(error):
+            return ContentFilterError(f"the content filter of {self._base_url} refused a prompt")
+        return self._explained(error)
 
     def _explained(self, error: Exception) -> LanguageModelError:
         """What went wrong and what to do about it, in the user's terms."""
@@ -347,6 +354,15 @@ def _checked_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _finish_reason(told: Any) -> FinishReason:
+    return _FINISH_REASONS.get(str(told).partition(":")[0].strip(), FinishReason.STOP)
+
+
+def _said(message: Any) -> str:
+    """The text of a message or its delta, or the words in which the model itself declines: users would read them."""
+    return _text_of(getattr(message, "content", None)) or _text_of(getattr(message, "refusal", None))
+
+
 def _text_of(content: Any) -> str:
     """The text of a message, which some servers send in parts, those of reasoning among them."""
     if isinstance(content, list):
@@ -357,7 +373,10 @@ def _text_of(content: Any) -> str:
 
 def _is_filtered(error: openai.APIStatusError) -> bool:
     """Whether a prompt or its answer was refused for what it says, as Azure does."""
-    return error.code in _FILTER_CODES or "content management policy" in error.message.lower()
+    body = error.body if isinstance(error.body, dict) else {}
+    inner = body.get("innererror") or body.get("inner_error")
+    codes = {error.code, inner.get("code") if isinstance(inner, dict) else None}
+    return not codes.isdisjoint(_FILTER_CODES) or "content management policy" in error.message.lower()
 
 
 def _estimate_tokens(text: str) -> int:

@@ -1,6 +1,7 @@
 """The files that tuning left, an adapter or all weights, checked before any library opens them."""
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Any
 
 from lm.errors import LanguageModelError
 from lm.files import hash_files
-from lm.weights.model_files import PICKLE_SUFFIXES, find_weight_files, read_tensor_shapes
+from lm.weights.model_files import PICKLE_SUFFIXES, find_weight_files, read_tensor_shapes, told_below
 
+_QUANTISED = re.compile(r"(-unsloth)?-(bnb-)?[48]bit$|-(gptq|awq)(-int[48])?$")
 _CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 KINDS = ("LORA", "IA3", "VERA")
 CONFIG = "adapter_config.json"
@@ -83,7 +85,9 @@ def read_adapter(folder: str | Path) -> AdapterFiles:
                 f"the adapter {path} has only pickled weights ({pickled[0]}), which can run code when loaded and are "
                 "refused; save it again with safetensors"
             )
-        raise LanguageModelError(f"the adapter {path} holds no adapter_model.safetensors; train or copy it again")
+        raise LanguageModelError(
+            f"the adapter {path} holds no adapter_model.safetensors; {told_below(path) or 'train or copy it again'}"
+        )
     config = _read_json(path / CONFIG)
     adapter = AdapterFiles(path, config, record)
     if config.get("peft_type") not in KINDS:
@@ -117,7 +121,8 @@ def check_fits_base(adapter: AdapterFiles, module: Any, base_name: str, base_wei
             f"the adapter {adapter.folder} was trained on other base weights (sha256 {str(trained_on)[:12]}…) than "
             f"{base_name!r} has ({base_weights_sha256[:12]}…); load the base it was trained on, or train it again"
         )
-    if trained_on is None and _is_hub_id(adapter.base) and _is_hub_id(base_name) and adapter.base != base_name:
+    both_known = _is_hub_id(adapter.base) and _is_hub_id(base_name)
+    if trained_on is None and both_known and _model_name(adapter.base) != _model_name(base_name):
         raise LanguageModelError(
             f"the adapter {adapter.folder} was trained on {adapter.base!r}, not on {base_name!r}; load that base"
         )
@@ -142,6 +147,11 @@ def _misfit(name: str, shape: tuple[int, ...], module: Any) -> str | None:
     if part == "B.weight" and hasattr(layer, "out_features") and shape[0] != layer.out_features:
         return f"{layer_name} gives {layer.out_features} outputs, the adapter's {shape[0]}"
     return None
+
+
+def _model_name(hub_id: str) -> str:
+    """The name without whose copy it is: Unsloth trains on its own, quantised ones (`unsloth/NAME-bnb-4bit`)."""
+    return _QUANTISED.sub("", hub_id.rpartition("/")[2].lower())
 
 
 def _is_hub_id(name: str) -> bool:

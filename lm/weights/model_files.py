@@ -35,13 +35,19 @@ def locate_model(name_or_path: str | Path, *, revision: str | None = None, trust
                 f"the model folder {path} {what}; give the folder that holds config.json and model.safetensors"
             )
         if not (path / "config.json").is_file():
-            raise LanguageModelError(
-                f"the folder {path} holds no config.json, so it is no model; give the folder of a saved model"
-            )
+            what = told_below(path) or "give the folder of a saved model"
+            raise LanguageModelError(f"the folder {path} holds no config.json, so it is no model; {what}")
         return path
     if not _HUB_ID.fullmatch(text):
         raise LanguageModelError(f"{text!r} is neither an existing folder nor a hub id like `org/name`")
     return _locate_on_hub(text, revision, trust_remote_code)
+
+
+def told_below(folder: Path) -> str:
+    """Which folders in this one hold a model or an adapter, as in the folder of a training run; "" where none does."""
+    saved = [*folder.glob("*/adapter_config.json"), *folder.glob("*/config.json")]
+    below = sorted({file.parent.name for file in saved})
+    return f"give one of the folders in it: {', '.join(below)}" if below else ""
 
 
 def find_cached_model(name_or_path: str, *, revision: str | None = None) -> Path | None:

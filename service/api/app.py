@@ -19,6 +19,7 @@ from service.api.request_log import RequestLog
 from service.api.revoking import EndsWithKey
 from service.api.routes import ROUTERS
 from service.api.routes.decisions import StoredDecisions
+from service.api.service_settings import ServiceSettings
 from service.api.stopping import EndsWithService
 from service.contract.schemas import ProblemDetails
 from service.store.api_keys import is_revoked
@@ -27,6 +28,7 @@ from service.store.reports.loaded_results import LoadedComparisons
 from service.store.reports.outcomes import Outcomes
 
 _UPLOADS = frozenset({"/v1/datasets", "/v1/datasets/validate"})
+_COMPARISONS = frozenset({"/v1/comparisons", "/v1/comparisons/estimate"})
 _SILENT: TelemetryConfig = {
     "tracing": False,
     "metrics": False,
@@ -66,8 +68,7 @@ def create_app(context: ServiceContext) -> FastAPI:
     app.add_middleware(Deadline, seconds=settings.request_timeout_s, is_unlimited=_is_stream)
     app.add_middleware(
         BodyLimits,
-        max_body_bytes=settings.max_body_bytes,
-        max_upload_bytes=settings.max_upload_bytes,
+        max_bytes=partial(_max_bytes, settings),
         is_upload=_is_upload,
     )
     app.add_middleware(EndsWithService, stopping=app.state.stopping)
@@ -76,14 +77,27 @@ def create_app(context: ServiceContext) -> FastAPI:
     return app
 
 
+def _max_bytes(settings: ServiceSettings, scope: Scope) -> int:
+    if _is_upload(scope):
+        return settings.max_upload_bytes
+    return settings.max_comparison_bytes if scope["path"] in _COMPARISONS else settings.max_body_bytes
+
+
 def _is_upload(scope: Scope) -> bool:
     return scope["method"] == "POST" and scope["path"] in _UPLOADS
 
 
 def _is_stream(scope: Scope) -> bool:
-    """Event streams end by themselves, uploads are as slow as their line; answers may stream for long, too."""
+    """Event streams end by themselves, uploads are as slow as their line; answers may stream for long, too.
+
+    Handing over loads and converts weights.
+    """
     path = scope["path"]
-    return _is_upload(scope) or path.endswith(("/events", "/answers", "/answers/stream", "/chat/completions"))
+    return (
+        _is_upload(scope)
+        or "/handover/" in path
+        or path.endswith(("/events", "/answers", "/answers/stream", "/chat/completions"))
+    )
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

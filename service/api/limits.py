@@ -26,15 +26,13 @@ class BodyLimits:
         self,
         app: ASGIApp,
         *,
-        max_body_bytes: int,
-        max_upload_bytes: int,
+        max_bytes: Callable[[Scope], int],
         is_upload: Callable[[Scope], bool],
         body_s: float = BODY_S,
     ) -> None:
         self._app = app
         self._body_s = body_s
-        self._max_body_bytes = max_body_bytes
-        self._max_upload_bytes = max_upload_bytes
+        self._max_bytes = max_bytes
         self._is_upload = is_upload
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -44,7 +42,7 @@ class BodyLimits:
             return
         request = Request(scope)
         is_upload = self._is_upload(scope)
-        limit = self._max_upload_bytes if is_upload else self._max_body_bytes
+        limit = self._max_bytes(scope)
         announced = request.headers.get("content-length", "0")
         if not re.fullmatch(r"[0-9]{1,15}", announced) or int(announced) > limit:
             await self._refuse(request, receive, send, limit)
@@ -78,7 +76,7 @@ class BodyLimits:
         await response(request.scope, receive, send)
 
     async def _refuse(self, request: Request, receive: Receive, send: Send, limit: int) -> None:
-        detail = f"the body may have {limit} bytes at most here; send less, or a dataset in parts of its own"
+        detail = f"the body may have {limit} bytes at most here; send less, such as answers without passages"
         # The rest of the body is not read, so that the connection cannot be used again.
         headers = {"Connection": "close"}
         response = failure_response(request, 413, "Body too large", detail, headers=headers)

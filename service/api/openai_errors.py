@@ -1,6 +1,7 @@
 """Failures in OpenAI's shape, for clients that read no other."""
 
-from collections.abc import Callable, Coroutine
+import re
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from fastapi import Request, Response
@@ -16,6 +17,8 @@ from service.contract.openai_schemas import OpenAIError
 DOCUMENTED: dict[int | str, dict[str, Any]] = {
     status: {"model": OpenAIError} for status in (400, 401, 403, 404, 413, 429, 500, 502, 503, 504, 507)
 }
+_PART = re.compile(r"[a-z_]+|\d+")
+_INPUT = re.compile(r"^(Input|String|List|Value) should")
 _CODES = {
     401: "invalid_api_key",
     404: "model_not_found",
@@ -56,6 +59,14 @@ class OpenAIRoute(APIRoute):
         return guarded
 
 
+def _likeliest(errors: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What is wrong, of all that a validator says of the first field: of several kinds a value may be of, that which it
+    comes nearest to."""
+    field = errors[0]["loc"][:2]
+    of_field = [one for one in errors if one["loc"][:2] == field]
+    return max(of_field, key=lambda one: (not one["type"].endswith("_type"), len(one["loc"])))
+
+
 def openai_error(error: Exception) -> tuple[int, OpenAIError]:
     """Status and body of a failure."""
     code: str | None
@@ -70,9 +81,10 @@ def openai_error(error: Exception) -> tuple[int, OpenAIError]:
         message, param = problem.detail, None
     else:
         assert isinstance(error, RequestValidationError)
-        first = error.errors()[0]
-        where = [str(part) for part in first["loc"] if part != "body"]
+        first = _likeliest(error.errors())
+        # Of a value that may be of several kinds the validator names the kind as well.
+        where = [str(part) for part in first["loc"] if part != "body" and _PART.fullmatch(str(part))]
         status, code = 400, "invalid_value"
         param = ".".join(where) or None
-        message = f"{param or 'the body'}: {first['msg']}"
+        message = f"{param or 'the body'}: {_INPUT.sub('it must', first['msg'])}"
     return status, openai_failure(status, writable(message), code=code, param=writable(param) if param else None)

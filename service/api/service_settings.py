@@ -16,9 +16,11 @@ class ServiceSettings:
         n_jobs: Comparisons that this process works on at the same time.
         ray: The cluster that their work is done on; this machine alone without one.
         max_queued: Comparisons that may wait; another one is refused with 429.
-        max_body_bytes: Of a request that is no upload. max_upload_bytes: of an upload, as sent.
+        max_body_bytes: Of a request that is no upload. max_comparison_bytes: of one for a comparison, which may hold
+            files of answers. max_upload_bytes: of an upload, as sent.
         max_dataset_bytes: Of an upload, unpacked. max_dataset_files: files in it.
         request_timeout_s: Longest that handling a request may take; streams have their own.
+        models: Folder whose models and adapters callers may name.
         recheck_every_s: How often decisions that are relied on are looked at again; None: never.
         recheck_webhook: Address that is told when one no longer holds.
         retired_model: Folder of the base model of comparisons whose own is no longer shipped.
@@ -31,6 +33,7 @@ class ServiceSettings:
     ray: RaySettings | None = None
     max_queued: int = 100
     max_body_bytes: int = 2 * 2**20
+    max_comparison_bytes: int = 8 * 2**20
     max_upload_bytes: int = 128 * 2**20
     max_dataset_bytes: int = 256 * 2**20
     max_dataset_files: int = 10_000
@@ -38,6 +41,7 @@ class ServiceSettings:
     longest_wait_s: float = 60.0
     event_stream_s: float = 3600.0
     retired_model: Path | None = None
+    models: Path | None = None
     recheck_every_s: float | None = None
     recheck_webhook: str | None = None
 

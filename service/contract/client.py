@@ -25,7 +25,7 @@ from advisor.data.loaders import why_not_read
 from advisor.decision.record import Recheck
 from lm.errors import TuningForkError
 from service.contract.comparison_state import ComparisonState
-from service.contract.query_schemas import ModelTrialView
+from service.contract.query_schemas import BaseModelList, HandoverTargets, ModelTrialView
 from service.contract.schemas import (
     CatalogueView,
     ComparisonDetail,
@@ -59,6 +59,8 @@ REPORT_NAMES = (
     *("report.json", "report.md", "report.html", "report.xml"),
     *("decision.json", "results.jsonl", "results.csv"),
 )
+HANDOVER_S = 1800.0
+"""Longest that an arm may take to be written for another tool: weights are loaded, converted and compared."""
 _PAUSE_S = 1.0
 _M = TypeVar("_M")
 
@@ -222,6 +224,10 @@ class ServiceClient:
         """Time, tokens and money of a comparison, before it is started."""
         return self._model(Estimate, "POST", "/v1/comparisons/estimate", json=_plain(request))
 
+    def list_base_models(self) -> BaseModelList:
+        """Models and adapters to start a comparison with, those on the machine of the service first."""
+        return self._model(BaseModelList, "GET", "/v1/base-models")
+
     def try_model(self, model: str, *, ask: bool = True) -> ModelTrialView:
         """Where a model is and how large; with `ask` its answer to a fixed question, if it can be tried now."""
         return self._model(ModelTrialView, "POST", "/v1/models/try", json={"model": model, "ask": ask}, timeout=300.0)
@@ -357,6 +363,15 @@ class ServiceClient:
     def first_look(self, comparison_id: str) -> FirstLook:
         """What the answers of each arm come to, and three test questions that show how the arms differ."""
         return self._model(FirstLook, "GET", f"/v1/comparisons/{_part(comparison_id)}/first-look")
+
+    def list_handover_targets(self) -> HandoverTargets:
+        """The tools that an arm can be handed over to."""
+        return self._model(HandoverTargets, "GET", "/v1/handover-targets")
+
+    def hand_over(self, comparison_id: str, arm: str, target: str) -> bytes:
+        """An arm in another tool's form, as a zip archive; the weights of the larger forms make it as large."""
+        path = f"/v1/comparisons/{_part(comparison_id)}/pipelines/{_part(arm)}/handover/{_part(target)}"
+        return self._send("POST", path, timeout=HANDOVER_S).content
 
     def share_comparison(self, comparison_id: str) -> str:
         """The address that shows the verdict of a finished comparison without a key; an earlier one ends."""

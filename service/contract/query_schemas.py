@@ -143,6 +143,36 @@ class ModelAnswerView(BaseModel):
     output_tokens: int
 
 
+class BaseModelView(BaseModel):
+    """A model or adapter that a comparison can be started with."""
+
+    spec: str = Field(description="What a request names it by; of an adapter the name after `adapter:`.")
+    place: str = Field(description="embedded, folder, adapter, hub or endpoint.")
+    is_ready: bool = Field(description="Whether it can be asked now: its weights are here, or it has the key it needs.")
+    parameters: int | None = None
+    n_bytes: int | None = Field(default=None, description="Of its weights here.")
+    message: str = Field(description="What it is, and what is missing.")
+
+
+class BaseModelList(BaseModel):
+    """Models on the machine of the service first, then of the hub, then endpoints."""
+
+    items: list[BaseModelView]
+
+
+class HandoverTarget(BaseModel):
+    """A tool that an arm can be handed over to."""
+
+    name: str
+    description: str = Field(description="What it is given.")
+
+
+class HandoverTargets(BaseModel):
+    """All of them."""
+
+    items: list[HandoverTarget]
+
+
 class ModelTrialView(BaseModel):
     """Where a model is, and what it said."""
 

@@ -48,6 +48,7 @@ ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=NAME_PATTERN)]
 Spec = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[\x21-\x7e]+$")]
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -69,6 +70,13 @@ def _plain(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return value
 
 
+def _written(text: str) -> str:
+    if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("holds half a character, which no file can; send UTF-8")
+    return text
+
+
+FileText = Annotated[str, StringConstraints(min_length=1), AfterValidator(_written)]
 PlainObject = Annotated[dict[str, JsonValue], AfterValidator(_plain)]
 
 
@@ -218,18 +226,20 @@ def _fields() -> dict[str, Any]:
         if not one.setting.is_local and one.name != "task"
     }
     sent: dict[str, tuple[Any, str]] = {
-        "model": (Spec, "smollm2, hf:NAME of the hub, or openai:MODEL[@URL]."),
+        "model": (Spec, "smollm2, hf:NAME of the hub, openai:MODEL[@URL], or folder:NAME of GET /v1/base-models."),
         "embedder": (Spec, "minilm, multilingual, hf:NAME of the hub, or openai:MODEL[@URL]."),
         "judge": (Spec | None, "Model that grades answers, named as `model`."),
         "prices": (PlainObject | None, "A price list with the keys of prices.toml; the one that ships if left out."),
         "prior": (PlainObject | None, "Answers to GET /v1/questionnaire, by id."),
     }
     fields |= {name: (kind, Field(fields[name][1], description=text)) for name, (kind, text) in sent.items()}
+    files = Field(None, max_length=MAX_ARMS, description="Texts of the files that arms read, by the names there.")
     dataset = Field(description="Name of a bundled dataset, or the version of an uploaded one.")
     arms = Annotated[tuple[Spec, ...], AfterValidator(_known_arms)]
     about_arms = next(one.setting.help for one in declared_settings(DeclaredSettings) if one.name == "arms")
     return fields | {
         "dataset": (Annotated[str, StringConstraints(pattern=ID_PATTERN)], dataset),
+        "files": (dict[FileName, FileText] | None, files),
         "name": (Name | None, Field(None, description="For people; the dataset's name if left out.")),
         "arms": (
             Annotated[arms, Field(min_length=1, max_length=MAX_ARMS)],

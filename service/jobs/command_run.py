@@ -64,7 +64,7 @@ def run_command(
         with directory.lock(), home_database(directory) as engine:
             stored = _registered(engine, directory, settings, identify_model)
             if stored.state is not ComparisonState.SUCCEEDED:
-                _tell_spending(engine, settings, tell)
+                _tell_spending(engine, directory, settings, tell)
                 _work(engine, directory, stored.id, compose, identify_model, on_progress)
             return _finished(engine, directory, stored.id)
     except ServiceHoldsError:
@@ -103,11 +103,13 @@ def _registered(
     return stored
 
 
-def _tell_spending(engine: Engine, settings: ComparisonSettings, tell: Callable[[str], None]) -> None:
+def _tell_spending(
+    engine: Engine, directory: DataDirectory, settings: ComparisonSettings, tell: Callable[[str], None]
+) -> None:
     """What asking endpoints will cost, before the first question."""
     if any(is_hosted(arm, settings) for arm in settings.arm_specs):
         dataset = load_dataset(settings.dataset_folder, task=settings.task, seed=settings.seed)
-        tell(endpoint_sentence(estimate_comparison(engine, settings.to_json(), dataset), settings))
+        tell(endpoint_sentence(estimate_comparison(engine, directory, settings.to_json(), dataset), settings))
 
 
 def _stored_version(engine: Engine, settings: ComparisonSettings) -> str:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from advisor.arms import ARM_KINDS, ArmSpec
 from advisor.data.dataset import Dataset, Example
+from advisor.money.prices import priced_name
 from advisor.results.answer import Answer, BuildUsage, Pipeline
 from advisor.results.answer_file import GivenAnswers
 from advisor.results.comparison import ArmRole, AuditFinding, TuningSummary
@@ -87,6 +88,13 @@ class Arm:
     def outside(self) -> bool:
         """Whether it was trained or is answered elsewhere."""
         return self.spec is not None and self.spec.kind in ARM_KINDS and self.spec.row.outside
+
+    @property
+    def priced_as(self) -> str:
+        """The name in a price list of what answers; of a service that which somebody named."""
+        if self.outside and not self.generates and self.spec is not None:
+            return priced_name(self.spec.model)
+        return priced_name(self.pipeline.model.name)
 
     @property
     def base(self) -> LanguageModel:

@@ -21,6 +21,7 @@ from advisor.evidence.scorecard import paired_differences
 from advisor.evidence.slices import slice_weights
 from advisor.metrics.grounding import mean_backed
 from advisor.metrics.registry import is_quality
+from advisor.money.prices import priced_name
 from advisor.results.answer import TOKENS, BuildUsage
 from advisor.results.comparison import (
     BUILD_COST,
@@ -184,8 +185,8 @@ def _use(one: ArmMeasurement, settings: ComparisonSettings) -> ArmUse:
     index, training = _built(one.arm)
     return measure_use(
         one.records,
-        model=_priced_as(one.arm),
-        embedder=settings.embedder.removeprefix("openai:"),
+        model=one.arm.priced_as,
+        embedder=priced_name(settings.embedder),
         device=one.arm.device,
         throughput_per_s=one.throughput_per_s,
         index=index,
@@ -198,13 +199,6 @@ def _use(one: ArmMeasurement, settings: ComparisonSettings) -> ArmUse:
         n_trials=len(one.arm.tuning.trials) if one.arm.tuning is not None else 0,
         seed=settings.seed,
     )
-
-
-def _priced_as(arm: Arm) -> str:
-    """The model by whose prices an arm is costed; a service's, where somebody named it."""
-    if arm.outside and not arm.generates and arm.spec is not None:
-        return arm.spec.model.removeprefix("openai:")
-    return arm.pipeline.model.name.removeprefix("openai:")
 
 
 def _outside(one: ArmMeasurement, settings: ComparisonSettings) -> OutsideUse:

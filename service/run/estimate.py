@@ -15,11 +15,11 @@ from advisor.data.answer_form import constraint_of
 from advisor.data.dataset import Dataset, Split, Task
 from advisor.decision.power import DISCORDANCE, expected_power
 from advisor.evidence.form_gain import FORM_QUESTIONS
-from advisor.money.prices import PriceList, load_prices, read_prices
+from advisor.money.prices import PriceList, load_prices, priced_name, read_prices, tuned_name
 from advisor.results.quantities import usd
-from lm.registry import is_tunable
 from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import Estimate, PowerEstimate, StageEstimate, StageProgress
+from service.run.hosted_tuning import can_be_tuned
 from service.run.measuring import LATENCY_QUESTIONS, LATENCY_WARM_UP
 from service.run.progress import answers_label
 from service.run.remote_settings import PRICE_LIST
@@ -27,6 +27,7 @@ from service.run.sampling import limit_dataset
 from service.run.settings import ComparisonSettings, Constrain, TuneOn
 from service.run.speeds import HOSTED_S, Speeds, Work
 from service.run.spending import is_hosted
+from service.store.data_directory import DataDirectory
 from service.store.reports.stored_reports import readable_report
 from service.store.tables import comparisons
 
@@ -53,7 +54,9 @@ class _Prompt:
     own: float
 
 
-def estimate_comparison(engine: Engine, settings: Mapping[str, Any], dataset: Dataset) -> Estimate:
+def estimate_comparison(
+    engine: Engine, directory: DataDirectory, settings: Mapping[str, Any], dataset: Dataset
+) -> Estimate:
     """Time, tokens and money of a comparison.
 
     Args:
@@ -76,7 +79,7 @@ def estimate_comparison(engine: Engine, settings: Mapping[str, Any], dataset: Da
     )
     for model in wanted.models:
         own = [str(arm) for arm in wanted.arm_specs if wanted.model_of(arm) == model]
-        refuse_unrunnable(own, Circumstances.of(dataset, model, tunable=is_tunable(model)))
+        refuse_unrunnable(own, Circumstances.of(dataset, model, tunable=can_be_tuned(directory, model)))
     speeds = {model: _speeds(engine, model) for model in wanted.models}
     stages = _stages(wanted, dataset, prices, speeds)
     money = [stage.usd for stage in stages]
@@ -174,6 +177,7 @@ def _stages(
         arm: ArmSpec, n_questions: int, *, stage: str = "answer", label: str = "", to_embed: float = 0.0
     ) -> None:
         kind, model = arm.kind, settings.model_of(arm)
+        priced = tuned_name(model) if kind in ARM_KINDS and settings.is_tuned_at_provider(arm) else model
         embedding_tokens = to_embed + (n_questions * question if kind in embeds else 0.0)
         if kind == "answers":
             return
@@ -200,7 +204,7 @@ def _stages(
                 input_tokens=round(input_tokens),
                 output_tokens=round(output_tokens),
                 embedding_tokens=round(embedding_tokens),
-                usd=_answer_usd(model, input_tokens, output_tokens, seconds, prices),
+                usd=_answer_usd(priced, input_tokens, output_tokens, seconds, prices),
                 basis=_basis(speeds[model], is_measured),
             )
         )
@@ -210,7 +214,7 @@ def _stages(
         row = arm.row
         if row.retrieves and ("index", "") not in told:
             stages.append(_embedding_stage(settings, "index", "", corpus, prices, embedding))
-        seeds = list(settings.seeds) if row.tuned else []
+        seeds = list(settings.seeds) if row.tuned and not settings.is_tuned_at_provider(arm) else []
         for seed in seeds:
             model = settings.model_of(arm)
             label = settings.training_label((model, row.trains_on, seed))
@@ -293,7 +297,7 @@ def _embedding_stage(
     seconds, is_measured = speeds.embedded_s(n_tokens)
     usd: float | None
     if settings.embedder.startswith("openai:"):
-        price = prices.embedders.get(_model_name(settings.embedder))
+        price = prices.embedders.get(priced_name(settings.embedder))
         usd = n_tokens * price.usd_per_million_tokens / 1e6 if price else None
     else:
         usd = _machine_usd(seconds, prices)
@@ -330,7 +334,7 @@ def _answer_usd(
 ) -> float | None:
     if not model.startswith("openai:"):
         return _machine_usd(seconds, prices)
-    price = prices.models.get(_model_name(model))
+    price = prices.models.get(priced_name(model))
     if price is None:
         return None
     usd = input_tokens * price.usd_per_million_input_tokens + output_tokens * price.usd_per_million_output_tokens
@@ -341,10 +345,6 @@ def _machine_usd(seconds: float, prices: PriceList) -> float | None:
     # Whether there is a GPU is not known before torch is loaded; the price of the CPU machine is said in the basis.
     machine = prices.machines.get("cpu")
     return seconds / 3600 * machine.usd_per_hour if machine else None
-
-
-def _model_name(spec: str) -> str:
-    return spec.removeprefix("openai:").partition("@")[0]
 
 
 def _tokens(text: str) -> float:

@@ -1,12 +1,16 @@
 """Tuning as a provider's service on the training questions of a dataset."""
 
+import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from advisor.data.dataset import Example, Split
+from advisor.data.dataset import Dataset, Example, Split
 from advisor.data.prompt import question_turn, reference_text
-from advisor.money.prices import load_prices
+from advisor.money.prices import load_prices, priced_name, tuned_name
 from lm.errors import ConfigError
+from lm.files import sha256, write_whole
+from lm.registry import is_tunable
 from service.run.settings import ComparisonSettings
 from service.store.data_directory import DataDirectory
 from service.store.stages.stage_key import stage_key
@@ -14,6 +18,39 @@ from service.store.stages.stage_key import stage_key
 if TYPE_CHECKING:
     from finetune.hosted.provider import HostedJob, Provider
     from finetune.hosted.tuning import Estimate, Tuned
+
+
+RECORD = "tuned.json"
+"""Beside the journal of a tuning: what it made, by which a comparison finds it."""
+ANSWERING: Mapping[str, str] = {
+    "together": "https://api.together.ai/v1",
+    "fireworks": "https://api.fireworks.ai/inference/v1",
+}
+"""Where models are asked, of providers that tune at another address."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderTuning:
+    """A model that was tuned at its provider.
+
+    Attributes:
+        base, model: The provider's names before and after; url: where both are asked, None at OpenAI.
+        rows: SHA-256 of the training rows.
+        trained_tokens: As billed; None where the provider does not tell.
+    """
+
+    base: str
+    url: str | None
+    rows: str
+    epochs: int
+    seed: int
+    model: str
+    trained_tokens: int | None
+
+    @property
+    def spec(self) -> str:
+        """By which the tuned model is loaded."""
+        return f"openai:{self.model}" + (f"@{self.url}" if self.url else "")
 
 
 def _openai(url: str | None) -> "Provider":
@@ -83,7 +120,8 @@ def tune_on_dataset(
     validation = None
     if watched := dataset.split(Split.VALIDATION):
         validation = check_training_file(_rows(dataset.card.instruction, watched), "validation.jsonl", min_rows=1)
-    price = load_prices(settings.prices).models.get(model)
+    listed = load_prices(settings.prices).models
+    price = listed.get(tuned_name(model)) or listed.get(model)
     if price is None or price.usd_per_million_training_tokens is None:
         raise ConfigError(
             f"the price list has no usd_per_million_training_tokens for {model!r}, so nothing can be estimated; add "
@@ -107,7 +145,50 @@ def tune_on_dataset(
     )
     if delete_files:
         forget_files(provider, journal)
+    at = ANSWERING.get(provider_name, url)
+    found = ProviderTuning(
+        model, at, sha256(train.content.decode()), epochs, settings.seed, tuned.model, tuned.trained_tokens
+    )
+    write_whole(journal.parent / RECORD, json.dumps(asdict(found)))
     return tuned
+
+
+def can_be_tuned(directory: DataDirectory, spec: str) -> bool:
+    """Whether there are weights here to tune, or the model was tuned at its provider by `tuningfork tune`."""
+    return is_tunable(spec) or bool(_tunings(directory, spec))
+
+
+def find_tuning(settings: ComparisonSettings, directory: DataDirectory, spec: str, dataset: Dataset) -> ProviderTuning:
+    """The tuning of a hosted model on the training questions of a dataset, limits applied.
+
+    Raises:
+        ConfigError: there is none, or several and none by these settings.
+    """
+    rows = sha256(_rows(dataset.card.instruction, dataset.split(Split.TRAIN)).decode())
+    found = [one for one in _tunings(directory, spec) if one.rows == rows]
+    epochs = settings.epochs(dataset.card.task, "questions")
+    asked = [one for one in found if (one.epochs, one.seed) == (epochs, settings.seed)]
+    if len(asked or found) == 1:
+        return (asked or found)[0]
+    name = priced_name(spec)
+    if found:
+        known = " or ".join(f"--max-epochs {one.epochs} --seed {one.seed}" for one in found)
+        raise ConfigError(f"{name} was tuned {len(found)} times on these questions; choose by {known}")
+    raise ConfigError(
+        f"{name} is not tuned on these {len(dataset.split(Split.TRAIN))} training questions; `tuningfork tune "
+        f"{settings.dataset} --provider … --model {name} --max-spend-usd USD` does that, then compare again"
+    )
+
+
+def _tunings(directory: DataDirectory, spec: str) -> list[ProviderTuning]:
+    if not spec.startswith("openai:"):
+        return []
+    name, _, url = spec.removeprefix("openai:").partition("@")
+    read = [
+        ProviderTuning(**json.loads(path.read_text(encoding="utf-8")))
+        for path in sorted((directory.root / "stages" / "hosted").glob(f"*/{RECORD}"))
+    ]
+    return [one for one in read if (one.base, one.url or "") == (name, url.rstrip("/"))]
 
 
 def _rows(instruction: str, examples: tuple[Example, ...]) -> bytes:

@@ -25,7 +25,6 @@ from advisor.results.comparison import ArmRole, LatencySummary, QuestionRecord, 
 from advisor.results.score import Labels, Metric, Score, ScoringResources, score_answers
 from lm.errors import LanguageModelError
 from lm.files import write_whole
-from lm.metered_model import MeteredModel
 from service.run.arm import AnsweredBlock, Arm, Block, Composition, named
 from service.run.progress import OnProgress, Progress
 from service.run.spending import Spending
@@ -134,9 +133,10 @@ def score_arms(
         on_progress(Progress("score", one.arm.id, i, len(measured)))
         if PERPLEXITY in dataset.card.metrics:
             _ask_for_likelihoods(one)
-        judge = MeteredModel(composition.judge) if composition.judge is not None else None
+        judge = spending.metered(composition.judge)
         resources = ScoringResources(dataset.card, composition.embedder, judge, labels)
         one.records = _attribute(_record(one, dataset, metrics, resources), one.arm, dataset, metrics[0].name)
+        spending.check_judge()
         if judge is not None:
             device = getattr(composition.judge, "device", None)
             one.judge = JudgeUse(judge.name.removeprefix("openai:"), device and device.type, judge.usage)
@@ -219,7 +219,7 @@ def answer_questions(
             is_new = key not in logs
             if is_new:
                 logs[key] = AnswerLog(database, key)
-                spending.add(arm, logs[key].answers.values())
+                spending.add(arm, list(logs[key].answers.values()))
             tell(arm, key)
             for block in logs[key].unanswered(block_ids) if is_new else ():
                 spending.check(arm, block)

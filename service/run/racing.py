@@ -51,7 +51,7 @@ def race_arms(
     if len(racing) < 2 or is_too_small(plan):
         return None
     blocks = [[examples[i] for i in block.questions] for block in plan.blocks]
-    resources = ScoringResources(dataset.card, composition.embedder, composition.judge)
+    resources = ScoringResources(dataset.card, composition.embedder, spending.metered(composition.judge))
     asked = {arm.id: _AskedArm(arm, blocks, database, on_progress, spending) for arm in arms}
     race = Race(racing, plan, DecisionRule(metric.name, settings.margin, settings.coverage, settings.seed))
     kept_out = tuple(arm.id for arm in candidates if arm.id not in racing)

@@ -10,54 +10,116 @@ from typing import Any
 from sqlalchemy import Engine
 
 from advisor.advice.questionnaire import check_answers
-from advisor.arms import parse_arms
+from advisor.arms import ArmSpec
+from advisor.data.dataset import Split
+from advisor.data.files import load_dataset
+from advisor.data.prompt_template import parse_prompt_template
 from advisor.money.prices import load_prices, read_prices
+from advisor.results.answer_file import parse_answers
 from lm.errors import ConfigError
 from lm.files import sha256, write_whole
 from lm.setting import read_settings
 from lm.weights.embedded_model import EMBEDDED_MODEL
 from service.contract.schemas import ComparisonRequest
 from service.contract.settings import BUILTIN_EMBEDDERS, resolve
+from service.run.sampling import limit_dataset
 from service.run.settings import ComparisonSettings
 from service.safety.endpoint_guard import EndpointGuard
+from service.safety.offered_models import offered_folder
 from service.store.bundled_datasets import bundled_datasets
 from service.store.comparisons.comparison_store import SENT_FILES
 from service.store.data_directory import DataDirectory
 from service.store.dataset_store import dataset_folder
 
-PRICE_LIST, PRIOR_ANSWERS = SENT_FILES
+PRICE_LIST, PRIOR_ANSWERS, ARM_FILES = SENT_FILES
+OFFERED = "folder:"
+"""Before the name of a model or adapter in the folder that the operator offers."""
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", flags=re.ASCII)
-_NOT_SETTINGS = {"name", "prices", "prior"}
+_NOT_SETTINGS = {"name", "prices", "prior", "files"}
 
 
-def check_request(request: ComparisonRequest, guard: EndpointGuard) -> dict[str, Any]:
-    """The settings as they are stored: `ComparisonSettings.to_json`, a price list and answers in place of files.
+def check_request(request: ComparisonRequest, guard: EndpointGuard, offered: Path | None = None) -> dict[str, Any]:
+    """The settings as they are stored: `ComparisonSettings.to_json`, and what a caller sent in place of files.
+
+    Args:
+        offered: Folder whose models and adapters callers may name.
 
     Raises:
-        ConfigError: a value is wrong, a model is one of the server's own files or an address that is not reached.
+        ConfigError: a value is wrong, a model is one of the server's own files or an address that is not reached, or
+            an arm's file was not sent.
     """
+    settings = read_settings(ComparisonSettings, resolve(request.model_dump(exclude_unset=True, exclude=_NOT_SETTINGS)))
     for field, spec, builtin in (
-        ("model", request.model, (EMBEDDED_MODEL,)),
-        ("judge", request.judge, (EMBEDDED_MODEL,)),
-        ("embedder", request.embedder, BUILTIN_EMBEDDERS),
-        ("reranker", request.reranker, ()),
+        ("judge", settings.judge, (EMBEDDED_MODEL,)),
+        ("embedder", settings.embedder, BUILTIN_EMBEDDERS),
+        ("reranker", settings.reranker, ()),
     ):
         if spec is not None:
             check_spec(field, spec, builtin, guard)
-    for arm in parse_arms(request.arms):
-        if arm.row.source in ("FILE", "PATH"):
-            raise ConfigError(f"{arm.id} names a file of the server; compare it with `tuningfork compare`")
-        if arm.source:
-            guard.check_url(arm.source)
-        if arm.model and arm.row.generates:
-            check_spec(f"the model of {arm.id}", arm.model, EMBEDDED_MODEL, guard)
-    given = resolve(request.model_dump(exclude_unset=True, exclude=_NOT_SETTINGS))
-    settings = read_settings(ComparisonSettings, given)
+    files = request.files or {}
+    arms = [_checked_arm(arm, files, guard, offered) for arm in settings.arm_specs]
+    if spare := sorted(set(files) - {arm.source for arm in arms}):
+        raise ConfigError(f"files has {spare[0]!r}, which no arm reads; name it in one, as in answers:{spare[0]}")
+    model = checked_model("model", settings.model, guard, offered)
+    settings = replace(settings, model=model, arms=tuple(map(str, arms)))
     prices = read_prices(request.prices, "prices") if request.prices is not None else load_prices()
     prices.on_machine(request.machine)
     if request.prior is not None:
         check_answers(request.prior, "prior")
-    return settings.to_json() | {PRICE_LIST: request.prices, PRIOR_ANSWERS: request.prior}
+    return settings.to_json() | {PRICE_LIST: request.prices, PRIOR_ANSWERS: request.prior, ARM_FILES: files or None}
+
+
+def _checked_arm(arm: ArmSpec, files: Mapping[str, str], guard: EndpointGuard, offered: Path | None) -> ArmSpec:
+    """The arm, with paths for names of what the operator offers."""
+    source = arm.source
+    if arm.row.source == "FILE" and source not in files:
+        raise ConfigError(f"{arm.id} reads {source!r}, which was not sent; send its text in files, under that name")
+    if arm.row.source == "PATH":
+        source = str(offered_folder(offered, source.removeprefix(OFFERED)))
+    if arm.row.source == "URL":
+        guard.check_url(source)
+    is_model = arm.model and arm.row.generates
+    model = checked_model(f"the model of {arm.id}", arm.model, guard, offered) if is_model else arm.model
+    return replace(arm, source=source, model=model)
+
+
+def checked_model(field: str, spec: str, guard: EndpointGuard, offered: Path | None) -> str:
+    """The model as it is loaded here.
+
+    Raises:
+        ConfigError: a caller may not name it.
+    """
+    if spec.startswith(OFFERED):
+        return f"hf:{offered_folder(offered, spec.removeprefix(OFFERED))}"
+    check_spec(field, spec, (EMBEDDED_MODEL,), guard)
+    return spec
+
+
+def check_sent_files(engine: Engine, directory: DataDirectory, dataset: str, settings: Mapping[str, Any]) -> None:
+    """Refuse files of arms that do not fit the dataset.
+
+    Args:
+        dataset: Name or version. settings: As `check_request` gives them.
+
+    Raises:
+        ConfigError: a prompt is wrong. EvaluationError: names each line of answers that is wrong, and what is missing.
+    """
+    files = settings.get(ARM_FILES) or {}
+    if not files:
+        return
+    is_bundled = dataset in bundled_datasets()
+    folder = dataset if is_bundled else str(dataset_folder(engine, directory, dataset))
+    wanted = ComparisonSettings.from_json({**settings, "dataset": folder})
+    whole = load_dataset(wanted.dataset_folder, seed=wanted.seed)
+    limited = limit_dataset(
+        whole, limit=wanted.limit, train_limit=wanted.train_limit, coverage=wanted.coverage, seed=wanted.seed
+    )
+    known, asked = {e.id for e in whole.examples}, [e.id for e in limited.split(Split.TEST)]
+    for arm in wanted.arm_specs:
+        if arm.kind == "prompt":
+            parse_prompt_template(files[arm.source], arm.source)
+        elif arm.kind == "answers":
+            parse_answers(files[arm.source], arm.source, known, asked)
 
 
 def sent_settings(request: ComparisonRequest) -> dict[str, Any]:
@@ -84,7 +146,15 @@ def job_settings(
         raw["dataset"] = str(dataset_folder(engine, directory, dataset))
     raw["prices"] = _written(directory, raw.get(PRICE_LIST)) or raw.get("prices")
     raw["prior"] = _written(directory, raw.get(PRIOR_ANSWERS)) or raw.get("prior")
-    return ComparisonSettings.from_json(raw)
+    settings = ComparisonSettings.from_json(raw)
+    files = raw.get(ARM_FILES) or {}
+    written = [
+        replace(arm, source=str(_kept(directory, files[arm.source], Path(arm.source).suffix)))
+        if arm.source in files
+        else arm
+        for arm in settings.arm_specs
+    ]
+    return replace(settings, arms=tuple(map(str, written))) if files else settings
 
 
 def keep_inputs(settings: ComparisonSettings, directory: DataDirectory) -> dict[str, Any]:
@@ -111,21 +181,19 @@ def _copied(directory: DataDirectory, path: Path) -> Path:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from None
-    copy = directory.root / "inputs" / f"{sha256(text)}{path.suffix.lower()}"
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(copy, text)
-    return copy
+    return _kept(directory, text, path.suffix)
 
 
 def _written(directory: DataDirectory, value: Mapping[str, Any] | None) -> str | None:
+    return str(_kept(directory, json.dumps(value, sort_keys=True), ".json")) if value is not None else None
+
+
+def _kept(directory: DataDirectory, text: str, suffix: str) -> Path:
     """A file with that content, named by it."""
-    if value is None:
-        return None
-    text = json.dumps(value, sort_keys=True)
-    path = directory.root / "inputs" / f"{sha256(text)}.json"
+    path = directory.root / "inputs" / f"{sha256(text)}{suffix.lower()}"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, text)
-    return str(path)
+    return path
 
 
 def check_spec(field: str, spec: str, builtin: Sequence[str], guard: EndpointGuard) -> None:

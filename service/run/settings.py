@@ -91,10 +91,15 @@ class ComparisonSettings(DeclaredSettings):
         """What was declared of each outside arm, by its id."""
         return parse_declared(self.declared, [arm.id for arm in self.arm_specs if arm.row.outside])
 
+    def is_tuned_at_provider(self, arm: ArmSpec) -> bool:
+        """Whether an arm is of a model that only its provider can tune."""
+        return arm.row.tuned and self.model_of(arm).startswith("openai:")
+
     @property
     def trainings(self) -> tuple[Training, ...]:
         """The adapters that its arms need, in the order in which they are trained."""
-        on = dict.fromkeys((self.model_of(arm), arm.row.trains_on) for arm in self.arm_specs if arm.row.tuned)
+        here = [arm for arm in self.arm_specs if arm.row.tuned and not self.is_tuned_at_provider(arm)]
+        on = dict.fromkeys((self.model_of(arm), arm.row.trains_on) for arm in here)
         return tuple((model, name, seed) for model, name in on for seed in self.seeds)
 
     def training_label(self, training: Training) -> str:

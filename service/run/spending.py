@@ -1,16 +1,23 @@
 """What a comparison has spent at endpoints, and where it stops."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
+from threading import Lock
 
 from advisor.arms import ARM_KINDS, ArmSpec
 from advisor.money.cost import estimate_answer_cost
-from advisor.money.prices import PriceList
+from advisor.money.prices import PriceList, priced_name, tuned_name
 from advisor.results.answer import Answer
 from advisor.results.quantities import usd
+from lm.completion import Completion, GenerationConfig, Messages
 from lm.errors import ConfigError
+from lm.language_model import LanguageModel
+from lm.metered_model import MeteredModel
 from lm.registry import parse_spec
 from service.run.arm import Arm
 from service.run.settings import ComparisonSettings
+
+_JUDGE = "the judge"
 
 
 def is_hosted(arm: ArmSpec, settings: ComparisonSettings) -> bool:
@@ -21,14 +28,13 @@ def is_hosted(arm: ArmSpec, settings: ComparisonSettings) -> bool:
 
 
 class Spending:
-    """Adds up what answers of endpoints cost, those of earlier runs among them: they were paid for too.
-
-    Embedders and judges at endpoints are not counted.
+    """Adds up what endpoints cost: answers, judges and embedders, those of earlier runs among them as far as they are
+    kept. A judge's replies are not: what it is asked again is paid for again.
 
     Args:
         prices: Of models by the token.
     Raises:
-        ConfigError: there is a limit, and an arm at an endpoint has no price.
+        ConfigError: there is a limit, and something at an endpoint has no price.
     """
 
     def __init__(self, settings: ComparisonSettings, prices: PriceList) -> None:
@@ -38,29 +44,62 @@ class Spending:
         self._usd = 0.0
         self._n_answers: dict[str, int] = {}
         self._usd_of: dict[str, float] = {}
-        for arm in settings.arm_specs if self._limit_usd is not None else ():
-            if is_hosted(arm, settings) and self._model(arm) not in prices.models and self._declared(arm) is None:
-                raise ConfigError(
-                    f"{arm.id} has no price, so what it spends of max_spend_usd cannot be told; add one to the price "
-                    "list"
-                    + (f", or declare {arm.id}.usd_per_question" if arm.row.outside else "")
-                    + ", or leave max_spend_usd out"
-                )
-
-    def add(self, arm: Arm, answers: Iterable[Answer]) -> None:
-        """Count answers of an arm."""
-        spec = arm.spec
-        if self._limit_usd is None or spec is None or not self._is_paid(arm):
+        self._built: set[object] = set()
+        self._lock = Lock()
+        self._stopped: ConfigError | None = None
+        embedder = prices.embedders.get(priced_name(settings.embedder))
+        self._usd_per_embedded_token = embedder.usd_per_million_tokens / 1e6 if embedder is not None else 0.0
+        if self._limit_usd is None:
             return
-        declared, model = self._declared(spec), self._model(spec)
-        embedder = self._settings.embedder.removeprefix("openai:")
+        for arm in settings.arm_specs:
+            if is_hosted(arm, settings) and self._model(arm) not in prices.models and self._declared(arm) is None:
+                declare = f"declare {arm.id}.usd_per_question, or " if arm.row.outside else ""
+                raise _no_price(arm.id, declare)
+        if _is_endpoint(settings.judge) and priced_name(settings.judge or "") not in prices.models:
+            raise _no_price(f"the judge {settings.judge}")
+        if _is_endpoint(settings.embedder) and embedder is None:
+            raise _no_price(f"the embedder {settings.embedder}")
+
+    def add(self, arm: Arm, answers: Sequence[Answer]) -> None:
+        """Count answers of an arm, and what was embedded to build it."""
+        if self._limit_usd is None:
+            return
+        self._add_build(arm)
+        spec = arm.spec
+        is_paid = spec is not None and self._is_paid(arm)
+        declared = self._declared(spec) if spec is not None and is_paid else None
+        model = self._model(spec) if spec is not None else ""
         for answer in answers:
             cost = declared
-            if cost is None:
-                cost = estimate_answer_cost(answer.usage, self._prices, model=model, embedder=embedder, device=None)
-            self._usd += cost or 0.0
-            self._usd_of[arm.id] = self._usd_of.get(arm.id, 0.0) + (cost or 0.0)
+            if cost is None and is_paid:
+                usage = replace(answer.usage, embedding_tokens=0)
+                cost = estimate_answer_cost(usage, self._prices, model=model, embedder="", device=None)
+            usd_spent = (cost or 0.0) + answer.usage.embedding_tokens * self._usd_per_embedded_token
+            self._usd += usd_spent
+            self._usd_of[arm.id] = self._usd_of.get(arm.id, 0.0) + usd_spent
             self._n_answers[arm.id] = self._n_answers.get(arm.id, 0) + 1
+
+    def _add_build(self, arm: Arm) -> None:
+        """Arms share an index, which is embedded once."""
+        tokens, shared = arm.pipeline.build_usage.embedding_tokens, arm.index_usage.embedding_tokens
+        for n_tokens, key in ((tokens - shared, (arm.id, arm.index)), (shared, arm.index)):
+            own = arm.index if arm.index is not None and not shared else key
+            if n_tokens and own not in self._built:
+                self._built.add(own)
+                self._usd += n_tokens * self._usd_per_embedded_token
+
+    def metered(self, judge: LanguageModel | None) -> "MeteredModel | None":
+        """A judge that counts what it takes, and is asked no more once that would go beyond the limit."""
+        return None if judge is None else _Judge(judge, self)
+
+    def check_judge(self) -> None:
+        """Stop if a judge was kept from being asked: a metric takes that for a failure of one answer.
+
+        Raises:
+            ConfigError: it was.
+        """
+        if self._stopped is not None:
+            raise self._stopped
 
     def check(self, arm: Arm, questions: Sequence[object]) -> None:
         """Stop before a block of questions that would go beyond the limit, by what the arm's answers cost so far.
@@ -68,14 +107,48 @@ class Spending:
         Raises:
             ConfigError: it would; what was answered is kept, and a higher limit goes on from there.
         """
-        if self._limit_usd is None or not self._is_paid(arm):
+        if self._limit_usd is None:
+            return
+        self.check_judge()
+        if not self._is_paid(arm) and not self._usd_per_embedded_token:
             return
         each = self._usd_of.get(arm.id, 0.0) / max(1, self._n_answers.get(arm.id, 0))
         if self._usd + each * len(questions) > self._limit_usd or self._usd >= self._limit_usd:
-            raise ConfigError(
-                f"stopped at max_spend_usd: {usd(self._usd)} of {usd(self._limit_usd)} is spent, and {arm.id} has "
-                f"questions left; the answers are kept, and the same comparison with a higher limit goes on from them"
-            )
+            raise self._reached(f"{arm.id} has questions left")
+
+    def _reached(self, left: str) -> ConfigError:
+        return ConfigError(
+            f"stopped at max_spend_usd: {usd(self._usd)} of {usd(self._limit_usd)} is spent, and {left}; the answers "
+            "are kept, and the same comparison with a higher limit goes on from them"
+        )
+
+    def judging(self, n_prompts: int) -> None:
+        """Before a judge is asked.
+
+        Raises:
+            ConfigError: that would go beyond the limit, by what its replies cost so far.
+        """
+        with self._lock:
+            n_replies = self._n_answers.get(_JUDGE, 0)
+            each = self._usd_of.get(_JUDGE, 0.0) / max(1, n_replies)
+            if self._limit_usd is not None and self._usd + each * n_prompts >= self._limit_usd:
+                self._stopped = self._reached("the judge has answers left to grade")
+                raise self._stopped
+
+    def judged(self, completions: Sequence[Completion]) -> None:
+        """Count what a judge replied."""
+        price = self._prices.models.get(priced_name(self._settings.judge or ""))
+        if self._limit_usd is None or price is None or not _is_endpoint(self._settings.judge):
+            return
+        model = priced_name(self._settings.judge or "")
+        spent = (
+            estimate_answer_cost(one.usage, self._prices, model=model, embedder="", device=None) for one in completions
+        )
+        with self._lock:
+            usd_spent = sum(one or 0.0 for one in spent)
+            self._usd += usd_spent
+            self._usd_of[_JUDGE] = self._usd_of.get(_JUDGE, 0.0) + usd_spent
+            self._n_answers[_JUDGE] = self._n_answers.get(_JUDGE, 0) + len(completions)
 
     def _is_paid(self, arm: Arm) -> bool:
         spec = arm.spec
@@ -84,9 +157,35 @@ class Spending:
         return is_hosted(spec, self._settings)
 
     def _model(self, arm: ArmSpec) -> str:
-        name = arm.model if arm.kind == "external" else self._settings.model_of(arm)
-        return name.removeprefix("openai:").partition("@")[0]
+        if arm.kind == "external":
+            return priced_name(arm.model)
+        model = self._settings.model_of(arm)
+        return priced_name(tuned_name(model) if arm.row.tuned else model)
 
     def _declared(self, arm: ArmSpec) -> float | None:
         figures = self._settings.declared_figures.get(arm.id)
         return figures.usd_per_question if figures is not None else None
+
+
+class _Judge(MeteredModel):
+    def __init__(self, judge: LanguageModel, spending: Spending) -> None:
+        super().__init__(judge)
+        self._spending = spending
+
+    def generate(self, prompts: Sequence[Messages], config: GenerationConfig) -> list[Completion]:
+        """One completion a prompt, in order, within the limit."""
+        self._spending.judging(len(prompts))
+        completions = super().generate(prompts, config)
+        self._spending.judged(completions)
+        return completions
+
+
+def _is_endpoint(spec: str | None) -> bool:
+    return spec is not None and spec.startswith("openai:")
+
+
+def _no_price(what: str, declare: str = "") -> ConfigError:
+    return ConfigError(
+        f"{what} has no price, so what it spends of max_spend_usd cannot be told; add one to the price list, "
+        f"or {declare}leave max_spend_usd out"
+    )

@@ -146,10 +146,11 @@ def run_comparison(
             else:
                 measured, race = ask_arms(composition, dataset, answers_in, metrics[0], on_progress, spending), None
                 findings += [NO_RACE] if settings.race else []
-            resources = ScoringResources(dataset.card, composition.embedder, composition.judge)
+            resources = ScoringResources(dataset.card, composition.embedder, spending.metered(composition.judge))
             ask_both_ways(
                 measured, composition, dataset, answers_in, metrics[0], resources, settings.seed, on_progress, spending
             )
+            spending.check_judge()
             # Of two comparisons with the same settings in one data directory the first measures the waits and writes
             # the report; the other then finds it.
             waiting = Progress("report", "", 0, 1, "another comparison writes this report")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from advisor.data.dataset import Dataset
-from advisor.money.prices import PriceList
+from advisor.money.prices import PriceList, priced_name
 from advisor.results.answer import Pipeline
 from advisor.results.comparison import Comparison
 from lm.errors import TuningForkError
@@ -134,7 +134,7 @@ class OpenedComparison:
             self._batcher(model),
             arm.device,
             arm.pipeline.model.name if arm.generates and parse_spec(model)[0] == "openai" else None,
-            settings.embedder.removeprefix("openai:"),
+            priced_name(settings.embedder),
             servable.prices,
         )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from advisor.money.cost import estimate_answer_cost
+from advisor.money.prices import priced_name
 from lm.errors import LanguageModelError, TuningForkError
 from service.run.progress import silent
 from service.serving.asked import AS_MEASURED, Decoding, ServedAnswer
@@ -196,7 +197,7 @@ def _served(arm: ServedArm, question: str, one: Batched, latency_s: float) -> Se
     cost_usd = estimate_answer_cost(
         one.answer.usage,
         arm.prices,
-        model=arm.pipeline.model.name.removeprefix("openai:"),
+        model=priced_name(arm.pipeline.model.name),
         embedder=arm.embedder,
         device=arm.device,
     )

@@ -93,6 +93,19 @@ def test_a_verdict_is_shared_by_a_link_that_can_be_ended(open_page: OpenPage, cl
     assert client.asked("unshare_comparison")[0].args == (FINISHED,)
 
 
+def test_an_arm_is_handed_over_as_a_zip(open_page: OpenPage, client: FakeClient) -> None:
+    client.replies["hand_over"] = lambda *_, **__: b"zip"
+    page = open_page("decision", client, comparison=FINISHED)
+    page = healthy(page.selectbox(key="handover target").set_value("ollama").run())
+    assert not client.asked("hand_over")
+    page = press(page, "Write the files")
+    recommended = json.loads(client.real.get_report(FINISHED))["recommendation"]["arm"]
+    assert [call.args for call in client.asked("hand_over")] == [(FINISHED, recommended, "ollama")]
+    assert "Download the zip" in [one.label for one in page.get("download_button")]
+    page = healthy(page.selectbox(key="handover target").set_value("peft").run())
+    assert "Download the zip" not in [one.label for one in page.get("download_button")]
+
+
 def test_whether_it_still_holds_is_told_in_words(open_page: OpenPage, client: FakeClient) -> None:
     page = open_page("decision", client, comparison=FINISHED)
     assert not client.asked("recheck")

@@ -194,3 +194,35 @@ def test_every_setting_has_a_field_and_an_effort_leaves_its_own_open(page: Any, 
     asked: ComparisonRequest = client.asked("estimate_comparison")[-1].args[0]
     assert asked.model_fields_set == {"dataset", "name", "arms", "effort", "tuning"}
     assert (asked.effort, asked.tuning.r, asked.tuning.patience) == ("quick", 8, 2)
+
+
+def test_arms_from_outside_are_added_with_their_files(page: Any, client: FakeClient) -> None:
+    def add(number: int, kind: str) -> Any:
+        added = press(page, "Add an arm")
+        return healthy(added.selectbox(key=f"kind {number}").set_value(kind).run())
+
+    page = add(1, "external")
+    page.text_input(key="arm name 1").set_value("app")
+    page.text_input(key="url 1").set_value("https://app.example/v1")
+    page = healthy(page.text_input(key="own model 1").set_value("gpt-5-mini").run())
+    page = add(2, "prompt")
+    page.file_uploader(key="file 2").set_value(("our prompt.txt", b"Kindly: {question}", "text/plain"))
+    page = healthy(page.run())
+    page = healthy(add(3, "base").text_input(key="own model 3").set_value("hf:Qwen/Qwen3-0.6B").run())
+    asked: ComparisonRequest = client.asked("estimate_comparison")[-1].args[0]
+    own = ("app=external:https://app.example/v1@gpt-5-mini", "prompt:our-prompt.txt", "base@hf:Qwen/Qwen3-0.6B")
+    assert asked.arms[-3:] == own
+    assert asked.files == {"our-prompt.txt": "Kindly: {question}"}
+    page = healthy(page.text_input(key="arm name 1").set_value("no name").run())
+    assert any("arms has" in one.value for one in page.warning)
+    page = healthy(page.button(key="remove arm 1").click().run())
+    assert client.asked("estimate_comparison")[-1].args[0].arms[-2:] == own[1:]
+
+
+def test_a_model_is_picked_from_those_there_are(page: Any, client: FakeClient) -> None:
+    picker = page.selectbox(key="picked model")
+    assert any(option.startswith("smollm2; comes with Tuning Fork") for option in picker.options)
+    assert any(option.startswith("openai:gpt-5-mini; an endpoint") for option in picker.options)
+    page = healthy(picker.set_value("openai:gpt-5-mini").run())
+    assert page.text_input(key="model").value == "openai:gpt-5-mini"
+    assert client.asked("estimate_comparison")[-1].args[0].model == "openai:gpt-5-mini"

@@ -24,7 +24,7 @@ from ui.address import chosen_comparison
 from ui.comparison.controls import declared_inputs
 from ui.comparison.examples import show_examples
 from ui.comparison.finished import finished_comparison
-from ui.comparison.next_steps import offer_recheck_and_link, offer_steps
+from ui.comparison.next_steps import offer_steps, offer_what_follows
 from ui.comparison.what_if import reconsidered
 from ui.connection import cache_owner, guarded, service_client, show_failure
 from ui.copying import offer_copies
@@ -85,7 +85,7 @@ def decide(client: ServiceClient, chosen: ComparisonSummary, comparison: Compari
         show_verdict(changed, look)
     with steps:
         offer_steps(client, chosen, changed, next_steps(changed, look.tally))
-        offer_recheck_and_link(client, chosen.id)
+        offer_what_follows(client, chosen.id, comparison)
     with in_sight:
         show_what_if(
             comparison, changed, is_moved=bool(request.model_dump(exclude_none=True, exclude={"parts", "labels"}))

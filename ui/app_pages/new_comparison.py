@@ -15,12 +15,13 @@ from lm.errors import ConfigError
 from lm.registry import is_tunable
 from lm.weights.embedded_model import EMBEDDED_MODEL
 from service.contract.client import ServiceClient, ServiceError
-from service.contract.query_schemas import ModelTrialView
 from service.contract.schemas import ComparisonRequest, DatasetSummary, Estimate
 from ui.address import COMPARISON
-from ui.comparison.setting_fields import model_field, setting_fields
+from ui.comparison.further_arms import further_arms
+from ui.comparison.model_picker import choose_model
+from ui.comparison.setting_fields import setting_fields
 from ui.comparison.stage_names import stage_name
-from ui.connection import cache_owner, guarded, service_client, show_failure
+from ui.connection import guarded, service_client, show_failure
 from ui.counted import counted
 from ui.dataset.choice import chosen_dataset
 from ui.questionnaire import PRIOR_STATE
@@ -35,44 +36,6 @@ def choose_dataset(client: ServiceClient) -> DatasetSummary:
     sizes = ", ".join(f"{n:,} {split}" for split, n in found.split_sizes.items())
     st.caption(f"{shown(found.description)} {counted(found.n_documents, 'document')}; questions: {sizes}.")
     return found
-
-
-@st.cache_data(ttl=30, show_spinner=False)
-def _facts(_client: ServiceClient, model: str, owner: str) -> ModelTrialView:
-    return _client.try_model(model, ask=False)
-
-
-def choose_model(client: ServiceClient) -> str:
-    """The model that all arms start from: where it is, how large, and what it says when it is tried."""
-    field, button = st.columns([5, 1], vertical_alignment="bottom")
-    with field:
-        model = model_field()
-    is_tried = button.button("Try it", icon=":material/bolt:", help="Puts one short question to the model.")
-    try:
-        facts = _facts(client, model, cache_owner())
-        size = [f"{facts.parameters / 1e6:,.0f} million parameters"] if facts.parameters else []
-        size += [f"{facts.n_bytes / 1e6:,.0f} MB"] if facts.n_bytes else []
-        st.caption(shown("; ".join([facts.message, *size])))
-        if is_tried:
-            with st.spinner("Asking the model …"):
-                _tell_trial(client.try_model(model) if facts.is_ready else facts)
-    except ServiceError as error:
-        if is_tried:
-            show_failure("The model could not be tried", error)
-    return model
-
-
-def _tell_trial(tried: ModelTrialView) -> None:
-    if tried.answer is None:
-        st.warning(f"It cannot be tried yet: {shown(tried.message)}.", icon=":material/block:")
-        return
-    said = tried.answer
-    st.success(
-        f"It answers “{shown(said.text.strip(), 200)}” to “{shown(said.question)}”: {seconds(said.answer_s)}, "
-        f"{counted(said.input_tokens, 'token')} read, {counted(said.output_tokens, 'token')} written; ready after "
-        f"{seconds(said.load_s)}.",
-        icon=":material/check_circle:",
-    )
 
 
 def choose_arms(dataset: DatasetSummary, model: str) -> list[str]:
@@ -155,8 +118,11 @@ st.title("New comparison")
 the_client = service_client()
 dataset = choose_dataset(the_client)
 model = choose_model(the_client)
+kinds_chosen = choose_arms(dataset, model)
+own_arms, files = further_arms(the_client, [arm for arm in ARMS if not arm.source and dataset.task in arm.tasks])
 settings = {
-    "arms": choose_arms(dataset, model),
+    "arms": [*kinds_chosen, *own_arms],
+    **({"files": files} if files else {}),
     **setting_fields(),
     **({"model": model} if model != EMBEDDED_MODEL else {}),
     "name": st.text_input("Name", value=dataset.name, max_chars=120) or None,

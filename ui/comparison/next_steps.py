@@ -14,7 +14,7 @@ from ui.connection import guarded
 from ui.dataset.choice import DATASET
 from ui.untrusted import shown
 
-_RECHECKED = "rechecked"
+_RECHECKED, _HANDED = "rechecked", "handed over"
 _DATA, _NEW = "app_pages/data.py", "app_pages/new_comparison.py"
 _PLACES = {
     StepKind.FIX: (_DATA, ":material/build:"),
@@ -66,6 +66,26 @@ def _offer_deployment(client: ServiceClient, comparison_id: str, comparison: Com
             st.success(f"{shown(alias)} now serves {shown(arm)}. Reports & CI rolls it back.")
 
 
+def _offer_handover(client: ServiceClient, comparison_id: str, arms: Sequence[str], recommended: str | None) -> None:
+    """Choose a tool and an arm, have its files written, and take them as a zip archive."""
+    with st.popover("Hand over", icon=":material/package_2:"):
+        with guarded("The targets could not be listed"):
+            targets = {one.name: one.description for one in client.list_handover_targets().items}
+        st.caption("The arm for another tool: its files, a README with exact commands, versions and hashes.")
+        target = st.selectbox(
+            "For", list(targets), format_func=lambda name: f"{name}: {targets[name]}", key="handover target"
+        )
+        first = arms.index(recommended) if recommended in arms else 0
+        arm = st.selectbox("Arm to hand over", arms, first, key="handover arm")
+        if st.button("Write the files", help="Weights are loaded, converted and compared, which can take minutes."):
+            with guarded("It could not be handed over"), st.spinner("Writing the files …"):
+                st.session_state[_HANDED] = (comparison_id, arm, target, client.hand_over(comparison_id, arm, target))
+        kept = st.session_state.get(_HANDED)
+        if kept is not None and kept[:3] == (comparison_id, arm, target):
+            name = f"{comparison_id}-{arm}-{target}.zip"
+            st.download_button("Download the zip", kept[3], name, "application/zip", icon=":material/download:")
+
+
 def _offer_link(client: ServiceClient, comparison_id: str) -> None:
     """Make or end a link that shows the verdict alone to people without a key."""
     with st.popover("Share verdict", icon=":material/share:"):
@@ -85,11 +105,14 @@ def _offer_link(client: ServiceClient, comparison_id: str) -> None:
 _TOLD = {RecheckOutcome.HOLDS: st.success, RecheckOutcome.CHANGED: st.error, RecheckOutcome.UNKNOWN: st.warning}
 
 
-def offer_recheck_and_link(client: ServiceClient, comparison_id: str) -> None:
-    """A button that asks whether the decision still holds today, what came of it, and a link for others."""
+def offer_what_follows(client: ServiceClient, comparison_id: str, comparison: Comparison) -> None:
+    """What can be done with a verdict: check whether it still holds, share it, take an arm elsewhere."""
     row = st.container(horizontal=True)
     with row:
         _offer_link(client, comparison_id)
+        _offer_handover(
+            client, comparison_id, [arm.id for arm in candidates(comparison)], comparison.recommendation.arm
+        )
     if row.button(
         "Does the decision still hold?",
         icon=":material/event_repeat:",

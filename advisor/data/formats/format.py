@@ -10,6 +10,7 @@ from advisor.data.dataset import Dataset, Split
 from advisor.data.files import Problem, unfit_character
 from advisor.data.formats.rows import SourceRow
 
+_SPLITS = frozenset(Split)
 _MAX_NAMED = 200
 
 
@@ -129,7 +130,7 @@ class Imported:
             return
         self._ids[question_id] = where
         split = str(extras.get("split") or row.split)
-        if split and split not in set(Split):
+        if split and split not in _SPLITS:
             self.wrong(row, f'the split "{split}" is unknown; say train, validation or test', line)
         made: dict[str, object] = {"id": question_id, "question": question, "answers": texts if answerable else []}
         if not answerable:

@@ -26,7 +26,7 @@ from service.contract.schemas import (
 from service.contract.scope import Scope
 from service.json_log import about
 from service.run.estimate import estimate_comparison, remaining_s
-from service.run.remote_settings import check_request, sent_settings
+from service.run.remote_settings import ARM_FILES, check_request, check_sent_files, sent_settings
 from service.safety.endpoint_guard import EndpointGuard
 from service.store.comparisons.comparison_progress import FollowedComparisons
 from service.store.comparisons.comparison_store import (
@@ -189,9 +189,10 @@ def _checked(body: ComparisonRequest, context: ServiceContext) -> tuple[dict[str
         dataset = find_dataset(context.engine, body.dataset)
     except DatasetNotFoundError as error:
         raise Problem(422, "No such dataset", str(error)) from error
-    settings = check_request(body, EndpointGuard())
+    settings = check_request(body, EndpointGuard(), context.settings.models)
+    check_sent_files(context.engine, context.directory, body.dataset, settings)
     data = read_version(context.engine, context.directory, body.dataset)
-    return settings, estimate_comparison(context.engine, settings, data), dataset.card.name
+    return settings, estimate_comparison(context.engine, context.directory, settings, data), dataset.card.name
 
 
 def _submit(context: ServiceContext, comparison_id: str) -> None:
@@ -238,7 +239,7 @@ def _detail(context: ServiceContext, seen: _Seen, stored: StoredComparison) -> C
     queued = stored.state is ComparisonState.QUEUED
     return ComparisonDetail(
         **_summaries(context, seen, [stored])[0],
-        settings=dict(stored.settings),
+        settings={name: value for name, value in stored.settings.items() if name != ARM_FILES},
         estimate=estimate,
         progress=progress,
         eta_s=eta_s,

@@ -16,18 +16,28 @@ from service.api.auth import Context, require
 from service.api.context import ServiceContext
 from service.api.errors import Problem
 from service.api.served import Served
+from service.contract.query_schemas import HandoverTarget, HandoverTargets
 from service.contract.schemas import ID_PATTERN
 from service.contract.scope import Scope
 from service.handover.targets import TARGETS
 from service.serving.opened import ServedArm
 from service.serving.servable import check_servable, read_servable
 
-router = APIRouter(prefix="/v1/comparisons", tags=["querying"], dependencies=[Depends(require(Scope.RUN))])
+router = APIRouter(prefix="/v1", tags=["querying"])
 _writing = Lock()
 
 
+@router.get("/handover-targets", dependencies=[Depends(require(Scope.READ))])
+def list_targets() -> HandoverTargets:
+    """The tools that an arm can be handed over to."""
+    return HandoverTargets(
+        items=[HandoverTarget(name=name, description=target.description) for name, target in TARGETS.items()]
+    )
+
+
 @router.post(
-    "/{comparison_id}/pipelines/{kind}/handover/{target}",
+    "/comparisons/{comparison_id}/pipelines/{kind}/handover/{target}",
+    dependencies=[Depends(require(Scope.RUN))],
     response_class=FileResponse,
     responses={200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}},
 )

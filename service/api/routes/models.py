@@ -4,24 +4,36 @@ from dataclasses import asdict
 
 from fastapi import APIRouter, Depends
 
-from lm.weights.embedded_model import EMBEDDED_MODEL
-from service.api.auth import require
+from service.api.auth import Context, require
 from service.api.errors import writable
-from service.contract.query_schemas import ModelAnswerView, ModelTrialRequest, ModelTrialView
+from service.contract.query_schemas import (
+    BaseModelList,
+    BaseModelView,
+    ModelAnswerView,
+    ModelTrialRequest,
+    ModelTrialView,
+)
 from service.contract.scope import Scope
-from service.run.remote_settings import check_spec
+from service.run.remote_settings import checked_model
 from service.safety.endpoint_guard import EndpointGuard
+from service.serving.model_choice import model_choices
 from service.serving.model_trial import QUESTION, model_facts, try_model
 
-router = APIRouter(prefix="/v1/models", tags=["comparisons"], dependencies=[Depends(require(Scope.RUN))])
+router = APIRouter(prefix="/v1", tags=["comparisons"])
 
 
-@router.post("/try")
-def try_it(body: ModelTrialRequest) -> ModelTrialView:
+@router.get("/base-models", dependencies=[Depends(require(Scope.READ))])
+def list_all(context: Context) -> BaseModelList:
+    """Models and adapters to start a comparison with: their sizes, and what they lack. Nothing is loaded or asked."""
+    return BaseModelList(items=[BaseModelView(**asdict(one)) for one in model_choices(context.settings.models)])
+
+
+@router.post("/models/try", dependencies=[Depends(require(Scope.RUN))])
+def try_it(body: ModelTrialRequest, context: Context) -> ModelTrialView:
     """Where a model is, how large, and its answer to one fixed question. Nothing is downloaded or stored."""
-    check_spec("model", body.model, (EMBEDDED_MODEL,), EndpointGuard())
-    found = ModelTrialView(model=body.model, **asdict(model_facts(body.model)))
+    spec = checked_model("model", body.model, EndpointGuard(), context.settings.models)
+    found = ModelTrialView(model=body.model, **asdict(model_facts(spec)))
     if body.ask and found.is_ready:
-        trial = asdict(try_model(body.model)) | {"question": QUESTION}
+        trial = asdict(try_model(spec)) | {"question": QUESTION}
         found.answer = ModelAnswerView(**trial | {"text": writable(trial["text"])})
     return found

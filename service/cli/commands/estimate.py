@@ -23,8 +23,9 @@ def estimate(settings: ComparisonSettings, home: Home = None) -> None:
     from service.store.comparisons.runs import home_database
 
     dataset = load_dataset(settings.dataset_folder, task=settings.task, seed=settings.seed)
-    with home_database(DataDirectory.from_environment(home)) as engine:
-        found = estimate_comparison(engine, settings.to_json(), dataset)
+    directory = DataDirectory.from_environment(home)
+    with home_database(directory) as engine:
+        found = estimate_comparison(engine, directory, settings.to_json(), dataset)
     table = Table(box=SIMPLE_HEAD)
     for heading in ("stage", "arm", "time", "tokens", "money"):
         table.add_column(heading, justify="left" if heading in ("stage", "arm") else "right", no_wrap=True)

@@ -42,6 +42,14 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    models: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of models and adapters that callers may name: folder:NAME and adapter:NAME.",
+            show_default=False,
+        ),
+    ] = None,
     recheck_every: Annotated[
         str | None,
         typer.Option(
@@ -83,7 +91,11 @@ def serve(
 
     log_as_json()
     ray = RaySettings(ray_address, parse_resources(ray_resources or [])) if engine is EngineName.RAY else None
-    settings = ServiceSettings(host=host, port=port, n_jobs=workers, ray=ray, retired_model=base_model)
+    if models is not None and not models.is_dir():
+        raise ConfigError(f"--models is {models}, which is no folder; give the folder that holds models and adapters")
+    settings = ServiceSettings(
+        host=host, port=port, n_jobs=workers, ray=ray, retired_model=base_model, models=models and models.resolve()
+    )
     if recheck_webhook is not None and recheck_every is None:
         raise ConfigError("--recheck-webhook needs --recheck-every; add it, for example --recheck-every 7d")
     if recheck_every is not None:

@@ -8,7 +8,7 @@ import typer
 from lm.errors import ConfigError
 from service.cli.options import DatasetArgument, Home
 from service.cli.terminal import show
-from service.run.hosted_tuning import PROVIDERS, tune_on_dataset
+from service.run.hosted_tuning import ANSWERING, PROVIDERS, tune_on_dataset
 from service.run.settings import ComparisonSettings
 from service.store.data_directory import DataDirectory
 
@@ -63,9 +63,9 @@ def tune(
     show(f"Tuned: {tuned.model}, by job {tuned.job_id}.{spent}")
     if tuned.refusal:
         raise ConfigError(f"{tuned.model} does not answer yet: {tuned.refusal}")
-    at = f"@{url}" if url else ""
-    arms = f"base@openai:{model}{at},tuned=base@openai:{tuned.model}{at}"
-    show(f"Compare it with its base: tuningfork compare {dataset} --arms '{arms}'")
+    base = f"openai:{model}@{at}" if (at := ANSWERING.get(provider, url)) else f"openai:{model}"
+    limit = f" --train-limit {train_limit}" if train_limit else ""
+    show(f"Compare it with its base: tuningfork compare {dataset} --model '{base}' --arms base,fine-tuned{limit}")
 
 
 def _tell(job: "HostedJob") -> None:

@@ -40,7 +40,7 @@ from rag.prompts.team import TeamPrompt
 from rag.reranker import load_reranker
 from rag.retriever import Reranker, Retriever
 from service.run.arm import Arm, IndexFacts, answer_in_turn, trained_with_seeds
-from service.run.composition.outside import RecordedModel, document_finder, given_answers
+from service.run.composition.outside import RecordedModel, TunedAtProvider, document_finder, given_answers
 from service.run.composition.stages import (
     BuiltStages,
     IndexRun,
@@ -59,6 +59,7 @@ from service.run.composition.training import (
     tuning_recipe,
     tuning_summary,
 )
+from service.run.hosted_tuning import can_be_tuned, find_tuning
 from service.run.progress import OnProgress, Progress
 from service.run.settings import ComparisonSettings, Constrain, RetrieverKind, TuneOn, is_adapter
 from service.store.data_directory import DataDirectory
@@ -167,6 +168,8 @@ class LocalComposition:
         spec = self._settings.arm(arm_id)
         if spec.kind in BUILDERS:
             return replace(BUILDERS[spec.kind](self, spec, dataset), spec=spec)
+        if self._settings.is_tuned_at_provider(spec):
+            return replace(self._tuned_at_provider(spec, dataset), spec=spec)
         build = TUNED_BUILDERS[spec.kind]
         trained = {seed: replace(build(self, spec, dataset, seed), spec=spec) for seed in self._settings.seeds}
         return next(iter(trained.values())) if len(trained) == 1 else trained_with_seeds(trained)
@@ -205,7 +208,8 @@ class LocalComposition:
         for spec in self._settings.models:
             model = self.model_of(spec)
             own = [str(arm) for arm in self._settings.arm_specs if self._settings.model_of(arm) == spec]
-            refuse_unrunnable(own, Circumstances.of(dataset, model.name, tunable=hasattr(model, "with_adapter")))
+            tunable = hasattr(model, "with_adapter") or can_be_tuned(self._directory, spec)
+            refuse_unrunnable(own, Circumstances.of(dataset, model.name, tunable=tunable))
         if self._settings.launch_config is not None:
             from finetune.launch import read_launch_config
 
@@ -338,6 +342,29 @@ class LocalComposition:
             validation_loss=kept_loss(record),
             findings=tuple(training_findings(record)) if tells_training else (),
             tuning=tuning_summary(record, self._trials_of(arm)),
+        )
+
+    def _tuned_at_provider(self, arm: ArmSpec, dataset: Dataset) -> Arm:
+        if arm.row.trains_on != "questions":
+            raise ConfigError(f"{arm.id} is trained on passages, which no provider is sent; leave it out of the arms")
+        base = self._base_of(arm)
+        tuning = find_tuning(self._settings, self._directory, self._settings.model_of(arm), dataset)
+        model = TunedAtProvider(self._parts.model(tuning.spec), base)
+        builder: PromptBuilder = QuestionOnly(dataset.card.instruction)
+        indexing, index, reads = BuildUsage(), None, "question only"
+        if arm.row.retrieves:
+            retrieved, indexing = self._retrieved(dataset)
+            builder, index, reads = retrieved, _index_facts(retrieved.retriever.index), f"with {self._passages}"
+        training = BuildUsage(input_tokens=tuning.trained_tokens or 0)
+        pipeline = self._pipeline(arm, model, builder, dataset, training + indexing)
+        return Arm(
+            pipeline,
+            ArmRole.CANDIDATE,
+            f"{base.name} tuned at its provider for {tuning.epochs} epochs, {reads}",
+            retrieves=arm.row.retrieves,
+            tuned=True,
+            index_usage=indexing,
+            index=index,
         )
 
     def _prompt(self, arm: ArmSpec, dataset: Dataset) -> Arm:

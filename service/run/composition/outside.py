@@ -6,9 +6,11 @@ from pathlib import Path
 
 from advisor.data.dataset import Dataset, Split
 from advisor.data.files import load_dataset
-from advisor.results.answer_file import GivenAnswers, read_answer_file
+from advisor.money.prices import tuned_name
+from advisor.results.answer_file import GivenAnswers, parse_answers, read_answer_file
 from lm.completion import Completion, FinishReason, GenerationConfig, Messages, Source, Usage
 from lm.errors import LanguageModelError
+from lm.language_model import LanguageModel
 from service.run.settings import ComparisonSettings
 
 
@@ -20,7 +22,18 @@ def given_answers(path: Path, settings: ComparisonSettings, dataset: Dataset) ->
     """
     whole = load_dataset(settings.dataset_folder, task=settings.task, seed=settings.seed)
     known = {example.id for example in whole.examples}
-    return read_answer_file(path, known, [example.id for example in dataset.split(Split.TEST)])
+    asked = [example.id for example in dataset.split(Split.TEST)]
+    return parse_answers(read_answer_file(path), str(path), known, asked)
+
+
+class TunedAtProvider:
+    """A hosted model after its provider tuned it, which knows what it was before."""
+
+    def __init__(self, tuned: LanguageModel, base: LanguageModel) -> None:
+        self._tuned, self.base = tuned, base
+        self.name, self.fingerprint = tuned_name(base.name), tuned.fingerprint
+        self.context_tokens, self.count_tokens = tuned.context_tokens, tuned.count_tokens
+        self.generate, self.stream = tuned.generate, tuned.stream
 
 
 @dataclass(frozen=True)

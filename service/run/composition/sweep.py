@@ -18,7 +18,7 @@ from advisor.decision.race_recommendation import is_too_small
 from advisor.decision.recommendation import DecisionRule
 from advisor.evidence.retrieval_choice import Choice, Contender, choose_contender
 from advisor.results.answer import Answer
-from advisor.results.score import Metric, ScoringResources
+from advisor.results.score import Metric, ScoringResources, score_answers
 from lm.embedding import Embedder, KnowsItsTokens
 from lm.errors import ConfigError
 from lm.language_model import LanguageModel
@@ -275,7 +275,9 @@ class RetrievalSweep:
     def _answer(self, one: _Tried, questions: Sequence[Example]) -> list[float | None]:
         with closing(self._composition(one.settings)) as composition:
             arm: Arm = composition.arm("rag", self._dataset)
-            resources = ScoringResources(self._dataset.card, composition.embedder, composition.judge)
+            resources = ScoringResources(
+                self._dataset.card, composition.embedder, self._spending.metered(composition.judge)
+            )
             (log,) = answer_questions(
                 composition,
                 [arm],
@@ -288,7 +290,7 @@ class RetrievalSweep:
                 "sweep",
             )
             answers = log.in_order(questions)
-            scores = [score.value for score in self._metric.score(questions, answers, resources)]
+            scores = [score.value for score in score_answers(self._metric, questions, answers, resources)]
         for example, answer, score in zip(questions, answers, scores, strict=True):
             one.answers[example.id] = answer
             one.scores[example.id] = score or 0.0

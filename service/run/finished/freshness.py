@@ -16,12 +16,12 @@ from advisor.evidence.arm_use import NO_SPREAD, ArmUse
 from advisor.metrics.containment import contains_any
 from advisor.metrics.registry import metrics_for
 from advisor.money.cost import estimate_cost
-from advisor.money.prices import PriceList, load_prices
+from advisor.money.prices import PriceList, load_prices, priced_name
 from advisor.report.freshness import freshness_markdown
 from advisor.results.answer import Answer, BuildUsage, Pipeline
 from advisor.results.comparison import Interval
 from advisor.results.plain_data import to_json, to_plain
-from advisor.results.score import Metric, ScoringResources
+from advisor.results.score import Metric, ScoringResources, score_answers
 from lm.errors import ConfigError
 from lm.files import write_whole
 from lm.metered_model import MeteredModel
@@ -178,8 +178,8 @@ def _states(
             asked[key] = _ask(step, questions, on_progress)
         answers = asked[key].answers
         if not was_right:
-            was_right = [score.value for score in metric.score(questions, answers, resources)]
-        is_right = [score.value for score in metric.score(revised, answers, resources)]
+            was_right = [score.value for score in score_answers(metric, questions, answers, resources)]
+        is_right = [score.value for score in score_answers(metric, revised, answers, resources)]
         rows = [
             ReaskedQuestion(
                 example_id=then.id,
@@ -247,8 +247,8 @@ def _price(
     """USD of index and of training; None for both where the price list does not know what the arm runs on."""
     usages = [answer.usage for answer in asked.answers]
     use = ArmUse(
-        model=arm.pipeline.model.name.removeprefix("openai:"),
-        embedder=settings.embedder.removeprefix("openai:"),
+        model=arm.priced_as,
+        embedder=priced_name(settings.embedder),
         device=arm.device,
         input_tokens=_mean([usage.input_tokens for usage in usages]),
         output_tokens=_mean([usage.output_tokens for usage in usages]),

@@ -23,7 +23,7 @@ from service.store.tables import baselines, comparisons, deployments
 __all__ = ["ComparisonState"]
 
 _IN_PROGRESS = (ComparisonState.QUEUED, ComparisonState.RUNNING)
-SENT_FILES = ("price_list", "prior_answers")
+SENT_FILES = ("price_list", "prior_answers", "arm_files")
 """Settings that hold what a caller sent in place of files."""
 
 _SENT = "sent:"
@@ -67,8 +67,8 @@ class StoredComparison:
     Attributes:
         dataset: Name of a bundled dataset, or version of an uploaded one.
         run_id: Of the measurement, once it has succeeded.
-        settings: As `ComparisonSettings.to_json` gives them, and `price_list` and `prior_answers`: what a caller sent
-            in place of files, or None.
+        settings: As `ComparisonSettings.to_json` gives them, and `price_list`, `prior_answers` and `arm_files` (texts
+            by name): what a caller sent in place of files, or None.
     """
 
     id: str

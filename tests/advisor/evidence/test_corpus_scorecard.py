@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from advisor.data.dataset import Example, Slice, Split
 from advisor.evidence.corpus_scorecard import summarise_corpus_metric
 from advisor.metrics.corpus import abstention_precision, macro_f1
@@ -45,3 +47,12 @@ def test_undefined_metric_is_unscored_and_not_zero() -> None:
 
 def test_one_cluster_gives_no_interval() -> None:
     assert _summary([_pair(i, "a", "a", "one") for i in range(5)]).interval is None
+
+
+def test_an_answer_that_never_came_is_left_out_and_counted() -> None:
+    pairs = [_pair(i, "ab"[i % 2], "ab"[i % 2], f"c{i}") for i in range(20)]
+    example, record = pairs[3]
+    withheld = replace(record.answer, text="", finish_reason=FinishReason.CONTENT_FILTER)
+    summary = _summary([*pairs[:3], (example, replace(record, answer=withheld)), *pairs[4:]])
+    assert summary.interval is not None
+    assert (summary.interval.estimate, summary.n, summary.n_unscored) == (1, 19, 1)

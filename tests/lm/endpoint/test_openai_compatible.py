@@ -134,7 +134,11 @@ def test_missing_usage_is_estimated_from_above() -> None:
 
 
 def test_finish_reasons_and_an_empty_answer_are_told_apart() -> None:
-    for given, expected in (("length", FinishReason.LENGTH), ("content_filter", FinishReason.CONTENT_FILTER)):
+    for given, expected in (
+        ("length", FinishReason.LENGTH),
+        ("content_filter", FinishReason.CONTENT_FILTER),
+        ("content_filter: PROHIBITED_CONTENT", FinishReason.CONTENT_FILTER),
+    ):
         completion = _model(lambda request, given=given: _reply(None, finish_reason=given)).generate([PROMPT], CONFIG)[
             0
         ]
@@ -509,3 +513,22 @@ def test_a_prompt_the_filter_refuses_is_unanswered_and_the_others_go_on(code: st
     refused, answered = _model(answer).generate([PROMPT, other], CONFIG)
     assert (refused.text, refused.finish_reason) == ("", FinishReason.CONTENT_FILTER)
     assert answered.text == "Two."
+
+
+def test_the_filter_is_known_by_azure_s_inner_error_too() -> None:
+    body = {"error": {"code": "BadRequest", "message": "no", "innererror": {"code": "ResponsibleAIPolicyViolation"}}}
+    completion = _model(lambda _: httpx2.Response(400, json=body)).generate([PROMPT], CONFIG)[0]
+    assert completion.finish_reason is FinishReason.CONTENT_FILTER
+
+
+@pytest.mark.parametrize("message", [{"content": None, "refusal": "I can't help."}, {"refusal": "I can't help."}])
+def test_a_model_that_declines_is_read_by_its_own_words(message: dict[str, Any]) -> None:
+    body = {"choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", **message}}]}
+    completion = _model(lambda _: httpx2.Response(200, json=body)).generate([PROMPT], CONFIG)[0]
+    assert (completion.text, completion.finish_reason) == ("I can't help.", FinishReason.STOP)
+
+
+def test_a_withheld_answer_has_no_message_at_all() -> None:
+    body = {"choices": [{"index": 0, "finish_reason": "content_filter"}]}
+    completion = _model(lambda _: httpx2.Response(200, json=body)).generate([PROMPT], CONFIG)[0]
+    assert (completion.text, completion.finish_reason) == ("", FinishReason.CONTENT_FILTER)

@@ -201,3 +201,69 @@ def test_a_closed_adapter_leaves_the_base_and_the_others_as_they_were(
 
     once_more = base.with_adapter(tiny_adapter_folders[1], "tuned")
     assert _answers(once_more) == answers[second]
+
+
+# ---- Folders as trainers write them
+
+
+def _unsloth(adapter: Path) -> None:
+    """On a quantised copy of the base, of its own."""
+    mapping = {"base_model_class": "LlamaForCausalLM", "parent_library": "transformers", "unsloth_fixed": True}
+    name = "unsloth/this-model-unsloth-bnb-4bit"
+    _edit_config(adapter, base_model_name_or_path=name, revision="unsloth", auto_mapping=mapping)
+
+
+def _llama_factory(adapter: Path) -> None:
+    """With the tokenizer's code beside it, which is not run, and a pickle, which is not opened."""
+    _edit_config(adapter, base_model_name_or_path="some-org/this-model")
+    (adapter / "tokenization_this.py").write_text(f"open({str(adapter / 'ran')!r}, 'w')")
+    (adapter / "training_args.bin").write_bytes(b"\x80\x04cos\nsystem\n.")
+    for name in ("all_results.json", "train_results.json", "trainer_state.json", "trainer_log.jsonl", "README.md"):
+        (adapter / name).write_text("{}")
+    shutil.copytree(adapter, adapter / "checkpoint-3")
+
+
+def _autotrain(adapter: Path) -> None:
+    """With its settings, and a base known by the path that it had on the machine of the training."""
+    _edit_config(adapter, base_model_name_or_path="/app/models/base")
+    (adapter / "training_params.json").write_text(json.dumps({"model": "some-org/this-model", "peft": True}))
+
+
+@pytest.mark.parametrize("written_by", [_unsloth, _llama_factory, _autotrain])
+def test_adapters_of_other_trainers_are_taken_as_they_are(
+    tiny_model_folder: Path, tiny_adapter_folders: tuple[Path, Path], adapter: Path, written_by: Any
+) -> None:
+    written_by(adapter)
+    base = load_huggingface_model(tiny_model_folder, device="cpu")
+    ours = _answers(base.with_adapter(tiny_adapter_folders[0], "ours"))
+    base.source = "some-org/this-model"
+    assert _answers(base.with_adapter(adapter, "theirs")) == ours
+    assert not (adapter / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["unsloth/other-model-bnb-4bit", "some-org/this-model-7b", "some-org/this-model-base"])
+def test_a_copy_of_another_model_is_another_model(tiny_model_folder: Path, adapter: Path, name: str) -> None:
+    base = load_huggingface_model(tiny_model_folder, device="cpu")
+    base.source = "some-org/this-model"
+    _edit_config(adapter, base_model_name_or_path=name)
+    with pytest.raises(LanguageModelError, match=f"was trained on '{name}'"):
+        base.with_adapter(adapter, "theirs")
+
+
+@pytest.mark.parametrize("below", ["adapter", "checkpoint-150"])
+def test_the_folder_of_a_run_is_refused_with_the_folders_in_it(
+    base: HuggingFaceModel, adapter: Path, tmp_path: Path, below: str
+) -> None:
+    # Olive leaves `model` and `adapter`, trainers that were ended their checkpoints alone.
+    run = tmp_path / "run"
+    shutil.copytree(adapter, run / below)
+    with pytest.raises(LanguageModelError, match=f"holds no config.json.*give one of the folders in it: {below}"):
+        load_huggingface_model(run)
+    with pytest.raises(LanguageModelError, match=f"no adapter_model.safetensors; .*in it: {below}"):
+        base.with_adapter(run, "theirs")
+
+
+def test_pickled_weights_of_an_older_trainer_are_refused(base: HuggingFaceModel, adapter: Path) -> None:
+    (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model.bin")
+    with pytest.raises(LanguageModelError, match="only pickled weights .*save it again with safetensors"):
+        base.with_adapter(adapter, "theirs")

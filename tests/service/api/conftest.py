@@ -84,7 +84,12 @@ class Api:
 @pytest.fixture
 def api(engine: Engine, tmp_path: Path) -> Api:
     settings = ServiceSettings(
-        max_queued=3, max_body_bytes=100_000, max_upload_bytes=1_000_000, longest_wait_s=0.3, event_stream_s=0.5
+        max_queued=3,
+        max_body_bytes=100_000,
+        max_comparison_bytes=200_000,
+        max_upload_bytes=1_000_000,
+        longest_wait_s=0.3,
+        event_stream_s=0.5,
     )
     return Api(engine, tmp_path, settings)
 

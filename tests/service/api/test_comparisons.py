@@ -39,7 +39,7 @@ def test_a_comparison_is_queued_and_can_be_found(api: Api, client: TestClient) -
 
 
 def test_the_defaults_are_those_of_the_command_line() -> None:
-    request = ComparisonRequest(dataset="x").model_dump(mode="json", exclude={"name", "effort", "pipelines"})
+    request = ComparisonRequest(dataset="x").model_dump(mode="json", exclude={"name", "effort", "pipelines", "files"})
     defaults = ComparisonSettings("x").to_json()
     assert request == {name: defaults[name] for name in request}
 

@@ -12,6 +12,7 @@ from advisor.results.json_report import read_comparison
 from service.contract.schemas import Estimate
 from service.run.estimate import estimate_comparison
 from service.run.speeds import Speeds, Work
+from service.store.data_directory import DataDirectory
 from service.store.tables import metadata
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -29,7 +30,9 @@ def estimate() -> Estimate:
     metadata.create_all(engine)
     settings = json.loads(RUN.read_text(encoding="utf-8"))["settings"]
     settings.pop("training_curves")
-    return estimate_comparison(engine, settings, load_dataset(ROOT / "datasets" / "ticket-triage"))
+    return estimate_comparison(
+        engine, DataDirectory(ROOT / "nowhere"), settings, load_dataset(ROOT / "datasets" / "ticket-triage")
+    )
 
 
 def test_the_rule_of_thumb_is_within_a_third_of_the_recorded_run(estimate: Estimate, finished: Comparison) -> None:

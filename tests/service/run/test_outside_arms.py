@@ -166,6 +166,54 @@ def test_a_busy_service_is_tried_again_and_then_unscored(
     assert service.n_asked == 6
 
 
+# ---- Answers that an endpoint withholds
+
+
+def choice(ended: str, **message: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "finish_reason": ended, "message": {"role": "assistant", **message}}]}
+
+
+FILTER = {"message": "The response was filtered due to the prompt.", "code": "content_filter", "param": "prompt"}
+AZURE = {"message": "No.", "code": "400", "innererror": {"code": "ResponsibleAIPolicyViolation"}}
+FILTERED, CUT = "the endpoint's content filter withheld it", "the output limit was reached before an answer began"
+WITHHELD = [
+    ({"status": 400, "error": FILTER}, FILTERED),
+    ({"status": 400, "error": AZURE}, FILTERED),
+    (choice("content_filter", content=None), FILTERED),
+    (choice("content_filter", content="It is"), FILTERED),
+    (choice("length", content=""), CUT),
+    (choice("length", content="<think>Hm"), CUT),
+]
+
+
+@pytest.mark.parametrize("arm", ["base", "app=external:{url}"])
+def test_what_an_endpoint_withholds_is_unscored_and_counted_and_the_rest_is_measured(
+    workplace: Any, service: HostedEndpoint, arm: str
+) -> None:
+    told: dict[str, str] = {}
+
+    def withhold(request: Any) -> dict[str, Any]:
+        question = request["messages"][-1]["content"].strip().rpartition("\n")[2]
+        if question not in told and len(told) < len(WITHHELD):
+            beside, told[question] = WITHHELD[len(told)]
+            return beside
+        return {}
+
+    service.beside = withhold
+    given = {"model": f"openai:m@{service.url}", "limit": 30, "batch_size": 1}
+    comparison = again(workplace, arm.format(url=service.url), **given)
+    (measured,) = candidates(comparison)
+    metric = measured.metric("exact_match")
+    assert metric is not None
+    assert (metric.n, metric.n_unscored) == (24, 6)
+    lines = (workplace.directory.comparison(comparison.id) / "results.jsonl").read_text().splitlines()
+    rows = [row for row in map(json.loads, lines) if row["arm"] == measured.id]
+    reasons = [row["scores"]["exact_match"]["reason"] for row in rows if row["scores"]["exact_match"]["value"] is None]
+    assert sorted(reasons) == sorted(reason for _, reason in WITHHELD)
+    empty = next((one for one in comparison.findings if one.check == Check.EMPTY), None)
+    assert empty is None
+
+
 # ---- The team's own prompt
 
 

@@ -190,7 +190,7 @@ def test_a_real_model_is_trained_with_each_seed_and_its_stages_are_those_of_the_
     identity = model_identity(settings.model)
     seen: list[Progress] = []
     comparison = run_comparison(settings, workplace.directory, LocalComposition, identity, on_progress=seen.append)
-    estimate = estimate_comparison(engine, settings.to_json(), load_dataset(workplace.folder))
+    estimate = estimate_comparison(engine, workplace.directory, settings.to_json(), load_dataset(workplace.folder))
     told = {(one.stage, one.arm) for one in seen if one.stage not in ("score", "report") and one.arm != "majority"}
     assert {(stage.stage, stage.arm) for stage in estimate.stages} == told
     tokens = {stage.arm: stage.input_tokens for stage in estimate.stages if stage.stage == "tune"}

@@ -15,7 +15,8 @@ class HostedEndpoint:
     Attributes:
         trouble: None to answer; a status of HTTP with a secret in the body; a page instead of an answer; "silent"; or
             `BROKEN_OFF` in mid-stream.
-        say: What it answers to a request, outside of streams; beside: what its reply has besides.
+        say: What it answers to a request, outside of streams; beside: what its reply has besides, a status of HTTP
+            under "status" among it.
         requests: All that were answered; n_asked: how many came.
     """
 
@@ -68,7 +69,7 @@ class HostedEndpoint:
                     endpoint.requests.append(request)
                     reply = completion("", "message", endpoint.say(request))
                     whole = json.loads(reply) | endpoint.beside(request)
-                    self.say(200, json.dumps(whole), "application/json")
+                    self.say(whole.pop("status", 200), json.dumps(whole), "application/json")
 
             def say(self, status: int, text: str, kind: str) -> None:
                 self.send_response(status)

@@ -19,6 +19,12 @@ def test_an_arm_comes_as_an_archive_with_its_readme_and_hashes(service: Any) -> 
     assert [turn["role"] for turn in row["messages"]] == ["user", "assistant"]
 
 
+def test_the_targets_are_listed_with_what_they_are_given(service: Any) -> None:
+    listed = service.client.get("/v1/handover-targets").json()["items"]
+    assert {"peft", "openai", "ollama", "app"} <= {one["name"] for one in listed}
+    assert all(one["description"] for one in listed)
+
+
 def test_what_cannot_be_handed_over_says_why(service: Any) -> None:
     scripted = service.client.post(f"{HANDOVER}/merged")
     assert scripted.status_code == 422

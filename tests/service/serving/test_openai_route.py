@@ -150,7 +150,7 @@ def test_the_last_message_is_the_question_and_the_others_are_told_to_be_unread(s
         ({"temprature": 0}, "temprature"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"max_tokens": 4, "max_completion_tokens": 5}, "max_tokens"),
-        ({"stop": ["a"] * 5}, "stop"),
+        ({"stop": list("abcde")}, "stop"),
         ({"temperature": 3}, "temperature"),
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "assistant", "content": "Go on"}]}, "messages"),
@@ -169,6 +169,41 @@ def test_what_is_not_done_here_is_refused_in_openai_s_words(service: Any, change
     assert error["type"] == "invalid_request_error"
     assert param is None or error["param"] == param
     assert service.desk.models == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"stop": list("abcde")}, "stop holds 5 texts; 4 are allowed"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, "images"),
+        ({"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]}, "audio"),
+        ({"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]}, "files"),
+        ({"messages": [{"role": "user", "content": None}]}, "write a question"),
+        ({"stop": ""}, "stop"),
+        ({"stop": ["a", 1]}, "stop"),
+    ],
+)
+def test_a_refusal_is_in_words_and_not_in_those_of_a_validator(service: Any, change: Any, told: str) -> None:
+    message = post(service, **change).json()["error"]["message"]
+    assert told in message
+    assert "constrained" not in message and "Input should" not in message
+
+
+@pytest.mark.parametrize(
+    "earlier",
+    [
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function", "function": {}}]},
+        {"role": "tool", "tool_call_id": "c1", "content": "42"},
+        {"role": "function", "name": "f", "content": "42"},
+        {"role": "developer", "content": "Be brief."},
+        {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}], "name": "me"},
+    ],
+)
+def test_earlier_turns_that_are_not_read_are_of_any_kind(service: Any, earlier: Any) -> None:
+    messages = [{"role": "user", "content": "Why 1?"}, earlier, *MESSAGES]
+    reply = post(service, messages=messages)
+    assert (reply.status_code, reply.json()["tuning_fork"]["ignored_messages"]) == (200, 2)
 
 
 def test_neutral_values_of_what_is_not_done_are_taken(service: Any) -> None:

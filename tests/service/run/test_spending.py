@@ -1,0 +1,96 @@
+"""What judges and embedders at endpoints cost is part of what may be spent."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from advisor.data.prompt import QuestionOnly
+from advisor.money.prices import PriceList, read_prices
+from advisor.results.answer import Answer, BuildUsage, Pipeline
+from advisor.results.comparison import ArmRole
+from lm.completion import Completion, FinishReason, GenerationConfig, Message, Messages, Role, Usage
+from lm.errors import ConfigError
+from lm.fake import FakeLM
+from service.run.arm import Arm, IndexFacts
+from service.run.settings import ComparisonSettings
+from service.run.spending import Spending
+
+DAY = {"as_of": "2026-01-01", "source": "a test"}
+PRICES = read_prices(
+    DAY
+    | {
+        "models": {"j": DAY | {"usd_per_million_input_tokens": 1e6, "usd_per_million_output_tokens": 0}},
+        "embedders": {"e": DAY | {"usd_per_million_tokens": 1e6}},
+    },
+    "prices",
+)
+JUDGE, EMBEDDER = "openai:j@http://127.0.0.1:9/v1", "openai:e@http://127.0.0.1:9/v1"
+QUESTION: Messages = (Message(Role.USER, "Is it right?"),)
+
+
+def spending(limit_usd: float = 10, prices: PriceList = PRICES, **changes: str) -> Spending:
+    return Spending(ComparisonSettings("x", max_spend_usd=limit_usd, **changes), prices)
+
+
+class OneDollarJudge(FakeLM):
+    """Each reply costs a dollar by the prices above."""
+
+    def generate(self, prompts: Sequence[Messages], config: GenerationConfig) -> list[Completion]:
+        return [Completion("yes", Usage(1, 1), FinishReason.STOP) for _ in prompts]
+
+
+def local_rag(n_tokens: int) -> Arm:
+    """With an index of so many embedded tokens."""
+    build = BuildUsage(embedding_tokens=n_tokens)
+    pipeline = Pipeline("rag", FakeLM({}), QuestionOnly(""), GenerationConfig(), build)
+    return Arm(pipeline, ArmRole.CANDIDATE, "", device="cpu", index=IndexFacts("documents", 1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"judge": "openai:other"}, "the judge openai:other"),
+        ({"embedder": "openai:other"}, "the embedder openai:other"),
+    ],
+)
+def test_what_has_no_price_is_refused_where_a_limit_is_set(changes: dict[str, str], what: str) -> None:
+    with pytest.raises(ConfigError, match=f"{what} has no price.*add one to the price list, or leave max_spend_usd"):
+        spending(**changes)
+    Spending(ComparisonSettings("x", **changes), PRICES)
+
+
+def test_a_judge_is_asked_no_more_once_the_limit_is_reached() -> None:
+    kept = spending(limit_usd=10, judge=JUDGE)
+    judge = kept.metered(OneDollarJudge({}))
+    assert judge is not None
+    for _ in range(2):
+        judge.generate([QUESTION] * 4, GenerationConfig())
+    kept.check_judge()
+    with pytest.raises(ConfigError, match=r"\$8.00 of \$10.00 is spent, and the judge has answers left"):
+        judge.generate([QUESTION] * 4, GenerationConfig())
+    assert judge.usage.input_tokens == 8
+    # A metric takes the failure for one of its own, so that it is raised again where scoring ends.
+    with pytest.raises(ConfigError, match="stopped at max_spend_usd"):
+        kept.check_judge()
+
+
+def test_a_judge_on_this_machine_costs_nothing_and_none_is_none() -> None:
+    kept = spending(limit_usd=0.5)
+    judge = kept.metered(OneDollarJudge({}))
+    assert judge is not None
+    judge.generate([QUESTION] * 4, GenerationConfig())
+    kept.check_judge()
+    assert kept.metered(None) is None
+
+
+def test_embeddings_count_for_local_arms_too_and_a_shared_index_once() -> None:
+    kept = spending(limit_usd=10, embedder=EMBEDDER)
+    rag = local_rag(4)
+    hybrid = replace(rag, index_usage=BuildUsage(embedding_tokens=4), tuned=True)
+    answer = Answer("yes", Usage(100, 1, embedding_tokens=1), FinishReason.STOP, (), "")
+    kept.add(rag, [answer] * 2)
+    kept.add(hybrid, [answer] * 2)
+    kept.check(rag, [1])
+    with pytest.raises(ConfigError, match=r"\$8.00 of \$10.00 is spent, and rag has questions left"):
+        kept.check(rag, [1, 2, 3])
