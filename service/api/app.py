@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.telemetry import TelemetryConfig
+from starlette.datastructures import State
 from starlette.types import Scope
 
 from service.api.auth import RateLimits
@@ -53,10 +54,8 @@ def create_app(context: ServiceContext) -> FastAPI:
     app.state.context = context
     app.state.metrics = metrics
     app.state.rate_limits = RateLimits()
-    app.state.decisions = StoredDecisions()
-    app.state.results = LoadedComparisons()
-    app.state.followed = FollowedComparisons()
-    app.state.outcomes = Outcomes()
+    app.state.forget = partial(_begin_anew, app.state)
+    app.state.forget()
     app.state.stopping = threading.Event()
     add_error_handlers(app)
     for router in ROUTERS:
@@ -74,6 +73,17 @@ def create_app(context: ServiceContext) -> FastAPI:
     app.add_middleware(RequestLog, metrics=metrics)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+def _begin_anew(state: State) -> None:
+    """Keep nothing in memory of what was asked for; models that answer are let go of, and loaded when asked again."""
+    state.decisions = StoredDecisions()
+    state.results = LoadedComparisons()
+    state.followed = FollowedComparisons()
+    state.outcomes = Outcomes()
+    if (served := getattr(state, "served", None)) is not None:
+        del state.served
+        served.close()
 
 
 def _is_upload(scope: Scope) -> bool:
