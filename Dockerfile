@@ -3,7 +3,7 @@ FROM python:3.11.13-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 TUNING_FORK_CACHE=/cache
 WORKDIR /src
 RUN python -m venv /opt/tuning-fork && /opt/tuning-fork/bin/pip install uv==0.13.8
-COPY constraints.txt pyproject.toml README.md LICENSE ./
+COPY constraints.txt constraints-hashes.txt pyproject.toml README.md LICENSE ./
 COPY lm lm
 COPY advisor advisor
 COPY rag rag
@@ -15,7 +15,8 @@ COPY datasets datasets
 ARG TORCH_BACKEND=cpu
 RUN /opt/tuning-fork/bin/uv pip install --no-cache --python /opt/tuning-fork/bin/python \
       --torch-backend "$TORCH_BACKEND" torch==2.13.0 \
-    && /opt/tuning-fork/bin/uv pip install --no-cache --python /opt/tuning-fork/bin/python -c constraints.txt . \
+    && /opt/tuning-fork/bin/uv pip install --no-cache --python /opt/tuning-fork/bin/python \
+      -c constraints.txt -c constraints-hashes.txt . \
     && /opt/tuning-fork/bin/tuningfork models install smollm2
 
 FROM python:3.11.13-slim-bookworm
