@@ -67,7 +67,7 @@ def serve(
         tell(f"Looking at the Ray cluster at {settings.ray.address}.")
         check_cluster(settings.ray)
     with opened(directory) as (engine, lock):
-        _refuse_without_keys(engine, settings, page)
+        refuse_without_keys(engine, settings, page)
         if page is not None:
             _refuse_taken(page.port)
         listener = _listen(settings)
@@ -89,7 +89,7 @@ def serve(
                 _page(api_url, page, directory, tell),
                 newest_kept_ready(engine, read_newest),
                 _rechecking(engine, directory, settings),
-                _pruning(engine, directory, settings),
+                pruned_daily(engine, directory, settings.keep_days),
             ):
                 _answer_requests(app, listener)
             tell("Stopping: jobs are parked at the end of what they are at.")
@@ -150,9 +150,9 @@ def _rechecking(engine: Engine, directory: DataDirectory, settings: ServiceSetti
 
 
 @contextmanager
-def _pruning(engine: Engine, directory: DataDirectory, settings: ServiceSettings) -> Iterator[None]:
-    """Delete old comparisons at the start and once a day."""
-    if (keep_days := settings.keep_days) is None:
+def pruned_daily(engine: Engine, directory: DataDirectory, keep_days: int | None) -> Iterator[None]:
+    """Delete old comparisons at the start and once a day, beside all other work; None: never."""
+    if keep_days is None:
         yield
         return
     from service.store.keeping.retention import DAY_S, announce, prune
@@ -189,7 +189,12 @@ def _refuse_taken(port: int) -> None:
             ) from error
 
 
-def _refuse_without_keys(engine: Engine, settings: ServiceSettings, page: PageSettings | None) -> None:
+def refuse_without_keys(engine: Engine, settings: ServiceSettings, page: PageSettings | None) -> None:
+    """Let others reach the service or its web UI only where a key tells friend from foe.
+
+    Raises:
+        ConfigError: they could, and there is none.
+    """
     reached = [] if is_local(settings.host) else [(settings.host, "--host")]
     if page is not None:
         reached += [(name, "--ui-host") for name in page.published]

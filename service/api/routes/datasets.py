@@ -271,8 +271,10 @@ def erase(version: Version, context: Context, request: Request) -> DatasetErased
     """
     if (stored := find_dataset(context.engine, version)).bundled:
         raise DatasetConflictError(f"{version} comes with the program and cannot be erased; erase what you uploaded")
-    erased = erase_datasets(context.engine, context.directory, [stored.version])
-    request.app.state.forget()
+    try:
+        erased = erase_datasets(context.engine, context.directory, [stored.version])
+    finally:
+        request.app.state.forget()
     return DatasetErased(
         versions=list(erased.versions),
         comparisons=list(erased.comparisons),

@@ -10,11 +10,10 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, delete, func, or_, select
 
-from lm.errors import TuningForkError
 from service.contract.comparison_state import ComparisonState
 from service.store.comparisons.run_folder import answer_stages
 from service.store.data_directory import REPORT_FILE, SETTINGS_FILE, DataDirectory
-from service.store.database import open_database, writing
+from service.store.database import PATIENCE_S, open_database, writing
 from service.store.dataset_store import DatasetConflictError, DatasetNotFoundError, forget_read
 from service.store.stages.recorded_stages import noted_stages
 from service.store.tables import (
@@ -38,7 +37,7 @@ NOT_REACHED = (
 """What an erasure cannot reach, and how it is deleted."""
 
 COMPACTING_S = 3600.0
-"""For the database to write one table anew."""
+"""For Postgres to write one table anew."""
 
 _UPLOAD_S = 600.0
 """Longer than an upload can be under way."""
@@ -113,11 +112,13 @@ def compact(engine: Engine) -> None:
     """Let nothing of deleted rows stay in the database's files: they are written anew, the log of writes is emptied.
 
     Raises:
-        TuningForkError: another process reads meanwhile.
+        DatasetConflictError: another process reads meanwhile.
     """
-    writing_anew = open_database(engine.url.render_as_string(hide_password=False), patience_s=COMPACTING_S)
+    is_postgres = engine.dialect.name == "postgresql"
+    patience_s = COMPACTING_S if is_postgres else PATIENCE_S
+    writing_anew = open_database(engine.url.render_as_string(hide_password=False), patience_s=patience_s)
     try:
-        if engine.dialect.name == "postgresql":
+        if is_postgres:
             with writing_anew.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 for table in metadata.sorted_tables:
                     connection.exec_driver_sql(f'VACUUM (FULL) "{table.name}"')
@@ -128,7 +129,7 @@ def compact(engine: Engine) -> None:
     finally:
         writing_anew.dispose()
     if is_busy:
-        raise TuningForkError(
+        raise DatasetConflictError(
             "everything is deleted, but another process still reads the database, so that its log of writes could not "
             "be emptied; stop the service and erase once more"
         )
