@@ -157,15 +157,17 @@ def _move_paths(url: str, before: str, now: Path) -> None:
             text = text.replace(old, new)
         return text
 
-    files = report_files.c.name.in_((SETTINGS_FILE, DECISION_FILE))
+    naming = report_files.c.name.in_((SETTINGS_FILE, DECISION_FILE))
     engine = open_database(url)
     try:
         with writing(engine) as connection:
             for comparison_id, settings in connection.execute(select(comparisons.c.id, comparisons.c.settings)).all():
                 one = comparisons.c.id == comparison_id
                 connection.execute(update(comparisons).where(one).values(settings=moved(settings)))
-            for comparison_id, name, content in connection.execute(select(report_files).where(files)).all():
+            files = select(report_files.c.comparison_id, report_files.c.name).where(naming)
+            for comparison_id, name in connection.execute(files).all():
                 one = (report_files.c.comparison_id == comparison_id) & (report_files.c.name == name)
+                content = connection.execute(select(report_files.c.content).where(one)).scalar_one()
                 connection.execute(update(report_files).where(one).values(content=moved(content.decode()).encode()))
     finally:
         engine.dispose()

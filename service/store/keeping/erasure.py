@@ -216,11 +216,9 @@ def _erase_rows(engine: Engine, ids: set[str], versions: Sequence[str], question
     with writing(engine) as connection:
         _refuse_work(connection)
         own, others = answer_stages(connection, ids)
-        stages = own - others
-        for stage, answers in connection.execute(select(answer_blocks.c.stage, answer_blocks.c.answers)):
-            # Of a comparison deleted long ago: no event tells of it, and nobody rests on it.
-            if stage not in others and stage not in own and questions.intersection(_ids_of(answers)):
-                stages.add(stage)
+        # Of comparisons deleted long ago no event tells, and nobody rests on what they left.
+        untold = set(connection.execute(select(answer_blocks.c.stage).distinct()).scalars()) - own - others
+        stages = own - others | {stage for stage in untold if questions & _ids_asked(connection, stage)}
         n_answers = connection.execute(delete(answer_blocks).where(answer_blocks.c.stage.in_(stages))).rowcount
         highest = select(deployments.c.alias, func.max(deployments.c.revision)).group_by(deployments.c.alias)
         served = [
@@ -242,11 +240,12 @@ def _erase_rows(engine: Engine, ids: set[str], versions: Sequence[str], question
     return n_answers
 
 
-def _ids_of(answers: str) -> set[str]:
-    with suppress(ValueError, RecursionError):
-        found = json.loads(answers)
-        return set(found) if isinstance(found, dict) else set()
-    return set()
+def _ids_asked(connection: Connection, stage: str) -> set[str]:
+    found: set[str] = set()
+    for answers in connection.execute(select(answer_blocks.c.answers).where(answer_blocks.c.stage == stage)).scalars():
+        with suppress(ValueError, TypeError, RecursionError):
+            found |= set(json.loads(answers))
+    return found
 
 
 def _remove(path: Path) -> None:
