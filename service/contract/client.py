@@ -33,6 +33,7 @@ from service.contract.schemas import (
     ComparisonRequest,
     ComparisonSummary,
     DatasetDetail,
+    DatasetErased,
     DatasetList,
     DocumentPage,
     Estimate,
@@ -210,6 +211,10 @@ class ServiceClient:
     def delete_dataset(self, version: str) -> None:
         """Delete a version that is neither frozen nor used."""
         self._send("DELETE", f"/v1/datasets/{_part(version)}")
+
+    def erase_dataset(self, version: str) -> DatasetErased:
+        """Erase a version with everything that was made of it; what else may hold copies."""
+        return self._model(DatasetErased, "POST", f"/v1/datasets/{_part(version)}/erase")
 
     # ---- comparisons
 

@@ -141,6 +141,15 @@ class DatasetDetail(DatasetSummary):
     findings: list[AuditFinding]
 
 
+class DatasetErased(BaseModel):
+    """What was erased, and what has to be deleted elsewhere."""
+
+    versions: list[str]
+    comparisons: list[str] = Field(description="Their ids.")
+    n_answer_blocks: int
+    not_reached: list[str] = Field(description="Places that may hold copies, and how they are deleted.")
+
+
 class StoredUpload(DatasetDetail):
     """A version as it was just stored."""
 

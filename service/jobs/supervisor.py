@@ -79,10 +79,6 @@ class Supervisor:
         with self._guard:
             return frozenset(self._running)
 
-    def log_file(self, comparison_id: str) -> Path:
-        """Where a job writes what only an operator needs."""
-        return self._directory.root / "logs" / f"{comparison_id}.log"
-
     def run(self, comparison_id: str) -> None:
         """Work on a comparison in a process of its own until it is over, another has it, or `park` is called."""
         with self._guard:
@@ -143,7 +139,7 @@ class Supervisor:
 
     def _run_process(self, comparison_id: str) -> int:
         """Exit code of one start, negative for a signal."""
-        log_file = self.log_file(comparison_id)
+        log_file = self._directory.log(comparison_id)
         log_file.parent.mkdir(parents=True, exist_ok=True)
         life, shows_life = os.pipe()
         try:
@@ -217,7 +213,7 @@ class Supervisor:
 
     def _fail(self, comparison_id: str, what: str) -> None:
         # Where files of this machine are is nothing for callers.
-        _LOG.error("failed: %s; see %s", what, self.log_file(comparison_id), extra=about(comparison_id))
+        _LOG.error("failed: %s; see %s", what, self._directory.log(comparison_id), extra=about(comparison_id))
         message = f"{what}; the operator finds more in the log of its job; then resume it: what was measured is kept"
         self._move(comparison_id, ComparisonState.FAILED, _IN_PROGRESS, message)
 

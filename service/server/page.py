@@ -27,19 +27,21 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PageSettings:
-    """How the web UI is served, on this machine's own address.
+    """How the web UI is served.
 
     Attributes:
         published: Names by which a proxy serves it to others. It then has no rights of its own: each visitor types a
             key, and no token is asked for.
         token: What its first address holds, so that other users and pages of this machine stay out.
         parent_pid: The process to end with.
+        address: At which it listens: this machine's own, or in a container that of the container.
     """
 
     port: int
     published: tuple[str, ...] = ()
     token: str | None = None
     parent_pid: int | None = None
+    address: str = "127.0.0.1"
 
     @property
     def url(self) -> str:
@@ -49,9 +51,9 @@ class PageSettings:
         return f"http://127.0.0.1:{self.port}/?{TOKEN}={self.token}"
 
 
-def page_settings(port: int, published: tuple[str, ...] = ()) -> PageSettings:
+def page_settings(port: int, published: tuple[str, ...] = (), address: str = "127.0.0.1") -> PageSettings:
     """Those of a start, with its token."""
-    return PageSettings(port, published, None if published else secrets.token_urlsafe(16), os.getpid())
+    return PageSettings(port, published, None if published else secrets.token_urlsafe(16), os.getpid(), address)
 
 
 def start_page(

@@ -40,7 +40,7 @@ def main() -> None:
     door = Middleware(Door, published=frozenset(settings.published), token=settings.token, port=settings.port)
     App(Path(folders[0]) / "app.py", middleware=[door]).run(
         config={
-            "server.address": "127.0.0.1",
+            "server.address": settings.address,
             "server.port": settings.port,
             "server.headless": True,
             "server.fileWatcherType": "none",

@@ -2,10 +2,8 @@
 
 import json
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import httpx
@@ -31,33 +29,6 @@ _LOG = logging.getLogger("tuning_fork.service")
 
 Tell = Callable[[str, Recheck], None]
 """Takes the id of a comparison, and what became of its decision."""
-
-
-@contextmanager
-def rechecked_regularly(
-    engine: Engine, directory: DataDirectory, every_s: float, tell: Tell, *, look_interval_s: float = LOOK_INTERVAL_S
-) -> Iterator[None]:
-    """Recheck what is relied on, beside all other work.
-
-    Args:
-        every_s: Between two rechecks of a comparison.
-        tell: Called when a decision no longer holds, or nobody can tell, and that was not known.
-    """
-    ended = threading.Event()
-
-    def look_until_ended() -> None:
-        while not ended.wait(look_interval_s):
-            try:
-                recheck_due(engine, directory, every_s, tell)
-            except Exception:
-                _LOG.exception("the decisions could not be rechecked")
-
-    looking = threading.Thread(target=look_until_ended, name="rechecks", daemon=True)
-    looking.start()
-    try:
-        yield
-    finally:
-        ended.set()
 
 
 def recheck_due(engine: Engine, directory: DataDirectory, every_s: float, tell: Tell) -> None:

@@ -13,10 +13,11 @@ from sqlalchemy import Engine
 
 from lm.errors import ConfigError
 from service.api.context import ServiceContext
-from service.api.service_settings import ServiceSettings
+from service.api.service_settings import ServiceSettings, is_local
 from service.safety.endpoint_guard import guard_process
 from service.server.newest_comparison import newest_kept_ready
 from service.server.page import PageSettings, running_page
+from service.server.regularly import done_regularly
 from service.store.api_keys import any_key
 from service.store.comparisons.adoption import adopt_folders
 from service.store.data_directory import DataDirectory, tell_address
@@ -66,7 +67,7 @@ def serve(
         tell(f"Looking at the Ray cluster at {settings.ray.address}.")
         check_cluster(settings.ray)
     with opened(directory) as (engine, lock):
-        _refuse_without_keys(engine, settings, page)
+        refuse_without_keys(engine, settings, page)
         if page is not None:
             _refuse_taken(page.port)
         listener = _listen(settings)
@@ -88,6 +89,7 @@ def serve(
                 _page(api_url, page, directory, tell),
                 newest_kept_ready(engine, read_newest),
                 _rechecking(engine, directory, settings),
+                pruned_daily(engine, directory, settings.keep_days),
             ):
                 _answer_requests(app, listener)
             tell("Stopping: jobs are parked at the end of what they are at.")
@@ -132,13 +134,34 @@ def _working(
 
 @contextmanager
 def _rechecking(engine: Engine, directory: DataDirectory, settings: ServiceSettings) -> Iterator[None]:
-    if settings.recheck_every_s is None:
+    """Look at the decisions that are relied on; each is rechecked when its time has come."""
+    if (every_s := settings.recheck_every_s) is None:
         yield
         return
-    from service.server.recheck_schedule import rechecked_regularly, webhook
+    from service.server.recheck_schedule import LOOK_INTERVAL_S, recheck_due, webhook
 
     tell = webhook(settings.recheck_webhook) if settings.recheck_webhook else lambda *_: None
-    with rechecked_regularly(engine, directory, settings.recheck_every_s, tell):
+
+    def recheck() -> None:
+        recheck_due(engine, directory, every_s, tell)
+
+    with done_regularly("rechecking decisions", recheck, LOOK_INTERVAL_S, first_s=LOOK_INTERVAL_S):
+        yield
+
+
+@contextmanager
+def pruned_daily(engine: Engine, directory: DataDirectory, keep_days: int | None) -> Iterator[None]:
+    """Delete old comparisons at the start and once a day, beside all other work; None: never."""
+    if keep_days is None:
+        yield
+        return
+    from service.store.keeping.retention import DAY_S, announce, prune
+
+    def delete_old() -> None:
+        prune(engine, directory, keep_days)
+        announce(engine, keep_days)
+
+    with done_regularly("deleting old comparisons", delete_old, DAY_S, first_s=0.0):
         yield
 
 
@@ -166,15 +189,23 @@ def _refuse_taken(port: int) -> None:
             ) from error
 
 
-def _refuse_without_keys(engine: Engine, settings: ServiceSettings, page: PageSettings | None) -> None:
-    published = page.published if page is not None else ()
-    if settings.is_local and not published:
+def refuse_without_keys(engine: Engine, settings: ServiceSettings, page: PageSettings | None) -> None:
+    """Let others reach the service or its web UI only where a key tells friend from foe.
+
+    Raises:
+        ConfigError: they could, and there is none.
+    """
+    reached = [] if is_local(settings.host) else [(settings.host, "--host")]
+    if page is not None:
+        reached += [(name, "--ui-host") for name in page.published]
+        reached += [] if is_local(page.address) else [(page.address, "--ui-listen")]
+    if not reached:
         return
     with engine.connect() as connection:
         if not any_key(connection):
-            reached, option = (settings.host, "--host") if not settings.is_local else (published[0], "--ui-host")
+            host, option = reached[0]
             raise ConfigError(
-                f"others could reach {reached}, and there is no key yet: make one with "
+                f"others could reach {host}, and there is no key yet: make one with "
                 f"`tuningfork keys create NAME --scope admin`, or leave {option} out to serve this machine alone"
             )
 

@@ -55,6 +55,10 @@ class DataDirectory:
         """The folder of a comparison, which need not exist."""
         return self.root / "comparisons" / comparison_id
 
+    def log(self, comparison_id: str) -> Path:
+        """Where the job of a comparison writes what only an operator needs."""
+        return self.root / "logs" / f"{comparison_id}.log"
+
     @contextmanager
     def lock(self, holder: str = "process") -> Iterator[int]:
         """Hold the directory; the index store inside it belongs to one process.

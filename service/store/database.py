@@ -9,12 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
 from lm.errors import ConfigError
 
 DATABASE_FILE = "tuning_fork.db"
+PASSWORD_FILE = "TUNING_FORK_DATABASE_PASSWORD_FILE"
 PATIENCE_S = 60.0
 """For a database to do one thing."""
 OUTAGE_S = 120.0
@@ -26,20 +27,32 @@ T = TypeVar("T")
 def database_url(root: Path) -> str:
     """`TUNING_FORK_DATABASE_URL`, else the SQLite file in the data directory.
 
+    A password may stand in the file that `TUNING_FORK_DATABASE_PASSWORD_FILE` names, as secrets of containers do.
+
     Raises:
-        ConfigError: the variable names neither SQLite nor Postgres.
+        ConfigError: the variable names neither SQLite nor Postgres, or the file cannot be read.
     """
     url = os.environ.get("TUNING_FORK_DATABASE_URL")
     if not url:
         return URL.create("sqlite", database=str(root / DATABASE_FILE)).render_as_string()
     if url.startswith(("postgresql://", "postgres://")):
-        return "postgresql+psycopg://" + url.split("://", 1)[1]
+        url = "postgresql+psycopg://" + url.split("://", 1)[1]
+    if (file := os.environ.get(PASSWORD_FILE)) and url.startswith("postgresql"):
+        return _with_password(url, Path(file))
     if not url.startswith(("postgresql+psycopg://", "sqlite:///")):
         raise ConfigError(
             "TUNING_FORK_DATABASE_URL must begin with postgresql:// or sqlite:///; unset it to use a file in the data "
             "directory"
         )
     return url
+
+
+def _with_password(url: str, file: Path) -> str:
+    try:
+        password = file.read_text(encoding="utf-8").strip()
+        return make_url(url).set(password=password).render_as_string(hide_password=False)
+    except (OSError, UnicodeDecodeError, ArgumentError) as error:
+        raise ConfigError(f"{PASSWORD_FILE} cannot be used: {error}; see docs/service.md") from error
 
 
 def open_database(url: str, *, patience_s: float = PATIENCE_S) -> Engine:

@@ -262,6 +262,12 @@ def _read(engine: Engine, directory: DataDirectory, version: str) -> Dataset:
     return load_dataset(dataset_folder(engine, directory, version))
 
 
+def forget_read() -> None:
+    """Let go of what is kept in memory of stored datasets."""
+    _read.cache_clear()
+    holds_history.cache_clear()
+
+
 @lru_cache(maxsize=64)
 def _bundled(name: str) -> StoredDataset:
     dataset = load_dataset(BUNDLED_DATASETS / name)

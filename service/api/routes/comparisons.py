@@ -32,7 +32,6 @@ from service.store.comparisons.comparison_progress import FollowedComparisons
 from service.store.comparisons.comparison_store import (
     StoredComparison,
     create_comparison,
-    delete_comparison,
     find_by_idempotency_key,
     find_comparison,
     list_comparisons,
@@ -42,7 +41,7 @@ from service.store.comparisons.comparison_store import (
     request_cancel,
     resume_comparison,
 )
-from service.store.comparisons.run_folder import own_run, remove_run
+from service.store.comparisons.run_folder import remove_comparison
 from service.store.dataset_store import DatasetNotFoundError, dataset_numbers, find_dataset, read_version
 from service.store.reports.outcomes import Outcome, Outcomes
 
@@ -168,10 +167,8 @@ def resume(comparison_id: ComparisonId, context: Context, caller: Runner, seen: 
 
 @router.delete("/{comparison_id}", status_code=204)
 def delete(comparison_id: ComparisonId, context: Context, caller: Runner) -> None:
-    """Delete a comparison that is over, with its events, reports and votes, and the files that only it rests on."""
-    run_id = own_run(context.engine, comparison_id)
-    delete_comparison(context.engine, comparison_id)
-    remove_run(context.directory, run_id)
+    """Delete a comparison that is over, with its events, reports and votes, and what was made for it alone."""
+    remove_comparison(context.engine, context.directory, comparison_id)
 
 
 @router.patch("/{comparison_id}")

@@ -1,4 +1,4 @@
-"""Uploading, validating, listing, reading, freezing and deleting datasets."""
+"""Uploading, validating, listing, reading, freezing, deleting and erasing datasets."""
 
 import asyncio
 import io
@@ -29,6 +29,7 @@ from service.api.served import while_connected
 from service.contract.schemas import (
     ID_PATTERN,
     DatasetDetail,
+    DatasetErased,
     DatasetList,
     DatasetProblem,
     DatasetSummary,
@@ -44,6 +45,7 @@ from service.safety.limits import UploadLimits
 from service.safety.prepare import PreparedDataset, UnfitUploadError, UploadedFile
 from service.safety.prepare_process import PreparingProcess
 from service.store.dataset_store import (
+    DatasetConflictError,
     StoredDataset,
     delete_dataset,
     find_dataset,
@@ -54,6 +56,7 @@ from service.store.dataset_store import (
     split_sizes,
     store_dataset,
 )
+from service.store.keeping.erasure import NOT_REACHED, erase_datasets
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 Version = Annotated[str, Path(pattern=ID_PATTERN, description="A version, or the name of a bundled dataset.")]
@@ -240,6 +243,26 @@ def delete(version: Version, context: Context) -> None:
     """Delete a version that is neither frozen nor used by a comparison, with the copy of its files on this machine."""
     delete_dataset(context.engine, version)
     shutil.rmtree(context.directory.root / "datasets" / version, ignore_errors=True)
+
+
+@router.post("/{version}/erase", dependencies=[Depends(require(Scope.ADMIN))])
+def erase(version: Version, context: Context, request: Request) -> DatasetErased:
+    """Erase a version with everything that was made of it, frozen or not, baselines and deployments among it.
+
+    It cannot be undone. No comparison may wait or run meanwhile.
+    """
+    if (stored := find_dataset(context.engine, version)).bundled:
+        raise DatasetConflictError(f"{version} comes with the program and cannot be erased; erase what you uploaded")
+    try:
+        erased = erase_datasets(context.engine, context.directory, [stored.version])
+    finally:
+        request.app.state.forget()
+    return DatasetErased(
+        versions=list(erased.versions),
+        comparisons=list(erased.comparisons),
+        n_answer_blocks=erased.n_answers,
+        not_reached=list(NOT_REACHED),
+    )
 
 
 async def _with_upload(request: Request, use: Callable[[PreparedDataset], T]) -> T:

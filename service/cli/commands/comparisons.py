@@ -44,16 +44,13 @@ def rename(
 @comparisons.command()
 def delete(comparison: ComparisonArgument, home: Home = None) -> None:
     """Delete a comparison, with the indexes, adapters and answers that no other comparison uses."""
-    from service.store.comparisons.comparison_store import delete_comparison
-    from service.store.comparisons.run_folder import own_run, remove_run
+    from service.store.comparisons.run_folder import remove_comparison
     from service.store.comparisons.runs import home_database, matching_id
 
     directory = DataDirectory.from_environment(home)
     with home_database(directory) as engine:
         found = matching_id(engine, comparison)
-        run_id = own_run(engine, found)
-        delete_comparison(engine, found)
-        remove_run(directory, run_id)
+        remove_comparison(engine, directory, found)
     show(f"{found} is deleted.")
 
 

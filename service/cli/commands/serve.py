@@ -9,7 +9,7 @@ import typer
 
 from lm.errors import ConfigError
 from service.api.service_settings import ServiceSettings
-from service.cli.commands.ui import UiHosts, host_names
+from service.cli.commands.ui import UiAddress, UiHosts, host_names
 from service.cli.options import Home
 from service.cli.terminal import show
 from service.jobs.ray_engine.ray_settings import DEFAULT_ADDRESS, RaySettings, parse_resources
@@ -33,6 +33,7 @@ def serve(
     workers: Jobs = 1,
     ui_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the web UI on this machine.")] = 8501,
     ui_host: UiHosts = None,
+    ui_listen: UiAddress = "127.0.0.1",
     no_ui: Annotated[bool, typer.Option("--no-ui", help="Serve only the API, without the web UI.")] = False,
     base_model: Annotated[
         Path | None,
@@ -61,6 +62,15 @@ def serve(
     recheck_webhook: Annotated[
         str | None,
         typer.Option(metavar="URL", help="Address that is sent JSON when a decision falls.", show_default=False),
+    ] = None,
+    keep_days: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Delete comparisons that were over so many days ago, once a day, as `tuningfork prune` does. "
+            "[default: never]",
+            show_default=False,
+        ),
     ] = None,
     engine: Annotated[
         EngineName, typer.Option(help="Who computes: this machine, or a Ray cluster that it is a node of.")
@@ -94,14 +104,21 @@ def serve(
     if models is not None and not models.is_dir():
         raise ConfigError(f"--models is {models}, which is no folder; give the folder that holds models and adapters")
     settings = ServiceSettings(
-        host=host, port=port, n_jobs=workers, ray=ray, retired_model=base_model, models=models and models.resolve()
+        host=host,
+        port=port,
+        n_jobs=workers,
+        ray=ray,
+        retired_model=base_model,
+        models=models and models.resolve(),
+        keep_days=keep_days,
     )
     if recheck_webhook is not None and recheck_every is None:
         raise ConfigError("--recheck-webhook needs --recheck-every; add it, for example --recheck-every 7d")
     if recheck_every is not None:
         every_s = _duration_s(recheck_every)
         settings = replace(settings, recheck_every_s=every_s, recheck_webhook=_address(recheck_webhook))
-    serve_until_stopped(settings, directory, show, page=None if no_ui else page_settings(ui_port, host_names(ui_host)))
+    page = None if no_ui else page_settings(ui_port, host_names(ui_host), ui_listen)
+    serve_until_stopped(settings, directory, show, page=page)
 
 
 def _duration_s(text: str) -> float:

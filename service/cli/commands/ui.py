@@ -18,12 +18,21 @@ UiHosts = Annotated[
         show_default=False,
     ),
 ]
+UiAddress = Annotated[
+    str,
+    typer.Option(
+        "--ui-listen",
+        metavar="ADDRESS",
+        help="Address that the web UI listens at. In a container 0.0.0.0, published on the loopback of its host.",
+    ),
+]
 
 
 def ui(
     api: Annotated[str, typer.Option(help="Address of the service.")] = "http://127.0.0.1:8000",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the web UI on this machine.")] = 8501,
     ui_host: UiHosts = None,
+    ui_listen: UiAddress = "127.0.0.1",
 ) -> None:
     """Open the web UI of a running service.
 
@@ -32,7 +41,7 @@ def ui(
     """
     from service.server.page import page_settings, start_page
 
-    settings = page_settings(port, host_names(ui_host))
+    settings = page_settings(port, host_names(ui_host), ui_listen)
     process = start_page(settings, api, lends_key=True)
     show(f"The web UI asks {api}; Ctrl-C stops it. It is at {settings.url}")
     try:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, func, insert, select
 
 from service.store.tables import comparisons, events
 
-EVENT_TYPES = ("state", "progress", "block", "training", "resources", "finding", "recheck")
+EVENT_TYPES = ("state", "progress", "block", "training", "resources", "finding", "recheck", "retention")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,32 @@
-"""What a comparison left on the disk: deleted with it, where no other comparison rests on it."""
+"""What a comparison left in the database and on the disk: deleted with it, where no other comparison rests on it."""
 
+import json
 import shutil
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, delete, or_, select
 
 from service.contract.comparison_state import ComparisonState
-from service.store.comparisons.comparison_store import find_comparison
+from service.store.comparisons.comparison_store import delete_comparison, find_comparison
 from service.store.data_directory import DataDirectory
+from service.store.database import writing
 from service.store.stages.recorded_stages import forget_stages
-from service.store.tables import comparisons
+from service.store.tables import answer_blocks, comparisons, events
+
+
+def remove_comparison(engine: Engine, directory: DataDirectory, comparison_id: str) -> None:
+    """Delete a comparison with everything that was made for it alone: rows, answers, index, adapters, reports, log.
+
+    Raises:
+        ComparisonNotFoundError: there is none of that id.
+        ComparisonConflictError: it is not over, or a baseline or deployment rests on it.
+    """
+    run_id = own_run(engine, comparison_id)
+    stages = own_answers(engine, comparison_id)
+    delete_comparison(engine, comparison_id)
+    with writing(engine) as connection:
+        connection.execute(delete(answer_blocks).where(answer_blocks.c.stage.in_(stages)))
+    remove_run(directory, run_id)
+    directory.log(comparison_id).unlink(missing_ok=True)
 
 
 def own_run(engine: Engine, comparison_id: str) -> str | None:
@@ -20,15 +38,32 @@ def own_run(engine: Engine, comparison_id: str) -> str | None:
     Raises:
         ComparisonNotFoundError: there is no such comparison.
     """
-    stored = find_comparison(engine, comparison_id)
-    others = select(comparisons.c.run_id, comparisons.c.state, comparisons.c.dataset)
+    return find_comparison(engine, comparison_id).run_id if _is_alone(engine, comparison_id) else None
+
+
+def own_answers(engine: Engine, comparison_id: str) -> set[str]:
+    """Stages of answers that no other comparison asked for, by what their events tell; none where another may come to.
+
+    Raises:
+        ComparisonNotFoundError: there is no such comparison.
+    """
+    if not _is_alone(engine, comparison_id):
+        return set()
     with engine.connect() as connection:
-        rows = connection.execute(others.where(comparisons.c.id != comparison_id)).all()
-    for row in rows:
-        may_come_to = row.dataset == stored.dataset and not ComparisonState(row.state).is_final
-        if may_come_to or row.run_id == stored.run_id:
-            return None
-    return stored.run_id
+        own, others = answer_stages(connection, {comparison_id})
+    return own - others
+
+
+def answer_stages(connection: Connection, comparison_ids: set[str]) -> tuple[set[str], set[str]]:
+    """The stages of answers that these comparisons asked for, and those that all others did."""
+    telling = select(events.c.comparison_id, events.c.data).where(
+        events.c.type.in_(("block", "progress")), events.c.data.contains('"key": "', autoescape=True)
+    )
+    own: set[str] = set()
+    others: set[str] = set()
+    for comparison_id, data in connection.execute(telling):
+        (own if comparison_id in comparison_ids else others).add(json.loads(data)["key"])
+    return own, others
 
 
 def remove_run(directory: DataDirectory, run_id: str | None) -> None:
@@ -36,3 +71,15 @@ def remove_run(directory: DataDirectory, run_id: str | None) -> None:
     if run_id is not None:
         forget_stages(run_id, directory)
         shutil.rmtree(directory.comparison(run_id), ignore_errors=True)
+
+
+def _is_alone(engine: Engine, comparison_id: str) -> bool:
+    """Whether no other comparison has the same run, or may come to it."""
+    stored = find_comparison(engine, comparison_id)
+    in_progress = (comparisons.c.dataset == stored.dataset) & comparisons.c.state.in_(
+        [state for state in ComparisonState if not state.is_final]
+    )
+    same_run = comparisons.c.run_id == stored.run_id if stored.run_id is not None else in_progress
+    others = select(comparisons.c.id).where(comparisons.c.id != comparison_id, or_(in_progress, same_run)).limit(1)
+    with engine.connect() as connection:
+        return connection.execute(others).first() is None

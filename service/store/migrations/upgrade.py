@@ -52,10 +52,23 @@ def migrate(engine: Engine) -> None:
 
 def is_current(engine: Engine) -> bool:
     """Whether the database has the tables of this version."""
+    return revision_of(engine) == _newest_step()
+
+
+def revision_of(engine: Engine) -> str | None:
+    """The last step that a database has taken; None where it has no tables."""
     if not inspect(engine).has_table("alembic_version"):
-        return False
+        return None
     with engine.connect() as connection:
-        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == _newest_step()
+        found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
+
+
+def is_known(revision: str) -> bool:
+    """Whether this version has that step, and so can read such tables."""
+    from alembic.script import ScriptDirectory
+
+    return revision in {step.revision for step in ScriptDirectory(str(FOLDER)).walk_revisions()}
 
 
 @cache

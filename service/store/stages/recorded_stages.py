@@ -56,13 +56,22 @@ def read_stages(run_id: str, directory: DataDirectory, trainings: Sequence[Train
 
 def forget_stages(run_id: str, directory: DataDirectory) -> None:
     """Remove the indexes and adapters that are noted for this run alone, and the note."""
-    notes = {note: _noted(note) for note in (directory.root / "stages" / "used").glob("*.json")}
-    mine = notes.pop(own := _note(run_id, directory), set())
-    for marker in mine.difference(*notes.values()):
-        folder = (directory.root / marker).parent
-        if folder.resolve().is_relative_to((directory.root / "stages").resolve()):
-            shutil.rmtree(folder, ignore_errors=True)
+    own = _note(run_id, directory)
+    for folder in noted_stages(directory) - noted_stages(directory, but=own):
+        shutil.rmtree(folder, ignore_errors=True)
     own.unlink(missing_ok=True)
+
+
+def noted_stages(directory: DataDirectory, *, but: Path | None = None) -> set[Path]:
+    """Folders of the indexes and adapters that finished comparisons rest on.
+
+    Args:
+        but: A note that does not count.
+    """
+    notes = [note for note in (directory.root / "stages" / "used").glob("*.json") if note != but]
+    folders = {(directory.root / marker).parent for note in notes for marker in _noted(note)}
+    stages = (directory.root / "stages").resolve()
+    return {folder for folder in folders if folder.resolve().is_relative_to(stages) and folder.resolve() != stages}
 
 
 def _noted(note: Path) -> set[str]:

@@ -1,6 +1,6 @@
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -16,6 +16,16 @@ from lm.fake import FakeLM
 
 MakeExample = Callable[..., Example]
 MakeAnswer = Callable[..., Answer]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_opened_and_nothing_sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever ragas does here: no cache of pickles, no usage report, no connection. It would hide an exception."""
+    done: list[str] = []
+    for name in ("diskcache.Cache.__init__", "requests.post", "socket.socket.connect"):
+        monkeypatch.setattr(name, lambda *_, name=name, **__: done.append(name))
+    yield
+    assert done == []
 
 
 class SameVectorEmbedder:

@@ -14,6 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.contract.comparison_state import ComparisonState
+from service.contract.scope import Scope
 from service.store.bundled_datasets import bundled_datasets
 from tests.service.api.conftest import FILES, LOCAL, Api
 from tests.service.safety.conftest import zipped
@@ -201,6 +202,24 @@ def test_a_frozen_version_cannot_be_deleted(client: TestClient) -> None:
     assert client.post(f"/v1/datasets/{version}/freeze").json()["frozen"]
     assert client.delete(f"/v1/datasets/{version}").status_code == 409
     assert client.delete("/v1/datasets/appliance-support").status_code == 409
+
+
+def test_a_version_is_erased_by_an_admin_with_what_was_made_of_it_and_kept_in_memory(api: Api) -> None:
+    by_run, by_admin = (api.client(key=api.key(scope)) for scope in (Scope.RUN, Scope.ADMIN))
+    version = upload(by_run, FILES).json()["version"]
+    made = by_run.post("/v1/comparisons", json={"dataset": version, "arms": ["base"]}).json()["id"]
+    by_run.post(f"/v1/datasets/{version}/freeze")
+    assert by_run.post(f"/v1/datasets/{version}/erase").status_code == 403
+    assert by_admin.post(f"/v1/datasets/{version}/erase").status_code == 409
+    api.move(made, ComparisonState.CANCELLED)
+    before = api.app.state.results
+    erased = by_admin.post(f"/v1/datasets/{version}/erase").json()
+    assert (erased["versions"], erased["comparisons"]) == ([version], [made])
+    assert any("backups" in place for place in erased["not_reached"])
+    assert api.app.state.results is not before
+    assert by_admin.get(f"/v1/datasets/{version}/documents").status_code == 404
+    assert by_admin.get(f"/v1/comparisons/{made}").status_code == 404
+    assert by_admin.post("/v1/datasets/appliance-support/erase").status_code == 409
 
 
 def test_metadata_of_documents_is_shown_as_it_was_sent(client: TestClient) -> None:

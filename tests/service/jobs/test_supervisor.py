@@ -83,7 +83,7 @@ def test_a_job_that_crashes_is_started_again_and_given_up_with_a_next_step(
     assert error is not None
     assert told in error
     assert str(supervised.directory.root) not in error
-    assert f"see {supervised.supervisor.log_file(COMPARISON)}" in caplog.text
+    assert f"see {supervised.directory.log(COMPARISON)}" in caplog.text
     assert "resume" in error
 
 
@@ -96,7 +96,7 @@ def test_a_defect_of_ours_ends_it_at_once_and_stands_in_the_log(supervised: Supe
     assert error is not None
     assert "internal error" in error
     assert "ZeroDivision" not in error
-    assert "ZeroDivisionError: ours" in supervised.supervisor.log_file(COMPARISON).read_text()
+    assert "ZeroDivisionError: ours" in supervised.directory.log(COMPARISON).read_text()
 
 
 @pytest.mark.parametrize(("moves", "n_starts"), [(False, 3), (True, 6)])

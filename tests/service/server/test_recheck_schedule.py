@@ -14,7 +14,7 @@ from advisor.decision.record import Recheck, RecheckOutcome
 from lm.model_identity import model_identity
 from service.contract.comparison_state import ComparisonState
 from service.jobs.command_run import run_command
-from service.server.recheck_schedule import EVENT, recheck_due, rechecked_regularly, relied_on, webhook
+from service.server.recheck_schedule import EVENT, recheck_due, relied_on, webhook
 from service.store.comparisons.baseline_store import set_baseline
 from service.store.comparisons.comparison_store import create_comparison, set_state
 from service.store.comparisons.events import read_events
@@ -95,15 +95,6 @@ def test_baselines_are_relied_on_and_without_any_the_newest_is(home: tuple[Engin
     assert relied_on(engine) == ["newest"]
     set_baseline(engine, "main", comparison_id)
     assert relied_on(engine) == [comparison_id]
-
-
-def test_rechecks_go_on_beside_other_work(home: tuple[Engine, DataDirectory, str], model: Path) -> None:
-    engine, directory, comparison_id = home
-    change(model)
-    told = Told()
-    with rechecked_regularly(engine, directory, 0, told, look_interval_s=0.01):
-        assert told.happened.wait(60)
-    assert told.found[0][0] == comparison_id
 
 
 def test_a_webhook_gets_the_recheck_as_json_and_one_that_is_away_ends_nothing(

@@ -22,6 +22,8 @@ from service.cli.ci.command import read_stored_folder
 from service.run.finished.asking import open_arm, read_finished
 from service.run.finished.recheck import recheck_file
 from service.serving.servable import read_servable
+from service.store.comparisons.runs import home_database
+from service.store.data_directory import DataDirectory
 from service.store.database import open_database
 from service.store.migrations.upgrade import is_current, migrate
 from service.store.stages.stage_key import library_versions
@@ -255,3 +257,28 @@ def test_a_decision_on_its_retired_model_cannot_be_told(old_home: OldHome) -> No
     found = recheck_file(path, model_identity, today=date(2026, 12, 1))
     assert found.outcome is RecheckOutcome.UNKNOWN
     assert "the model 'pocket' is no longer shipped" in found.explanation
+
+
+def test_a_backup_of_it_restored_elsewhere_answers_as_it_did(
+    run: Callable[..., int], old_home: OldHome, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere, archive = DataDirectory(tmp_path / "home"), str(tmp_path / "backup.tar")
+    reports = {path.name: path.read_bytes() for path in old_home.run_folder(old_home.tiny).iterdir()}
+    assert run("backup", archive) == 0
+    assert "the database with 2 finished comparison(s)" in capsys.readouterr().out
+    assert run("restore", archive, "--home", str(elsewhere.root)) == 0
+    # What follows must not find anything where it was.
+    old_home.directory.root.rename(tmp_path / "away")
+    try:
+        with home_database(elsewhere) as engine:
+            context = ServiceContext(engine, elsewhere, lambda _: None, ServiceSettings())
+            headers = {"Authorization": f"Bearer {old_home.key}"}
+            with TestClient(create_app(context), base_url="http://127.0.0.1:8000", headers=headers) as client:
+                for name in ("report.json", "report.md", "report.html", "results.jsonl"):
+                    assert client.get(f"/v1/comparisons/{old_home.tiny}/{name}").content == reports[name]
+                body = {"model": "production", "messages": [{"role": "user", "content": QUESTION}]}
+                reply = client.post("/v1/chat/completions", json=body)
+                assert reply.json()["choices"][0]["message"]["content"] == old_home.hybrid_answer
+        assert read_finished(elsewhere, old_home.tiny).settings.dataset_folder.is_relative_to(elsewhere.root)
+    finally:
+        (tmp_path / "away").rename(old_home.directory.root)

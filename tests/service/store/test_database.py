@@ -1,9 +1,10 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.exc import OperationalError
 
+from lm.errors import ConfigError
 from service.store.database import DATABASE_FILE, database_url, is_outage, open_database, patiently, writing
 
 
@@ -29,6 +30,19 @@ def test_the_database_lies_in_a_folder_of_any_name(tmp_path: Path, monkeypatch: 
     engine.dispose()
     assert (folder / DATABASE_FILE).is_file()
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_password_comes_from_a_file_and_one_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNING_FORK_DATABASE_URL", "postgresql://forks@host/db")
+    monkeypatch.setenv("TUNING_FORK_DATABASE_PASSWORD_FILE", str(tmp_path / "secret"))
+    with pytest.raises(ConfigError, match="TUNING_FORK_DATABASE_PASSWORD_FILE cannot be used"):
+        database_url(tmp_path)
+    (tmp_path / "secret").write_text("p@ss/word\n")
+    assert make_url(database_url(tmp_path)).password == "p@ss/word"
+    monkeypatch.delenv("TUNING_FORK_DATABASE_URL")
+    assert database_url(tmp_path).startswith("sqlite")
 
 
 def test_a_server_that_does_not_reply_is_given_up_and_asked_anew(postgres_url: str) -> None:
