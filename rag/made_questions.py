@@ -416,10 +416,6 @@ def _turns(instruction: str, example: tuple[str, str], said: str) -> Messages:
     )
 
 
-def _shown(chunk: Chunk) -> str:
-    return f"Title: {chunk.passage_title}\nText: {chunk.text}"
-
-
 def _first_line(reply: str) -> str:
     line = next((line for line in reply.splitlines() if line.strip()), "")
     return re.sub(r"^\s*question\s*:\s*", "", line, flags=re.IGNORECASE).strip().strip('"')

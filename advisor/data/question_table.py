@@ -13,7 +13,6 @@ from advisor.data.loaders import LOADERS
 from advisor.data.meant_names import suggestion
 from advisor.data.text_encoding import UnreadableTextError, decode_text
 
-ANSWER_SEPARATOR = "|"
 _COLUMNS = ("question", "answer", "document", "group", "split", "answerable", "id", "made_by")
 # Beside English what spreadsheets write in other languages for true and false.
 _YES = frozenset(

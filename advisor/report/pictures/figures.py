@@ -4,10 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from advisor.report.arms import arm_name, references, row_kind, shown_arms
-from advisor.report.pictures.break_evens import cost_curve_figure
 from advisor.report.pictures.drawn import EpochLosses, drawn_differences, loss_curves, priced_scores
 from advisor.report.pictures.figure import Figure
-from advisor.report.pictures.flip_map import flip_map_figure
 from advisor.report.pictures.svg import (
     ACCENT,
     BAND,
@@ -36,21 +34,6 @@ _OVERALL_MEANING = (
     "All slices, weighted by what users ask. Dots are estimates, lines their intervals; the diamond is the arm named "
     "in the verdict, squares are references. Arms whose lines overlap widely may be equally good."
 )
-
-
-def figures(comparison: Comparison) -> tuple[Figure, ...]:
-    """Every picture that the comparison has numbers for."""
-    drawn = [
-        *quality_figures(comparison),
-        difference_figure(comparison),
-        frontier_figure(comparison),
-        latency_figure(comparison),
-        token_figure(comparison),
-        cost_curve_figure(comparison),
-        flip_map_figure(comparison),
-        *training_figures(comparison),
-    ]
-    return tuple(figure for figure in drawn if figure is not None)
 
 
 def quality_figures(comparison: Comparison) -> list[Figure]:

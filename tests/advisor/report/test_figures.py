@@ -6,14 +6,16 @@ from dataclasses import replace
 
 import pytest
 
+from advisor.report.pictures.break_evens import cost_curve_figure
 from advisor.report.pictures.figures import (
     difference_figure,
-    figures,
     frontier_figure,
     latency_figure,
     quality_figures,
+    token_figure,
     training_figures,
 )
+from advisor.report.pictures.flip_map import flip_map_figure
 from advisor.results.comparison import Interval
 
 HOSTILE_NAMES = ("<script>alert(1)</script>", "$x$ $\\frac{1}{0}$", "_hidden", "a\x00b\ud800\n&amp;]]>", "စက် جهاز 👩‍🔧")
@@ -21,6 +23,21 @@ HOSTILE_NAMES = ("<script>alert(1)</script>", "$x$ $\\frac{1}{0}$", "_hidden", "
 
 def _texts(svg):
     return ["".join(element.itertext()) for element in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+
+
+def figures(comparison):
+    """Every picture that the comparison has numbers for."""
+    drawn = [
+        *quality_figures(comparison),
+        difference_figure(comparison),
+        frontier_figure(comparison),
+        latency_figure(comparison),
+        token_figure(comparison),
+        cost_curve_figure(comparison),
+        flip_map_figure(comparison),
+        *training_figures(comparison),
+    ]
+    return tuple(figure for figure in drawn if figure is not None)
 
 
 @pytest.fixture(scope="module")
