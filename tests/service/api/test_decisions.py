@@ -1,5 +1,5 @@
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from sqlalchemy import Engine, insert
 
 from advisor.report.facts import answered, side_by_side, tallied
 from advisor.results.comparison import Comparison
+from advisor.results.json_report import read_comparison
 from lm.model_identity import model_identity
 from service.api.app import create_app
 from service.api.context import ServiceContext
@@ -38,16 +39,14 @@ def stored(engine: Engine, comparison_id: str) -> str:
 
 
 @pytest.fixture
-def finished(engine: Engine, workplace: Any) -> tuple[str, Comparison]:
+def finished(engine: Engine, finished_files: Mapping[str, bytes]) -> tuple[str, Comparison]:
     """A comparison whose reports are on file."""
-    comparison: Comparison = workplace.run()
-    folder = workplace.directory.comparison(comparison.id)
     stored(engine, "tiny-1")
     with writing(engine) as connection:
         for name in (REPORT_FILE, DECISION_FILE, RECORDS_FILE):
-            content = (folder / name).read_bytes()
-            connection.execute(insert(report_files).values(comparison_id="tiny-1", name=name, content=content))
-    return "tiny-1", comparison
+            row = {"comparison_id": "tiny-1", "name": name, "content": finished_files[name]}
+            connection.execute(insert(report_files).values(row))
+    return "tiny-1", read_comparison(finished_files[REPORT_FILE].decode())
 
 
 def test_unchanged_inputs_give_the_decision_on_record(client: TestClient, finished: tuple[str, Comparison]) -> None:

@@ -1,8 +1,8 @@
 """Several trainings of one arm, through the whole run: what is asked, deployed, counted and reported."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,10 +25,9 @@ from service.run.composition import LocalComposition
 from service.run.estimate import estimate_comparison
 from service.run.finished.recheck import recheck_file
 from service.run.measuring import LATENCY_QUESTIONS
-from service.run.progress import OnProgress, Progress
+from service.run.progress import Progress
 from service.run.settings import ComparisonSettings
 from service.run.workflow import run_comparison
-from service.store.data_directory import DataDirectory
 
 if TYPE_CHECKING:
     from conftest import Workplace
@@ -84,91 +83,90 @@ class SeededComposition:
         pass
 
 
-Run = Callable[..., tuple[Comparison, SeededComposition]]
+@dataclass(frozen=True)
+class Finished:
+    """A comparison, what it was asked by, and the folder of its reports."""
+
+    comparison: Comparison
+    composition: SeededComposition
+    folder: Path
+
+    def n_asked(self, seed: int) -> int:
+        """Questions that the adapter of a seed was asked."""
+        return sum(len(call) for call in self.composition.models[f"fine-tuned {seed}"].calls)
 
 
-@pytest.fixture
-def run(workplace: "Workplace") -> Run:
-    def run_with(**changes: object) -> tuple[Comparison, SeededComposition]:
-        settings = ComparisonSettings(str(workplace.folder), arms=("base", "fine-tuned"), training_seeds=3)
-        settings = replace(settings, **changes)  # type: ignore[arg-type]
-        made: list[SeededComposition] = []
-
-        def compose(wanted: ComparisonSettings, _: DataDirectory, __: OnProgress) -> SeededComposition:
-            made.append(SeededComposition(wanted))
-            return made[-1]
-
-        return run_comparison(settings, workplace.directory, compose, "scripted"), made[0]  # type: ignore[arg-type]
-
-    return run_with
+def finish(workplace: "Workplace", training_seeds: int) -> Finished:
+    settings = ComparisonSettings(str(workplace.folder), arms=("base", "fine-tuned"), training_seeds=training_seeds)
+    composition = SeededComposition(settings)
+    comparison = run_comparison(settings, workplace.directory, lambda *_: composition, "scripted")  # type: ignore[arg-type,return-value]
+    return Finished(comparison, composition, workplace.directory.comparison(comparison.id))
 
 
-def test_every_adapter_answers_all_questions_and_the_score_is_their_mean(run: Run) -> None:
-    comparison, composition = run()
-    arm = comparison.arm("fine-tuned")
+@pytest.fixture(scope="module")
+def several(workplace_class: "type[Workplace]", tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    return finish(workplace_class(tmp_path_factory.mktemp("several")), 3)
+
+
+@pytest.fixture(scope="module")
+def single(workplace_class: "type[Workplace]", tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    return finish(workplace_class(tmp_path_factory.mktemp("single")), 1)
+
+
+def test_every_adapter_answers_all_questions_and_the_score_is_their_mean(several: Finished) -> None:
+    arm = several.comparison.arm("fine-tuned")
     scores = {one.training_seed: one.score for one in arm.seeds}
     overall = arm.metric("exact_match")
     assert overall is not None and overall.interval is not None
     assert list(scores) == [0, 1, 2]
     assert overall.interval.estimate == pytest.approx(sum(score or 0 for score in scores.values()) / 3)
     assert (overall.n, arm.n_questions) == (N_TEST, N_TEST)
-    asked = {name: sum(len(call) for call in model.calls) for name, model in composition.models.items()}
-    assert asked["fine-tuned 0"] == asked["fine-tuned 1"] == N_TEST
-    assert comparison.arm("base").seeds == ()
+    assert several.n_asked(0) == several.n_asked(1) == N_TEST
+    assert several.comparison.arm("base").seeds == ()
 
 
-def test_the_best_on_validation_is_deployed_and_not_the_best_on_test(run: Run) -> None:
-    comparison, composition = run()
-    assert [one.training_seed for one in comparison.arm("fine-tuned").seeds if one.deployed] == [2]
+def test_the_best_on_validation_is_deployed_and_not_the_best_on_test(several: Finished) -> None:
+    assert [one.training_seed for one in several.comparison.arm("fine-tuned").seeds if one.deployed] == [2]
     # It alone is asked once more, one question at a time.
-    asked = {name: sum(len(call) for call in model.calls) for name, model in composition.models.items()}
-    assert asked["fine-tuned 2"] - asked["fine-tuned 1"] > LATENCY_QUESTIONS
+    assert several.n_asked(2) - several.n_asked(1) > LATENCY_QUESTIONS
 
 
-def test_seeds_that_differ_widen_every_interval_of_the_arm(run: Run) -> None:
-    several, _ = run()
-    single, _ = run(training_seeds=1)
-
-    def width(comparison: Comparison) -> float:
-        (difference,) = comparison.differences
+def test_seeds_that_differ_widen_every_interval_of_the_arm(several: Finished, single: Finished) -> None:
+    def width(finished: Finished) -> float:
+        (difference,) = finished.comparison.differences
         return difference.interval.high - difference.interval.low
 
     assert width(several) > 1.5 * width(single)
-    assert several.differences[0].test == "hierarchical bootstrap"
-    overall = several.arm("fine-tuned").metric("exact_match")
+    assert several.comparison.differences[0].test == "hierarchical bootstrap"
+    overall = several.comparison.arm("fine-tuned").metric("exact_match")
     assert overall is not None and overall.interval is not None
     assert overall.interval.method == "Wilson, hierarchical bootstrap variance"
 
 
-def test_one_seed_leaves_no_trace(run: Run, workplace: "Workplace") -> None:
-    comparison, _ = run(training_seeds=1)
-    assert comparison.arm("fine-tuned").seeds == ()
-    rows = (workplace.directory.comparison(comparison.id) / "results.jsonl").read_text().splitlines()
+def test_one_seed_leaves_no_trace(single: Finished) -> None:
+    assert single.comparison.arm("fine-tuned").seeds == ()
+    rows = (single.folder / "results.jsonl").read_text().splitlines()
     assert {row["training_seed"] for row in map(json.loads, rows)} == {None}
-    assert "training seed" not in (workplace.directory.comparison(comparison.id) / "report.md").read_text()
+    assert "training seed" not in (single.folder / "report.md").read_text()
 
 
-def test_building_counts_all_trainings_and_training_anew_one(run: Run) -> None:
-    several, _ = run()
-    single, _ = run(training_seeds=1)
-    three, one = several.arm("fine-tuned").cost, single.arm("fine-tuned").cost
+def test_building_counts_all_trainings_and_training_anew_one(several: Finished, single: Finished) -> None:
+    three, one = (finished.comparison.arm("fine-tuned").cost for finished in (several, single))
     assert three is not None and one is not None
     assert three.training_usd == pytest.approx(3 * one.training_usd)
     assert three.refresh_usd_per_month == pytest.approx(one.refresh_usd_per_month)
 
 
-def test_a_recheck_comes_to_the_same_decision_from_all_seeds(run: Run, workplace: "Workplace") -> None:
-    comparison, _ = run()
-    path = workplace.directory.comparison(comparison.id) / "decision.json"
+def test_a_recheck_comes_to_the_same_decision_from_all_seeds(several: Finished) -> None:
+    path = several.folder / "decision.json"
     assert read_record(path.read_text("utf-8")).uses["fine-tuned"].n_trainings == 3
     found = recheck_file(path, lambda *_: "scripted", today=date.today())
     assert found.outcome is RecheckOutcome.HOLDS
 
 
-def test_the_report_shows_the_score_of_each_seed(run: Run, workplace: "Workplace") -> None:
-    comparison, _ = run()
+def test_the_report_shows_the_score_of_each_seed(several: Finished) -> None:
     for name in ("report.md", "report.html"):
-        text = (workplace.directory.comparison(comparison.id) / name).read_text("utf-8")
+        text = (several.folder / name).read_text("utf-8")
         assert "Scores by training seed" in text
         assert "validation loss 0.200, deployed" in text
 
