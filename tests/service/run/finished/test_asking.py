@@ -15,11 +15,10 @@ def ask(workplace: Any, kind: str, question: str) -> str:
         return str(pipeline.answer([question])[0].text)
 
 
-def test_an_arm_answers_as_it_was_compared(workplace: Any) -> None:
-    workplace.run()
-    assert ask(workplace, "few-shot", "Which colour has number 4?") == "c4"
-    assert ask(workplace, "base", "Which colour has number 4?") == "c0"
-    assert workplace.compositions[-1].n_closed == 1
+def test_an_arm_answers_as_it_was_compared(compared: Any) -> None:
+    assert ask(compared, "few-shot", "Which colour has number 4?") == "c4"
+    assert ask(compared, "base", "Which colour has number 4?") == "c0"
+    assert compared.compositions[-1].n_closed == 1
 
 
 def test_it_is_opened_from_another_folder_than_it_was_made_in(
@@ -32,44 +31,39 @@ def test_it_is_opened_from_another_folder_than_it_was_made_in(
     assert ask(workplace, "base", "Which colour has number 4?") == "c0"
 
 
-def test_an_arm_that_was_not_compared_is_refused_with_the_choices(workplace: Any) -> None:
-    workplace.run()
+def test_an_arm_that_was_not_compared_is_refused_with_the_choices(compared: Any) -> None:
     with pytest.raises(ConfigError, match="has no pipeline 'rag'; it has base, few-shot"):
-        ask(workplace, "rag", "Why?")
+        ask(compared, "rag", "Why?")
 
 
-def test_data_changed_since_are_refused(workplace: Any) -> None:
-    workplace.run()
-    path = workplace.folder / "documents.jsonl"
+def test_data_changed_since_are_refused(compared: Any) -> None:
+    path = compared.folder / "documents.jsonl"
     path.write_text(path.read_text().replace("c7.", "purple."))
     with pytest.raises(ConfigError, match="the dataset .* has changed since the comparison tiny-.*compare again"):
-        ask(workplace, "base", "Why 1?")
+        ask(compared, "base", "Why 1?")
 
 
-def test_a_model_changed_since_is_refused(workplace: Any) -> None:
-    comparison = workplace.run()
-    path = workplace.directory.comparison(comparison.id) / "report.json"
+def test_a_model_changed_since_is_refused(compared: Any, report_folder: Path) -> None:
+    path = report_folder / "report.json"
     report = json.loads(path.read_text())
     report["hashes"]["pipeline base"] = "another"
     path.write_text(json.dumps(report))
     with pytest.raises(ConfigError, match="what base is built of has changed"):
-        ask(workplace, "base", "Why 1?")
-    assert workplace.compositions[-1].n_closed == 1
+        ask(compared, "base", "Why 1?")
+    assert compared.compositions[-1].n_closed == 1
 
 
-def test_data_gone_since_are_named(workplace: Any) -> None:
-    workplace.run()
-    workplace.folder.rename(workplace.folder.with_name("moved"))
+def test_data_gone_since_are_named(compared: Any) -> None:
+    compared.folder.rename(compared.folder.with_name("moved"))
     with pytest.raises(TuningForkError, match=r"tiny: there is no such folder"):
-        ask(workplace, "base", "Why 1?")
+        ask(compared, "base", "Why 1?")
 
 
-def test_a_damaged_file_is_named_with_the_remedy(workplace: Any) -> None:
-    folder = workplace.directory.comparison(workplace.run().id)
-    for path in (folder / "settings.json", folder / "report.json"):
+def test_a_damaged_file_is_named_with_the_remedy(compared: Any, report_folder: Path) -> None:
+    for path in (report_folder / "settings.json", report_folder / "report.json"):
         whole = path.read_text()
         for damage in ("", "{", "[]", "{}", '{"schema_version": 1}'):
             path.write_text(damage)
             with pytest.raises(ConfigError, match=f"{path.name} is missing or damaged; run the same `tuningfork compa"):
-                read_finished(workplace.directory, "latest")
+                read_finished(compared.directory, "latest")
         path.write_text(whole)

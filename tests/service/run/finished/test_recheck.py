@@ -23,9 +23,9 @@ TODAY = date.today()
 
 
 @pytest.fixture
-def decided(workplace: "Workplace") -> Path:
+def decided(report_folder: Path) -> Path:
     """The record of a finished comparison."""
-    return workplace.directory.comparison(workplace.run().id) / "decision.json"
+    return report_folder / "decision.json"
 
 
 def check(path: Path, today: date = TODAY, **options: object) -> Recheck:
@@ -38,33 +38,33 @@ def rewrite(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
-def test_a_run_puts_its_decision_on_file_and_it_holds(decided: Path, workplace: "Workplace") -> None:
+def test_a_run_puts_its_decision_on_file_and_it_holds(decided: Path, compared: "Workplace") -> None:
     record = read_record(decided.read_text(encoding="utf-8"))
     assert record.arm == "few-shot"
     assert record.flips
     assert set(record.uses) == {"base", "few-shot"}
-    calls = workplace.n_calls
+    calls = compared.n_calls
     found = check(decided)
     assert (found.outcome, found.recommended, found.changes) == (RecheckOutcome.HOLDS, "few-shot", ())
-    assert workplace.n_calls == calls
+    assert compared.n_calls == calls
 
 
-def test_other_documents_questions_and_models_are_told_apart(decided: Path, workplace: "Workplace") -> None:
-    rewrite(workplace.folder / "documents.jsonl", "Thing 1 is coloured c1.", "Thing 1 is coloured red.")
+def test_other_documents_questions_and_models_are_told_apart(decided: Path, compared: "Workplace") -> None:
+    rewrite(compared.folder / "documents.jsonl", "Thing 1 is coloured c1.", "Thing 1 is coloured red.")
     found = check(decided)
     assert (found.outcome, found.changes) == (RecheckOutcome.UNKNOWN, ("documents: changed",))
-    rewrite(workplace.folder / "questions.jsonl", "Which colour has number 1?", "What colour has number 1?")
+    rewrite(compared.folder / "questions.jsonl", "Which colour has number 1?", "What colour has number 1?")
     assert check(decided).changes == ("documents: changed", "test questions: changed")
     other = recheck_file(decided, lambda *_: "another", today=TODAY)
     assert other.changes[-1] == "model: changed"
 
 
-def test_data_and_models_that_are_gone_are_named_and_nothing_is_claimed(decided: Path, workplace: "Workplace") -> None:
+def test_data_and_models_that_are_gone_are_named_and_nothing_is_claimed(decided: Path, compared: "Workplace") -> None:
     def identify(*_: object) -> str:
         raise LanguageModelError("no such model")
 
     assert "The model cannot be read: no such model" in recheck_file(decided, identify, today=TODAY).explanation
-    (workplace.folder / "documents.jsonl").unlink()
+    (compared.folder / "documents.jsonl").unlink()
     found = check(decided)
     assert found.outcome is RecheckOutcome.UNKNOWN
     assert "The data cannot be read" in found.explanation
@@ -98,14 +98,14 @@ def test_a_copied_record_needs_its_results_beside_it(decided: Path, tmp_path: Pa
         check(copy)
 
 
-def test_a_record_is_found_by_path_folder_and_comparison(decided: Path, workplace: "Workplace") -> None:
+def test_a_record_is_found_by_path_folder_and_comparison(decided: Path, compared: "Workplace") -> None:
     names = (str(decided), str(decided.parent), decided.parent.name, "latest")
-    assert {find_record(workplace.directory, name) for name in names} == {decided}
+    assert {find_record(compared.directory, name) for name in names} == {decided}
     decided.unlink()
     with pytest.raises(ConfigError, match="there is no decision record"):
-        find_record(workplace.directory, "latest")
+        find_record(compared.directory, "latest")
     with pytest.raises(ConfigError, match="there is no finished comparison"):
-        find_record(DataDirectory(workplace.directory.root / "none"), "latest")
+        find_record(DataDirectory(compared.directory.root / "none"), "latest")
 
 
 def test_impossible_values_are_refused_by_name(decided: Path) -> None:
@@ -115,12 +115,12 @@ def test_impossible_values_are_refused_by_name(decided: Path) -> None:
         check(decided, margin=-1.0)
 
 
-def test_a_run_that_lost_its_record_writes_it_anew_without_asking(decided: Path, workplace: "Workplace") -> None:
-    calls = workplace.n_calls
+def test_a_run_that_lost_its_record_writes_it_anew_without_asking(decided: Path, compared: "Workplace") -> None:
+    calls = compared.n_calls
     decided.unlink()
-    workplace.run()
+    compared.run()
     assert decided.is_file()
-    assert workplace.n_calls == calls
+    assert compared.n_calls == calls
 
 
 @pytest.fixture
