@@ -1,6 +1,7 @@
 """A small dataset, and a composition whose arms are scripted: the workflow as it is, with no model behind it."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -141,9 +142,32 @@ def workplace(tmp_path: Path) -> Workplace:
 
 
 @pytest.fixture(scope="session")
-def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+def compared_once(workplace_class: type[Workplace], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("compared")
+    workplace_class(root).run()
+    return root
+
+
+@pytest.fixture
+def compared(compared_once: Path, workplace_class: type[Workplace], tmp_path: Path) -> Workplace:
+    """A workplace of the test's own in which a comparison has finished: run once, copied for each test."""
+    workplace = workplace_class(tmp_path)
+    shutil.copytree(compared_once / "home", workplace.directory.root)
+    for path in workplace.directory.root.glob("comparisons/*/*.json"):
+        path.write_text(path.read_text(encoding="utf-8").replace(str(compared_once), str(tmp_path)), encoding="utf-8")
+    return workplace
+
+
+@pytest.fixture
+def report_folder(compared: Workplace) -> Path:
+    (folder,) = (compared.directory.root / "comparisons").iterdir()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def comparison(compared_once: Path) -> Comparison:
     """A finished comparison, not to be changed."""
-    return Workplace(tmp_path_factory.mktemp("finished")).run()
+    return Workplace(compared_once).run()
 
 
 @pytest.fixture(scope="session")

@@ -110,9 +110,9 @@ def test_a_cache_folder_that_cannot_be_written_is_named(
     assert "TUNING_FORK_CACHE" in message
 
 
-def test_an_unknown_comparison_is_refused_with_those_there_are(refused: Refused, workplace: Any) -> None:
-    made = workplace.run().id
-    message = refused("report", "other", "--home", str(workplace.directory.root))
+def test_an_unknown_comparison_is_refused_with_those_there_are(refused: Refused, compared: Any) -> None:
+    made = compared.run().id
+    message = refused("report", "other", "--home", str(compared.directory.root))
     assert f"there is no finished comparison 'other'; choose one of: {made}" in message
 
 
@@ -224,9 +224,9 @@ def test_a_hosted_model_refuses_tuned_arms(refused: Refused, folder: Path) -> No
     assert "hosted model and cannot be tuned here; leave fine-tuned and hybrid out" in message
 
 
-def test_damaged_reports_are_named_with_the_remedy(refused: Refused, workplace: Any) -> None:
-    comparison = workplace.directory.comparison(workplace.run().id)
-    home = str(workplace.directory.root)
+def test_damaged_reports_are_named_with_the_remedy(refused: Refused, compared: Any) -> None:
+    comparison = compared.directory.comparison(compared.run().id)
+    home = str(compared.directory.root)
     (comparison / "report.md").unlink()
     assert "report.md is missing; run the same `tuningfork compare` again" in refused(
         "report", "latest", "--home", home

@@ -40,10 +40,10 @@ def test_an_unknown_family_ends_with_exit_code_2(capsys: pytest.CaptureFixture[s
 
 
 def test_a_comparison_is_shown_at_the_prices_of_hosted_models_and_drawn(
-    workplace: "Workplace", capsys: pytest.CaptureFixture[str], tmp_path: Path
+    compared: "Workplace", capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    finished = workplace.run()
-    home = ["--home", str(workplace.directory.root)]
+    finished = compared.run()
+    home = ["--home", str(compared.directory.root)]
     picture = tmp_path / "picture.svg"
     assert run(["--picture", str(picture), *home]) == 0
     shown = capsys.readouterr().out
@@ -59,10 +59,10 @@ def test_a_comparison_is_shown_at_the_prices_of_hosted_models_and_drawn(
 
 
 def test_a_picture_in_a_folder_that_is_not_there_is_refused(
-    workplace: "Workplace", capsys: pytest.CaptureFixture[str], tmp_path: Path
+    compared: "Workplace", capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    workplace.run()
-    assert run(["--picture", str(tmp_path / "no" / "x.svg"), "--home", str(workplace.directory.root)]) == 2
+    compared.run()
+    assert run(["--picture", str(tmp_path / "no" / "x.svg"), "--home", str(compared.directory.root)]) == 2
     assert "does not exist" in capsys.readouterr().err
 
 

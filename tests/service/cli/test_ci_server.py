@@ -52,9 +52,9 @@ class Server:
 
 
 @pytest.fixture
-def server(engine: Engine, tmp_path: Path, workplace: Any) -> Iterator[Server]:
-    made = workplace.run()
-    server = Server(tmp_path, engine, workplace.directory.comparison(made.id))
+def server(engine: Engine, tmp_path: Path, compared: Any) -> Iterator[Server]:
+    made = compared.run()
+    server = Server(tmp_path, engine, compared.directory.comparison(made.id))
     with server.http:
         yield server
 

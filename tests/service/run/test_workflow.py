@@ -147,67 +147,67 @@ def test_an_interrupted_run_goes_on_where_it_was_and_ends_the_same(
     assert report_of(workplace, resumed.id) == expected
 
 
-def test_a_failed_run_leaves_earlier_results_as_they_were(workplace: "Workplace") -> None:
-    first = workplace.run()
-    folder = workplace.directory.comparison(first.id)
+def test_a_failed_run_leaves_earlier_results_as_they_were(compared: "Workplace") -> None:
+    first = compared.run()
+    folder = compared.directory.comparison(first.id)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    workplace.answer = failing_after(10, LanguageModelError("the server went away"), workplace.answer)
+    compared.answer = failing_after(10, LanguageModelError("the server went away"), compared.answer)
     with pytest.raises(LanguageModelError, match=r"the server went away \(arm base, questions t\d+ to t\d+\)"):
-        workplace.run(replace(workplace.settings, seed=1, limit=70, coverage=0.4))
+        compared.run(replace(compared.settings, seed=1, limit=70, coverage=0.4))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert [path.name for path in folder.parent.iterdir()] == [first.id]
 
 
-def test_a_missing_file_of_a_finished_comparison_is_made_anew_without_asking(workplace: "Workplace") -> None:
-    first = workplace.run()
-    expected = report_of(workplace, first.id)
-    workplace.compositions.clear()
+def test_a_missing_file_of_a_finished_comparison_is_made_anew_without_asking(compared: "Workplace") -> None:
+    first = compared.run()
+    expected = report_of(compared, first.id)
+    compared.compositions.clear()
     for name in ("report.json", "settings.json"):
-        path = workplace.directory.comparison(first.id) / name
+        path = compared.directory.comparison(first.id) / name
         path.unlink()
-        workplace.run()
+        compared.run()
         assert path.is_file()
-        assert report_of(workplace, first.id) == expected
-    assert workplace.n_calls == 0
+        assert report_of(compared, first.id) == expected
+    assert compared.n_calls == 0
 
 
 @pytest.mark.parametrize("damage", [b"{", b"\xff\xfe"])
-def test_a_damaged_report_is_made_anew_without_asking(workplace: "Workplace", damage: bytes) -> None:
-    first = workplace.run()
-    (workplace.directory.comparison(first.id) / "report.json").write_bytes(damage)
-    workplace.compositions.clear()
-    assert workplace.run().recommendation == first.recommendation
-    assert workplace.n_calls == 0
+def test_a_damaged_report_is_made_anew_without_asking(compared: "Workplace", damage: bytes) -> None:
+    first = compared.run()
+    (compared.directory.comparison(first.id) / "report.json").write_bytes(damage)
+    compared.compositions.clear()
+    assert compared.run().recommendation == first.recommendation
+    assert compared.n_calls == 0
 
 
 @pytest.mark.parametrize("damage", ["[]", '{"base": {"p50": 1}}'])
-def test_damaged_latencies_are_measured_again(workplace: "Workplace", damage: str) -> None:
-    first = workplace.run()
-    (path,) = (workplace.directory.root / "stages" / "latency").iterdir()
+def test_damaged_latencies_are_measured_again(compared: "Workplace", damage: str) -> None:
+    first = compared.run()
+    (path,) = (compared.directory.root / "stages" / "latency").iterdir()
     path.write_text(damage)
-    (workplace.directory.comparison(first.id) / "report.json").unlink()
-    workplace.compositions.clear()
-    again = workplace.run()
+    (compared.directory.comparison(first.id) / "report.json").unlink()
+    compared.compositions.clear()
+    again = compared.run()
     latency = again.arm("base").latency
     assert latency is not None
     assert len(latency.waits_s) == latency.n == LATENCY_QUESTIONS
-    assert workplace.n_calls == 2 * (LATENCY_QUESTIONS + LATENCY_WARM_UP)
+    assert compared.n_calls == 2 * (LATENCY_QUESTIONS + LATENCY_WARM_UP)
 
 
-def test_reports_name_files_and_what_asks_again_finds_them(workplace: "Workplace") -> None:
-    made = workplace.run()
-    assert made.settings["dataset"] == workplace.folder.name
-    folder = workplace.directory.comparison(made.id)
+def test_reports_name_files_and_what_asks_again_finds_them(compared: "Workplace") -> None:
+    made = compared.run()
+    assert made.settings["dataset"] == compared.folder.name
+    folder = compared.directory.comparison(made.id)
     for name in ("report.json", "report.md", "report.html"):
-        assert str(workplace.folder) not in (folder / name).read_text()
-    assert read_finished(workplace.directory, made.id).settings.dataset_folder == workplace.folder
+        assert str(compared.folder) not in (folder / name).read_text()
+    assert read_finished(compared.directory, made.id).settings.dataset_folder == compared.folder
 
 
-def test_changed_data_is_another_comparison(workplace: "Workplace") -> None:
-    first = workplace.run()
-    path = workplace.folder / "questions.jsonl"
+def test_changed_data_is_another_comparison(compared: "Workplace") -> None:
+    first = compared.run()
+    path = compared.folder / "questions.jsonl"
     path.write_text(path.read_text().replace("Who painted 0?", "Who sold 0?"))
-    assert workplace.run().id != first.id
+    assert compared.run().id != first.id
 
 
 def test_a_question_longer_than_the_context_is_refused_by_id_before_any_is_asked(workplace: "Workplace") -> None:
