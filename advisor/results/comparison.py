@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from advisor.advice.prior import PriorCheck
-from advisor.data.dataset import DatasetCard, Slice
+from advisor.data.dataset import Dataset, DatasetCard, Example, Slice
 from advisor.results.answer import SECONDS, TOKENS, Answer, BuildUsage
 from advisor.results.score import Score
 from lm.completion import Usage
@@ -66,6 +66,22 @@ class QuestionRecord:
     failure: str = ""
     training_seed: int | None = None
     other_seeds: tuple[SeedAnswer, ...] = ()
+
+    @classmethod
+    def of(cls, example: Example, dataset: Dataset, arm: str, answer: Answer, scores: Mapping[str, Score]) -> Self:
+        """An arm's answer to a question of a dataset."""
+        return cls(
+            arm=arm,
+            example_id=example.id,
+            question=example.asked,
+            references=example.answers,
+            gold_document_ids=example.document_ids,
+            slice=dataset.slice_of(example),
+            group=example.group,
+            cluster=dataset.cluster_of(example),
+            answer=answer,
+            scores=scores,
+        )
 
 
 @dataclass(frozen=True, slots=True)

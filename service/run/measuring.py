@@ -327,17 +327,8 @@ def _record(
         for seed, answers in one.by_seed.items()
     }
     return [
-        QuestionRecord(
-            arm=one.arm.id,
-            example_id=example.id,
-            question=example.asked,
-            references=example.answers,
-            gold_document_ids=example.document_ids,
-            slice=dataset.slice_of(example),
-            group=example.group,
-            cluster=dataset.cluster_of(example),
-            answer=one.answers[i],
-            scores=scores[i],
+        replace(
+            QuestionRecord.of(example, dataset, one.arm.id, one.answers[i], scores[i]),
             training_seed=one.arm.training_seed,
             other_seeds=tuple(SeedAnswer(seed, answers[i], rows[i]) for seed, (answers, rows) in others.items()),
         )

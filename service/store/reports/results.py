@@ -94,20 +94,7 @@ def running_results(
                 continue
             records.append((arm, example, raw))
     rows = [
-        to_plain(
-            QuestionRecord(
-                arm=arm,
-                example_id=example.id,
-                question=example.asked,
-                references=example.answers,
-                gold_document_ids=example.document_ids,
-                slice=dataset.slice_of(example),
-                group=example.group,
-                cluster=dataset.cluster_of(example),
-                answer=from_plain(Answer, raw),
-                scores={},
-            )
-        )
+        to_plain(QuestionRecord.of(example, dataset, arm, from_plain(Answer, raw), {}))
         for arm, example, raw in records[offset : offset + limit]
     ]
     return ResultSlice(rows, len(records), list(stages), {})
