@@ -1,6 +1,6 @@
 """The standard metrics through the interface of Hugging Face `evaluate`, with the numbers of our registry.
 
-    modules = [OurMetric("exact_match"), OurMetric("token_f1")]
+    modules = [RegistryMetric("exact_match"), RegistryMetric("token_f1")]
     evaluate.combine(modules).compute(predictions=["Paris"], references=[["Paris", "paris"]])
 
 Each reference is a text or a list of accepted texts; an empty list means that nothing answers the question. Everything
@@ -23,7 +23,7 @@ from lm.completion import FinishReason, Usage
 _CARD = DatasetCard("evaluate", Task.QUESTION_ANSWERING, "und", "unknown", (), "", "")
 
 
-class OurMetric(evaluate.Metric):  # type: ignore[misc]
+class RegistryMetric(evaluate.Metric):  # type: ignore[misc]
     """A metric by its name in our tables; the result's key is that name.
 
     The value is the mean over all pairs, or the one value of a metric of a whole set.

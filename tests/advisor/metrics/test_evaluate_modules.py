@@ -17,9 +17,9 @@ REFERENCES = [["Rhine", "Rhine River"], ["the cat sat on the mat"], [], ["ham"],
 
 
 def test_combined_modules_give_the_numbers_of_the_registry(card: DatasetCard) -> None:
-    from advisor.metrics.evaluate_modules import OurMetric
+    from advisor.metrics.evaluate_modules import RegistryMetric
 
-    combined = evaluate.combine([OurMetric(name) for name in NAMES])
+    combined = evaluate.combine([RegistryMetric(name) for name in NAMES])
     results = combined.compute(predictions=PREDICTIONS, references=REFERENCES)
     examples = [Example(str(i), "", tuple(row), (), str(i), Split.TEST) for i, row in enumerate(REFERENCES)]
     answers = [Answer(text, Usage(), FinishReason.STOP, (), "") for text in PREDICTIONS]
@@ -34,25 +34,25 @@ def test_combined_modules_give_the_numbers_of_the_registry(card: DatasetCard) ->
 
 
 def test_plain_text_references_are_accepted() -> None:
-    from advisor.metrics.evaluate_modules import OurMetric
+    from advisor.metrics.evaluate_modules import RegistryMetric
 
-    assert OurMetric("exact_match").compute(predictions=["Paris", "Rome"], references=["paris", "Oslo"]) == {
+    assert RegistryMetric("exact_match").compute(predictions=["Paris", "Rome"], references=["paris", "Oslo"]) == {
         "exact_match": 0.5
     }
 
 
 def test_batches_add_up() -> None:
-    from advisor.metrics.evaluate_modules import OurMetric
+    from advisor.metrics.evaluate_modules import RegistryMetric
 
-    module = OurMetric("token_f1")
+    module = RegistryMetric("token_f1")
     module.add_batch(predictions=["Paris"], references=[["paris"]])
     module.add_batch(predictions=["Rome"], references=[["Oslo"]])
     assert module.compute() == {"token_f1": 0.5}
 
 
 def test_no_folder_is_made_in_the_home_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from advisor.metrics.evaluate_modules import OurMetric
+    from advisor.metrics.evaluate_modules import RegistryMetric
 
     monkeypatch.setattr(evaluate.config, "HF_METRICS_CACHE", tmp_path / "cache")
-    OurMetric("exact_match").compute(predictions=["a"], references=["a"])
+    RegistryMetric("exact_match").compute(predictions=["a"], references=["a"])
     assert not (tmp_path / "cache").exists()
