@@ -52,6 +52,12 @@ TROUBLES = {
 }
 
 
+@pytest.fixture
+def database_kind() -> str:
+    """One kind: no endpoint knows which it is."""
+    return "sqlite"
+
+
 class HostedLocal(LocalComposition):
     """The real composition with the real client of endpoints; only the embedder is a small one."""
 
