@@ -37,6 +37,8 @@ from advisor.results.comparison import (
     NetValue,
     Recommendation,
 )
+from advisor.results.score import Score
+from lm.completion import Likelihood, Usage
 from lm.errors import ConfigError
 from lm.setting import declared_settings
 from service.contract.comparison_state import ComparisonState
@@ -388,16 +390,6 @@ class ComparisonList(BaseModel):
 # ---- results
 
 
-class UsageView(BaseModel):
-    """What one answer took."""
-
-    input_tokens: float = 0
-    output_tokens: float = 0
-    embedding_tokens: float = 0
-    latency_s: float = 0
-    cached_tokens: float = Field(default=0, description="Of the input tokens, those that were not read again.")
-
-
 class PassageView(BaseModel):
     """A passage put before the model."""
 
@@ -409,18 +401,11 @@ class PassageView(BaseModel):
     used: bool = True
 
 
-class LikelihoodView(BaseModel):
-    """How probable the model holds the first reference in the answer's place."""
-
-    log_probability: float = Field(description="Sum over its tokens, in nats.")
-    n_tokens: int
-
-
 class AnswerView(BaseModel):
     """What an arm said."""
 
     text: str
-    usage: UsageView
+    usage: Usage
     finish_reason: str
     retrieved: list[PassageView] = []
     prompt_hash: str = ""
@@ -428,14 +413,7 @@ class AnswerView(BaseModel):
         default=False, description="Whether it was given without the constraint asked for, as the endpoint takes none."
     )
     unknown: list[str] = Field(default=[], description="What of the usage is not known and stands there as 0.")
-    reference: LikelihoodView | None = None
-
-
-class ScoreView(BaseModel):
-    """A score; without a value the answer is unscored, which is not 0."""
-
-    value: float | None
-    reason: str = ""
+    reference: Likelihood | None = None
 
 
 class ResultItem(BaseModel):
@@ -453,7 +431,7 @@ class ResultItem(BaseModel):
     group: str
     cluster: str
     answer: AnswerView
-    scores: dict[str, ScoreView] = {}
+    scores: dict[str, Score] = {}
     failure: str = Field(default="", description="Kind of failure, empty where the answer is right or not yet judged.")
 
 
