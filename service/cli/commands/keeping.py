@@ -14,10 +14,11 @@ BackupFile = Annotated[Path, typer.Argument(metavar="FILE", help="The backup, a 
 
 
 def backup(file: BackupFile, home: Home = None) -> None:
-    """Write a home into one file: database, reports, and the indexes and adapters of finished comparisons.
+    """Write a home into one file.
 
-    A service may run meanwhile. The database is SQLite's or, by pg_dump, that of TUNING_FORK_DATABASE_URL. Models are
-    not in it, nor what is still being built. Everybody who can read the file can read all data.
+    Database, reports, and the indexes and adapters of finished comparisons. A service may run meanwhile. The database
+    is SQLite's or, by pg_dump, that of TUNING_FORK_DATABASE_URL. Models are not in it, nor what is still being built.
+    Everybody who can read the file can read all data.
     """
     from service.store.keeping.backup import back_up
 
@@ -29,9 +30,10 @@ def backup(file: BackupFile, home: Home = None) -> None:
 
 
 def restore(file: BackupFile, home: Home = None) -> None:
-    """Make a home of a backup, in an empty data directory and, for a backup of Postgres, an empty database.
+    """Make a home of a backup.
 
-    The whole backup is checked before anything is written. An older backup is migrated at the next start.
+    In an empty data directory and, for a backup of Postgres, an empty database. The whole backup is checked before
+    anything is written. An older backup is migrated at the next start.
     """
     from service.store.keeping.backup import restore as restore_backup
 
@@ -45,10 +47,10 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
     home: Home = None,
 ) -> None:
-    """Delete comparisons that were over so many days ago, with all that was made for them alone.
+    """Delete old comparisons that nobody relies on.
 
-    Kept are baselines, what a deployment serves or can be rolled back to, what a link shows, and comparisons of frozen
-    datasets. Datasets stay.
+    Those that were over so many days ago, with all that was made for them alone. Kept are baselines, what a deployment
+    serves or can be rolled back to, what a link shows, and comparisons of frozen datasets. Datasets stay.
     """
     from service.store.comparisons.runs import home_database
     from service.store.keeping.retention import DAY_S, expired

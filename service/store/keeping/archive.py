@@ -71,7 +71,7 @@ def write_archive(path: Path, manifest: Manifest, files: Iterable[tuple[str, Pat
         The manifest with all hashes.
 
     Raises:
-        ConfigError: there is something at `path` already.
+        ConfigError: there is something at `path` already, or a file changed meanwhile.
     """
     if path.exists():
         raise ConfigError(f"there is already {path}; choose another name, or move it away first")
@@ -90,7 +90,12 @@ def write_archive(path: Path, manifest: Manifest, files: Iterable[tuple[str, Pat
                 with file:
                     hashing, member = _Hashing(file), tarfile.TarInfo(name)
                     member.size = os.fstat(file.fileno()).st_size
-                    archive.addfile(member, hashing)
+                    try:
+                        archive.addfile(member, hashing)
+                    except OSError as error:
+                        if error.errno is not None:
+                            raise
+                        raise ConfigError(f"{source} became shorter while it was read; back up again") from error
                 hashes[name] = hashing.digest.hexdigest()
             whole = Manifest(**{**asdict(manifest), "sha256": hashes})
             text = json.dumps(asdict(whole), indent=1).encode()

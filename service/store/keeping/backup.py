@@ -4,12 +4,15 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from sqlalchemy import func, select, update
+from sqlalchemy.exc import DBAPIError
 
 from lm.errors import ConfigError
 from lm.files import flush
@@ -64,7 +67,8 @@ def back_up(directory: DataDirectory, path: Path) -> BackedUp:
         raise _nothing(directory)
     engine = open_database(url)
     try:
-        revision = revision_of(engine)
+        with _told():
+            revision = revision_of(engine)
         if revision is None:
             raise _nothing(directory)
         with tempfile.TemporaryDirectory(prefix=".backup-", dir=path.parent) as folder:
@@ -74,7 +78,7 @@ def back_up(directory: DataDirectory, path: Path) -> BackedUp:
             manifest = Manifest(version("tuning-fork"), kind, revision, str(directory.root), now)
             whole = write_archive(path, manifest, [(copied.name, copied), *_files(directory).items()])
         finished = select(func.count()).select_from(comparisons).where(comparisons.c.state == ComparisonState.SUCCEEDED)
-        with engine.connect() as connection:
+        with _told(), engine.connect() as connection:
             n_comparisons = connection.execute(finished).scalar_one()
     finally:
         engine.dispose()
@@ -198,7 +202,8 @@ def _refuse_filled(directory: DataDirectory, url: str) -> None:
     else:
         engine = open_database(url)
         try:
-            filled += [] if is_empty(engine) else ["the Postgres database"]
+            with _told():
+                filled += [] if is_empty(engine) else ["the Postgres database"]
         finally:
             engine.dispose()
     if filled:
@@ -206,6 +211,18 @@ def _refuse_filled(directory: DataDirectory, url: str) -> None:
             f"there is something in {directory.root} already ({', '.join(filled)}), and a backup is only restored into "
             "an empty home; name another one with --home (and an empty database), or move what is there away"
         )
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Raise as ConfigError what keeps the database from being read."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise ConfigError(
+            f"the database cannot be read ({str(error.orig).strip()}); see that its server runs, or restore an earlier "
+            "backup where the file is damaged"
+        ) from error
 
 
 def _nothing(directory: DataDirectory) -> ConfigError:

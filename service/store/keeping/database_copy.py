@@ -22,12 +22,18 @@ def copy_database(url: str, target: Path) -> None:
     """Write all that is committed at one moment into a new file, while others go on writing.
 
     Raises:
-        ConfigError: the programs of Postgres are missing, or the server refuses.
+        ConfigError: the programs of Postgres are missing, the server refuses, or the file is damaged.
     """
     if url.startswith("sqlite"):
-        with closing(sqlite3.connect(sqlite_file(url), timeout=PATIENCE_S)) as connection:
-            # Unlike a copy of the pages it leaves out what was deleted and not yet written over.
-            connection.execute("VACUUM INTO ?", [str(target)])
+        try:
+            with closing(sqlite3.connect(sqlite_file(url), timeout=PATIENCE_S)) as connection:
+                # Unlike a copy of the pages it leaves out what was deleted and not yet written over.
+                connection.execute("VACUUM INTO ?", [str(target)])
+        except sqlite3.Error as error:
+            raise ConfigError(
+                f"{sqlite_file(url)} cannot be copied ({error}); make room where the disk is full, or restore an "
+                "earlier backup where the file is damaged"
+            ) from error
         return
     _run_postgres("pg_dump", url, "--format=custom", "--no-owner", "--no-privileges", f"--file={target}")
 

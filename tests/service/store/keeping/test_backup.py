@@ -235,6 +235,21 @@ def test_what_is_there_is_kept(made: tuple[DataDirectory, Path], tmp_path: Path)
     assert not (tmp_path / "other.tar").exists()
 
 
+@pytest.mark.parametrize(
+    ("within", "message"), [(b"SQLite format 3", "cannot be read"), (b'{"state": "queued"}', "cannot be copied")]
+)
+def test_a_damaged_database_is_told_and_no_backup_written(
+    made: tuple[DataDirectory, Path], tmp_path: Path, within: bytes, message: str
+) -> None:
+    content = bytearray((made[0].root / DATABASE_FILE).read_bytes())
+    page = content.index(within) // 4096
+    content[page * 4096 : page * 4096 + 100] = b"\xff" * 100
+    (tmp_path / DATABASE_FILE).write_bytes(content)
+    with pytest.raises(ConfigError, match=f"{message}.*restore an earlier backup"):
+        back_up(DataDirectory(tmp_path), tmp_path / "backup.tar")
+    assert not list(tmp_path.glob("*backup*"))
+
+
 def test_without_the_programs_of_postgres_the_remedy_is_told(
     tmp_path: Path, postgres: PostgresServer, migrated_template: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
