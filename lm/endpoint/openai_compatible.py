@@ -164,7 +164,7 @@ class OpenAICompatibleModel:
         return [replace(completion, usage=replace(completion.usage, latency_s=latency_s)) for completion in completions]
 
     def likelihoods(self, prompts: Sequence[Messages], answers: Sequence[str]) -> list[Likelihood | None]:
-        """Of each answer after its prompt; None where the endpoint does not tell. What it costs is not counted.
+        """Of each answer after its prompt; None where the endpoint does not tell. What it reads is in no usage.
 
         Raises:
             LanguageModelError: the endpoint cannot be reached.

@@ -34,7 +34,7 @@ class ServiceSettings:
     ray: RaySettings | None = None
     max_queued: int = 100
     max_body_bytes: int = 2 * 2**20
-    max_comparison_bytes: int = 8 * 2**20
+    max_comparison_bytes: int = 4 * 2**20
     max_upload_bytes: int = 128 * 2**20
     max_dataset_bytes: int = 256 * 2**20
     max_dataset_files: int = 10_000

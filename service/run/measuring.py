@@ -23,6 +23,7 @@ from advisor.report.sections.failures import is_wrong
 from advisor.results.answer import SECONDS, Answer
 from advisor.results.comparison import ArmRole, LatencySummary, QuestionRecord, SeedAnswer
 from advisor.results.score import Labels, Metric, Score, ScoringResources, score_answers
+from lm.completion import Usage
 from lm.errors import LanguageModelError
 from lm.files import write_whole
 from service.run.arm import AnsweredBlock, Arm, Block, Composition, named
@@ -132,7 +133,7 @@ def score_arms(
     for i, one in enumerate(measured):
         on_progress(Progress("score", one.arm.id, i, len(measured)))
         if PERPLEXITY in dataset.card.metrics:
-            _ask_for_likelihoods(one)
+            ask_for_likelihoods(one, spending)
         judge = spending.metered(composition.judge)
         resources = ScoringResources(dataset.card, composition.embedder, judge, labels)
         one.records = _attribute(_record(one, dataset, metrics, resources), one.arm, dataset, metrics[0].name)
@@ -144,11 +145,16 @@ def score_arms(
     return latencies
 
 
-def _ask_for_likelihoods(one: ArmMeasurement) -> None:
+def ask_for_likelihoods(one: ArmMeasurement, spending: Spending) -> None:
     """Of the first references, by the deployed adapter and by those of other training seeds."""
+    spending.check(one.arm, one.questions)
     questions = [example.asked for example in one.questions]
     references = [reference_text(example) for example in one.questions]
     one.answers = one.arm.pipeline.with_likelihoods(questions, references, one.answers)
+    told = [(answer, answer.reference) for answer in one.answers if answer.reference is not None]
+    # Each prompt is read once more, with the reference behind it.
+    read = [replace(a, usage=Usage(a.usage.input_tokens + reference.n_tokens)) for a, reference in told]
+    spending.add(one.arm, read)
     for arm in one.arm.other_seeds:
         seed = arm.training_seed
         if seed is not None and seed in one.by_seed:

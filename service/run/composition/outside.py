@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from advisor.data.dataset import Dataset, Split
 from advisor.data.files import load_dataset
@@ -34,6 +35,10 @@ class TunedAtProvider:
         self.name, self.fingerprint = tuned_name(base.name), tuned.fingerprint
         self.context_tokens, self.count_tokens = tuned.context_tokens, tuned.count_tokens
         self.generate, self.stream = tuned.generate, tuned.stream
+
+    def __getattr__(self, name: str) -> Any:
+        """What else the tuned model can do, such as tell how probable a text is."""
+        return getattr(self._tuned, name)
 
 
 @dataclass(frozen=True)

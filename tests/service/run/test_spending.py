@@ -2,17 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from advisor.data.dataset import Split
+from advisor.data.files import load_dataset
 from advisor.data.prompt import QuestionOnly
 from advisor.money.prices import PriceList, read_prices
 from advisor.results.answer import Answer, BuildUsage, Pipeline
 from advisor.results.comparison import ArmRole
-from lm.completion import Completion, FinishReason, GenerationConfig, Message, Messages, Role, Usage
+from lm.completion import Completion, FinishReason, GenerationConfig, Likelihood, Message, Messages, Role, Usage
 from lm.errors import ConfigError
 from lm.fake import FakeLM
 from service.run.arm import Arm, IndexFacts
+from service.run.measuring import ArmMeasurement, ask_for_likelihoods
 from service.run.settings import ComparisonSettings
 from service.run.spending import Spending
 
@@ -94,3 +98,28 @@ def test_embeddings_count_for_local_arms_too_and_a_shared_index_once() -> None:
     kept.check(rag, [1])
     with pytest.raises(ConfigError, match=r"\$8.00 of \$10.00 is spent, and rag has questions left"):
         kept.check(rag, [1, 2, 3])
+
+
+class TellsLikelihoods(FakeLM):
+    """Of each answer two tokens."""
+
+    def likelihoods(self, prompts: Sequence[Messages], answers: Sequence[str]) -> list[Likelihood | None]:
+        return [Likelihood(-1.0, 2) for _ in prompts]
+
+
+def test_perplexity_at_an_endpoint_reads_each_prompt_once_more(workplace: Any) -> None:
+    prices = read_prices(
+        DAY | {"models": {"m": DAY | {"usd_per_million_input_tokens": 1e6, "usd_per_million_output_tokens": 0}}}, "p"
+    )
+    settings = ComparisonSettings("x", model="openai:m", arms=("base",), max_spend_usd=100)
+    kept = Spending(settings, prices)
+    pipeline = Pipeline("base", TellsLikelihoods({}), QuestionOnly(""), GenerationConfig())
+    arm = Arm(pipeline, ArmRole.CANDIDATE, "", spec=settings.arm_specs[0])
+    questions = load_dataset(workplace.folder).split(Split.TEST)[:3]
+    answer = Answer("yes", Usage(10, 1), FinishReason.STOP, (), "")
+    one = ArmMeasurement(arm, questions, [answer] * 3, 1.0)
+    kept.add(arm, one.answers)
+    ask_for_likelihoods(one, kept)
+    # 3 times 10 tokens, and 3 times those and the reference's 2.
+    with pytest.raises(ConfigError, match=r"\$66.00 of \$100"):
+        kept.check(arm, range(9))
