@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from lm.errors import TuningForkError
 from service.contract.comparison_state import ComparisonState
 from service.jobs.comparison_lock import ComparisonLock, OwnedElsewhereError
+from service.jobs.job_limits import limit_memory, memory_overrun
 from service.jobs.job_watch import CancelledError, JobWatch, ParkedError, SupersededError, life_on
 from service.jobs.resource_watch import ResourceWatch
 from service.json_log import EVERYTHING, log_as_json
@@ -108,6 +109,12 @@ def run_job(
                 lock.check()
                 _LOG.error("failed: %s", error)
                 end_comparison(engine, comparison_id, ComparisonState.FAILED, _as_told(error, directory))
+            except (MemoryError, RuntimeError) as error:
+                if (told := memory_overrun(error)) is None:
+                    raise
+                lock.check()
+                _LOG.error("failed: %s (%s)", told, error)
+                end_comparison(engine, comparison_id, ComparisonState.FAILED, told)
         return JobEnd.OVER
     except OwnedElsewhereError:
         _LOG.warning("another process runs it and continues")
@@ -206,8 +213,10 @@ def job_process(hands: Hands, arguments: list[str]) -> int:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--parent", type=int, required=True)
     parser.add_argument("--life", type=int, required=True, help="descriptor to show life on")
+    parser.add_argument("--memory", type=int, default=0, help="bytes that it may allocate, 0 for no bound")
     given = parser.parse_args(arguments)
     die_with_parent(given.parent)
+    limit_memory(given.memory)
     log_as_json(EVERYTHING, {"comparison_id": given.comparison_id})
     logging.captureWarnings(True)
     directory = DataDirectory(given.home)
