@@ -1,6 +1,7 @@
 """Where a composition has its models, indexes and adapters from: loaded, built and trained here, or by another hand."""
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
@@ -147,8 +148,10 @@ def opened_adapter(folder: Path) -> AdapterRecord:
     try:
         return load_adapter_record(folder)
     except TrainingError as error:
+        # Callers of the service need not know where it lies.
+        told = put_aside(folder, error).replace(f"{folder.parent}{os.sep}", "")
         raise ConfigError(
-            f"{put_aside(folder, error)}; put the folder {folder} back from a backup, or create a comparison with the "
+            f"{told}; put the folder stages/adapters/{folder.name} back from a backup, or create a comparison with the "
             "same settings, which trains it again and asks only what was never asked, and ask that one"
         ) from error
 

@@ -259,7 +259,7 @@ def test_a_damaged_adapter_is_set_aside_with_what_to_do(
     data[-1] ^= 255
     weights.write_bytes(bytes(data))
     message = refused("ask", "latest", "Anything?", "--pipeline", "fine-tuned")
-    assert f"the adapter {weights.parent} is damaged: adapter_model.safetensors" in message
+    assert f"the adapter {weights.parent.name} is damaged: adapter_model.safetensors" in message
     assert f"it is set aside as {weights.parent.name}.damaged; put the folder" in message
     assert "which trains it again and asks only what was never asked" in message
 
