@@ -4,6 +4,7 @@ A sealed folder holds `SEAL`, which names its other files with their hashes and 
 since, of whatever size, is found when the folder is first opened in a process.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -15,6 +16,8 @@ from pathlib import Path
 
 SEAL = "sealed.json"
 """Names a folder's files with the SHA-256 of each."""
+
+_DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 ASIDE = ".damaged"
 """What the name of a folder that was set aside ends in."""
@@ -140,6 +143,11 @@ def _state(path: Path) -> tuple[Path, int, int]:
 def _remove(*folders: Path) -> None:
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_disk_failure(error: BaseException) -> bool:
+    """Whether a disk was full or failed, which is nobody's mistake."""
+    return isinstance(error, OSError) and error.errno in _DISK_FAILURES
 
 
 def flush(path: Path) -> None:

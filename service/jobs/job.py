@@ -6,7 +6,6 @@ goes on from there.
 
 import argparse
 import ctypes
-import errno
 import logging
 import os
 import secrets
@@ -21,6 +20,7 @@ from sqlalchemy import Connection, Engine, delete, insert, update
 from sqlalchemy.exc import DBAPIError
 
 from lm.errors import TuningForkError
+from lm.files import is_disk_failure
 from service.contract.comparison_state import ComparisonState
 from service.jobs.comparison_lock import ComparisonLock, OwnedElsewhereError
 from service.jobs.job_limits import limit_memory, memory_overrun
@@ -184,12 +184,12 @@ def _as_told(error: TuningForkError, directory: DataDirectory) -> str:
 
 
 def _passes(error: BaseException) -> bool:
-    """Whether what went wrong lies outside and may be over at the next start: no room, no database."""
+    """Whether what went wrong lies outside and may be over at the next start: no room, a failing disk, no database."""
     if isinstance(error, OutageError):
         return True
     if isinstance(error, DBAPIError):
         return is_outage(error) or isinstance(error.orig, sqlite3.OperationalError)
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return is_disk_failure(error)
 
 
 def die_with_parent(parent_pid: int) -> None:

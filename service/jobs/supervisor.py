@@ -126,7 +126,9 @@ class Supervisor:
                 n_blocks_before, n_blocks = n_blocks, patiently(self._n_blocks)
                 n_interruptions = 1 if n_blocks > n_blocks_before else n_interruptions + 1
                 if n_interruptions > MAX_INTERRUPTIONS:
-                    self._fail(comparison_id, "the disk is full, or database or Ray cluster cannot be reached; fix it")
+                    self._fail(
+                        comparison_id, "the disk is full or fails, or database or Ray cluster cannot be reached; fix it"
+                    )
             elif code == JobEnd.DEFECT:
                 self._fail(comparison_id, "an internal error stopped it")
             elif not self._parking.is_set():

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from service.jobs.job_limits import job_environment
+from service.jobs.job_limits import job_environment, memory_overrun
 from service.run.settings import ComparisonSettings
 
 ENVIRONMENT = {
@@ -58,3 +58,9 @@ print(len(bytearray(2 << 20)))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "it needed more than the 1 GB of a job" in done.stdout
     assert "have --job-memory-gb raised, then resume it" in done.stdout
+
+
+def test_torchs_word_for_a_full_memory_is_known_and_other_errors_are_none() -> None:
+    told = memory_overrun(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"))
+    assert (told or "").startswith("memory was too small; take a smaller model or --batch-size")
+    assert memory_overrun(RuntimeError("shapes differ")) is None
