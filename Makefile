@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 TOOLS := $(VENV)-tools
 
-.PHONY: setup run test lint types contracts unit browser page-test deepspeed handover fuzz chaos simulate audit hashes help-docs clean
+.PHONY: setup run test lint types contracts unit browser page-test deepspeed handover fuzz chaos simulate simulate-claims audit hashes help-docs clean
 setup: $(VENV)/.ok
 $(VENV)/.ok: pyproject.toml constraints.txt constraints-hashes.txt
 	$(PY) -m venv $(VENV)
@@ -89,6 +89,10 @@ fuzz: setup
 
 simulate: setup
 	$(BIN)/python -m benchmarks.simulate
+
+# 35 ms of one core a seed: an hour, or half with two halves side by side.
+simulate-claims: setup
+	$(BIN)/python -m tests.chaos.claims_simulation 0 100000
 
 # Known vulnerabilities of what is installed; says "not run" where the network is out of reach.
 audit: setup

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from finetune.errors import TrainingError
 from finetune.progress import EpochResult
 from finetune.recipe import TuningRecipe
 from finetune.rows import RowReport
-from lm.files import damaged_files, file_hashes, staged_directory
+from lm.files import damaged_files, staged_directory
 
 RECORD = "adapter.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -34,7 +34,7 @@ class AdapterRecord:
         stopped_early: Whether patience ran out before `max_epochs`.
         build_usage: `input_tokens` are those of the training rows times epochs; validation is not counted, as hosted
             tuning does not bill it.
-        file_sha256: Of the adapter's other files.
+        file_sha256: Of the adapter's other files, in records of versions that sealed no folders.
         n_parameters: Of base and adapter together; None in records of versions that did not tell, as the next two.
         peak_memory_bytes: While it trained, as `finetune.memory` takes it.
         n_bytes: Of the adapter's other files together.
@@ -58,7 +58,7 @@ class AdapterRecord:
     stopped_early: bool
     build_usage: BuildUsage
     library_versions: Mapping[str, str]
-    file_sha256: Mapping[str, str]
+    file_sha256: Mapping[str, str] = field(default_factory=dict)
     text_rows: RowReport | None = None
     precision: str | None = None
     n_parameters: int | None = None
@@ -73,12 +73,12 @@ def save_adapter(directory: Path, write: Callable[[Path], None], record: Adapter
     Args:
         write: Fills a folder with what was trained.
     Returns:
-        The record with size and hashes of the files.
+        The record with the size of the files.
     """
-    with staged_directory(directory) as staged:
+    with staged_directory(directory, sealed=True) as staged:
         write(staged)
         n_bytes = sum(path.stat().st_size for path in staged.iterdir())
-        record = replace(record, file_sha256=file_hashes(staged), n_bytes=n_bytes)
+        record = replace(record, n_bytes=n_bytes)
         _write_json(staged / RECORD, asdict(record))
     return record
 
@@ -102,19 +102,16 @@ def load_adapter_record(directory: Path) -> AdapterRecord:
     Raises:
         TrainingError: names the adapter and what is missing or damaged.
     """
-    again = "copy it again from where it was trained, or delete the directory and train it again"
     try:
         data = json.loads((directory / RECORD).read_text(encoding="utf-8"))
         record = _record(data)
     except FileNotFoundError as error:
-        raise TrainingError(f"{directory} is no adapter of ours: it has no {RECORD}; {again}") from error
+        raise TrainingError(f"{directory} is no adapter of ours: it has no {RECORD}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TrainingError(
-            f"the adapter {directory} is damaged: {RECORD} cannot be read ({error}); {again}"
-        ) from error
+        raise TrainingError(f"the adapter {directory} is damaged: {RECORD} cannot be read ({error})") from error
     if damaged := damaged_files(directory, record.file_sha256):
         raise TrainingError(
-            f"the adapter {directory} is damaged: {', '.join(damaged)} missing or unlike its recorded hash; {again}"
+            f"the adapter {directory} is damaged: {', '.join(damaged)} missing or unlike its recorded hash"
         )
     return record
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from finetune.errors import TrainingError
 from finetune.progress import EpochResult
 from finetune.stepping import Stepping
-from lm.files import damaged_files, file_hashes, staged_directory
+from lm.files import damaged_files, staged_directory
 
 MARKER = "state.json"
 _RNG = "rng/"
@@ -66,7 +66,7 @@ def save_checkpoint(
     if not writes:
         return
     target = directory / f"epoch-{len(state.epochs):04d}"
-    with staged_directory(target) as staged:
+    with staged_directory(target, sealed=True) as staged:
         save_file(current, staged / "weights.safetensors")
         save_file(state.best_weights, staged / "best_weights.safetensors")
         save_file(moments | _rng_tensors(device), staged / "optimizer.safetensors")
@@ -76,7 +76,6 @@ def save_checkpoint(
             "best_epoch": state.best_epoch,
             "n_tokens": state.n_tokens,
             "seconds": state.seconds,
-            "sha256": file_hashes(staged),
         }
         (staged / MARKER).write_text(json.dumps(marker, indent=2), encoding="utf-8")
     for older in directory.glob("epoch-*"):
@@ -134,8 +133,9 @@ def _state(source: Path, marker: Mapping[str, Any]) -> TrainingState:
 def _whole_marker(source: Path, key: str) -> dict[str, Any] | None:
     try:
         marker = json.loads((source / MARKER).read_text(encoding="utf-8"))
-        return marker if marker["key"] == key and not damaged_files(source, marker["sha256"]) else None
-    except (OSError, ValueError, KeyError):
+        # Versions without seals noted hashes in the marker.
+        return marker if marker["key"] == key and not damaged_files(source, marker.get("sha256")) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -130,7 +130,6 @@ def train_adapter(
             device=torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else "cpu",
         ),
         library_versions=versions | {"python": platform.python_version()},
-        file_sha256={},
         text_rows=text_report if texts else None,
         n_parameters=model.n_parameters + (n_trainable if method.configure else 0),
         peak_memory_bytes=max(epoch.peak_memory_bytes or 0 for epoch in state.epochs),

@@ -1,5 +1,10 @@
-"""Files and folders that appear whole or not at all, also after power loss, and hashes that tell when they changed."""
+"""Files and folders that appear whole or not at all, also after power loss, and hashes that tell when they changed.
 
+A sealed folder holds `SEAL`, which names its other files with their hashes and is written last. A file that changed
+since, of whatever size, is found when the folder is first opened in a process.
+"""
+
+import errno
 import fcntl
 import hashlib
 import json
@@ -9,22 +14,33 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+SEAL = "sealed.json"
+"""Names a folder's files with the SHA-256 of each."""
 
-def write_whole(path: Path, text: str) -> None:
+_DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+
+ASIDE = ".damaged"
+"""What the name of a folder that was set aside ends in."""
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file that is there whole or not at all, also after power loss."""
     staged = path.with_name(f".{path.name}.staged")
     # Half characters (lone surrogates) may come from an endpoint; they are no UTF-8 and must not cost the report.
-    staged.write_text(text, encoding="utf-8", errors="backslashreplace")
+    staged.write_bytes(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
     flush(staged)
     staged.replace(path)
     flush(path.parent)
 
 
 @contextmanager
-def staged_directory(target: Path) -> Iterator[Path]:
+def staged_directory(target: Path, *, sealed: bool = False) -> Iterator[Path]:
     """Fill the yielded folder; it is written through to disk and put in the place of `target` when the block ends.
 
     Whatever ends the process, `target` is absent, complete, or what it was.
+
+    Args:
+        sealed: Whether it gets a seal.
     """
     staged, old = (target.with_name(f".{target.name}.{role}") for role in ("staged", "old"))
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -32,6 +48,8 @@ def staged_directory(target: Path) -> Iterator[Path]:
     staged.mkdir()
     try:
         yield staged
+        if sealed:
+            (staged / SEAL).write_text(json.dumps({"files": _hashes_below(staged)}, indent=1), "utf-8")
         for path in (*staged.rglob("*"), staged):
             flush(path)
         if target.exists():
@@ -43,10 +61,14 @@ def staged_directory(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file, which is made; others wait. The system lets go of it for a process that is killed."""
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a lock file, which is made; others wait. The system lets go of it for a process that is killed.
+
+    Raises:
+        BlockingIOError: another holds it, and is not to be waited for.
+    """
     with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
 
 
@@ -67,24 +89,50 @@ def hash_file(path: Path) -> str:
     return _hashes[key]
 
 
-def remember_hash(path: Path, sha256: str) -> None:
-    """Let `hash_file` give what was computed and kept when the file was written; holds until the file changes."""
-    _hashes[_state(path)] = sha256
-
-
 def hash_files(paths: Iterable[Path]) -> str:
     """SHA-256 over names and contents, whatever folder they are in."""
     return sha256(json.dumps(sorted((path.name, hash_file(path)) for path in paths)))
 
 
-def file_hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file of a folder by its name."""
-    return {path.name: hash_file(path) for path in sorted(folder.iterdir())}
+def damaged_files(folder: Path, noted: Mapping[str, str] | None = None) -> list[str]:
+    """Names of files that are missing or unlike the hash in the folder's seal; the seal's own where it is damaged.
+
+    Args:
+        noted: Hashes of files by name from another source: what versions noted that made no seals.
+    """
+    try:
+        expected = dict(noted or {}) | json.loads((folder / SEAL).read_text(encoding="utf-8"))["files"]
+    except FileNotFoundError:
+        expected = dict(noted or {})
+    except (OSError, ValueError, KeyError, TypeError):
+        return [SEAL]
+    return [name for name, digest in expected.items() if not _is_file_of(folder / name, digest)]
 
 
-def damaged_files(folder: Path, expected: Mapping[str, str]) -> list[str]:
-    """Names of files that are missing or differ from their recorded hash."""
-    return [n for n, digest in expected.items() if not (folder / n).is_file() or hash_file(folder / n) != digest]
+def is_sealed(folder: Path) -> bool:
+    """Whether the folder has a seal, be it damaged or not."""
+    return (folder / SEAL).is_file()
+
+
+def set_aside(folder: Path) -> Path:
+    """Rename a damaged folder, so that it can be made again and looked into; one set aside earlier makes room."""
+    aside = folder.with_name(f"{folder.name}{ASIDE}")
+    _remove(aside)
+    folder.rename(aside)
+    flush(folder.parent)
+    return aside
+
+
+def _hashes_below(folder: Path) -> dict[str, str]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): hash_file(path) for path in files}
+
+
+def _is_file_of(path: Path, digest: object) -> bool:
+    try:
+        return hash_file(path) == digest
+    except (OSError, ValueError):
+        return False
 
 
 def _state(path: Path) -> tuple[Path, int, int]:
@@ -95,6 +143,11 @@ def _state(path: Path) -> tuple[Path, int, int]:
 def _remove(*folders: Path) -> None:
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_disk_failure(error: BaseException) -> bool:
+    """Whether a disk was full or failed, which is nobody's mistake."""
+    return isinstance(error, OSError) and error.errno in _DISK_FAILURES
 
 
 def flush(path: Path) -> None:

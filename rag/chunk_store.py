@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lm.files import hash_file
 from rag.chunk import Chunk
-from rag.errors import IndexingError
+from rag.errors import DamagedIndexError
 
 CHUNKS_FILE = "chunks.jsonl"
 VECTORS_FILE = "vectors.npy"
@@ -32,12 +32,12 @@ def read_chunks(folder: Path, file_hashes: dict[str, str]) -> tuple[list[Chunk],
     """Read both files back.
 
     Raises:
-        IndexingError: a file is missing or is not what was written.
+        DamagedIndexError: a file is missing or is not what was written.
     """
     for name in (CHUNKS_FILE, VECTORS_FILE):
         path = folder / name
         if not path.is_file() or hash_file(path) != file_hashes.get(name):
-            raise IndexingError(f"{path} is missing or damaged; build the index again")
+            raise DamagedIndexError(f"{path} is missing or damaged; build the index again")
     with (folder / CHUNKS_FILE).open(encoding="utf-8") as file:
         chunks = [Chunk(**json.loads(line)) for line in file]
     vectors: NDArray[np.float32] = np.load(folder / VECTORS_FILE, allow_pickle=False)

@@ -1,17 +1,19 @@
 """The index of a corpus: built whole or not at all, verified, opened only with the embedder it was built with.
 
-A folder holds `chunks.jsonl` and `vectors.npy` (ours, the truth), `chroma-*/` (the search structure, made from them)
-and `index.json`, the marker, written last. All is written beside the folder and renamed into place.
+A folder holds `chunks.jsonl` and `vectors.npy` (ours, the truth), `chroma-*/` (the search structure, made from them),
+`index.json`, the marker, and the seal, written last. All is written beside the folder and renamed into place. Chroma
+writes to its files whenever it opens them, so each process opens a copy of its own.
 """
 
 import json
+import logging
 import platform
 import re
 import secrets
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -27,17 +29,21 @@ from advisor.data.prompt import RetrievedChunk
 from advisor.results.answer import BuildUsage
 from lm.embedding import Embedder, PassageEmbedder
 from lm.errors import ConfigError
-from lm.files import locked, sha256, staged_directory
+from lm.files import SEAL, damaged_files, locked, set_aside, sha256, staged_directory
 from rag import vector_search
 from rag.chunk import Chunk, Chunking, Reader, chunk_document
 from rag.chunk_store import CHUNKS_FILE, VECTORS_FILE, read_chunks, write_chunks
-from rag.errors import IndexingError
+from rag.errors import DamagedIndexError, IndexingError
 
 MARKER = "index.json"
 """Written last: a folder without it is no index."""
 
 FORMAT_VERSION = 1
 
+_LOG = logging.getLogger("tuning_fork.index")
+
+_OPEN = ".open"
+_HELD = "held"
 _CHROMA_FOLDER = re.compile(r"chroma-[0-9a-f]{8}")
 # SQLite's own files, gone when it closes.
 _PASSING_SUFFIXES = ("-wal", "-shm", "-journal")
@@ -52,7 +58,8 @@ class IndexRecord:
     Attributes:
         documents_hash: SHA-256 over id, title and text of every document.
         chroma_folder: Folder of the search structure inside the index.
-        chroma_bytes: Size of each of its files; a smaller one has been cut, and would end the process when opened.
+        chroma_bytes: Size of each of its files; in a folder without a seal a smaller one has been cut, and would end
+            the process when opened.
         ef_search: HNSW candidates, as wide as recall needed.
         recall: Share of the exact 10 nearest chunks that search found when built, 0 to 1.
         file_hashes: SHA-256 of `chunks.jsonl` and `vectors.npy`.
@@ -89,18 +96,19 @@ WholeIndex = tuple[IndexRecord, list[Chunk], NDArray[np.float32]]
 
 
 class Index:
-    """An open index. Close it (or use `with`) before its folder is deleted or built again."""
+    """An open index, which needs its folder no longer. Close it (or use `with`)."""
 
-    def __init__(
-        self, directory: Path, record: IndexRecord, chunks: Sequence[Chunk], vectors: NDArray[np.float32], client: Any
-    ) -> None:
+    def __init__(self, directory: Path, whole: WholeIndex) -> None:
         self.directory = directory
-        self.record = record
-        self.chunks = chunks
-        self._vectors = vectors  # (n_chunks, n_dimensions)
-        self._position = {chunk.id: i for i, chunk in enumerate(chunks)}
-        self._client = client
-        self._collection = vector_search.get_collection(client, _place(directory, record))
+        self.record, self.chunks, self._vectors = whole  # vectors: (n_chunks, n_dimensions)
+        self._position = {chunk.id: i for i, chunk in enumerate(self.chunks)}
+        self._opened = ExitStack()
+        with ExitStack() as stack:
+            place = stack.enter_context(_private_search(directory, self.record))
+            self._collection = vector_search.get_collection(
+                stack.enter_context(vector_search.open_chroma(place)), place
+            )
+            self._opened = stack.pop_all()
 
     def query(self, vectors: NDArray[np.float32], top_k: int) -> list[list[RetrievedChunk]]:
         """The `top_k` nearest chunks of each vector, best first; chunks equally near (to 6 digits) by id.
@@ -118,7 +126,7 @@ class Index:
                 f"the index {self.directory} holds vectors of {self.record.n_dimensions} numbers, the question's have "
                 f"shape {vectors.shape}; use the embedder it was built with ({self.record.embedder})"
             )
-        if self._client is None:
+        if self._collection is None:
             raise IndexingError(f"the index {self.directory} is closed; open it again")
         if not len(vectors):
             return []
@@ -151,9 +159,8 @@ class Index:
 
     def close(self) -> None:
         """Release the folder. Closing twice is harmless."""
-        if self._client is not None:
-            vector_search.close(self._client)
-        self._client = self._collection = None
+        self._collection = None
+        self._opened.close()
 
     def __enter__(self) -> Self:
         return self
@@ -188,10 +195,11 @@ def build_index(
     reader: Reader | None = None,
     earlier: Sequence[Path] = (),
     server: str = "",
+    on_damage: Callable[[str], object] = _LOG.debug,
 ) -> IndexRecord:
     """Chunk, embed and index a corpus; an index of the same content that is whole is kept as it is.
 
-    Vectors of the same content are used again where only the search structure is damaged. A folder without a marker is
+    A damaged index is set aside, and built again with its vectors where they are whole. A folder without a marker is
     what a killed build left: it is discarded. A second builder of the same folder waits, then finds the work done.
 
     Args:
@@ -199,6 +207,7 @@ def build_index(
         earlier: Folders of indexes of like content, made with the same embedder: of texts that are in them too the
             vectors are taken from there.
         server: Address of a Chroma server that is to have the search structure; "" for files in the folder.
+        on_damage: Told what was damaged, and where it lies now.
     Raises:
         IndexingError: no text, an id twice, vectors that are unusable, a search that misses neighbours, or a folder
             that holds files which are not an index's.
@@ -211,10 +220,17 @@ def build_index(
     directory.parent.mkdir(parents=True, exist_ok=True)
     with _locked(directory):
         documents_hash, read_by = hash_documents(documents), reader.fingerprint if reader else ""
-        known = _read_whole(directory, _content_key(documents_hash, chunking, embedder.fingerprint, read_by))
-        if known:
-            return mend_search(directory, known, server=server)
-        _check_replaceable(directory)
+        try:
+            known = _read_whole(directory, _content_key(documents_hash, chunking, embedder.fingerprint, read_by))
+            if known:
+                return mend_search(directory, known, server=server)
+            _check_replaceable(directory)
+        except DamagedIndexError as error:
+            _check_replaceable(directory)
+            earlier = [*earlier, aside := set_aside(directory)]
+            told = f"{error}; it is set aside as {aside.name} and built again"
+            _LOG.warning("%s", told)
+            on_damage(told)
         chunks = [
             chunk
             for document in documents
@@ -223,7 +239,7 @@ def build_index(
         embedding_started = time.perf_counter()
         vectors, reused_s = _embed_new(embedder, chunks, _reuse(earlier, embedder))
         device_s = time.perf_counter() - embedding_started
-        with staged_directory(directory) as staging:
+        with staged_directory(directory, sealed=True) as staging:
             search = _write(staging, chunks, vectors, server)
             record = IndexRecord(
                 chunking=chunking,
@@ -261,7 +277,7 @@ def mend_search(directory: Path, whole: WholeIndex | None = None, *, server: str
     if record.chroma_server == server and _is_search_whole(directory, record):
         return record
     chunks, vectors = whole[1:] if whole else read_chunks(directory, record.file_hashes)
-    with staged_directory(directory) as staging:
+    with staged_directory(directory, sealed=True) as staging:
         record = replace(record, **_write(staging, chunks, vectors, server))
         _mark(staging, record)
     return record
@@ -292,6 +308,7 @@ def open_index(directory: Path, embedder: Embedder) -> Index:
     """Open an index for questions embedded by `embedder`.
 
     Raises:
+        DamagedIndexError: a file is not as it was written.
         IndexingError: there is no whole index, or it was built with another embedder.
     """
     record = read_record(directory)
@@ -301,38 +318,47 @@ def open_index(directory: Path, embedder: Embedder) -> Index:
             f"({record.embedder_fingerprint[:12]}), not with {embedder.name} ({embedder.fingerprint[:12]}): their "
             "vectors cannot be compared; build the index again or use the first embedder"
         )
-    chunks, vectors = read_chunks(directory, record.file_hashes)
+    whole = (record, *read_chunks(directory, record.file_hashes))
+    _refuse_damaged_search(directory, record)
+    return Index(directory, whole)
+
+
+def _refuse_damaged_search(directory: Path, record: IndexRecord) -> None:
     if not _is_search_whole(directory, record):
-        raise IndexingError(
+        kind = IndexingError if record.chroma_server else DamagedIndexError
+        raise kind(
             f"the search structure in {directory / record.chroma_folder} is damaged; build the index again (its "
             "vectors are kept and used)"
         )
-    client = vector_search.connect(_place(directory, record))
-    try:
-        index = Index(directory, record, chunks, vectors, client)
-    except Exception as error:
-        vector_search.close(client)
-        raise IndexingError(f"Chroma cannot open the index {directory} ({error}); build it again") from error
-    return index
 
 
-def copy_index(directory: Path, target: Path) -> None:
-    """Copy a whole index to a folder that does not exist yet, for another process to open: Chroma's belongs to one.
-
-    Raises:
-        IndexingError: there is no whole index.
-    """
-    read_record(directory)
-    with _locked(directory):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(directory, target)
+@contextmanager
+def _private_search(directory: Path, record: IndexRecord) -> Iterator[vector_search.Place]:
+    """A search structure that this process alone has open, beside the index and gone at the end."""
+    place = _place(directory, record)
+    if record.chroma_server:
+        yield place
+        return
+    copy = directory.with_name(f".{directory.name}.{secrets.token_hex(4)}{_OPEN}")
+    with ExitStack() as stack:
+        with _locked(directory):
+            for left in directory.parent.glob(f".{directory.name}.*{_OPEN}"):
+                # Of a process that was killed, if nobody holds it.
+                with suppress(OSError), locked(left / _HELD, wait=False):
+                    shutil.rmtree(left, ignore_errors=True)
+            stack.callback(shutil.rmtree, copy, ignore_errors=True)
+            copy.mkdir()
+            stack.enter_context(locked(copy / _HELD))
+            shutil.copytree(place.folder, copy / place.folder.name)
+        yield replace(place, folder=copy / place.folder.name)
 
 
 def read_record(directory: Path) -> IndexRecord:
     """The marker of an index.
 
     Raises:
-        IndexingError: there is none, or it cannot be read.
+        IndexingError: there is none, or it is of another format.
+        DamagedIndexError: it cannot be read.
     """
     path = directory / MARKER
     if not path.is_file():
@@ -348,9 +374,10 @@ def read_record(directory: Path) -> IndexRecord:
         row["build_usage"] = BuildUsage(**row["build_usage"])
         record = IndexRecord(**row)
     except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
-        raise IndexingError(f"the marker {path} is damaged; build the index again") from error
-    if not _CHROMA_FOLDER.fullmatch(record.chroma_folder):
-        raise IndexingError(f"the marker {path} is damaged; build the index again")
+        raise DamagedIndexError(f"the marker {path} is damaged; build the index again") from error
+    damaged = MARKER in damaged_files(directory) or not _CHROMA_FOLDER.fullmatch(str(record.chroma_folder))
+    if damaged or not isinstance(record.file_hashes, dict):
+        raise DamagedIndexError(f"the marker {path} is damaged; build the index again")
     return record
 
 
@@ -426,11 +453,23 @@ def _content_key(documents_hash: str, chunking: Chunking, embedder_fingerprint: 
 
 
 def _read_whole(directory: Path, key: str) -> WholeIndex | None:
+    """An index of that content; None where there is none.
+
+    Raises:
+        DamagedIndexError: a file is not as it was written.
+    """
     try:
         record = read_record(directory)
-        return (record, *read_chunks(directory, record.file_hashes)) if record.content_key == key else None
+    except DamagedIndexError:
+        raise
     except IndexingError:
         return None
+    if record.content_key != key:
+        return None
+    whole = (record, *read_chunks(directory, record.file_hashes))
+    if not record.chroma_server:
+        _refuse_damaged_search(directory, record)
+    return whole
 
 
 def _place(directory: Path, record: IndexRecord) -> vector_search.Place:
@@ -440,6 +479,8 @@ def _place(directory: Path, record: IndexRecord) -> vector_search.Place:
 def _is_search_whole(directory: Path, record: IndexRecord) -> bool:
     if record.chroma_server:
         return vector_search.is_there(_place(directory, record), record.n_chunks)
+    if damaged_files(directory):
+        return False
     sizes = _sizes(directory / record.chroma_folder)
     return all(sizes.get(name, -1) >= n_bytes for name, n_bytes in record.chroma_bytes.items())
 
@@ -449,7 +490,8 @@ def _check_replaceable(directory: Path) -> None:
     if not directory.exists():
         return
     names = [path.name for path in directory.iterdir()] if directory.is_dir() else ["it is a file"]
-    foreign = [n for n in names if n not in {MARKER, CHUNKS_FILE, VECTORS_FILE} and not _CHROMA_FOLDER.fullmatch(n)]
+    own = {MARKER, SEAL, CHUNKS_FILE, VECTORS_FILE}
+    foreign = [n for n in names if n not in own and not _CHROMA_FOLDER.fullmatch(n)]
     if foreign:
         raise IndexingError(
             f"{directory} is in the way and not an index of ours ({foreign[0]}); name an empty folder for the index"

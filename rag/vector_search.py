@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.errors import IndexingError
+from rag.errors import DamagedIndexError, IndexingError
 
 EF_LADDER = (200, 800, 3200)
 """Candidates HNSW keeps while it searches (`ef_search`), tried in order until recall suffices."""
@@ -63,7 +63,7 @@ def connect(place: Place) -> Any:
     """A Chroma client; the caller closes it.
 
     Raises:
-        IndexingError: the server is not reached.
+        IndexingError: the server is not reached, or the files are damaged.
     """
     os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
     import chromadb
@@ -71,7 +71,8 @@ def connect(place: Place) -> Any:
 
     settings = Settings(anonymized_telemetry=False)
     if not place.server:
-        return chromadb.PersistentClient(str(place.folder.resolve()), settings=settings)
+        with _telling(place, "open"):
+            return chromadb.PersistentClient(str(place.folder.resolve()), settings=settings)
     address = urlsplit(place.server)
     is_https = address.scheme == "https"
     try:
@@ -96,8 +97,13 @@ def close(client: Any) -> None:
 
 
 def get_collection(client: Any, place: Place) -> Any:
-    """The collection that `fill` made."""
-    return client.get_collection(place.collection, embedding_function=None)
+    """The collection that `fill` made.
+
+    Raises:
+        DamagedIndexError: Chroma cannot open it.
+    """
+    with _telling(place, "open"):
+        return client.get_collection(place.collection, embedding_function=None)
 
 
 def is_there(place: Place, n_chunks: int) -> bool:
@@ -105,6 +111,22 @@ def is_there(place: Place, n_chunks: int) -> bool:
     with open_chroma(place) as client, suppress(Exception):
         return bool(get_collection(client, place).count() == n_chunks)
     return False
+
+
+@contextmanager
+def _telling(place: Place | None, doing: str) -> Iterator[None]:
+    """Turn whatever Chroma raises into an error of ours."""
+    try:
+        yield
+    except IndexingError:
+        raise
+    except BaseException as error:
+        # A panic of Chroma's own code is no `Exception`.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise DamagedIndexError(
+            f"Chroma cannot {doing} the index{f' {place.folder}' if place else ''} ({error}); build the index again"
+        ) from error
 
 
 def build_search(place: Place, ids: Sequence[str], vectors: NDArray[np.float32]) -> tuple[int, float]:
@@ -144,19 +166,28 @@ def fill(client: Any, place: Place, ids: Sequence[str], vectors: NDArray[np.floa
 
 
 def verify(collection: Any, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
-    """Read every id and vector back: counts alone have looked healthy when rows were missing (chroma#7678)."""
+    """Read every id and vector back: counts alone have looked healthy when rows were missing (chroma#7678).
+
+    Raises:
+        DamagedIndexError: they are not what was written.
+    """
+    with _telling(None, "read"):
+        _verify(collection, ids, vectors)
+
+
+def _verify(collection: Any, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
     if collection.count() != len(ids):
-        raise IndexingError(f"{collection.count()} of {len(ids)} chunks arrived in the index; build it again")
+        raise DamagedIndexError(f"{collection.count()} of {len(ids)} chunks arrived in the index; build it again")
     position = {chunk_id: i for i, chunk_id in enumerate(ids)}
     for start in range(0, len(ids), _READ_BATCH):
         wanted = list(ids[start : start + _READ_BATCH])
         rows = collection.get(ids=wanted, include=["embeddings"])
         if set(rows["ids"]) != set(wanted):
             missing = next(chunk_id for chunk_id in wanted if chunk_id not in set(rows["ids"]))
-            raise IndexingError(f"chunk {missing} is not in the index it was written to; build the index again")
+            raise DamagedIndexError(f"chunk {missing} is not in the index it was written to; build the index again")
         expected = vectors[[position[chunk_id] for chunk_id in rows["ids"]]]
         if not np.allclose(rows["embeddings"], expected, atol=1e-5):
-            raise IndexingError("the index gives back other vectors than were written; build it again")
+            raise DamagedIndexError("the index gives back other vectors than were written; build it again")
 
 
 def measure_recall(collection: Any, ids: Sequence[str], vectors: NDArray[np.float32]) -> float:
@@ -184,8 +215,6 @@ def find_nearest(collection: Any, vectors: NDArray[np.float32], n_results: int) 
     Raises:
         IndexingError: Chroma failed.
     """
-    try:
+    with _telling(None, "search"):
         reply = collection.query(query_embeddings=vectors, n_results=n_results, include=[])
-    except Exception as error:
-        raise IndexingError(f"Chroma cannot search the index ({error}); build the index again") from error
     return [list(row) for row in reply["ids"]]

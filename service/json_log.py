@@ -48,9 +48,14 @@ class JsonFormatter(logging.Formatter):
         return _SECRET.sub("tf_...", line)
 
 
+def is_secret(name: str) -> bool:
+    """Whether a variable of the environment holds a key or a password, by its name."""
+    return _NAME_OF_SECRET.search(name) is not None
+
+
 def _secrets_of(environment: Mapping[str, str]) -> list[str]:
     """Keys and passwords in the environment, as JSON writes them, the longest first."""
-    found = {value for name, value in environment.items() if _NAME_OF_SECRET.search(name)}
+    found = {value for name, value in environment.items() if is_secret(name)}
     found |= {urlsplit(value).password or "" for name, value in environment.items() if name.endswith("_URL")}
     return sorted((json.dumps(one)[1:-1] for one in found if len(one) >= _SHORTEST), key=len, reverse=True)
 

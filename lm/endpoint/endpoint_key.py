@@ -37,6 +37,19 @@ def key_variable(base_url: str) -> str:
     return "AZURE_OPENAI_API_KEY" if is_azure(base_url) else "TUNING_FORK_MODEL_API_KEY"
 
 
+def key_variable_of(spec: str) -> str | None:
+    """The variable that holds the key for an `openai:MODEL[@URL]` or a web address; None for what needs none."""
+    if spec.startswith(("http://", "https://")):
+        return key_variable(spec)
+    scheme, _, rest = spec.partition(":")
+    return key_variable(rest.partition("@")[2] or default_url()) if scheme == "openai" else None
+
+
+def default_url() -> str:
+    """Where a model is asked that names no address."""
+    return os.environ.get("OPENAI_BASE_URL") or OPENAI_BASE_URL
+
+
 def how_to_give_key(base_url: str) -> str:
     """What to set so that an address gets a key, for messages."""
     name = key_variable(base_url)

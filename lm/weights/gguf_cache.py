@@ -1,10 +1,10 @@
 """GGUF files as folders of safetensors in the user's cache: dequantised once, then loaded like any other model.
 
 A folder is named by the hash of its GGUF file, `CACHE_FORMAT` and the major version of transformers. It is written
-beside its place and renamed into it, with `MARKER` inside, which names every file with its size and hash.
+beside its place and renamed into it, sealed: a file that was damaged since is found at the first opening in a process.
 """
 
-import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from lm.errors import LanguageModelError
-from lm.files import hash_file, locked, remember_hash, staged_directory
+from lm.files import damaged_files, hash_file, is_sealed, locked, staged_directory
 from lm.weights.gguf_file import read_gguf
 
 CACHE_FORMAT = 1
 """Raised when what a GGUF file becomes here changes, so that older folders are no longer used."""
 
-MARKER = "converted.json"
+_LOG = logging.getLogger("tuning_fork.lm")
 
 
 def cache_folder() -> Path:
@@ -49,7 +49,7 @@ def gguf_identity(gguf_file: Path) -> str:
 def locate_converted(gguf_file: Path) -> Path:
     """The folder that holds a GGUF file's model as float32 safetensors; made by one process while others wait.
 
-    A folder that is not as its marker says is made again.
+    A folder that is not as its seal says is made again.
 
     Raises:
         LanguageModelError: the file cannot be read or loaded, or the cache folder not be written.
@@ -70,37 +70,20 @@ def locate_converted(gguf_file: Path) -> Path:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether every file is as the marker says. Files of the same size and time as when written are not read again."""
-    try:
-        marker: dict[str, Any] = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        for name, written in marker["files"].items():
-            path = folder / name
-            stat = path.stat()
-            if stat.st_size != written["bytes"]:
-                return False
-            if stat.st_mtime_ns == written["modified_ns"]:
-                remember_hash(path, written["sha256"])
-            elif hash_file(path) != written["sha256"]:
-                return False
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    if not is_sealed(folder):
         return False
-    return bool(marker["files"])
+    if damaged := damaged_files(folder):
+        _LOG.warning("%s is damaged (%s) and is made again from its GGUF file", folder, ", ".join(damaged))
+    return not damaged
 
 
 def _write(folder: Path, module: Any, tokenizer: Any) -> None:
-    with staged_directory(folder) as staged:
+    with staged_directory(folder, sealed=True) as staged:
         module.save_pretrained(staged)
         tokenizer.save_pretrained(staged)
         for path in staged.iterdir():
             # safetensors lets only the owner read; a cache may be shared.
             shutil.copymode(staged / "config.json", path)
-        files = {path.name: _describe(path) for path in sorted(staged.iterdir())}
-        (staged / MARKER).write_text(json.dumps({"files": files}, indent=1), encoding="utf-8")
-
-
-def _describe(path: Path) -> dict[str, Any]:
-    stat = path.stat()
-    return {"bytes": stat.st_size, "modified_ns": stat.st_mtime_ns, "sha256": hash_file(path)}
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 from advisor.data.files import Problem as FileProblem
 from lm.errors import ErrorKind, TuningForkError
+from lm.files import is_disk_failure
 from service.api.openai_shape import openai_failure, speaks_openai
 from service.contract.schemas import DatasetProblem, FieldError, ProblemDetails
 from service.safety.prepare import UnfitUploadError
@@ -133,6 +134,9 @@ async def _storage_error(request: Request, error: Exception) -> Response:
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "disk is full" in text:
         detail = "the disk of the service is full; free some space, then try again"
         return failure_response(request, 507, "No room left", detail)
+    if is_disk_failure(error) or "disk I/O error" in text:
+        detail = "the disk of the service cannot be read or written; the operator looks at the disk, then try again"
+        return failure_response(request, 503, "Disk failure", detail, headers={"Retry-After": "60"})
     if isinstance(error, OperationalError):
         detail = "the database is busy or does not answer; try again"
         headers = {"Retry-After": "5"}

@@ -14,6 +14,7 @@ class ServiceSettings:
     Attributes:
         host: Address the API listens at.
         n_jobs: Comparisons that this process works on at the same time.
+        job_memory_bytes: That each of them may allocate; 0 for no bound.
         ray: The cluster that their work is done on; this machine alone without one.
         max_queued: Comparisons that may wait; another one is refused with 429.
         max_body_bytes: Of a request that is no upload. max_comparison_bytes: of one for a comparison, which may hold
@@ -31,6 +32,7 @@ class ServiceSettings:
     host: str = "127.0.0.1"
     port: int = 8000
     n_jobs: int = 1
+    job_memory_bytes: int = 0
     ray: RaySettings | None = None
     max_queued: int = 100
     max_body_bytes: int = 2 * 2**20

@@ -6,7 +6,6 @@ goes on from there.
 
 import argparse
 import ctypes
-import errno
 import logging
 import os
 import secrets
@@ -21,8 +20,10 @@ from sqlalchemy import Connection, Engine, delete, insert, update
 from sqlalchemy.exc import DBAPIError
 
 from lm.errors import TuningForkError
+from lm.files import is_disk_failure
 from service.contract.comparison_state import ComparisonState
 from service.jobs.comparison_lock import ComparisonLock, OwnedElsewhereError
+from service.jobs.job_limits import limit_memory, memory_overrun
 from service.jobs.job_watch import CancelledError, JobWatch, ParkedError, SupersededError, life_on
 from service.jobs.resource_watch import ResourceWatch
 from service.json_log import EVERYTHING, log_as_json
@@ -108,6 +109,12 @@ def run_job(
                 lock.check()
                 _LOG.error("failed: %s", error)
                 end_comparison(engine, comparison_id, ComparisonState.FAILED, _as_told(error, directory))
+            except (MemoryError, RuntimeError) as error:
+                if (told := memory_overrun(error)) is None:
+                    raise
+                lock.check()
+                _LOG.error("failed: %s (%s)", told, error)
+                end_comparison(engine, comparison_id, ComparisonState.FAILED, told)
         return JobEnd.OVER
     except OwnedElsewhereError:
         _LOG.warning("another process runs it and continues")
@@ -177,12 +184,12 @@ def _as_told(error: TuningForkError, directory: DataDirectory) -> str:
 
 
 def _passes(error: BaseException) -> bool:
-    """Whether what went wrong lies outside and may be over at the next start: no room, no database."""
+    """Whether what went wrong lies outside and may be over at the next start: no room, a failing disk, no database."""
     if isinstance(error, OutageError):
         return True
     if isinstance(error, DBAPIError):
         return is_outage(error) or isinstance(error.orig, sqlite3.OperationalError)
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return is_disk_failure(error)
 
 
 def die_with_parent(parent_pid: int) -> None:
@@ -206,8 +213,10 @@ def job_process(hands: Hands, arguments: list[str]) -> int:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--parent", type=int, required=True)
     parser.add_argument("--life", type=int, required=True, help="descriptor to show life on")
+    parser.add_argument("--memory", type=int, default=0, help="bytes that it may allocate, 0 for no bound")
     given = parser.parse_args(arguments)
     die_with_parent(given.parent)
+    limit_memory(given.memory)
     log_as_json(EVERYTHING, {"comparison_id": given.comparison_id})
     logging.captureWarnings(True)
     directory = DataDirectory(given.home)

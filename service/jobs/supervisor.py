@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine, func, select
 
 from service.contract.comparison_state import ComparisonState
 from service.jobs.comparison_lock import ComparisonLock, OwnedElsewhereError
 from service.jobs.job import JobEnd
+from service.jobs.job_limits import job_environment
 from service.jobs.ray_engine.ray_settings import RaySettings
 from service.jobs.stage_budget import STAGE_BUDGETS, START, StageBudget
 from service.json_log import about
@@ -55,6 +57,7 @@ class Supervisor:
         ray: RaySettings | None = None,
         command: JobCommand | None = None,
         budgets: Mapping[str, StageBudget] = STAGE_BUDGETS,
+        memory_bytes: int = 0,
     ) -> None:
         """Nothing runs yet.
 
@@ -62,6 +65,7 @@ class Supervisor:
             inherited: File descriptors that jobs keep open: the directory stays locked until the last one ended.
             ray: The cluster on which jobs have their work done; without one they do it themselves.
             budgets: By stage, how long a job may show no life.
+            memory_bytes: That a job may allocate, 0 for no bound.
         """
         self._engine = engine
         self._directory = directory
@@ -69,6 +73,7 @@ class Supervisor:
         self._ray = ray
         self._command = command or self._job_command
         self._budgets = budgets
+        self._memory_bytes = memory_bytes
         self._running: dict[str, subprocess.Popen[bytes] | None] = {}
         self._guard = threading.Lock()
         self._parking = threading.Event()
@@ -121,7 +126,9 @@ class Supervisor:
                 n_blocks_before, n_blocks = n_blocks, patiently(self._n_blocks)
                 n_interruptions = 1 if n_blocks > n_blocks_before else n_interruptions + 1
                 if n_interruptions > MAX_INTERRUPTIONS:
-                    self._fail(comparison_id, "the disk is full, or database or Ray cluster cannot be reached; fix it")
+                    self._fail(
+                        comparison_id, "the disk is full or fails, or database or Ray cluster cannot be reached; fix it"
+                    )
             elif code == JobEnd.DEFECT:
                 self._fail(comparison_id, "an internal error stopped it")
             elif not self._parking.is_set():
@@ -146,6 +153,7 @@ class Supervisor:
             with log_file.open("ab") as log:
                 process = subprocess.Popen(
                     list(self._command(comparison_id, shows_life)),
+                    env=job_environment(self._settings_of(comparison_id), os.environ),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -184,6 +192,7 @@ class Supervisor:
     def _job_command(self, comparison_id: str, shows_life: int) -> Sequence[str | Path]:
         options: list[str | Path] = ["--home", self._directory.root, "--parent", str(os.getpid())]
         module = "service.jobs.job" if self._ray is None else "service.jobs.ray_engine.driver"
+        options += ["--memory", str(self._memory_bytes)]
         options += ["--life", str(shows_life), *(self._ray.options if self._ray is not None else ())]
         return [sys.executable, "-m", module, comparison_id, *options]
 
@@ -191,6 +200,11 @@ class Supervisor:
         """Blocks of answers of all comparisons; what else moves meanwhile only puts the giving up off."""
         with self._engine.connect() as connection:
             return connection.execute(select(func.count()).select_from(answer_blocks)).scalar_one()
+
+    def _settings_of(self, comparison_id: str) -> Mapping[str, Any]:
+        with suppress(ComparisonNotFoundError):
+            return patiently(lambda: find_comparison(self._engine, comparison_id)).settings
+        return {}
 
     def _is_over(self, comparison_id: str) -> bool:
         try:

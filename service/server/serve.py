@@ -123,7 +123,9 @@ def _working(
     from service.jobs.local_engine import LocalEngine
     from service.jobs.supervisor import Supervisor
 
-    supervisor = Supervisor(engine, directory, inherited=[lock], ray=settings.ray)
+    supervisor = Supervisor(
+        engine, directory, inherited=[lock], ray=settings.ray, memory_bytes=settings.job_memory_bytes
+    )
     local = LocalEngine(engine, supervisor, n_jobs=settings.n_jobs)
     local.start()
     try:

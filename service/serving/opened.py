@@ -1,10 +1,8 @@
 """One finished comparison, opened: its arms as they are asked for the first time."""
 
 import logging
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from advisor.data.dataset import Dataset
@@ -77,7 +75,6 @@ class OpenedComparison:
 
     Args:
         batcher: Of a base model, by its spec.
-        private: A folder for this comparison's copies, removed at the end.
         release: Gives back the shared model and embedder.
         is_as_measured: Whether stages and a model, by its spec, are those that were measured, so that only versions of
             the program and its libraries can have changed a fingerprint.
@@ -88,14 +85,12 @@ class OpenedComparison:
         servable: Servable,
         composition: Opens,
         batcher: Callable[[str], Batcher],
-        private: Path,
         release: Callable[[], None],
         is_as_measured: Callable[[str], bool],
     ) -> None:
         self._servable = servable
         self._composition = composition
         self._batcher = batcher
-        self._private = private
         self._release = release
         self._is_as_measured = is_as_measured
         self._dataset: Dataset | None = None
@@ -142,7 +137,6 @@ class OpenedComparison:
         """Release everything; nobody asks any more."""
         self._composition.close()
         self._release()
-        shutil.rmtree(self._private, ignore_errors=True)
 
     def _read_dataset(self) -> Dataset:
         if self._dataset is None:

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from advisor.results.answer import BuildUsage
-from finetune.adapter import RECORD, AdapterRecord, load_adapter_record
+from finetune.adapter import RECORD, AdapterRecord
 from finetune.recipe import TuningRecipe
-from lm.errors import TuningForkError
-from rag.index import MARKER, Index, copy_index, mend_search, open_index
-from service.run.composition import IndexRun, TrainingRun
+from rag.errors import DamagedIndexError
+from rag.index import MARKER, Index, mend_search, open_index, read_record
+from service.run.composition import BuiltStages, IndexRun, TrainingRun, opened_adapter
+from service.run.progress import silent
 from service.serving.errors import NotServableError
+from service.store.data_directory import DataDirectory
 
 if TYPE_CHECKING:
     from finetune.search import Trial
@@ -25,48 +27,43 @@ _AGAIN = (
 class OpenedStages:
     """Opens parts that others made.
 
-    An index is copied before it is opened: Chroma's files belong to one process, and the job of another comparison may
-    hold the same index open in its own.
-
-    Args:
-        private: A folder of this process for the copies; it need not exist.
+    An index that is damaged is built again; an adapter is not, which would take hours.
     """
 
-    def __init__(self, private: Path) -> None:
-        self._private = private
+    def __init__(self, directory: DataDirectory) -> None:
+        self._directory = directory
 
     def index(self, run: IndexRun, folder: Path) -> tuple[Index, BuildUsage]:
-        """A copy of the index, open.
+        """The index, open.
 
         Raises:
             NotServableError: it is not there, or cannot be copied.
         """
         if not (folder / MARKER).is_file():
             raise _gone("index")
-        copied = self._private / folder.name
         try:
-            copy_index(folder, copied)
-            record = mend_search(copied)
-            return open_index(copied, run.embedder), record.build_usage
+            try:
+                record = read_record(folder)
+                if record.chroma_server:
+                    record = mend_search(folder)
+                return open_index(folder, run.embedder), record.build_usage
+            except DamagedIndexError:
+                return BuiltStages(self._directory, silent).index(run, folder)
         except OSError as error:
             raise NotServableError(
-                f"the index cannot be copied to {copied} ({error.strerror}); make room on the disk, then ask again"
+                f"the index {folder.name} cannot be copied ({error.strerror}); make room on the disk, then ask again"
             ) from error
 
     def adapter(self, run: TrainingRun, base: "HuggingFaceModel", folder: Path) -> AdapterRecord:
         """The record of the adapter in the folder.
 
         Raises:
-            NotServableError: it is not there, or damaged.
+            NotServableError: it is not there.
+            ConfigError: it is damaged.
         """
         if not (folder / RECORD).is_file():
             raise _gone("adapter")
-        try:
-            return load_adapter_record(folder)
-        except TuningForkError as error:
-            raise NotServableError(
-                f"{error}; delete the folder stages/adapters/{folder.name} in the data directory, then {_AGAIN}"
-            ) from error
+        return opened_adapter(folder)
 
     def search(
         self,

@@ -2,12 +2,10 @@
 
 import asyncio
 import shutil
-import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from advisor.money.cost import estimate_answer_cost
 from advisor.money.prices import priced_name
@@ -48,9 +46,8 @@ class ServedPipelines:
         self._directory = directory
         self._read = read
         self._parts = SharedParts(self.limits, load_model=load_model, load_embedder=load_embedder)
-        self._private = directory.root / "serving"
-        # What a killed process left; the data directory belongs to this one.
-        shutil.rmtree(self._private, ignore_errors=True)
+        # What a killed process of an earlier version left; the data directory belongs to this one.
+        shutil.rmtree(directory.root / "serving", ignore_errors=True)
         self._comparisons = OpenComparisons(self.limits.n_comparisons, self._open)
 
     @property
@@ -138,7 +135,6 @@ class ServedPipelines:
     def close(self) -> None:
         """Stop answering and let go of everything."""
         self._comparisons.close()
-        shutil.rmtree(self._private, ignore_errors=True)
 
     async def _arm(self, lease: Lease, kind: str) -> ServedArm:
         loading = self._comparisons.arm(lease, kind)
@@ -161,8 +157,6 @@ class ServedPipelines:
         from service.serving.opened_stages import OpenedStages
 
         servable = self._read(comparison_id)
-        self._private.mkdir(parents=True, exist_ok=True)
-        private = Path(tempfile.mkdtemp(prefix="comparison-", dir=self._private))
         parts = TakenParts(self._parts, servable.settings)
         recorded = read_stages(servable.report.id, self._directory, servable.settings.trainings)
 
@@ -170,9 +164,9 @@ class ServedPipelines:
             return recorded is not None and is_measured_model(servable.settings, servable.model_identity, model)
 
         composition = LocalComposition(
-            servable.settings, self._directory, silent, recorded, parts=parts, stages=OpenedStages(private)
+            servable.settings, self._directory, silent, recorded, parts=parts, stages=OpenedStages(self._directory)
         )
-        return OpenedComparison(servable, composition, parts.batcher, private, parts.give_back, is_as_measured)
+        return OpenedComparison(servable, composition, parts.batcher, parts.give_back, is_as_measured)
 
 
 @dataclass

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from lm.errors import ConfigError
 
@@ -44,16 +44,28 @@ class DataDirectory:
 
     def stage(self, kind: str, key: str) -> Path:
         """Where a stage of that key belongs; its parent exists afterwards."""
-        parent = self.root / "stages" / kind
+        folder = self.below(f"stages/{kind}/{key}")
+        parent = folder.parent
         try:
             parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"the data directory {self.root} cannot be written: {error.strerror}") from error
-        return parent / key
+        return folder
 
     def comparison(self, comparison_id: str) -> Path:
         """The folder of a comparison, which need not exist."""
-        return self.root / "comparisons" / comparison_id
+        return self.below(f"comparisons/{comparison_id}")
+
+    def below(self, path: str) -> Path:
+        """A path that was noted relative to the directory.
+
+        Raises:
+            ConfigError: it leaves the directory.
+        """
+        # Links within the directory are its owner's; what was noted may have been changed by others.
+        if PurePath(path).is_absolute() or ".." in PurePath(path).parts:
+            raise ConfigError(f"{path!r} leaves the data directory {self.root}; restore it from a backup")
+        return self.root / path
 
     def log(self, comparison_id: str) -> Path:
         """Where the job of a comparison writes what only an operator needs."""

@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
-from lm.errors import ConfigError
+from advisor.errors import EvaluationError
+from lm.errors import ConfigError, ErrorKind, TuningForkError
 
 DATABASE_FILE = "tuning_fork.db"
 PASSWORD_FILE = "TUNING_FORK_DATABASE_PASSWORD_FILE"
@@ -21,7 +22,47 @@ PATIENCE_S = 60.0
 OUTAGE_S = 120.0
 """How long a restart of the database server may take before work is given up."""
 
+_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError, AssertionError)
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
 T = TypeVar("T")
+
+
+class DamagedDatabaseError(TuningForkError):
+    """What was stored cannot be read any more, and is nowhere else."""
+
+    kind = ErrorKind.UNAVAILABLE
+    title = "Damaged database"
+
+    def __init__(self, what: str, reason: object) -> None:
+        super().__init__(
+            f"{what} is damaged ({reason}); stop the service and put a backup of the database in its place "
+            "(docs/service.md)"
+        )
+
+
+@contextmanager
+def undamaged(what: str) -> Iterator[None]:
+    """Make something of what a row holds; a text that nothing can be made of was damaged.
+
+    Args:
+        what: The row is, for the message.
+
+    Raises:
+        DamagedDatabaseError: it was.
+    """
+    try:
+        yield
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        AssertionError,
+        EvaluationError,
+    ) as error:
+        raise DamagedDatabaseError(f"the database's row of {what}", error) from error
 
 
 def database_url(root: Path) -> str:
@@ -80,6 +121,12 @@ def open_database(url: str, *, patience_s: float = PATIENCE_S) -> Engine:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}").close()
 
+    @event.listens_for(engine, "handle_error")
+    def _tell_damage(context: ExceptionContext) -> None:
+        error = context.original_exception
+        if isinstance(error, sqlite3.Error) and _code(error) in _DAMAGED or "decode to UTF-8" in str(error):
+            raise DamagedDatabaseError(f"the database {engine.url.database}", error) from error
+
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         # A transaction that reads and then writes would otherwise fail where another one wrote in between.
@@ -129,6 +176,10 @@ def patiently(
 def is_outage(error: DBAPIError) -> bool:
     """Whether a server is away or a file is another writer's, which passes; a file that cannot be written is not."""
     if isinstance(error.orig, sqlite3.Error):
-        # Extended codes have the plain one in their lowest byte.
-        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+        return _code(error.orig) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
     return error.connection_invalidated or isinstance(error, OperationalError)
+
+
+def _code(error: sqlite3.Error) -> int:
+    # Extended codes have the plain one in their lowest byte.
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

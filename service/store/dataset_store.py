@@ -25,7 +25,7 @@ from lm.files import sha256
 from service.safety.prepare import DATA_FILES, PreparedDataset
 from service.store.bundled_datasets import BUNDLED_DATASETS, bundled_datasets
 from service.store.data_directory import DataDirectory
-from service.store.database import writing
+from service.store.database import undamaged, writing
 from service.store.tables import comparisons, dataset_files, datasets
 
 
@@ -289,15 +289,16 @@ def split_sizes(dataset: Dataset) -> dict[str, int]:
 
 
 def _stored(row: Row[Any]) -> StoredDataset:
-    card = json.loads(row.card)
-    schema = card.pop("schema", None)
-    return StoredDataset(
-        version=row.version,
-        card=replace(from_plain(DatasetCard, card), schema=schema),
-        findings=tuple(from_plain(AuditFinding, finding) for finding in json.loads(row.findings)),
-        n_documents=row.n_documents,
-        split_sizes=json.loads(row.split_sizes),
-        frozen=row.frozen,
-        bundled=False,
-        created_at=row.created_at,
-    )
+    with undamaged(f"the dataset {row.version}"):
+        card = json.loads(row.card)
+        schema = card.pop("schema", None)
+        return StoredDataset(
+            version=row.version,
+            card=replace(from_plain(DatasetCard, card), schema=schema),
+            findings=tuple(from_plain(AuditFinding, finding) for finding in json.loads(row.findings)),
+            n_documents=row.n_documents,
+            split_sizes=json.loads(row.split_sizes),
+            frozen=row.frozen,
+            bundled=False,
+            created_at=row.created_at,
+        )

@@ -1,8 +1,9 @@
+import os
 from pathlib import Path
 
 import pytest
 
-from lm.files import damaged_files, file_hashes, staged_directory
+from lm.files import SEAL, damaged_files, hash_file, is_sealed, set_aside, staged_directory
 
 
 def test_directory_appears_whole(tmp_path: Path) -> None:
@@ -22,13 +23,48 @@ def test_interrupted_writing_leaves_nothing_under_the_name(tmp_path: Path) -> No
         assert list(staged.iterdir()) == []
 
 
-def test_changed_and_missing_files_are_named(tmp_path: Path) -> None:
-    for name in "xyz":
-        (tmp_path / name).write_text(name)
-    expected = file_hashes(tmp_path)
-    (tmp_path / "x").write_text("other")
-    (tmp_path / "y").unlink()
-    assert damaged_files(tmp_path, expected) == ["x", "y"]
+@pytest.fixture
+def sealed(tmp_path: Path) -> Path:
+    with staged_directory(tmp_path / "b", sealed=True) as staged:
+        (staged / "below").mkdir()
+        for name in ("x", "y", "below/z"):
+            (staged / name).write_text(name)
+    assert is_sealed(tmp_path / "b")
+    return tmp_path / "b"
+
+
+def test_changed_and_missing_files_are_named(sealed: Path) -> None:
+    assert damaged_files(sealed) == []
+    (sealed / "below" / "z").write_text("below/Z")
+    (sealed / "y").unlink()
+    assert damaged_files(sealed) == ["below/z", "y"]
+
+
+def test_any_flipped_bit_of_a_sealed_folder_is_noticed(sealed: Path) -> None:
+    for name in ("x", SEAL):
+        whole = (sealed / name).read_bytes()
+        for place in range(0, len(whole), 5):
+            # As wide and as old as it was, as a disk that forgets leaves it.
+            (sealed / name).write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+            os.utime(sealed / name, ns=(place, place))
+            assert damaged_files(sealed), (name, place)
+        (sealed / name).write_bytes(whole)
+    assert damaged_files(sealed) == []
+
+
+def test_hashes_from_elsewhere_count_where_there_is_no_seal(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("x")
+    noted = {"x": hash_file(tmp_path / "x")}
+    assert damaged_files(tmp_path, noted) == []
+    assert damaged_files(tmp_path, noted | {"y": ""}) == ["y"]
+
+
+def test_only_the_latest_damaged_folder_is_kept_aside(sealed: Path) -> None:
+    for content in ("first", "second"):
+        sealed.mkdir(exist_ok=True)
+        (sealed / "x").write_text(content)
+        aside = set_aside(sealed)
+    assert (aside.name, (aside / "x").read_text(), sealed.exists()) == ("b.damaged", "second", False)
 
 
 def test_a_whole_directory_takes_the_place_of_another_and_nothing_is_left_beside_it(tmp_path: Path) -> None:

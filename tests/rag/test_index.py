@@ -10,10 +10,11 @@ import pytest
 
 from advisor.data.dataset import Document
 from lm.errors import ConfigError
+from lm.files import damaged_files
 from rag import vector_search
 from rag.chunk import READER_FACTOR, Chunking, Reader
-from rag.errors import IndexingError
-from rag.index import build_index, copy_index, open_index, read_record
+from rag.errors import DamagedIndexError, IndexingError
+from rag.index import build_index, open_index, read_record
 
 BURMESE = "ရေပိုက်ကို မှန်ကန်စွာ တပ်ဆင်ပြီး ဓာတ်အားကြိုးကို ခြောက်သွေ့သော နေရာတွင် ထားပါ။ သတ္တဝါများကို စက်အနီးတွင် မထားပါနှင့်။"
 CHINESE = "洗衣机应放在平坦坚固的地面上。使用前请仔细阅读说明书，并检查水管是否连接牢固。"
@@ -42,18 +43,27 @@ def test_the_nearest_chunk_comes_first_with_its_cosine(tmp_path, documents, embe
     assert (record.n_documents, record.n_chunks, record.n_dimensions) == (3, 3, 64)
 
 
-def test_a_copy_answers_while_the_first_is_open_and_after_it_is_gone(tmp_path, documents, embedder) -> None:
+def test_an_open_index_answers_beside_others_and_after_its_folder_is_gone(tmp_path, documents, embedder) -> None:
     build_index(documents, embedder, tmp_path / "index")
     question = embedder.embed(["top spin of the Tide 9"])
-    with open_index(tmp_path / "index", embedder) as first:
-        copy_index(tmp_path / "index", tmp_path / "copies" / "one")
-        with open_index(tmp_path / "copies" / "one", embedder) as second:
-            assert second.query(question, 2) == first.query(question, 2)
-    shutil.rmtree(tmp_path / "index")
-    with open_index(tmp_path / "copies" / "one", embedder) as second:
+    killed = tmp_path / ".index.0.open"
+    (killed / "chroma").mkdir(parents=True)
+    with open_index(tmp_path / "index", embedder) as first, open_index(tmp_path / "index", embedder) as second:
+        assert second.query(question, 2) == first.query(question, 2)
+        shutil.rmtree(tmp_path / "index")
         assert second.query(question, 1)[0][0].document_id == "tide-9"
+        assert len(names(tmp_path)) == 3
+    assert names(tmp_path) == [".index.lock"]
     with pytest.raises(IndexingError, match="holds no finished index"):
-        copy_index(tmp_path / "index", tmp_path / "copies" / "two")
+        open_index(tmp_path / "index", embedder)
+
+
+def test_opening_leaves_every_file_as_it_was(tmp_path, documents, embedder) -> None:
+    build_index(documents, embedder, tmp_path / "index")
+    for _ in range(2):
+        with open_index(tmp_path / "index", embedder) as index:
+            index.query(embedder.embed(["spin"]), 1)
+        assert damaged_files(tmp_path / "index") == []
 
 
 def test_the_record_says_what_was_built_and_what_it_cost(tmp_path, documents, embedder) -> None:
@@ -188,30 +198,44 @@ def test_another_embedder_is_refused_by_name(tmp_path, documents, embedder, embe
         open_index(tmp_path / "index", embedder_class(salt="other"))
 
 
-def test_damaged_vectors_are_refused_and_embedded_anew(tmp_path, documents, embedder) -> None:
-    build_index(documents, embedder, tmp_path / "index")
-    path = tmp_path / "index" / "vectors.npy"
-    path.write_bytes(path.read_bytes()[:-8])
-    with pytest.raises(IndexingError, match=r"vectors\.npy"):
+@pytest.mark.parametrize("name", ["vectors.npy", "chunks.jsonl", "index.json", "sealed.json"])
+def test_a_flipped_bit_in_a_file_of_ours_is_refused_and_the_index_built_anew(
+    tmp_path, documents, embedder, name: str
+) -> None:
+    whole = build_index(documents, embedder, tmp_path / "index")
+    flip_a_bit(tmp_path / "index" / name)
+    with pytest.raises(DamagedIndexError, match=r"damaged"):
         open_index(tmp_path / "index", embedder)
-    n_before = embedder.n_embedded
-    build_index(documents, embedder, tmp_path / "index")
-    assert embedder.n_embedded == n_before + 3
-    open_index(tmp_path / "index", embedder).close()
+    told: list[str] = []
+    assert build_index(documents, embedder, tmp_path / "index", on_damage=told.append).content_key == whole.content_key
+    assert "it is set aside as index.damaged and built again" in told[0]
+    assert names(tmp_path) == [".index.lock", "index", "index.damaged"]
+    with open_index(tmp_path / "index", embedder) as index:
+        assert index.query(embedder.embed(["Parcels go back"]), 1)[0][0].document_id == "returns"
 
 
-def test_a_truncated_search_structure_is_rebuilt_from_the_kept_vectors(tmp_path, documents, embedder) -> None:
+@pytest.mark.parametrize("name", ["data_level0.bin", "header.bin", "chroma.sqlite3"])
+def test_a_damaged_search_structure_is_made_again_from_the_kept_vectors(
+    tmp_path, documents, embedder, name: str
+) -> None:
     record = build_index(documents, embedder, tmp_path / "index")
-    for path in (tmp_path / "index" / record.chroma_folder).rglob("*.bin"):
-        path.write_bytes(b"")
-    with pytest.raises(IndexingError, match="search structure"):
+    (path,) = (tmp_path / "index" / record.chroma_folder).rglob(name)
+    # As long as it was.
+    path.write_bytes(path.read_bytes()[:50] + b"\x07" * (path.stat().st_size - 50))
+    with pytest.raises(DamagedIndexError):
         open_index(tmp_path / "index", embedder)
     n_before = embedder.n_embedded
     rebuilt = build_index(documents, embedder, tmp_path / "index")
     assert embedder.n_embedded == n_before
-    assert rebuilt.build_usage == record.build_usage
+    assert rebuilt.build_usage.device_s == pytest.approx(record.build_usage.device_s, abs=1)
     with open_index(tmp_path / "index", embedder) as index:
         assert index.query(embedder.embed(["Parcels go back"]), 1)[0][0].document_id == "returns"
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
 
 
 def test_an_unchanged_index_is_kept_and_a_changed_one_replaced(tmp_path, documents, embedder) -> None:

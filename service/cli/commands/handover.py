@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -62,4 +61,4 @@ def _stages(directory: DataDirectory) -> "Iterator[Stages | None]":
         except ServiceHoldsError:
             from service.serving.opened_stages import OpenedStages
 
-            yield OpenedStages(Path(stack.enter_context(TemporaryDirectory(prefix="tuning-fork-"))))
+            yield OpenedStages(directory)

@@ -31,6 +31,12 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")] = 8000,
     workers: Jobs = 1,
+    job_memory_gb: Annotated[
+        float | None,
+        typer.Option(
+            min=0.5, help="Memory that each comparison's process may allocate. [default: all]", show_default=False
+        ),
+    ] = None,
     ui_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the web UI on this machine.")] = 8501,
     ui_host: UiHosts = None,
     ui_listen: UiAddress = "127.0.0.1",
@@ -107,6 +113,7 @@ def serve(
         host=host,
         port=port,
         n_jobs=workers,
+        job_memory_bytes=int((job_memory_gb or 0) * 2**30),
         ray=ray,
         retired_model=base_model,
         models=models and models.resolve(),

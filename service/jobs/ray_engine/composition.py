@@ -91,7 +91,7 @@ class RayComposition:
     @property
     def stage_markers(self) -> list[Path]:
         """Of each index and adapter, in the data directory of the service."""
-        return [self._directory.root / below for below in self._markers]
+        return [self._directory.below(below) for below in self._markers]
 
     def arms(self, dataset: Dataset) -> Iterator[Arm]:
         """Each arm, after all stages are built."""

@@ -1,5 +1,6 @@
 """What a comparison has on the cluster in its own name: the desk where its workers bring and take what they share."""
 
+import logging
 from collections import deque
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from lm.files import damaged_files, set_aside
 from service.run.composition.carried_stages import Claim, Turn
 from service.run.progress import Progress
 from service.store.data_directory import DataDirectory
@@ -15,6 +17,7 @@ from service.store.stages.build_alone import build_alone
 from service.store.stages.packed_folder import pack, unpack
 
 _MAX_TOLD = 10_000
+_LOG = logging.getLogger("tuning_fork.stages")
 
 
 class _BuiltElsewhereError(Exception):
@@ -32,7 +35,9 @@ class Desk:
 
     def claim(self, below: str) -> Claim:
         """A stage, or whose turn it is to build it; the turn of this comparison is its own until it delivers."""
-        folder = self._directory.root / below
+        folder = self._directory.below(below)
+        if folder.exists() and damaged_files(folder):
+            _LOG.warning("%s is damaged; it is set aside as %s and made again", folder, set_aside(folder).name)
         if folder.exists():
             return Claim(Turn.TAKE, pack(folder))
         if below not in self._turns:
@@ -50,7 +55,7 @@ class Desk:
 
     def deliver(self, below: str, packed: bytes) -> None:
         """Put a stage into the data directory."""
-        unpack(packed, self._directory.root / below)
+        unpack(packed, self._directory.below(below))
         if below in self._turns:
             self._turns.pop(below).close()
 

@@ -17,7 +17,7 @@ from advisor.data.prompt_template import EXAMPLES, PASSAGES, read_prompt_templat
 from advisor.results.answer import BuildUsage, Pipeline
 from advisor.results.comparison import ArmRole
 from advisor.results.quantities import clip
-from finetune.adapter import RECORD, AdapterRecord, load_adapter_record
+from finetune.adapter import RECORD, AdapterRecord
 from lm.completion import GenerationConfig, Messages
 from lm.embedding import Embedder
 from lm.errors import ConfigError
@@ -48,6 +48,7 @@ from service.run.composition.stages import (
     Parts,
     Stages,
     TrainingRun,
+    opened_adapter,
     passage_reader,
 )
 from service.run.composition.training import (
@@ -522,7 +523,7 @@ class LocalComposition:
             folder = self._adapter_folder(run, base)
         self._trained[training] = folder
         if folder not in self._adapted:
-            record = load_adapter_record(folder) if run is None else self._stages.adapter(run, base, folder)
+            record = opened_adapter(folder) if run is None else self._stages.adapter(run, base, folder)
             record = replace(record, build_usage=record.build_usage + searching)
             self._adapted[folder] = base.with_adapter(folder, f"{base.name}+{record.recipe.method}"), record
         return self._adapted[folder]

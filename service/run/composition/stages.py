@@ -1,5 +1,7 @@
 """Where a composition has its models, indexes and adapters from: loaded, built and trained here, or by another hand."""
 
+import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
@@ -8,11 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from advisor.data.dataset import Document, TrainingView
 from advisor.results.answer import BuildUsage
-from finetune.adapter import AdapterRecord
+from finetune.adapter import AdapterRecord, load_adapter_record
+from finetune.errors import TrainingError
 from finetune.progress import EpochResult, TrainingEvent
 from finetune.recipe import TuningRecipe
 from lm.completion import Message, Messages, Role
 from lm.embedding import Embedder
+from lm.errors import ConfigError
+from lm.files import set_aside
 from lm.language_model import LanguageModel
 from lm.registry import load_language_model
 from rag.chunk import Chunking, Reader
@@ -26,6 +31,8 @@ from service.store.stages.build_alone import build_alone
 if TYPE_CHECKING:
     from finetune.search import Trial
     from lm.local.huggingface import HuggingFaceModel
+
+_LOG = logging.getLogger("tuning_fork.stages")
 
 
 class Parts(Protocol):
@@ -132,6 +139,30 @@ class Stages(Protocol):
         ...
 
 
+def opened_adapter(folder: Path) -> AdapterRecord:
+    """The record of an adapter that is not to be trained now.
+
+    Raises:
+        ConfigError: it is damaged, and was set aside.
+    """
+    try:
+        return load_adapter_record(folder)
+    except TrainingError as error:
+        # Callers of the service need not know where it lies.
+        told = put_aside(folder, error).replace(f"{folder.parent}{os.sep}", "")
+        raise ConfigError(
+            f"{told}; put the folder stages/adapters/{folder.name} back from a backup, or create a comparison with the "
+            "same settings, which trains it again and asks only what was never asked, and ask that one"
+        ) from error
+
+
+def put_aside(folder: Path, error: TrainingError) -> str:
+    """Set a damaged adapter aside; what to tell of it."""
+    told = f"{error}; it is set aside as {set_aside(folder).name}"
+    _LOG.warning("%s", told)
+    return told
+
+
 Hold = Callable[[DataDirectory, Path, Callable[[], object]], AbstractContextManager[None]]
 """Holds a folder while it is built or found to be there; calls what it is given while another hand builds it."""
 
@@ -146,7 +177,8 @@ class BuiltStages:
 
     def index(self, run: IndexRun, folder: Path) -> tuple[Index, BuildUsage]:
         """The open index of the documents; what other indexes have of them is not embedded again."""
-        waiting = Progress("index", "", 0, len(run.documents), "another comparison builds this index")
+        n_documents = len(run.documents)
+        waiting = Progress("index", "", 0, n_documents, "another comparison builds this index")
         with self._hold(self._directory, folder, lambda: self._on_progress(waiting)):
             earlier = [path for path in folder.parent.glob("*") if path != folder] if folder.parent.is_dir() else []
             record = build_index(
@@ -157,6 +189,7 @@ class BuiltStages:
                 reader=run.reader,
                 earlier=earlier,
                 server=run.server,
+                on_damage=lambda told: self._on_progress(Progress("index", "", 0, n_documents, told)),
             )
         return open_index(folder, run.embedder), record.build_usage
 
@@ -181,6 +214,12 @@ class BuiltStages:
         launch = read_launch_config(run.launch_config) if run.launch_config is not None else None
         with ExitStack() as stack:
             stack.enter_context(self._hold(self._directory, folder, lambda: self._on_progress(waiting)))
+            if folder.exists():
+                try:
+                    load_adapter_record(folder)
+                except TrainingError as error:
+                    told = f"{put_aside(folder, error)} and trained again"
+                    self._on_progress(Progress("tune", run.label, 0, 1, told))
             is_new = run.tensorboard is not None and not folder.exists()
             events = EventFiles(run.tensorboard / folder.name[:12]) if run.tensorboard and is_new else None
             if events is not None:

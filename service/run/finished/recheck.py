@@ -21,7 +21,7 @@ from service.run.finished.base_model import models_identity
 from service.run.settings import ComparisonSettings
 from service.run.workflow import load_limited_dataset
 from service.store.comparisons.comparison_store import StoredComparison
-from service.store.comparisons.runs import find_run, run_folder
+from service.store.comparisons.runs import find_run, restore_run
 from service.store.data_directory import DECISION_FILE, RECORDS_FILE, DataDirectory
 from service.store.dataset_store import dataset_folder
 
@@ -60,7 +60,7 @@ def recheck_comparison(
         EvaluationError: the record is damaged.
     """
     return recheck_file(
-        run_folder(engine, directory, stored.id, stored.run_id or stored.id) / DECISION_FILE,
+        restore_run(engine, directory, stored.id, stored.run_id or stored.id) / DECISION_FILE,
         model_identity,
         today=today,
         traffic=traffic,

@@ -17,7 +17,7 @@ from lm.files import sha256
 from service.contract.comparison_state import ComparisonState
 from service.contract.settings import resolve
 from service.store.comparisons.events import append_event
-from service.store.database import writing
+from service.store.database import undamaged, writing
 from service.store.tables import baselines, comparisons, deployments
 
 __all__ = ["ComparisonState"]
@@ -360,7 +360,8 @@ def _is_of(row: Row[Any], sent: Mapping[str, Any]) -> bool:
     if row.request_sha256 is not None and row.request_sha256.startswith(_SENT):
         return bool(row.request_sha256 == request_hash(sent))
     # Earlier versions hashed their defaults, too, which are others today: what is sent now must be what is stored.
-    stored = json.loads(row.settings) | json.loads(row.sent_files or "{}")
+    with undamaged(f"the comparison {row.id}"):
+        stored = json.loads(row.settings) | json.loads(row.sent_files or "{}")
     kept = {"prices": stored.get("price_list"), "prior": stored.get("prior_answers")}
     stored |= kept | {"arms": stored.get("arms", stored.get("pipelines")), "name": row.name, "dataset": row.dataset}
     return all(stored.get(name) == value for name, value in resolve(sent).items())
@@ -374,17 +375,18 @@ def _read(connection: Connection, comparison_id: str) -> StoredComparison:
 
 
 def _stored(row: Row[Any]) -> StoredComparison:
-    return StoredComparison(
-        id=row.id,
-        name=row.name,
-        dataset=row.dataset,
-        settings=json.loads(row.settings) | json.loads(getattr(row, "sent_files", None) or "{}"),
-        state=ComparisonState(row.state),
-        cancel_requested=row.cancel_requested,
-        error=row.error,
-        estimate=json.loads(estimate) if (estimate := getattr(row, "estimate", None)) else None,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        run_id=row.run_id,
-    )
+    with undamaged(f"the comparison {row.id}"):
+        return StoredComparison(
+            id=row.id,
+            name=row.name,
+            dataset=row.dataset,
+            settings=json.loads(row.settings) | json.loads(getattr(row, "sent_files", None) or "{}"),
+            state=ComparisonState(row.state),
+            cancel_requested=row.cancel_requested,
+            error=row.error,
+            estimate=json.loads(estimate) if (estimate := getattr(row, "estimate", None)) else None,
+            created_at=row.created_at,
+            started_at=row.started_at,
+            finished_at=row.finished_at,
+            run_id=row.run_id,
+        )

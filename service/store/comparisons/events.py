@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, func, insert, select
 
+from service.store.database import undamaged
 from service.store.tables import comparisons, events
 
 EVENT_TYPES = ("state", "progress", "block", "training", "resources", "finding", "recheck", "retention")
@@ -52,4 +53,5 @@ def read_events(engine: Engine, comparison_id: str, *, after: int = 0, limit: in
     )
     with engine.connect() as connection:
         rows = connection.execute(query).all()
-    return [Event(row.sequence, row.type, json.loads(row.data), row.created_at) for row in rows]
+    with undamaged(f"the events of {comparison_id}"):
+        return [Event(row.sequence, row.type, json.loads(row.data), row.created_at) for row in rows]

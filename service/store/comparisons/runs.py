@@ -1,5 +1,6 @@
 """Finished comparisons by name, wherever they were made: on the command line, on the page, or over the API."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,11 +9,14 @@ from pathlib import Path
 from sqlalchemy import Engine, select
 
 from lm.errors import ConfigError
+from lm.files import write_whole
 from service.contract.comparison_state import ComparisonState
 from service.store.data_directory import REPORT_FILE, DataDirectory
 from service.store.database import database_url, open_database
 from service.store.migrations.upgrade import is_current, migrate
 from service.store.tables import comparisons, report_files
+
+_LOG = logging.getLogger("tuning_fork.store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ def find_run(directory: DataDirectory, name: str) -> Path:
         by_run = next((run.id for run in runs if run.run_id == name), name)
         found = known[0] if name == "latest" else _one_of(known, by_run, "finished comparison")
         run = runs[known.index(found)]
-        return run_folder(engine, directory, run.id, run.run_id)
+        return restore_run(engine, directory, run.id, run.run_id)
 
 
 def matching_id(engine: Engine, name: str) -> str:
@@ -101,22 +105,19 @@ def _one_of(known: Sequence[str], name: str, what: str) -> str:
     return found[0]
 
 
-def run_folder(engine: Engine, directory: DataDirectory, comparison_id: str, run_id: str) -> Path:
-    """The folder of a finished comparison's reports; where there is no whole one, it is written out of the database."""
-    folder = directory.comparison(run_id)
-    return folder if (folder / REPORT_FILE).is_file() else restore_run(engine, directory, comparison_id, run_id)
-
-
 def restore_run(engine: Engine, directory: DataDirectory, comparison_id: str, run_id: str) -> Path:
-    """The same with every file as it was stored: what was changed or deleted since is written again."""
+    """The folder of a finished comparison's reports: what was damaged or deleted since is written as it was stored."""
     folder = directory.comparison(run_id)
     folder.mkdir(parents=True, exist_ok=True)
     query = select(report_files.c.name, report_files.c.content).where(report_files.c.comparison_id == comparison_id)
     with engine.connect() as connection:
         # The JSON report marks the folder as whole, so it comes last.
         for name, content in sorted(connection.execute(query), key=lambda row: row.name == REPORT_FILE):
-            if not (path := folder / name).is_file() or path.read_bytes() != content:
-                path.write_bytes(content)
+            if not (path := folder / name).is_file():
+                write_whole(path, content)
+            elif path.read_bytes() != content:
+                _LOG.warning("%s is not as it was stored and is written again", path)
+                write_whole(path, content)
     return folder
 
 

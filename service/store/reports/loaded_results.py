@@ -18,6 +18,7 @@ from advisor.results.plain_data import from_json
 from advisor.results.quantities import clip
 from service.contract.schemas import GridRow
 from service.store.data_directory import DECISION_FILE, RECORDS_FILE
+from service.store.database import undamaged
 from service.store.recently_used import RecentlyUsed
 from service.store.reports.stored_reports import NotFinishedError, read_report_files
 
@@ -129,8 +130,9 @@ def _load(engine: Engine, comparison_id: str) -> LoadedResults:
     files = read_report_files(engine, comparison_id, DECISION_FILE, RECORDS_FILE)
     if RECORDS_FILE not in files:
         raise NotFinishedError(f"the comparison {comparison_id} has no results; wait until it has succeeded")
-    metric = str(from_json(files[DECISION_FILE])["metric"]) if DECISION_FILE in files else None
-    return load_results(files[RECORDS_FILE], metric)
+    with undamaged(f"the results of {comparison_id}"):
+        metric = str(from_json(files[DECISION_FILE])["metric"]) if DECISION_FILE in files else None
+        return load_results(files[RECORDS_FILE], metric)
 
 
 def load_results(results: bytes, metric: str | None) -> LoadedResults:

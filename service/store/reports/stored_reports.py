@@ -12,6 +12,7 @@ from advisor.results.json_report import read_comparison
 from lm.errors import ErrorKind, TuningForkError
 from service.store.comparisons.comparison_store import find_comparison
 from service.store.data_directory import RECORDS_FILE, REPORT_FILE
+from service.store.database import undamaged
 from service.store.tables import report_files
 
 
@@ -67,4 +68,5 @@ def _texts(engine: Engine, comparison_id: str, *names: str) -> list[str]:
         raise NotFinishedError(
             f"the comparison {comparison_id} is {state} and has no report; wait until it has succeeded"
         )
-    return [files[name].decode("utf-8") for name in names]
+    with undamaged(f"the reports of {comparison_id}"):
+        return [files[name].decode("utf-8") for name in names]

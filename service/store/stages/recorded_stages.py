@@ -11,7 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lm.files import write_whole
+from lm.errors import ConfigError
+from lm.files import ASIDE, write_whole
 from service.store.data_directory import DataDirectory
 
 Training = tuple[str, str, int]
@@ -44,8 +45,8 @@ def note_stages(run_id: str, markers: Sequence[Path], directory: DataDirectory) 
 def read_stages(run_id: str, directory: DataDirectory, trainings: Sequence[Training]) -> RecordedStages | None:
     """The stages of a comparison as they were noted; None where there is no note, or a stage is gone."""
     try:
-        markers = [directory.root / below for below in json.loads(_note(run_id, directory).read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError):
+        markers = [directory.below(below) for below in json.loads(_note(run_id, directory).read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError, ConfigError):
         return None
     indexes = [marker.parent for marker in markers if marker.parent.parent.name == "indexes"]
     adapters = [marker.parent for marker in markers if marker.parent.parent.name == "adapters"]
@@ -58,7 +59,8 @@ def forget_stages(run_id: str, directory: DataDirectory) -> None:
     """Remove the indexes and adapters that are noted for this run alone, and the note."""
     own = _note(run_id, directory)
     for folder in noted_stages(directory) - noted_stages(directory, but=own):
-        shutil.rmtree(folder, ignore_errors=True)
+        for path in (folder, folder.with_name(f"{folder.name}{ASIDE}")):
+            shutil.rmtree(path, ignore_errors=True)
     own.unlink(missing_ok=True)
 
 
@@ -69,9 +71,12 @@ def noted_stages(directory: DataDirectory, *, but: Path | None = None) -> set[Pa
         but: A note that does not count.
     """
     notes = [note for note in (directory.root / "stages" / "used").glob("*.json") if note != but]
-    folders = {(directory.root / marker).parent for note in notes for marker in _noted(note)}
-    stages = (directory.root / "stages").resolve()
-    return {folder for folder in folders if folder.resolve().is_relative_to(stages) and folder.resolve() != stages}
+    folders = set()
+    for marker in {marker for note in notes for marker in _noted(note)}:
+        with suppress(ConfigError, TypeError):
+            folders.add(directory.below(marker).parent)
+    # A marker is in a folder of its own below its kind.
+    return {folder for folder in folders if folder.parent.parent == directory.root / "stages"}
 
 
 def _noted(note: Path) -> set[str]:

@@ -9,9 +9,10 @@ import pytest
 import lm.weights.gguf_cache
 from lm.completion import GenerationConfig, Message, Role
 from lm.errors import LanguageModelError
+from lm.files import SEAL
 from lm.local.huggingface import load_huggingface_model
 from lm.registry import LoadOptions, load_language_model
-from lm.weights.gguf_cache import MARKER, cache_folder, gguf_identity, locate_converted
+from lm.weights.gguf_cache import cache_folder, gguf_identity, locate_converted
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +70,9 @@ def _change_weights(folder: Path) -> None:
     path = folder / "model.safetensors"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
+    stat = path.stat()
     path.write_bytes(content)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
 def _lose_tokenizer(folder: Path) -> None:
@@ -77,11 +80,11 @@ def _lose_tokenizer(folder: Path) -> None:
 
 
 def _lose_marker(folder: Path) -> None:
-    (folder / MARKER).unlink()
+    (folder / SEAL).unlink()
 
 
 def _damage_marker(folder: Path) -> None:
-    (folder / MARKER).write_text(json.dumps({"files": {"model.safetensors": 7}}))
+    (folder / SEAL).write_text(json.dumps({"files": {"model.safetensors": 7}}))
 
 
 @pytest.mark.parametrize("damage", [_cut_weights, _change_weights, _lose_tokenizer, _lose_marker, _damage_marker])

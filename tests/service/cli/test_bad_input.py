@@ -245,7 +245,7 @@ def test_control_characters_of_a_data_set_do_not_reach_the_terminal(refused: Ref
 
 
 @pytest.mark.slow
-def test_a_damaged_adapter_is_named_with_what_to_delete(
+def test_a_damaged_adapter_is_set_aside_with_what_to_do(
     refused: Refused, folder: Path, tmp_path: Path, tiny_model_folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     command = ("compare", str(folder), "--model", str(tiny_model_folder), "--arms", "fine-tuned")
@@ -259,8 +259,9 @@ def test_a_damaged_adapter_is_named_with_what_to_delete(
     data[-1] ^= 255
     weights.write_bytes(bytes(data))
     message = refused("ask", "latest", "Anything?", "--pipeline", "fine-tuned")
-    assert f"the adapter {weights.parent} is damaged: adapter_model.safetensors" in message
-    assert "delete the directory and train it again" in message
+    assert f"the adapter {weights.parent.name} is damaged: adapter_model.safetensors" in message
+    assert f"it is set aside as {weights.parent.name}.damaged; put the folder" in message
+    assert "which trains it again and asks only what was never asked" in message
 
 
 def test_validate_names_labels_that_fit_no_question(refused: Refused, folder: Path) -> None:

@@ -113,6 +113,21 @@ def test_a_finished_comparison_is_left_as_it_is(jobs: Jobs) -> None:
     assert len(read_events(jobs.engine, COMPARISON)) == n_events
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "the GPU's memory was too small"),
+    ],
+)
+def test_a_job_that_needs_more_memory_than_there_is_fails_with_what_to_do(
+    jobs: Jobs, error: Exception, told: str
+) -> None:
+    jobs.at_call(100, failing_with(error))
+    assert jobs.run() is JobEnd.OVER
+    assert jobs.state == "failed"
+    assert (jobs.error or "").startswith(f"{told}; take a smaller model or --batch-size")
+
+
 def test_what_the_user_must_mend_is_told_and_the_rest_kept(jobs: Jobs) -> None:
     jobs.at_call(100, failing_with(LanguageModelError("the endpoint says no")))
     assert jobs.run() is JobEnd.OVER

@@ -120,6 +120,16 @@ def test_interruptions_in_a_row_end_it_unless_answers_came_between(
     assert "the disk is full" in str(find_comparison(supervised.engine, COMPARISON).error)
 
 
+def test_a_job_is_given_no_secret_that_its_comparison_does_not_need(
+    supervised: Supervised, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_API_KEY", "TUNING_FORK_API_KEY", "TOGETHER_API_KEY", "WEBHOOK_SECRET", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "given")
+    supervised.program = "import os; print(*sorted(n for n in os.environ if os.environ[n] == 'given')); sys.exit(13)"
+    supervised.supervisor.run(COMPARISON)
+    assert supervised.supervisor.log_file(COMPARISON).read_text().split() == ["HTTP_PROXY"]
+
+
 def test_a_comparison_that_is_over_starts_nothing(supervised: Supervised) -> None:
     with writing(supervised.engine) as connection:
         set_state(connection, COMPARISON, ComparisonState.SUCCEEDED, expected=IN_PROGRESS)

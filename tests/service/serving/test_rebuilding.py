@@ -1,4 +1,4 @@
-"""An index that was deleted under a finished comparison: the same comparison again brings it back."""
+"""An index that was deleted or damaged under a finished comparison comes back."""
 
 import shutil
 from collections.abc import Iterator
@@ -28,9 +28,13 @@ class Jobs:
         self.engine, self.directory = engine, DataDirectory(root / "home")
         self.compositions: list[ScriptedLocal] = []
         create_dataset_and_comparison(engine, dataset_of(30), model="hf:scripted", arms=("base", "rag"))
+        self.serve_anew()
+
+    def serve_anew(self) -> None:
+        """As after a restart."""
         self.served = ServedPipelines(
             self.directory,
-            partial(read_servable, engine, self.directory),
+            partial(read_servable, self.engine, self.directory),
             load_model=lambda settings: FakeLM(say, name=settings.model),
             load_embedder=lambda _: WordEmbedder(),
         )
@@ -77,6 +81,25 @@ def test_the_same_comparison_again_builds_what_was_deleted_and_asks_nothing(jobs
     first, again = (jobs.ask(ask, comparison_id) for comparison_id in (COMPARISON, "again"))
     assert (again.text, again.retrieved) == (first.text, first.retrieved)
     assert len(again.retrieved) == 3
+
+
+def test_an_index_that_was_damaged_is_set_aside_and_built_again_when_it_is_asked(
+    jobs: Jobs, ask: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs.run(COMPARISON)
+    indexes = jobs.directory.root / "stages" / "indexes"
+    for name in ("vectors.npy", "data_level0.bin"):
+        (path,) = indexes.glob(f"[!.]*[!d]/**/{name}")
+        content = path.read_bytes()
+        path.write_bytes(content[:64] + bytes(byte ^ 1 for byte in content[64:]))
+        assert len(jobs.ask(ask, COMPARISON).retrieved) == 3
+        assert "and built again" in caplog.text
+        caplog.clear()
+        jobs.served.close()
+        jobs.serve_anew()
+    assert [path.is_dir() for path in indexes.glob("*.damaged")] == [True]
+    # Built as it was measured: the next comparison finds it, and asks nothing.
+    assert jobs.run(jobs.again()) == 0
 
 
 def test_the_same_comparison_again_loads_nothing_while_everything_is_there(jobs: Jobs) -> None:

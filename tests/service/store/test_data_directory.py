@@ -72,3 +72,13 @@ def test_writing_replaces_whole_files_and_leaves_nothing_beside_them(tmp_path: P
 def test_half_characters_do_not_cost_the_file(tmp_path: Path) -> None:
     write_whole(tmp_path / "file.txt", "a\ud83db")
     assert (tmp_path / "file.txt").read_text() == "a\\ud83db"
+
+
+@pytest.mark.parametrize("path", ["..", "../x", "stages/../../x", "/etc/passwd"])
+def test_a_noted_path_that_leaves_the_directory_is_refused(tmp_path: Path, path: str) -> None:
+    directory = DataDirectory(tmp_path)
+    with pytest.raises(ConfigError, match="leaves the data directory"):
+        directory.below(path)
+    assert directory.below("stages/indexes/x") == tmp_path / "stages" / "indexes" / "x"
+    with pytest.raises(ConfigError, match="leaves the data directory"):
+        directory.comparison("../../x")

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,16 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import OperationalError
 
 from lm.errors import ConfigError
-from service.store.database import DATABASE_FILE, database_url, is_outage, open_database, patiently, writing
+from service.store.database import (
+    DATABASE_FILE,
+    DamagedDatabaseError,
+    database_url,
+    is_outage,
+    open_database,
+    patiently,
+    undamaged,
+    writing,
+)
 
 
 @pytest.mark.parametrize(("pragma", "wanted"), [("synchronous", 2), ("journal_mode", "wal"), ("foreign_keys", 1)])
@@ -43,6 +53,28 @@ def test_a_password_comes_from_a_file_and_one_that_cannot_be_read_is_named(
     assert make_url(database_url(tmp_path)).password == "p@ss/word"
     monkeypatch.delenv("TUNING_FORK_DATABASE_URL")
     assert database_url(tmp_path).startswith("sqlite")
+
+
+@pytest.mark.parametrize("place", [0, 100, 4096])
+def test_a_damaged_page_is_told_with_the_remedy(tmp_path: Path, place: int) -> None:
+    path = tmp_path / "x.db"
+    engine = open_database(f"sqlite:///{path}")
+    with writing(engine) as connection:
+        connection.exec_driver_sql("CREATE TABLE t (x)")
+        connection.exec_driver_sql("INSERT INTO t VALUES ('text')")
+    engine.dispose()
+    content = path.read_bytes()
+    path.write_bytes(content[:place] + b"\xff" * 80 + content[place + 80 :])
+    told = r"x\.db is damaged .* put a backup of the database in its place"
+    with pytest.raises(DamagedDatabaseError, match=told), engine.connect() as connection:
+        connection.exec_driver_sql("SELECT x FROM t").all()
+    engine.dispose()
+
+
+def test_a_row_that_nothing_can_be_made_of_is_told_by_its_name() -> None:
+    told = "the database's row of the comparison x is damaged"
+    with pytest.raises(DamagedDatabaseError, match=told), undamaged("the comparison x"):
+        json.loads("{")
 
 
 def test_a_server_that_does_not_reply_is_given_up_and_asked_anew(postgres_url: str) -> None:

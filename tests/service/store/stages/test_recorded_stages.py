@@ -1,9 +1,10 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from service.store.data_directory import DataDirectory
-from service.store.stages.recorded_stages import note_stages, read_stages
+from service.store.stages.recorded_stages import forget_stages, note_stages, read_stages
 
 TRAININGS = (("questions", 0), ("raft", 0))
 
@@ -50,3 +51,15 @@ def test_a_stage_that_is_gone_or_was_never_noted_leaves_nothing_to_open(director
 def test_a_damaged_note_leaves_nothing_to_open(directory: DataDirectory, text: str) -> None:
     directory.stage("used", "run.json").write_text(text)
     assert read_stages("run", directory, ()) is None
+
+
+@pytest.mark.parametrize(
+    "noted", ["../other/stages/adapters/x/adapter.json", "/OUTSIDE/stages/adapters/x/adapter.json"]
+)
+def test_a_note_that_leaves_the_data_directory_opens_and_deletes_nothing(tmp_path: Path, noted: str) -> None:
+    outside = marker(DataDirectory(tmp_path / "other"), "adapters", "x")
+    home = DataDirectory(tmp_path / "home")
+    home.stage("used", "run.json").write_text(json.dumps([noted.replace("/OUTSIDE", str(tmp_path / "other"))]))
+    assert read_stages("run", home, TRAININGS[:1]) is None
+    forget_stages("run", home)
+    assert outside.is_file()

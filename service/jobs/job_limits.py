@@ -1,0 +1,80 @@
+"""What a comparison's process may have: the keys of its own endpoints, and so much memory."""
+
+import resource
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from lm.endpoint.endpoint_key import key_variable, key_variable_of
+from lm.errors import ConfigError
+from service.json_log import is_secret
+from service.run.settings import ComparisonSettings
+
+_HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+_DATABASE_PASSWORDS = ("PGPASSWORD",)
+_DIES_FIRST = "500"
+"""Of 1000, for the kernel that must end some process because memory is short: a job rather than the service."""
+
+
+def job_environment(stored: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a job without the secrets that its comparison has no use for.
+
+    A job writes its answers to the database, so it keeps what opens that.
+
+    Args:
+        stored: The settings of the comparison, as they are stored.
+    """
+    needed = {*_DATABASE_PASSWORDS, *_needed(stored, environment)}
+    return {name: value for name, value in environment.items() if name in needed or not is_secret(name)}
+
+
+def _needed(stored: Mapping[str, Any], environment: Mapping[str, str]) -> Iterator[str]:
+    try:
+        settings = ComparisonSettings.from_json(stored)
+        specs = [*settings.models, settings.judge or "", *(arm.source for arm in settings.arm_specs)]
+    except (ConfigError, TypeError, ValueError):
+        # The job says what is wrong with them.
+        return
+    embedder = settings.embedder
+    if embedder.startswith("openai:") and "@" not in embedder and (url := environment.get("TUNING_FORK_EMBEDDER_URL")):
+        yield key_variable(url)
+    for spec in (*specs, embedder, settings.reranker or ""):
+        if (variable := key_variable_of(spec)) is not None:
+            yield variable
+        if spec.startswith("hf:"):
+            yield from _HUB_TOKENS
+
+
+def limit_memory(n_bytes: int) -> None:
+    """Bound what this process, and each that it starts, may allocate; where memory is short the kernel ends it first.
+
+    What counts is memory that can be written, not the addresses that CUDA reserves.
+
+    Args:
+        n_bytes: 0 for no bound.
+    """
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_DIES_FIRST)
+    if n_bytes:
+        resource.setrlimit(resource.RLIMIT_DATA, (n_bytes, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+
+
+def memory_overrun(error: BaseException) -> str | None:
+    """What to tell of an error that means that memory was short, with the remedy; None of any other.
+
+    The limit is lifted, so that there is room to tell it.
+    """
+    text = str(error)
+    is_torch = isinstance(error, RuntimeError) and ("allocate memory" in text or "out of memory" in text)
+    if not isinstance(error, MemoryError) and not is_torch:
+        return None
+    limit, most = resource.getrlimit(resource.RLIMIT_DATA)
+    if "CUDA" in text:
+        what, more = "the GPU's memory was too small", "take a GPU with more"
+    elif limit != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+        what, more = f"it needed more than the {limit / 2**30:.3g} GB of a job", "have --job-memory-gb raised"
+    else:
+        what, more = "memory was too small", "take a machine with more"
+    return f"{what}; take a smaller model or --batch-size, or {more}, then resume it: what was measured is kept"
