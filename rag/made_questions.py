@@ -63,29 +63,6 @@ _ANSWER = "Answer the question from the passages in a few words, copied from the
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to be made.
-
-    Attributes:
-        n_facts: Facts asked about, each in `1 + n_rewordings` wordings where the model finds them.
-        unanswerable_share: Of the facts, taken out of the documents so that nothing answers them.
-        joint_share: Of the facts, questions that need two documents, made besides.
-    """
-
-    n_facts: int = 100
-    n_rewordings: int = 1
-    unanswerable_share: float = 0.1
-    joint_share: float = 0.1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.n_facts < 1 or self.n_rewordings < 0:
-            raise ConfigError("at least one fact in one wording must be wanted")
-        if not (0 <= self.unanswerable_share <= 0.5 and 0 <= self.joint_share <= 1):
-            raise ConfigError("the share of unanswerable questions is 0 to 0.5, that of joint ones 0 to 1")
-
-
-@dataclass(frozen=True, slots=True)
 class MadeQuestion:
     """A question with what its answer was taken from.
 
@@ -104,6 +81,13 @@ class MadeQuestion:
         """Documents that answer it."""
         return tuple(dict.fromkeys(name for name, _, _ in self.passages)) if self.answers else ()
 
+    @property
+    def kind(self) -> str:
+        """What it takes to answer it."""
+        if not self.answers:
+            return "unanswerable"
+        return "on two documents" if len(self.passages) > 1 else "answerable"
+
 
 @dataclass(frozen=True)
 class MadeQuestions:
@@ -120,17 +104,32 @@ class MadeQuestions:
     dropped: Mapping[str, int]
     n_asked: int
 
+    @property
+    def kinds(self) -> dict[str, int]:
+        """How many questions there are of each kind."""
+        return dict(Counter(one.kind for one in self.questions))
+
 
 def make_questions(
     documents: Sequence[Document],
     model: LanguageModel,
     embedder: Embedder,
-    wanted: Wanted,
     *,
+    n_facts: int = 100,
+    n_rewordings: int = 1,
+    unanswerable_share: float = 0.1,
+    joint_share: float = 0.1,
+    seed: int = 0,
     chunking: Chunking | None = None,
     on_progress: Callable[[int, int], None] = lambda n_kept, n_wanted: None,
 ) -> MadeQuestions:
     """Ask the model for questions, document after document in turn, until enough are kept or nothing is left to ask of.
+
+    Args:
+        n_facts: Facts to ask about, each in `1 + n_rewordings` wordings where the model finds them.
+        unanswerable_share: Of the facts, taken out of the documents so that nothing answers them.
+        joint_share: Of the facts, questions that need two documents, made besides.
+        on_progress: Given the facts kept so far and those wanted, after every batch that the model answered.
 
     Raises:
         ConfigError: no passage is long enough to ask about.
@@ -141,22 +140,22 @@ def make_questions(
         for document in documents
         for chunk in chunk_document(document, chunking=chunking, count_tokens=embedder.count_tokens)
     ]
-    places = list(_places(chunks, wanted.seed))
+    places = list(_places(chunks, seed))
     if not places:
         raise ConfigError("the documents hold no passage long enough to ask about; give longer ones")
     maker = _Maker(model, embedder, chunks)
     facts: list[MadeQuestion] = []
-    most = _ASKED_PER_WANTED * wanted.n_facts
+    most = _ASKED_PER_WANTED * n_facts
     for start in range(0, min(len(places), most), _BATCH):
-        facts = maker.without_twins(facts + maker.ask(places[start : start + _BATCH]))[: wanted.n_facts]
-        on_progress(len(facts), wanted.n_facts)
-        if len(facts) >= wanted.n_facts:
+        facts = maker.without_twins(facts + maker.ask(places[start : start + _BATCH]))[:n_facts]
+        on_progress(len(facts), n_facts)
+        if len(facts) >= n_facts:
             break
     facts = [replace(fact, group=f"fact-{i:04d}") for i, fact in enumerate(facts)]
-    removed = maker.removable(facts, round(wanted.unanswerable_share * len(facts)), documents)
+    removed = maker.removable(facts, round(unanswerable_share * len(facts)), documents)
     kept = [replace(fact, answers=()) if fact.group in removed else fact for fact in facts]
-    reworded = [one for _ in range(wanted.n_rewordings) for one in maker.reword(kept)]
-    joint = maker.join([fact for fact in kept if fact.answers], round(wanted.joint_share * len(facts)))
+    reworded = [one for _ in range(n_rewordings) for one in maker.reword(kept)]
+    joint = maker.join([fact for fact in kept if fact.answers], round(joint_share * len(facts)))
     questions = maker.without_same_words([*kept, *reworded, *joint])
     taken = [passage for fact in facts if fact.group in removed for passage in fact.passages]
     return MadeQuestions(_without(documents, taken), tuple(questions), dict(maker.dropped), maker.n_asked)
