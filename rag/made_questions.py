@@ -19,6 +19,7 @@ from advisor.data.leaks import near_duplicates
 from advisor.data.normalisation import is_abstention, mostly_unspaced, normalise, tokens
 from advisor.data.prompt import passage_text, question_turn
 from advisor.metrics.containment import contains_any
+from advisor.metrics.grounding import share_found
 from advisor.metrics.text import bag_f1
 from lm.completion import GenerationConfig, Message, Messages, Role
 from lm.embedding import Embedder
@@ -31,11 +32,16 @@ FOUND_WITHIN = 5
 """A question's passage must be among so many that retrieval finds for it."""
 
 _ALIKE_F1 = 0.6
+_KNOWN_SHARE = 0.5
+"""Of a question's content words, so many must stand in the passage or its title."""
+_NEAREST_SENTENCES = 2
+"""The sentence that was asked about must be among so many that are nearest to the question in its passage."""
 _MIN_PASSAGE_CHARACTERS = 80
 _MIN_SENTENCE_CHARACTERS = 25
 _BATCH = 32
 _ASKED_PER_WANTED = 12
-_SENTENCE = re.compile(r"[^.!?。！？။।\n]+[.!?。！？။।]*")
+_SENTENCE = re.compile(r"[^\n]+?(?:[.!?]+(?=\s|$)|[。！？။।]+|$)", flags=re.MULTILINE)
+_NUMBER = re.compile(r"\d+")
 _QUESTION_MARKS = "?？؟;"
 _SPEAKS_OF_TEXT = re.compile(r"\b(?:text|passage|sentence|paragraph|excerpt|mentioned|above)\b", flags=re.IGNORECASE)
 _REPLY = re.compile(r"question\s*:\s*(.+?)\s*\n+\s*answer\s*:\s*([^\n]+)", flags=re.IGNORECASE | re.DOTALL)
@@ -173,8 +179,12 @@ def find_span(answer: str, text: str) -> tuple[int, int] | None:
     return match.span() if match else None
 
 
-def fault_of(question: str, answer: str) -> str:
-    """What speaks against a question by its words alone; "" where nothing does."""
+def fault_of(question: str, answer: str, source: str = "") -> str:
+    """What speaks against a question by its words alone; "" where nothing does.
+
+    Args:
+        source: What the question is on, title included; "" if that is not to be compared.
+    """
     unspaced = mostly_unspaced(question)
     if not unspaced and not question.rstrip().endswith(tuple(_QUESTION_MARKS)):
         return "no question"
@@ -184,7 +194,15 @@ def fault_of(question: str, answer: str) -> str:
         return "the question gives the answer"
     if _SPEAKS_OF_TEXT.search(question):
         return "it speaks of the text"
+    if source and _speaks_of_other_things(question, source):
+        return "it speaks of what the passage does not name"
     return ""
+
+
+def _speaks_of_other_things(question: str, source: str) -> bool:
+    """Weak models put numbers and things of their own, or of the worked example, into questions."""
+    numbers = set(_NUMBER.findall(question)) - set(_NUMBER.findall(source))
+    return bool(numbers) or share_found(question, source) < _KNOWN_SHARE
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +219,7 @@ def _places(chunks: Sequence[Chunk], seed: int) -> Iterator[_Place]:
     of_document: dict[str, list[list[_Place]]] = defaultdict(list)
     for chunk in chunks:
         if len(chunk.text) >= _MIN_PASSAGE_CHARACTERS:
-            sentences = [found.group().strip() for found in _SENTENCE.finditer(chunk.text)]
-            places = [_Place(chunk, one) for one in sentences if len(one) >= _MIN_SENTENCE_CHARACTERS]
+            places = [_Place(chunk, one) for one in _sentences(chunk.text) if len(one) >= _MIN_SENTENCE_CHARACTERS]
             draw.shuffle(places)
             if places:
                 of_document[chunk.document_id].append(places)
@@ -215,6 +232,10 @@ def _places(chunks: Sequence[Chunk], seed: int) -> Iterator[_Place]:
     draw.shuffle(queues)
     for i in range(max(map(len, queues), default=0)):
         yield from (queue[i] for queue in queues if i < len(queue))
+
+
+def _sentences(text: str) -> list[str]:
+    return [one for found in _SENTENCE.finditer(text) if (one := found.group().strip())]
 
 
 @dataclass
@@ -246,7 +267,7 @@ class _Maker:
             ],
             96,
         )
-        made: list[tuple[str, str, Chunk]] = []
+        made: list[tuple[str, str, _Place]] = []
         for place, reply in zip(places, replies, strict=True):
             parsed = _REPLY.search(reply)
             if parsed is None:
@@ -258,14 +279,14 @@ class _Maker:
             why = "" if span else "the answer is not in the passage"
             if not why and (len(tokens(answer)) > MAX_ANSWER_TOKENS or is_abstention(answer)):
                 why = "the answer is too long"
-            if why := why or fault_of(question, answer):
+            if why := why or fault_of(question, answer, _shown(place.chunk)):
                 self.dropped[why] += 1
             else:
-                made.append((question, answer, place.chunk))
-        made = self._found(made)
+                made.append((question, answer, place))
+        found = self._found([(question, answer, place.chunk) for question, answer, place in self._on_sentence(made)])
         return [
             MadeQuestion(question, (answer,), "", ((chunk.document_id, chunk.start, chunk.end),))
-            for question, answer, chunk in self._answered_alike(made)
+            for question, answer, chunk in self._answered_alike(found)
         ]
 
     def reword(self, questions: Sequence[MadeQuestion]) -> list[MadeQuestion]:
@@ -276,7 +297,7 @@ class _Maker:
         for one, reply in zip(questions, replies, strict=True):
             question = _first_line(reply)
             chunk = self._chunk_of[one.passages[0]]
-            if why := fault_of(question, one.answers[0] if one.answers else ""):
+            if why := fault_of(question, one.answers[0] if one.answers else "", f"{_shown(chunk)}\n{one.question}"):
                 self.dropped[f"rewording: {why}"] += 1
             elif normalise(question) == normalise(one.question):
                 self.dropped["rewording: the same words"] += 1
@@ -300,7 +321,8 @@ class _Maker:
         for (a, b), reply in zip(pairs, replies, strict=True):
             question = _first_line(reply)
             answers = a.answers[0], b.answers[0]
-            why = fault_of(question, answers[0]) or fault_of(question, answers[1])
+            asked = f"{a.question}\n{b.question}"
+            why = fault_of(question, answers[0], asked) or fault_of(question, answers[1], asked)
             if not why and normalise(question) in (normalise(a.question), normalise(b.question)):
                 why = "it asks one of the two alone"
             if why:
@@ -356,6 +378,22 @@ class _Maker:
             by_wording.setdefault(normalise(one.question), one)
         self.dropped["nearly the same as another"] += len(questions) - len(by_wording)
         return list(by_wording.values())
+
+    def _on_sentence(self, made: Sequence[tuple[str, str, _Place]]) -> list[tuple[str, str, _Place]]:
+        """Those that are on the sentence which was asked about, as the embedder sees it."""
+        if not made:
+            return []
+        sentences = [_sentences(place.chunk.text) for _, _, place in made]
+        vectors = self.embedder.embed([one for of_passage in sentences for one in of_passage])
+        questions = self.embedder.embed([question for question, _, _ in made])
+        ends = np.cumsum([len(of_passage) for of_passage in sentences])
+        kept = []
+        for one, vector, of_passage, rows in zip(made, questions, sentences, np.split(vectors, ends[:-1]), strict=True):
+            nearest = np.argsort(-(rows @ vector), kind="stable")[:_NEAREST_SENTENCES]
+            if one[2].sentence in [of_passage[i] for i in nearest]:
+                kept.append(one)
+        self.dropped["it is on another sentence"] += len(made) - len(kept)
+        return kept
 
     def _found(self, made: Sequence[tuple[str, str, Chunk]]) -> list[tuple[str, str, Chunk]]:
         """Those whose passage retrieval finds."""

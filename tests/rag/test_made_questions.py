@@ -15,7 +15,8 @@ from lm.fake import FakeLM
 from rag.chunk import Chunking
 from rag.made_questions import MadeQuestions, fault_of, find_span, make_questions
 from service.contract.settings import QuestionSettings
-from service.run.composition.question_making import MADE_FILE, make_dataset
+from service.run.composition.question_making import make_dataset
+from service.run.question_run import MADE_FILE
 from tests.rag.conftest import HashingEmbedder
 
 NAMES = ("kettle", "toaster", "washer", "fridge", "oven", "iron", "fan", "lamp", "drill", "mixer", "grill", "scale")

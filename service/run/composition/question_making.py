@@ -23,8 +23,7 @@ from rag.anchors import Anchor, anchor_questions
 from rag.chunk import Chunking
 from rag.made_questions import MadeQuestions, make_questions
 from service.contract.settings import QuestionSettings
-
-MADE_FILE = "questions-made.json"
+from service.run.question_run import MADE_FILE
 
 
 def make_dataset(
