@@ -142,6 +142,18 @@ def test_a_question_is_judged_by_its_words(question: str, fault: str) -> None:
     assert fault_of(question, "two years") == fault
 
 
+def test_numbers_come_from_what_the_question_is_on() -> None:
+    assert fault_of("What power has the Rover 3 vacuum?", "20 watts", "Rover 3 draws 20 watts.") == ""
+    assert "a number" in fault_of("What power has the Aria 300 vacuum?", "20 watts", "Rover 3 draws 20 watts.")
+
+
+def test_a_question_on_another_sentence_of_its_passage_is_dropped() -> None:
+    def astray(prompt: Messages) -> str:
+        return re.sub(r"What (power|weight) has", "Can you carry it with one hand alone, and what has", writer(prompt))
+
+    assert make(12, FakeLM(astray), chunking=Chunking(48)).dropped["it is on another sentence"] > 0
+
+
 def test_documents_become_a_dataset_that_says_who_asked(tmp_path: Path) -> None:
     embedder, out, settings = HashingEmbedder(n_dimensions=512), tmp_path / "out", QuestionSettings(facts=12)
     made = make_dataset(DOCUMENTS, out, FakeLM(writer, name="scripted"), embedder, settings, name="made")
