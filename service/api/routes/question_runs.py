@@ -38,12 +38,12 @@ from service.store.comparisons.comparison_store import (
     ComparisonNotFoundError,
     StoredComparison,
     create_comparison,
-    delete_comparison,
     find_comparison,
     list_comparisons,
     request_cancel,
     resume_comparison,
 )
+from service.store.comparisons.run_folder import remove_comparison
 from service.store.dataset_store import DatasetNotFoundError, find_dataset
 from service.store.tables import QUESTION_RUN
 
@@ -140,7 +140,7 @@ def resume(run_id: RunId, context: Context, caller: Runner, request: Request) ->
 @router.delete("/{run_id}", status_code=204)
 def delete(run_id: RunId, context: Context, caller: Runner) -> None:
     """Delete a run that is over. The dataset that it made stays."""
-    delete_comparison(context.engine, _find(context, run_id).id)
+    remove_comparison(context.engine, context.directory, _find(context, run_id).id)
 
 
 async def _sent(request: Request, context: ServiceContext) -> _Sent:

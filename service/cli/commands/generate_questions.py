@@ -35,6 +35,7 @@ def generate_questions(
 
     Kept are questions whose answer is a span of its passage, whose passage retrieval finds, and which the model answers
     alike when it is shown the passage. They are marked as made by a model, in reports as well: read them before use.
+    The embedded model is too small to write good ones; name a larger one.
     """
     from service.run.composition import LoadedParts
     from service.run.composition.question_making import make_dataset
