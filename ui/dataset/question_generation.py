@@ -13,6 +13,7 @@ from ui.comparison.setting_fields import group_fields
 from ui.connection import guarded, show_failure
 from ui.counted import counted
 from ui.dataset.choice import DATASET
+from ui.last_resort import last_resort
 from ui.untrusted import shown
 
 RUN = "questions"
@@ -71,6 +72,7 @@ def watch_run(client: ServiceClient, view_key: str, review: str) -> None:
 
 
 @st.fragment(run_every=_LOOK_INTERVAL_S)
+@last_resort("the run that writes questions")
 def _show_going_on(client: ServiceClient, run_id: str) -> None:
     with guarded("The run that writes questions could not be read"):
         run = client.get_question_run(run_id)
@@ -78,7 +80,8 @@ def _show_going_on(client: ServiceClient, run_id: str) -> None:
         st.rerun()
     wanted = int(run.settings["facts"])
     told = "waits for its turn" if run.state is ComparisonState.QUEUED else f"{run.n_kept:,} of {wanted:,} facts"
-    st.progress(min(1.0, run.n_kept / wanted), f"{shown(run.name, 80)}: {told}")
+    st.text(f"{run.name}: {told}")
+    st.progress(min(1.0, run.n_kept / wanted))
     st.caption("You may leave this page; the run goes on.")
     if st.button("Cancel", key="cancel run", icon=":material/cancel:"):
         with guarded("It could not be cancelled"):
