@@ -10,6 +10,7 @@ from advisor.metrics.containment import contains_any
 from advisor.metrics.grounding import share_found
 from lm.embedding import Embedder
 from rag.chunk import Chunk, Chunking, chunk_document
+from rag.lexical import LexicalRanking, best_positions
 
 _CANDIDATES = 10
 _ANSWER, _DENSE, _LEXICAL = 0.5, 0.3, 0.2
@@ -38,8 +39,8 @@ def anchor_questions(
 ) -> list[Anchor]:
     """The best passage of each answerable question, in order.
 
-    Scored are the passages nearest by meaning and those that hold the answer: whether they do, the share of the
-    question's words in them, and the cosine.
+    Scored are the passages nearest by meaning and those that share most terms with the question or its answers: whether
+    they hold the answer, the share of the question's words in them, and the cosine.
     """
     chunks = [
         chunk
@@ -52,10 +53,15 @@ def anchor_questions(
     vectors = embedder.embed([chunk.embedded_text for chunk in chunks])
     cosines = embedder.embed([example.asked for example in asked]) @ vectors.T  # (n_examples, n_chunks)
     near = np.argsort(-cosines, axis=1, kind="stable")[:, :_CANDIDATES]
-    return [
-        _best(example, [(chunks[i], float(row[i])) for i in map(int, candidates)])
-        for example, row, candidates in zip(asked, cosines, near, strict=True)
-    ]
+    lexical = LexicalRanking([chunk.embedded_text for chunk in chunks])
+    anchors = []
+    for example, row, nearest in zip(asked, cosines, near, strict=True):
+        sharing = [
+            best_positions(lexical.scores(text), _CANDIDATES) for text in (example.asked, " ".join(example.answers))
+        ]
+        candidates = dict.fromkeys(map(int, np.concatenate([nearest, *sharing])))
+        anchors.append(_best(example, [(chunks[i], float(row[i])) for i in candidates]))
+    return anchors
 
 
 def _best(example: Example, candidates: Sequence[tuple[Chunk, float]]) -> Anchor:

@@ -159,7 +159,8 @@ class _Cutter:
         self._without_header: set[int] = set()
         self._shown_header = lru_cache(maxsize=None)(self._fit_header)
         self._units = units
-        self._count_tokens = count_tokens
+        # The same texts are counted again: prefixes for every chunk, and each chunk when it is cut and when it is made.
+        self._n_tokens = lru_cache(maxsize=256)(lambda text: count_tokens([text])[0])
         self._shown_prefix = lru_cache(maxsize=None)(self._fit_prefix)
         texts = [document.text[unit.start : unit.end] for unit in units]
         distinct = list(dict.fromkeys(texts))
@@ -202,13 +203,13 @@ class _Cutter:
             start=start,
             end=end,
             embedded_text=embedded_text,
-            n_tokens=self._count_tokens([embedded_text])[0],
+            n_tokens=self._n_tokens(embedded_text),
         )
 
     def _choose_end(self, first: int, minimum: int) -> int | None:
         """The best end of a chunk from `first`, at least `minimum`; None where not even that fits."""
         prefix, header = self._prefix(first, first + 1), self._header(first)
-        before = self._count_tokens([passage_text(prefix, header) if header else prefix])[0]
+        before = self._n_tokens(passage_text(prefix, header) if header else prefix)
         budget = self._chunking.max_tokens - before
         n_tokens, end = 0, first
         while end < len(self._units) and n_tokens + self._costs[end] <= budget:
@@ -224,7 +225,7 @@ class _Cutter:
 
     def _is_read_whole(self, first: int, last: int) -> bool:
         text = self._embedded(first, last)
-        if self._count_tokens([text])[0] > self._chunking.max_tokens:
+        if self._n_tokens(text) > self._chunking.max_tokens:
             return False
         return self._reader is None or self._reader.count_tokens(text) <= READER_FACTOR * self._chunking.max_tokens
 
@@ -278,7 +279,7 @@ class _Cutter:
     def _fit_prefix(self, title: str, heading: str) -> str:
         limit = int(self._chunking.max_tokens * _MAX_TITLE_SHARE)
         prefix = _passage_title(title, heading)
-        while prefix and self._count_tokens([prefix])[0] > limit:
+        while prefix and self._n_tokens(prefix) > limit:
             clusters = split_clusters(prefix)
             prefix = "".join(clusters[: len(clusters) * 3 // 4])
         return prefix
@@ -294,7 +295,7 @@ class _Cutter:
 
     def _fit_header(self, header: str) -> str:
         limit = int(self._chunking.max_tokens * _MAX_HEADER_SHARE)
-        return f"{header}\n" if self._count_tokens([header])[0] <= limit else ""
+        return f"{header}\n" if self._n_tokens(header) <= limit else ""
 
     def _strip(self, first: int, last: int) -> tuple[int, int]:
         start, end = self._units[first].start, self._units[last - 1].end

@@ -104,7 +104,13 @@ class SentenceTransformerEmbedder:
         if not texts:
             return []
         limit, prefix = self._model.max_seq_length, self._model.prompts.get("document") or ""
-        encoded = self._model.tokenizer([prefix + text for text in texts], truncation=True, max_length=limit)
+        encoded = self._model.tokenizer(
+            [prefix + text for text in texts],
+            truncation=True,
+            max_length=limit,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+        )
         return [len(ids) for ids in encoded["input_ids"]]
 
     def unknown_share(self, texts: Sequence[str]) -> float:

@@ -30,7 +30,7 @@ from advisor.results.answer import BuildUsage
 from lm.embedding import Embedder, PassageEmbedder
 from lm.errors import ConfigError
 from lm.files import SEAL, damaged_files, locked, set_aside, sha256, staged_directory
-from rag import vector_search
+from rag import FORMAT, vector_search
 from rag.chunk import Chunk, Chunking, Reader, chunk_document
 from rag.chunk_store import CHUNKS_FILE, VECTORS_FILE, read_chunks, write_chunks
 from rag.errors import DamagedIndexError, IndexingError
@@ -65,6 +65,7 @@ class IndexRecord:
         file_hashes: SHA-256 of `chunks.jsonl` and `vectors.npy`.
         reader: Fingerprint of the reader whose tokens bound the chunks, "" where none did.
         chroma_server: Address of the server that has the search structure, "" where it is in `chroma_folder`.
+        document_hashes: By document id, what decides its chunks: a later index takes over those of unchanged documents.
     """
 
     chunking: Chunking
@@ -83,6 +84,7 @@ class IndexRecord:
     versions: dict[str, str]
     reader: str = ""
     chroma_server: str = ""
+    document_hashes: dict[str, str] = field(default_factory=dict)
     format_version: int = field(default=FORMAT_VERSION)
 
     @property
@@ -231,13 +233,16 @@ def build_index(
             told = f"{error}; it is set aside as {aside.name} and built again"
             _LOG.warning("%s", told)
             on_damage(told)
+        reused = _reuse(earlier, embedder, chunking, read_by)
+        hashes = _chunk_keys(documents)
         chunks = [
             chunk
             for document in documents
-            for chunk in chunk_document(document, chunking=chunking, count_tokens=embedder.count_tokens, reader=reader)
+            for chunk in reused.chunks.get((document.id, hashes[document.id]))
+            or chunk_document(document, chunking=chunking, count_tokens=embedder.count_tokens, reader=reader)
         ]
         embedding_started = time.perf_counter()
-        vectors, reused_s = _embed_new(embedder, chunks, _reuse(earlier, embedder))
+        vectors, reused_s = _embed_new(embedder, chunks, reused)
         device_s = time.perf_counter() - embedding_started
         with staged_directory(directory, sealed=True) as staging:
             search = _write(staging, chunks, vectors, server)
@@ -257,6 +262,7 @@ def build_index(
                     device=str(getattr(embedder, "device", "cpu")),
                 ),
                 reader=read_by,
+                document_hashes=hashes,
                 **search,
             )
             _mark(staging, record)
@@ -405,15 +411,23 @@ def _check_embedder_reads(embedder: Embedder, chunking: Chunking) -> None:
 
 @dataclass(frozen=True)
 class _Reused:
-    """What earlier indexes have: vectors by embedded text, and the seconds that embedding a token took."""
+    """What earlier indexes have: vectors by embedded text, chunks by document, and the seconds that a token took."""
 
     vectors: Mapping[str, NDArray[np.float32]]
+    chunks: Mapping[tuple[str, str], Sequence[Chunk]]
     s_per_token: float
 
 
-def _reuse(earlier: Sequence[Path], embedder: Embedder) -> _Reused:
+def _chunk_keys(documents: Sequence[Document]) -> dict[str, str]:
+    """By id 64 bits of a hash of what decides a document's chunks besides chunking, embedder and reader."""
+    cut_by = [FORMAT, version("regex")]
+    return {one.id: sha256(json.dumps([*cut_by, one.title, one.text]))[:16] for one in documents}
+
+
+def _reuse(earlier: Sequence[Path], embedder: Embedder, chunking: Chunking, reader: str) -> _Reused:
     """Of the indexes among these that are whole and of this embedder."""
     vectors: dict[str, NDArray[np.float32]] = {}
+    of_document: dict[tuple[str, str], list[Chunk]] = {}
     seconds = n_tokens = 0.0
     for directory in earlier:
         with suppress(IndexingError):
@@ -421,9 +435,14 @@ def _reuse(earlier: Sequence[Path], embedder: Embedder) -> _Reused:
             if record.embedder_fingerprint == embedder.fingerprint:
                 chunks, rows = read_chunks(directory, record.file_hashes)
                 vectors |= {chunk.embedded_text: row for chunk, row in zip(chunks, rows, strict=True)}
+                if (record.chunking, record.reader) == (chunking, reader):
+                    hashes = record.document_hashes
+                    of_document |= {(name, key): [] for name, key in hashes.items()}
+                    for chunk in chunks if hashes else ():
+                        of_document[chunk.document_id, hashes[chunk.document_id]].append(chunk)
                 seconds += record.build_usage.device_s
                 n_tokens += record.build_usage.embedding_tokens
-    return _Reused(vectors, seconds / n_tokens if n_tokens else 0.0)
+    return _Reused(vectors, of_document, seconds / n_tokens if n_tokens else 0.0)
 
 
 def _embed_new(embedder: Embedder, chunks: Sequence[Chunk], reused: _Reused) -> tuple[NDArray[np.float32], float]:

@@ -31,11 +31,14 @@ FOUND_WITHIN = 5
 """A question's passage must be among so many that retrieval finds for it."""
 
 _ALIKE_F1 = 0.6
+_NEAREST_SENTENCES = 2
+"""The sentence that was asked about must be among so many that are nearest to the question in its passage."""
 _MIN_PASSAGE_CHARACTERS = 80
 _MIN_SENTENCE_CHARACTERS = 25
 _BATCH = 32
 _ASKED_PER_WANTED = 12
-_SENTENCE = re.compile(r"[^.!?。！？။।\n]+[.!?。！？။।]*")
+_SENTENCE = re.compile(r"[^\n]+?(?:[.!?]+(?=\s|$)|[。！？။।]+|$)", flags=re.MULTILINE)
+_NUMBER = re.compile(r"\d+")
 _QUESTION_MARKS = "?？؟;"
 _SPEAKS_OF_TEXT = re.compile(r"\b(?:text|passage|sentence|paragraph|excerpt|mentioned|above)\b", flags=re.IGNORECASE)
 _REPLY = re.compile(r"question\s*:\s*(.+?)\s*\n+\s*answer\s*:\s*([^\n]+)", flags=re.IGNORECASE | re.DOTALL)
@@ -63,29 +66,6 @@ _ANSWER = "Answer the question from the passages in a few words, copied from the
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to be made.
-
-    Attributes:
-        n_facts: Facts asked about, each in `1 + n_rewordings` wordings where the model finds them.
-        unanswerable_share: Of the facts, taken out of the documents so that nothing answers them.
-        joint_share: Of the facts, questions that need two documents, made besides.
-    """
-
-    n_facts: int = 100
-    n_rewordings: int = 1
-    unanswerable_share: float = 0.1
-    joint_share: float = 0.1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.n_facts < 1 or self.n_rewordings < 0:
-            raise ConfigError("at least one fact in one wording must be wanted")
-        if not (0 <= self.unanswerable_share <= 0.5 and 0 <= self.joint_share <= 1):
-            raise ConfigError("the share of unanswerable questions is 0 to 0.5, that of joint ones 0 to 1")
-
-
-@dataclass(frozen=True, slots=True)
 class MadeQuestion:
     """A question with what its answer was taken from.
 
@@ -104,6 +84,13 @@ class MadeQuestion:
         """Documents that answer it."""
         return tuple(dict.fromkeys(name for name, _, _ in self.passages)) if self.answers else ()
 
+    @property
+    def kind(self) -> str:
+        """What it takes to answer it."""
+        if not self.answers:
+            return "unanswerable"
+        return "on two documents" if len(self.passages) > 1 else "answerable"
+
 
 @dataclass(frozen=True)
 class MadeQuestions:
@@ -120,17 +107,32 @@ class MadeQuestions:
     dropped: Mapping[str, int]
     n_asked: int
 
+    @property
+    def kinds(self) -> dict[str, int]:
+        """How many questions there are of each kind."""
+        return dict(Counter(one.kind for one in self.questions))
+
 
 def make_questions(
     documents: Sequence[Document],
     model: LanguageModel,
     embedder: Embedder,
-    wanted: Wanted,
     *,
+    n_facts: int = 100,
+    n_rewordings: int = 1,
+    unanswerable_share: float = 0.1,
+    joint_share: float = 0.1,
+    seed: int = 0,
     chunking: Chunking | None = None,
     on_progress: Callable[[int, int], None] = lambda n_kept, n_wanted: None,
 ) -> MadeQuestions:
     """Ask the model for questions, document after document in turn, until enough are kept or nothing is left to ask of.
+
+    Args:
+        n_facts: Facts to ask about, each in `1 + n_rewordings` wordings where the model finds them.
+        unanswerable_share: Of the facts, taken out of the documents so that nothing answers them.
+        joint_share: Of the facts, questions that need two documents, made besides.
+        on_progress: Given the facts kept so far and those wanted, after every batch that the model answered.
 
     Raises:
         ConfigError: no passage is long enough to ask about.
@@ -141,22 +143,22 @@ def make_questions(
         for document in documents
         for chunk in chunk_document(document, chunking=chunking, count_tokens=embedder.count_tokens)
     ]
-    places = list(_places(chunks, wanted.seed))
+    places = list(_places(chunks, seed))
     if not places:
         raise ConfigError("the documents hold no passage long enough to ask about; give longer ones")
     maker = _Maker(model, embedder, chunks)
     facts: list[MadeQuestion] = []
-    most = _ASKED_PER_WANTED * wanted.n_facts
+    most = _ASKED_PER_WANTED * n_facts
     for start in range(0, min(len(places), most), _BATCH):
-        facts = maker.without_twins(facts + maker.ask(places[start : start + _BATCH]))[: wanted.n_facts]
-        on_progress(len(facts), wanted.n_facts)
-        if len(facts) >= wanted.n_facts:
+        facts = maker.without_twins(facts + maker.ask(places[start : start + _BATCH]))[:n_facts]
+        on_progress(len(facts), n_facts)
+        if len(facts) >= n_facts:
             break
     facts = [replace(fact, group=f"fact-{i:04d}") for i, fact in enumerate(facts)]
-    removed = maker.removable(facts, round(wanted.unanswerable_share * len(facts)), documents)
+    removed = maker.removable(facts, round(unanswerable_share * len(facts)), documents)
     kept = [replace(fact, answers=()) if fact.group in removed else fact for fact in facts]
-    reworded = [one for _ in range(wanted.n_rewordings) for one in maker.reword(kept)]
-    joint = maker.join([fact for fact in kept if fact.answers], round(wanted.joint_share * len(facts)))
+    reworded = [one for _ in range(n_rewordings) for one in maker.reword(kept)]
+    joint = maker.join([fact for fact in kept if fact.answers], round(joint_share * len(facts)))
     questions = maker.without_same_words([*kept, *reworded, *joint])
     taken = [passage for fact in facts if fact.group in removed for passage in fact.passages]
     return MadeQuestions(_without(documents, taken), tuple(questions), dict(maker.dropped), maker.n_asked)
@@ -174,8 +176,12 @@ def find_span(answer: str, text: str) -> tuple[int, int] | None:
     return match.span() if match else None
 
 
-def fault_of(question: str, answer: str) -> str:
-    """What speaks against a question by its words alone; "" where nothing does."""
+def fault_of(question: str, answer: str, source: str = "") -> str:
+    """What speaks against a question by its words alone; "" where nothing does.
+
+    Args:
+        source: What the question is on, title included; "" if that is not to be compared.
+    """
     unspaced = mostly_unspaced(question)
     if not unspaced and not question.rstrip().endswith(tuple(_QUESTION_MARKS)):
         return "no question"
@@ -185,6 +191,9 @@ def fault_of(question: str, answer: str) -> str:
         return "the question gives the answer"
     if _SPEAKS_OF_TEXT.search(question):
         return "it speaks of the text"
+    # Weak models put numbers of their own, or of the worked example, into questions.
+    if source and not set(_NUMBER.findall(question)) <= set(_NUMBER.findall(source)):
+        return "it names a number that the passage does not"
     return ""
 
 
@@ -202,8 +211,7 @@ def _places(chunks: Sequence[Chunk], seed: int) -> Iterator[_Place]:
     of_document: dict[str, list[list[_Place]]] = defaultdict(list)
     for chunk in chunks:
         if len(chunk.text) >= _MIN_PASSAGE_CHARACTERS:
-            sentences = [found.group().strip() for found in _SENTENCE.finditer(chunk.text)]
-            places = [_Place(chunk, one) for one in sentences if len(one) >= _MIN_SENTENCE_CHARACTERS]
+            places = [_Place(chunk, one) for one in _sentences(chunk.text) if len(one) >= _MIN_SENTENCE_CHARACTERS]
             draw.shuffle(places)
             if places:
                 of_document[chunk.document_id].append(places)
@@ -216,6 +224,10 @@ def _places(chunks: Sequence[Chunk], seed: int) -> Iterator[_Place]:
     draw.shuffle(queues)
     for i in range(max(map(len, queues), default=0)):
         yield from (queue[i] for queue in queues if i < len(queue))
+
+
+def _sentences(text: str) -> list[str]:
+    return [one for found in _SENTENCE.finditer(text) if (one := found.group().strip())]
 
 
 @dataclass
@@ -247,7 +259,7 @@ class _Maker:
             ],
             96,
         )
-        made: list[tuple[str, str, Chunk]] = []
+        made: list[tuple[str, str, _Place]] = []
         for place, reply in zip(places, replies, strict=True):
             parsed = _REPLY.search(reply)
             if parsed is None:
@@ -259,14 +271,14 @@ class _Maker:
             why = "" if span else "the answer is not in the passage"
             if not why and (len(tokens(answer)) > MAX_ANSWER_TOKENS or is_abstention(answer)):
                 why = "the answer is too long"
-            if why := why or fault_of(question, answer):
+            if why := why or fault_of(question, answer, _shown(place.chunk)):
                 self.dropped[why] += 1
             else:
-                made.append((question, answer, place.chunk))
-        made = self._found(made)
+                made.append((question, answer, place))
+        found = self._found([(question, answer, place.chunk) for question, answer, place in self._on_sentence(made)])
         return [
             MadeQuestion(question, (answer,), "", ((chunk.document_id, chunk.start, chunk.end),))
-            for question, answer, chunk in self._answered_alike(made)
+            for question, answer, chunk in self._answered_alike(found)
         ]
 
     def reword(self, questions: Sequence[MadeQuestion]) -> list[MadeQuestion]:
@@ -277,7 +289,7 @@ class _Maker:
         for one, reply in zip(questions, replies, strict=True):
             question = _first_line(reply)
             chunk = self._chunk_of[one.passages[0]]
-            if why := fault_of(question, one.answers[0] if one.answers else ""):
+            if why := fault_of(question, one.answers[0] if one.answers else "", f"{_shown(chunk)}\n{one.question}"):
                 self.dropped[f"rewording: {why}"] += 1
             elif normalise(question) == normalise(one.question):
                 self.dropped["rewording: the same words"] += 1
@@ -301,7 +313,8 @@ class _Maker:
         for (a, b), reply in zip(pairs, replies, strict=True):
             question = _first_line(reply)
             answers = a.answers[0], b.answers[0]
-            why = fault_of(question, answers[0]) or fault_of(question, answers[1])
+            asked = f"{a.question}\n{b.question}"
+            why = fault_of(question, answers[0], asked) or fault_of(question, answers[1], asked)
             if not why and normalise(question) in (normalise(a.question), normalise(b.question)):
                 why = "it asks one of the two alone"
             if why:
@@ -357,6 +370,22 @@ class _Maker:
             by_wording.setdefault(normalise(one.question), one)
         self.dropped["nearly the same as another"] += len(questions) - len(by_wording)
         return list(by_wording.values())
+
+    def _on_sentence(self, made: Sequence[tuple[str, str, _Place]]) -> list[tuple[str, str, _Place]]:
+        """Those that are on the sentence which was asked about, as the embedder sees it."""
+        if not made:
+            return []
+        sentences = [_sentences(place.chunk.text) for _, _, place in made]
+        vectors = self.embedder.embed([one for of_passage in sentences for one in of_passage])
+        questions = self.embedder.embed([question for question, _, _ in made])
+        ends = np.cumsum([len(of_passage) for of_passage in sentences])
+        kept = []
+        for one, vector, of_passage, rows in zip(made, questions, sentences, np.split(vectors, ends[:-1]), strict=True):
+            nearest = np.argsort(-(rows @ vector), kind="stable")[:_NEAREST_SENTENCES]
+            if one[2].sentence in [of_passage[i] for i in nearest]:
+                kept.append(one)
+        self.dropped["it is on another sentence"] += len(made) - len(kept)
+        return kept
 
     def _found(self, made: Sequence[tuple[str, str, Chunk]]) -> list[tuple[str, str, Chunk]]:
         """Those whose passage retrieval finds."""

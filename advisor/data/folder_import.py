@@ -16,9 +16,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from advisor.data.conversion import Outcome, convert_files
-from advisor.data.dataset import Task
+from advisor.data.dataset import Document, Task
 from advisor.data.document_text import PAGE_BREAK, title_of, without_embedded_data
-from advisor.data.files import DOCUMENTS_FILE, HUMAN_LABELS_FILE, QUESTIONS_FILE, Problem
+from advisor.data.files import DOCUMENTS_FILE, HUMAN_LABELS_FILE, QUESTIONS_FILE, Problem, read_documents
 from advisor.data.formats.rows import READERS
 from advisor.data.loaders import LOADERS, PLAIN, Loaded, UnreadableFileError, why_not_read
 from advisor.data.question_table import is_question_header, read_table_file, same_name
@@ -135,6 +135,14 @@ def read_document_files(source: Path, problems: list[Problem], *, apart: Collect
         problems += [Problem(file.name, file.line, file.detail) for file in found.files if file.fate is Fate.FAILED]
     found.files[:] = sorted((file for file in found.files if file.name not in apart), key=lambda file: file.name)
     return found
+
+
+def read_documents_alone(source: Path, problems: list[Problem]) -> tuple[list[Document], list[FileOutcome]]:
+    """The documents of a dataset folder, questions left aside, or of a folder of files, and what became of these."""
+    if (source / DOCUMENTS_FILE).is_file():
+        return read_documents(source / DOCUMENTS_FILE, problems)[0], []
+    rows = read_document_files(source, problems)
+    return [Document(str(row["id"]), str(row["title"]), str(row["text"])) for row in rows.documents], rows.files
 
 
 def lost_documents(files: Sequence[FileOutcome]) -> dict[str, str]:

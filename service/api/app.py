@@ -28,7 +28,7 @@ from service.store.comparisons.comparison_progress import FollowedComparisons
 from service.store.reports.loaded_results import LoadedComparisons
 from service.store.reports.outcomes import Outcomes
 
-_UPLOADS = frozenset({"/v1/datasets", "/v1/datasets/validate"})
+_UPLOADS = frozenset({"/v1/datasets", "/v1/datasets/validate", "/v1/question-runs"})
 _COMPARISONS = frozenset({"/v1/comparisons", "/v1/comparisons/estimate"})
 _SILENT: TelemetryConfig = {
     "tracing": False,

@@ -1,7 +1,7 @@
 """The settings of a comparison as options of a command."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, replace
 from functools import wraps
 from typing import Annotated, Any, get_origin
@@ -12,17 +12,30 @@ from lm.setting import DeclaredSetting, Setting, declared_settings, read_setting
 from service.contract.settings import EFFORT, DeclaredSettings, resolve
 from service.run.settings import ComparisonSettings
 
+Make = Callable[[dict[str, Any]], Any]
+
 
 def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     """A command whose argument `settings` is made of DATASET and an option for each setting; its own options follow."""
+    return _taking(command, list(_options()), _settings)
 
+
+def takes_group(group: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A command whose argument `settings` is a group of settings, an option for each; its own options follow."""
+    options = [(one.name, _option(one)) for one in declared_settings(group)]
+    return lambda command: _taking(command, options, lambda given: read_settings(group, _given(given)))
+
+
+def _taking(
+    command: Callable[..., None], options: Sequence[tuple[str, dict[str, Any]]], make: Make
+) -> Callable[..., None]:
     @wraps(command)
     def run(**given: Any) -> None:
         own = {name: given.pop(name) for name in list(inspect.signature(command).parameters) if name != "settings"}
-        command(settings=_settings(given), **own)
+        command(settings=make(given), **own)
 
     own = [p for name, p in inspect.signature(command).parameters.items() if name != "settings"]
-    parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, **kind) for name, kind in _options()]
+    parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, **kind) for name, kind in options]
     run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [*parameters, *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own)]
     )
@@ -67,7 +80,7 @@ def _option(one: DeclaredSetting) -> dict[str, Any]:
 
 def _settings(options: dict[str, Any]) -> ComparisonSettings:
     """The settings that were given as options."""
-    typed = {name: value for name, value in options.items() if value is not None}
+    typed = _given(options)
     given: dict[str, Any] = {}
     for one in declared_settings(DeclaredSettings):
         inner = {part.name: typed.pop(_name(part)) for part in one.inner if _name(part) in typed}
@@ -79,6 +92,10 @@ def _settings(options: dict[str, Any]) -> ComparisonSettings:
     if arms := given.pop("arm", None):
         given["arms"] = (*given.get("arms", ()), *arms)
     return read_settings(ComparisonSettings, resolve(given))
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _name(inner: DeclaredSetting) -> str:

@@ -46,6 +46,9 @@ from service.contract.schemas import (
     ProblemDetails,
     QuestionGrid,
     QuestionnaireView,
+    QuestionRunList,
+    QuestionRunRequest,
+    QuestionRunView,
     RecheckRequest,
     ResultPage,
     ShareCreated,
@@ -148,7 +151,7 @@ class ServiceClient:
             files: Content by relative name; one .zip, or the files themselves.
             name: Where no dataset.toml among them says it; task likewise.
         """
-        return self._model(StoredUpload, "POST", "/v1/datasets", **_multipart(files, name, task))
+        return self._model(StoredUpload, "POST", "/v1/datasets", **_multipart(files, name=name, task=task))
 
     def upload_folder(self, folder: Path, *, name: str | None = None, task: Task | None = None) -> StoredUpload:
         """Store the data files of a folder as a version; the folder's name stands in for a missing one.
@@ -164,7 +167,7 @@ class ServiceClient:
         self, files: Mapping[str, FileContent], *, name: str | None = None, task: Task | None = None
     ) -> ValidationReport:
         """What is wrong with files, by file and line; nothing is stored."""
-        return self._model(ValidationReport, "POST", "/v1/datasets/validate", **_multipart(files, name, task))
+        return self._model(ValidationReport, "POST", "/v1/datasets/validate", **_multipart(files, name=name, task=task))
 
     def list_datasets(self, *, limit: int = 100, offset: int = 0) -> DatasetList:
         """Uploaded versions, the newest first, then the bundled datasets."""
@@ -215,6 +218,42 @@ class ServiceClient:
     def erase_dataset(self, version: str) -> DatasetErased:
         """Erase a version with everything that was made of it; what else may hold copies."""
         return self._model(DatasetErased, "POST", f"/v1/datasets/{_part(version)}/erase")
+
+    # ---- questions that a model writes
+
+    def generate_questions(
+        self,
+        request: QuestionRunRequest | Mapping[str, Any],
+        files: Mapping[str, FileContent] | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> QuestionRunView:
+        """Queue a run that writes questions from the documents of a dataset, or of files that are sent."""
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key is not None else {}
+        sent = _plain(request)
+        body = {"json": sent} if files is None else _multipart(files, **sent)
+        return self._model(QuestionRunView, "POST", "/v1/question-runs", headers=headers, **body)
+
+    def list_question_runs(self, *, limit: int = 20, offset: int = 0) -> QuestionRunList:
+        """Runs, the newest first."""
+        return self._model(QuestionRunList, "GET", "/v1/question-runs", params=_given(limit=limit, offset=offset))
+
+    def get_question_run(self, run_id: str, *, wait_s: float = 0) -> QuestionRunView:
+        """One run; as soon as it is over, at latest after `wait_s`."""
+        path = f"/v1/question-runs/{_part(run_id)}"
+        return self._model(QuestionRunView, "GET", path, params=_given(wait_s=wait_s), timeout=self._timeout_s + wait_s)
+
+    def cancel_question_run(self, run_id: str) -> QuestionRunView:
+        """Stop one that waits or runs."""
+        return self._model(QuestionRunView, "POST", f"/v1/question-runs/{_part(run_id)}/cancel")
+
+    def resume_question_run(self, run_id: str) -> QuestionRunView:
+        """Queue a failed or cancelled one again; it begins anew."""
+        return self._model(QuestionRunView, "POST", f"/v1/question-runs/{_part(run_id)}/resume")
+
+    def delete_question_run(self, run_id: str) -> None:
+        """Delete one that is over; the dataset that it made stays."""
+        self._send("DELETE", f"/v1/question-runs/{_part(run_id)}")
 
     # ---- comparisons
 
@@ -623,9 +662,9 @@ def why_not_sent(name: PurePath) -> str:
     return why_not_read(name.name) or other_kind()
 
 
-def _multipart(files: Mapping[str, FileContent], name: str | None, task: Task | None) -> dict[str, Any]:
+def _multipart(files: Mapping[str, FileContent], **fields: Any) -> dict[str, Any]:
     parts = [("files", (file_name, content)) for file_name, content in files.items()]
-    return {"files": parts, "data": _given(name=name, task=task), "timeout": None}
+    return {"files": parts, "data": _given(**fields), "timeout": None}
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -43,7 +43,7 @@ from lm.errors import ConfigError
 from lm.setting import declared_settings
 from service.contract.comparison_state import ComparisonState
 from service.contract.scope import Scope
-from service.contract.settings import EFFORT, DeclaredSettings
+from service.contract.settings import EFFORT, DeclaredSettings, QuestionSettings
 
 NAME_PATTERN = r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$"
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -228,6 +228,12 @@ def _known_arms(arms: tuple[str, ...]) -> tuple[str, ...]:
     return arms
 
 
+_SPECS = {
+    "model": "smollm2, hf:NAME of the hub, openai:MODEL[@URL], or folder:NAME of GET /v1/base-models.",
+    "embedder": "minilm, multilingual, hf:NAME of the hub, or openai:MODEL[@URL].",
+}
+
+
 def _fields() -> dict[str, Any]:
     """What a request may hold, made of the declared settings."""
     fields: dict[str, Any] = {
@@ -237,8 +243,8 @@ def _fields() -> dict[str, Any]:
         if not one.setting.is_local and one.name != "task"
     }
     sent: dict[str, tuple[Any, str]] = {
-        "model": (Spec, "smollm2, hf:NAME of the hub, openai:MODEL[@URL], or folder:NAME of GET /v1/base-models."),
-        "embedder": (Spec, "minilm, multilingual, hf:NAME of the hub, or openai:MODEL[@URL]."),
+        "model": (Spec, _SPECS["model"]),
+        "embedder": (Spec, _SPECS["embedder"]),
         "judge": (Spec | None, "Model that grades answers, named as `model`."),
         "prices": (PlainObject | None, "A price list with the keys of prices.toml; the one that ships if left out."),
         "prior": (PlainObject | None, "Answers to GET /v1/questionnaire, by id."),
@@ -261,7 +267,24 @@ def _fields() -> dict[str, Any]:
     }
 
 
+def _question_fields() -> dict[str, Any]:
+    fields: dict[str, Any] = {one.name: (one.annotation, one.default) for one in declared_settings(QuestionSettings)}
+    for name in ("model", "embedder"):
+        fields[name] = (Annotated[Spec, Field(description=_SPECS[name])], fields[name][1])
+    about = "Name of a bundled dataset, or the version of an uploaded one, whose documents are read; or send files."
+    return fields | {
+        "dataset": (Annotated[str, StringConstraints(pattern=ID_PATTERN)] | None, Field(None, description=about)),
+        "name": (Name | None, Field(None, description="Of the dataset that is made.")),
+    }
+
+
 if TYPE_CHECKING:
+
+    class QuestionRunRequest(_Request):
+        """A type checker makes no models."""
+
+        def __init__(self, **settings: Any) -> None: ...
+        def __getattr__(self, name: str) -> Any: ...
 
     class ComparisonRequest(_Request):
         """A type checker makes no models."""
@@ -269,6 +292,13 @@ if TYPE_CHECKING:
         def __init__(self, **settings: Any) -> None: ...
         def __getattr__(self, name: str) -> Any: ...
 else:
+    QuestionRunRequest = create_model(
+        "QuestionRunRequest",
+        __base__=_Request,
+        __module__=__name__,
+        __doc__="Questions for a model to write, with the settings of `tuningfork generate-questions`.",
+        **_question_fields(),
+    )
     ComparisonRequest = create_model(
         "ComparisonRequest",
         __base__=_Request,
@@ -384,6 +414,43 @@ class ComparisonList(BaseModel):
     """A page of comparisons, the newest first."""
 
     items: list[ComparisonSummary]
+    total: int
+
+
+# ---- questions that a model writes
+
+
+class QuestionsMade(BaseModel):
+    """What a run made."""
+
+    version: str = Field(description="Of the dataset that holds the questions and the documents.")
+    n_asked: int = Field(description="Questions that the model was asked to write, rewordings and joint ones included.")
+    kinds: dict[str, int] = Field(description="Questions kept: answerable, on two documents, unanswerable.")
+    dropped: dict[str, int] = Field(description="Questions dropped, by the reason.")
+
+
+class QuestionRunView(BaseModel):
+    """A run in which a model writes questions from documents."""
+
+    id: str
+    name: str
+    dataset: str | None = Field(description="Whose documents are read; nothing where files were sent.")
+    settings: dict[str, Any]
+    state: ComparisonState
+    cancel_requested: bool
+    error: str | None = None
+    created_at: float
+    started_at: float | None = None
+    finished_at: float | None = None
+    n_kept: int = Field(description="Facts that have a question so far, of those wanted.")
+    made: QuestionsMade | None = Field(default=None, description="Once it has succeeded.")
+    files: list[FileOutcome] = Field(default=[], description="What became of every file that was just sent.")
+
+
+class QuestionRunList(BaseModel):
+    """A page of runs, the newest first."""
+
+    items: list[QuestionRunView]
     total: int
 
 

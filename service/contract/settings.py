@@ -31,6 +31,7 @@ __all__ = [
     "EFFORTS",
     "Effort",
     "PassageOrder",
+    "QuestionSettings",
     "RetrieverKind",
     "SAMPLE",
     "TuneOn",
@@ -297,6 +298,31 @@ class DeclaredSettings:
                 "a race compares arms by score, and declared values of answers need net values; leave out one of "
                 "the two"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionSettings:
+    """What can be set where a model writes questions from documents."""
+
+    model: Annotated[str, Setting("Model that writes: smollm2, hf:ID_OR_PATH, gguf:PATH, or openai:MODEL[@URL].")] = (
+        EMBEDDED_MODEL
+    )
+    embedder: Annotated[
+        str,
+        Setting(
+            "Embedder that must find a question's passage: minilm, multilingual, hf:ID_OR_PATH, or openai:MODEL[@URL]."
+        ),
+    ] = "minilm"
+    facts: Annotated[int, Setting("Facts to ask about.", ge=1, le=100_000)] = 100
+    rewordings: Annotated[int, Setting("Other wordings of each question.", ge=0, le=5)] = 1
+    unanswerable: Annotated[
+        float, Setting("Share of facts taken out of the documents, so that nothing answers.", ge=0, le=0.5)
+    ] = 0.1
+    joint: Annotated[float, Setting("Questions on two documents, as a share of facts.", ge=0, le=1)] = 0.1
+    seed: Annotated[int, Setting("Seed of the order in which passages are asked about.", ge=0, lt=2**32)] = 0
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 def resolve(given: Mapping[str, Any]) -> dict[str, Any]:

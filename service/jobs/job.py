@@ -16,7 +16,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, delete, insert, update
+from sqlalchemy import Connection, Engine, delete, update
 from sqlalchemy.exc import DBAPIError
 
 from lm.errors import TuningForkError
@@ -30,12 +30,13 @@ from service.json_log import EVERYTHING, log_as_json
 from service.run.arm import Compose
 from service.run.finished.base_model import models_identity
 from service.run.progress import OnProgress, Progress, silent
+from service.run.question_run import run_questions
 from service.run.remote_settings import job_settings
 from service.run.workflow import run_comparison
-from service.store.comparisons.comparison_store import StoredComparison, find_comparison, set_state
+from service.store.comparisons.comparison_store import StoredComparison, find_comparison, keep_files, set_state
 from service.store.data_directory import DataDirectory
 from service.store.database import database_url, is_outage, open_database, patiently, writing
-from service.store.tables import comparisons, report_files
+from service.store.tables import QUESTION_RUN, comparisons, report_files
 
 _PR_SET_PDEATHSIG = 1
 _LOG = logging.getLogger("tuning_fork.jobs")
@@ -86,6 +87,10 @@ def run_job(
     def work() -> None:
         stored = _begin(engine, comparison_id)
         if stored is None:
+            return
+        if comparison_id.startswith(QUESTION_RUN):
+            with ResourceWatch(engine, comparison_id, secrets.token_hex(4)):
+                run_questions(engine, directory, stored, take_note)
             return
         settings = job_settings(engine, directory, stored.dataset, stored.settings)
         with ResourceWatch(engine, comparison_id, secrets.token_hex(4)):
@@ -164,8 +169,7 @@ def _publish(engine: Engine, comparison_id: str, folder: Path) -> None:
 
 def _replace_files(connection: Connection, comparison_id: str, files: dict[str, bytes]) -> None:
     connection.execute(delete(report_files).where(report_files.c.comparison_id == comparison_id))
-    rows = [{"comparison_id": comparison_id, "name": name, "content": content} for name, content in files.items()]
-    connection.execute(insert(report_files), rows)
+    keep_files(connection, comparison_id, files)
 
 
 def end_comparison(engine: Engine, comparison_id: str, state: ComparisonState, error: str | None = None) -> None:

@@ -39,6 +39,7 @@ _ENDPOINT = "see whether the model, or the endpoint that it is asked at, still a
 STAGE_BUDGETS: Mapping[str, StageBudget] = {
     START: StageBudget(6 * _HOUR_S, "loading dataset and models", "see whether the models can be downloaded and read"),
     "sweep": StageBudget(24 * _HOUR_S, "choosing settings of retrieval", _ENDPOINT),
+    "questions": StageBudget(6 * _HOUR_S, "writing a batch of questions", _ENDPOINT),
     "index": StageBudget(24 * _HOUR_S, "building the index", "take fewer documents, or see whether the disk is slow"),
     "tune": StageBudget(6 * _HOUR_S, "training the adapter", "take a smaller model or fewer validation questions"),
     "answer": StageBudget(6 * _HOUR_S, "answering a block of questions", _ENDPOINT),

@@ -29,7 +29,7 @@ from service.run.speeds import HOSTED_S, Speeds, Work
 from service.run.spending import is_hosted
 from service.store.data_directory import DataDirectory
 from service.store.reports.stored_reports import readable_report
-from service.store.tables import comparisons
+from service.store.tables import IS_COMPARISON, comparisons
 
 BYTES_PER_TOKEN = 4.0
 PROMPT_TOKENS = 32
@@ -360,7 +360,7 @@ def _speeds(engine: Engine, model: str) -> Speeds:
     """By the newest finished comparison with that model."""
     query = (
         select(comparisons.c.id, comparisons.c.dataset, comparisons.c.settings)
-        .where(comparisons.c.state == ComparisonState.SUCCEEDED)
+        .where(IS_COMPARISON, comparisons.c.state == ComparisonState.SUCCEEDED)
         .order_by(comparisons.c.finished_at.desc())
         .limit(EARLIER_LOOKED_AT)
     )

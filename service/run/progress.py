@@ -9,7 +9,7 @@ class Progress:
     """Where a stage stands.
 
     Attributes:
-        stage: "sweep", "index", "tune", "answer", "form", "latency", "score" or "report".
+        stage: "sweep", "questions", "index", "tune", "answer", "form", "latency", "score" or "report".
         arm: The arm it is for, "" where it serves all.
         done: Of `total` units (questions, training steps, documents).
         detail: A figure worth watching, e.g. the loss.

@@ -23,7 +23,7 @@ from advisor.data.files import (
     read_dataset,
     write_rows,
 )
-from advisor.data.folder_import import Fate, FileOutcome, card_text
+from advisor.data.folder_import import Fate, FileOutcome, card_text, read_documents_alone
 from advisor.data.formats.reading import read_data
 from advisor.data.formats.rows import READERS
 from advisor.data.formats.table import is_foreign
@@ -76,6 +76,42 @@ class PreparedDataset:
     findings: tuple[AuditFinding, ...]
     outcomes: tuple[FileOutcome, ...] = ()
     read_as: str = ""
+
+
+@dataclass(frozen=True)
+class PreparedDocuments:
+    """Documents fit to have questions written from them.
+
+    Attributes:
+        content: As documents.jsonl holds them.
+        outcomes: What became of every file that was sent; empty for a documents.jsonl.
+    """
+
+    content: bytes
+    outcomes: tuple[FileOutcome, ...]
+
+
+def prepare_documents(uploads: Sequence[UploadedFile], workplace: Path, *, limits: UploadLimits) -> PreparedDocuments:
+    """The documents among uploaded files; questions that are there are left aside.
+
+    Raises:
+        UnfitUploadError: with every problem found.
+    """
+    problems: list[Problem] = []
+    workplace.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="upload-", dir=workplace) as folder:
+        received = Path(folder) / "received"
+        received.mkdir()
+        source, names = _without_shared_folder(received, _receive(uploads, received, limits, problems))
+        _stop_at(problems)
+        _check_json([source / part for part in names if part.endswith((".json", ".jsonl"))], limits, problems)
+        _check_workbooks([source / part for part in names if part.endswith(".xlsx")], limits, problems)
+        _stop_at(problems, received)
+        documents, outcomes = read_documents_alone(source, problems)
+        _stop_at(problems, received)
+        rows = [{"id": one.id, "title": one.title, "text": one.text} for one in documents]
+        write_rows(received / "read.jsonl", rows)
+        return PreparedDocuments((received / "read.jsonl").read_bytes(), tuple(outcomes))
 
 
 def prepare_upload(
@@ -245,12 +281,9 @@ def _arrange(
     Returns:
         What became of every file, what the user may look at, and in a sentence what was recognised.
     """
-    source, read_as = received, ""
+    source, names = _without_shared_folder(received, names)
+    read_as = ""
     notes: tuple[str, ...] = ()
-    tops = {part.split("/", 1)[0] for part in names}
-    if len(tops) == 1 and all("/" in part for part in names):
-        top = tops.pop()
-        source, names = received / top, [part[len(top) + 1 :] for part in names]
     settings = {CARD_FILE, HUMAN_LABELS_FILE} & set(names)
     tables = {DOCUMENTS_FILE, QUESTIONS_FILE} & set(names)
     is_dataset = bool(tables) and not columns and not _is_foreign(source, limits)
@@ -288,6 +321,14 @@ def _arrange(
         [ready / part for part in (DOCUMENTS_FILE, QUESTIONS_FILE, HUMAN_LABELS_FILE, *schemas)], limits, problems
     )
     return sorted(outcomes, key=lambda outcome: outcome.name), notes, read_as
+
+
+def _without_shared_folder(received: Path, names: Sequence[str]) -> tuple[Path, Sequence[str]]:
+    tops = {part.split("/", 1)[0] for part in names}
+    if len(tops) != 1 or not all("/" in part for part in names):
+        return received, names
+    top = tops.pop()
+    return received / top, [part[len(top) + 1 :] for part in names]
 
 
 def _schema_name(card: Path) -> object:

@@ -16,14 +16,23 @@ import tempfile
 import time
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from advisor.data.dataset import Task
 from advisor.data.files import Problem
 from service.safety.limits import UploadLimits
-from service.safety.prepare import PreparedDataset, UnfitUploadError, UploadedFile, prepare_upload
+from service.safety.prepare import (
+    PreparedDataset,
+    PreparedDocuments,
+    UnfitUploadError,
+    UploadedFile,
+    prepare_documents,
+    prepare_upload,
+)
+
+T = TypeVar("T")
 
 PREPARE_S = 300.0
 """For one upload. 200,000 questions take about a minute."""
@@ -41,6 +50,7 @@ class _Request:
     task: Task | None
     limits: UploadLimits
     columns: Mapping[str, str] | None
+    is_documents: bool = False
 
 
 class PreparingProcess:
@@ -70,6 +80,21 @@ class PreparingProcess:
         Raises:
             UnfitUploadError: with every problem found; also where it takes too long or too much memory.
         """
+        return self._prepared(PreparedDataset, uploads, _Request([], workplace, name, task, limits, columns))
+
+    def prepare_documents(
+        self, uploads: Sequence[UploadedFile], workplace: Path, *, limits: UploadLimits
+    ) -> PreparedDocuments:
+        """As `prepare_documents` does it.
+
+        Raises:
+            UnfitUploadError: as `prepare`.
+        """
+        request = _Request([], workplace, None, None, limits, None, is_documents=True)
+        return self._prepared(PreparedDocuments, uploads, request)
+
+    def _prepared(self, kind: type[T], uploads: Sequence[UploadedFile], request: _Request) -> T:
+        workplace = request.workplace
         workplace.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="sent-", dir=workplace) as folder:
             files = []
@@ -79,9 +104,8 @@ class PreparingProcess:
                     while part := upload.file.read(2**20):
                         copy.write(part)
                 files.append((upload.name, path))
-            request = _Request(files, workplace, name, task, limits, columns)
             try:
-                result = pickle.loads(self._reply_to(pickle.dumps(request)))
+                result = pickle.loads(self._reply_to(pickle.dumps(replace(request, files=files))))
             except (EOFError, OSError, pickle.UnpicklingError) as error:
                 self.end()
                 what = (
@@ -90,7 +114,7 @@ class PreparingProcess:
                 raise UnfitUploadError([Problem("upload", None, f"{what}; send fewer questions")]) from error
             if isinstance(result, OSError):
                 raise result
-            if not isinstance(result, PreparedDataset):
+            if not isinstance(result, kind):
                 raise UnfitUploadError(result)
             return result
 
@@ -166,11 +190,13 @@ def main() -> None:
         replies.flush()
 
 
-def _answer(request: _Request) -> PreparedDataset | Sequence[Problem] | OSError:
+def _answer(request: _Request) -> PreparedDataset | PreparedDocuments | Sequence[Problem] | OSError:
     """What came of it; a full disk is told as such."""
     with contextlib.ExitStack() as stack:
         uploads = [UploadedFile(name, stack.enter_context(path.open("rb"))) for name, path in request.files]
         try:
+            if request.is_documents:
+                return prepare_documents(uploads, request.workplace, limits=request.limits)
             return prepare_upload(
                 uploads,
                 request.workplace,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import Engine, select
 
 from service.contract.comparison_state import ComparisonState
-from service.store.tables import comparisons
+from service.store.tables import IS_COMPARISON, comparisons
 
 LOOK_INTERVAL_S = 3.0
 
@@ -53,7 +53,7 @@ def _look_until(ended: threading.Event, engine: Engine, read: Read, interval_s: 
 def _newest(engine: Engine) -> tuple[str, float] | None:
     query = (
         select(comparisons.c.id, comparisons.c.finished_at)
-        .where(comparisons.c.state == ComparisonState.SUCCEEDED, comparisons.c.finished_at.is_not(None))
+        .where(IS_COMPARISON, comparisons.c.state == ComparisonState.SUCCEEDED, comparisons.c.finished_at.is_not(None))
         .order_by(comparisons.c.finished_at.desc())
         .limit(1)
     )

@@ -19,7 +19,7 @@ from service.store.comparisons.comparison_store import StoredComparison, find_co
 from service.store.comparisons.events import append_event
 from service.store.data_directory import DataDirectory
 from service.store.database import writing
-from service.store.tables import baselines, comparisons, events
+from service.store.tables import IS_COMPARISON, baselines, comparisons, events
 
 LOOK_INTERVAL_S = 60.0
 WEBHOOK_TIMEOUT_S = 10.0
@@ -53,7 +53,7 @@ def relied_on(engine: Engine) -> list[str]:
     """Comparisons that an alias serves or a baseline names; where there are none, the one that finished last."""
     newest = (
         select(comparisons.c.id)
-        .where(comparisons.c.state == ComparisonState.SUCCEEDED)
+        .where(IS_COMPARISON, comparisons.c.state == ComparisonState.SUCCEEDED)
         .order_by(comparisons.c.finished_at.desc())
         .limit(1)
     )

@@ -26,7 +26,7 @@ from service.safety.prepare import DATA_FILES, PreparedDataset
 from service.store.bundled_datasets import BUNDLED_DATASETS, bundled_datasets
 from service.store.data_directory import DataDirectory
 from service.store.database import undamaged, writing
-from service.store.tables import comparisons, dataset_files, datasets
+from service.store.tables import QUESTION_RUN, comparisons, dataset_files, datasets
 
 
 class DatasetNotFoundError(TuningForkError):
@@ -162,9 +162,18 @@ def delete_dataset(engine: Engine, version: str) -> None:
             raise DatasetConflictError(f"the version {version[:12]} of {row.name} is frozen and cannot be deleted")
         users = connection.execute(select(comparisons.c.id).where(comparisons.c.dataset == version).limit(1)).scalar()
         if users is not None:
-            raise DatasetConflictError(f"the comparison {users} rests on this version; delete it first")
+            raise DatasetConflictError(f"{_named(users)} rests on this version; delete it first")
         connection.execute(delete(dataset_files).where(dataset_files.c.version == version))
         connection.execute(delete(datasets).where(datasets.c.version == version))
+
+
+def _named(comparison_id: str) -> str:
+    is_questions = comparison_id.startswith(QUESTION_RUN)
+    return (
+        f"the question run {comparison_id.removeprefix(QUESTION_RUN)}"
+        if is_questions
+        else f"the comparison {comparison_id}"
+    )
 
 
 def dataset_folder(engine: Engine, directory: DataDirectory, version: str) -> Path:

@@ -1,6 +1,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,10 @@ from lm.completion import Messages
 from lm.errors import ConfigError
 from lm.fake import FakeLM
 from rag.chunk import Chunking
-from rag.made_questions import MadeQuestions, Wanted, fault_of, find_span, make_questions
-from service.run.composition.question_making import MADE_FILE, make_dataset
+from rag.made_questions import MadeQuestions, fault_of, find_span, make_questions
+from service.contract.settings import QuestionSettings
+from service.run.composition.question_making import make_dataset
+from service.run.question_run import MADE_FILE
 from tests.rag.conftest import HashingEmbedder
 
 NAMES = ("kettle", "toaster", "washer", "fridge", "oven", "iron", "fan", "lamp", "drill", "mixer", "grill", "scale")
@@ -49,11 +52,14 @@ def writer(prompt: Messages) -> str:
     return next((value for name, does, value in facts if asked and (name, does) == (asked[2], verb)), "I don't know.")
 
 
+def make(n_facts: int, model: FakeLM | None = None, **options: Any) -> MadeQuestions:
+    embedder = HashingEmbedder(n_dimensions=512)
+    return make_questions(DOCUMENTS, model or FakeLM(writer), embedder, n_facts=n_facts, **options)
+
+
 @pytest.fixture(scope="module")
 def made() -> MadeQuestions:
-    wanted = Wanted(20, n_rewordings=1, unanswerable_share=0.2, joint_share=0.2)
-    embedder = HashingEmbedder(n_dimensions=512)
-    return make_questions(DOCUMENTS, FakeLM(writer), embedder, wanted, chunking=Chunking(48))
+    return make(20, unanswerable_share=0.2, joint_share=0.2, chunking=Chunking(48))
 
 
 def test_every_answer_is_a_span_of_its_passage(made: MadeQuestions) -> None:
@@ -67,7 +73,7 @@ def test_every_answer_is_a_span_of_its_passage(made: MadeQuestions) -> None:
 def test_questions_are_spread_over_the_documents(made: MadeQuestions) -> None:
     named = {name for one in made.questions for name, _, _ in one.passages}
     assert len(named) == len(DOCUMENTS)
-    few = make_questions(DOCUMENTS, FakeLM(writer), HashingEmbedder(n_dimensions=512), Wanted(6, 0, 0.0, 0.0))
+    few = make(6, n_rewordings=0, unanswerable_share=0.0, joint_share=0.0)
     assert len({one.document_ids for one in few.questions}) == len(few.questions)
 
 
@@ -100,7 +106,7 @@ def test_a_joint_question_needs_two_documents(made: MadeQuestions) -> None:
 def test_what_is_dropped_is_counted_by_the_reason(made: MadeQuestions) -> None:
     assert made.dropped["the answer is not in the passage"] > 0
     liar = FakeLM(lambda prompt: writer(prompt) if "Sentence:" in prompt[-1].content else "no idea")
-    nothing = make_questions(DOCUMENTS, liar, HashingEmbedder(n_dimensions=512), Wanted(5))
+    nothing = make(5, liar)
     assert nothing.questions == ()
     assert nothing.dropped["answered otherwise with its passage"] > 0
 
@@ -136,25 +142,33 @@ def test_a_question_is_judged_by_its_words(question: str, fault: str) -> None:
     assert fault_of(question, "two years") == fault
 
 
+def test_numbers_come_from_what_the_question_is_on() -> None:
+    assert fault_of("What power has the Rover 3 vacuum?", "20 watts", "Rover 3 draws 20 watts.") == ""
+    assert "a number" in fault_of("What power has the Aria 300 vacuum?", "20 watts", "Rover 3 draws 20 watts.")
+
+
+def test_a_question_on_another_sentence_of_its_passage_is_dropped() -> None:
+    def astray(prompt: Messages) -> str:
+        return re.sub(r"What (power|weight) has", "Can you carry it with one hand alone, and what has", writer(prompt))
+
+    assert make(12, FakeLM(astray), chunking=Chunking(48)).dropped["it is on another sentence"] > 0
+
+
 def test_documents_become_a_dataset_that_says_who_asked(tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    for document in DOCUMENTS:
-        (tmp_path / "in" / f"{document.id}.md").write_text(f"# {document.title}\n\n{document.text}")
-    (tmp_path / "in" / "q.csv").write_text("question,answer\nWhy?,x\n")
-    embedder, out = HashingEmbedder(n_dimensions=512), tmp_path / "out"
-    making = make_dataset(tmp_path / "in", out, FakeLM(writer, name="scripted"), embedder, Wanted(12))
-    assert {file.name for file in making.files if not file.document_id} == {"q.csv"}
+    embedder, out, settings = HashingEmbedder(n_dimensions=512), tmp_path / "out", QuestionSettings(facts=12)
+    made = make_dataset(DOCUMENTS, out, FakeLM(writer, name="scripted"), embedder, settings, name="made")
     dataset = load_dataset(out)
     assert {example.made_by for example in dataset.examples} == {"scripted"}
     (told,) = [finding for finding in audit_dataset(dataset) if finding.check == "questions by a model"]
     assert "(scripted)" in told.message
-    assert json.loads((out / MADE_FILE).read_text())["n_asked"] == making.made.n_asked
+    record = json.loads((out / MADE_FILE).read_text())
+    assert (record["n_asked"], record["kinds"]) == (made.n_asked, made.kinds)
     with pytest.raises(DatasetError, match="is not empty"):
-        make_dataset(tmp_path / "in", out, FakeLM(writer), embedder, Wanted(1))
+        make_dataset(DOCUMENTS, out, FakeLM(writer), embedder, settings, name="made")
     with pytest.raises(DatasetError, match="made no question that could be kept"):
-        make_dataset(tmp_path / "in", tmp_path / "none", FakeLM(lambda _: "hm"), embedder, Wanted(1))
+        make_dataset(DOCUMENTS, tmp_path / "none", FakeLM(lambda _: "hm"), embedder, settings, name="made")
 
 
 def test_documents_too_short_to_ask_about_are_refused() -> None:
     with pytest.raises(ConfigError, match="no passage long enough"):
-        make_questions([Document("a", "", "Short.")], FakeLM(writer), HashingEmbedder(), Wanted(1))
+        make_questions([Document("a", "", "Short.")], FakeLM(writer), HashingEmbedder())

@@ -6,7 +6,13 @@ import zipfile
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from service.contract.comparison_state import ComparisonState
+from service.run.question_run import run_questions
+from service.store.comparisons.comparison_store import find_comparison
+from service.store.tables import QUESTION_RUN
+from tests.rag.test_made_questions import DOCUMENTS
 from tests.service.api.conftest import Api
+from tests.service.run.test_question_run import scripted
 from tests.ui.conftest import OpenPage, Populated, healthy, press, said
 from tests.ui.fake_client import AWAY, FakeClient
 
@@ -273,9 +279,9 @@ def test_reviews_are_kept_in_a_new_version(open_page: OpenPage, client: FakeClie
     first = next(one.value for one in page.text if one.value.startswith("Question: "))
     note = next(one for one in page.text_input if one.label == "Note")
     note.set_value("အရောင် မှား 😀")
-    page = press(healthy(page.run()), "Wrong")
+    page = press(healthy(page.run()), "Reject")
     assert first not in said(page)
-    page = press(press(page, "Next"), "Right")
+    page = press(press(page, "Next"), "Accept")
     page = press(page, "Save as a new version (reviews: 2)")
     rows = [
         json.loads(line) for line in client.real.get_dataset_files(stored(client, page))["questions.jsonl"].splitlines()
@@ -284,6 +290,47 @@ def test_reviews_are_kept_in_a_new_version(open_page: OpenPage, client: FakeClie
     assert reviews.pop(first) == {"verdict": "wrong", "note": "အရောင် မှား 😀"}
     assert list(reviews.values()) == [{"verdict": "right"}]
     assert "Reviewed: 2 of" in said(page)
+
+
+def test_the_queue_edits_rejects_and_freezes(open_page: OpenPage, own: FakeClient) -> None:
+    table = TABLE.replace("document\n", "document,made_by\n").replace(",a\n", ",a,smollm2\n")
+    page = press(upload(open_page("data", own), a_md=HANDBOOK + "q", q_csv=table), "Store this dataset")
+    first = open_page("data", own, dataset=stored(own, page), view="Review")
+    assert "Written by smollm2" in said(first)
+    assert "Where it stands: …" in said(first)
+    page = press(first, "Edit")
+    next(one for one in page.text_area if one.label == "Question").set_value("ဘယ်လောက်ကြာလဲ?")
+    next(one for one in page.text_area if one.label.startswith("Right answers")).set_value("24 months\n2 years\n")
+    page = press(healthy(page.run()), "Keep and accept")
+    page = press(page, "Reject")
+    next(one for one in page.toggle if one.label.startswith("Freeze it")).set_value(True)
+    page = press(healthy(page.run()), "Save as a new version (reviews: 2)")
+    rows = rows_of(own, page)
+    assert len(rows) == 7
+    edited = next(row for row in rows if row["question"] == "ဘယ်လောက်ကြာလဲ?")
+    assert edited["answers"] == ["24 months", "2 years"]
+    assert (edited["made_by"], edited["review"]) == ("smollm2", {"verdict": "right"})
+    assert own.real.get_dataset(stored(own, page)).frozen
+
+
+def test_a_model_writes_questions_for_documents_alone(open_page: OpenPage, own: FakeClient, workshop: Api) -> None:
+    chosen = [(f"{one.id}.md", f"# {one.title}\n\n{one.text}".encode(), "text/plain") for one in DOCUMENTS]
+    page = healthy(open_page("data", own).file_uploader[0].set_value(chosen).run())
+    page.button_group(key="written by").set_value("Let a model write them")
+    page = healthy(page.run())
+    next(one for one in page.number_input if one.label == "Facts to ask about").set_value(6)
+    page = press(healthy(page.run()), "Write questions")
+    assert "waits for its turn" in said(page)
+    named = page.query_params["questions"]
+    run_id = QUESTION_RUN + (named[0] if isinstance(named, list) else named)
+    workshop.move(run_id, ComparisonState.RUNNING)
+    run = find_comparison(workshop.engine, run_id)
+    run_questions(workshop.engine, workshop.context.directory, run, lambda _: None, scripted)
+    page = healthy(page.run())
+    assert "documents-questions: succeeded" in said(page)
+    page = press(page, "Review them")
+    assert "Question 1 of" in said(page)
+    assert "Written by smollm2" in said(page)
 
 
 def test_freezing_and_deleting(open_page: OpenPage, own: FakeClient) -> None:

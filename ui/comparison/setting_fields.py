@@ -49,6 +49,11 @@ def setting_fields() -> dict[str, Any]:
     return given
 
 
+def group_fields(group: Any) -> dict[str, Any]:
+    """What the visitor sets of a group of settings otherwise than by default."""
+    return _fields(list(declared_settings(group)))
+
+
 def _fields(listed: list[DeclaredSetting]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for one in listed:

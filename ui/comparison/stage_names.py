@@ -2,6 +2,7 @@
 
 _STAGES = {
     "sweep": "Choose settings of retrieval",
+    "questions": "Write questions",
     "index": "Index the documents",
     "tune": "Tune the model",
     "answer": "Answer the test questions",

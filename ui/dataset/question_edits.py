@@ -46,9 +46,9 @@ def editor_frame(rows: Sequence[Row]) -> pd.DataFrame:
         [
             {
                 "question": row["question"],
-                "answers": _texts(row.get("answers")),
+                "answers": texts_of(row.get("answers")),
                 "answerable": _is_answerable(row),
-                "document_ids": _texts(row.get("document_ids")),
+                "document_ids": texts_of(row.get("document_ids")),
                 "group": row.get("group", ""),
                 "split": row.get("split"),
                 "id": row["id"],
@@ -78,6 +78,11 @@ def apply_edits(rows: Sequence[Row], edits: Mapping[str, Any]) -> list[Row]:
     return kept
 
 
+def change_questions(rows: Sequence[Row], cells: Mapping[str, Mapping[str, Any]]) -> list[Row]:
+    """The rows with other cells, by id."""
+    return [_changed(row, cells[row["id"]]) if row["id"] in cells else row for row in rows]
+
+
 def remove_question(rows: Sequence[Row], question_id: str) -> list[Row]:
     """The rows without one of them."""
     return [row for row in rows if row["id"] != question_id]
@@ -85,8 +90,7 @@ def remove_question(rows: Sequence[Row], question_id: str) -> list[Row]:
 
 def mark_unanswerable(rows: Sequence[Row], question_id: str) -> list[Row]:
     """The rows, one of which no document answers."""
-    cells = {"answerable": False, "document_ids": []}
-    return [_changed(row, cells) if row["id"] == question_id else row for row in rows]
+    return change_questions(rows, {question_id: {"answerable": False, "document_ids": []}})
 
 
 def group_together(rows: Sequence[Row], question_ids: Sequence[str]) -> list[Row]:
@@ -132,7 +136,7 @@ def _changed(row: Row, cells: Mapping[str, Any]) -> Row:
         if column not in _COLUMNS:
             continue
         if column in ("answers", "document_ids"):
-            changed[column] = _texts(value)
+            changed[column] = texts_of(value)
         elif column == "answerable":
             changed[column] = bool(value)
         elif value in (None, "") and column in ("group", "split"):
@@ -151,7 +155,7 @@ def _is_answerable(row: Row) -> bool:
     return bool(row.get("answerable", meta.get("answerable", True) if isinstance(meta, dict) else True))
 
 
-def _texts(value: object) -> list[str]:
+def texts_of(value: object) -> list[str]:
     """A list of texts; the format takes a single text for a list of one."""
     if isinstance(value, str):
         return [value]

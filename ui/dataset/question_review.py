@@ -1,6 +1,7 @@
-"""Questions looked at by a person, one at a time, beside the documents that should answer them."""
+"""Questions accepted, edited or rejected by a person, one at a time, beside the documents that should answer them."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import streamlit as st
 
@@ -8,26 +9,40 @@ from advisor.results.quantities import count
 from service.contract.client import ServiceClient, ServiceError
 from ui.connection import show_failure
 from ui.dataset.choice import DATASET
-from ui.dataset.question_edits import VERDICTS, Review, ReviewVerdict, Row, apply_reviews, count_reviews, review_of
+from ui.dataset.question_edits import (
+    VERDICTS,
+    Review,
+    ReviewVerdict,
+    Row,
+    apply_reviews,
+    change_questions,
+    count_reviews,
+    review_of,
+    texts_of,
+)
 from ui.dataset.version_files import VersionFiles, store_questions
 from ui.untrusted import shown
 
 _OPEN = "not reviewed"
 _ALL = "all"
-_ICONS: Mapping[str, str] = {
-    "right": ":material/check:",
-    "wrong": ":material/close:",
-    "unclear": ":material/question_mark:",
+_SAID: Mapping[ReviewVerdict, tuple[str, str, str]] = {
+    "right": ("Accept", "a", ":material/check:"),
+    "wrong": ("Reject", "r", ":material/close:"),
+    "unclear": ("Unclear", "u", ":material/question_mark:"),
 }
+"""Label, key and icon of what can be said of a question."""
+
+_AROUND_ANSWER = 200
+"""Characters shown on either side of an answer."""
 
 
 def review_questions(client: ServiceClient, version: str, files: VersionFiles) -> None:
     """Go through the questions; what was said of them is stored as a new version when asked."""
     given: dict[str, Review] = st.session_state.setdefault(f"reviews of {version}", {})
-    rows = apply_reviews(files.questions, given)
+    edits: dict[str, dict[str, Any]] = st.session_state.setdefault(f"edits of {version}", {})
+    rows = apply_reviews(change_questions(files.questions, edits), given)
     _tell(rows, len(given))
-    if given and st.button(f"Save as a new version (reviews: {len(given)})", type="primary", icon=":material/save:"):
-        _save(client, version, files, rows)
+    _offer_saving(client, version, files, rows, len(given))
     # What the test asks decides, so it is looked at first.
     rows.sort(key=lambda row: row.get("split", "test") != "test")
     which = st.segmented_control("Which", [_OPEN, *VERDICTS, _ALL], default=_OPEN, required=True, key="review which")
@@ -38,6 +53,9 @@ def review_questions(client: ServiceClient, version: str, files: VersionFiles) -
     position = f"review at {version} {which}"
     at = int(st.session_state.get(position, 0)) % len(left)
     st.header(f"Question {at + 1:,} of {len(left):,}", anchor=False)
+    if st.session_state.get("review edits") == left[at]["id"]:
+        _edit(left[at], edits, given)
+        return
     _show(left[at], files)
     _ask(left[at], given, position, at, leaves=which not in (_ALL,))
 
@@ -55,22 +73,70 @@ def _tell(rows: list[Row], n_new: int) -> None:
         st.caption(f"{n_new} of them are only in this browser session until you save them as a new version.")
 
 
+def _offer_saving(client: ServiceClient, version: str, files: VersionFiles, rows: list[Row], n_new: int) -> None:
+    """What becomes of the reviews: a version with or without the rejected questions, frozen or not."""
+    kept = [row for row in rows if (said := review_of(row)) is None or said.verdict != "wrong"]
+    n_rejected = len(rows) - len(kept)
+    if not n_new and not n_rejected:
+        return
+    options = st.container(horizontal=True)
+    leaves_out = bool(n_rejected) and options.toggle(
+        f"Leave out the rejected ones ({n_rejected})", any(row.get("made_by") for row in rows), key="review leaves out"
+    )
+    freezes = options.toggle("Freeze it, so that it cannot be deleted", key="review freezes")
+    if st.button(f"Save as a new version (reviews: {n_new})", type="primary", icon=":material/save:"):
+        _save(client, version, files, kept if leaves_out else rows, freezes=freezes)
+
+
 def _show(row: Row, files: VersionFiles) -> None:
     st.text(f"Question: {row['question']}")
-    answers = row.get("answers") or []
-    answers = [answers] if isinstance(answers, str) else answers
+    answers = texts_of(row.get("answers"))
     st.text(f"Right answer: {' | '.join(answers) or '(none: no document answers it)'}")
+    if row.get("made_by"):
+        st.caption(f"Written by {shown(str(row['made_by']), 80)}")
     cited = row.get("document_ids") or []
     for i, document_id in enumerate([cited] if isinstance(cited, str) else cited):
         document = files.documents.get(document_id)
         if document is None:
             continue
+        if place := _around(answers, document["text"]):
+            st.text(f"Where it stands: … {place} …")
         with st.expander(shown(document.get("title") or document_id, 80), expanded=i == 0):
             st.text(document["text"])
     if not cited:
         st.caption("The question names no document that answers it.")
     if (said := review_of(row)) is not None:
         st.caption(f"Said so far: {said.verdict}{f' ({shown(said.note)})' if said.note else ''}")
+
+
+def _around(answers: list[str], text: str) -> str:
+    """The first answer that a text holds, with what stands around it; "" where it holds none."""
+    # Letter case may change how long a text is, as with ẞ; then the place is a little off.
+    at = next((at for one in answers if one and (at := text.casefold().find(one.casefold())) >= 0), None)
+    return "" if at is None else " ".join(text[max(0, at - _AROUND_ANSWER) : at + _AROUND_ANSWER].split())
+
+
+def _edit(row: Row, edits: dict[str, dict[str, Any]], given: dict[str, Review]) -> None:
+    """Fields for question and answers; saving them accepts the question."""
+    question_key, answers_key = f"edit question {row['id']}", f"edit answers {row['id']}"
+    st.text_area("Question", row["question"], max_chars=10_000, key=question_key)
+    answers = "\n".join(texts_of(row.get("answers")))
+    st.text_area("Right answers, one a line; none if no document answers it", answers, key=answers_key)
+
+    def keep() -> None:
+        lines = str(st.session_state[answers_key]).splitlines()
+        answers = [line.strip() for line in lines if line.strip()]
+        cells = {"question": str(st.session_state[question_key]).strip(), "answers": answers}
+        edits[row["id"]] = cells | {"answerable": bool(answers)} | ({} if answers else {"document_ids": []})
+        given[row["id"]] = Review("right")
+        leave()
+
+    def leave() -> None:
+        st.session_state.pop("review edits", None)
+
+    buttons = st.container(horizontal=True)
+    buttons.button("Keep and accept", type="primary", icon=":material/check:", shortcut="ctrl+enter", on_click=keep)
+    buttons.button("Back", icon=":material/undo:", shortcut="esc", on_click=leave)
 
 
 def _ask(row: Row, given: dict[str, Review], position: str, at: int, *, leaves: bool) -> None:
@@ -91,22 +157,27 @@ def _ask(row: Row, given: dict[str, Review], position: str, at: int, *, leaves: 
     def skip() -> None:
         st.session_state[position] = at + 1
 
+    def edit() -> None:
+        st.session_state["review edits"] = row["id"]
+
     buttons = st.container(horizontal=True)
-    for verdict in VERDICTS:
-        buttons.button(
-            verdict.capitalize(), icon=_ICONS[verdict], key=f"judge {verdict}", on_click=judge, args=(verdict,)
-        )
-    buttons.button("Next", icon=":material/skip_next:", key="judge next", on_click=skip)
+    for verdict, (label, letter, icon) in _SAID.items():
+        buttons.button(label, icon=icon, key=f"judge {verdict}", shortcut=letter, on_click=judge, args=(verdict,))
+    buttons.button("Edit", icon=":material/edit:", key="judge edit", shortcut="e", on_click=edit)
+    buttons.button("Next", icon=":material/skip_next:", key="judge next", shortcut="n", on_click=skip)
 
 
-def _save(client: ServiceClient, version: str, files: VersionFiles, rows: list[Row]) -> None:
+def _save(client: ServiceClient, version: str, files: VersionFiles, rows: list[Row], *, freezes: bool) -> None:
     try:
         with st.spinner("Storing …"):
             stored = store_questions(client, files, rows)
+            if freezes:
+                client.freeze_dataset(stored.version)
     except ServiceError as error:
         show_failure("The reviews could not be saved", error)
         return
-    st.session_state.pop(f"reviews of {version}", None)
+    for kept in ("reviews", "edits"):
+        st.session_state.pop(f"{kept} of {version}", None)
     st.query_params[DATASET] = stored.version
     st.toast("The reviews are in a new version.", icon=":material/save:")
     st.rerun()

@@ -17,11 +17,13 @@ from ui.connection import show_failure
 from ui.counted import counted
 from ui.dataset.choice import DATASET
 from ui.dataset.question_edits import questions_table
+from ui.dataset.question_generation import generation_form
 from ui.dataset.upload_table import with_named_columns
 from ui.findings import show_findings
 from ui.untrusted import shown
 
 _FILES, _FOLDER = "Files or one zip", "A folder"
+_BY_HAND, _BY_MODEL = "Write them here", "Let a model write them"
 _ROUND = "upload round"
 _REPORT = "upload report"
 _WITH_QUESTIONS = frozenset({".zip", *(f".{ending}" for ending in READERS)}) - {".xlsx"}
@@ -48,6 +50,12 @@ def upload_form(client: ServiceClient) -> None:
     name, task = _card_fields(files)
     files = with_named_columns(files)
     if _lacks_questions(files):
+        how = st.segmented_control(
+            "Questions", [_BY_HAND, _BY_MODEL], default=_BY_HAND, required=True, key="written by"
+        )
+        if how == _BY_MODEL:
+            generation_form(client, files=files)
+            return
         files = {**files, **_written_questions(files)}
     report = _checked(client, files, name, task)
     if report is None:

@@ -17,6 +17,7 @@ from service.api.routes.keys import router as keys
 from service.api.routes.labels import router as labels
 from service.api.routes.models import router as models
 from service.api.routes.openai import router as openai
+from service.api.routes.question_runs import router as question_runs
 from service.api.routes.questions import router as questions
 from service.api.routes.reports import router as reports
 from service.api.routes.shares import router as shares
@@ -24,6 +25,7 @@ from service.api.routes.votes import router as votes
 
 ROUTERS: tuple[APIRouter, ...] = (
     datasets,
+    question_runs,
     comparisons,
     events,
     reports,

@@ -102,7 +102,7 @@ def create(
             max_queued=context.settings.max_queued,
         )
         if is_new:
-            _submit(context, stored.id)
+            submit(context, stored.id)
     request.scope.setdefault("state", {})["comparison_id"] = stored.id
     response.headers["Location"] = f"/v1/comparisons/{stored.id}"
     return _detail(context, seen, stored)
@@ -140,15 +140,8 @@ async def get(
     wait_s: Annotated[float, Query(ge=0, le=60, description="Answer as soon as it is over, at latest after this.")] = 0,
 ) -> ComparisonDetail:
     """One comparison: state, progress by stage, time that remains, scores so far; its verdict once there is one."""
-    deadline = time.monotonic() + min(wait_s, context.settings.longest_wait_s)
-    pause_s = _FIRST_PAUSE_S
-    while True:
-        stored = await run_in_threadpool(find_comparison, context.engine, comparison_id)
-        remaining = deadline - time.monotonic()
-        if stored.state.is_final or remaining <= 0 or request.app.state.stopping.is_set():
-            return await run_in_threadpool(_detail, context, seen, stored)
-        await asyncio.sleep(min(pause_s, remaining))
-        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+    stored = await when_over(request, context, comparison_id, wait_s)
+    return await run_in_threadpool(_detail, context, seen, stored)
 
 
 @router.post("/{comparison_id}/cancel", status_code=202)
@@ -161,7 +154,7 @@ def cancel(comparison_id: ComparisonId, context: Context, caller: Runner, seen: 
 def resume(comparison_id: ComparisonId, context: Context, caller: Runner, seen: Seen) -> ComparisonDetail:
     """Queue a failed or cancelled comparison again. It goes on from what it has."""
     stored = resume_comparison(context.engine, comparison_id, max_queued=context.settings.max_queued)
-    _submit(context, comparison_id)
+    submit(context, comparison_id)
     return _detail(context, seen, stored)
 
 
@@ -192,7 +185,21 @@ def _checked(body: ComparisonRequest, context: ServiceContext) -> tuple[dict[str
     return settings, estimate_comparison(context.engine, context.directory, settings, data), dataset.card.name
 
 
-def _submit(context: ServiceContext, comparison_id: str) -> None:
+async def when_over(request: Request, context: ServiceContext, comparison_id: str, wait_s: float) -> StoredComparison:
+    """The comparison as soon as it is over, or as it is after the wait."""
+    deadline = time.monotonic() + min(wait_s, context.settings.longest_wait_s)
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        stored = await run_in_threadpool(find_comparison, context.engine, comparison_id)
+        remaining = deadline - time.monotonic()
+        if stored.state.is_final or remaining <= 0 or request.app.state.stopping.is_set():
+            return stored
+        await asyncio.sleep(min(pause_s, remaining))
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
+def submit(context: ServiceContext, comparison_id: str) -> None:
+    """Tell the engine that a row is waiting."""
     try:
         context.submit(comparison_id)
     except Exception:

@@ -274,23 +274,27 @@ async def _with_upload(request: Request, use: Callable[[PreparedDataset], T]) ->
     async with request.form(max_files=limits.max_files + 1, max_fields=20) as form:
         name, task = _fields(form)
         columns = read_columns([one for one in form.getlist("columns") if isinstance(one, str)])
-        parts = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
-        if not parts:
-            detail = "no file was sent; send one or more as form fields called `files`"
-            raise Problem(422, "No file", detail)
-        uploads = [UploadedFile(part.filename or "", part.file) for part in parts]
+        uploads = uploaded_files(form)
         workplace = context.directory.root / "incoming"
 
         prepare = partial(PreparingProcess.prepare, name=name, task=task, limits=limits, columns=columns)
-        prepared = await while_connected(request, _in_process(lambda process: prepare(process, uploads, workplace)))
+        prepared = await while_connected(request, in_process(lambda process: prepare(process, uploads, workplace)))
         return await run_in_threadpool(use, prepared)
 
 
-async def _in_process(prepare: Callable[[PreparingProcess], PreparedDataset]) -> PreparedDataset:
+def uploaded_files(form: FormData) -> list[UploadedFile]:
+    """The files of a form."""
+    parts = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
+    if not parts:
+        raise Problem(422, "No file", "no file was sent; send one or more as form fields called `files`")
+    return [UploadedFile(part.filename or "", part.file) for part in parts]
+
+
+async def in_process(prepare: Callable[[PreparingProcess], T]) -> T:
     """Work of a process that nobody else uses meanwhile; it ends where its caller goes away."""
     taken: list[PreparingProcess] = []
 
-    def work() -> PreparedDataset:
+    def work() -> T:
         process = _idle.pop() if _idle else PreparingProcess()
         taken.append(process)
         try:

@@ -1,17 +1,22 @@
 """`tuningfork generate-questions` and `anchor-questions`: datasets where questions or their documents are missing."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lm.weights.embedded_model import EMBEDDED_MODEL
+from advisor.data.files import Problem, problem_list
+from advisor.data.folder_import import read_documents_alone
+from advisor.errors import DatasetError
 from service.cli.options import DatasetArgument
+from service.cli.setting_options import takes_group
 from service.cli.terminal import show
+from service.contract.settings import QuestionSettings
 
 
+@takes_group(QuestionSettings)
 def generate_questions(
+    settings: QuestionSettings,
     documents: Annotated[
         str,
         typer.Argument(
@@ -23,20 +28,6 @@ def generate_questions(
     destination: Annotated[
         Path, typer.Argument(metavar="DESTINATION", help="New folder for the dataset.", show_default=False)
     ],
-    model: Annotated[
-        str,
-        typer.Option(metavar="MODEL", help="Model that writes: smollm2, hf:ID_OR_PATH, gguf:PATH, openai:MODEL."),
-    ] = EMBEDDED_MODEL,
-    facts: Annotated[int, typer.Option(min=1, max=100_000, help="Facts to ask about.")] = 100,
-    rewordings: Annotated[int, typer.Option(min=0, max=5, help="Other wordings of each question.")] = 1,
-    unanswerable: Annotated[
-        float, typer.Option(min=0, max=0.5, help="Share of facts taken out of the documents, so that nothing answers.")
-    ] = 0.1,
-    joint: Annotated[float, typer.Option(min=0, max=1, help="Questions on two documents, as a share of facts.")] = 0.1,
-    embedder: Annotated[
-        str, typer.Option(metavar="EMBEDDER", help="Embedder that must find a question's passage.")
-    ] = "minilm",
-    seed: Annotated[int, typer.Option(min=0, help="Of the order in which passages are asked about.")] = 0,
 ) -> None:
     """Let a model write questions from documents.
 
@@ -44,30 +35,32 @@ def generate_questions(
 
     Kept are questions whose answer is a span of its passage, whose passage retrieval finds, and which the model answers
     alike when it is shown the passage. They are marked as made by a model, in reports as well: read them before use.
+    The embedded model is too small to write good ones; name a larger one.
     """
     from service.run.composition import LoadedParts
-    from service.run.composition.question_making import Wanted, make_dataset
+    from service.run.composition.question_making import make_dataset
     from service.run.settings import ComparisonSettings
 
-    settings = ComparisonSettings(documents, model=model, embedder=embedder)
-    parts = LoadedParts(settings)
-    wanted = Wanted(facts, rewordings, unanswerable, joint, seed)
-    making = make_dataset(
-        settings.dataset_folder,
+    loading = ComparisonSettings(documents, model=settings.model, embedder=settings.embedder)
+    source = loading.dataset_folder
+    problems: list[Problem] = []
+    read, files = read_documents_alone(source, problems)
+    if problems:
+        raise DatasetError(problem_list(f"the documents of {source} cannot be used", problems))
+    for file in files:
+        show(str(file))
+    parts = LoadedParts(loading)
+    made = make_dataset(
+        read,
         destination.expanduser(),
         parts.model(settings.model),
         parts.embedder(),
-        wanted,
+        settings,
+        name=source.resolve().name,
         on_progress=lambda n_kept, n_wanted: show(f"Facts: {n_kept} of {n_wanted}."),
     )
-    for file in making.files:
-        show(str(file))
-    made = making.made
-    kinds = Counter(
-        "unanswerable" if not one.answers else "on two documents" if len(one.passages) > 1 else "answerable"
-        for one in made.questions
-    )
-    show(f"Questions: {', '.join(f'{n} {kind}' for kind, n in sorted(kinds.items()))}; asked for {made.n_asked}.")
+    kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(made.kinds.items()))
+    show(f"Questions: {kinds}; asked for {made.n_asked}.")
     for why, n in sorted(made.dropped.items(), key=lambda one: -one[1]):
         if n:
             show(f"  dropped {n}: {why}")

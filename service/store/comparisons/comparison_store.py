@@ -18,7 +18,7 @@ from service.contract.comparison_state import ComparisonState
 from service.contract.settings import resolve
 from service.store.comparisons.events import append_event
 from service.store.database import undamaged, writing
-from service.store.tables import baselines, comparisons, deployments
+from service.store.tables import IS_COMPARISON, QUESTION_RUN, baselines, comparisons, deployments, report_files
 
 __all__ = ["ComparisonState"]
 
@@ -124,8 +124,12 @@ def create_comparison(
     idempotency_key: str | None = None,
     request: Mapping[str, Any] | None = None,
     max_queued: int | None = None,
+    files: Mapping[str, bytes] | None = None,
 ) -> tuple[StoredComparison, bool]:
     """A queued comparison, and whether it is new: the same idempotency key gives the one it made before.
+
+    Args:
+        files: What its job reads, by name; gone with the comparison.
 
     Raises:
         IdempotencyKeyReusedError: the key was used for another request.
@@ -152,6 +156,7 @@ def create_comparison(
                 return earlier, False
             _refuse_full_queue(connection, max_queued)
             connection.execute(insert(comparisons).values(**row))
+            keep_files(connection, comparison_id, files or {})
             append_event(connection, comparison_id, "state", {"state": ComparisonState.QUEUED})
             return _read(connection, comparison_id), True
     except IntegrityError:
@@ -179,9 +184,15 @@ def list_comparisons(
     dataset: str | None = None,
     limit: int = 50,
     offset: int = 0,
+    question_runs: bool = False,
 ) -> tuple[list[StoredComparison], int]:
-    """A page of comparisons, the newest first, without estimates and sent files, and how many there are in all."""
-    conditions = [comparisons.c.state == state] if state is not None else []
+    """A page of comparisons, the newest first, without estimates and sent files, and how many there are in all.
+
+    Args:
+        question_runs: Those that write questions instead.
+    """
+    conditions = [comparisons.c.id.startswith(QUESTION_RUN) if question_runs else IS_COMPARISON]
+    conditions += [comparisons.c.state == state] if state is not None else []
     conditions += [comparisons.c.dataset == dataset] if dataset is not None else []
     order = (comparisons.c.created_at.desc(), comparisons.c.id)
     columns = [column for column in comparisons.c if column.name not in ("sent_files", "estimate")]
@@ -299,6 +310,13 @@ def delete_comparison(engine: Engine, comparison_id: str) -> None:
                 "it cannot be deleted"
             )
         connection.execute(delete(comparisons).where(comparisons.c.id == comparison_id))
+
+
+def keep_files(connection: Connection, comparison_id: str, files: Mapping[str, bytes]) -> None:
+    """Keep files with a comparison, which has none of these names yet."""
+    rows = [{"comparison_id": comparison_id, "name": name, "content": content} for name, content in files.items()]
+    if rows:
+        connection.execute(insert(report_files), rows)
 
 
 def hold_comparison(connection: Connection, comparison_id: str) -> None:

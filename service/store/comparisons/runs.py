@@ -14,7 +14,7 @@ from service.contract.comparison_state import ComparisonState
 from service.store.data_directory import REPORT_FILE, DataDirectory
 from service.store.database import database_url, open_database
 from service.store.migrations.upgrade import is_current, migrate
-from service.store.tables import comparisons, report_files
+from service.store.tables import IS_COMPARISON, comparisons, report_files
 
 _LOG = logging.getLogger("tuning_fork.store")
 
@@ -55,7 +55,7 @@ def finished_runs(engine: Engine, directory: DataDirectory) -> list[FinishedRun]
     """All finished comparisons, the newest first; folders that no row tells of are among them."""
     columns = select(comparisons.c.id, comparisons.c.run_id, comparisons.c.finished_at)
     with engine.connect() as connection:
-        rows = connection.execute(columns.where(comparisons.c.state == ComparisonState.SUCCEEDED)).all()
+        rows = connection.execute(columns.where(IS_COMPARISON, comparisons.c.state == ComparisonState.SUCCEEDED)).all()
     runs = [FinishedRun(row.id, row.run_id or row.id, row.finished_at) for row in rows]
     told = {run.run_id for run in runs}
     for report in (directory.root / "comparisons").glob(f"*/{REPORT_FILE}"):
@@ -91,7 +91,7 @@ def matching_id(engine: Engine, name: str) -> str:
     Raises:
         ConfigError: there is none, or several begin so.
     """
-    query = select(comparisons.c.id).order_by(comparisons.c.created_at.desc())
+    query = select(comparisons.c.id).where(IS_COMPARISON).order_by(comparisons.c.created_at.desc())
     with engine.connect() as connection:
         known = list(connection.execute(query).scalars())
     return known[0] if known and name == "latest" else _one_of(known, name, "comparison")

@@ -17,6 +17,7 @@ from service.store.database import PATIENCE_S, open_database, writing
 from service.store.dataset_store import DatasetConflictError, DatasetNotFoundError, forget_read
 from service.store.stages.recorded_stages import noted_stages
 from service.store.tables import (
+    IS_COMPARISON,
     answer_blocks,
     baselines,
     comparisons,
@@ -35,6 +36,8 @@ NOT_REACHED = (
     "database: delete the collection, the nodes' TUNING_FORK_CACHE, and stages/, datasets/ and comparisons/ there",
 )
 """What an erasure cannot reach, and how it is deleted."""
+
+_WROTE = ~IS_COMPARISON & comparisons.c.run_id.is_not(None)
 
 COMPACTING_S = 3600.0
 """For Postgres to write one table anew."""
@@ -87,12 +90,11 @@ def erase_datasets(engine: Engine, directory: DataDirectory, versions: Sequence[
     """
     with engine.connect() as connection:
         _refuse_work(connection)
-        theirs = connection.execute(
-            select(comparisons.c.id, comparisons.c.run_id).where(comparisons.c.dataset.in_(versions))
-        ).all()
-        others = connection.execute(
-            select(comparisons.c.run_id, comparisons.c.settings).where(comparisons.c.dataset.not_in(versions))
-        ).all()
+        versions = _with_questions(connection, versions)
+        # A run that wrote the questions of a version holds the documents that were sent to it.
+        is_theirs = or_(comparisons.c.dataset.in_(versions), _WROTE & comparisons.c.run_id.in_(versions))
+        theirs = connection.execute(select(comparisons.c.id, comparisons.c.run_id).where(is_theirs)).all()
+        others = connection.execute(select(comparisons.c.run_id, comparisons.c.settings).where(~is_theirs)).all()
         names = connection.execute(select(datasets.c.name).where(datasets.c.version.in_(versions))).scalars().all()
         questions = _question_ids(connection, versions)
     ids = {row.id for row in theirs}
@@ -143,6 +145,15 @@ def _refuse_work(connection: Connection) -> None:
             f"the comparison {found} waits or runs, and what is being built does not tell whose it is; wait for it or "
             "cancel it, then erase"
         )
+
+
+def _with_questions(connection: Connection, versions: Sequence[str]) -> Sequence[str]:
+    """The versions, and those with the same documents for which a model wrote questions."""
+    found = list(dict.fromkeys(versions))
+    for version in found:
+        made = select(comparisons.c.run_id).where(_WROTE, comparisons.c.dataset == version)
+        found += [one for one in connection.execute(made).scalars() if one not in found]
+    return found
 
 
 def _question_ids(connection: Connection, versions: Sequence[str]) -> set[str]:

@@ -19,7 +19,16 @@ from service.store.database import writing
 from service.store.dataset_store import DatasetConflictError, dataset_folder
 from service.store.keeping.erasure import erase_datasets, versions_named
 from service.store.stages.recorded_stages import note_stages
-from service.store.tables import answer_blocks, comparisons, datasets, deployments, labels, metadata, votes
+from service.store.tables import (
+    QUESTION_RUN,
+    answer_blocks,
+    comparisons,
+    datasets,
+    deployments,
+    labels,
+    metadata,
+    votes,
+)
 from tests.chaos.workplace import COMPARISON, create_dataset_and_comparison, dataset_of
 
 if TYPE_CHECKING:
@@ -129,6 +138,25 @@ def test_while_a_comparison_runs_nothing_is_erased(engine: Engine, directory: Da
         erase_datasets(engine, directory, [version])
     assert find_comparison(engine, COMPARISON).dataset == version
     assert folder.is_dir()
+
+
+def test_questions_that_a_model_wrote_from_its_documents_go_too(engine: Engine, directory: DataDirectory) -> None:
+    create_dataset_and_comparison(engine, dataset_of(6), arms=("base",))
+    version = find_comparison(engine, COMPARISON).dataset
+    run = f"{QUESTION_RUN}{'0' * 16}"
+    create_comparison(
+        engine, comparison_id=run, name="q", dataset=version, settings={}, files={"documents.jsonl": b"d"}
+    )
+    with writing(engine) as connection:
+        ended = {"state": ComparisonState.SUCCEEDED, "run_id": "made"}
+        connection.execute(update(comparisons).values(state=ComparisonState.FAILED))
+        connection.execute(update(comparisons).where(comparisons.c.id == run).values(**ended))
+        row = connection.execute(select(datasets)).one()._asdict()
+        connection.execute(insert(datasets).values({**row, "version": "made"}))
+    erased = erase_datasets(engine, directory, [version])
+    assert (erased.versions, set(erased.comparisons)) == ((version, "made"), {COMPARISON, run})
+    with engine.connect() as connection:
+        assert not [table.name for table in metadata.sorted_tables if connection.execute(select(table)).all()]
 
 
 def test_the_command_tells_what_would_go_does_it_and_says_what_it_cannot_reach(

@@ -1,0 +1,250 @@
+"""Runs in which a model writes questions from documents: rows like those of comparisons, and the same jobs."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+
+from advisor.data.files import DOCUMENTS_FILE
+from advisor.data.folder_import import FileOutcome
+from lm.files import sha256
+from lm.setting import declared_settings, read_settings
+from service.api.auth import Context, Principal, require
+from service.api.context import ServiceContext
+from service.api.errors import Problem
+from service.api.routes.comparisons import submit, when_over
+from service.api.routes.datasets import in_process, uploaded_files
+from service.api.served import while_connected
+from service.contract.comparison_state import ComparisonState
+from service.contract.schemas import QuestionRunList, QuestionRunRequest, QuestionRunView, QuestionsMade
+from service.contract.scope import Scope
+from service.contract.settings import BUILTIN_EMBEDDERS, QuestionSettings
+from service.run.question_run import made_record
+from service.run.remote_settings import check_spec, checked_model
+from service.safety.endpoint_guard import EndpointGuard
+from service.safety.file_name import name_problem
+from service.safety.limits import UploadLimits
+from service.safety.prepare import PreparedDocuments
+from service.safety.prepare_process import PreparingProcess
+from service.store.comparisons.comparison_progress import FollowedComparisons
+from service.store.comparisons.comparison_store import (
+    ComparisonNotFoundError,
+    StoredComparison,
+    create_comparison,
+    find_comparison,
+    list_comparisons,
+    request_cancel,
+    resume_comparison,
+)
+from service.store.comparisons.run_folder import remove_comparison
+from service.store.dataset_store import DatasetNotFoundError, find_dataset
+from service.store.tables import QUESTION_RUN
+
+router = APIRouter(prefix="/v1/question-runs", tags=["question runs"])
+RunId = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$")]
+Reader = Annotated[Principal, Depends(require(Scope.READ))]
+Runner = Annotated[Principal, Depends(require(Scope.RUN))]
+_FIELDS: dict[str, Any] = {
+    "files": {
+        "type": "array",
+        "items": {"type": "string", "format": "binary"},
+        "minItems": 1,
+        "description": "Documents, or one .zip of them; questions among them are left aside.",
+    },
+    **{name: {"type": "string"} for name in ("name", *(one.name for one in declared_settings(QuestionSettings)))},
+}
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": QuestionRunRequest.model_json_schema()},
+            "multipart/form-data": {"schema": {"type": "object", "required": ["files"], "properties": _FIELDS}},
+        },
+    }
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    body: QuestionRunRequest
+    documents: PreparedDocuments | None
+    stem: str
+
+
+@router.post("", status_code=202, openapi_extra=_BODY)
+async def create(
+    context: Context,
+    caller: Runner,
+    request: Request,
+    response: Response,
+    idempotency_key: Annotated[str | None, Header(pattern=r"^[\x21-\x7e]{1,200}$")] = None,
+) -> QuestionRunView:
+    """Queue a run: for a dataset as JSON, for files as a form. Its result is a new version of a dataset."""
+    sent = await _sent(request, context)
+    key = f"{caller.id}:{idempotency_key}" if idempotency_key is not None else None
+    stored = await run_in_threadpool(_create, context, sent, key)
+    response.headers["Location"] = f"/v1/question-runs/{_shown_id(stored)}"
+    files = list(sent.documents.outcomes) if sent.documents is not None else []
+    return await run_in_threadpool(_view, context, request, stored, files)
+
+
+@router.get("")
+def list_all(
+    context: Context,
+    caller: Reader,
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=200)] = 20,
+    offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
+) -> QuestionRunList:
+    """Runs, the newest first."""
+    stored, total = list_comparisons(context.engine, limit=limit, offset=offset, question_runs=True)
+    return QuestionRunList(items=[_view(context, request, one) for one in stored], total=total)
+
+
+@router.get("/{run_id}")
+async def get(
+    run_id: RunId,
+    context: Context,
+    caller: Reader,
+    request: Request,
+    wait_s: Annotated[float, Query(ge=0, le=60, description="Answer as soon as it is over, at latest after this.")] = 0,
+) -> QuestionRunView:
+    """One run: its state, the facts that have a question so far, and once it is over the version that it made."""
+    await run_in_threadpool(_find, context, run_id)
+    stored = await when_over(request, context, QUESTION_RUN + run_id, wait_s)
+    return await run_in_threadpool(_view, context, request, stored)
+
+
+@router.post("/{run_id}/cancel", status_code=202)
+def cancel(run_id: RunId, context: Context, caller: Runner, request: Request) -> QuestionRunView:
+    """Stop a run: what waits at once, what runs after the batch of questions that it is at. Nothing is stored."""
+    return _view(context, request, request_cancel(context.engine, _find(context, run_id).id))
+
+
+@router.post("/{run_id}/resume", status_code=202)
+def resume(run_id: RunId, context: Context, caller: Runner, request: Request) -> QuestionRunView:
+    """Queue a failed or cancelled run again. It begins anew."""
+    found = _find(context, run_id)
+    stored = resume_comparison(context.engine, found.id, max_queued=context.settings.max_queued)
+    submit(context, stored.id)
+    return _view(context, request, stored)
+
+
+@router.delete("/{run_id}", status_code=204)
+def delete(run_id: RunId, context: Context, caller: Runner) -> None:
+    """Delete a run that is over. The dataset that it made stays."""
+    remove_comparison(context.engine, context.directory, _find(context, run_id).id)
+
+
+async def _sent(request: Request, context: ServiceContext) -> _Sent:
+    kind = request.headers.get("content-type", "").lower()
+    if kind.startswith("application/json"):
+        try:
+            body = QuestionRunRequest.model_validate_json(await request.body())
+        except ValidationError as error:
+            raise _invalid(error) from None
+        if body.dataset is None:
+            raise Problem(422, "No documents", "name a dataset, or send documents as multipart/form-data")
+        return _Sent(body, None, "")
+    if not kind.startswith("multipart/form-data"):
+        raise Problem(
+            415, "Neither JSON nor multipart", "send JSON with a dataset, or documents as multipart/form-data"
+        )
+    limits = UploadLimits(context.settings.max_dataset_files, context.settings.max_dataset_bytes)
+    async with request.form(max_files=limits.max_files + 1, max_fields=20) as form:
+        try:
+            body = QuestionRunRequest.model_validate({name: form[name] for name in form if name != "files"})
+        except ValidationError as error:
+            raise _invalid(error) from None
+        if body.dataset is not None:
+            raise Problem(422, "Two sources", "send files, or name a dataset in JSON, not both")
+        uploads = uploaded_files(form)
+        workplace = context.directory.root / "incoming"
+        prepare = partial(PreparingProcess.prepare_documents, limits=limits)
+        documents = await while_connected(request, in_process(lambda process: prepare(process, uploads, workplace)))
+    return _Sent(body, documents, PurePosixPath(uploads[0].name).stem if len(uploads) == 1 else "")
+
+
+def _invalid(error: ValidationError) -> RequestValidationError:
+    return RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()])
+
+
+def _create(context: ServiceContext, sent: _Sent, key: str | None) -> StoredComparison:
+    given = sent.body.model_dump(exclude_unset=True, exclude={"dataset", "name"})
+    settings = read_settings(QuestionSettings, given)
+    guard = EndpointGuard()
+    model = checked_model("model", settings.model, guard, context.settings.models)
+    check_spec("embedder", settings.embedder, BUILTIN_EMBEDDERS, guard)
+    try:
+        source = find_dataset(context.engine, sent.body.dataset).card.name if sent.body.dataset else sent.stem
+    except DatasetNotFoundError as error:
+        raise Problem(422, "No such dataset", str(error)) from error
+    name = sent.body.name or f"{source or 'documents'}-questions"
+    if problem := name_problem(name) or ("it holds a slash" if "/" in name else ""):
+        raise Problem(422, "Invalid request", f"the name {ascii(name)} cannot be used: {problem}; give another name")
+    content = sent.documents.content if sent.documents is not None else None
+    stored, is_new = create_comparison(
+        context.engine,
+        comparison_id=QUESTION_RUN + secrets.token_hex(8),
+        name=name,
+        dataset=sent.body.dataset or "",
+        settings=asdict(settings) | {"model": model},
+        idempotency_key=key,
+        request=_request(sent.body, content),
+        max_queued=context.settings.max_queued,
+        files={DOCUMENTS_FILE: content} if content is not None else {},
+    )
+    if is_new:
+        submit(context, stored.id)
+    return stored
+
+
+def _request(body: QuestionRunRequest, content: bytes | None) -> Mapping[str, Any]:
+    return {
+        "questions": body.model_dump(mode="json", exclude_unset=True),
+        "documents": None if content is None else sha256(content),
+    }
+
+
+def _find(context: ServiceContext, run_id: str) -> StoredComparison:
+    try:
+        return find_comparison(context.engine, QUESTION_RUN + run_id)
+    except ComparisonNotFoundError:
+        detail = f"there is no run {run_id!r} that writes questions; GET /v1/question-runs lists them"
+        raise Problem(404, "No such run", detail) from None
+
+
+def _shown_id(stored: StoredComparison) -> str:
+    return stored.id.removeprefix(QUESTION_RUN)
+
+
+def _view(
+    context: ServiceContext, request: Request, stored: StoredComparison, files: list[FileOutcome] | None = None
+) -> QuestionRunView:
+    followed: FollowedComparisons = request.app.state.followed
+    steps = [step.done for step in followed.find(context.engine, stored.id).progress() if step.stage == "questions"]
+    made = None
+    if stored.state is ComparisonState.SUCCEEDED and (record := made_record(context.engine, stored.id)):
+        made = QuestionsMade.model_validate({**record, "version": stored.run_id})
+    return QuestionRunView(
+        id=_shown_id(stored),
+        name=stored.name,
+        dataset=stored.dataset or None,
+        settings=dict(stored.settings),
+        state=stored.state,
+        cancel_requested=stored.cancel_requested,
+        error=stored.error,
+        created_at=stored.created_at,
+        started_at=stored.started_at,
+        finished_at=stored.finished_at,
+        n_kept=steps[-1] if steps else 0,
+        made=made,
+        files=files or [],
+    )
