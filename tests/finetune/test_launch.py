@@ -42,9 +42,16 @@ def losses(record: AdapterRecord) -> list[float | None]:
     return [loss for epoch in record.epochs for loss in (epoch.train_loss, epoch.validation_loss)]
 
 
+def rank_of(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get("RANK")
+    except psutil.NoSuchProcess:  # it only looked something up for the others
+        return None
+
+
 def kill_second_rank(event: TrainingEvent) -> None:
     if event.epoch == 2:
-        ranks = [child for child in psutil.Process().children(recursive=True) if child.environ().get("RANK") == "1"]
+        ranks = [child for child in psutil.Process().children(recursive=True) if rank_of(child) == "1"]
         assert len(ranks) == 1
         ranks[0].kill()
 
