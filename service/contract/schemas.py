@@ -40,7 +40,7 @@ from advisor.results.comparison import (
 from lm.errors import ConfigError
 from lm.setting import declared_settings
 from service.contract.comparison_state import ComparisonState
-from service.contract.scope import Scope
+from service.contract.scope import WORKSPACE_PATTERN, Scope
 from service.contract.settings import EFFORT, DeclaredSettings
 
 NAME_PATTERN = r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$"
@@ -521,6 +521,9 @@ class KeyRequest(_Request):
     name: Name
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=3)] = [Scope.READ]
     requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    workspace: Annotated[str, StringConstraints(pattern=WORKSPACE_PATTERN)] | None = Field(
+        default=None, description="Whose data it opens; your own workspace if left out."
+    )
 
 
 class KeyView(BaseModel):
@@ -532,6 +535,7 @@ class KeyView(BaseModel):
     requests_per_minute: int | None
     created_at: float
     revoked_at: float | None
+    workspace: str
 
 
 class KeyCreated(KeyView):

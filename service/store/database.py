@@ -13,6 +13,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
 from lm.errors import ConfigError
+from service.store.workspaces import narrow_statements
 
 DATABASE_FILE = "tuning_fork.db"
 PASSWORD_FILE = "TUNING_FORK_DATABASE_PASSWORD_FILE"
@@ -68,10 +69,12 @@ def open_database(url: str, *, patience_s: float = PATIENCE_S) -> Engine:
         if not url.startswith("sqlite"):
             engine = create_engine(url, pool_pre_ping=True, pool_timeout=patience_s)
             event.listen(engine, "do_connect", partial(_connect_postgres, patience_s))
+            narrow_statements(engine)
             return engine
         engine = create_engine(url, connect_args={"timeout": patience_s})
     except (ArgumentError, NoSuchModuleError) as error:
         raise ConfigError("TUNING_FORK_DATABASE_URL cannot be understood; see docs/service.md") from error
+    narrow_statements(engine)
 
     @event.listens_for(engine, "connect")
     def _durable(connection: Any, _: Any) -> None:

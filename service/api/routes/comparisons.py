@@ -71,8 +71,8 @@ Seen = Annotated[_Seen, Depends(_seen)]
 @router.post("", status_code=202)
 def create(
     body: ComparisonRequest,
-    context: Context,
     caller: Runner,
+    context: Context,
     seen: Seen,
     request: Request,
     response: Response,
@@ -109,15 +109,15 @@ def create(
 
 
 @router.post("/estimate")
-def estimate(body: ComparisonRequest, context: Context, caller: Reader) -> Estimate:
+def estimate(body: ComparisonRequest, caller: Reader, context: Context) -> Estimate:
     """What a comparison would take, in time, tokens and money. Nothing is run or stored."""
     return _checked(body, context)[1]
 
 
 @router.get("")
 def list_all(
-    context: Context,
     caller: Reader,
+    context: Context,
     seen: Seen,
     state: Annotated[ComparisonState | None, Query(description="Only those in this state.")] = None,
     dataset: Annotated[str | None, Query(pattern=ID_PATTERN, description="Only those on this version.")] = None,
@@ -133,8 +133,8 @@ def list_all(
 @router.get("/{comparison_id}")
 async def get(
     comparison_id: ComparisonId,
-    context: Context,
     caller: Reader,
+    context: Context,
     seen: Seen,
     request: Request,
     wait_s: Annotated[float, Query(ge=0, le=60, description="Answer as soon as it is over, at latest after this.")] = 0,
@@ -152,13 +152,13 @@ async def get(
 
 
 @router.post("/{comparison_id}/cancel", status_code=202)
-def cancel(comparison_id: ComparisonId, context: Context, caller: Runner, seen: Seen) -> ComparisonDetail:
+def cancel(comparison_id: ComparisonId, caller: Runner, context: Context, seen: Seen) -> ComparisonDetail:
     """Stop a comparison: what waits at once, what runs within seconds. Results so far stay readable."""
     return _detail(context, seen, request_cancel(context.engine, comparison_id))
 
 
 @router.post("/{comparison_id}/resume", status_code=202)
-def resume(comparison_id: ComparisonId, context: Context, caller: Runner, seen: Seen) -> ComparisonDetail:
+def resume(comparison_id: ComparisonId, caller: Runner, context: Context, seen: Seen) -> ComparisonDetail:
     """Queue a failed or cancelled comparison again. It goes on from what it has."""
     stored = resume_comparison(context.engine, comparison_id, max_queued=context.settings.max_queued)
     _submit(context, comparison_id)
@@ -166,14 +166,14 @@ def resume(comparison_id: ComparisonId, context: Context, caller: Runner, seen: 
 
 
 @router.delete("/{comparison_id}", status_code=204)
-def delete(comparison_id: ComparisonId, context: Context, caller: Runner) -> None:
+def delete(comparison_id: ComparisonId, caller: Runner, context: Context) -> None:
     """Delete a comparison that is over, with its events, reports and votes, and what was made for it alone."""
     remove_comparison(context.engine, context.directory, comparison_id)
 
 
 @router.patch("/{comparison_id}")
 def rename(
-    comparison_id: ComparisonId, body: ComparisonRename, context: Context, caller: Runner, seen: Seen
+    comparison_id: ComparisonId, body: ComparisonRename, caller: Runner, context: Context, seen: Seen
 ) -> ComparisonSummary:
     """Give a comparison another name; its id stays."""
     renamed = rename_comparison(context.engine, comparison_id, body.name)

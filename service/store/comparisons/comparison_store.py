@@ -19,6 +19,7 @@ from service.contract.settings import resolve
 from service.store.comparisons.events import append_event
 from service.store.database import writing
 from service.store.tables import baselines, comparisons, deployments
+from service.store.workspaces import EVERY_WORKSPACE
 
 __all__ = ["ComparisonState"]
 
@@ -313,12 +314,13 @@ def hold_comparison(connection: Connection, comparison_id: str) -> None:
 
 
 def queue_position(engine: Engine, comparison: StoredComparison) -> int:
-    """How many queued comparisons are before this one."""
+    """How many queued comparisons are before this one, whosever they are."""
     with engine.connect() as connection:
         return connection.execute(
             select(func.count())
             .select_from(comparisons)
             .where(comparisons.c.state == ComparisonState.QUEUED, comparisons.c.created_at < comparison.created_at)
+            .execution_options(**EVERY_WORKSPACE)
         ).scalar_one()
 
 
@@ -340,7 +342,7 @@ def _refuse_full_queue(connection: Connection, max_queued: int | None) -> None:
     if max_queued is None:
         return
     query = select(func.count()).select_from(comparisons).where(comparisons.c.state == ComparisonState.QUEUED)
-    if (n_queued := connection.execute(query).scalar_one()) >= max_queued:
+    if (n_queued := connection.execute(query.execution_options(**EVERY_WORKSPACE)).scalar_one()) >= max_queued:
         raise QueueFullError(f"{n_queued} comparisons wait already, which is the limit; try again when some are done")
 
 
