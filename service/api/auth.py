@@ -19,12 +19,16 @@ from service.api.errors import Problem
 from service.contract.scope import DEFAULT_WORKSPACE, Scope
 from service.safety.web_origin import LOCAL_NAMES, host_name, is_foreign_origin
 from service.store.api_keys import ApiKey, any_key, find_key
+from service.store.key_budget import KeyBudget
 from service.store.workspaces import in_workspace
 
 _FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 # Threads of their own: who a caller is must not wait for what other callers have the service do.
 _authorising = ThreadPoolExecutor(4, thread_name_prefix="authorising")
 _bearer = HTTPBearer(auto_error=False, description="A key made by `tuningfork keys create`.")
+
+
+LOCAL = "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,15 @@ WholeService = Annotated[ServiceContext, Depends(get_whole_service)]
 Context = Annotated[ServiceContext, Depends(get_context)]
 
 
+async def get_budget(request: Request, context: Context) -> KeyBudget | None:
+    """What the key of who calls may spend; None for who needs no key."""
+    caller: Principal = request.scope["state"]["caller"]
+    return None if caller.id == LOCAL else KeyBudget(context.engine, caller.id)
+
+
+Budget = Annotated[KeyBudget | None, Depends(get_budget)]
+
+
 def require(scope: Scope) -> Callable[..., Awaitable[Principal]]:
     """A dependency that lets through who may do that much.
 
@@ -117,7 +130,7 @@ def require(scope: Scope) -> Callable[..., Awaitable[Principal]]:
                 )
         elif is_local and _is_direct_local(request):
             _refuse_foreign_page(request)
-            principal = Principal("local", Scope.ADMIN, DEFAULT_WORKSPACE)
+            principal = Principal(LOCAL, Scope.ADMIN, DEFAULT_WORKSPACE)
         else:
             raise _unauthorised(credentials is not None)
         if not principal.scope.includes(scope):

@@ -524,6 +524,9 @@ class KeyRequest(_Request):
     workspace: Annotated[str, StringConstraints(pattern=WORKSPACE_PATTERN)] | None = Field(
         default=None, description="Whose data it opens; your own workspace if left out."
     )
+    max_spend_usd: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] | None = Field(
+        default=None, description="Most that its comparisons and questions may spend at endpoints."
+    )
 
 
 class KeyView(BaseModel):
@@ -536,6 +539,8 @@ class KeyView(BaseModel):
     created_at: float
     revoked_at: float | None
     workspace: str
+    max_spend_usd: float | None
+    spent_usd: float = Field(description="At endpoints, as far as prices are known.")
 
 
 class KeyCreated(KeyView):

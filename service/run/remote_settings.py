@@ -24,12 +24,14 @@ from service.contract.schemas import ComparisonRequest
 from service.contract.settings import BUILTIN_EMBEDDERS, resolve
 from service.run.sampling import limit_dataset
 from service.run.settings import ComparisonSettings
+from service.run.spending import check_budget
 from service.safety.endpoint_guard import EndpointGuard
 from service.safety.offered_models import offered_folder
 from service.store.bundled_datasets import bundled_datasets
 from service.store.comparisons.comparison_store import SENT_FILES
 from service.store.data_directory import DataDirectory
 from service.store.dataset_store import dataset_folder
+from service.store.key_budget import KeyBudget
 
 PRICE_LIST, PRIOR_ANSWERS, ARM_FILES = SENT_FILES
 OFFERED = "folder:"
@@ -38,13 +40,17 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", fl
 _NOT_SETTINGS = {"name", "prices", "prior", "files"}
 
 
-def check_request(request: ComparisonRequest, guard: EndpointGuard, offered: Path | None = None) -> dict[str, Any]:
+def check_request(
+    request: ComparisonRequest, guard: EndpointGuard, offered: Path | None = None, budget: KeyBudget | None = None
+) -> dict[str, Any]:
     """The settings as they are stored: `ComparisonSettings.to_json`, and what a caller sent in place of files.
 
     Args:
         offered: Folder whose models and adapters callers may name.
+        budget: Of the key that is to pay.
 
     Raises:
+        KeySpentError: the key may spend no more.
         ConfigError: a value is wrong, a model is one of the server's own files or an address that is not reached, or
             an arm's file was not sent.
     """
@@ -63,7 +69,7 @@ def check_request(request: ComparisonRequest, guard: EndpointGuard, offered: Pat
     model = checked_model("model", settings.model, guard, offered)
     settings = replace(settings, model=model, arms=tuple(map(str, arms)))
     prices = read_prices(request.prices, "prices") if request.prices is not None else load_prices()
-    prices.on_machine(request.machine)
+    check_budget(settings, prices.on_machine(request.machine), budget)
     if request.prior is not None:
         check_answers(request.prior, "prior")
     return settings.to_json() | {PRICE_LIST: request.prices, PRIOR_ANSWERS: request.prior, ARM_FILES: files or None}

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from service.api.auth import Context, Principal, require
+from service.api.auth import Budget, Context, Principal, require
 from service.api.context import ServiceContext
 from service.api.errors import Problem
 from service.contract.comparison_state import ComparisonState
@@ -43,6 +43,7 @@ from service.store.comparisons.comparison_store import (
 )
 from service.store.comparisons.run_folder import remove_comparison
 from service.store.dataset_store import DatasetNotFoundError, dataset_numbers, find_dataset, read_version
+from service.store.key_budget import KeyBudget
 from service.store.reports.outcomes import Outcome, Outcomes
 
 router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"])
@@ -73,6 +74,7 @@ def create(
     body: ComparisonRequest,
     caller: Runner,
     context: Context,
+    budget: Budget,
     seen: Seen,
     request: Request,
     response: Response,
@@ -89,7 +91,7 @@ def create(
     key = f"{caller.id}:{idempotency_key}" if idempotency_key is not None else None
     stored = find_by_idempotency_key(context.engine, key, sent) if key else None
     if stored is None:
-        settings, estimate, name = _checked(body, context)
+        settings, estimate, name = _checked(body, context, budget)
         stored, is_new = create_comparison(
             context.engine,
             comparison_id=new_comparison_id(name),
@@ -100,6 +102,7 @@ def create(
             idempotency_key=key,
             request=sent,
             max_queued=context.settings.max_queued,
+            made_by=budget.key_id if budget is not None else None,
         )
         if is_new:
             _submit(context, stored.id)
@@ -180,13 +183,15 @@ def rename(
     return ComparisonSummary(**_summaries(context, seen, [renamed])[0])
 
 
-def _checked(body: ComparisonRequest, context: ServiceContext) -> tuple[dict[str, Any], Estimate, str]:
+def _checked(
+    body: ComparisonRequest, context: ServiceContext, budget: KeyBudget | None = None
+) -> tuple[dict[str, Any], Estimate, str]:
     """Settings, estimate and the dataset's name of a request that can be run."""
     try:
         dataset = find_dataset(context.engine, body.dataset)
     except DatasetNotFoundError as error:
         raise Problem(422, "No such dataset", str(error)) from error
-    settings = check_request(body, EndpointGuard(), context.settings.models)
+    settings = check_request(body, EndpointGuard(), context.settings.models, budget)
     check_sent_files(context.engine, context.directory, body.dataset, settings)
     data = read_version(context.engine, context.directory, body.dataset)
     return settings, estimate_comparison(context.engine, context.directory, settings, data), dataset.card.name

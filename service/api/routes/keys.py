@@ -31,7 +31,12 @@ def create(body: KeyRequest, caller: Admin, context: Reached) -> KeyCreated:
         detail = f"your key makes keys of its own workspace, {caller.workspace}; leave workspace out"
         raise Problem(403, "Not of this workspace", detail)
     key, secret = create_key(
-        context.engine, body.name, body.scopes, workspace=workspace, requests_per_minute=body.requests_per_minute
+        context.engine,
+        body.name,
+        body.scopes,
+        workspace=workspace,
+        requests_per_minute=body.requests_per_minute,
+        max_spend_usd=body.max_spend_usd,
     )
     return KeyCreated(secret=secret, **view_key(key).model_dump())
 
@@ -61,4 +66,6 @@ def view_key(key: ApiKey) -> KeyView:
         created_at=key.created_at,
         revoked_at=key.revoked_at,
         workspace=key.workspace,
+        max_spend_usd=key.max_spend_usd,
+        spent_usd=key.spent_usd,
     )

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from fastapi import APIRouter, Depends
 
-from service.api.auth import Context, require
+from service.api.auth import Budget, Context, require
 from service.api.errors import writable
 from service.contract.query_schemas import (
     BaseModelList,
@@ -29,11 +29,14 @@ def list_all(context: Context) -> BaseModelList:
 
 
 @router.post("/models/try", dependencies=[Depends(require(Scope.RUN))])
-def try_it(body: ModelTrialRequest, context: Context) -> ModelTrialView:
+def try_it(body: ModelTrialRequest, context: Context, budget: Budget) -> ModelTrialView:
     """Where a model is, how large, and its answer to one fixed question. Nothing is downloaded or stored."""
     spec = checked_model("model", body.model, EndpointGuard(), context.settings.models)
     found = ModelTrialView(model=body.model, **asdict(model_facts(spec)))
     if body.ask and found.is_ready:
+        # 16 tokens at most are no sum to count, but nothing is asked for a key that has spent its limit.
+        if budget is not None and not found.tunable:
+            budget.check()
         trial = asdict(try_model(spec)) | {"question": QUESTION}
         found.answer = ModelAnswerView(**trial | {"text": writable(trial["text"])})
     return found

@@ -34,6 +34,10 @@ def create(
     requests_per_minute: Annotated[
         int | None, typer.Option(help="Most requests a minute. [default: any]", show_default=False)
     ] = None,
+    max_spend_usd: Annotated[
+        float | None,
+        typer.Option(help="Most that it may spend at endpoints, in all. [default: any]", show_default=False),
+    ] = None,
     home: Home = None,
 ) -> None:
     """Make a key and print its secret, which is stored nowhere.
@@ -44,22 +48,33 @@ def create(
 
     with _database(home) as engine:
         checked = _checked_name(name)
-        _, secret = create_key(engine, checked, [scope], workspace=workspace, requests_per_minute=requests_per_minute)
+        _, secret = create_key(
+            engine,
+            checked,
+            [scope],
+            workspace=workspace,
+            requests_per_minute=requests_per_minute,
+            max_spend_usd=max_spend_usd,
+        )
     show(secret)
 
 
 @keys.command("list")
 def list_all(home: Home = None) -> None:
     """List all keys, revoked ones too. Their secrets cannot be shown again."""
+    from advisor.results.quantities import usd
     from service.store.api_keys import list_keys
 
     with _database(home) as engine:
         found = list_keys(engine)
-    table = Table("id", "name", "workspace", "scope", "a minute", "made", "revoked")
+    table = Table("id", "name", "workspace", "scope", "a minute", "spent", "made", "revoked")
     for key in found:
         limit = str(key.requests_per_minute) if key.requests_per_minute is not None else "any"
+        spent = usd(key.spent_usd) + (f" of {usd(key.max_spend_usd)}" if key.max_spend_usd is not None else "")
         revoked = _day(key.revoked_at) if key.revoked_at is not None else ""
-        table.add_row(key.id, Text(printable(key.name)), key.workspace, key.scope, limit, _day(key.created_at), revoked)
+        table.add_row(
+            key.id, Text(printable(key.name)), key.workspace, key.scope, limit, spent, _day(key.created_at), revoked
+        )
     _OUT.print(table)
 
 

@@ -68,6 +68,7 @@ class StoredComparison:
     Attributes:
         dataset: Name of a bundled dataset, or version of an uploaded one.
         run_id: Of the measurement, once it has succeeded.
+        made_by: Id of the key that pays for it; None where no key made it.
         settings: As `ComparisonSettings.to_json` gives them, and `price_list`, `prior_answers` and `arm_files` (texts
             by name): what a caller sent in place of files, or None.
     """
@@ -84,6 +85,7 @@ class StoredComparison:
     started_at: float | None
     finished_at: float | None
     run_id: str | None
+    made_by: str | None
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -125,6 +127,7 @@ def create_comparison(
     idempotency_key: str | None = None,
     request: Mapping[str, Any] | None = None,
     max_queued: int | None = None,
+    made_by: str | None = None,
 ) -> tuple[StoredComparison, bool]:
     """A queued comparison, and whether it is new: the same idempotency key gives the one it made before.
 
@@ -145,6 +148,7 @@ def create_comparison(
         "request_sha256": request_hash(request) if request is not None else None,
         "estimate": json.dumps(estimate) if estimate is not None else None,
         "created_at": time.time(),
+        "made_by": made_by,
     }
     try:
         with writing(engine) as connection:
@@ -389,4 +393,5 @@ def _stored(row: Row[Any]) -> StoredComparison:
         started_at=row.started_at,
         finished_at=row.finished_at,
         run_id=row.run_id,
+        made_by=row.made_by,
     )
