@@ -17,6 +17,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from service.api.context import ServiceContext
 from service.api.errors import Problem
 from service.contract.scope import DEFAULT_WORKSPACE, Scope
+from service.safety.allowed_models import ANY, FOR_KEYS, AllowedModels
 from service.safety.web_origin import LOCAL_NAMES, host_name, is_foreign_origin
 from service.store.api_keys import ApiKey, any_key, find_key
 from service.store.key_budget import KeyBudget
@@ -93,6 +94,18 @@ WholeService = Annotated[ServiceContext, Depends(get_whole_service)]
 """For what belongs to no workspace: who calls, health, links to verdicts, keys of an operator."""
 
 Context = Annotated[ServiceContext, Depends(get_context)]
+
+
+async def get_allowed_models(request: Request, context: Context) -> AllowedModels:
+    """The models that who calls may name."""
+    patterns, folder = context.settings.allow_models, context.settings.models
+    caller: Principal = request.scope["state"]["caller"]
+    if patterns is None and caller.id != LOCAL:
+        return AllowedModels(FOR_KEYS, listed_endpoints=True, folder=folder)
+    return AllowedModels(ANY if patterns is None else patterns, folder=folder)
+
+
+Allowed = Annotated[AllowedModels, Depends(get_allowed_models)]
 
 
 async def get_budget(request: Request, context: Context) -> KeyBudget | None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from service.api.auth import Budget, Context, Principal, require
+from service.api.auth import Allowed, Budget, Context, Principal, require
 from service.api.context import ServiceContext
 from service.api.errors import Problem
 from service.contract.comparison_state import ComparisonState
@@ -27,6 +27,7 @@ from service.contract.scope import Scope
 from service.json_log import about
 from service.run.estimate import estimate_comparison, remaining_s
 from service.run.remote_settings import ARM_FILES, check_request, check_sent_files, sent_settings
+from service.safety.allowed_models import AllowedModels
 from service.safety.endpoint_guard import EndpointGuard
 from service.store.comparisons.comparison_progress import FollowedComparisons
 from service.store.comparisons.comparison_store import (
@@ -74,6 +75,7 @@ def create(
     body: ComparisonRequest,
     caller: Runner,
     context: Context,
+    allowed: Allowed,
     budget: Budget,
     seen: Seen,
     request: Request,
@@ -91,7 +93,7 @@ def create(
     key = f"{caller.id}:{idempotency_key}" if idempotency_key is not None else None
     stored = find_by_idempotency_key(context.engine, key, sent) if key else None
     if stored is None:
-        settings, estimate, name = _checked(body, context, budget)
+        settings, estimate, name = _checked(body, context, allowed, budget)
         stored, is_new = create_comparison(
             context.engine,
             comparison_id=new_comparison_id(name),
@@ -112,9 +114,9 @@ def create(
 
 
 @router.post("/estimate")
-def estimate(body: ComparisonRequest, caller: Reader, context: Context) -> Estimate:
+def estimate(body: ComparisonRequest, caller: Reader, context: Context, allowed: Allowed) -> Estimate:
     """What a comparison would take, in time, tokens and money. Nothing is run or stored."""
-    return _checked(body, context)[1]
+    return _checked(body, context, allowed)[1]
 
 
 @router.get("")
@@ -184,14 +186,14 @@ def rename(
 
 
 def _checked(
-    body: ComparisonRequest, context: ServiceContext, budget: KeyBudget | None = None
+    body: ComparisonRequest, context: ServiceContext, allowed: AllowedModels, budget: KeyBudget | None = None
 ) -> tuple[dict[str, Any], Estimate, str]:
     """Settings, estimate and the dataset's name of a request that can be run."""
     try:
         dataset = find_dataset(context.engine, body.dataset)
     except DatasetNotFoundError as error:
         raise Problem(422, "No such dataset", str(error)) from error
-    settings = check_request(body, EndpointGuard(), context.settings.models, budget)
+    settings = check_request(body, EndpointGuard(), allowed, budget)
     check_sent_files(context.engine, context.directory, body.dataset, settings)
     data = read_version(context.engine, context.directory, body.dataset)
     return settings, estimate_comparison(context.engine, context.directory, settings, data), dataset.card.name
