@@ -174,7 +174,8 @@ def test_the_same_names_and_files_are_free_in_every_workspace(two: Two, api: Api
     assert (same.status_code, same.json()["version"]) == (201, two.names["version"])
     assert stranger.post(f"/v1/datasets/{two.names['version']}/freeze").json()["frozen"]
     assert not two.owner.get(f"/v1/datasets/{two.names['version']}").json()["frozen"]
-    assert two.owner.delete(f"/v1/datasets/{two.names['version']}").status_code == 204
+    erased = two.owner.post(f"/v1/datasets/{two.names['version']}/erase")
+    assert (erased.status_code, erased.json()["versions"]) == (200, [two.names["version"]])
     assert stranger.get(f"/v1/datasets/{two.names['version']}/files.zip").status_code == 200
     sent = {"dataset": two.names["version"], "arms": ["base"]}
     assert two.owner.post("/v1/comparisons", json=sent).status_code == 422
