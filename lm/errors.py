@@ -24,6 +24,8 @@ class ErrorKind(Enum):
     """Correct what was given."""
     NOT_FOUND = auto()
     """Name something that exists."""
+    FORBIDDEN = auto()
+    """Choose what is allowed, or ask who may allow it."""
     CONFLICT = auto()
     """Change the state of what was named, or wait for it."""
     TOO_MANY = auto()

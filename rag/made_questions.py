@@ -253,7 +253,7 @@ class _Maker:
                 _turns(
                     _ASK,
                     _EXAMPLE,
-                    f"Title: {one.chunk.passage_title}\nText: {one.chunk.text}\nSentence: {one.sentence}",
+                    f"{_shown(one.chunk)}\nSentence: {one.sentence}",
                 )
                 for one in places
             ],
@@ -443,6 +443,10 @@ def _turns(instruction: str, example: tuple[str, str], said: str) -> Messages:
         Message(Role.ASSISTANT, reply),
         Message(Role.USER, f"{instruction}\n\n{said}"),
     )
+
+
+def _shown(chunk: Chunk) -> str:
+    return f"Title: {chunk.passage_title}\nText: {chunk.text}"
 
 
 def _first_line(reply: str) -> str:

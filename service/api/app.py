@@ -143,7 +143,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
 _MEANINGS = {
     400: "The request cannot be read.",
     401: "A key is needed, or the one given is unknown or revoked.",
-    403: "The key's scope is too narrow, or the caller is a page of another site.",
+    403: "The key's scope is too narrow, the model is not allowed, or the caller is a page of another site.",
     404: "There is no such thing.",
     409: "Its state does not allow this.",
     411: "The length of the body is needed.",

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Annotated
 
@@ -16,14 +16,20 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from service.api.context import ServiceContext
 from service.api.errors import Problem
-from service.contract.scope import Scope
+from service.contract.scope import DEFAULT_WORKSPACE, Scope
+from service.safety.allowed_models import ANY, FOR_KEYS, AllowedModels
 from service.safety.web_origin import LOCAL_NAMES, host_name, is_foreign_origin
 from service.store.api_keys import ApiKey, any_key, find_key
+from service.store.key_budget import KeyBudget
+from service.store.workspaces import in_workspace
 
 _FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 # Threads of their own: who a caller is must not wait for what other callers have the service do.
 _authorising = ThreadPoolExecutor(4, thread_name_prefix="authorising")
 _bearer = HTTPBearer(auto_error=False, description="A key made by `tuningfork keys create`.")
+
+
+LOCAL = "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +38,17 @@ class Principal:
 
     Attributes:
         id: Of the key, or "local" for who sits at the machine of a service without keys.
+        scope: Holds in the workspace.
     """
 
     id: str
     scope: Scope
+    workspace: str
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether who calls may also see what is of the whole service: its counts, and with `admin` all keys."""
+        return self.workspace == DEFAULT_WORKSPACE
 
 
 class RateLimits:
@@ -62,13 +75,46 @@ class RateLimits:
         return math.ceil((1 - tokens) / per_second)
 
 
-def get_context(request: Request) -> ServiceContext:
-    """What `create_app` was given."""
+async def get_whole_service(request: Request) -> ServiceContext:
+    """What `create_app` was given, with the rows of every workspace."""
     context: ServiceContext = request.app.state.context
     return context
 
 
+async def get_context(request: Request) -> ServiceContext:
+    """The service as the workspace of who calls sees it: nothing else is there."""
+    caller: Principal | None = request.scope.get("state", {}).get("caller")
+    if caller is None:
+        raise RuntimeError("a route reads data before it has asked who calls; let require(...) come first")
+    context: ServiceContext = request.app.state.context
+    return replace(context, engine=in_workspace(context.engine, caller.workspace))
+
+
+WholeService = Annotated[ServiceContext, Depends(get_whole_service)]
+"""For what belongs to no workspace: who calls, health, links to verdicts, keys of an operator."""
+
 Context = Annotated[ServiceContext, Depends(get_context)]
+
+
+async def get_allowed_models(request: Request, context: Context) -> AllowedModels:
+    """The models that who calls may name."""
+    patterns, folder = context.settings.allow_models, context.settings.models
+    caller: Principal = request.scope["state"]["caller"]
+    if patterns is None and caller.id != LOCAL:
+        return AllowedModels(FOR_KEYS, listed_endpoints=True, folder=folder)
+    return AllowedModels(ANY if patterns is None else patterns, folder=folder)
+
+
+Allowed = Annotated[AllowedModels, Depends(get_allowed_models)]
+
+
+async def get_budget(request: Request, context: Context) -> KeyBudget | None:
+    """What the key of who calls may spend; None for who needs no key."""
+    caller: Principal = request.scope["state"]["caller"]
+    return None if caller.id == LOCAL else KeyBudget(context.engine, caller.id)
+
+
+Budget = Annotated[KeyBudget | None, Depends(get_budget)]
 
 
 def require(scope: Scope) -> Callable[..., Awaitable[Principal]]:
@@ -80,14 +126,14 @@ def require(scope: Scope) -> Callable[..., Awaitable[Principal]]:
 
     async def authorise(
         request: Request,
-        context: Context,
+        context: WholeService,
         credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     ) -> Principal:
         secret = credentials.credentials if credentials else None
         loop = asyncio.get_running_loop()
         key, is_local = await loop.run_in_executor(_authorising, _look_up, context, secret)
         if key is not None:
-            principal = Principal(key.id, key.scope)
+            principal = Principal(key.id, key.scope, key.workspace)
             if wait_s := request.app.state.rate_limits.wait_s(key.id, key.requests_per_minute):
                 raise Problem(
                     429,
@@ -97,7 +143,7 @@ def require(scope: Scope) -> Callable[..., Awaitable[Principal]]:
                 )
         elif is_local and _is_direct_local(request):
             _refuse_foreign_page(request)
-            principal = Principal("local", Scope.ADMIN)
+            principal = Principal(LOCAL, Scope.ADMIN, DEFAULT_WORKSPACE)
         else:
             raise _unauthorised(credentials is not None)
         if not principal.scope.includes(scope):
@@ -108,7 +154,7 @@ def require(scope: Scope) -> Callable[..., Awaitable[Principal]]:
                 "one with `tuningfork keys create`",
             )
         _refuse_unknown_parameters(request)
-        request.scope.setdefault("state", {})["principal"] = principal.id
+        request.scope.setdefault("state", {}).update(principal=principal.id, caller=principal)
         return principal
 
     return authorise

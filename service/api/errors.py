@@ -172,6 +172,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 _STATUSES = {
     ErrorKind.INVALID: 422,
     ErrorKind.NOT_FOUND: 404,
+    ErrorKind.FORBIDDEN: 403,
     ErrorKind.CONFLICT: 409,
     ErrorKind.TOO_MANY: 429,
     ErrorKind.UNAVAILABLE: 503,

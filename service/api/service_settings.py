@@ -22,6 +22,8 @@ class ServiceSettings:
         max_dataset_bytes: Of an upload, unpacked. max_dataset_files: files in it.
         request_timeout_s: Longest that handling a request may take; streams have their own.
         models: Folder whose models and adapters callers may name.
+        allow_models: Patterns of models that callers may name; None: any for who sits at the machine of a service
+            without keys, `service.safety.allowed_models.FOR_KEYS` for the others.
         recheck_every_s: How often decisions that are relied on are looked at again; None: never.
         recheck_webhook: Address that is told when one no longer holds.
         keep_days: After so many days comparisons that nobody relies on are deleted; None: never.
@@ -45,6 +47,7 @@ class ServiceSettings:
     event_stream_s: float = 3600.0
     retired_model: Path | None = None
     models: Path | None = None
+    allow_models: tuple[str, ...] | None = None
     recheck_every_s: float | None = None
     recheck_webhook: str | None = None
     keep_days: int | None = None

@@ -523,10 +523,17 @@ class ServiceClient:
     # ---- keys, advice, health
 
     def create_key(
-        self, name: str, scopes: Sequence[Scope] = (Scope.READ,), *, requests_per_minute: int | None = None
+        self,
+        name: str,
+        scopes: Sequence[Scope] = (Scope.READ,),
+        *,
+        workspace: str | None = None,
+        requests_per_minute: int | None = None,
+        max_spend_usd: float | None = None,
     ) -> KeyCreated:
         """Make a key; its secret is shown this once."""
-        body = {"name": name, "scopes": list(scopes), "requests_per_minute": requests_per_minute}
+        limits = {"requests_per_minute": requests_per_minute, "max_spend_usd": max_spend_usd}
+        body = {"name": name, "scopes": list(scopes), "workspace": workspace, **limits}
         return self._model(KeyCreated, "POST", "/v1/keys", json=body)
 
     def list_keys(self) -> KeyList:

@@ -42,7 +42,7 @@ from lm.completion import Likelihood, Usage
 from lm.errors import ConfigError
 from lm.setting import declared_settings
 from service.contract.comparison_state import ComparisonState
-from service.contract.scope import Scope
+from service.contract.scope import WORKSPACE_PATTERN, Scope
 from service.contract.settings import EFFORT, DeclaredSettings, QuestionSettings
 
 NAME_PATTERN = r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$"
@@ -566,6 +566,12 @@ class KeyRequest(_Request):
     name: Name
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=3)] = [Scope.READ]
     requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    workspace: Annotated[str, StringConstraints(pattern=WORKSPACE_PATTERN)] | None = Field(
+        default=None, description="Whose data it opens; your own workspace if left out."
+    )
+    max_spend_usd: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] | None = Field(
+        default=None, description="Most that its comparisons and questions may spend at endpoints."
+    )
 
 
 class KeyView(BaseModel):
@@ -577,6 +583,9 @@ class KeyView(BaseModel):
     requests_per_minute: int | None
     created_at: float
     revoked_at: float | None
+    workspace: str
+    max_spend_usd: float | None
+    spent_usd: float = Field(description="At endpoints, as far as prices are known.")
 
 
 class KeyCreated(KeyView):

@@ -1,6 +1,11 @@
-"""What a key may do."""
+"""What a key may do, and where."""
 
 from enum import StrEnum
+
+DEFAULT_WORKSPACE = "default"
+"""Where the operator works: programs and the page on the machine of a service without keys, and the command line."""
+
+WORKSPACE_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
 
 
 class Scope(StrEnum):

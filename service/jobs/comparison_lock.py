@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.jobs.job_watch import StoppedError
 from service.store.database import patiently
+from service.store.workspaces import EVERY_WORKSPACE
 
 PING_S = 2.0
 SILENCE_S = 30
@@ -40,7 +41,8 @@ class ComparisonLock:
     """The right to work on one comparison, held for as long as the context lasts."""
 
     def __init__(self, engine: Engine, comparison_id: str) -> None:
-        self._engine = engine
+        # Its statements are about connections, and no rows.
+        self._engine = engine.execution_options(**EVERY_WORKSPACE)
         self._key = lock_key(comparison_id)
         self._connection: Connection | None = None
         self._held_at = 0.0

@@ -36,6 +36,7 @@ from service.run.workflow import run_comparison
 from service.store.comparisons.comparison_store import StoredComparison, find_comparison, keep_files, set_state
 from service.store.data_directory import DataDirectory
 from service.store.database import database_url, is_outage, open_database, patiently, writing
+from service.store.key_budget import KeyBudget
 from service.store.tables import QUESTION_RUN, comparisons, report_files
 
 _PR_SET_PDEATHSIG = 1
@@ -103,6 +104,7 @@ def run_job(
                 database=engine,
                 on_finished=lambda folder: _publish(engine, comparison_id, folder),
                 to_be_asked=True,
+                budget=KeyBudget(engine, stored.made_by) if stored.made_by is not None else None,
             )
 
     try:

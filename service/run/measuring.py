@@ -225,7 +225,7 @@ def answer_questions(
             is_new = key not in logs
             if is_new:
                 logs[key] = AnswerLog(database, key)
-                spending.add(arm, list(logs[key].answers.values()))
+                spending.add(arm, list(logs[key].answers.values()), are_new=False)
             tell(arm, key)
             for block in logs[key].unanswered(block_ids) if is_new else ():
                 spending.check(arm, block)

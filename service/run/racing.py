@@ -118,13 +118,16 @@ class _AskedArm:
         self.key = answers_key(arm, [[(e.id, e.asked) for e in block] for block in blocks])
         self.log = AnswerLog(database, self.key)
         self._n_blocks = 0
+        self._is_asked = False
         self._measured = ArmMeasurement(arm, [], [], 0.0)
 
     def unanswered(self) -> Iterator[Block]:
         """The next block, if nobody has answered it."""
         examples = list(self._blocks[self._n_blocks])
+        self._is_asked = False
         for ids in self.log.unanswered([[example.id for example in examples]]):
             self._spending.check(self._arm, ids)
+            self._is_asked = True
             yield Block(self._arm, [example for example in examples if example.id in ids], self.key)
 
     def take_next(self) -> None:
@@ -133,7 +136,7 @@ class _AskedArm:
         self._n_blocks += 1
         self._measured.questions = [*self._measured.questions, *examples]
         answers = self.log.in_order(examples)
-        self._spending.add(self._arm, answers)
+        self._spending.add(self._arm, answers, are_new=self._is_asked)
         self._measured.answers += answers
         done, total = len(self._measured.questions), sum(len(one) for one in self._blocks)
         self._on_progress(Progress("answer", self._arm.id, done, total, key=self.key))

@@ -24,12 +24,15 @@ from service.contract.schemas import ComparisonRequest
 from service.contract.settings import BUILTIN_EMBEDDERS, resolve
 from service.run.sampling import limit_dataset
 from service.run.settings import ComparisonSettings
+from service.run.spending import check_budget
+from service.safety.allowed_models import AllowedModels
 from service.safety.endpoint_guard import EndpointGuard
 from service.safety.offered_models import offered_folder
 from service.store.bundled_datasets import bundled_datasets
 from service.store.comparisons.comparison_store import SENT_FILES
 from service.store.data_directory import DataDirectory
 from service.store.dataset_store import dataset_folder
+from service.store.key_budget import KeyBudget
 
 PRICE_LIST, PRIOR_ANSWERS, ARM_FILES = SENT_FILES
 OFFERED = "folder:"
@@ -38,13 +41,17 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", fl
 _NOT_SETTINGS = {"name", "prices", "prior", "files"}
 
 
-def check_request(request: ComparisonRequest, guard: EndpointGuard, offered: Path | None = None) -> dict[str, Any]:
+def check_request(
+    request: ComparisonRequest, guard: EndpointGuard, allowed: AllowedModels, budget: KeyBudget | None = None
+) -> dict[str, Any]:
     """The settings as they are stored: `ComparisonSettings.to_json`, and what a caller sent in place of files.
 
     Args:
-        offered: Folder whose models and adapters callers may name.
+        allowed: What the caller may name.
+        budget: Of the key that is to pay.
 
     Raises:
+        KeySpentError: the key may spend no more.
         ConfigError: a value is wrong, a model is one of the server's own files or an address that is not reached, or
             an arm's file was not sent.
     """
@@ -55,43 +62,44 @@ def check_request(request: ComparisonRequest, guard: EndpointGuard, offered: Pat
         ("reranker", settings.reranker, ()),
     ):
         if spec is not None:
-            check_spec(field, spec, builtin, guard)
+            check_spec(field, spec, builtin, guard, allowed)
     files = request.files or {}
-    arms = [_checked_arm(arm, files, guard, offered) for arm in settings.arm_specs]
+    arms = [_checked_arm(arm, files, guard, allowed) for arm in settings.arm_specs]
     if spare := sorted(set(files) - {arm.source for arm in arms}):
         raise ConfigError(f"files has {spare[0]!r}, which no arm reads; name it in one, as in answers:{spare[0]}")
-    model = checked_model("model", settings.model, guard, offered)
+    model = checked_model("model", settings.model, guard, allowed)
     settings = replace(settings, model=model, arms=tuple(map(str, arms)))
     prices = read_prices(request.prices, "prices") if request.prices is not None else load_prices()
-    prices.on_machine(request.machine)
+    check_budget(settings, prices.on_machine(request.machine), budget)
     if request.prior is not None:
         check_answers(request.prior, "prior")
     return settings.to_json() | {PRICE_LIST: request.prices, PRIOR_ANSWERS: request.prior, ARM_FILES: files or None}
 
 
-def _checked_arm(arm: ArmSpec, files: Mapping[str, str], guard: EndpointGuard, offered: Path | None) -> ArmSpec:
+def _checked_arm(arm: ArmSpec, files: Mapping[str, str], guard: EndpointGuard, allowed: AllowedModels) -> ArmSpec:
     """The arm, with paths for names of what the operator offers."""
     source = arm.source
     if arm.row.source == "FILE" and source not in files:
         raise ConfigError(f"{arm.id} reads {source!r}, which was not sent; send its text in files, under that name")
     if arm.row.source == "PATH":
-        source = str(offered_folder(offered, source.removeprefix(OFFERED)))
+        source = str(offered_folder(allowed.folder, source.removeprefix(OFFERED)))
     if arm.row.source == "URL":
         guard.check_url(source)
+        allowed.check(arm.id, f"{arm.kind}:{source}", guard)
     is_model = arm.model and arm.row.generates
-    model = checked_model(f"the model of {arm.id}", arm.model, guard, offered) if is_model else arm.model
+    model = checked_model(f"the model of {arm.id}", arm.model, guard, allowed) if is_model else arm.model
     return replace(arm, source=source, model=model)
 
 
-def checked_model(field: str, spec: str, guard: EndpointGuard, offered: Path | None) -> str:
+def checked_model(field: str, spec: str, guard: EndpointGuard, allowed: AllowedModels) -> str:
     """The model as it is loaded here.
 
     Raises:
         ConfigError: a caller may not name it.
     """
     if spec.startswith(OFFERED):
-        return f"hf:{offered_folder(offered, spec.removeprefix(OFFERED))}"
-    check_spec(field, spec, (EMBEDDED_MODEL,), guard)
+        return f"hf:{offered_folder(allowed.folder, spec.removeprefix(OFFERED))}"
+    check_spec(field, spec, (EMBEDDED_MODEL,), guard, allowed)
     return spec
 
 
@@ -196,7 +204,7 @@ def _kept(directory: DataDirectory, text: str, suffix: str) -> Path:
     return path
 
 
-def check_spec(field: str, spec: str, builtin: Sequence[str], guard: EndpointGuard) -> None:
+def check_spec(field: str, spec: str, builtin: Sequence[str], guard: EndpointGuard, allowed: AllowedModels) -> None:
     """Refuse a model that a caller of the API may not name.
 
     Args:
@@ -204,6 +212,7 @@ def check_spec(field: str, spec: str, builtin: Sequence[str], guard: EndpointGua
 
     Raises:
         ConfigError: it is one of the server's own files, or at an address that is not reached.
+        ModelNotAllowedError: the operator does not let callers name it.
     """
     scheme, _, rest = spec.partition(":")
     if spec in builtin:
@@ -219,3 +228,4 @@ def check_spec(field: str, spec: str, builtin: Sequence[str], guard: EndpointGua
     else:
         names = ", ".join((*builtin, "hf:NAME of the hub"))
         raise ConfigError(f"{field} is {spec!r}; give {names}, or openai:MODEL[@URL]")
+    allowed.check(field, spec, guard)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from threading import Lock
 
 from advisor.arms import ARM_KINDS, ArmSpec
@@ -16,6 +17,8 @@ from lm.metered_model import MeteredModel
 from lm.registry import parse_spec
 from service.run.arm import Arm
 from service.run.settings import ComparisonSettings
+from service.store.database import patiently
+from service.store.key_budget import KeyBudget, KeySpentError
 
 _JUDGE = "the judge"
 
@@ -27,29 +30,50 @@ def is_hosted(arm: ArmSpec, settings: ComparisonSettings) -> bool:
     return arm.row.generates and parse_spec(settings.model_of(arm))[0] == "openai"
 
 
+def check_budget(settings: ComparisonSettings, prices: PriceList, budget: KeyBudget | None) -> None:
+    """Refuse what a key with a limit of spending may not start.
+
+    Raises:
+        ConfigError: something at an endpoint has no price, or is a reranker, which nobody counts.
+        KeySpentError: something is at an endpoint, and nothing is left.
+    """
+    if budget is None or budget.left_usd() is None:
+        return
+    Spending(settings, prices, budget)
+    if _is_endpoint(settings.reranker):
+        raise ConfigError("the reranker is at an endpoint, which is not counted towards the limit of spending of a key")
+    named = (settings.judge, settings.embedder)
+    if any(map(_is_endpoint, named)) or any(is_hosted(arm, settings) for arm in settings.arm_specs):
+        budget.check()
+
+
 class Spending:
     """Adds up what endpoints cost: answers, judges and embedders, those of earlier runs among them as far as they are
     kept. A judge's replies are not: what it is asked again is paid for again.
 
     Args:
         prices: Of models by the token.
+        budget: Of the key that pays: charged for each block of new answers, and asked before each.
     Raises:
         ConfigError: there is a limit, and something at an endpoint has no price.
     """
 
-    def __init__(self, settings: ComparisonSettings, prices: PriceList) -> None:
+    def __init__(self, settings: ComparisonSettings, prices: PriceList, budget: KeyBudget | None = None) -> None:
         self._settings = settings
         self._prices = prices
         self._limit_usd = settings.max_spend_usd
+        self._budget = budget
+        self._counts = self._limit_usd is not None or budget is not None
         self._usd = 0.0
         self._n_answers: dict[str, int] = {}
         self._usd_of: dict[str, float] = {}
         self._built: set[object] = set()
+        self._build_usd = 0.0
         self._lock = Lock()
         self._stopped: ConfigError | None = None
         embedder = prices.embedders.get(priced_name(settings.embedder))
         self._usd_per_embedded_token = embedder.usd_per_million_tokens / 1e6 if embedder is not None else 0.0
-        if self._limit_usd is None:
+        if self._limit_usd is None and (budget is None or budget.left_usd() is None):
             return
         for arm in settings.arm_specs:
             if is_hosted(arm, settings) and self._model(arm) not in prices.models and self._declared(arm) is None:
@@ -60,15 +84,16 @@ class Spending:
         if _is_endpoint(settings.embedder) and embedder is None:
             raise _no_price(f"the embedder {settings.embedder}")
 
-    def add(self, arm: Arm, answers: Sequence[Answer]) -> None:
-        """Count answers of an arm, and what was embedded to build it."""
-        if self._limit_usd is None:
+    def add(self, arm: Arm, answers: Sequence[Answer], *, are_new: bool = True) -> None:
+        """Count answers of an arm, and what was embedded to build it; the key that pays is charged for new ones."""
+        if not self._counts:
             return
         self._add_build(arm)
+        before_usd = self._usd
         spec = arm.spec
         is_paid = spec is not None and self._is_paid(arm)
         declared = self._declared(spec) if spec is not None and is_paid else None
-        model = self._model(spec) if spec is not None else ""
+        model = self._model(spec) if spec is not None and is_paid else ""
         for answer in answers:
             cost = declared
             if cost is None and is_paid:
@@ -78,6 +103,13 @@ class Spending:
             self._usd += usd_spent
             self._usd_of[arm.id] = self._usd_of.get(arm.id, 0.0) + usd_spent
             self._n_answers[arm.id] = self._n_answers.get(arm.id, 0) + 1
+        if are_new:
+            self._charge(self._usd - before_usd + self._build_usd)
+            self._build_usd = 0.0
+
+    def _charge(self, usd_spent: float) -> None:
+        if self._budget is not None:
+            patiently(partial(self._budget.spend, usd_spent))
 
     def _add_build(self, arm: Arm) -> None:
         """Arms share an index, which is embedded once."""
@@ -87,6 +119,8 @@ class Spending:
             if n_tokens and own not in self._built:
                 self._built.add(own)
                 self._usd += n_tokens * self._usd_per_embedded_token
+                # Whether it was there already nobody can tell: the key pays for it with its first new answers.
+                self._build_usd += n_tokens * self._usd_per_embedded_token
 
     def metered(self, judge: LanguageModel | None) -> "MeteredModel | None":
         """A judge that counts what it takes, and is asked no more once that would go beyond the limit."""
@@ -106,13 +140,18 @@ class Spending:
 
         Raises:
             ConfigError: it would; what was answered is kept, and a higher limit goes on from there.
+            KeySpentError: the same of what the key that pays may still spend.
         """
-        if self._limit_usd is None:
+        if not self._counts:
             return
         self.check_judge()
         if not self._is_paid(arm) and not self._usd_per_embedded_token:
             return
         each = self._usd_of.get(arm.id, 0.0) / max(1, self._n_answers.get(arm.id, 0))
+        if self._budget is not None:
+            patiently(partial(self._budget.check, each * len(questions)))
+        if self._limit_usd is None:
+            return
         if self._usd + each * len(questions) > self._limit_usd or self._usd >= self._limit_usd:
             raise self._reached(f"{arm.id} has questions left")
 
@@ -126,7 +165,8 @@ class Spending:
         """Before a judge is asked.
 
         Raises:
-            ConfigError: that would go beyond the limit, by what its replies cost so far.
+            ConfigError: that would go beyond the limit, of the comparison or of the key, by what its replies cost so
+                far.
         """
         with self._lock:
             n_replies = self._n_answers.get(_JUDGE, 0)
@@ -134,11 +174,17 @@ class Spending:
             if self._limit_usd is not None and self._usd + each * n_prompts >= self._limit_usd:
                 self._stopped = self._reached("the judge has answers left to grade")
                 raise self._stopped
+            if self._budget is not None and _is_endpoint(self._settings.judge):
+                try:
+                    patiently(partial(self._budget.check, each * n_prompts))
+                except KeySpentError as error:
+                    self._stopped = error
+                    raise
 
     def judged(self, completions: Sequence[Completion]) -> None:
         """Count what a judge replied."""
         price = self._prices.models.get(priced_name(self._settings.judge or ""))
-        if self._limit_usd is None or price is None or not _is_endpoint(self._settings.judge):
+        if not self._counts or price is None or not _is_endpoint(self._settings.judge):
             return
         model = priced_name(self._settings.judge or "")
         spent = (
@@ -149,6 +195,7 @@ class Spending:
             self._usd += usd_spent
             self._usd_of[_JUDGE] = self._usd_of.get(_JUDGE, 0.0) + usd_spent
             self._n_answers[_JUDGE] = self._n_answers.get(_JUDGE, 0) + len(completions)
+            self._charge(usd_spent)
 
     def _is_paid(self, arm: Arm) -> bool:
         spec = arm.spec
@@ -160,7 +207,8 @@ class Spending:
         if arm.kind == "external":
             return priced_name(arm.model)
         model = self._settings.model_of(arm)
-        return priced_name(tuned_name(model) if arm.row.tuned else model)
+        # References have no row.
+        return priced_name(tuned_name(model) if arm.kind in ARM_KINDS and arm.row.tuned else model)
 
     def _declared(self, arm: ArmSpec) -> float | None:
         figures = self._settings.declared_figures.get(arm.id)
@@ -187,5 +235,5 @@ def _is_endpoint(spec: str | None) -> bool:
 def _no_price(what: str, declare: str = "") -> ConfigError:
     return ConfigError(
         f"{what} has no price, so what it spends of max_spend_usd cannot be told; add one to the price list, "
-        f"or {declare}leave max_spend_usd out"
+        f"or {declare}leave max_spend_usd out, or use a key without a limit"
     )

@@ -49,6 +49,7 @@ from service.store.data_directory import (
     SETTINGS_FILE,
     DataDirectory,
 )
+from service.store.key_budget import KeyBudget
 from service.store.stages.build_alone import build_alone
 from service.store.stages.recorded_stages import note_stages, read_stages
 from service.store.stages.stage_key import code_digest, library_versions, stage_key
@@ -101,6 +102,7 @@ def run_comparison(
     database: Engine | None = None,
     on_finished: Callable[[Path], None] = lambda folder: None,
     to_be_asked: bool = False,
+    budget: KeyBudget | None = None,
 ) -> Comparison:
     """Build, measure, decide, report. What was already measured is not done again.
 
@@ -109,6 +111,7 @@ def run_comparison(
         on_finished: Given the folder with all reports, before another process may write to it.
         to_be_asked: Whether its arms should be there afterwards, and not the report alone: what was deleted of a
             finished comparison's indexes and adapters is then built again.
+        budget: Of the key that pays for answers of endpoints.
     Raises:
         TuningForkError: with what to fix; answers given so far stay on disk, the same call goes on from them.
     """
@@ -124,7 +127,7 @@ def run_comparison(
         return finished
     metrics = metrics_for(dataset.card, has_embedder=True, has_judge=settings.judge is not None)
     findings = audit_dataset(dataset)
-    spending = Spending(settings, prices)
+    spending = Spending(settings, prices, budget)
     with ExitStack() as stack:
         answers_in = database or stack.enter_context(home_database(directory))
         sweep = None

@@ -151,6 +151,16 @@ class EndpointGuard:
         elif host == "localhost" or host.endswith(_LOCAL_SUFFIXES) or "." not in host:
             raise _refused(host, "names a machine of the service's own network")
 
+    def is_listed(self, url: str) -> bool:
+        """Whether the operator set or listed that address, public or not.
+
+        Raises:
+            EndpointRefusedError: no plain http(s) address.
+        """
+        host, port = _host_and_port(url)
+        address = _literal(host)
+        return self._allowed.has_host(host, port) or (address is not None and self._allowed.has_address(address))
+
     def check_spec(self, spec: str | None) -> None:
         """Refuse the address in `openai:MODEL@URL`; other models have none.
 

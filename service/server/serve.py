@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from lm.errors import ConfigError
 from service.api.context import ServiceContext
 from service.api.service_settings import ServiceSettings, is_local
+from service.contract.scope import DEFAULT_WORKSPACE
 from service.safety.endpoint_guard import guard_process
 from service.server.newest_comparison import newest_kept_ready
 from service.server.page import PageSettings, running_page
@@ -23,6 +24,7 @@ from service.store.comparisons.adoption import adopt_folders
 from service.store.data_directory import DataDirectory, tell_address
 from service.store.database import database_url, open_database
 from service.store.migrations.upgrade import migrate
+from service.store.workspaces import in_workspace
 from service.telemetry import switch_off_telemetry
 
 if TYPE_CHECKING:
@@ -105,7 +107,7 @@ def opened(directory: DataDirectory) -> Iterator[tuple[Engine, int]]:
         preparing = open_database(url)
         try:
             migrate(preparing)
-            adopt_folders(preparing, directory)
+            adopt_folders(in_workspace(preparing, DEFAULT_WORKSPACE), directory)
         finally:
             preparing.dispose()
         engine = open_database(url, patience_s=DATABASE_S)

@@ -116,7 +116,7 @@ def list_deployments(engine: Engine) -> list[Deployment]:
     """What each alias serves, by alias."""
     with engine.connect() as connection:
         rows = connection.execute(select(deployments).order_by(deployments.c.alias, deployments.c.revision)).all()
-    return list({row.alias: _deployment(row) for row in rows}.values())
+    return list({(row.workspace, row.alias): _deployment(row) for row in rows}.values())
 
 
 def _repeated(engine: Engine, add: Callable[[Connection], Deployment]) -> Deployment:

@@ -4,12 +4,13 @@ import asyncio
 import shutil
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from advisor.money.cost import estimate_answer_cost
 from advisor.money.prices import priced_name
-from lm.errors import LanguageModelError, TuningForkError
+from lm.errors import ConfigError, LanguageModelError, TuningForkError
 from service.run.progress import silent
 from service.serving.asked import AS_MEASURED, Decoding, ServedAnswer
 from service.serving.batcher import Batched
@@ -20,6 +21,7 @@ from service.serving.limits import ServingLimits
 from service.serving.opened import OpenedComparison, Servable, ServedArm
 from service.serving.parts import LoadEmbedder, LoadModel, SharedParts, TakenParts
 from service.store.data_directory import DataDirectory
+from service.store.key_budget import KeyBudget
 from service.store.stages.recorded_stages import read_stages
 
 
@@ -56,11 +58,20 @@ class ServedPipelines:
         return self._comparisons.ids
 
     async def answer(
-        self, comparison_id: str, kind: str, questions: Sequence[str], decoding: Decoding = AS_MEASURED
+        self,
+        comparison_id: str,
+        kind: str,
+        questions: Sequence[str],
+        decoding: Decoding = AS_MEASURED,
+        budget: KeyBudget | None = None,
     ) -> list[ServedAnswer]:
         """One answer a question, in order. Cancelling the task gives up what has not begun.
 
+        Args:
+            budget: Of the key that pays for what endpoints take.
+
         Raises:
+            KeySpentError: it may spend no more.
             NotServableError: the comparison cannot be asked; NoSuchPipelineError: it can, but has no such arm.
             TooBusyError, ClosingError, AnswerTimeoutError: not now.
             EndpointFailedError: a hosted model or embedder is down; EndpointTimeoutError: late.
@@ -71,8 +82,11 @@ class ServedPipelines:
         with self._comparisons.lease(comparison_id) as lease, _endpoint_named() as asked:
             async with self._until(deadline):
                 arm = asked.arm = await self._arm(lease, kind)
+                pay = await _paying(arm, budget)
                 pipeline = decoding.applied(arm.pipeline)
                 call = arm.batcher.submit((comparison_id, kind, pipeline.generation), pipeline, questions)
+                for future in call.futures:
+                    future.add_done_callback(pay)
                 try:
                     batched = []
                     for number, future in enumerate(call.futures, 1):
@@ -87,7 +101,12 @@ class ServedPipelines:
         return [_served(arm, question, one, latency_s) for question, one in zip(questions, batched, strict=True)]
 
     async def stream(
-        self, comparison_id: str, kind: str, question: str, decoding: Decoding = AS_MEASURED
+        self,
+        comparison_id: str,
+        kind: str,
+        question: str,
+        decoding: Decoding = AS_MEASURED,
+        budget: KeyBudget | None = None,
     ) -> AsyncGenerator[str | ServedAnswer, None]:
         """Pieces of the answer as they are generated, then the whole. Closing it early ends generation.
 
@@ -105,8 +124,10 @@ class ServedPipelines:
         with self._comparisons.lease(comparison_id) as lease, _endpoint_named() as asked:
             async with self._until(deadline):
                 arm = asked.arm = await self._arm(lease, kind)
+                pay = await _paying(arm, budget)
             pipeline = decoding.applied(arm.pipeline)
             call = arm.batcher.submit((comparison_id, kind, pipeline.generation, "stream"), pipeline, [question], tell)
+            call.futures[0].add_done_callback(pay)
             call.futures[0].add_done_callback(lambda _: tell(None))
             try:
                 while True:
@@ -187,12 +208,45 @@ def _endpoint_named() -> Iterator[_Asked]:
         raise
 
 
+async def _paying(arm: ServedArm, budget: KeyBudget | None) -> Callable[[Future[Batched]], None]:
+    """What charges a key for an answer once it is there, also where its caller has gone meanwhile.
+
+    Raises:
+        KeySpentError: the key may spend no more.
+        ConfigError: it has a limit, and nobody knows what the model costs.
+    """
+    embedder = arm.prices.embedders.get(arm.embedder)
+    if budget is None or (arm.hosted_model is None and embedder is None):
+        return lambda _: None
+    await asyncio.to_thread(budget.check)
+    is_priced = arm.hosted_model is None or priced_name(arm.pipeline.model.name) in arm.prices.models
+    if not is_priced and await asyncio.to_thread(budget.left_usd) is not None:
+        raise ConfigError(
+            f"{arm.hosted_model} has no price, so what it spends of the limit of your key cannot be told; use a key "
+            "without a limit, or compare again with a price list that names it"
+        )
+
+    def pay(future: Future[Batched]) -> None:
+        if future.cancelled() or future.exception() is not None:
+            return
+        one = future.result()
+        if arm.hosted_model is not None:
+            budget.spend(_cost_usd(arm, one) or 0.0)
+        elif embedder is not None:
+            budget.spend(one.answer.usage.embedding_tokens * embedder.usd_per_million_tokens / 1e6)
+
+    return pay
+
+
 def _served(arm: ServedArm, question: str, one: Batched, latency_s: float) -> ServedAnswer:
-    cost_usd = estimate_answer_cost(
+    return ServedAnswer(question, one.answer, latency_s, one.model_s, one.batch_size, _cost_usd(arm, one))
+
+
+def _cost_usd(arm: ServedArm, one: Batched) -> float | None:
+    return estimate_answer_cost(
         one.answer.usage,
         arm.prices,
         model=priced_name(arm.pipeline.model.name),
         embedder=arm.embedder,
         device=arm.device,
     )
-    return ServedAnswer(question, one.answer, latency_s, one.model_s, one.batch_size, cost_usd)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, Row, insert, select, update
 
 from lm.errors import ConfigError
 from lm.files import sha256
-from service.contract.scope import Scope
+from service.contract.scope import DEFAULT_WORKSPACE, WORKSPACE_PATTERN, Scope
 from service.store.database import writing
 from service.store.tables import api_keys
 
@@ -26,6 +26,9 @@ class ApiKey:
     Attributes:
         scope: The widest it has; it includes the narrower ones.
         requests_per_minute: None: no limit of its own.
+        workspace: Whose data it opens.
+        max_spend_usd: Most that its comparisons and questions may spend at endpoints; None: no limit of its own.
+        spent_usd: What they spent, as far as prices are known.
     """
 
     id: str
@@ -34,6 +37,9 @@ class ApiKey:
     requests_per_minute: int | None
     created_at: float
     revoked_at: float | None
+    workspace: str
+    max_spend_usd: float | None
+    spent_usd: float
 
     @property
     def scopes(self) -> tuple[Scope, ...]:
@@ -42,20 +48,34 @@ class ApiKey:
 
 
 def create_key(
-    engine: Engine, name: str, scopes: Sequence[Scope], *, requests_per_minute: int | None = None
+    engine: Engine,
+    name: str,
+    scopes: Sequence[Scope],
+    *,
+    workspace: str = DEFAULT_WORKSPACE,
+    requests_per_minute: int | None = None,
+    max_spend_usd: float | None = None,
 ) -> tuple[ApiKey, str]:
-    """A new key and its secret, which cannot be shown again.
+    """A new key and its secret, which cannot be shown again. The workspace is there from its first key on.
 
     Raises:
-        ConfigError: no scope, or a limit below 1.
+        ConfigError: no scope, a limit that lets nothing through, or a name that no workspace can have.
     """
+    if not re.match(WORKSPACE_PATTERN, workspace):
+        raise ConfigError(
+            f"no workspace can be called {workspace!r}; give up to 63 lowercase letters, digits and hyphens"
+        )
     if not scopes:
         raise ConfigError(f"the key {name!r} has no scope; give one of {', '.join(Scope)}")
     if requests_per_minute is not None and requests_per_minute < 1:
         raise ConfigError(f"requests_per_minute is {requests_per_minute}; give a whole number of at least 1")
+    if max_spend_usd is not None and not 0 < max_spend_usd < float("inf"):
+        raise ConfigError(f"max_spend_usd is {max_spend_usd}; give an amount above 0")
     secret = PREFIX + secrets.token_urlsafe(32)
     scope = max(scopes, key=list(Scope).index)
-    key = ApiKey(secrets.token_hex(8), name, scope, requests_per_minute, time.time(), None)
+    key = ApiKey(
+        secrets.token_hex(8), name, scope, requests_per_minute, time.time(), None, workspace, max_spend_usd, 0.0
+    )
     with writing(engine) as connection:
         connection.execute(
             insert(api_keys).values(
@@ -65,6 +85,8 @@ def create_key(
                 scopes=" ".join(key.scopes),
                 requests_per_minute=requests_per_minute,
                 created_at=key.created_at,
+                workspace=workspace,
+                max_spend_usd=max_spend_usd,
             )
         )
     return key, secret
@@ -118,4 +140,14 @@ def _hash(secret: str) -> str:
 
 def _key(row: Row[tuple[object, ...]]) -> ApiKey:
     scope = max((Scope(name) for name in row.scopes.split()), key=list(Scope).index)
-    return ApiKey(row.id, row.name, scope, row.requests_per_minute, row.created_at, row.revoked_at)
+    return ApiKey(
+        row.id,
+        row.name,
+        scope,
+        row.requests_per_minute,
+        row.created_at,
+        row.revoked_at,
+        row.workspace,
+        row.max_spend_usd,
+        row.spent_usd,
+    )

@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Operati
 
 from advisor.errors import EvaluationError
 from lm.errors import ConfigError, ErrorKind, TuningForkError
+from service.store.workspaces import narrow_statements
 
 DATABASE_FILE = "tuning_fork.db"
 PASSWORD_FILE = "TUNING_FORK_DATABASE_PASSWORD_FILE"
@@ -109,10 +110,12 @@ def open_database(url: str, *, patience_s: float = PATIENCE_S) -> Engine:
         if not url.startswith("sqlite"):
             engine = create_engine(url, pool_pre_ping=True, pool_timeout=patience_s)
             event.listen(engine, "do_connect", partial(_connect_postgres, patience_s))
+            narrow_statements(engine)
             return engine
         engine = create_engine(url, connect_args={"timeout": patience_s})
     except (ArgumentError, NoSuchModuleError) as error:
         raise ConfigError("TUNING_FORK_DATABASE_URL cannot be understood; see docs/service.md") from error
+    narrow_statements(engine)
 
     @event.listens_for(engine, "connect")
     def _durable(connection: Any, _: Any) -> None:

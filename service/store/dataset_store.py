@@ -27,6 +27,7 @@ from service.store.bundled_datasets import BUNDLED_DATASETS, bundled_datasets
 from service.store.data_directory import DataDirectory
 from service.store.database import undamaged, writing
 from service.store.tables import QUESTION_RUN, comparisons, dataset_files, datasets
+from service.store.workspaces import EVERY_WORKSPACE
 
 
 class DatasetNotFoundError(TuningForkError):
@@ -145,8 +146,8 @@ def freeze_dataset(engine: Engine, version: str) -> StoredDataset:
     return find_dataset(engine, version)
 
 
-def delete_dataset(engine: Engine, version: str) -> None:
-    """Delete a version with its files.
+def delete_dataset(engine: Engine, version: str) -> bool:
+    """Delete a version with its files, and whether no other workspace has the same files.
 
     Raises:
         DatasetNotFoundError: there is none.
@@ -165,6 +166,8 @@ def delete_dataset(engine: Engine, version: str) -> None:
             raise DatasetConflictError(f"{_named(users)} rests on this version; delete it first")
         connection.execute(delete(dataset_files).where(dataset_files.c.version == version))
         connection.execute(delete(datasets).where(datasets.c.version == version))
+        others = select(datasets.c.version).where(datasets.c.version == version).execution_options(**EVERY_WORKSPACE)
+        return connection.execute(others).first() is None
 
 
 def _named(comparison_id: str) -> str:
@@ -184,13 +187,17 @@ def dataset_folder(engine: Engine, directory: DataDirectory, version: str) -> Pa
     """
     if version in bundled_datasets():
         return BUNDLED_DATASETS / version
+    # The folder alone does not make it the workspace's: another one may have the same files.
+    with engine.connect() as connection:
+        owner = connection.execute(select(datasets.c.workspace).where(datasets.c.version == version)).scalar()
+    if owner is None:
+        raise DatasetNotFoundError(f"there is no dataset {version!r}; GET /v1/datasets lists names and versions")
     folder = directory.root / "datasets" / version
     if folder.is_dir() and version_of(_all_files(folder)) == version:
         return folder
+    stored = select(dataset_files).where(dataset_files.c.version == version, dataset_files.c.workspace == owner)
     with engine.connect() as connection:
-        rows = connection.execute(select(dataset_files).where(dataset_files.c.version == version)).all()
-    if not rows:
-        raise DatasetNotFoundError(f"there is no dataset {version!r}; GET /v1/datasets lists names and versions")
+        rows = connection.execute(stored).all()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".staged-", dir=folder.parent) as staged:
         ready = Path(staged) / version

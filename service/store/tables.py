@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -19,7 +20,23 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from service.contract.scope import DEFAULT_WORKSPACE
+
 metadata = MetaData()
+
+
+def _workspace(*, primary_key: bool = False) -> Column[str]:
+    """Whose a row is; `service.store.workspaces` narrows every statement by it, and by the parents of other tables."""
+    # The server's default is for programs of earlier versions that still run while the tables are brought up to date.
+    return Column(
+        "workspace",
+        String(64),
+        primary_key=primary_key,
+        nullable=False,
+        default=DEFAULT_WORKSPACE,
+        server_default=DEFAULT_WORKSPACE,
+    )
+
 
 api_keys = Table(
     "api_keys",
@@ -31,11 +48,15 @@ api_keys = Table(
     Column("requests_per_minute", Integer),  # None: no limit of its own
     Column("created_at", Double, nullable=False),
     Column("revoked_at", Double),
+    _workspace(),
+    Column("max_spend_usd", Double),  # None: no limit of its own
+    Column("spent_usd", Double, nullable=False, default=0.0, server_default="0"),  # at endpoints, as it is told
 )
 
 datasets = Table(
     "datasets",
     metadata,
+    _workspace(primary_key=True),
     # The content hash over all files: the same files are the same version, whoever uploads them.
     Column("version", String(64), primary_key=True),
     Column("name", Text, nullable=False, index=True),
@@ -50,9 +71,11 @@ datasets = Table(
 dataset_files = Table(
     "dataset_files",
     metadata,
-    Column("version", ForeignKey("datasets.version", ondelete="CASCADE"), primary_key=True),
+    _workspace(primary_key=True),
+    Column("version", String(64), primary_key=True),
     Column("path", String(512), primary_key=True),
     Column("content", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["workspace", "version"], ["datasets.workspace", "datasets.version"], ondelete="CASCADE"),
 )
 
 comparisons = Table(
@@ -73,6 +96,8 @@ comparisons = Table(
     Column("started_at", Double),
     Column("finished_at", Double),
     Column("run_id", Text),  # of the measurement, once it has succeeded; equal comparisons share it
+    _workspace(),
+    Column("made_by", String(32)),  # id of the key whose limit of spending counts; None: no key
     Index("comparisons_by_age", "created_at"),
 )
 
@@ -115,6 +140,7 @@ report_files = Table(
 baselines = Table(
     "baselines",
     metadata,
+    _workspace(primary_key=True),
     Column("name", String(128), primary_key=True),
     Column("comparison_id", ForeignKey("comparisons.id"), nullable=False),
     Column("created_at", Double, nullable=False),
@@ -123,6 +149,7 @@ baselines = Table(
 deployments = Table(
     "deployments",
     metadata,
+    _workspace(primary_key=True),
     # The alias serves its highest revision; rolling back adds a revision that names the earlier target.
     Column("alias", String(64), primary_key=True),
     Column("revision", Integer, primary_key=True),

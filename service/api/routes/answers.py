@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from lm.errors import TuningForkError
-from service.api.auth import Context, require
+from service.api.auth import Budget, Context, require
 from service.api.errors import PROBLEM_MEDIA_TYPE, Problem, as_problem, problem_type, writable
 from service.api.served import Served, closing_served, view_answer, while_connected
 from service.contract.query_schemas import (
@@ -27,6 +27,7 @@ from service.contract.scope import Scope
 from service.serving.errors import EndpointFailedError
 from service.serving.pipelines import ServedPipelines
 from service.serving.servable import check_servable
+from service.store.key_budget import KeyBudget
 
 _PROBLEM = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
 
@@ -47,22 +48,33 @@ Kind = Annotated[str, Path(pattern=ID_PATTERN)]
 
 @router.post("/{comparison_id}/pipelines/{kind}/answers")
 async def answer(
-    comparison_id: ComparisonId, kind: Kind, body: AnswersRequest, request: Request, context: Context, served: Served
+    comparison_id: ComparisonId,
+    kind: Kind,
+    body: AnswersRequest,
+    request: Request,
+    context: Context,
+    served: Served,
+    budget: Budget,
 ) -> AnswersReply:
     """Put questions to one arm. Those of several callers are answered in batches; the order is kept."""
     await run_in_threadpool(check_servable, context.engine, comparison_id, kind)
-    answers = await while_connected(request, served.answer(comparison_id, kind, body.questions))
+    answers = await while_connected(request, served.answer(comparison_id, kind, body.questions, budget=budget))
     request.app.state.metrics.count_answers(kind, len(answers))
     return AnswersReply(comparison_id=comparison_id, kind=kind, answers=[view_answer(one) for one in answers])
 
 
 @router.post("/{comparison_id}/answers")
 async def answer_side_by_side(
-    comparison_id: ComparisonId, body: QuestionRequest, request: Request, context: Context, served: Served
+    comparison_id: ComparisonId,
+    body: QuestionRequest,
+    request: Request,
+    context: Context,
+    served: Served,
+    budget: Budget,
 ) -> SideBySideReply:
     """Put one question to all arms. An arm that cannot answer says why; the others answer all the same."""
     kinds = await run_in_threadpool(check_servable, context.engine, comparison_id)
-    replies = await while_connected(request, _ask_all(served, comparison_id, kinds, body.question))
+    replies = await while_connected(request, _ask_all(served, comparison_id, kinds, body.question, budget))
     for reply in replies:
         if reply.answer is not None:
             request.app.state.metrics.count_answers(reply.kind)
@@ -75,14 +87,20 @@ async def answer_side_by_side(
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
 async def stream_answer(
-    comparison_id: ComparisonId, kind: Kind, body: QuestionRequest, request: Request, context: Context, served: Served
+    comparison_id: ComparisonId,
+    kind: Kind,
+    body: QuestionRequest,
+    request: Request,
+    context: Context,
+    served: Served,
+    budget: Budget,
 ) -> StreamingResponse:
     """Put one question to one arm and read the answer as it is generated.
 
     Server-sent events: `piece` with more text, then one `answer` as the other addresses give it, or a `problem`.
     """
     await run_in_threadpool(check_servable, context.engine, comparison_id, kind)
-    stream = served.stream(comparison_id, kind, body.question)
+    stream = served.stream(comparison_id, kind, body.question, budget=budget)
     # What fails before the first piece has a status of its own.
     first = await while_connected(request, anext(stream))
 
@@ -110,13 +128,15 @@ async def stream_answer(
     return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
-async def _ask_all(served: ServedPipelines, comparison_id: str, kinds: Sequence[str], question: str) -> list[ArmReply]:
+async def _ask_all(
+    served: ServedPipelines, comparison_id: str, kinds: Sequence[str], question: str, budget: KeyBudget | None
+) -> list[ArmReply]:
     """What each arm says.
 
     Raises:
         EndpointFailedError: none can be asked, since the hosted model of all of them fails.
     """
-    replies = await asyncio.gather(*(_reply_of(served, comparison_id, kind, question) for kind in kinds))
+    replies = await asyncio.gather(*(_reply_of(served, comparison_id, kind, question, budget) for kind in kinds))
     failures = [error for _, error in replies if isinstance(error, EndpointFailedError)]
     if len(failures) == len(replies):
         raise failures[0]
@@ -124,10 +144,10 @@ async def _ask_all(served: ServedPipelines, comparison_id: str, kinds: Sequence[
 
 
 async def _reply_of(
-    served: ServedPipelines, comparison_id: str, kind: str, question: str
+    served: ServedPipelines, comparison_id: str, kind: str, question: str, budget: KeyBudget | None
 ) -> tuple[ArmReply, TuningForkError | None]:
     try:
-        (one,) = await served.answer(comparison_id, kind, [question])
+        (one,) = await served.answer(comparison_id, kind, [question], budget=budget)
     except TuningForkError as error:
         return ArmReply(kind=kind, error=writable(str(error))), error
     return ArmReply(kind=kind, answer=view_answer(one)), None

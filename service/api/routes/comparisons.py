@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from service.api.auth import Context, Principal, require
+from service.api.auth import Allowed, Budget, Context, Principal, require
 from service.api.context import ServiceContext
 from service.api.errors import Problem
 from service.contract.comparison_state import ComparisonState
@@ -27,6 +27,7 @@ from service.contract.scope import Scope
 from service.json_log import about
 from service.run.estimate import estimate_comparison, remaining_s
 from service.run.remote_settings import ARM_FILES, check_request, check_sent_files, sent_settings
+from service.safety.allowed_models import AllowedModels
 from service.safety.endpoint_guard import EndpointGuard
 from service.store.comparisons.comparison_progress import FollowedComparisons
 from service.store.comparisons.comparison_store import (
@@ -43,6 +44,7 @@ from service.store.comparisons.comparison_store import (
 )
 from service.store.comparisons.run_folder import remove_comparison
 from service.store.dataset_store import DatasetNotFoundError, dataset_numbers, find_dataset, read_version
+from service.store.key_budget import KeyBudget
 from service.store.reports.outcomes import Outcome, Outcomes
 
 router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"])
@@ -71,8 +73,10 @@ Seen = Annotated[_Seen, Depends(_seen)]
 @router.post("", status_code=202)
 def create(
     body: ComparisonRequest,
-    context: Context,
     caller: Runner,
+    context: Context,
+    allowed: Allowed,
+    budget: Budget,
     seen: Seen,
     request: Request,
     response: Response,
@@ -89,7 +93,7 @@ def create(
     key = f"{caller.id}:{idempotency_key}" if idempotency_key is not None else None
     stored = find_by_idempotency_key(context.engine, key, sent) if key else None
     if stored is None:
-        settings, estimate, name = _checked(body, context)
+        settings, estimate, name = _checked(body, context, allowed, budget)
         stored, is_new = create_comparison(
             context.engine,
             comparison_id=new_comparison_id(name),
@@ -100,6 +104,7 @@ def create(
             idempotency_key=key,
             request=sent,
             max_queued=context.settings.max_queued,
+            made_by=budget.key_id if budget is not None else None,
         )
         if is_new:
             submit(context, stored.id)
@@ -109,15 +114,15 @@ def create(
 
 
 @router.post("/estimate")
-def estimate(body: ComparisonRequest, context: Context, caller: Reader) -> Estimate:
+def estimate(body: ComparisonRequest, caller: Reader, context: Context, allowed: Allowed) -> Estimate:
     """What a comparison would take, in time, tokens and money. Nothing is run or stored."""
-    return _checked(body, context)[1]
+    return _checked(body, context, allowed)[1]
 
 
 @router.get("")
 def list_all(
-    context: Context,
     caller: Reader,
+    context: Context,
     seen: Seen,
     state: Annotated[ComparisonState | None, Query(description="Only those in this state.")] = None,
     dataset: Annotated[str | None, Query(pattern=ID_PATTERN, description="Only those on this version.")] = None,
@@ -133,8 +138,8 @@ def list_all(
 @router.get("/{comparison_id}")
 async def get(
     comparison_id: ComparisonId,
-    context: Context,
     caller: Reader,
+    context: Context,
     seen: Seen,
     request: Request,
     wait_s: Annotated[float, Query(ge=0, le=60, description="Answer as soon as it is over, at latest after this.")] = 0,
@@ -145,13 +150,13 @@ async def get(
 
 
 @router.post("/{comparison_id}/cancel", status_code=202)
-def cancel(comparison_id: ComparisonId, context: Context, caller: Runner, seen: Seen) -> ComparisonDetail:
+def cancel(comparison_id: ComparisonId, caller: Runner, context: Context, seen: Seen) -> ComparisonDetail:
     """Stop a comparison: what waits at once, what runs within seconds. Results so far stay readable."""
     return _detail(context, seen, request_cancel(context.engine, comparison_id))
 
 
 @router.post("/{comparison_id}/resume", status_code=202)
-def resume(comparison_id: ComparisonId, context: Context, caller: Runner, seen: Seen) -> ComparisonDetail:
+def resume(comparison_id: ComparisonId, caller: Runner, context: Context, seen: Seen) -> ComparisonDetail:
     """Queue a failed or cancelled comparison again. It goes on from what it has."""
     stored = resume_comparison(context.engine, comparison_id, max_queued=context.settings.max_queued)
     submit(context, comparison_id)
@@ -159,27 +164,29 @@ def resume(comparison_id: ComparisonId, context: Context, caller: Runner, seen: 
 
 
 @router.delete("/{comparison_id}", status_code=204)
-def delete(comparison_id: ComparisonId, context: Context, caller: Runner) -> None:
+def delete(comparison_id: ComparisonId, caller: Runner, context: Context) -> None:
     """Delete a comparison that is over, with its events, reports and votes, and what was made for it alone."""
     remove_comparison(context.engine, context.directory, comparison_id)
 
 
 @router.patch("/{comparison_id}")
 def rename(
-    comparison_id: ComparisonId, body: ComparisonRename, context: Context, caller: Runner, seen: Seen
+    comparison_id: ComparisonId, body: ComparisonRename, caller: Runner, context: Context, seen: Seen
 ) -> ComparisonSummary:
     """Give a comparison another name; its id stays."""
     renamed = rename_comparison(context.engine, comparison_id, body.name)
     return ComparisonSummary(**_summaries(context, seen, [renamed])[0])
 
 
-def _checked(body: ComparisonRequest, context: ServiceContext) -> tuple[dict[str, Any], Estimate, str]:
+def _checked(
+    body: ComparisonRequest, context: ServiceContext, allowed: AllowedModels, budget: KeyBudget | None = None
+) -> tuple[dict[str, Any], Estimate, str]:
     """Settings, estimate and the dataset's name of a request that can be run."""
     try:
         dataset = find_dataset(context.engine, body.dataset)
     except DatasetNotFoundError as error:
         raise Problem(422, "No such dataset", str(error)) from error
-    settings = check_request(body, EndpointGuard(), context.settings.models)
+    settings = check_request(body, EndpointGuard(), allowed, budget)
     check_sent_files(context.engine, context.directory, body.dataset, settings)
     data = read_version(context.engine, context.directory, body.dataset)
     return settings, estimate_comparison(context.engine, context.directory, settings, data), dataset.card.name

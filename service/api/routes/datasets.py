@@ -119,7 +119,7 @@ async def upload(request: Request, response: Response) -> StoredUpload:
     Files are those of docs/data-format.md: a dataset, documents of any format named there with a table of questions,
     or another tool's format.
     """
-    context = get_context(request)
+    context = await get_context(request)
 
     def store(prepared: PreparedDataset) -> tuple[StoredDataset, bool, list[FileOutcome]]:
         return *store_dataset(context.engine, prepared), list(prepared.outcomes)
@@ -241,8 +241,8 @@ def freeze(version: Version, context: Context) -> DatasetDetail:
 @router.delete("/{version}", status_code=204, dependencies=_RUN)
 def delete(version: Version, context: Context) -> None:
     """Delete a version that is neither frozen nor used by a comparison, with the copy of its files on this machine."""
-    delete_dataset(context.engine, version)
-    shutil.rmtree(context.directory.root / "datasets" / version, ignore_errors=True)
+    if delete_dataset(context.engine, version):
+        shutil.rmtree(context.directory.root / "datasets" / version, ignore_errors=True)
 
 
 @router.post("/{version}/erase", dependencies=[Depends(require(Scope.ADMIN))])
@@ -267,7 +267,7 @@ def erase(version: Version, context: Context, request: Request) -> DatasetErased
 
 async def _with_upload(request: Request, use: Callable[[PreparedDataset], T]) -> T:
     """What `use` makes of the dataset in a request, once it is checked."""
-    context = get_context(request)
+    context = await get_context(request)
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise Problem(415, "Not multipart", "send the files as multipart/form-data, e.g. `curl -F files=@data.zip`")
     limits = UploadLimits(context.settings.max_dataset_files, context.settings.max_dataset_bytes)

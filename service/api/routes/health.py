@@ -3,13 +3,14 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.api.auth import Context, require
+from service.api.auth import Principal, WholeService, require
 from service.api.errors import Problem
 from service.api.metrics import CONTENT_TYPE
 from service.contract.schemas import Health
@@ -30,7 +31,7 @@ async def live() -> Health:
 
 
 @router.get("/readyz")
-async def ready(context: Context) -> Health:
+async def ready(context: WholeService) -> Health:
     """The database answers in time and has the tables of this version."""
     try:
         async with asyncio.timeout(READY_S):
@@ -56,10 +57,12 @@ def _is_current(engine: Engine) -> bool:
 
 @router.get(
     "/metrics",
-    dependencies=[Depends(require(Scope.READ))],
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-def metrics(request: Request) -> Response:
-    """Counts and gauges for Prometheus, which sends a key of scope read as its bearer token."""
+def metrics(request: Request, caller: Annotated[Principal, Depends(require(Scope.READ))]) -> Response:
+    """Counts and gauges of the whole service for Prometheus, which sends a key of the workspace `default`."""
+    if not caller.is_operator:
+        detail = "these are counts over all workspaces; send a key of the workspace `default`"
+        raise Problem(403, "Not of this workspace", detail)
     return Response(request.app.state.metrics.text(), media_type=CONTENT_TYPE)

@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from advisor.data.dataset import with_history
 from lm.completion import Message, Role
 from lm.errors import TuningForkError
-from service.api.auth import Context, require
+from service.api.auth import Budget, Context, require
 from service.api.context import ServiceContext
 from service.api.errors import Problem, writable
 from service.api.openai_errors import DOCUMENTED, OpenAIRoute, UnsupportedError, openai_error
@@ -115,7 +115,7 @@ def read_model(model: str, context: Context) -> ModelCard:
     response_model=ChatCompletion,
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
-async def complete(body: ChatRequest, request: Request, context: Context, served: Served) -> Any:
+async def complete(body: ChatRequest, request: Request, context: Context, served: Served, budget: Budget) -> Any:
     """Answer the last message by a pipeline; sources and cost are in `tuning_fork`.
 
     An arm is asked as it was measured: what user and assistant said before is read if questions of its dataset come
@@ -130,11 +130,11 @@ async def complete(body: ChatRequest, request: Request, context: Context, served
     n_ignored = len(body.messages) - 1 - len(history)
     reply = _Reply(f"chatcmpl-{secrets.token_hex(12)}", int(time.time()), body.model, target, n_ignored)
     if not body.stream:
-        work = served.answer(target.comparison_id, target.kind, [question], decoding)
+        work = served.answer(target.comparison_id, target.kind, [question], decoding, budget)
         (one,) = await while_connected(request, work)
         request.app.state.metrics.count_answers(target.kind)
         return reply.whole(one)
-    stream = served.stream(target.comparison_id, target.kind, question, decoding)
+    stream = served.stream(target.comparison_id, target.kind, question, decoding, budget)
     # What fails before the first piece has a status of its own.
     first = await while_connected(request, anext(stream))
     include_usage = bool(body.stream_options and body.stream_options.include_usage)

@@ -16,7 +16,7 @@ from advisor.data.files import DOCUMENTS_FILE
 from advisor.data.folder_import import FileOutcome
 from lm.files import sha256
 from lm.setting import declared_settings, read_settings
-from service.api.auth import Context, Principal, require
+from service.api.auth import Allowed, Budget, Context, Principal, require
 from service.api.context import ServiceContext
 from service.api.errors import Problem
 from service.api.routes.comparisons import submit, when_over
@@ -28,6 +28,7 @@ from service.contract.scope import Scope
 from service.contract.settings import BUILTIN_EMBEDDERS, QuestionSettings
 from service.run.question_run import made_record
 from service.run.remote_settings import check_spec, checked_model
+from service.safety.allowed_models import AllowedModels
 from service.safety.endpoint_guard import EndpointGuard
 from service.safety.file_name import name_problem
 from service.safety.limits import UploadLimits
@@ -45,6 +46,7 @@ from service.store.comparisons.comparison_store import (
 )
 from service.store.comparisons.run_folder import remove_comparison
 from service.store.dataset_store import DatasetNotFoundError, find_dataset
+from service.store.key_budget import KeyBudget
 from service.store.tables import QUESTION_RUN
 
 router = APIRouter(prefix="/v1/question-runs", tags=["question runs"])
@@ -82,6 +84,8 @@ class _Sent:
 async def create(
     context: Context,
     caller: Runner,
+    allowed: Allowed,
+    budget: Budget,
     request: Request,
     response: Response,
     idempotency_key: Annotated[str | None, Header(pattern=r"^[\x21-\x7e]{1,200}$")] = None,
@@ -89,7 +93,7 @@ async def create(
     """Queue a run: for a dataset as JSON, for files as a form. Its result is a new version of a dataset."""
     sent = await _sent(request, context)
     key = f"{caller.id}:{idempotency_key}" if idempotency_key is not None else None
-    stored = await run_in_threadpool(_create, context, sent, key)
+    stored = await run_in_threadpool(_create, context, sent, key, allowed, budget)
     response.headers["Location"] = f"/v1/question-runs/{_shown_id(stored)}"
     files = list(sent.documents.outcomes) if sent.documents is not None else []
     return await run_in_threadpool(_view, context, request, stored, files)
@@ -176,12 +180,14 @@ def _invalid(error: ValidationError) -> RequestValidationError:
     return RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()])
 
 
-def _create(context: ServiceContext, sent: _Sent, key: str | None) -> StoredComparison:
+def _create(
+    context: ServiceContext, sent: _Sent, key: str | None, allowed: AllowedModels, budget: KeyBudget | None
+) -> StoredComparison:
     given = sent.body.model_dump(exclude_unset=True, exclude={"dataset", "name"})
     settings = read_settings(QuestionSettings, given)
     guard = EndpointGuard()
-    model = checked_model("model", settings.model, guard, context.settings.models)
-    check_spec("embedder", settings.embedder, BUILTIN_EMBEDDERS, guard)
+    model = checked_model("model", settings.model, guard, allowed)
+    check_spec("embedder", settings.embedder, BUILTIN_EMBEDDERS, guard, allowed)
     try:
         source = find_dataset(context.engine, sent.body.dataset).card.name if sent.body.dataset else sent.stem
     except DatasetNotFoundError as error:
@@ -200,6 +206,7 @@ def _create(context: ServiceContext, sent: _Sent, key: str | None) -> StoredComp
         request=_request(sent.body, content),
         max_queued=context.settings.max_queued,
         files={DOCUMENTS_FILE: content} if content is not None else {},
+        made_by=budget.key_id if budget is not None else None,
     )
     if is_new:
         submit(context, stored.id)

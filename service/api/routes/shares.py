@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import HTMLResponse
 
 from advisor.report.texts.html import verdict_html
-from service.api.auth import Context, RateLimits, require
+from service.api.auth import Context, RateLimits, WholeService, require
 from service.api.errors import Problem
 from service.contract.schemas import ID_PATTERN, ShareCreated
 from service.contract.scope import Scope
@@ -43,7 +43,7 @@ def unshare(comparison_id: ComparisonId, context: Context) -> None:
 
 
 @router.get("/shared/{token}", response_class=HTMLResponse)
-def shared(token: Annotated[str, Path(max_length=64)], context: Context, request: Request) -> HTMLResponse:
+def shared(token: Annotated[str, Path(max_length=64)], context: WholeService, request: Request) -> HTMLResponse:
     """The verdict that a link leads to: arms, scores, costs and reasons; no question, answer or document."""
     comparison_id = shared_comparison(context.engine, token)
     limits: RateLimits = request.app.state.rate_limits

@@ -53,8 +53,8 @@ class TallyList(BaseModel):
 def vote(
     comparison_id: ComparisonId,
     body: VoteRequest,
-    context: Context,
     principal: Annotated[Principal, Depends(require(Scope.RUN))],
+    context: Context,
 ) -> TallyList:
     """Vote, and see the tally."""
     cast_vote(

@@ -57,7 +57,7 @@ def prune(
     from service.store.keeping.retention import prune as prune_now
 
     directory = DataDirectory.from_environment(home)
-    with home_database(directory) as engine:
+    with home_database(directory, workspace=None) as engine:
         found = expired(engine, time.time() - keep_days * DAY_S) if dry_run else prune_now(engine, directory, keep_days)
     for one in found:
         show(f"  {one.id}  {printable(one.name)}  {time.strftime('%Y-%m-%d', time.localtime(one.finished_at))}")

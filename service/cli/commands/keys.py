@@ -12,7 +12,7 @@ from rich.text import Text
 from lm.errors import ConfigError
 from service.cli.options import Home
 from service.cli.terminal import plain_console, printable, show
-from service.contract.scope import Scope
+from service.contract.scope import DEFAULT_WORKSPACE, Scope
 from service.store.data_directory import DataDirectory
 
 if TYPE_CHECKING:
@@ -28,8 +28,15 @@ def create(
     scope: Annotated[
         Scope, typer.Option(help="read: look. run: also start comparisons and ask. admin: also manage keys.")
     ] = Scope.READ,
+    workspace: Annotated[
+        str, typer.Option(metavar="NAME", help="Whose data it opens; datasets and comparisons of others are not there.")
+    ] = DEFAULT_WORKSPACE,
     requests_per_minute: Annotated[
         int | None, typer.Option(help="Most requests a minute. [default: any]", show_default=False)
+    ] = None,
+    max_spend_usd: Annotated[
+        float | None,
+        typer.Option(help="Most that it may spend at endpoints, in all. [default: any]", show_default=False),
     ] = None,
     home: Home = None,
 ) -> None:
@@ -40,22 +47,34 @@ def create(
     from service.store.api_keys import create_key
 
     with _database(home) as engine:
-        _, secret = create_key(engine, _checked_name(name), [scope], requests_per_minute=requests_per_minute)
+        checked = _checked_name(name)
+        _, secret = create_key(
+            engine,
+            checked,
+            [scope],
+            workspace=workspace,
+            requests_per_minute=requests_per_minute,
+            max_spend_usd=max_spend_usd,
+        )
     show(secret)
 
 
 @keys.command("list")
 def list_all(home: Home = None) -> None:
     """List all keys, revoked ones too. Their secrets cannot be shown again."""
+    from advisor.results.quantities import usd
     from service.store.api_keys import list_keys
 
     with _database(home) as engine:
         found = list_keys(engine)
-    table = Table("id", "name", "scope", "a minute", "made", "revoked")
+    table = Table("id", "name", "workspace", "scope", "a minute", "spent", "made", "revoked")
     for key in found:
         limit = str(key.requests_per_minute) if key.requests_per_minute is not None else "any"
+        spent = usd(key.spent_usd) + (f" of {usd(key.max_spend_usd)}" if key.max_spend_usd is not None else "")
         revoked = _day(key.revoked_at) if key.revoked_at is not None else ""
-        table.add_row(key.id, Text(printable(key.name)), key.scope, limit, _day(key.created_at), revoked)
+        table.add_row(
+            key.id, Text(printable(key.name)), key.workspace, key.scope, limit, spent, _day(key.created_at), revoked
+        )
     _OUT.print(table)
 
 

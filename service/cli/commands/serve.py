@@ -78,6 +78,16 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    allow_models: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATTERN,…",
+            help="Models that callers may name besides those that come with the program, for example "
+            "'hf:Qwen/*,openai:gpt-4o*,openai:*@https://llm.example.org/*'. [default: any on this machine without "
+            "keys; for keys those at endpoints of the operator]",
+            show_default=False,
+        ),
+    ] = None,
     engine: Annotated[
         EngineName, typer.Option(help="Who computes: this machine, or a Ray cluster that it is a node of.")
     ] = EngineName.LOCAL,
@@ -119,6 +129,9 @@ def serve(
         models=models and models.resolve(),
         keep_days=keep_days,
     )
+    if allow_models is not None:
+        patterns = tuple(part.strip() for part in allow_models.split(",") if part.strip())
+        settings = replace(settings, allow_models=patterns)
     if recheck_webhook is not None and recheck_every is None:
         raise ConfigError("--recheck-webhook needs --recheck-every; add it, for example --recheck-every 7d")
     if recheck_every is not None:

@@ -17,6 +17,7 @@ from service.store.data_directory import REPORT_FILE, SETTINGS_FILE, DataDirecto
 from service.store.database import writing
 from service.store.dataset_store import store_folder
 from service.store.tables import comparisons, report_files
+from service.store.workspaces import EVERY_WORKSPACE
 
 _LOG = logging.getLogger("tuning_fork.store")
 
@@ -24,7 +25,8 @@ _LOG = logging.getLogger("tuning_fork.store")
 def adopt_folders(engine: Engine, directory: DataDirectory) -> None:
     """Give each finished folder a row, where its dataset is still what was compared."""
     with engine.connect() as connection:
-        rows = connection.execute(select(comparisons.c.id, comparisons.c.run_id)).all()
+        every = select(comparisons.c.id, comparisons.c.run_id).execution_options(**EVERY_WORKSPACE)
+        rows = connection.execute(every).all()
     told = {name for row in rows for name in row}
     for report in sorted((directory.root / "comparisons").glob(f"*/{REPORT_FILE}")):
         if report.parent.name not in told:

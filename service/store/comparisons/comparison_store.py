@@ -19,6 +19,7 @@ from service.contract.settings import resolve
 from service.store.comparisons.events import append_event
 from service.store.database import undamaged, writing
 from service.store.tables import IS_COMPARISON, QUESTION_RUN, baselines, comparisons, deployments, report_files
+from service.store.workspaces import EVERY_WORKSPACE
 
 __all__ = ["ComparisonState"]
 
@@ -67,6 +68,7 @@ class StoredComparison:
     Attributes:
         dataset: Name of a bundled dataset, or version of an uploaded one.
         run_id: Of the measurement, once it has succeeded.
+        made_by: Id of the key that pays for it; None where no key made it.
         settings: As `ComparisonSettings.to_json` gives them, and `price_list`, `prior_answers` and `arm_files` (texts
             by name): what a caller sent in place of files, or None.
     """
@@ -83,6 +85,7 @@ class StoredComparison:
     started_at: float | None
     finished_at: float | None
     run_id: str | None
+    made_by: str | None
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -125,6 +128,7 @@ def create_comparison(
     request: Mapping[str, Any] | None = None,
     max_queued: int | None = None,
     files: Mapping[str, bytes] | None = None,
+    made_by: str | None = None,
 ) -> tuple[StoredComparison, bool]:
     """A queued comparison, and whether it is new: the same idempotency key gives the one it made before.
 
@@ -148,6 +152,7 @@ def create_comparison(
         "request_sha256": request_hash(request) if request is not None else None,
         "estimate": json.dumps(estimate) if estimate is not None else None,
         "created_at": time.time(),
+        "made_by": made_by,
     }
     try:
         with writing(engine) as connection:
@@ -331,12 +336,13 @@ def hold_comparison(connection: Connection, comparison_id: str) -> None:
 
 
 def queue_position(engine: Engine, comparison: StoredComparison) -> int:
-    """How many queued comparisons are before this one."""
+    """How many queued comparisons are before this one, whosever they are."""
     with engine.connect() as connection:
         return connection.execute(
             select(func.count())
             .select_from(comparisons)
             .where(comparisons.c.state == ComparisonState.QUEUED, comparisons.c.created_at < comparison.created_at)
+            .execution_options(**EVERY_WORKSPACE)
         ).scalar_one()
 
 
@@ -358,7 +364,7 @@ def _refuse_full_queue(connection: Connection, max_queued: int | None) -> None:
     if max_queued is None:
         return
     query = select(func.count()).select_from(comparisons).where(comparisons.c.state == ComparisonState.QUEUED)
-    if (n_queued := connection.execute(query).scalar_one()) >= max_queued:
+    if (n_queued := connection.execute(query.execution_options(**EVERY_WORKSPACE)).scalar_one()) >= max_queued:
         raise QueueFullError(f"{n_queued} comparisons wait already, which is the limit; try again when some are done")
 
 
@@ -407,4 +413,5 @@ def _stored(row: Row[Any]) -> StoredComparison:
             started_at=row.started_at,
             finished_at=row.finished_at,
             run_id=row.run_id,
+            made_by=row.made_by,
         )

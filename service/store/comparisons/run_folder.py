@@ -11,6 +11,7 @@ from service.store.data_directory import DataDirectory
 from service.store.database import writing
 from service.store.stages.recorded_stages import forget_stages
 from service.store.tables import answer_blocks, comparisons, events
+from service.store.workspaces import EVERY_WORKSPACE
 
 
 def remove_comparison(engine: Engine, directory: DataDirectory, comparison_id: str) -> None:
@@ -55,9 +56,11 @@ def own_answers(engine: Engine, comparison_id: str) -> set[str]:
 
 
 def answer_stages(connection: Connection, comparison_ids: set[str]) -> tuple[set[str], set[str]]:
-    """The stages of answers that these comparisons asked for, and those that all others did."""
-    telling = select(events.c.comparison_id, events.c.data).where(
-        events.c.type.in_(("block", "progress")), events.c.data.contains('"key": "', autoescape=True)
+    """The stages of answers that these comparisons asked for, and those that all others did, of any workspace."""
+    telling = (
+        select(events.c.comparison_id, events.c.data)
+        .where(events.c.type.in_(("block", "progress")), events.c.data.contains('"key": "', autoescape=True))
+        .execution_options(**EVERY_WORKSPACE)
     )
     own: set[str] = set()
     others: set[str] = set()
@@ -74,7 +77,7 @@ def remove_run(directory: DataDirectory, run_id: str | None) -> None:
 
 
 def _is_alone(engine: Engine, comparison_id: str) -> bool:
-    """Whether no other comparison has the same run, or may come to it."""
+    """Whether no other comparison, of any workspace, has the same run or may come to it."""
     stored = find_comparison(engine, comparison_id)
     in_progress = (comparisons.c.dataset == stored.dataset) & comparisons.c.state.in_(
         [state for state in ComparisonState if not state.is_final]
@@ -82,4 +85,4 @@ def _is_alone(engine: Engine, comparison_id: str) -> bool:
     same_run = comparisons.c.run_id == stored.run_id if stored.run_id is not None else in_progress
     others = select(comparisons.c.id).where(comparisons.c.id != comparison_id, or_(in_progress, same_run)).limit(1)
     with engine.connect() as connection:
-        return connection.execute(others).first() is None
+        return connection.execute(others.execution_options(**EVERY_WORKSPACE)).first() is None

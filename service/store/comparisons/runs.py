@@ -11,10 +11,12 @@ from sqlalchemy import Engine, select
 from lm.errors import ConfigError
 from lm.files import write_whole
 from service.contract.comparison_state import ComparisonState
+from service.contract.scope import DEFAULT_WORKSPACE
 from service.store.data_directory import REPORT_FILE, DataDirectory
 from service.store.database import database_url, open_database
 from service.store.migrations.upgrade import is_current, migrate
 from service.store.tables import IS_COMPARISON, comparisons, report_files
+from service.store.workspaces import EVERY_WORKSPACE, in_workspace
 
 _LOG = logging.getLogger("tuning_fork.store")
 
@@ -35,8 +37,11 @@ class FinishedRun:
 
 
 @contextmanager
-def home_database(directory: DataDirectory) -> Iterator[Engine]:
+def home_database(directory: DataDirectory, *, workspace: str | None = DEFAULT_WORKSPACE) -> Iterator[Engine]:
     """The database of a data directory, which a service may use at the same time; with all its tables.
+
+    Args:
+        workspace: Of what is seen and made; None: every one is seen.
 
     Raises:
         ConfigError: a later version of this program made the tables.
@@ -46,7 +51,7 @@ def home_database(directory: DataDirectory) -> Iterator[Engine]:
     try:
         if not is_current(engine):
             migrate(engine)
-        yield engine
+        yield in_workspace(engine, workspace) if workspace is not None else engine
     finally:
         engine.dispose()
 
@@ -56,8 +61,11 @@ def finished_runs(engine: Engine, directory: DataDirectory) -> list[FinishedRun]
     columns = select(comparisons.c.id, comparisons.c.run_id, comparisons.c.finished_at)
     with engine.connect() as connection:
         rows = connection.execute(columns.where(IS_COMPARISON, comparisons.c.state == ComparisonState.SUCCEEDED)).all()
+        elsewhere = (
+            connection.execute(select(comparisons.c.run_id).execution_options(**EVERY_WORKSPACE)).scalars().all()
+        )
     runs = [FinishedRun(row.id, row.run_id or row.id, row.finished_at) for row in rows]
-    told = {run.run_id for run in runs}
+    told = {run.run_id for run in runs} | set(elsewhere)
     for report in (directory.root / "comparisons").glob(f"*/{REPORT_FILE}"):
         if (name := report.parent.name) not in told:
             runs.append(FinishedRun(name, name, report.stat().st_mtime))

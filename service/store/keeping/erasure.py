@@ -26,6 +26,7 @@ from service.store.tables import (
     deployments,
     metadata,
 )
+from service.store.workspaces import EVERY_WORKSPACE
 
 NOT_REACHED = (
     "backups of this home, of its Postgres server and of its disks: delete those, or let them expire",
@@ -80,7 +81,7 @@ def versions_named(engine: Engine, name: str) -> tuple[str, ...]:
 
 
 def erase_datasets(engine: Engine, directory: DataDirectory, versions: Sequence[str]) -> Erased:
-    """Erase versions, frozen or not, with their files, comparisons and all that was made for these.
+    """Erase versions of a workspace, frozen or not, with their files, comparisons and all that was made for these.
 
     An alias that served one of the comparisons is gone afterwards. Files go first and rows last: interrupted, it can be
     called again.
@@ -94,10 +95,13 @@ def erase_datasets(engine: Engine, directory: DataDirectory, versions: Sequence[
         # A run that wrote the questions of a version holds the documents that were sent to it.
         is_theirs = or_(comparisons.c.dataset.in_(versions), _WROTE & comparisons.c.run_id.in_(versions))
         theirs = connection.execute(select(comparisons.c.id, comparisons.c.run_id).where(is_theirs)).all()
-        others = connection.execute(select(comparisons.c.run_id, comparisons.c.settings).where(~is_theirs)).all()
+        # Another workspace may have the same files, and comparisons of them.
+        every = select(comparisons.c.id, comparisons.c.run_id, comparisons.c.settings)
+        rows = connection.execute(every.execution_options(**EVERY_WORKSPACE)).all()
         names = connection.execute(select(datasets.c.name).where(datasets.c.version.in_(versions))).scalars().all()
         questions = _question_ids(connection, versions)
     ids = {row.id for row in theirs}
+    others = [row for row in rows if row.id not in ids]
     runs, kept = ({row.run_id for row in rows if row.run_id} for rows in (theirs, others))
     _erase_runs(directory, runs, kept, versions, set(names))
     _erase_stages(directory, questions)
@@ -139,12 +143,14 @@ def compact(engine: Engine) -> None:
 
 def _refuse_work(connection: Connection) -> None:
     in_progress = [state for state in ComparisonState if not state.is_final]
-    found = connection.execute(select(comparisons.c.id).where(comparisons.c.state.in_(in_progress)).limit(1)).scalar()
-    if found is not None:
-        raise DatasetConflictError(
-            f"the comparison {found} waits or runs, and what is being built does not tell whose it is; wait for it or "
-            "cancel it, then erase"
-        )
+    working = select(comparisons.c.id).where(comparisons.c.state.in_(in_progress)).limit(1)
+    found = connection.execute(working).scalar()
+    if found is None and connection.execute(working.execution_options(**EVERY_WORKSPACE)).scalar() is None:
+        return
+    told = f"the comparison {found}" if found is not None else "a comparison of another workspace"
+    raise DatasetConflictError(
+        f"{told} waits or runs, and what is being built does not tell whose it is; wait for it or cancel it, then erase"
+    )
 
 
 def _with_questions(connection: Connection, versions: Sequence[str]) -> Sequence[str]:

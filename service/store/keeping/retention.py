@@ -13,6 +13,7 @@ from service.store.comparisons.run_folder import remove_comparison
 from service.store.data_directory import DataDirectory
 from service.store.database import writing
 from service.store.tables import baselines, comparisons, datasets, deployments, events, shares
+from service.store.workspaces import EVERY_WORKSPACE
 
 DAY_S = 86_400.0
 EVENT = "retention"
@@ -30,7 +31,7 @@ class Expired:
 
 
 def expired(engine: Engine, finished_before: float) -> list[Expired]:
-    """Comparisons that were over by then, the oldest first.
+    """Comparisons that were over by then, of all workspaces, the oldest first.
 
     Kept are those that a baseline names, a deployment serves or can be rolled back to, or a link shows, and those of a
     frozen dataset.
@@ -50,6 +51,7 @@ def expired(engine: Engine, finished_before: float) -> list[Expired]:
             *(comparisons.c.id.not_in(named) for named in relied_on),
         )
         .order_by(comparisons.c.finished_at, comparisons.c.id)
+        .execution_options(**EVERY_WORKSPACE)
     )
     with engine.connect() as connection:
         return [Expired(row.id, row.name, row.finished_at) for row in connection.execute(query)]

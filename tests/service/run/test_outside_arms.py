@@ -12,11 +12,20 @@ from typer.testing import CliRunner
 
 from advisor.audit.check import Check
 from advisor.errors import EvaluationError
+from advisor.money.prices import load_prices
+from advisor.results.answer import Answer
 from advisor.results.comparison import ArmRole, ArmSummary, Comparison
+from lm.completion import FinishReason, Usage
 from lm.errors import ConfigError
 from service.cli.app import app
+from service.contract.scope import Scope
 from service.run.composition import LocalComposition
-from service.run.workflow import run_comparison
+from service.run.progress import silent
+from service.run.spending import Spending
+from service.run.workflow import load_limited_dataset, run_comparison
+from service.store.api_keys import create_key, list_keys
+from service.store.comparisons.runs import home_database
+from service.store.key_budget import KeyBudget, KeySpentError
 from tests.service.conftest import OneHotEmbedder
 from tests.service.serving.hosted_endpoint import HostedEndpoint
 
@@ -50,9 +59,9 @@ def exported(workplace_class: Any, tmp_path_factory: pytest.TempPathFactory) -> 
     return workplace, made, folder, [text.strip() for text in declared]
 
 
-def again(workplace: Any, *arms: str, **changes: Any) -> Comparison:
+def again(workplace: Any, *arms: str, budget: KeyBudget | None = None, **changes: Any) -> Comparison:
     settings = replace(workplace.settings, arms=arms, **changes)
-    return run_comparison(settings, workplace.directory, Composition, "")
+    return run_comparison(settings, workplace.directory, Composition, "", budget=budget)
 
 
 def test_answers_taken_in_again_have_the_same_figures(exported: Any) -> None:
@@ -269,6 +278,44 @@ def test_a_comparison_stops_at_what_it_may_spend_and_goes_on_with_more(
     assert service.n_asked == asked
     comparison = again(workplace, "base", max_spend_usd=100.0, **given)
     assert candidates(comparison)[0].n_questions == 99
+
+
+def test_a_key_pays_for_new_answers_alone_and_stops_at_its_limit(
+    workplace: Any, service: HostedEndpoint, tmp_path: Path
+) -> None:
+    prices = tmp_path / "prices.toml"
+    prices.write_text(PRICES)
+    given = {"model": f"openai:m@{service.url}", "prices": prices}
+    with home_database(workplace.directory) as engine:
+        limited = KeyBudget(engine, create_key(engine, "limited", [Scope.RUN], max_spend_usd=2.0)[0].id)
+        # A block of 64 costs $1.41, so the next one of 35 would go beyond the limit.
+        with pytest.raises(KeySpentError, match=r"may spend \$0\.59 more"):
+            again(workplace, "base", budget=limited, **given)
+        assert service.n_asked == 64
+        other = KeyBudget(engine, create_key(engine, "other", [Scope.RUN])[0].id)
+        again(workplace, "base", budget=other, **given)
+        spent = {key.name: key.spent_usd for key in list_keys(engine)}
+    assert spent == {"limited": pytest.approx(64 * 0.022), "other": pytest.approx((service.n_asked - 64) * 0.022)}
+
+
+def test_comparisons_at_once_go_beyond_the_limit_of_their_key_by_a_block_each(workplace: Any, tmp_path: Path) -> None:
+    path = tmp_path / "prices.toml"
+    path.write_text(PRICES)
+    settings = replace(workplace.settings, arms=("base",), model="openai:m@http://127.0.0.1:1/v1")
+    composition = Composition(settings, workplace.directory, silent)
+    arm = composition.arm("base", load_limited_dataset(settings))
+    with home_database(workplace.directory) as engine:
+        budget = KeyBudget(engine, create_key(engine, "limited", [Scope.RUN], max_spend_usd=1.0)[0].id)
+        both = [Spending(settings, load_prices(path), budget) for _ in range(2)]
+        for one in both:
+            one.check(arm, range(64))
+        for one in both:
+            one.add(arm, [Answer("a", Usage(500, 500), FinishReason.STOP, (), "")])
+        for one in both:
+            with pytest.raises(KeySpentError):
+                one.check(arm, range(1))
+        assert budget.left_usd() == pytest.approx(-1.0)
+    composition.close()
 
 
 def test_what_has_no_price_is_refused_where_a_limit_is_set(workplace: Any, service: HostedEndpoint) -> None:

@@ -18,6 +18,7 @@ from lm.endpoint.openai_compatible import OpenAICompatibleModel
 from lm.errors import ConfigError, LanguageModelError
 from rag.errors import IndexingError
 from rag.openai_embedder import OpenAIEmbedder
+from service.contract.scope import Scope
 from service.run.composition import LocalComposition
 from service.run.workflow import run_comparison
 from service.safety.endpoint_guard import AllowedEndpoints, EndpointGuard
@@ -28,6 +29,8 @@ from service.serving.limits import ServingLimits
 from service.serving.opened import Servable
 from service.serving.pipelines import ServedPipelines
 from service.serving.servable import read_servable
+from service.store.api_keys import create_key, list_keys
+from service.store.key_budget import KeyBudget
 from tests.service.serving.conftest import WordEmbedder
 from tests.service.serving.hosted_endpoint import BROKEN_OFF, HostedEndpoint
 
@@ -117,6 +120,32 @@ def test_a_hosted_model_answers(service: Any) -> None:
         assert ask(service, address).status_code == 200, address
 
 
+def test_a_key_pays_for_what_it_asks_and_is_refused_at_its_limit(service: Any) -> None:
+    model = {"usd_per_million_input_tokens": 1000, "usd_per_million_output_tokens": 1000}
+    told = {"source": "a test", "as_of": "2026-01-01"}
+    service.settings |= {"price_list": told | {"models": {"m": model | told}}}
+    service.add("priced")
+    bodies = {address.replace("one", "priced"): body for address, body in BODIES.items()}
+    bodies[CHAT] = BODIES[CHAT] | {"model": "priced/base"}
+    key, secret = create_key(service.engine, "limited", [Scope.RUN], max_spend_usd=0.001 + 0.022 * len(bodies))
+    service.client.headers["Authorization"] = f"Bearer {secret}"
+    for address, body in bodies.items():
+        assert service.client.post(address, json=body).status_code == 200, address
+    assert list_keys(service.engine)[0].spent_usd > 0.02 * len(bodies)
+    KeyBudget(service.engine, key.id).spend(1.0)
+    for address, body in bodies.items():
+        refused = service.client.post(address, json=body)
+        if address.endswith("priced/answers"):
+            assert all("may spend $0.00 more" in arm["error"] for arm in refused.json()["arms"])
+        else:
+            # OpenAI's clients would try 409 again and again.
+            status = 400 if address == CHAT else 409
+            assert (refused.status_code, "may spend $0.00 more" in refused.text) == (status, True), address
+    unpriced = create_key(service.engine, "other", [Scope.RUN], max_spend_usd=1)[1]
+    refused = service.client.post(ANSWERS, json=BODIES[ANSWERS], headers={"Authorization": f"Bearer {unpriced}"})
+    assert (refused.status_code, "has no price" in refused.text) == (422, True)
+
+
 @pytest.mark.parametrize("name", [name for name in TROUBLES if name != "silent"])
 def test_an_endpoint_that_fails_is_named_with_the_remedy(
     service: Any, endpoint: HostedEndpoint, trouble: Any, name: str
@@ -171,9 +200,9 @@ def test_one_arm_that_answers_is_enough_for_a_side_by_side(service: Any, trouble
     served = service.app.state.served
     answer = served.answer
 
-    async def only_base(comparison_id: str, kind: str, questions: Any) -> Any:
+    async def only_base(comparison_id: str, kind: str, questions: Any, *, budget: Any) -> Any:
         if kind == "base":
-            return await answer(comparison_id, kind, questions)
+            return await answer(comparison_id, kind, questions, budget=budget)
         raise EndpointFailedError("the endpoint is down")
 
     served.answer = only_base

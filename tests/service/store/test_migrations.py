@@ -8,12 +8,13 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, delete, inspect, select, text
 
 from lm.errors import ConfigError
 from service.store.database import open_database, writing
 from service.store.migrations.upgrade import FOLDER, migrate
 from service.store.tables import metadata
+from service.store.workspaces import in_workspace
 
 ROOT = Path(__file__).parents[3]
 
@@ -74,3 +75,32 @@ def test_tables_of_a_later_version_are_left_alone(engine: Engine) -> None:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(ConfigError, match="another version of this program"):
         migrate(engine)
+
+
+def test_what_is_there_belongs_to_the_workspace_of_operators(database_url: str) -> None:
+    engine = open_database(database_url)
+    upgrade(engine, "0006")
+    rows = {
+        "api_keys": "('k', 'n', 'hash', 'read', 5, 1, NULL)",
+        "datasets": "('v', 'n', '{}', '[]', 1, '{}', false, 2)",
+        "dataset_files": "('v', 'questions.jsonl', '')",
+        "baselines": "('main', 'c', 3)",
+        "deployments": "('production', 1, 'c', 'rag', 4)",
+    }
+    with writing(engine) as connection:
+        of_comparison = "id, name, dataset, settings, state, cancel_requested, created_at"
+        connection.execute(
+            text(f"INSERT INTO comparisons ({of_comparison}) VALUES ('c', 'n', 'v', '{{}}', 's', false, 0)")
+        )
+        for table, values in rows.items():
+            connection.execute(text(f"INSERT INTO {table} VALUES {values}"))
+    migrate(engine)
+    with writing(in_workspace(engine, "other")) as connection:
+        assert not any(connection.execute(select(metadata.tables[table])).first() for table in (*rows, "comparisons"))
+    with writing(in_workspace(engine, "default")) as connection:
+        for table in (*rows, "comparisons"):
+            assert connection.execute(select(metadata.tables[table].c.workspace)).scalars().all() == ["default"], table
+        assert connection.execute(select(metadata.tables["deployments"].c.revision)).scalar() == 1
+        connection.execute(delete(metadata.tables["datasets"]))
+        assert connection.execute(select(metadata.tables["dataset_files"])).first() is None
+    engine.dispose()

@@ -11,6 +11,8 @@ from service.api.auth import RateLimits
 from service.api.service_settings import ServiceSettings
 from service.contract.scope import Scope
 from service.store.api_keys import create_key, list_keys, revoke_key
+from service.store.comparisons.comparison_store import find_comparison
+from service.store.key_budget import KeyBudget
 from service.store.tables import metadata
 from tests.service.api.conftest import LOCAL, Api
 
@@ -208,3 +210,46 @@ def test_revoking_twice_keeps_the_first_time(api: Api) -> None:
     first = revoke_key(api.engine, key.id)
     assert first is not None
     assert revoke_key(api.engine, key.id) == first
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"model": "hf:org/huge"},
+        {"judge": "hf:org/huge"},
+        {"embedder": "hf:org/huge"},
+        {"reranker": "hf:org/huge"},
+        {"arms": ["base", "rag@hf:org/huge"]},
+        {"model": "openai:m@https://elsewhere.example/v1", "arms": ["base"]},
+    ],
+)
+def test_a_key_names_no_model_that_is_not_allowed(api: Api, sent: dict[str, object]) -> None:
+    asked = {"dataset": "appliance-support", **sent}
+    assert api.client().post("/v1/comparisons/estimate", json=asked).status_code == 200
+    client = api.client(key=api.key(Scope.RUN))
+    addresses = {"/v1/comparisons": asked, "/v1/comparisons/estimate": asked}
+    if "model" in sent:
+        addresses["/v1/models/try"] = {"model": sent["model"], "ask": True}
+    for address, body in addresses.items():
+        refused = client.post(address, json=body)
+        assert (refused.status_code, refused.json()["title"]) == (403, "Model not allowed"), address
+    settings = ServiceSettings(allow_models=("hf:org/*", "openai:*@https://elsewhere.example/*"))
+    listed = Api(api.engine, api.home, settings).client(key=api.key(Scope.RUN))
+    assert listed.post("/v1/comparisons/estimate", json=asked).status_code == 200
+
+
+def test_a_key_that_spent_its_limit_starts_nothing_at_an_endpoint(api: Api) -> None:
+    key, secret = create_key(api.engine, "limited", [Scope.RUN], max_spend_usd=5.0)
+    client = api.client(key=secret)
+    asked = {"dataset": "appliance-support", "arms": ["base"], "model": "openai:gpt-5.4-mini"}
+    once = {"Idempotency-Key": "x"}
+    made = client.post("/v1/comparisons", json=asked, headers=once)
+    assert made.status_code == 202
+    assert find_comparison(api.engine, made.json()["id"]).made_by == key.id
+    unpriced = client.post("/v1/comparisons", json=asked | {"judge": "openai:nobody-knows"})
+    assert (unpriced.status_code, "the judge openai:nobody-knows has no price" in unpriced.text) == (422, True)
+    KeyBudget(api.engine, key.id).spend(5.0)
+    refused = client.post("/v1/comparisons", json=asked)
+    assert (refused.status_code, refused.json()["title"]) == (409, "Limit of the key reached")
+    assert client.post("/v1/comparisons", json=asked, headers=once).json()["id"] == made.json()["id"]
+    assert client.post("/v1/comparisons", json=asked | {"model": "smollm2"}).status_code == 202
