@@ -113,8 +113,12 @@ def is_there(place: Place, n_chunks: int) -> bool:
     return False
 
 
+_READ_ANEW = (DamagedIndexError, "build the index again")
+_WRITTEN_ANEW = (IndexingError, "see whether the disk is full or fails, then run it again")
+
+
 @contextmanager
-def _telling(place: Place | None, doing: str) -> Iterator[None]:
+def _telling(place: Place | None, doing: str, kind: tuple[type[IndexingError], str] = _READ_ANEW) -> Iterator[None]:
     """Turn whatever Chroma raises into an error of ours."""
     try:
         yield
@@ -124,9 +128,9 @@ def _telling(place: Place | None, doing: str) -> Iterator[None]:
         # A panic of Chroma's own code is no `Exception`.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        raise DamagedIndexError(
-            f"Chroma cannot {doing} the index{f' {place.folder}' if place else ''} ({error}); build the index again"
-        ) from error
+        error_type, remedy = kind
+        where = f" {place.folder}" if place else ""
+        raise error_type(f"Chroma cannot {doing} the index{where} ({error}); {remedy}") from error
 
 
 def build_search(place: Place, ids: Sequence[str], vectors: NDArray[np.float32]) -> tuple[int, float]:
@@ -140,7 +144,7 @@ def build_search(place: Place, ids: Sequence[str], vectors: NDArray[np.float32])
         IndexingError: what was written cannot be read back, or recall stays below `MIN_RECALL`.
     """
     recall = 0.0
-    with open_chroma(place) as client:
+    with _telling(None, "write", _WRITTEN_ANEW), open_chroma(place) as client:
         for ef in EF_LADDER:
             collection = fill(client, place, ids, vectors, ef)
             verify(collection, ids, vectors)
