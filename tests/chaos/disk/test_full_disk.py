@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.disk_process import TRANSACTION_KIB
+from tests.chaos.disk.small_disk_process import TRANSACTION_KIB
 from tests.chaos.workplace import ROOT, OpenWorkplace
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
-DISK = Path(__file__).with_name("disk_process.py")
+DISK = Path(__file__).with_name("small_disk_process.py")
 FIRST_KIB = 2048
 
 
