@@ -122,7 +122,7 @@ def _telling(place: Place | None, doing: str, kind: tuple[type[IndexingError], s
     """Turn whatever Chroma raises into an error of ours."""
     try:
         yield
-    except IndexingError:
+    except (IndexingError, MemoryError):
         raise
     except BaseException as error:
         # A panic of Chroma's own code is no `Exception`.

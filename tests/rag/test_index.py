@@ -150,7 +150,7 @@ def test_a_build_that_breaks_while_chroma_writes_leaves_the_old_index_whole(
         raise BrokenOff
 
     monkeypatch.setattr(vector_search, "verify", break_off)
-    with pytest.raises(BrokenOff):
+    with pytest.raises(IndexingError, match="see whether the disk is full or fails"):
         build_index(documents, embedder, tmp_path / "index")
     assert names(tmp_path) == [".index.lock", "index"]
     with open_index(tmp_path / "index", embedder) as index:

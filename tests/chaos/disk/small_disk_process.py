@@ -1,6 +1,6 @@
 """Runs a program whose data directory is on a small disk, and gives the disk a little room whenever it is full.
 
-Meant for a mount namespace of its own: `unshare --mount python disk_process.py FOLDER KIB STEP_KIB COMMAND…`. The
+Meant for a mount namespace of its own: `unshare --mount python small_disk_process.py FOLDER KIB STEP_KIB COMMAND…`. The
 folder is on the small disk meanwhile and holds at the end what the disk did. Prints how often it was full.
 
 Full is a disk with less room than one transaction may need: SQLite takes 32 KiB at once for the index of its

@@ -127,7 +127,7 @@ def test_a_job_is_given_no_secret_that_its_comparison_does_not_need(
         monkeypatch.setenv(name, "given")
     supervised.program = "import os; print(*sorted(n for n in os.environ if os.environ[n] == 'given')); sys.exit(13)"
     supervised.supervisor.run(COMPARISON)
-    assert supervised.supervisor.log_file(COMPARISON).read_text().split() == ["HTTP_PROXY"]
+    assert supervised.directory.log(COMPARISON).read_text().split() == ["HTTP_PROXY"]
 
 
 def test_a_comparison_that_is_over_starts_nothing(supervised: Supervised) -> None:
