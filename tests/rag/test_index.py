@@ -91,8 +91,8 @@ def test_what_an_earlier_index_has_is_not_embedded_again_and_the_cost_is_that_of
     assert after.file_hashes == anew.file_hashes
     assert after.build_usage.embedding_tokens == anew.build_usage.embedding_tokens
     # Chunks of another size are cut anew.
-    smaller = build_index(edited, embedder, tmp_path / "smaller", chunking=Chunking(16), earlier=earlier)
-    assert smaller.file_hashes == build_index(edited, embedder, tmp_path / "16", chunking=Chunking(16)).file_hashes
+    smaller = build_index(edited, embedder, tmp_path / "smaller", chunking=Chunking(32), earlier=earlier)
+    assert smaller.file_hashes == build_index(edited, embedder, tmp_path / "32", chunking=Chunking(32)).file_hashes
 
 
 def test_chunks_are_bounded_in_the_tokens_of_their_reader_too(tmp_path, embedder) -> None:

@@ -151,7 +151,7 @@ def test_a_question_on_another_sentence_of_its_passage_is_dropped() -> None:
     def astray(prompt: Messages) -> str:
         return re.sub(r"What (power|weight) has", "Can you carry it with one hand alone, and what has", writer(prompt))
 
-    assert make(12, FakeLM(astray), chunking=Chunking(48)).dropped["it is on another sentence"] > 0
+    assert make(12, FakeLM(astray)).dropped["it is on another sentence"] > 0
 
 
 def test_documents_become_a_dataset_that_says_who_asked(tmp_path: Path) -> None:

@@ -49,22 +49,26 @@ def setting_fields() -> dict[str, Any]:
     return given
 
 
-def group_fields(group: Any) -> dict[str, Any]:
-    """What the visitor sets of a group of settings otherwise than by default."""
-    return _fields(list(declared_settings(group)))
+def group_fields(group: Any, place: str) -> dict[str, Any]:
+    """What the visitor sets of a group of settings otherwise than by default; the address keeps none of it.
+
+    Args:
+        place: Where on the page, since a form may be on it twice.
+    """
+    return _fields(list(declared_settings(group)), place)
 
 
-def _fields(listed: list[DeclaredSetting]) -> dict[str, Any]:
+def _fields(listed: list[DeclaredSetting], place: str = "") -> dict[str, Any]:
     given: dict[str, Any] = {}
     for one in listed:
         inner = [part for part in one.inner if part != _BAR]
-        value = _fields(inner) if inner else _field(one)
+        value = _fields(inner, place) if inner else _field(one, place=place)
         if value not in (None, "", {}, ()) and value != one.default:
             given[one.name] = value
     return given
 
 
-def _field(one: DeclaredSetting, label: str = "") -> Any:
+def _field(one: DeclaredSetting, label: str = "", *, place: str = "") -> Any:
     """A field of the kind that fits the type; None or "" where nothing is given."""
     setting = one.setting
     label = label or re.split(r"[:;,(]|(?<=[?]) ", setting.help)[0].removesuffix(".")
@@ -74,10 +78,9 @@ def _field(one: DeclaredSetting, label: str = "") -> Any:
     # What an effort sets is left to it.
     default = None if one.default is MISSING or one.name in _BY_EFFORT else one.default
     shared: dict[str, Any] = {
-        "key": one.option.strip("-").replace("-", "_"),
+        "key": place + one.option.strip("-").replace("-", "_"),
         "help": setting.help,
-        "bind": "query-params",
-    }
+    } | ({} if place else {"bind": "query-params"})
     if one.kind is bool:
         return st.toggle(label, bool(default), **shared)
     shared["placeholder"] = setting.unset or ("by the effort" if default is None else "")

@@ -32,8 +32,9 @@ def generation_form(
         "passage retrieval finds, and which the model answers alike from it. Reports say for ever that a model wrote "
         "them: review them first. The embedded model is too small to write good ones; name a larger one."
     )
-    given = group_fields(QuestionSettings)
-    if st.button("Write questions", type="primary", icon=":material/edit_note:"):
+    place = "of dataset " if dataset else "of files "
+    given = group_fields(QuestionSettings, place)
+    if st.button("Write questions", type="primary", icon=":material/edit_note:", key=f"{place}write"):
         try:
             run = client.generate_questions(given | ({"dataset": dataset} if dataset else {}), files)
         except ServiceError as error:

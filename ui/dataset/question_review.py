@@ -27,10 +27,10 @@ _OPEN = "not reviewed"
 _ALL = "all"
 _SAID: Mapping[ReviewVerdict, tuple[str, str, str]] = {
     "right": ("Accept", "a", ":material/check:"),
-    "wrong": ("Reject", "r", ":material/close:"),
+    "wrong": ("Reject", "x", ":material/close:"),
     "unclear": ("Unclear", "u", ":material/question_mark:"),
 }
-"""Label, key and icon of what can be said of a question."""
+"""Label, key and icon of what can be said of a question; r, for reject, is the browser's to reload."""
 
 _AROUND_ANSWER = 200
 """Characters shown on either side of an answer."""
