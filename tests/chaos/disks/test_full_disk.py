@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.disk_process import TRANSACTION_KIB
+from tests.chaos.disks.disk_process import TRANSACTION_KIB
 from tests.chaos.workplace import ROOT, OpenWorkplace
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]

@@ -26,7 +26,7 @@ def test_whatever_operation_fails_nothing_is_lost_and_no_traceback_is_told(tmp_p
     command = [
         sys.executable,
         "-m",
-        "tests.chaos.faulty_disk_process",
+        "tests.chaos.disks.faulty_disk_process",
         tmp_path / "run",
         str(error),
         "1",
