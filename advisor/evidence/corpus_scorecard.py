@@ -22,7 +22,6 @@ def summarise_corpus_metric(
     examples: Sequence[Example],
     records: Sequence[QuestionRecord],
     *,
-    n_resamples: int = N_RESAMPLES,
     seed: int = 0,
 ) -> MetricSummary:
     """One metric of one arm over all test questions, unweighted: such metrics have no mean over slices.
@@ -52,7 +51,7 @@ def summarise_corpus_metric(
         return MetricSummary(name, None, None, len(records), len(clusters), n_asked - len(records))
     rng = np.random.default_rng(seed)
     drawn: list[list[float | None]] = []
-    for _ in range(n_resamples):
+    for _ in range(N_RESAMPLES):
         chosen = [i for c in rng.integers(len(clusters), size=len(clusters)) for i in members[clusters[c]]]
         some = [examples[i] for i in chosen]
         values = [metric(some, [answers[i] for i in chosen]).value for answers in by_seed]

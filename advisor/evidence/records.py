@@ -55,9 +55,7 @@ def read_records(lines: Iterable[str], source: str = "results.jsonl") -> list[Qu
     return [read_record(line, f"{source}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def read_scored_answers(
-    results: bytes, metric: str, source: str = "results.jsonl", *, labels: Labels | None = None
-) -> dict[str, ScoredAnswers]:
+def read_scored_answers(results: bytes, metric: str, *, labels: Labels | None = None) -> dict[str, ScoredAnswers]:
     """Of each arm of a file: what `scored_answers` makes of its records, read several times as fast.
 
     Args:
@@ -78,7 +76,7 @@ def read_scored_answers(
                 arms[arm] = _GrowingAnswers(row, metric, labels or {})
             arms[arm].add(row)
         except (LookupError, TypeError, ValueError, AttributeError):
-            read_record(line.decode("utf-8", "replace"), f"{source}, line {number}")  # says what is wrong
+            read_record(line.decode("utf-8", "replace"), f"results.jsonl, line {number}")  # says what is wrong
             raise
     return {arm: growing.columns() for arm, growing in arms.items()}
 

@@ -50,7 +50,7 @@ def told_below(folder: Path) -> str:
     return f"give one of the folders in it: {', '.join(below)}" if below else ""
 
 
-def find_cached_model(name_or_path: str, *, revision: str | None = None) -> Path | None:
+def find_cached_model(name_or_path: str) -> Path | None:
     """The folder of a model that is here already, None for one that is not; the hub is not asked.
 
     Raises:
@@ -60,7 +60,7 @@ def find_cached_model(name_or_path: str, *, revision: str | None = None) -> Path
         return locate_model(name_or_path)
     from huggingface_hub import try_to_load_from_cache
 
-    config = try_to_load_from_cache(name_or_path, "config.json", revision=revision)
+    config = try_to_load_from_cache(name_or_path, "config.json")
     return Path(config).parent if isinstance(config, str) else None
 
 

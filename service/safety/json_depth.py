@@ -12,15 +12,15 @@ def count_containers(data: bytes) -> int:
     return data.count(b"[") + data.count(b"{")
 
 
-def is_too_deep(data: bytes, limit: int = MAX_JSON_DEPTH) -> bool:
-    """Whether lists and objects are nested more than `limit` deep; also said of some things that are not JSON."""
-    if count_containers(data) <= limit:
+def is_too_deep(data: bytes) -> bool:
+    """Whether lists and objects are nested deeper than `MAX_JSON_DEPTH`; also said of some things that are not JSON."""
+    if count_containers(data) <= MAX_JSON_DEPTH:
         return False
     depth = 0
     for found in _STRUCTURE.finditer(data):
         if found.group() in b"[{":
             depth += 1
-            if depth > limit:
+            if depth > MAX_JSON_DEPTH:
                 return True
         elif found.group() in b"]}":
             depth -= 1

@@ -70,10 +70,9 @@ class Imported:
         """Note what has to be fixed before anything is imported."""
         self.problems.append(Problem(row.file, line or row.line, message))
 
-    def leave_out(self, row: SourceRow, reason: str, line: int | None = None) -> None:
+    def leave_out(self, row: SourceRow, reason: str) -> None:
         """Note that a row, though right in its format, is no question."""
-        where = line or row.line
-        self.left_out.setdefault(reason, []).append(f"{row.file}:{where}" if where else row.file)
+        self.left_out.setdefault(reason, []).append(f"{row.file}:{row.line}" if row.line else row.file)
 
     def add_document(self, row: SourceRow, text: object, title: str = "", document_id: str = "") -> str:
         """The id of a document with this text, which is added if it is new; "" where it is unusable."""

@@ -17,7 +17,7 @@ from lm.errors import ConfigError
 from service.run.arm import Compose
 from service.run.composition import LocalComposition, Stages
 from service.run.finished.base_model import check_base_model, is_measured_model
-from service.run.progress import OnProgress, silent
+from service.run.progress import silent
 from service.run.settings import ComparisonSettings
 from service.run.workflow import load_limited_dataset
 from service.store.comparisons.runs import find_run
@@ -77,7 +77,6 @@ def open_arm(
     *,
     compose: Compose | None = None,
     stages: Stages | None = None,
-    on_progress: OnProgress = silent,
 ) -> Iterator[Pipeline]:
     """The pipeline of one candidate arm, from the stages it was measured with; where one is missing it is built again.
 
@@ -100,9 +99,7 @@ def open_arm(
     if dataset.content_hash != comparison.dataset_hash:
         raise ConfigError(_changed(comparison, f"the dataset {settings.dataset} has changed"))
     recorded = read_stages(comparison.id, directory, settings.trainings)
-    composition = (compose or partial(LocalComposition, recorded=recorded, stages=stages))(
-        settings, directory, on_progress
-    )
+    composition = (compose or partial(LocalComposition, recorded=recorded, stages=stages))(settings, directory, silent)
     try:
         if arm.row.generates:
             check_base_model(composition.model_of(model), model, settings, comparison, finished.model_identity)
