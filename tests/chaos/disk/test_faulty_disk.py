@@ -26,11 +26,7 @@ def test_whatever_operation_fails_nothing_is_lost_and_no_traceback_is_told(tmp_p
     command = [
         sys.executable,
         "-m",
-<<<<<<<< HEAD:tests/chaos/disk/test_faulty_disk.py
         "tests.chaos.disk.faulty_disk_process",
-========
-        "tests.chaos.disks.faulty_disk_process",
->>>>>>>> house:tests/chaos/disks/test_faulty_disk.py
         tmp_path / "run",
         str(error),
         "1",

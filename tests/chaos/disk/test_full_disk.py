@@ -8,11 +8,7 @@ from pathlib import Path
 
 import pytest
 
-<<<<<<<< HEAD:tests/chaos/disk/test_full_disk.py
 from tests.chaos.disk.small_disk_process import TRANSACTION_KIB
-========
-from tests.chaos.disks.disk_process import TRANSACTION_KIB
->>>>>>>> house:tests/chaos/disks/test_full_disk.py
 from tests.chaos.workplace import ROOT, OpenWorkplace
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
