@@ -82,8 +82,8 @@ class _Sent:
 
 @router.post("", status_code=202, openapi_extra=_BODY)
 async def create(
-    context: Context,
     caller: Runner,
+    context: Context,
     allowed: Allowed,
     budget: Budget,
     request: Request,
@@ -101,8 +101,8 @@ async def create(
 
 @router.get("")
 def list_all(
-    context: Context,
     caller: Reader,
+    context: Context,
     request: Request,
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
     offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
@@ -115,8 +115,8 @@ def list_all(
 @router.get("/{run_id}")
 async def get(
     run_id: RunId,
-    context: Context,
     caller: Reader,
+    context: Context,
     request: Request,
     wait_s: Annotated[float, Query(ge=0, le=60, description="Answer as soon as it is over, at latest after this.")] = 0,
 ) -> QuestionRunView:
@@ -127,13 +127,13 @@ async def get(
 
 
 @router.post("/{run_id}/cancel", status_code=202)
-def cancel(run_id: RunId, context: Context, caller: Runner, request: Request) -> QuestionRunView:
+def cancel(run_id: RunId, caller: Runner, context: Context, request: Request) -> QuestionRunView:
     """Stop a run: what waits at once, what runs after the batch of questions that it is at. Nothing is stored."""
     return _view(context, request, request_cancel(context.engine, _find(context, run_id).id))
 
 
 @router.post("/{run_id}/resume", status_code=202)
-def resume(run_id: RunId, context: Context, caller: Runner, request: Request) -> QuestionRunView:
+def resume(run_id: RunId, caller: Runner, context: Context, request: Request) -> QuestionRunView:
     """Queue a failed or cancelled run again. It begins anew."""
     found = _find(context, run_id)
     stored = resume_comparison(context.engine, found.id, max_queued=context.settings.max_queued)
@@ -142,7 +142,7 @@ def resume(run_id: RunId, context: Context, caller: Runner, request: Request) ->
 
 
 @router.delete("/{run_id}", status_code=204)
-def delete(run_id: RunId, context: Context, caller: Runner) -> None:
+def delete(run_id: RunId, caller: Runner, context: Context) -> None:
     """Delete a run that is over. The dataset that it made stays."""
     remove_comparison(context.engine, context.directory, _find(context, run_id).id)
 

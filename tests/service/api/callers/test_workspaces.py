@@ -14,6 +14,7 @@ from service.serving.deployment_store import deploy
 from service.store.api_keys import create_key
 from service.store.comparisons.baseline_store import set_baseline
 from service.store.comparisons.share_store import share_comparison
+from service.store.tables import QUESTION_RUN
 from service.store.workspaces import in_workspace
 from tests.service.api.conftest import FILES, Api
 
@@ -55,6 +56,7 @@ def two(api: Api, finished_files: dict[str, bytes]) -> Two:
     own.finish("our-secret-comparison", finished_files)
     set_baseline(own.engine, "our-secret-baseline", "our-secret-comparison")
     deploy(own.engine, "our-secret-alias", "our-secret-comparison", "base")
+    own.add_comparison(f"{QUESTION_RUN}{'a' * 16}", model="smollm2")
     share_comparison(own.engine, "our-secret-comparison")
     names = {
         "comparison_id": "our-secret-comparison",
@@ -62,6 +64,7 @@ def two(api: Api, finished_files: dict[str, bytes]) -> Two:
         "name": "our-secret-baseline",
         "alias": "our-secret-alias",
         "key_id": keys["ours"][0].id,
+        "run_id": "a" * 16,
     }
     absent = {
         "comparison_id": "non-secret-comparison",
@@ -69,6 +72,7 @@ def two(api: Api, finished_files: dict[str, bytes]) -> Two:
         "name": "non-secret-baseline",
         "alias": "non-secret-alias",
         "key_id": "e" * 16,
+        "run_id": "b" * 16,
     }
     return Two(owner, (strangers[0], strangers[1]), named(names), named(absent))
 
