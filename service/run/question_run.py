@@ -11,6 +11,7 @@ from advisor.data.dataset import Document
 from advisor.data.files import DOCUMENTS_FILE, Problem, load_dataset, problem_list
 from advisor.data.folder_import import read_documents_alone
 from advisor.errors import DatasetError
+from advisor.money.prices import load_prices
 from lm.embedding import Embedder
 from lm.language_model import LanguageModel
 from lm.setting import read_settings
@@ -18,10 +19,12 @@ from service.contract.comparison_state import ComparisonState
 from service.contract.settings import QuestionSettings
 from service.run.progress import OnProgress, Progress
 from service.run.settings import ComparisonSettings
+from service.run.spending import Spending
 from service.store.comparisons.comparison_store import StoredComparison, keep_files, set_state
 from service.store.data_directory import DataDirectory
 from service.store.database import patiently, writing
 from service.store.dataset_store import dataset_folder, store_folder
+from service.store.key_budget import KeyBudget
 from service.store.tables import comparisons, report_files
 
 MADE_FILE = "questions-made.json"
@@ -38,20 +41,31 @@ def load_parts(settings: ComparisonSettings) -> tuple[LanguageModel, Embedder]:
     return parts.model(settings.model), parts.embedder()
 
 
+def parts_of(dataset: str, settings: QuestionSettings) -> ComparisonSettings:
+    """The model and embedder as those of a comparison; what is paid for writing is counted as for judging."""
+    return ComparisonSettings(
+        dataset, arms=("base",), model=settings.model, embedder=settings.embedder, judge=settings.model
+    )
+
+
 def run_questions(
     engine: Engine, directory: DataDirectory, run: StoredComparison, on_progress: OnProgress, load: Load = load_parts
 ) -> None:
     """Write questions and store them as a version of a dataset, which ends the run. A second start begins anew.
 
     Raises:
-        TuningForkError: no document can be read, no question could be kept, or the model failed.
+        TuningForkError: no document can be read, no question could be kept, the model failed, or the key that pays has
+            spent what it may.
     """
     from service.run.composition.question_making import make_dataset
 
     settings = read_settings(QuestionSettings, run.settings)
     on_progress(Progress("questions", "", 0, settings.facts))
     documents = _documents(engine, directory, run)
-    model, embedder = load(ComparisonSettings(run.dataset, model=settings.model, embedder=settings.embedder))
+    parts = parts_of(run.dataset, settings)
+    model, embedder = load(parts)
+    budget = KeyBudget(engine, run.made_by) if run.made_by is not None else None
+    writer = Spending(parts, load_prices(), budget).metered(model) or model
 
     def tell(n_kept: int, n_wanted: int) -> None:
         on_progress(Progress("questions", "", n_kept, n_wanted))
@@ -60,7 +74,7 @@ def run_questions(
     workplace.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="questions-", dir=workplace) as place:
         folder = Path(place) / "dataset"
-        make_dataset(documents, folder, model, embedder, settings, name=run.name, on_progress=tell)
+        make_dataset(documents, folder, writer, embedder, settings, name=run.name, on_progress=tell)
         version = store_folder(engine, folder, load_dataset(folder))
         made = (folder / MADE_FILE).read_bytes()
 

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Annotated, Any
@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from advisor.data.files import DOCUMENTS_FILE
 from advisor.data.folder_import import FileOutcome
+from advisor.money.prices import load_prices
 from lm.files import sha256
 from lm.setting import declared_settings, read_settings
 from service.api.auth import Allowed, Budget, Context, Principal, require
@@ -26,8 +27,9 @@ from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import QuestionRunList, QuestionRunRequest, QuestionRunView, QuestionsMade
 from service.contract.scope import Scope
 from service.contract.settings import BUILTIN_EMBEDDERS, QuestionSettings
-from service.run.question_run import made_record
+from service.run.question_run import made_record, parts_of
 from service.run.remote_settings import check_spec, checked_model
+from service.run.spending import check_budget
 from service.safety.allowed_models import AllowedModels
 from service.safety.endpoint_guard import EndpointGuard
 from service.safety.file_name import name_problem
@@ -188,6 +190,7 @@ def _create(
     guard = EndpointGuard()
     model = checked_model("model", settings.model, guard, allowed)
     check_spec("embedder", settings.embedder, BUILTIN_EMBEDDERS, guard, allowed)
+    check_budget(parts_of("", replace(settings, model=model)), load_prices(), budget)
     try:
         source = find_dataset(context.engine, sent.body.dataset).card.name if sent.body.dataset else sent.stem
     except DatasetNotFoundError as error:

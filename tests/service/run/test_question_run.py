@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,17 @@ from advisor.data.dataset import Document
 from lm.errors import LanguageModelError
 from lm.fake import FakeLM
 from service.contract.comparison_state import ComparisonState
+from service.contract.scope import Scope
 from service.jobs.job import JobEnd, run_job
 from service.run.progress import Progress
 from service.run.question_run import made_record, run_questions
 from service.run.settings import ComparisonSettings
+from service.store.api_keys import create_key
 from service.store.comparisons.comparison_store import StoredComparison, create_comparison, find_comparison, set_state
 from service.store.data_directory import DataDirectory
 from service.store.database import writing
 from service.store.dataset_store import find_dataset, read_version
+from service.store.key_budget import KeyBudget, KeySpentError
 from service.store.tables import QUESTION_RUN
 from tests.rag.conftest import HashingEmbedder
 from tests.rag.test_made_questions import DOCUMENTS, writer
@@ -79,3 +83,14 @@ def test_a_job_takes_up_a_run_like_a_comparison(
     ended = find_comparison(engine, RUN)
     assert ended.state == "failed"
     assert "OPENAI_API_KEY" in (ended.error or "")
+
+
+def test_the_key_that_started_a_run_pays_for_it_until_its_limit(engine: Engine, tmp_path: Path) -> None:
+    run = create(engine, DOCUMENTS, ComparisonState.RUNNING, model="openai:gpt-5-mini", facts=12, unanswerable=0.0)
+    key, _ = create_key(engine, "team", [Scope.RUN], max_spend_usd=1e-6)
+    budget = KeyBudget(engine, key.id)
+    with pytest.raises(KeySpentError, match=r"the key may spend \$0\.00 more at endpoints"):
+        run_questions(engine, DataDirectory(tmp_path), replace(run, made_by=key.id), lambda _: None, scripted)
+    left = budget.left_usd()
+    assert left is not None
+    assert left < 0
