@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,20 @@ _LOG = logging.getLogger("tuning_fork.store")
 
 
 def adopt_folders(engine: Engine, directory: DataDirectory) -> None:
-    """Give each finished folder a row, where its dataset is still what was compared."""
+    """Give each finished folder a row, where its dataset is still what was compared.
+
+    A folder written since a comparison that is not over was asked for may be that one's, whose job was killed before it
+    could say so; it is left to it.
+    """
+    columns = (comparisons.c.id, comparisons.c.run_id, comparisons.c.state, comparisons.c.created_at)
     with engine.connect() as connection:
-        every = select(comparisons.c.id, comparisons.c.run_id).execution_options(**EVERY_WORKSPACE)
-        rows = connection.execute(every).all()
-    told = {name for row in rows for name in row}
+        rows = connection.execute(select(*columns).execution_options(**EVERY_WORKSPACE)).all()
+    told = {name for row in rows for name in (row.id, row.run_id)}
+    may_be_theirs_from = min(
+        (row.created_at for row in rows if not ComparisonState(row.state).is_final), default=math.inf
+    )
     for report in sorted((directory.root / "comparisons").glob(f"*/{REPORT_FILE}")):
-        if report.parent.name not in told:
+        if report.parent.name not in told and report.stat().st_mtime < may_be_theirs_from:
             try:
                 _adopt(engine, report.parent)
             except (OSError, ValueError, KeyError, TypeError, EvaluationError, DatasetError) as error:
