@@ -26,6 +26,7 @@ from service.store.database import patiently, writing
 from service.store.dataset_store import dataset_folder, store_folder
 from service.store.key_budget import KeyBudget
 from service.store.tables import comparisons, report_files
+from service.store.workspaces import in_workspace
 
 MADE_FILE = "questions-made.json"
 """What was made, what was dropped, and with what settings: beside the dataset, and kept with the run."""
@@ -60,6 +61,10 @@ def run_questions(
     from service.run.composition.question_making import make_dataset
 
     settings = read_settings(QuestionSettings, run.settings)
+    with engine.connect() as connection:
+        whose = connection.execute(select(comparisons.c.workspace).where(comparisons.c.id == run.id)).scalar_one()
+    # What is read and made is of the workspace of who asked for it.
+    engine = in_workspace(engine, whose)
     on_progress(Progress("questions", "", 0, settings.facts))
     documents = _documents(engine, directory, run)
     parts = parts_of(run.dataset, settings)
