@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from service.api.auth import Allowed, Budget, Context, Principal, require
 from service.api.context import ServiceContext
 from service.api.errors import Problem
+from service.api.paging import Offset, Whole
 from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import (
     ID_PATTERN,
@@ -126,8 +127,8 @@ def list_all(
     seen: Seen,
     state: Annotated[ComparisonState | None, Query(description="Only those in this state.")] = None,
     dataset: Annotated[str | None, Query(pattern=ID_PATTERN, description="Only those on this version.")] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
+    limit: Annotated[Whole, Query(ge=1, le=200)] = 50,
+    offset: Offset = 0,
 ) -> ComparisonList:
     """Comparisons, the newest first."""
     stored, total = list_comparisons(context.engine, state=state, dataset=dataset, limit=limit, offset=offset)

@@ -25,6 +25,7 @@ from advisor.results.plain_data import to_plain
 from service.api.auth import Context, get_context, require
 from service.api.context import ServiceContext
 from service.api.errors import Problem
+from service.api.paging import Offset, Whole
 from service.api.served import while_connected
 from service.contract.schemas import (
     ID_PATTERN,
@@ -60,8 +61,7 @@ from service.store.keeping.erasure import NOT_REACHED, erase_datasets
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 Version = Annotated[str, Path(pattern=ID_PATTERN, description="A version, or the name of a bundled dataset.")]
-Limit = Annotated[int, Query(ge=1, le=500)]
-Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
+Limit = Annotated[Whole, Query(ge=1, le=500)]
 _READ = [Depends(require(Scope.READ))]
 _RUN = [Depends(require(Scope.RUN))]
 _ARCHIVE: dict[int | str, dict[str, Any]] = {
@@ -198,7 +198,7 @@ def documents(
     version: Version,
     context: Context,
     contains: Annotated[str | None, Query(max_length=200, description="Only documents that hold this text.")] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    limit: Annotated[Whole, Query(ge=1, le=100)] = 20,
     offset: Offset = 0,
 ) -> DocumentPage:
     """Documents in file order."""

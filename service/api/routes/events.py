@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from service.api.auth import Context, require
 from service.api.context import ServiceContext
+from service.api.paging import Whole
 from service.contract.schemas import ID_PATTERN
 from service.contract.scope import Scope
 from service.store.comparisons.comparison_store import ComparisonNotFoundError, find_comparison
@@ -50,7 +51,7 @@ async def stream(
         str | None,
         Header(pattern=r"^[0-9]{1,9}$", description="The last one that came through; those behind it follow."),
     ] = None,
-    after: Annotated[int, Query(ge=0, le=999_999_999, description="The same, for who cannot set headers.")] = 0,
+    after: Annotated[Whole, Query(ge=0, le=999_999_999, description="The same, for who cannot set headers.")] = 0,
 ) -> StreamingResponse:
     """Events from the first or from Last-Event-ID on. The stream ends when the comparison is over.
 

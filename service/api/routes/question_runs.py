@@ -20,6 +20,7 @@ from lm.setting import declared_settings, read_settings
 from service.api.auth import Allowed, Budget, Context, Principal, require
 from service.api.context import ServiceContext
 from service.api.errors import Problem
+from service.api.paging import Offset, Whole
 from service.api.routes.comparisons import submit, when_over
 from service.api.routes.datasets import in_process, uploaded_files
 from service.api.served import while_connected
@@ -106,8 +107,8 @@ def list_all(
     caller: Reader,
     context: Context,
     request: Request,
-    limit: Annotated[int, Query(ge=1, le=200)] = 20,
-    offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
+    limit: Annotated[Whole, Query(ge=1, le=200)] = 20,
+    offset: Offset = 0,
 ) -> QuestionRunList:
     """Runs, the newest first."""
     stored, total = list_comparisons(context.engine, limit=limit, offset=offset, question_runs=True)

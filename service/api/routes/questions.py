@@ -8,6 +8,7 @@ from advisor.report.facts import side_by_side
 from service.api.auth import Context, require
 from service.api.context import ServiceContext
 from service.api.errors import Problem
+from service.api.paging import Offset, Whole
 from service.api.routes.baselines import BaselineName
 from service.contract.schemas import ID_PATTERN, FirstLook, QuestionGrid
 from service.contract.scope import Scope
@@ -33,8 +34,8 @@ def questions(
     since: Annotated[
         BaselineName | None, Query(description="Only where an arm's score is not that of this baseline.")
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
+    limit: Annotated[Whole, Query(ge=1, le=1000)] = 100,
+    offset: Offset = 0,
 ) -> QuestionGrid:
     """Test questions with what each arm said and how that was scored, a page at a time."""
     loaded = _loaded(context, request, comparison_id)

@@ -11,6 +11,7 @@ from advisor.report.formats import REPORT_FILES
 from service.api.auth import Context, require
 from service.api.context import ServiceContext
 from service.api.errors import Problem
+from service.api.paging import Offset, Whole
 from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import ID_PATTERN, ResultItem, ResultPage
 from service.contract.scope import Scope
@@ -93,8 +94,8 @@ def results(
     failure: Annotated[str | None, Query(max_length=64, description="Only answers with this kind of failure.")] = None,
     example_id: Annotated[str | None, Query(max_length=512, description="Only answers to this question.")] = None,
     contains: Annotated[str | None, Query(max_length=200, description="In question or answer.")] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
-    offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
+    limit: Annotated[Whole, Query(ge=1, le=500)] = 100,
+    offset: Offset = 0,
 ) -> ResultPage:
     """Answers, a page at a time. Of a comparison that is not finished: those that are there, unscored."""
     stored = find_comparison(context.engine, comparison_id)

@@ -1,7 +1,9 @@
 import asyncio
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
+from fastapi.testclient import TestClient
 
 from service.api.limits import BodyLimits, Deadline
 from tests.service.api.conftest import FILES, Api
@@ -134,3 +136,10 @@ def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     assert sent[0]["status"] == 503
     assert (b"connection", b"close") in sent[0]["headers"]  # type: ignore[operator]
     assert b"did not arrive" in sent[1]["body"]  # type: ignore[operator]
+
+
+def test_whole_numbers_in_addresses_are_written_in_digits(client: TestClient) -> None:
+    for number in ("0.0", "1_000", "+1", " 1", "1e3", "\u0663"):
+        for address in ("/v1/comparisons?offset=", "/v1/datasets?limit="):
+            refused = client.get(address + quote(number))
+            assert (refused.status_code, "whole number, in digits" in refused.text) == (422, True), (address, number)
