@@ -154,8 +154,13 @@ def tune_on_dataset(
 
 
 def can_be_tuned(directory: DataDirectory, spec: str) -> bool:
-    """Whether there are weights here to tune, or the model was tuned at its provider by `tuningfork tune`."""
-    return is_tunable(spec) or bool(_tunings(directory, spec))
+    """Whether there are weights here to tune, or the model was tuned at its provider."""
+    return is_tunable(spec) or was_tuned(directory, spec)
+
+
+def was_tuned(directory: DataDirectory, spec: str) -> bool:
+    """Whether the model was tuned at its provider by `tuningfork tune`."""
+    return bool(_tunings(directory, spec))
 
 
 def find_tuning(settings: ComparisonSettings, directory: DataDirectory, spec: str, dataset: Dataset) -> ProviderTuning:

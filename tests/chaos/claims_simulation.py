@@ -436,7 +436,9 @@ def simulated(simulation: Simulation) -> Any:
         TimeoutExpired=subprocess.TimeoutExpired,
     )
     lock_server = SimpleNamespace(
-        dialect=SimpleNamespace(name="postgresql"), connect=lambda: LockConnection(simulation)
+        dialect=SimpleNamespace(name="postgresql"),
+        connect=lambda: LockConnection(simulation),
+        execution_options=lambda **_: lock_server,
     )
     changed: list[tuple[Any, str, Any]] = [
         (module, "time", clock)

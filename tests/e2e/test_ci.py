@@ -57,7 +57,7 @@ def pipeline(kettles: Path, tiny_hub: dict[str, str], tmp_path_factory: pytest.T
         text=True,
         check=True,
     )
-    with running_server(home, environment=tiny_hub) as server:
+    with running_server(home, "--allow-models", TINY_MODEL, environment=tiny_hub) as server:
         yield Pipeline(folder, server, made.stdout.strip())
 
 

@@ -63,7 +63,8 @@ def test_what_is_deployed_is_told_with_its_time(open_page: OpenPage, client: Fak
 
 
 def test_keys_are_made_once_and_hidden_from_who_may_not(open_page: OpenPage, client: FakeClient) -> None:
-    created = {"id": "k", "name": "ci", "scopes": ["read"], "requests_per_minute": None, "created_at": 0.0}
+    created = {"id": "k", "name": "ci", "scopes": ["read"], "workspace": "default", "created_at": 0.0, "spent_usd": 0.0}
+    created |= {"requests_per_minute": None, "max_spend_usd": None}
     client.replies["list_keys"] = lambda: KeyList(items=[])
     client.replies["create_key"] = lambda *_, **__: KeyCreated(**created, revoked_at=None, secret="tf_secret")
     page = open_page("reports", client, comparison=FINISHED)

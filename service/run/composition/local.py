@@ -60,7 +60,7 @@ from service.run.composition.training import (
     tuning_recipe,
     tuning_summary,
 )
-from service.run.hosted_tuning import can_be_tuned, find_tuning
+from service.run.hosted_tuning import find_tuning, was_tuned
 from service.run.progress import OnProgress, Progress
 from service.run.settings import ComparisonSettings, Constrain, RetrieverKind, TuneOn, is_adapter
 from service.store.data_directory import DataDirectory
@@ -209,7 +209,7 @@ class LocalComposition:
         for spec in self._settings.models:
             model = self.model_of(spec)
             own = [str(arm) for arm in self._settings.arm_specs if self._settings.model_of(arm) == spec]
-            tunable = hasattr(model, "with_adapter") or can_be_tuned(self._directory, spec)
+            tunable = hasattr(model, "with_adapter") or was_tuned(self._directory, spec)
             refuse_unrunnable(own, Circumstances.of(dataset, model.name, tunable=tunable))
         if self._settings.launch_config is not None:
             from finetune.launch import read_launch_config

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from service.contract.comparison_state import ComparisonState
 from service.contract.scope import Scope
 from service.handover.targets import TARGETS
 from service.serving.deployment_store import deploy
@@ -56,7 +57,7 @@ def two(api: Api, finished_files: dict[str, bytes]) -> Two:
     own.finish("our-secret-comparison", finished_files)
     set_baseline(own.engine, "our-secret-baseline", "our-secret-comparison")
     deploy(own.engine, "our-secret-alias", "our-secret-comparison", "base")
-    own.add_comparison(f"{QUESTION_RUN}{'a' * 16}", model="smollm2")
+    own.move(own.add_comparison(f"{QUESTION_RUN}{'a' * 16}", model="smollm2"), ComparisonState.SUCCEEDED)
     share_comparison(own.engine, "our-secret-comparison")
     names = {
         "comparison_id": "our-secret-comparison",

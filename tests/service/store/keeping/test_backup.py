@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, insert, select, update
 
-from lm.errors import ConfigError
+from lm.errors import ConfigError, TuningForkError
 from service.contract.comparison_state import ComparisonState
 from service.store.comparisons.comparison_store import create_comparison
 from service.store.comparisons.runs import home_database
@@ -236,7 +236,11 @@ def test_what_is_there_is_kept(made: tuple[DataDirectory, Path], tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("within", "message"), [(b"SQLite format 3", "cannot be read"), (b'{"state": "queued"}', "cannot be copied")]
+    ("within", "message"),
+    [
+        (b"SQLite format 3", "tuning_fork.db is damaged .* put a backup"),
+        (b'{"state": "queued"}', "cannot be copied.*restore an earlier backup"),
+    ],
 )
 def test_a_damaged_database_is_told_and_no_backup_written(
     made: tuple[DataDirectory, Path], tmp_path: Path, within: bytes, message: str
@@ -245,7 +249,7 @@ def test_a_damaged_database_is_told_and_no_backup_written(
     page = content.index(within) // 4096
     content[page * 4096 : page * 4096 + 100] = b"\xff" * 100
     (tmp_path / DATABASE_FILE).write_bytes(content)
-    with pytest.raises(ConfigError, match=f"{message}.*restore an earlier backup"):
+    with pytest.raises(TuningForkError, match=message):
         back_up(DataDirectory(tmp_path), tmp_path / "backup.tar")
     assert not list(tmp_path.glob("*backup*"))
 
