@@ -77,7 +77,6 @@ def search_recipe(
     trials = list(read_trials(record))
     while len(trials) < n_trials:
         trials.append(_run(train, recipe, learning_rate, trials))
-        record.parent.mkdir(parents=True, exist_ok=True)
         write_whole(record, json.dumps([asdict(trial) for trial in trials], indent=1) + "\n")
     return tuple(trials[:n_trials])
 

@@ -23,8 +23,20 @@ ASIDE = ".damaged"
 """What the name of a folder that was set aside ends in."""
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it where they are missing; they are there after power loss too.
+
+    Writing through what is in a folder does not write through the folder's own name.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        flush(path.parent)
+
+
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file that is there whole or not at all, also after power loss."""
+    """Write a file that is there whole or not at all, also after power loss, and the folder it is in."""
+    make_folder(path.parent)
     staged = path.with_name(f".{path.name}.staged")
     # Half characters (lone surrogates) may come from an endpoint; they are no UTF-8 and must not cost the report.
     staged.write_bytes(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
@@ -43,7 +55,7 @@ def staged_directory(target: Path, *, sealed: bool = False) -> Iterator[Path]:
         sealed: Whether it gets a seal.
     """
     staged, old = (target.with_name(f".{target.name}.{role}") for role in ("staged", "old"))
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     _remove(staged, old)
     staged.mkdir()
     try:

@@ -63,7 +63,6 @@ class JournalFile:
             HostedTuningError: the file is damaged, or is of another tuning.
         """
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
             new = cls(path, Journal(key, f"tf-{secrets.token_hex(8)}"))
             new.note()
             return new

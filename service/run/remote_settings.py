@@ -199,7 +199,6 @@ def _written(directory: DataDirectory, value: Mapping[str, Any] | None) -> str |
 def _kept(directory: DataDirectory, text: str, suffix: str) -> Path:
     """A file with that content, named by it."""
     path = directory.root / "inputs" / f"{sha256(text)}{suffix.lower()}"
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, text)
     return path
 

@@ -195,7 +195,6 @@ def run_comparison(
             results=results,
             valid_days=settings.valid_days,
         )
-        folder.mkdir(parents=True, exist_ok=True)
         note_stages(run_id, markers, directory)
         write_whole(folder / RECORDS_FILE, results)
         write_whole(folder / DECISION_FILE, write_record(decision))

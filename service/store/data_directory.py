@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from lm.errors import ConfigError
+from lm.files import make_folder
 
 REPORT_FILE = "report.json"
 RECORDS_FILE = "results.jsonl"
@@ -47,7 +48,7 @@ class DataDirectory:
         folder = self.below(f"stages/{kind}/{key}")
         parent = folder.parent
         try:
-            parent.mkdir(parents=True, exist_ok=True)
+            make_folder(parent)
         except OSError as error:
             raise ConfigError(f"the data directory {self.root} cannot be written: {error.strerror}") from error
         return folder
@@ -85,7 +86,7 @@ class DataDirectory:
             ConfigError: another process holds it; names that process.
         """
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            make_folder(self.root)
             handle = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise ConfigError(f"the data directory {self.root} cannot be written: {error.strerror}") from error

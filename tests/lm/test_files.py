@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lm.files import SEAL, damaged_files, hash_file, is_sealed, set_aside, staged_directory
+from lm.files import SEAL, damaged_files, hash_file, is_sealed, set_aside, staged_directory, write_whole
 
 
 def test_directory_appears_whole(tmp_path: Path) -> None:
@@ -21,6 +21,15 @@ def test_interrupted_writing_leaves_nothing_under_the_name(tmp_path: Path) -> No
     assert not (tmp_path / "b").exists()
     with staged_directory(tmp_path / "b") as staged:
         assert list(staged.iterdir()) == []
+
+
+def test_names_of_folders_that_are_made_are_written_through_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[Path] = []
+    monkeypatch.setattr("lm.files.flush", flushed.append)
+    write_whole(tmp_path / "a" / "b" / "x", "1")
+    assert {tmp_path, tmp_path / "a", tmp_path / "a" / "b"} <= {*flushed}
 
 
 @pytest.fixture

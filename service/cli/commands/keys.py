@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lm.errors import ConfigError
+from lm.files import make_folder
 from service.cli.options import Home
 from service.cli.terminal import plain_console, printable, show
 from service.contract.scope import DEFAULT_WORKSPACE, Scope
@@ -101,7 +102,7 @@ def _database(home: Home) -> "Iterator[Engine]":
 
     directory = DataDirectory.from_environment(home)
     try:
-        directory.root.mkdir(parents=True, exist_ok=True)
+        make_folder(directory.root)
     except OSError as error:
         raise ConfigError(f"the data directory {directory.root} cannot be written: {error.strerror}") from error
     engine = open_database(database_url(directory.root))

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import Engine, select
 
 from lm.errors import ConfigError
-from lm.files import write_whole
+from lm.files import make_folder, write_whole
 from service.contract.comparison_state import ComparisonState
 from service.contract.scope import DEFAULT_WORKSPACE
 from service.store.data_directory import REPORT_FILE, DataDirectory
@@ -46,7 +46,7 @@ def home_database(directory: DataDirectory, *, workspace: str | None = DEFAULT_W
     Raises:
         ConfigError: a later version of this program made the tables.
     """
-    directory.root.mkdir(parents=True, exist_ok=True)
+    make_folder(directory.root)
     engine = open_database(database_url(directory.root))
     try:
         if not is_current(engine):
@@ -116,7 +116,7 @@ def _one_of(known: Sequence[str], name: str, what: str) -> str:
 def restore_run(engine: Engine, directory: DataDirectory, comparison_id: str, run_id: str) -> Path:
     """The folder of a finished comparison's reports: what was damaged or deleted since is written as it was stored."""
     folder = directory.comparison(run_id)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     query = select(report_files.c.name, report_files.c.content).where(report_files.c.comparison_id == comparison_id)
     with engine.connect() as connection:
         # The JSON report marks the folder as whole, so it comes last.

@@ -139,6 +139,8 @@ def unpack_archive(archive: tarfile.TarFile, manifest: Manifest, folder: Path) -
             while data := source.read(_CHUNK_BYTES):
                 out.write(data)
         flush(target)
+    for path in (*folder.rglob("*/"), folder):
+        flush(path)
 
 
 def _checked(path: Path, archive: tarfile.TarFile) -> Manifest:

@@ -15,7 +15,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import DBAPIError
 
 from lm.errors import ConfigError
-from lm.files import flush
+from lm.files import flush, make_folder, write_whole
 from service.contract.comparison_state import ComparisonState
 from service.store.data_directory import DECISION_FILE, SETTINGS_FILE, DataDirectory
 from service.store.database import database_url, open_database, writing
@@ -139,8 +139,9 @@ def _place_database(directory: DataDirectory, manifest: Manifest, copied: Path, 
         _move_paths(f"sqlite:///{copied}", manifest.root, directory.root)
         flush(copied)
         target = sqlite_file(url)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         shutil.move(copied, target)
+        flush(target.parent)
         return
     fill_postgres(url, copied)
     _move_paths(url, manifest.root, directory.root)
@@ -177,7 +178,7 @@ def _move_paths(url: str, before: str, now: Path) -> None:
         engine.dispose()
     for path in (now / "comparisons").glob("*/*.json"):
         if path.name in (SETTINGS_FILE, DECISION_FILE):
-            path.write_text(moved(path.read_text(encoding="utf-8")), encoding="utf-8")
+            write_whole(path, moved(path.read_text(encoding="utf-8")))
 
 
 def _refuse_unfit(path: Path, manifest: Manifest, url: str) -> None:

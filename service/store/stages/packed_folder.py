@@ -6,7 +6,7 @@ import shutil
 import tarfile
 from pathlib import Path
 
-from lm.files import flush
+from lm.files import flush, make_folder
 
 
 def pack(folder: Path) -> bytes:
@@ -21,7 +21,7 @@ def unpack(packed: bytes, folder: Path) -> None:
     """Make the folder, which is there whole or not at all, also after power loss; one that is there already is kept."""
     if folder.exists():
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     staged = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.unpacking")
     try:
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:

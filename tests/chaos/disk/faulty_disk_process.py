@@ -29,12 +29,12 @@ N_ATTEMPTS = 3
 DISK = ctypes.CDLL(None)
 
 
-def prepare(home: Path) -> None:
+def prepare(home: Path, n_facts: int = N_FACTS) -> None:
     """A home with a comparison that waits."""
-    home.mkdir(parents=True)
+    home.mkdir(parents=True, exist_ok=True)
     engine = opened(home)
     migrate(engine)
-    create_dataset_and_comparison(engine, dataset_of(N_FACTS), model="hf:scripted", arms=("base", "rag"))
+    create_dataset_and_comparison(engine, dataset_of(n_facts), model="hf:scripted", arms=("base", "rag"))
     engine.dispose()
 
 
