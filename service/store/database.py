@@ -121,7 +121,8 @@ def open_database(url: str, *, patience_s: float = PATIENCE_S) -> Engine:
     def _durable(connection: Any, _: Any) -> None:
         # The driver must not open transactions on its own: `begin` below does.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        _log_ahead(connection, patience_s)
+        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}").close()
 
     @event.listens_for(engine, "handle_error")
@@ -137,6 +138,19 @@ def open_database(url: str, *, patience_s: float = PATIENCE_S) -> Engine:
         connection.exec_driver_sql(f"BEGIN {mode}")
 
     return engine
+
+
+def _log_ahead(connection: sqlite3.Connection, patience_s: float) -> None:
+    """Have SQLite keep a write-ahead log; it does not wait by itself while others bring the same file to that mode."""
+    gives_up_at = time.monotonic() + patience_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+            return
+        except sqlite3.OperationalError as error:
+            if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > gives_up_at:
+                raise
+            time.sleep(0.01)
 
 
 def _connect_postgres(patience_s: float, _: Any, __: Any, arguments: Sequence[Any], options: dict[str, Any]) -> Any:

@@ -1,5 +1,7 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from sqlalchemy import make_url, text
@@ -27,6 +29,21 @@ def test_every_connection_to_a_file_commits_to_the_disk(tmp_path: Path, pragma: 
             # 2 is FULL: what is committed is on the disk, and survives a loss of power.
             assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() == wanted
     engine.dispose()
+
+
+def test_many_may_open_a_new_file_at_the_same_moment(tmp_path: Path) -> None:
+    def write(number: int, barrier: Barrier) -> None:
+        engine = open_database(f"sqlite:///{tmp_path / f'{number}.db'}")
+        barrier.wait()
+        with writing(engine) as connection:
+            connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS t (x)")
+        engine.dispose()
+
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(25):
+            barrier = Barrier(8)
+            for written in [pool.submit(write, number, barrier) for _ in range(8)]:
+                written.result()
 
 
 @pytest.mark.parametrize("name", ["a%20b", "t?x=y", "50% off", "a#b", "ü and 文", "user:pw@host"])
