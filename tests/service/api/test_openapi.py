@@ -129,7 +129,7 @@ def test_no_request_finds_a_defect(fuzzed: Api, finished_files: dict[str, bytes]
     n_cases = N_CASES if is_sqlite else N_CASES // POSTGRES_SHARE
     modes = list(GenerationMode) if is_sqlite else [GenerationMode.POSITIVE]
     # Some more, since operations without parameters take few.
-    share = n_cases // (len(modes) * len(operations)) + 4
+    share = n_cases // (len(modes) * len(operations)) + 1
     with session:
         for operation in operations:
             for mode in modes:

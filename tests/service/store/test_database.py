@@ -40,7 +40,7 @@ def test_many_may_open_a_new_file_at_the_same_moment(tmp_path: Path) -> None:
         engine.dispose()
 
     with ThreadPoolExecutor(8) as pool:
-        for number in range(25):
+        for number in range(10):
             barrier = Barrier(8)
             for written in [pool.submit(write, number, barrier) for _ in range(8)]:
                 written.result()
