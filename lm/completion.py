@@ -103,6 +103,11 @@ class Source:
     score: float | None = None
 
 
+def chat_rows(messages: Messages) -> list[dict[str, str]]:
+    """Messages as chat templates, OpenAI's API and files of training rows take them."""
+    return [{"role": str(message.role), "content": message.content} for message in messages]
+
+
 @dataclass(frozen=True, slots=True)
 class Likelihood:
     """How probable a model holds a given answer: the sum over its tokens of ln p, in nats."""

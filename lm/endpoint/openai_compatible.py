@@ -14,7 +14,7 @@ import httpx2
 import openai
 
 from lm.answer_text import after_reasoning, certain_part, cut_at_stop
-from lm.completion import Completion, FinishReason, GenerationConfig, Likelihood, Messages, Usage
+from lm.completion import Completion, FinishReason, GenerationConfig, Likelihood, Messages, Usage, chat_rows
 from lm.constraint import Constraint
 from lm.endpoint.connection import connection_to
 from lm.endpoint.endpoint_key import OPENAI_BASE_URL, endpoint_key, how_to_give_key, is_azure, is_openai
@@ -214,7 +214,7 @@ class OpenAICompatibleModel:
             UnavailableError: it is busy, late or broken, after every try again. ContentFilterError: its filter refuses.
             LanguageModelError: it cannot be reached, or refuses.
         """
-        messages: list[Any] = [{"role": str(message.role), "content": message.content} for message in prompt]
+        messages: list[Any] = chat_rows(prompt)
         try:
             reply = self._client.chat.completions.create(model=self._model, messages=messages)
         except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
@@ -273,7 +273,7 @@ class OpenAICompatibleModel:
 
     def _request(self, prompt: Messages, config: GenerationConfig, *, stream: bool) -> tuple[Any, Constraint | None]:
         """The reply, and the constraint it was asked to keep."""
-        messages: list[Any] = [{"role": str(message.role), "content": message.content} for message in prompt]
+        messages: list[Any] = chat_rows(prompt)
         while True:
             settings = self._settings(config)
             try:

@@ -10,7 +10,7 @@ from typing import Any
 
 import openai
 
-from lm.completion import Likelihood, Messages
+from lm.completion import Likelihood, Messages, chat_rows
 
 _WRITTEN = {"prompt_logprobs": 0, "continue_final_message": True, "add_generation_prompt": False}
 
@@ -43,7 +43,7 @@ def told_likelihoods(
 
 
 def _told(client: openai.OpenAI, model: str, prompt: Messages, text: str) -> Likelihood | None:
-    messages: list[Any] = [{"role": str(message.role), "content": message.content} for message in prompt]
+    messages: list[Any] = chat_rows(prompt)
     written = [*messages, {"role": "assistant", "content": text}]
     try:
         reply = client.chat.completions.create(model=model, messages=written, max_tokens=1, extra_body=_WRITTEN)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lm.completion import Message, Messages, Role
+from lm.completion import Message, Messages, Role, chat_rows
 from lm.errors import LanguageModelError
 
 PLAIN_TEMPLATE = (
@@ -65,7 +65,7 @@ class ChatTemplate:
             raise LanguageModelError(f"the model's chat template refuses the turns ({roles}): {error}") from error
 
     def _render(self, messages: Messages, add_generation_prompt: bool) -> str:
-        rows = [{"role": str(message.role), "content": message.content} for message in messages]
+        rows = chat_rows(messages)
         text = self._tokenizer.apply_chat_template(
             rows, tokenize=False, add_generation_prompt=add_generation_prompt, enable_thinking=False
         )

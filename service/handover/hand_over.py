@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lm.completion import chat_rows
 from lm.errors import ConfigError
 from lm.files import hash_file, staged_directory
 from service.handover.targets import TARGETS
-from service.handover.training_rows import turns
 
 if TYPE_CHECKING:
     from service.handover.winner import Winner
@@ -73,7 +73,7 @@ def _readme(winner: "Winner", target_name: str, body: str) -> str:
     score = "not scored"
     if interval is not None:
         score = f"{metric} {interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
-    prompt = "\n".join(f"{turn['role']}: {turn['content']}" for turn in turns(winner.probes()[0]))
+    prompt = "\n".join(f"{turn['role']}: {turn['content']}" for turn in chat_rows(winner.probes()[0]))
     fence = "`" * max(3, 1 + _longest_run(prompt, "`"))
     note = f"{winner.texts_note}\n\n" if winner.texts_note else ""
     versions = ", ".join(f"{name} {version}" for name, version in _versions(winner).items())

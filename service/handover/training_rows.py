@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from advisor.data.dataset import Split
-from lm.completion import Messages
+from lm.completion import chat_rows
 from lm.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def write_chats(winner: "Winner", folder: Path) -> dict[Split, list[dict[str, An
     Raises:
         ConfigError: there are no training questions.
     """
-    return _write(winner, folder, lambda row: {"messages": [*turns(row.prompt), _answer(row)]})
+    return _write(winner, folder, lambda row: {"messages": [*chat_rows(row.prompt), _answer(row)]})
 
 
 def write_prompts_and_completions(winner: "Winner", folder: Path) -> dict[Split, list[dict[str, Any]]]:
@@ -33,12 +33,7 @@ def write_prompts_and_completions(winner: "Winner", folder: Path) -> dict[Split,
     Raises:
         ConfigError: there are no training questions.
     """
-    return _write(winner, folder, lambda row: {"prompt": turns(row.prompt), "completion": [_answer(row)]})
-
-
-def turns(messages: Messages) -> list[dict[str, str]]:
-    """Messages as plain data."""
-    return [{"role": str(message.role), "content": message.content} for message in messages]
+    return _write(winner, folder, lambda row: {"prompt": chat_rows(row.prompt), "completion": [_answer(row)]})
 
 
 def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

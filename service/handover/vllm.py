@@ -5,8 +5,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lm.completion import chat_rows
 from lm.constraint import OneOf
-from service.handover.training_rows import turns
 from service.handover.weights import ADAPTER_FOLDER, MODEL_FOLDER, copy_adapter, write_model
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def request(winner: "Winner") -> dict[str, Any]:
     generation = winner.pipeline.generation
     body: dict[str, Any] = {
         "model": winner.name,
-        "messages": turns(winner.probes()[0]),
+        "messages": chat_rows(winner.probes()[0]),
         "temperature": 0,
         "max_tokens": generation.max_output_tokens,
     }
