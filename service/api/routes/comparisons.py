@@ -71,6 +71,20 @@ def _seen(request: Request) -> _Seen:
 Seen = Annotated[_Seen, Depends(_seen)]
 
 
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        pattern=r"^[\x21-\x7e]{1,200}$",
+        description="Any text of yours. The same key and body always give what they gave first.",
+    ),
+]
+
+
+def own_key(caller: Principal, idempotency_key: str | None) -> str | None:
+    """A caller's text, apart from those of other callers."""
+    return f"{caller.id}:{idempotency_key}" if idempotency_key is not None else None
+
+
 @router.post("", status_code=202)
 def create(
     body: ComparisonRequest,
@@ -81,17 +95,11 @@ def create(
     seen: Seen,
     request: Request,
     response: Response,
-    idempotency_key: Annotated[
-        str | None,
-        Header(
-            pattern=r"^[\x21-\x7e]{1,200}$",
-            description="Any text of yours. The same key and body always give the same comparison.",
-        ),
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> ComparisonDetail:
     """Queue a comparison. Where it can be watched is in Location."""
     sent = sent_settings(body)
-    key = f"{caller.id}:{idempotency_key}" if idempotency_key is not None else None
+    key = own_key(caller, idempotency_key)
     stored = find_by_idempotency_key(context.engine, key, sent) if key else None
     if stored is None:
         settings, estimate, name = _checked(body, context, allowed, budget)

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -21,7 +21,7 @@ from service.api.auth import Allowed, Budget, Context, Principal, require
 from service.api.context import ServiceContext
 from service.api.errors import Problem
 from service.api.paging import Offset, Whole
-from service.api.routes.comparisons import submit, when_over
+from service.api.routes.comparisons import IdempotencyKey, own_key, submit, when_over
 from service.api.routes.datasets import in_process, uploaded_files
 from service.api.served import while_connected
 from service.contract.comparison_state import ComparisonState
@@ -91,11 +91,11 @@ async def create(
     budget: Budget,
     request: Request,
     response: Response,
-    idempotency_key: Annotated[str | None, Header(pattern=r"^[\x21-\x7e]{1,200}$")] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> QuestionRunView:
     """Queue a run: for a dataset as JSON, for files as a form. Its result is a new version of a dataset."""
     sent = await _sent(request, context)
-    key = f"{caller.id}:{idempotency_key}" if idempotency_key is not None else None
+    key = own_key(caller, idempotency_key)
     stored = await run_in_threadpool(_create, context, sent, key, allowed, budget)
     response.headers["Location"] = f"/v1/question-runs/{_shown_id(stored)}"
     files = list(sent.documents.outcomes) if sent.documents is not None else []
