@@ -24,8 +24,8 @@ from finetune.train import OnEvent, train
 from lm.errors import ConfigError
 
 _EVENT = "training-event "
-_KINDS = {"NO": False, "MULTI_CPU": False, "MULTI_GPU": False, "FSDP": True, "DEEPSPEED": True}
-"""By accelerate's `distributed_type`: whether anything is shared out."""
+_KINDS = ("NO", "MULTI_CPU", "MULTI_GPU", "FSDP", "DEEPSPEED")
+"""Of accelerate's `distributed_type`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def read_launch_config(path: Path) -> LaunchConfig:
     else:
         arguments += ["--node-rank", str(raw.get("machine_rank", 0)), "--master-addr", str(raw["main_process_ip"])]
         arguments += ["--master-port", str(raw["main_process_port"])]
-    return LaunchConfig(n_processes, _KINDS[kind] and zero_stage != 0 or kind == "FSDP", zero_stage, tuple(arguments))
+    return LaunchConfig(n_processes, kind == "FSDP" or zero_stage > 0, zero_stage, tuple(arguments))
 
 
 def _zero_stage(path: Path, config: dict[str, Any]) -> int:

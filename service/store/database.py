@@ -23,7 +23,6 @@ PATIENCE_S = 60.0
 OUTAGE_S = 120.0
 """How long a restart of the database server may take before work is given up."""
 
-_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError, AssertionError)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 T = TypeVar("T")
