@@ -26,6 +26,8 @@ from advisor.results.comparison import Interval
 
 LATENCY_TOLERANCE = 0.1
 """Share by which a measured wait may exceed another and pass for equal, as machines vary from run to run."""
+USD_TOLERANCE = 0.01
+"""Dollars a month by which an arm may cost more than another and pass for as cheap: nobody acts on less than a cent."""
 _DECIMALS = 12
 
 
@@ -58,7 +60,7 @@ class Stakes:
         """
         usd, rival_usd = self.usd_per_month[arm], self.usd_per_month[rival]
         wait_s, rival_wait_s = self.p95_s.get(arm), self.p95_s.get(rival)
-        if not (isfinite(rival_usd) and usd <= rival_usd) or (wait_s is None) != (rival_wait_s is None):
+        if not (isfinite(rival_usd) and usd <= rival_usd + USD_TOLERANCE) or (wait_s is None) != (rival_wait_s is None):
             return False
         return wait_s is None or rival_wait_s is None or wait_s <= rival_wait_s * (1 + LATENCY_TOLERANCE)
 
