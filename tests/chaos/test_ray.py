@@ -168,7 +168,9 @@ def test_two_services_on_one_cluster_never_work_on_one_comparison_twice(
     for run in range(n_runs):
         root = tmp_path / str(run)
         workplace = open_workplace(root, new_database(postgres))
-        services = [workplace.start(home=root / name, ray=nodes.options) for name in ("first", "second")]
+        # None is so slow to start on any machine that the other takes it for dead.
+        homes = (root / "first", root / "second")
+        services = [workplace.start(home=home, ray=nodes.options, adoption_s=300) for home in homes]
         assert [service.wait() for service in services] == [0, 0]
         assert workplace.n_repeated() == 0
         assert len(list(root.glob("*/logs/*.log"))) == 1
