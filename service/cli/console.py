@@ -149,7 +149,7 @@ def _quality_table(comparison: Comparison) -> Table:
 def _cost_table(comparison: Comparison) -> Table:
     table = Table(box=SIMPLE_HEAD)
     table.add_column("arm", no_wrap=True)
-    for heading in ("tokens\nin", "tokens\nout", "p50", "p95", "build", "per million\nquestions"):
+    for heading in ("tokens\nin", "tokens\nout", "p50", "p95", "build", "per\nmillion\nquestions"):
         table.add_column(heading, justify="right", no_wrap=True)
     for arm in shown_arms(comparison):
         if arm.role is ArmRole.CANDIDATE:

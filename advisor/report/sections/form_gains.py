@@ -21,11 +21,11 @@ def form_sentences(comparison: Comparison) -> tuple[str, ...]:
     )
     if found.lead is None:
         most = max(found.gains, key=lambda gain: (gain.gain.estimate, gain.arm))
-        return (
-            f"Holding answers to {_form(comparison)} brings {most.arm} {scale.difference(most.gain)} {scale.unit} of "
-            f"{found.metric}, more than any other arm.",
-            asked,
-        )
+        if most.gain.estimate <= 0:
+            return (f"Holding answers to {_form(comparison)} brings no arm a higher {found.metric}.", asked)
+        gained = f"brings {most.arm} {scale.difference(most.gain)} {scale.unit} of {found.metric}"
+        others = ", more than any other arm" if len(found.gains) > 1 else ""
+        return (f"Holding answers to {_form(comparison)} {gained}{others}.", asked)
     return (_of_lead(found.lead, scale, _form(comparison)), asked)
 
 

@@ -64,6 +64,18 @@ def test_without_tuned_arms_the_largest_gain_is_told(formed: Comparison) -> None
     )
 
 
+@pytest.mark.parametrize("estimate", [0.0, -0.1])
+def test_a_gain_of_nobody_is_no_arms_gain(formed: Comparison, estimate: float) -> None:
+    gains = tuple(replace(gain, gain=around(estimate)) for gain in GAINS.gains)
+    alone = replace(formed, form_gains=replace(GAINS, gains=gains, lead=None))
+    assert form_sentences(alone)[0] == "Holding answers to the labels brings no arm a higher accuracy."
+
+
+def test_one_arm_is_not_compared_with_others(formed: Comparison) -> None:
+    alone = replace(formed, form_gains=replace(GAINS, gains=GAINS.gains[:1], lead=None))
+    assert form_sentences(alone)[0].endswith("brings few-shot +12.0 [+7.0, +17.0] points of accuracy.")
+
+
 def test_the_table_has_every_candidate_and_a_dash_where_nothing_was_measured(formed: Comparison) -> None:
     table = form_table(formed)
     assert table is not None
