@@ -88,7 +88,7 @@ fuzz: setup
 	TUNING_FORK_FUZZ_CASES=20000 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -s tests/service/api/test_openapi.py
 
 simulate: setup
-	$(BIN)/python -m benchmarks.simulate
+	$(BIN)/python -m benchmarks.simulations
 
 # 35 ms of one core a seed: an hour, or half with two halves side by side.
 simulate-claims: setup

@@ -56,7 +56,7 @@ from advisor.results.comparison import (
     Verdict,
 )
 from advisor.results.score import Score, unscored
-from benchmarks.simulations import recommended as recommend
+from benchmarks.simulations.replays import recommended as recommend
 from lm.completion import FinishReason, GenerationConfig, Usage
 from lm.constraint import OneOf
 

@@ -24,7 +24,7 @@ from advisor.results.answer import Answer, BuildUsage
 from advisor.results.answer_values import AnswerValues
 from advisor.results.comparison import Flip, Interval, QuestionRecord, Verdict
 from advisor.results.score import Score
-from benchmarks.simulations import recommended as recommend
+from benchmarks.simulations.replays import recommended as recommend
 from lm.completion import FinishReason, Usage
 from lm.errors import ConfigError
 

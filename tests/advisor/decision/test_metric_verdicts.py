@@ -17,7 +17,7 @@ from advisor.results.answer import Answer, BuildUsage
 from advisor.results.answer_values import AnswerValues
 from advisor.results.comparison import Interval, MetricVerdict, QuestionRecord, Recommendation, Verdict
 from advisor.results.score import Score, unscored
-from benchmarks.simulations import recommended as recommend
+from benchmarks.simulations.replays import recommended as recommend
 from lm.completion import FinishReason, Usage
 
 N = 100

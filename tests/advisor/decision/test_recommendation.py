@@ -17,7 +17,7 @@ from advisor.evidence.slices import slice_weights
 from advisor.results.answer import Answer
 from advisor.results.comparison import AuditFinding, QuestionRecord, Recommendation, Severity, Verdict
 from advisor.results.score import Score, unscored
-from benchmarks.simulations import recommended as recommend
+from benchmarks.simulations.replays import recommended as recommend
 from lm.completion import FinishReason, Usage
 
 Scores = Mapping[str, Sequence[float | None]]

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from benchmarks.simulations import (
+from benchmarks.simulations.replays import (
     EQUAL,
     LADDER,
     RULE,

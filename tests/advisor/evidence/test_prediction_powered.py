@@ -13,7 +13,7 @@ from advisor.evidence.prediction_powered import (
     verdict_cut,
 )
 from advisor.evidence.statistics import Floats, SliceBootstrap
-from benchmarks.judge_simulations import JUDGES, corrected
+from benchmarks.simulations.judges import JUDGES, corrected
 
 NAN = np.nan
 ROWS = st.lists(st.tuples(st.booleans(), st.sampled_from([0.0, 1.0, NAN])), min_size=4, max_size=40)

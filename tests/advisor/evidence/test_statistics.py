@@ -27,7 +27,14 @@ from advisor.evidence.statistics import (
     wilson_interval,
     with_unseen,
 )
-from benchmarks.simulations import COVERAGE, clustered_scores, holds, names, replayed, share_of_claims_among_equal_arms
+from benchmarks.simulations.replays import (
+    COVERAGE,
+    clustered_scores,
+    holds,
+    names,
+    replayed,
+    share_of_claims_among_equal_arms,
+)
 
 N_REPLAYS = 2_000
 

@@ -22,8 +22,8 @@ from advisor.evidence.statistics import (
 from advisor.results.answer import Answer
 from advisor.results.comparison import QuestionRecord, SeedAnswer, Verdict
 from advisor.results.score import Score
-from benchmarks.simulations import Interval, Rng, holds, names, replayed, seed_coverage
-from benchmarks.simulations import recommended as recommend
+from benchmarks.simulations.replays import Interval, Rng, holds, names, replayed, seed_coverage
+from benchmarks.simulations.replays import recommended as recommend
 from lm.completion import FinishReason, Usage
 
 WEIGHTS = {str(Slice.NEW_CASE): 1.0}

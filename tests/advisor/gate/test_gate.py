@@ -24,7 +24,7 @@ from advisor.results.comparison import (
     Verdict,
 )
 from advisor.results.score import Score
-from benchmarks.gate_simulations import stored
+from benchmarks.simulations.gates import stored
 from lm.errors import ConfigError
 
 N = 300

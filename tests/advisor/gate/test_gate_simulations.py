@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.gate_simulations import (
+from benchmarks.simulations.gates import (
     A_QUARTER,
     CANNOT,
     FAIL,
@@ -15,7 +15,7 @@ from benchmarks.gate_simulations import (
     latency_ends,
     threshold_ends,
 )
-from benchmarks.simulations import replayed
+from benchmarks.simulations.replays import replayed
 
 PAGE = (Path(__file__).parents[3] / "docs" / "ci.md").read_text(encoding="utf-8")
 

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, insert, update
 
 from advisor.evidence.records import record_line
 from advisor.results.json_report import json_report
-from benchmarks.gate_simulations import stored as simulated
+from benchmarks.simulations.gates import stored as simulated
 from service.api.app import create_app
 from service.api.context import ServiceContext
 from service.api.service_settings import ServiceSettings

@@ -1,6 +1,6 @@
 """Run every simulation in full and write docs/simulations.md.
 
-python -m benchmarks.simulate --n-workers 2
+python -m benchmarks.simulations --n-workers 2
 """
 
 import argparse
@@ -10,18 +10,18 @@ from functools import partial
 from pathlib import Path
 
 from advisor.evidence.prediction_powered import MIN_LABELS
-from benchmarks import simulations as sim
-from benchmarks.judge_simulations import judge_tables
+from benchmarks.simulations import replays as sim
+from benchmarks.simulations.judges import judge_tables
 
 INTRODUCTION = """# Simulations
 
 Comparisons with a known truth, replayed with fresh data: how often the statistics are wrong, and what a race saves.
 Written by
 
-    make simulate        # python -m benchmarks.simulate
+    make simulate        # python -m benchmarks.simulations
 
-The functions are in `benchmarks/simulations.py`; `make test` runs them with fewer replays. Every replay has its own
-generator, seeded with (seed, number), so the figures do not depend on the number of processes. The
+The functions are in `benchmarks/simulations/replays.py`; `make test` runs them with fewer replays. Every replay has
+its own generator, seeded with (seed, number), so the figures do not depend on the number of processes. The
 standard error of a share p after n replays is sqrt(p (1 - p) / n): .5 points for 5 % of 2,000.
 
 Unless a row says otherwise there are five binary arms on 300 questions in blocks of 20, latent normal with correlation

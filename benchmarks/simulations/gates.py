@@ -1,4 +1,4 @@
-"""How often a gate errs, on comparisons whose truth is known. `python -m benchmarks.gate_simulations` prints the table
+"""How often a gate errs, on comparisons whose truth is known. `python -m benchmarks.simulations.gates` prints the table
 of docs/ci.md; the tests run the same functions with fewer replays."""
 
 import sys
@@ -25,7 +25,7 @@ from advisor.results.comparison import (
     Verdict,
 )
 from advisor.results.score import Score
-from benchmarks.simulations import Floats, Rng, clustered_scores, correlated_arms, names, replayed
+from benchmarks.simulations.replays import Floats, Rng, clustered_scores, correlated_arms, names, replayed
 from lm.completion import FinishReason, Usage
 
 _ANSWER = Answer("text", Usage(), FinishReason.STOP, (), "hash")
