@@ -81,8 +81,10 @@ METHODS: dict[str, Method] = {
     "qlora": Method(lora, quantises=True),
     "rslora": Method(rslora),
     "dora": Method(dora),
-    "pissa": Method(pissa),
-    "olora": Method(olora),
+    # Their factors start as large as the weights' own directions, so that a step at LoRA's rate moves the weights some
+    # ten times as far: the embedded model then answered 12 and 0 of 100 messages right, and 45 and 38 at a tenth.
+    "pissa": Method(pissa, rate=0.1),
+    "olora": Method(olora, rate=0.1),
     "ia3": Method(ia3, rate=10, has_rank=False),
     "vera": Method(vera, rate=10),
     # Schulman et al. 2025: LoRA's best rate is ten times that of full tuning.
