@@ -131,8 +131,8 @@ def check_sent_files(engine: Engine, directory: DataDirectory, dataset: str, set
 
 
 def sent_settings(request: ComparisonRequest) -> dict[str, Any]:
-    """What a caller sent, as plain data, by today's names and without the defaults of what was left out."""
-    sent = request.model_dump(mode="json", exclude_unset=True)
+    """What a caller sent, as plain data by today's names."""
+    sent = request.sent()
     older = sent.pop("pipelines", None)
     return sent if older is None else {"arms": older, **sent}
 

@@ -219,7 +219,7 @@ def _create(
 
 def _request(body: QuestionRunRequest, content: bytes | None) -> Mapping[str, Any]:
     return {
-        "questions": body.model_dump(mode="json", exclude_unset=True),
+        "questions": body.sent(),
         "documents": None if content is None else sha256(content),
     }
 
