@@ -71,8 +71,8 @@ class Spending:
         self._build_usd = 0.0
         self._lock = Lock()
         self._stopped: ConfigError | None = None
-        embedder = prices.embedders.get(priced_name(settings.embedder))
-        self._usd_per_embedded_token = embedder.usd_per_million_tokens / 1e6 if embedder is not None else 0.0
+        each_usd = prices.embedding_usd(settings.embedder, 1.0)
+        self._usd_per_embedded_token = each_usd or 0.0
         if self._limit_usd is None and (budget is None or budget.left_usd() is None):
             return
         for arm in settings.arm_specs:
@@ -81,7 +81,7 @@ class Spending:
                 raise _no_price(arm.id, declare)
         if _is_endpoint(settings.judge) and priced_name(settings.judge or "") not in prices.models:
             raise _no_price(f"the judge {settings.judge}")
-        if _is_endpoint(settings.embedder) and embedder is None:
+        if each_usd is None:
             raise _no_price(f"the embedder {settings.embedder}")
 
     def add(self, arm: Arm, answers: Sequence[Answer], *, are_new: bool = True) -> None:

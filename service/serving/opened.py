@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from advisor.data.dataset import Dataset
-from advisor.money.prices import PriceList, priced_name
+from advisor.money.prices import PriceList
 from advisor.results.answer import Pipeline
 from advisor.results.comparison import Comparison
 from lm.errors import TuningForkError
@@ -129,7 +129,7 @@ class OpenedComparison:
             self._batcher(model),
             arm.device,
             arm.pipeline.model.name if arm.generates and parse_spec(model)[0] == "openai" else None,
-            priced_name(settings.embedder),
+            settings.embedder,
             servable.prices,
         )
 
