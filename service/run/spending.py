@@ -16,6 +16,7 @@ from lm.language_model import LanguageModel
 from lm.metered_model import MeteredModel
 from lm.registry import parse_spec
 from service.run.arm import Arm
+from service.run.progress import EMBEDDED_TOKENS, OnProgress, Progress
 from service.run.settings import ComparisonSettings
 from service.store.database import patiently
 from service.store.key_budget import KeyBudget, KeySpentError
@@ -69,6 +70,7 @@ class Spending:
         self._usd_of: dict[str, float] = {}
         self._built: set[object] = set()
         self._build_usd = 0.0
+        self._indexing_usd = 0.0
         self._lock = Lock()
         self._stopped: ConfigError | None = None
         each_usd = prices.embedding_usd(settings.embedder, 1.0)
@@ -111,16 +113,46 @@ class Spending:
         if self._budget is not None:
             patiently(partial(self._budget.spend, usd_spent))
 
+    def watching(self, on_progress: OnProgress) -> OnProgress:
+        """The same, which also counts what an index is embedded for, and stops between two parts of it.
+
+        What it returns raises ConfigError or KeySpentError, as `check` does.
+        """
+
+        def tell(progress: Progress) -> None:
+            on_progress(progress)
+            n_tokens = progress.values.get(EMBEDDED_TOKENS)
+            if n_tokens is not None and self._counts and self._usd_per_embedded_token:
+                self._embedded(n_tokens * self._usd_per_embedded_token, is_left=progress.done < progress.total)
+
+        return tell
+
+    def _embedded(self, part_usd: float, *, is_left: bool) -> None:
+        self._indexing_usd += part_usd
+        self._charge(part_usd)
+        if not is_left:
+            return
+        # The next part is about as large.
+        self._check_limits(part_usd, "documents are left to embed")
+
+    @property
+    def _spent_usd(self) -> float:
+        """With indexes that no arm has been counted for yet."""
+        return self._usd + self._indexing_usd
+
     def _add_build(self, arm: Arm) -> None:
-        """Arms share an index, which is embedded once."""
+        """Arms share an index, which is embedded once; the key has paid for what of it was embedded for it."""
         tokens, shared = arm.pipeline.build_usage.embedding_tokens, arm.index_usage.embedding_tokens
         for n_tokens, key in ((tokens - shared, (arm.id, arm.index)), (shared, arm.index)):
             own = arm.index if arm.index is not None and not shared else key
             if n_tokens and own not in self._built:
                 self._built.add(own)
-                self._usd += n_tokens * self._usd_per_embedded_token
-                # Whether it was there already nobody can tell: the key pays for it with its first new answers.
-                self._build_usd += n_tokens * self._usd_per_embedded_token
+                usd_spent = n_tokens * self._usd_per_embedded_token
+                self._usd += usd_spent
+                if own is arm.index:
+                    self._indexing_usd = max(0.0, self._indexing_usd - usd_spent)
+                else:
+                    self._build_usd += usd_spent
 
     def metered(self, judge: LanguageModel | None) -> "MeteredModel | None":
         """A judge that counts what it takes, and is asked no more once that would go beyond the limit."""
@@ -148,17 +180,20 @@ class Spending:
         if not self._is_paid(arm) and not self._usd_per_embedded_token:
             return
         each = self._usd_of.get(arm.id, 0.0) / max(1, self._n_answers.get(arm.id, 0))
+        self._check_limits(each * len(questions), f"{arm.id} has questions left")
+
+    def _check_limits(self, next_usd: float, left: str) -> None:
         if self._budget is not None:
-            patiently(partial(self._budget.check, each * len(questions)))
+            patiently(partial(self._budget.check, next_usd))
         if self._limit_usd is None:
             return
-        if self._usd + each * len(questions) > self._limit_usd or self._usd >= self._limit_usd:
-            raise self._reached(f"{arm.id} has questions left")
+        if self._spent_usd + next_usd > self._limit_usd or self._spent_usd >= self._limit_usd:
+            raise self._reached(left)
 
     def _reached(self, left: str) -> ConfigError:
         return ConfigError(
-            f"stopped at max_spend_usd: {usd(self._usd)} of {usd(self._limit_usd)} is spent, and {left}; the answers "
-            "are kept, and the same comparison with a higher limit goes on from them"
+            f"stopped at max_spend_usd: {usd(self._spent_usd)} of {usd(self._limit_usd)} is spent, and {left}; what "
+            "was answered and embedded is kept, and the same comparison with a higher limit goes on from there"
         )
 
     def judging(self, n_prompts: int) -> None:
@@ -171,7 +206,7 @@ class Spending:
         with self._lock:
             n_replies = self._n_answers.get(_JUDGE, 0)
             each = self._usd_of.get(_JUDGE, 0.0) / max(1, n_replies)
-            if self._limit_usd is not None and self._usd + each * n_prompts >= self._limit_usd:
+            if self._limit_usd is not None and self._spent_usd + each * n_prompts >= self._limit_usd:
                 self._stopped = self._reached("the judge has answers left to grade")
                 raise self._stopped
             if self._budget is not None and _is_endpoint(self._settings.judge):
