@@ -18,6 +18,7 @@ from advisor.money.prices import load_prices, read_prices
 from advisor.results.answer_file import parse_answers
 from lm.errors import ConfigError
 from lm.files import sha256, write_whole
+from lm.registry import RETIRED
 from lm.setting import read_settings
 from lm.weights.embedded_model import EMBEDDED_MODEL
 from service.contract.schemas import ComparisonRequest
@@ -101,6 +102,38 @@ def checked_model(field: str, spec: str, guard: EndpointGuard, allowed: AllowedM
         return f"hf:{offered_folder(allowed.folder, spec.removeprefix(OFFERED))}"
     check_spec(field, spec, (EMBEDDED_MODEL,), guard, allowed)
     return spec
+
+
+def check_stored_models(stored: Mapping[str, Any], allowed: AllowedModels, arm_id: str | None = None) -> None:
+    """Refuse what a comparison would load or ask that callers may not name: lists change after it was made.
+
+    Args:
+        stored: Its settings. arm_id: The one arm that is to be asked; None where all of it is to be run.
+
+    Raises:
+        ModelNotAllowedError: with what is allowed.
+    """
+    settings = ComparisonSettings.from_json({"dataset": ""} | dict(stored))
+    arms = [arm for arm in settings.arm_specs if arm_id in (None, arm.id)]
+    named = {f"the model of {arm.id}": settings.model_of(arm) for arm in arms if arm.row.generates}
+    named |= {arm.id: f"{arm.kind}:{arm.source}" for arm in arms if arm.row.source in ("URL", "PATH")}
+    if any(arm.row.retrieves or arm.row.embeds_questions or arm.kind == "prompt" for arm in arms):
+        named |= {"the embedder": settings.embedder, "the reranker": settings.reranker or ""}
+    if arm_id is None:
+        named["the judge"] = settings.judge or ""
+    check_named_models(named, allowed)
+
+
+def check_named_models(named: Mapping[str, str], allowed: AllowedModels) -> None:
+    """Refuse stored specs, by what they are of, that callers may not name.
+
+    Raises:
+        ModelNotAllowedError: with what is allowed.
+    """
+    guard = EndpointGuard()
+    for field, spec in named.items():
+        if spec and spec not in (EMBEDDED_MODEL, *BUILTIN_EMBEDDERS, *RETIRED) and not allowed.offers(spec):
+            allowed.check(field, spec, guard)
 
 
 def check_sent_files(engine: Engine, directory: DataDirectory, dataset: str, settings: Mapping[str, Any]) -> None:

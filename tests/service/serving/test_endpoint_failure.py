@@ -18,6 +18,8 @@ from lm.endpoint.openai_compatible import OpenAICompatibleModel
 from lm.errors import ConfigError, LanguageModelError
 from rag.errors import IndexingError
 from rag.openai_embedder import OpenAIEmbedder
+from service.api.service_settings import ServiceSettings
+from service.contract.comparison_state import ComparisonState
 from service.contract.scope import Scope
 from service.run.composition import LocalComposition
 from service.run.workflow import run_comparison
@@ -144,6 +146,28 @@ def test_a_key_pays_for_what_it_asks_and_is_refused_at_its_limit(service: Any) -
     unpriced = create_key(service.engine, "other", [Scope.RUN], max_spend_usd=1)[1]
     refused = service.client.post(ANSWERS, json=BODIES[ANSWERS], headers={"Authorization": f"Bearer {unpriced}"})
     assert (refused.status_code, "has no price" in refused.text) == (422, True)
+
+
+def test_what_the_operator_lists_no_more_is_neither_asked_nor_deployed_nor_resumed(service: Any) -> None:
+    service.add("stopped", ComparisonState.FAILED)
+    context = service.app.state.context
+    service.app.state.context = replace(context, settings=ServiceSettings(allow_models=("hf:org/*",)))
+    deploying = "/v1/deployments/production"
+    deployment = {"comparison_id": "one", "kind": "base"}
+    replies = {address: ask(service, address) for address in BODIES}
+    replies |= {deploying: service.client.put(deploying, json=deployment)}
+    replies |= {"resume": service.client.post("/v1/comparisons/stopped/resume")}
+    for address, reply in replies.items():
+        assert (reply.status_code, "`tuningfork serve --allow-models`" in reply.text) == (403, True), address
+    service.app.state.context = replace(
+        context, settings=ServiceSettings(allow_models=("openai:m@http://127.0.0.1:*",))
+    )
+    assert ask(service, SIDE_BY_SIDE).status_code == 200
+    assert service.client.put(deploying, json=deployment).status_code == 200
+    service.app.state.context = context
+    # Without a list a key names no such model, but asks what was compared.
+    key = {"Authorization": f"Bearer {create_key(service.engine, 'k', [Scope.RUN])[1]}"}
+    assert service.client.post(ANSWERS, json=BODIES[ANSWERS], headers=key).status_code == 200
 
 
 @pytest.mark.parametrize("name", [name for name in TROUBLES if name != "silent"])
