@@ -8,9 +8,9 @@ from threading import Lock
 from advisor.arms import ARM_KINDS, ArmSpec
 from advisor.money.cost import estimate_answer_cost
 from advisor.money.prices import PriceList, priced_name, tuned_name
-from advisor.results.answer import Answer
+from advisor.results.answer import TOKENS, Answer
 from advisor.results.quantities import usd
-from lm.completion import Completion, GenerationConfig, Messages
+from lm.completion import Completion, FinishReason, GenerationConfig, Messages
 from lm.errors import ConfigError
 from lm.language_model import LanguageModel
 from lm.metered_model import MeteredModel
@@ -75,7 +75,8 @@ class Spending:
         self._stopped: ConfigError | None = None
         each_usd = prices.embedding_usd(settings.embedder, 1.0)
         self._usd_per_embedded_token = each_usd or 0.0
-        if self._limit_usd is None and (budget is None or budget.left_usd() is None):
+        self._is_limited = self._limit_usd is not None or (budget is not None and budget.left_usd() is not None)
+        if not self._is_limited:
             return
         for arm in settings.arm_specs:
             if is_hosted(arm, settings) and self._model(arm) not in prices.models and self._declared(arm) is None:
@@ -87,7 +88,11 @@ class Spending:
             raise _no_price(f"the embedder {settings.embedder}")
 
     def add(self, arm: Arm, answers: Sequence[Answer], *, are_new: bool = True) -> None:
-        """Count answers of an arm, and what was embedded to build it; the key that pays is charged for new ones."""
+        """Count answers of an arm, and what was embedded to build it; the key that pays is charged for new ones.
+
+        Raises:
+            ConfigError: there is a limit, and the arm does not tell what its answers took.
+        """
         if not self._counts:
             return
         self._add_build(arm)
@@ -96,8 +101,13 @@ class Spending:
         is_paid = spec is not None and self._is_paid(arm)
         declared = self._declared(spec) if spec is not None and is_paid else None
         model = self._model(spec) if spec is not None and is_paid else ""
+        if self._is_limited and is_paid and declared is None and any(_hides_tokens(answer) for answer in answers):
+            raise ConfigError(
+                f"{arm.id} does not tell the tokens of its answers, so what they cost cannot be told; declare "
+                f"{arm.id}.usd_per_question, leave max_spend_usd out, or use a key without a limit"
+            )
         for answer in answers:
-            cost = declared
+            cost = declared if answer.finish_reason is not FinishReason.FAILED else 0.0
             if cost is None and is_paid:
                 usage = replace(answer.usage, embedding_tokens=0)
                 cost = estimate_answer_cost(usage, self._prices, model=model, embedder="", device=None)
@@ -265,6 +275,10 @@ class _Judge(MeteredModel):
 
 def _is_endpoint(spec: str | None) -> bool:
     return spec is not None and spec.startswith("openai:")
+
+
+def _hides_tokens(answer: Answer) -> bool:
+    return TOKENS in answer.unknown and answer.finish_reason in (FinishReason.STOP, FinishReason.LENGTH)
 
 
 def _no_price(what: str, declare: str = "") -> ConfigError:

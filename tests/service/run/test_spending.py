@@ -11,7 +11,7 @@ from advisor.data.dataset import Split
 from advisor.data.files import load_dataset
 from advisor.data.prompt import QuestionOnly
 from advisor.money.prices import PriceList, read_prices
-from advisor.results.answer import Answer, BuildUsage, Pipeline
+from advisor.results.answer import TOKENS, Answer, BuildUsage, Pipeline
 from advisor.results.comparison import ArmRole
 from lm.completion import Completion, FinishReason, GenerationConfig, Likelihood, Message, Messages, Role, Usage
 from lm.errors import ConfigError
@@ -127,6 +127,19 @@ def test_a_key_pays_for_what_is_embedded_for_it_alone(tmp_path: Path) -> None:
         # Eight tokens were in the index before.
         kept.add(local_rag(11), [])
         assert budget.left_usd() == 7.0
+
+
+def test_a_service_that_hides_its_tokens_is_asked_one_block_where_a_limit_is_set() -> None:
+    settings = ComparisonSettings("x", arms=("app=external:http://h/v1@j",), max_spend_usd=1.0)
+    pipeline = Pipeline("app", FakeLM({}), QuestionOnly(""), GenerationConfig())
+    arm = Arm(pipeline, ArmRole.CANDIDATE, "", generates=False, spec=settings.arm_specs[0])
+    kept = Spending(settings, PRICES)
+    failed, told = (
+        Answer("a", Usage(), reason, (), "", unknown=(TOKENS,)) for reason in (FinishReason.FAILED, FinishReason.STOP)
+    )
+    kept.add(arm, [failed])
+    with pytest.raises(ConfigError, match="app does not tell the tokens.*declare app.usd_per_question"):
+        kept.add(arm, [told])
 
 
 class TellsLikelihoods(FakeLM):
