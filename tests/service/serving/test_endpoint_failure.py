@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine
 
 from advisor.money.prices import load_prices
+from advisor.results.json_report import json_report
 from lm.completion import GenerationConfig, Message, Role
 from lm.endpoint.connection import guard_connections
 from lm.endpoint.openai_compatible import OpenAICompatibleModel
@@ -84,9 +85,7 @@ def hosted(
 ) -> tuple[Any, Servable]:
     """A finished comparison of a hosted model."""
     workplace = workplace_class(tmp_path_factory.mktemp("hosted"))
-    arms = ("base", "few-shot", f"app=external:{endpoint.url}")
-    settings = replace(workplace.settings, model=f"openai:m@{endpoint.url}", arms=arms, limit=6)
-    settings = replace(settings, declared=("app.usd_per_question=0.25",))
+    settings = replace(workplace.settings, model=f"openai:m@{endpoint.url}", arms=("base", "few-shot"), limit=6)
     report = run_comparison(settings, workplace.directory, HostedLocal, "hosted")
     return workplace, Servable("one", settings, load_prices(), report)
 
@@ -131,11 +130,11 @@ def test_a_key_pays_for_what_it_asks_and_is_refused_at_its_limit(service: Any) -
     service.add("priced")
     bodies = {address.replace("one", "priced"): body for address, body in BODIES.items()}
     bodies[CHAT] = BODIES[CHAT] | {"model": "priced/base"}
-    key, secret = create_key(service.engine, "limited", [Scope.RUN], max_spend_usd=0.251 + 0.022 * len(bodies))
+    key, secret = create_key(service.engine, "limited", [Scope.RUN], max_spend_usd=0.001 + 0.022 * len(bodies))
     service.client.headers["Authorization"] = f"Bearer {secret}"
     for address, body in bodies.items():
         assert service.client.post(address, json=body).status_code == 200, address
-    assert list_keys(service.engine)[0].spent_usd > 0.25 + 0.02 * len(bodies)
+    assert list_keys(service.engine)[0].spent_usd > 0.02 * len(bodies)
     KeyBudget(service.engine, key.id).spend(1.0)
     for address, body in bodies.items():
         refused = service.client.post(address, json=body)
@@ -145,12 +144,37 @@ def test_a_key_pays_for_what_it_asks_and_is_refused_at_its_limit(service: Any) -
             # OpenAI's clients would try 409 again and again.
             status = 400 if address == CHAT else 409
             assert (refused.status_code, "may spend $0.00 more" in refused.text) == (status, True), address
-    service.settings |= {"declared": []}
-    service.add("undeclared")
     unpriced = create_key(service.engine, "other", [Scope.RUN], max_spend_usd=1)[1]
-    for address in (ANSWERS, ANSWERS.replace("one", "undeclared").replace("base", "app")):
-        refused = service.client.post(address, json=BODIES[ANSWERS], headers={"Authorization": f"Bearer {unpriced}"})
-        assert (refused.status_code, "has no price" in refused.text) == (422, True)
+    refused = service.client.post(ANSWERS, json=BODIES[ANSWERS], headers={"Authorization": f"Bearer {unpriced}"})
+    assert (refused.status_code, "has no price" in refused.text) == (422, True)
+
+
+def test_a_service_of_ones_own_is_paid_by_the_key_as_declared_and_else_refused(
+    service: Any, hosted: tuple[Any, Servable], endpoint: HostedEndpoint, trouble: Any
+) -> None:
+    workplace, servable = hosted
+    arms, declared = (f"app=external:{endpoint.url}",), ("app.usd_per_question=0.25",)
+    settings = replace(servable.settings, arms=arms, declared=declared)
+    service.report = json_report(run_comparison(settings, workplace.directory, HostedLocal, "hosted")).encode()
+    service.settings |= {"arms": arms, "declared": declared}
+    service.add("two")
+    service.settings |= {"declared": ()}
+    service.add("undeclared")
+    secret = create_key(service.engine, "limited", [Scope.RUN], max_spend_usd=0.4)[1]
+    service.client.headers["Authorization"] = f"Bearer {secret}"
+
+    def asked(comparison_id: str) -> Any:
+        address = f"/v1/comparisons/{comparison_id}/pipelines/app/answers"
+        return service.client.post(address, json=BODIES[ANSWERS])
+
+    (told,) = asked("two").json()["answers"]
+    assert (told["cost_usd"], list_keys(service.engine)[0].spent_usd) == (0.25, 0.25)
+    refused = asked("undeclared")
+    assert (refused.status_code, "or with ARM.usd_per_question declared" in refused.text) == (422, True)
+    trouble("overloaded")
+    failed = asked("two")
+    assert (failed.status_code, "gave no answer" in failed.text) == (502, True)
+    assert list_keys(service.engine)[0].spent_usd == 0.25
 
 
 def test_what_the_operator_lists_no_more_is_neither_asked_nor_deployed_nor_resumed(service: Any) -> None:
@@ -236,7 +260,7 @@ def test_one_arm_that_answers_is_enough_for_a_side_by_side(service: Any, trouble
 
     served.answer = only_base
     body = ask(service, SIDE_BY_SIDE).json()
-    assert [arm["error"] for arm in body["arms"]] == [None, *["the endpoint is down"] * 2]
+    assert [arm["error"] for arm in body["arms"]] == [None, "the endpoint is down"]
 
 
 def test_an_answer_that_breaks_off_is_told_in_the_stream(service: Any, endpoint: HostedEndpoint, trouble: Any) -> None:
