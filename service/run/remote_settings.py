@@ -17,7 +17,7 @@ from advisor.data.prompt_template import parse_prompt_template
 from advisor.money.prices import load_prices, read_prices
 from advisor.results.answer_file import parse_answers
 from lm.errors import ConfigError
-from lm.files import sha256, write_whole
+from lm.files import write_whole
 from lm.registry import RETIRED
 from lm.setting import read_settings
 from lm.weights.embedded_model import EMBEDDED_MODEL
@@ -231,7 +231,7 @@ def _written(directory: DataDirectory, value: Mapping[str, Any] | None) -> str |
 
 def _kept(directory: DataDirectory, text: str, suffix: str) -> Path:
     """A file with that content, named by it."""
-    path = directory.root / "inputs" / f"{sha256(text)}{suffix.lower()}"
+    path = directory.input(text, suffix)
     write_whole(path, text)
     return path
 
