@@ -17,7 +17,7 @@ from advisor.data.prompt_template import parse_prompt_template
 from advisor.money.prices import load_prices, read_prices
 from advisor.results.answer_file import parse_answers
 from lm.errors import ConfigError
-from lm.files import write_whole
+from lm.files import hash_file, write_whole
 from lm.registry import RETIRED
 from lm.setting import read_settings
 from lm.weights.embedded_model import EMBEDDED_MODEL
@@ -181,6 +181,7 @@ def job_settings(
 
     Raises:
         DatasetNotFoundError: the dataset is gone.
+        ConfigError: a kept file is not as it was.
     """
     raw = dict(stored)
     if dataset not in bundled_datasets():
@@ -188,6 +189,7 @@ def job_settings(
     raw["prices"] = _written(directory, raw.get(PRICE_LIST)) or raw.get("prices")
     raw["prior"] = _written(directory, raw.get(PRIOR_ANSWERS)) or raw.get("prior")
     settings = ComparisonSettings.from_json(raw)
+    _refuse_damaged(settings, directory)
     files = raw.get(ARM_FILES) or {}
     written = [
         replace(arm, source=str(_kept(directory, files[arm.source], Path(arm.source).suffix)))
@@ -215,6 +217,14 @@ def keep_inputs(settings: ComparisonSettings, directory: DataDirectory) -> dict[
         for arm in settings.arm_specs
     ]
     return raw | {"arms": [str(arm) for arm in kept]}
+
+
+def _refuse_damaged(settings: ComparisonSettings, directory: DataDirectory) -> None:
+    """Kept files are named by their hashes, as sealed folders name those of theirs."""
+    sources = [Path(arm.source) for arm in settings.arm_specs if arm.row.source == "FILE"]
+    for path in (*sources, *filter(None, (settings.prices, settings.prior, settings.launch_config))):
+        if path.parent == directory.root / "inputs" and path.is_file() and hash_file(path) != path.stem:
+            raise ConfigError(f"{path} is damaged; put it back from a backup, or compare again with the file you gave")
 
 
 def _copied(directory: DataDirectory, path: Path) -> Path:
