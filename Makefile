@@ -59,7 +59,8 @@ page-test: setup browser
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -m browser tests/e2e
 
 chaos: setup
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -m "chaos or slow" tests/chaos tests/finetune/test_launch.py
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -m "chaos or slow" tests/chaos tests/finetune/test_launch.py \
+	  tests/service/jobs/ray_engine/test_driver.py
 
 # Training under DeepSpeed, which is built from source: in an environment of its own that sees this one's packages.
 deepspeed: setup
