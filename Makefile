@@ -59,24 +59,30 @@ page-test: setup browser
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -m browser tests/e2e
 
 chaos: setup
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -m "chaos or slow" tests/chaos tests/finetune/test_launch.py
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -m "chaos or slow" tests/chaos tests/finetune/test_launch.py \
+	  tests/service/jobs/ray_engine/test_driver.py
 
-# Training under DeepSpeed, which is built from source: in an environment of its own that sees this one's packages.
+# An environment by its name that sees this one's packages.
+define shared_environment
+$(PY) -m venv $(TOOLS)/$(1)
+$(BIN)/python -c "import site; print(site.getsitepackages()[0])" \
+  > $$($(TOOLS)/$(1)/bin/python -c "import site; print(site.getsitepackages()[0])")/shared.pth
+endef
+
+# Training under DeepSpeed, which is built from source: in an environment of its own.
 deepspeed: setup
-	$(PY) -m venv $(TOOLS)/deepspeed
-	$(BIN)/python -c "import site; print(site.getsitepackages()[0])" \
-	  > $$($(TOOLS)/deepspeed/bin/python -c "import site; print(site.getsitepackages()[0])")/shared.pth
+	$(call shared_environment,deepspeed)
 	$(TOOLS)/deepspeed/bin/python -m pip install -q 'setuptools<82' wheel
 	DS_BUILD_OPS=0 $(TOOLS)/deepspeed/bin/python -m pip install -q --no-build-isolation --no-deps deepspeed==0.19.8
 	$(TOOLS)/deepspeed/bin/python -m pip install -q --no-deps hjson py-cpuinfo ninja msgpack einops
 	HF_HUB_OFFLINE=1 $(TOOLS)/deepspeed/bin/python -m pytest -q -m "chaos or slow" \
 	  tests/finetune/test_launch.py tests/finetune/test_processes.py
 
-# What is handed over, run by the tools themselves: each in an environment of its own that sees this one's packages.
+# What is handed over, run by the tools themselves: each in an environment of its own.
 handover: setup
-	for name in onnx notebook azure; do $(PY) -m venv $(TOOLS)/$$name; done
-	for name in onnx notebook; do $(BIN)/python -c "import site; print(site.getsitepackages()[0])" \
-	  > $$($(TOOLS)/$$name/bin/python -c "import site; print(site.getsitepackages()[0])")/shared.pth; done
+	$(call shared_environment,onnx)
+	$(call shared_environment,notebook)
+	$(PY) -m venv $(TOOLS)/azure
 	$(BIN)/uv pip install -q --python $(TOOLS)/onnx/bin/python --no-deps onnxruntime-genai==0.14.1 olive-ai==0.13.0 \
 	  onnx onnx-ir onnxscript ml_dtypes optuna colorlog humanfriendly torchmetrics lightning-utilities
 	$(BIN)/uv pip install -q --python $(TOOLS)/notebook/bin/python nbformat nbclient ipykernel

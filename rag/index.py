@@ -29,7 +29,7 @@ from advisor.data.prompt import RetrievedChunk
 from advisor.results.answer import BuildUsage
 from lm.embedding import Embedder, PassageEmbedder
 from lm.errors import ConfigError
-from lm.files import SEAL, damaged_files, locked, set_aside, sha256, staged_directory
+from lm.files import SEAL, damaged_files, locked, set_aside, sha256, staged_directory, write_whole
 from rag import FORMAT, vector_search
 from rag.chunk import Chunk, Chunking, Reader, chunk_document
 from rag.chunk_store import CHUNKS_FILE, VECTORS_FILE, read_chunks, write_chunks
@@ -49,6 +49,8 @@ _CHROMA_FOLDER = re.compile(r"chroma-[0-9a-f]{8}")
 _PASSING_SUFFIXES = ("-wal", "-shm", "-journal")
 _SCORE_DIGITS = 6
 _SPARE_RESULTS = 8
+_PAID_AT_ONCE = 512
+"""Chunks whose vectors are asked of a hosted embedder, and kept, before the next are paid for."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,10 @@ class IndexRecord:
 
 WholeIndex = tuple[IndexRecord, list[Chunk], NDArray[np.float32]]
 """What is ours of an index: its marker, chunks and vectors."""
+
+
+OnEmbedded = Callable[[int, int, int], object]
+"""Told how many chunks of how many are embedded, and the tokens of those that just were, taken over ones left out."""
 
 
 class Index:
@@ -198,6 +204,7 @@ def build_index(
     earlier: Sequence[Path] = (),
     server: str = "",
     on_damage: Callable[[str], object] = _LOG.debug,
+    on_embedded: OnEmbedded = lambda done, total, n_tokens: None,
 ) -> IndexRecord:
     """Chunk, embed and index a corpus; an index of the same content that is whole is kept as it is.
 
@@ -210,6 +217,8 @@ def build_index(
             vectors are taken from there.
         server: Address of a Chroma server that is to have the search structure; "" for files in the folder.
         on_damage: Told what was damaged, and where it lies now.
+        on_embedded: Told before the first chunk is embedded and after each part; what it raises ends the build, which
+            goes on from there when it is called again.
     Raises:
         IndexingError: no text, an id twice, vectors that are unusable, a search that misses neighbours, or a folder
             that holds files which are not an index's.
@@ -242,7 +251,8 @@ def build_index(
             or chunk_document(document, chunking=chunking, count_tokens=embedder.count_tokens, reader=reader)
         ]
         embedding_started = time.perf_counter()
-        vectors, reused_s = _embed_new(embedder, chunks, reused)
+        kept = directory.with_name(f".{directory.name}.part")
+        vectors, reused_s = _embed_new(embedder, chunks, reused, kept, on_embedded)
         device_s = time.perf_counter() - embedding_started
         with staged_directory(directory, sealed=True) as staging:
             search = _write(staging, chunks, vectors, server)
@@ -266,6 +276,7 @@ def build_index(
                 **search,
             )
             _mark(staging, record)
+        shutil.rmtree(kept, ignore_errors=True)
     return record
 
 
@@ -445,10 +456,31 @@ def _reuse(earlier: Sequence[Path], embedder: Embedder, chunking: Chunking, read
     return _Reused(vectors, of_document, seconds / n_tokens if n_tokens else 0.0)
 
 
-def _embed_new(embedder: Embedder, chunks: Sequence[Chunk], reused: _Reused) -> tuple[NDArray[np.float32], float]:
-    """Vectors of all chunks, and the seconds that those which were taken over once took."""
+def _embed_new(
+    embedder: Embedder, chunks: Sequence[Chunk], reused: _Reused, kept: Path, on_embedded: OnEmbedded
+) -> tuple[NDArray[np.float32], float]:
+    """Vectors of all chunks, and the seconds that those which were taken over once took.
+
+    Args:
+        kept: Folder for vectors that were paid for, until the index is whole.
+    """
     new = [chunk for chunk in chunks if chunk.embedded_text not in reused.vectors]
-    made = dict(zip((chunk.id for chunk in new), _embed(embedder, new), strict=True)) if new else {}
+    is_paid = getattr(embedder, "device", "") == "remote"
+    # What is computed here is batched by length, over all chunks: in parts its vectors would be others.
+    n_at_once = _PAID_AT_ONCE if is_paid else max(1, len(new))
+    made: dict[str, NDArray[np.float32]] = {}
+    on_embedded(0, len(new), 0)
+    for start in range(0, len(new), n_at_once):
+        part = new[start : start + n_at_once]
+        path = kept / sha256(json.dumps([embedder.fingerprint, *(chunk.embedded_text for chunk in part)]))
+        rows = _read_kept(path, len(part)) if is_paid else None
+        is_asked = rows is None
+        if rows is None:
+            rows = _embed(embedder, part)
+            if is_paid:
+                _keep(path, rows)
+        made |= dict(zip((chunk.id for chunk in part), rows, strict=True))
+        on_embedded(len(made), len(new), is_asked * sum(chunk.n_tokens for chunk in part))
     vectors = np.stack([made[c.id] if c.id in made else reused.vectors[c.embedded_text] for c in chunks])
     n_reused = sum(chunk.n_tokens for chunk in chunks if chunk.id not in made)
     return np.ascontiguousarray(vectors, dtype=np.float32), reused.s_per_token * n_reused
@@ -464,6 +496,21 @@ def _embed(embedder: Embedder, chunks: Sequence[Chunk]) -> NDArray[np.float32]:
     if bad.size:
         raise IndexingError(f"{embedder.name} gave no unit vector for chunk {chunks[int(bad[0])].id}")
     return np.ascontiguousarray(vectors, dtype=np.float32)
+
+
+def _keep(path: Path, rows: NDArray[np.float32]) -> None:
+    """Write vectors behind the hash of their bytes."""
+    data = rows.tobytes()
+    write_whole(path, sha256(data).encode() + data)
+
+
+def _read_kept(path: Path, n_rows: int) -> NDArray[np.float32] | None:
+    """So many vectors; None where they are not there, or damaged."""
+    with suppress(OSError, ValueError):
+        raw = path.read_bytes()
+        if sha256(raw[64:]).encode() == raw[:64]:
+            return np.frombuffer(raw[64:], np.float32).reshape(n_rows, -1)
+    return None
 
 
 def _content_key(documents_hash: str, chunking: Chunking, embedder_fingerprint: str, reader: str) -> str:

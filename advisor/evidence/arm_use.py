@@ -52,7 +52,7 @@ class ArmUse:
 
     Attributes:
         model: The name the endpoint knows, priced by the token where `device` is None.
-        embedder: The same for the embedder.
+        embedder: As settings name it; by earlier versions without the `openai:` of a hosted one.
         device: "cpu" or "cuda" where we run the model ourselves.
         input_tokens: Mean of a question, as are `output_tokens` and `embedding_tokens`; of the whole prompt.
         cached_tokens: The part of them that was not read again, likewise.

@@ -87,7 +87,7 @@ def estimate_answer_cost(
 
     Args:
         usage: What the answer took; `latency_s` is its share of the machine's time.
-        model: The name the endpoint knows, and the same for `embedder`.
+        model: The name the endpoint knows; embedder: as settings name it.
         device: "cpu" or "cuda" where we run the model, None for a hosted one.
     """
     use = ArmUse(
@@ -131,9 +131,10 @@ def _serve(use: ArmUse, prices: PriceList, *, merged: bool) -> Interval | None:
         ]
         if hosted.usd_per_million_cached_input_tokens is not None:
             parts.append((use.cached_tokens, hosted.usd_per_million_cached_input_tokens / 1e6))
-    if use.embedder in prices.embedders:
-        parts.append((use.embedding_tokens, prices.embedders[use.embedder].usd_per_million_tokens / 1e6))
-    return _linear(parts, 0.0)
+    each_usd = prices.embedding_usd(use.embedder, 1.0)
+    if each_usd is None and use.embedding_tokens.high:
+        return None
+    return _linear([*parts, (use.embedding_tokens, each_usd or 0.0)], 0.0)
 
 
 def _fresh(use: ArmUse, price: ModelPrice) -> Interval:
@@ -149,12 +150,13 @@ def _fresh(use: ArmUse, price: ModelPrice) -> Interval:
 
 
 def _build(use: ArmUse, prices: PriceList) -> tuple[float, float] | None:
-    """USD of index and of training, once; None where tuning has no price, or nobody knows what it cost."""
+    """USD of index and of training, once; None where embedding or tuning has no price, or nobody knows the cost."""
     if use.outside is not None:
         return (0.0, use.outside.build_usd) if use.outside.build_usd is not None else None
-    index_usd = _machine_time(use.device, use.index, prices)
-    if use.embedder in prices.embedders:
-        index_usd += use.index.embedding_tokens * prices.embedders[use.embedder].usd_per_million_tokens / 1e6
+    embedding_usd = prices.embedding_usd(use.embedder, use.index.embedding_tokens)
+    if embedding_usd is None:
+        return None
+    index_usd = _machine_time(use.device, use.index, prices) + embedding_usd
     if use.device is not None:
         return index_usd, _machine_time(use.device, use.training, prices)
     if not use.training.input_tokens:

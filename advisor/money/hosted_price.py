@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from advisor.money.catalogue import CatalogueModel
 from advisor.money.cost import estimate_answer_cost
-from advisor.money.prices import PriceList, priced_name
+from advisor.money.prices import PriceList
 from advisor.results.comparison import ArmRole, Comparison
 
 
@@ -19,7 +19,7 @@ class HostedPrice:
 
     Attributes:
         model: Name in the catalogue; priced_as: the name the endpoint knows.
-        usd_per_1000_queries: Tokens read and written; for arms that retrieve also those of a priced embedder.
+        usd_per_1000_queries: Tokens read and written; for arms that retrieve also those of a hosted embedder.
         as_of: Day of the price; source: where it was read.
     """
 
@@ -39,7 +39,7 @@ def hosted_prices(
 
     Arms from outside are left out, and tuned ones: a hosted model would have to be tuned first, at prices of its own.
     """
-    embedder = priced_name(str(comparison.settings.get("embedder", "")))
+    embedder = str(comparison.settings.get("embedder", ""))
     found = []
     for arm in comparison.arms:
         was_tuned = arm.build_usage.input_tokens > 0

@@ -98,6 +98,16 @@ class PriceList:
     embedders: Mapping[str, EmbedderPrice] = field(hash=False)
     storage_usd_per_gb_month: float = 0.0
 
+    def embedding_usd(self, embedder: str, n_tokens: float) -> float | None:
+        """USD of text that an embedder reads, named as in settings; None where it is hosted and has no price.
+
+        One that is computed here takes time of the machine alone, unless the list has a price for it.
+        """
+        price = self.embedders.get(priced_name(embedder))
+        if price is not None:
+            return n_tokens * price.usd_per_million_tokens / 1e6
+        return None if embedder.startswith("openai:") and n_tokens else 0.0
+
     def on_machine(self, name: str | None) -> "PriceList":
         """The same with local models priced on another machine of the list; None changes nothing.
 

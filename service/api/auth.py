@@ -108,6 +108,15 @@ async def get_allowed_models(request: Request, context: Context) -> AllowedModel
 Allowed = Annotated[AllowedModels, Depends(get_allowed_models)]
 
 
+async def get_askable_models(context: Context) -> AllowedModels:
+    """The models whose measured arms may be asked: where the operator gave no list, all that somebody compared."""
+    patterns = context.settings.allow_models
+    return AllowedModels(ANY if patterns is None else patterns, folder=context.settings.models)
+
+
+Askable = Annotated[AllowedModels, Depends(get_askable_models)]
+
+
 async def get_budget(request: Request, context: Context) -> KeyBudget | None:
     """What the key of who calls may spend; None for who needs no key."""
     caller: Principal = request.scope["state"]["caller"]

@@ -13,9 +13,12 @@ from service.api.context import ServiceContext
 from service.api.errors import Problem, writable
 from service.contract.query_schemas import ServedAnswerView, TokensView
 from service.contract.schemas import PassageView
+from service.run.remote_settings import check_stored_models
+from service.safety.allowed_models import AllowedModels
 from service.serving.asked import ServedAnswer
 from service.serving.pipelines import ServedPipelines
-from service.serving.servable import read_servable
+from service.serving.servable import check_servable, read_servable
+from service.store.comparisons.comparison_store import find_comparison
 
 T = TypeVar("T")
 
@@ -37,6 +40,17 @@ def get_served(request: Request) -> ServedPipelines:
 
 
 Served = Annotated[ServedPipelines, Depends(get_served)]
+
+
+def check_askable(context: ServiceContext, askable: AllowedModels, comparison_id: str, kind: str) -> None:
+    """See that an arm is there and of models that may be asked; nothing is loaded.
+
+    Raises:
+        ComparisonNotFoundError, NotServableError, NoSuchPipelineError: it is not there.
+        ModelNotAllowedError: the operator's list has no model of it any more.
+    """
+    check_servable(context.engine, comparison_id, kind)
+    check_stored_models(find_comparison(context.engine, comparison_id).settings, askable, kind)
 
 
 @asynccontextmanager

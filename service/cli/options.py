@@ -28,6 +28,10 @@ BaseModel = Annotated[
         show_default=False,
     ),
 ]
+Workspace = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="Whose data it is about; datasets and comparisons of others are not there."),
+]
 Home = Annotated[
     Path | None,
     typer.Option("--home", help="Data directory. [default: $TUNING_FORK_HOME, else ./var]", show_default=False),

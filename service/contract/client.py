@@ -16,7 +16,7 @@ from typing import IO, Any, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from advisor.advice.prior import PriorRecommendation
 from advisor.data.dataset import Slice, Split, Task
@@ -50,6 +50,7 @@ from service.contract.schemas import (
     QuestionRunRequest,
     QuestionRunView,
     RecheckRequest,
+    RequestBody,
     ResultPage,
     ShareCreated,
     StoredUpload,
@@ -678,8 +679,8 @@ def _given(**values: Any) -> dict[str, Any]:
     return {key: str(value) for key, value in values.items() if value is not None}
 
 
-def _plain(request: BaseModel | Mapping[str, Any]) -> Any:
-    return request.model_dump(mode="json", exclude_unset=True) if isinstance(request, BaseModel) else dict(request)
+def _plain(request: RequestBody | Mapping[str, Any]) -> Any:
+    return request.sent() if isinstance(request, RequestBody) else dict(request)
 
 
 def _items(page: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ Times are seconds since 1970 in UTC unless a name ends in `_s`, which are second
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -13,9 +13,12 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
     StringConstraints,
     computed_field,
     create_model,
+    model_validator,
 )
 
 from advisor.advice.questionnaire import Option
@@ -82,9 +85,31 @@ FileText = Annotated[str, StringConstraints(min_length=1), AfterValidator(_writt
 PlainObject = Annotated[dict[str, JsonValue], AfterValidator(_plain)]
 
 
-class _Request(BaseModel):
+class RequestBody(BaseModel):
+    """What a caller sends; other fields are refused."""
+
     # A misspelt field would otherwise silently leave a default in force.
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    _given: Any = PrivateAttr(None)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _remember(cls, given: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
+        made = read(given)
+        made._given = given
+        return made
+
+    def sent(self) -> dict[str, Any]:
+        """What the caller sent, as plain data: nothing of what was left out, within groups of settings neither."""
+        given = self._given if isinstance(self._given, Mapping) else {}
+        plain = self.model_dump(mode="json", exclude_unset=True)
+        return {name: _as_given(value, given.get(name)) for name, value in plain.items()}
+
+
+def _as_given(value: Any, given: Any) -> Any:
+    if not isinstance(value, dict) or not isinstance(given, Mapping):
+        return value
+    return {name: _as_given(inner, given[name]) for name, inner in value.items() if name in given}
 
 
 class FieldError(BaseModel):
@@ -209,7 +234,7 @@ class DocumentPage(BaseModel):
 # ---- comparisons
 
 
-class ComparisonRename(_Request):
+class ComparisonRename(RequestBody):
     """Another name for a comparison."""
 
     name: Name
@@ -280,13 +305,13 @@ def _question_fields() -> dict[str, Any]:
 
 if TYPE_CHECKING:
 
-    class QuestionRunRequest(_Request):
+    class QuestionRunRequest(RequestBody):
         """A type checker makes no models."""
 
         def __init__(self, **settings: Any) -> None: ...
         def __getattr__(self, name: str) -> Any: ...
 
-    class ComparisonRequest(_Request):
+    class ComparisonRequest(RequestBody):
         """A type checker makes no models."""
 
         def __init__(self, **settings: Any) -> None: ...
@@ -294,14 +319,14 @@ if TYPE_CHECKING:
 else:
     QuestionRunRequest = create_model(
         "QuestionRunRequest",
-        __base__=_Request,
+        __base__=RequestBody,
         __module__=__name__,
         __doc__="Questions for a model to write, with the settings of `tuningfork generate-questions`.",
         **_question_fields(),
     )
     ComparisonRequest = create_model(
         "ComparisonRequest",
-        __base__=_Request,
+        __base__=RequestBody,
         __module__=__name__,
         __doc__="A comparison to run. What is left out has the default of `tuningfork compare`; others are refused.",
         **_fields(),
@@ -560,7 +585,7 @@ class ShareCreated(BaseModel):
 # ---- keys
 
 
-class KeyRequest(_Request):
+class KeyRequest(RequestBody):
     """A key to make."""
 
     name: Name
@@ -626,7 +651,7 @@ class QuestionnaireView(BaseModel):
     questions: list[QuestionView]
 
 
-class AdviceRequest(_Request):
+class AdviceRequest(RequestBody):
     """Answers by question id; any may be missing."""
 
     answers: PlainObject
@@ -671,7 +696,7 @@ class Health(BaseModel):
 # ---- what would change the decision
 
 
-class WhatIfRequest(_Request):
+class WhatIfRequest(RequestBody):
     """A decision to be made again from stored scores. What is left out stays as it was recorded."""
 
     queries_per_month: Amount | None = None
@@ -694,7 +719,7 @@ class WhatIfRequest(_Request):
     )
 
 
-class RecheckRequest(_Request):
+class RecheckRequest(RequestBody):
     """How things are today. What is left out stays as it was recorded; prices, dataset and model are read again."""
 
     queries_per_month: Amount | None = None

@@ -21,7 +21,6 @@ from advisor.evidence.scorecard import paired_differences
 from advisor.evidence.slices import slice_weights
 from advisor.metrics.grounding import mean_backed
 from advisor.metrics.registry import is_quality
-from advisor.money.prices import priced_name
 from advisor.results.answer import TOKENS, BuildUsage
 from advisor.results.comparison import (
     BUILD_COST,
@@ -186,7 +185,7 @@ def _use(one: ArmMeasurement, settings: ComparisonSettings) -> ArmUse:
     return measure_use(
         one.records,
         model=one.arm.priced_as,
-        embedder=priced_name(settings.embedder),
+        embedder=settings.embedder,
         device=one.arm.device,
         throughput_per_s=one.throughput_per_s,
         index=index,

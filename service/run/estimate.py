@@ -82,7 +82,6 @@ def estimate_comparison(
         refuse_unrunnable(own, Circumstances.of(dataset, model, tunable=can_be_tuned(directory, model)))
     speeds = {model: _speeds(engine, model) for model in wanted.models}
     stages = _stages(wanted, dataset, prices, speeds)
-    money = [stage.usd for stage in stages]
     sources = dict.fromkeys(one.source for one in speeds.values() if one.source)
     measured = f"as measured in the comparison {' and '.join(sources)}" if sources else "a guess"
     basis = [
@@ -100,7 +99,7 @@ def estimate_comparison(
         input_tokens=sum(stage.input_tokens for stage in stages),
         output_tokens=sum(stage.output_tokens for stage in stages),
         embedding_tokens=sum(stage.embedding_tokens for stage in stages),
-        usd=None if None in money else sum(amount for amount in money if amount is not None),
+        usd=_sum([stage.usd for stage in stages]),
         n_questions=len(dataset.split(Split.TEST)),
         is_rough=any(stage.basis.startswith("guess") for stage in stages),
         basis=basis,
@@ -204,7 +203,12 @@ def _stages(
                 input_tokens=round(input_tokens),
                 output_tokens=round(output_tokens),
                 embedding_tokens=round(embedding_tokens),
-                usd=_answer_usd(priced, input_tokens, output_tokens, seconds, prices),
+                usd=_sum(
+                    [
+                        _answer_usd(priced, input_tokens, output_tokens, seconds, prices),
+                        prices.embedding_usd(settings.embedder, embedding_tokens),
+                    ]
+                ),
                 basis=_basis(speeds[model], is_measured),
             )
         )
@@ -278,7 +282,6 @@ def _basis(speeds: Speeds, is_measured: bool) -> str:
 
 def _together(stages: Sequence[StageEstimate]) -> StageEstimate:
     """One stage of what several arms do in turn."""
-    usd = [stage.usd for stage in stages]
     return StageEstimate(
         stage=stages[0].stage,
         arm="",
@@ -286,27 +289,27 @@ def _together(stages: Sequence[StageEstimate]) -> StageEstimate:
         input_tokens=sum(stage.input_tokens for stage in stages),
         output_tokens=sum(stage.output_tokens for stage in stages),
         embedding_tokens=sum(stage.embedding_tokens for stage in stages),
-        usd=None if None in usd else sum(amount for amount in usd if amount is not None),
+        usd=_sum([stage.usd for stage in stages]),
         basis=max((stage.basis for stage in stages), key=lambda basis: basis.startswith("guess")),
     )
+
+
+def _sum(amounts: Sequence[float | None]) -> float | None:
+    """None where one is not known."""
+    return None if None in amounts else sum(amount for amount in amounts if amount is not None)
 
 
 def _embedding_stage(
     settings: ComparisonSettings, stage: str, arm: str, n_tokens: float, prices: PriceList, speeds: Speeds
 ) -> StageEstimate:
     seconds, is_measured = speeds.embedded_s(n_tokens)
-    usd: float | None
-    if settings.embedder.startswith("openai:"):
-        price = prices.embedders.get(priced_name(settings.embedder))
-        usd = n_tokens * price.usd_per_million_tokens / 1e6 if price else None
-    else:
-        usd = _machine_usd(seconds, prices)
+    is_hosted = settings.embedder.startswith("openai:")
     return StageEstimate(
         stage=stage,
         arm=arm,
         time_s=seconds,
         embedding_tokens=round(n_tokens),
-        usd=usd,
+        usd=prices.embedding_usd(settings.embedder, n_tokens) if is_hosted else _machine_usd(seconds, prices),
         basis=_basis(speeds, is_measured),
     )
 

@@ -185,14 +185,17 @@ def find_tuning(settings: ComparisonSettings, directory: DataDirectory, spec: st
     )
 
 
+def tuning_records(directory: DataDirectory) -> dict[str, str]:
+    """What was noted of all tunings, by its path below the directory."""
+    noted = sorted((directory.root / "stages" / "hosted").glob(f"*/{RECORD}"))
+    return {path.relative_to(directory.root).as_posix(): path.read_text(encoding="utf-8") for path in noted}
+
+
 def _tunings(directory: DataDirectory, spec: str) -> list[ProviderTuning]:
     if not spec.startswith("openai:"):
         return []
     name, _, url = spec.removeprefix("openai:").partition("@")
-    read = [
-        ProviderTuning(**json.loads(path.read_text(encoding="utf-8")))
-        for path in sorted((directory.root / "stages" / "hosted").glob(f"*/{RECORD}"))
-    ]
+    read = [ProviderTuning(**json.loads(text)) for text in tuning_records(directory).values()]
     return [one for one in read if (one.base, one.url or "") == (name, url.rstrip("/"))]
 
 

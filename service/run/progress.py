@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+EMBEDDED_TOKENS = "embedded_tokens"
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -15,7 +17,8 @@ class Progress:
         detail: A figure worth watching, e.g. the loss.
         score: Mean of the first metric over the answers so far, where it needs no model.
         key: Name of the stage whose results are in the database.
-        values: Of training: "epoch", "train_loss" and, at the end of an epoch, "validation_loss".
+        values: Of training: "epoch", "train_loss" and, at the end of an epoch, "validation_loss". While an index is
+            built: `EMBEDDED_TOKENS`, those since the last time.
     """
 
     stage: str

@@ -17,7 +17,8 @@ from advisor.data.prompt_template import parse_prompt_template
 from advisor.money.prices import load_prices, read_prices
 from advisor.results.answer_file import parse_answers
 from lm.errors import ConfigError
-from lm.files import sha256, write_whole
+from lm.files import hash_file, write_whole
+from lm.registry import RETIRED
 from lm.setting import read_settings
 from lm.weights.embedded_model import EMBEDDED_MODEL
 from service.contract.schemas import ComparisonRequest
@@ -103,6 +104,38 @@ def checked_model(field: str, spec: str, guard: EndpointGuard, allowed: AllowedM
     return spec
 
 
+def check_stored_models(stored: Mapping[str, Any], allowed: AllowedModels, arm_id: str | None = None) -> None:
+    """Refuse what a comparison would load or ask that callers may not name: lists change after it was made.
+
+    Args:
+        stored: Its settings. arm_id: The one arm that is to be asked; None where all of it is to be run.
+
+    Raises:
+        ModelNotAllowedError: with what is allowed.
+    """
+    settings = ComparisonSettings.from_json({"dataset": ""} | dict(stored))
+    arms = [arm for arm in settings.arm_specs if arm_id in (None, arm.id)]
+    named = {f"the model of {arm.id}": settings.model_of(arm) for arm in arms if arm.row.generates}
+    named |= {arm.id: f"{arm.kind}:{arm.source}" for arm in arms if arm.row.source in ("URL", "PATH")}
+    if any(arm.row.retrieves or arm.row.embeds_questions or arm.kind == "prompt" for arm in arms):
+        named |= {"the embedder": settings.embedder, "the reranker": settings.reranker or ""}
+    if arm_id is None:
+        named["the judge"] = settings.judge or ""
+    check_named_models(named, allowed)
+
+
+def check_named_models(named: Mapping[str, str], allowed: AllowedModels) -> None:
+    """Refuse stored specs, by what they are of, that callers may not name.
+
+    Raises:
+        ModelNotAllowedError: with what is allowed.
+    """
+    guard = EndpointGuard()
+    for field, spec in named.items():
+        if spec and spec not in (EMBEDDED_MODEL, *BUILTIN_EMBEDDERS, *RETIRED) and not allowed.offers(spec):
+            allowed.check(field, spec, guard)
+
+
 def check_sent_files(engine: Engine, directory: DataDirectory, dataset: str, settings: Mapping[str, Any]) -> None:
     """Refuse files of arms that do not fit the dataset.
 
@@ -131,8 +164,8 @@ def check_sent_files(engine: Engine, directory: DataDirectory, dataset: str, set
 
 
 def sent_settings(request: ComparisonRequest) -> dict[str, Any]:
-    """What a caller sent, as plain data, by today's names and without the defaults of what was left out."""
-    sent = request.model_dump(mode="json", exclude_unset=True)
+    """What a caller sent, as plain data by today's names."""
+    sent = request.sent()
     older = sent.pop("pipelines", None)
     return sent if older is None else {"arms": older, **sent}
 
@@ -148,6 +181,7 @@ def job_settings(
 
     Raises:
         DatasetNotFoundError: the dataset is gone.
+        ConfigError: a kept file is not as it was.
     """
     raw = dict(stored)
     if dataset not in bundled_datasets():
@@ -155,6 +189,7 @@ def job_settings(
     raw["prices"] = _written(directory, raw.get(PRICE_LIST)) or raw.get("prices")
     raw["prior"] = _written(directory, raw.get(PRIOR_ANSWERS)) or raw.get("prior")
     settings = ComparisonSettings.from_json(raw)
+    _refuse_damaged(settings, directory)
     files = raw.get(ARM_FILES) or {}
     written = [
         replace(arm, source=str(_kept(directory, files[arm.source], Path(arm.source).suffix)))
@@ -184,6 +219,14 @@ def keep_inputs(settings: ComparisonSettings, directory: DataDirectory) -> dict[
     return raw | {"arms": [str(arm) for arm in kept]}
 
 
+def _refuse_damaged(settings: ComparisonSettings, directory: DataDirectory) -> None:
+    """Kept files are named by their hashes, as sealed folders name those of theirs."""
+    sources = [Path(arm.source) for arm in settings.arm_specs if arm.row.source == "FILE"]
+    for path in (*sources, *filter(None, (settings.prices, settings.prior, settings.launch_config))):
+        if path.parent == directory.root / "inputs" and path.is_file() and hash_file(path) != path.stem:
+            raise ConfigError(f"{path} is damaged; put it back from a backup, or compare again with the file you gave")
+
+
 def _copied(directory: DataDirectory, path: Path) -> Path:
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -198,7 +241,7 @@ def _written(directory: DataDirectory, value: Mapping[str, Any] | None) -> str |
 
 def _kept(directory: DataDirectory, text: str, suffix: str) -> Path:
     """A file with that content, named by it."""
-    path = directory.root / "inputs" / f"{sha256(text)}{suffix.lower()}"
+    path = directory.input(text, suffix)
     write_whole(path, text)
     return path
 

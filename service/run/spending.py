@@ -8,14 +8,15 @@ from threading import Lock
 from advisor.arms import ARM_KINDS, ArmSpec
 from advisor.money.cost import estimate_answer_cost
 from advisor.money.prices import PriceList, priced_name, tuned_name
-from advisor.results.answer import Answer
+from advisor.results.answer import TOKENS, Answer
 from advisor.results.quantities import usd
-from lm.completion import Completion, GenerationConfig, Messages
+from lm.completion import Completion, FinishReason, GenerationConfig, Messages
 from lm.errors import ConfigError
 from lm.language_model import LanguageModel
 from lm.metered_model import MeteredModel
 from lm.registry import parse_spec
 from service.run.arm import Arm
+from service.run.progress import EMBEDDED_TOKENS, OnProgress, Progress
 from service.run.settings import ComparisonSettings
 from service.store.database import patiently
 from service.store.key_budget import KeyBudget, KeySpentError
@@ -69,11 +70,13 @@ class Spending:
         self._usd_of: dict[str, float] = {}
         self._built: set[object] = set()
         self._build_usd = 0.0
+        self._indexing_usd = 0.0
         self._lock = Lock()
         self._stopped: ConfigError | None = None
-        embedder = prices.embedders.get(priced_name(settings.embedder))
-        self._usd_per_embedded_token = embedder.usd_per_million_tokens / 1e6 if embedder is not None else 0.0
-        if self._limit_usd is None and (budget is None or budget.left_usd() is None):
+        each_usd = prices.embedding_usd(settings.embedder, 1.0)
+        self._usd_per_embedded_token = each_usd or 0.0
+        self._is_limited = self._limit_usd is not None or (budget is not None and budget.left_usd() is not None)
+        if not self._is_limited:
             return
         for arm in settings.arm_specs:
             if is_hosted(arm, settings) and self._model(arm) not in prices.models and self._declared(arm) is None:
@@ -81,11 +84,15 @@ class Spending:
                 raise _no_price(arm.id, declare)
         if _is_endpoint(settings.judge) and priced_name(settings.judge or "") not in prices.models:
             raise _no_price(f"the judge {settings.judge}")
-        if _is_endpoint(settings.embedder) and embedder is None:
+        if each_usd is None:
             raise _no_price(f"the embedder {settings.embedder}")
 
     def add(self, arm: Arm, answers: Sequence[Answer], *, are_new: bool = True) -> None:
-        """Count answers of an arm, and what was embedded to build it; the key that pays is charged for new ones."""
+        """Count answers of an arm, and what was embedded to build it; the key that pays is charged for new ones.
+
+        Raises:
+            ConfigError: there is a limit, and the arm does not tell what its answers took.
+        """
         if not self._counts:
             return
         self._add_build(arm)
@@ -94,8 +101,13 @@ class Spending:
         is_paid = spec is not None and self._is_paid(arm)
         declared = self._declared(spec) if spec is not None and is_paid else None
         model = self._model(spec) if spec is not None and is_paid else ""
+        if self._is_limited and is_paid and declared is None and any(_hides_tokens(answer) for answer in answers):
+            raise ConfigError(
+                f"{arm.id} does not tell the tokens of its answers, so what they cost cannot be told; declare "
+                f"{arm.id}.usd_per_question, leave max_spend_usd out, or use a key without a limit"
+            )
         for answer in answers:
-            cost = declared
+            cost = declared if answer.finish_reason is not FinishReason.FAILED else 0.0
             if cost is None and is_paid:
                 usage = replace(answer.usage, embedding_tokens=0)
                 cost = estimate_answer_cost(usage, self._prices, model=model, embedder="", device=None)
@@ -111,16 +123,46 @@ class Spending:
         if self._budget is not None:
             patiently(partial(self._budget.spend, usd_spent))
 
+    def watching(self, on_progress: OnProgress) -> OnProgress:
+        """The same, which also counts what an index is embedded for, and stops between two parts of it.
+
+        What it returns raises ConfigError or KeySpentError, as `check` does.
+        """
+
+        def tell(progress: Progress) -> None:
+            on_progress(progress)
+            n_tokens = progress.values.get(EMBEDDED_TOKENS)
+            if n_tokens is not None and self._counts and self._usd_per_embedded_token:
+                self._embedded(n_tokens * self._usd_per_embedded_token, is_left=progress.done < progress.total)
+
+        return tell
+
+    def _embedded(self, part_usd: float, *, is_left: bool) -> None:
+        self._indexing_usd += part_usd
+        self._charge(part_usd)
+        if not is_left:
+            return
+        # The next part is about as large.
+        self._check_limits(part_usd, "documents are left to embed")
+
+    @property
+    def _spent_usd(self) -> float:
+        """With indexes that no arm has been counted for yet."""
+        return self._usd + self._indexing_usd
+
     def _add_build(self, arm: Arm) -> None:
-        """Arms share an index, which is embedded once."""
+        """Arms share an index, which is embedded once; the key has paid for what of it was embedded for it."""
         tokens, shared = arm.pipeline.build_usage.embedding_tokens, arm.index_usage.embedding_tokens
         for n_tokens, key in ((tokens - shared, (arm.id, arm.index)), (shared, arm.index)):
             own = arm.index if arm.index is not None and not shared else key
             if n_tokens and own not in self._built:
                 self._built.add(own)
-                self._usd += n_tokens * self._usd_per_embedded_token
-                # Whether it was there already nobody can tell: the key pays for it with its first new answers.
-                self._build_usd += n_tokens * self._usd_per_embedded_token
+                usd_spent = n_tokens * self._usd_per_embedded_token
+                self._usd += usd_spent
+                if own is arm.index:
+                    self._indexing_usd = max(0.0, self._indexing_usd - usd_spent)
+                else:
+                    self._build_usd += usd_spent
 
     def metered(self, judge: LanguageModel | None) -> "MeteredModel | None":
         """A judge that counts what it takes, and is asked no more once that would go beyond the limit."""
@@ -148,17 +190,20 @@ class Spending:
         if not self._is_paid(arm) and not self._usd_per_embedded_token:
             return
         each = self._usd_of.get(arm.id, 0.0) / max(1, self._n_answers.get(arm.id, 0))
+        self._check_limits(each * len(questions), f"{arm.id} has questions left")
+
+    def _check_limits(self, next_usd: float, left: str) -> None:
         if self._budget is not None:
-            patiently(partial(self._budget.check, each * len(questions)))
+            patiently(partial(self._budget.check, next_usd))
         if self._limit_usd is None:
             return
-        if self._usd + each * len(questions) > self._limit_usd or self._usd >= self._limit_usd:
-            raise self._reached(f"{arm.id} has questions left")
+        if self._spent_usd + next_usd > self._limit_usd or self._spent_usd >= self._limit_usd:
+            raise self._reached(left)
 
     def _reached(self, left: str) -> ConfigError:
         return ConfigError(
-            f"stopped at max_spend_usd: {usd(self._usd)} of {usd(self._limit_usd)} is spent, and {left}; the answers "
-            "are kept, and the same comparison with a higher limit goes on from them"
+            f"stopped at max_spend_usd: {usd(self._spent_usd)} of {usd(self._limit_usd)} is spent, and {left}; what "
+            "was answered and embedded is kept, and the same comparison with a higher limit goes on from there"
         )
 
     def judging(self, n_prompts: int) -> None:
@@ -171,7 +216,7 @@ class Spending:
         with self._lock:
             n_replies = self._n_answers.get(_JUDGE, 0)
             each = self._usd_of.get(_JUDGE, 0.0) / max(1, n_replies)
-            if self._limit_usd is not None and self._usd + each * n_prompts >= self._limit_usd:
+            if self._limit_usd is not None and self._spent_usd + each * n_prompts >= self._limit_usd:
                 self._stopped = self._reached("the judge has answers left to grade")
                 raise self._stopped
             if self._budget is not None and _is_endpoint(self._settings.judge):
@@ -230,6 +275,10 @@ class _Judge(MeteredModel):
 
 def _is_endpoint(spec: str | None) -> bool:
     return spec is not None and spec.startswith("openai:")
+
+
+def _hides_tokens(answer: Answer) -> bool:
+    return TOKENS in answer.unknown and answer.finish_reason in (FinishReason.STOP, FinishReason.LENGTH)
 
 
 def _no_price(what: str, declare: str = "") -> ConfigError:

@@ -128,6 +128,7 @@ def run_comparison(
     metrics = metrics_for(dataset.card, has_embedder=True, has_judge=settings.judge is not None)
     findings = audit_dataset(dataset)
     spending = Spending(settings, prices, budget)
+    on_progress = spending.watching(on_progress)
     with ExitStack() as stack:
         answers_in = database or stack.enter_context(home_database(directory))
         sweep = None

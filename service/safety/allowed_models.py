@@ -43,6 +43,11 @@ class AllowedModels:
         url = rest.partition("@")[2]
         return self.listed_endpoints and kind == "openai" and bool(url) and guard.is_listed(url)
 
+    def offers(self, spec: str) -> bool:
+        """Whether it is by its path a model or adapter of the folder, which callers may name."""
+        path = Path(spec.partition(":")[2])
+        return self.folder is not None and path.resolve().is_relative_to(self.folder.resolve())
+
     def check(self, field: str, spec: str, guard: EndpointGuard) -> None:
         """Refuse what is not among it.
 

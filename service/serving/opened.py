@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from advisor.data.dataset import Dataset
-from advisor.money.prices import PriceList, priced_name
-from advisor.results.answer import Pipeline
+from advisor.money.cost import estimate_answer_cost
+from advisor.money.prices import PriceList
+from advisor.results.answer import TOKENS, Answer, Pipeline
 from advisor.results.comparison import Comparison
+from lm.completion import FinishReason
 from lm.errors import TuningForkError
-from lm.registry import parse_spec
 from service.json_log import about
 from service.run.arm import Arm
 from service.run.settings import ComparisonSettings
+from service.run.spending import is_hosted
 from service.run.workflow import load_limited_dataset
 from service.serving.batcher import Batcher
 from service.serving.errors import NoSuchPipelineError, NotServableError
@@ -47,7 +49,10 @@ class ServedArm:
     Attributes:
         batcher: The queue of its base model.
         device: Where its model runs, None for a hosted one.
-        hosted_model: Its name, if another machine answers.
+        hosted_model: Its name, if another machine answers: a model, or an application of one's own.
+        embedder: What embeds its questions, as settings name it; "" where nothing does.
+        priced_as: Its name in the price list; "" where it does not tell its tokens.
+        usd_per_question: As people declare it; None where it follows from tokens or time.
     """
 
     pipeline: Pipeline
@@ -56,6 +61,31 @@ class ServedArm:
     hosted_model: str | None
     embedder: str
     prices: PriceList
+    priced_as: str
+    usd_per_question: float | None
+
+    @property
+    def has_price(self) -> bool:
+        """Whether it is known what an answer by another machine costs."""
+        is_priced = self.usd_per_question is not None or self.priced_as in self.prices.models
+        return (self.hosted_model is None or is_priced) and self.prices.embedding_usd(self.embedder, 1.0) is not None
+
+    @property
+    def pays_embedder(self) -> bool:
+        """Whether embedding its questions costs by the token."""
+        return self.prices.embedding_usd(self.embedder, 1.0) != 0.0
+
+    def usd_of(self, answer: Answer) -> float | None:
+        """What an answer cost, by the rule of the report; None where that is not known."""
+        if answer.finish_reason is FinishReason.FAILED:
+            return None
+        if self.usd_per_question is not None:
+            return self.usd_per_question
+        if TOKENS in answer.unknown:
+            return None
+        return estimate_answer_cost(
+            answer.usage, self.prices, model=self.priced_as, embedder=self.embedder, device=self.device
+        )
 
 
 class Opens(Protocol):
@@ -108,7 +138,8 @@ class OpenedComparison:
             raise NoSuchPipelineError(
                 f"the comparison {servable.id} has no pipeline {kind!r}; it has {', '.join(settings.arm_ids)}"
             )
-        model = settings.model_of(settings.arm(kind))
+        spec = settings.arm(kind)
+        model = settings.model_of(spec)
         try:
             arm = self._composition.arm(kind, self._read_dataset())
         except NotServableError:
@@ -124,13 +155,16 @@ class OpenedComparison:
                 changed_versions(servable.report.versions),
                 extra=about(servable.id),
             )
+        declared = settings.declared_figures.get(kind)
         return ServedArm(
             arm.pipeline,
             self._batcher(model),
             arm.device,
-            arm.pipeline.model.name if arm.generates and parse_spec(model)[0] == "openai" else None,
-            priced_name(settings.embedder),
+            arm.pipeline.model.name if is_hosted(spec, settings) else None,
+            settings.embedder if (arm.generates and arm.retrieves) or spec.row.embeds_questions else "",
             servable.prices,
+            "" if TOKENS in servable.report.arm(kind).unknown else arm.priced_as,
+            declared.usd_per_question if declared is not None else None,
         )
 
     def close(self) -> None:

@@ -8,8 +8,7 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
-from advisor.money.cost import estimate_answer_cost
-from advisor.money.prices import priced_name
+from lm.completion import FinishReason
 from lm.errors import ConfigError, LanguageModelError, TuningForkError
 from service.run.progress import silent
 from service.serving.asked import AS_MEASURED, Decoding, ServedAnswer
@@ -92,6 +91,8 @@ class ServedPipelines:
                     for number, future in enumerate(call.futures, 1):
                         try:
                             batched.append(await asyncio.wrap_future(future))
+                            if batched[-1].answer.finish_reason is FinishReason.FAILED:
+                                raise LanguageModelError(f"{arm.hosted_model} gave no answer; ask again later")
                         except LanguageModelError as error:
                             where = f"question {number} of {len(questions)}: " if len(questions) > 1 else ""
                             raise LanguageModelError(f"{where}{error}") from error
@@ -215,38 +216,25 @@ async def _paying(arm: ServedArm, budget: KeyBudget | None) -> Callable[[Future[
         KeySpentError: the key may spend no more.
         ConfigError: it has a limit, and nobody knows what the model costs.
     """
-    embedder = arm.prices.embedders.get(arm.embedder)
-    if budget is None or (arm.hosted_model is None and embedder is None):
+    if budget is None or (arm.hosted_model is None and not arm.pays_embedder):
         return lambda _: None
     await asyncio.to_thread(budget.check)
-    is_priced = arm.hosted_model is None or priced_name(arm.pipeline.model.name) in arm.prices.models
-    if not is_priced and await asyncio.to_thread(budget.left_usd) is not None:
+    if not arm.has_price and await asyncio.to_thread(budget.left_usd) is not None:
         raise ConfigError(
-            f"{arm.hosted_model} has no price, so what it spends of the limit of your key cannot be told; use a key "
-            "without a limit, or compare again with a price list that names it"
+            f"{arm.hosted_model or arm.embedder} has no price, or does not tell its tokens, so what it spends of the "
+            "limit of your key cannot be told; use a key without a limit, or compare again with a price list that "
+            "names it, or with ARM.usd_per_question declared"
         )
 
     def pay(future: Future[Batched]) -> None:
         if future.cancelled() or future.exception() is not None:
             return
-        one = future.result()
-        if arm.hosted_model is not None:
-            budget.spend(_cost_usd(arm, one) or 0.0)
-        elif embedder is not None:
-            budget.spend(one.answer.usage.embedding_tokens * embedder.usd_per_million_tokens / 1e6)
+        answer = future.result().answer
+        embedding_usd = arm.prices.embedding_usd(arm.embedder, answer.usage.embedding_tokens)
+        budget.spend((arm.usd_of(answer) if arm.hosted_model is not None else embedding_usd) or 0.0)
 
     return pay
 
 
 def _served(arm: ServedArm, question: str, one: Batched, latency_s: float) -> ServedAnswer:
-    return ServedAnswer(question, one.answer, latency_s, one.model_s, one.batch_size, _cost_usd(arm, one))
-
-
-def _cost_usd(arm: ServedArm, one: Batched) -> float | None:
-    return estimate_answer_cost(
-        one.answer.usage,
-        arm.prices,
-        model=priced_name(arm.pipeline.model.name),
-        embedder=arm.embedder,
-        device=arm.device,
-    )
+    return ServedAnswer(question, one.answer, latency_s, one.model_s, one.batch_size, arm.usd_of(one.answer))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from lm.errors import ConfigError
-from lm.files import make_folder
+from lm.files import make_folder, sha256
 
 REPORT_FILE = "report.json"
 RECORDS_FILE = "results.jsonl"
@@ -67,6 +67,10 @@ class DataDirectory:
         if PurePath(path).is_absolute() or ".." in PurePath(path).parts:
             raise ConfigError(f"{path!r} leaves the data directory {self.root}; restore it from a backup")
         return self.root / path
+
+    def input(self, text: str, suffix: str) -> Path:
+        """Where a file that was given to comparisons is kept: by its content, so that they share it."""
+        return self.root / "inputs" / f"{sha256(text)}{suffix.lower()}"
 
     def log(self, comparison_id: str) -> Path:
         """Where the job of a comparison writes what only an operator needs."""

@@ -95,6 +95,34 @@ def test_what_an_earlier_index_has_is_not_embedded_again_and_the_cost_is_that_of
     assert smaller.file_hashes == build_index(edited, embedder, tmp_path / "32", chunking=Chunking(32)).file_hashes
 
 
+def test_vectors_that_were_paid_for_before_a_stop_are_not_asked_for_again(
+    tmp_path, documents, embedder, monkeypatch
+) -> None:
+    texts = [f"{document.title}: {document.text}" for document in documents]
+    n_tokens = embedder.count_tokens(texts)
+    embedder.device = "remote"
+    monkeypatch.setattr("rag.index._PAID_AT_ONCE", 1)
+    told = []
+
+    def stop_at_two(done: int, total: int, n_tokens: int) -> None:
+        told.append((done, total, n_tokens))
+        if done == 2:
+            raise BrokenOff
+
+    with pytest.raises(BrokenOff):
+        build_index(documents, embedder, tmp_path / "index", on_embedded=stop_at_two)
+    n = len(documents)
+    assert told == [(0, n, 0), (1, n, n_tokens[0]), (2, n, n_tokens[1])]
+    kept = sorted((tmp_path / ".index.part").iterdir())
+    kept[0].write_bytes(kept[0].read_bytes()[:-1] + b"!")
+    resumed = build_index(documents, embedder, tmp_path / "index", on_embedded=lambda *step: told.append(step))
+    # All but the one that is whole: the other was damaged meanwhile.
+    assert embedder.n_embedded == 2 + n - 1
+    assert sum(step[2] for step in told) == sum(n_tokens) + (n_tokens[0] + n_tokens[1] - told[4][2] - told[5][2])
+    assert not (tmp_path / ".index.part").exists()
+    assert resumed.file_hashes == build_index(documents, embedder, tmp_path / "anew").file_hashes
+
+
 def test_chunks_are_bounded_in_the_tokens_of_their_reader_too(tmp_path, embedder) -> None:
     document = Document("manual", "", "drum " * 200)
     reader = Reader(lambda text: 10 * len(text.split()), "ten a word")

@@ -1,8 +1,9 @@
 """Asking the arms of a finished comparison."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request
@@ -11,9 +12,9 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from lm.errors import TuningForkError
-from service.api.auth import Budget, Context, require
+from service.api.auth import Askable, Budget, Context, require
 from service.api.errors import PROBLEM_MEDIA_TYPE, Problem, as_problem, problem_type, writable
-from service.api.served import Served, closing_served, view_answer, while_connected
+from service.api.served import Served, check_askable, closing_served, view_answer, while_connected
 from service.contract.query_schemas import (
     AnswersReply,
     AnswersRequest,
@@ -24,6 +25,7 @@ from service.contract.query_schemas import (
 )
 from service.contract.schemas import ID_PATTERN, ProblemDetails
 from service.contract.scope import Scope
+from service.safety.allowed_models import ModelNotAllowedError
 from service.serving.errors import EndpointFailedError
 from service.serving.pipelines import ServedPipelines
 from service.serving.servable import check_servable
@@ -54,10 +56,11 @@ async def answer(
     request: Request,
     context: Context,
     served: Served,
+    askable: Askable,
     budget: Budget,
 ) -> AnswersReply:
     """Put questions to one arm. Those of several callers are answered in batches; the order is kept."""
-    await run_in_threadpool(check_servable, context.engine, comparison_id, kind)
+    await run_in_threadpool(check_askable, context, askable, comparison_id, kind)
     answers = await while_connected(request, served.answer(comparison_id, kind, body.questions, budget=budget))
     request.app.state.metrics.count_answers(kind, len(answers))
     return AnswersReply(comparison_id=comparison_id, kind=kind, answers=[view_answer(one) for one in answers])
@@ -70,11 +73,13 @@ async def answer_side_by_side(
     request: Request,
     context: Context,
     served: Served,
+    askable: Askable,
     budget: Budget,
 ) -> SideBySideReply:
     """Put one question to all arms. An arm that cannot answer says why; the others answer all the same."""
     kinds = await run_in_threadpool(check_servable, context.engine, comparison_id)
-    replies = await while_connected(request, _ask_all(served, comparison_id, kinds, body.question, budget))
+    check = partial(check_askable, context, askable, comparison_id)
+    replies = await while_connected(request, _ask_all(served, comparison_id, kinds, body.question, budget, check))
     for reply in replies:
         if reply.answer is not None:
             request.app.state.metrics.count_answers(reply.kind)
@@ -93,13 +98,14 @@ async def stream_answer(
     request: Request,
     context: Context,
     served: Served,
+    askable: Askable,
     budget: Budget,
 ) -> StreamingResponse:
     """Put one question to one arm and read the answer as it is generated.
 
     Server-sent events: `piece` with more text, then one `answer` as the other addresses give it, or a `problem`.
     """
-    await run_in_threadpool(check_servable, context.engine, comparison_id, kind)
+    await run_in_threadpool(check_askable, context, askable, comparison_id, kind)
     stream = served.stream(comparison_id, kind, body.question, budget=budget)
     # What fails before the first piece has a status of its own.
     first = await while_connected(request, anext(stream))
@@ -129,24 +135,35 @@ async def stream_answer(
 
 
 async def _ask_all(
-    served: ServedPipelines, comparison_id: str, kinds: Sequence[str], question: str, budget: KeyBudget | None
+    served: ServedPipelines,
+    comparison_id: str,
+    kinds: Sequence[str],
+    question: str,
+    budget: KeyBudget | None,
+    check: Callable[[str], object],
 ) -> list[ArmReply]:
     """What each arm says.
 
     Raises:
-        EndpointFailedError: none can be asked, since the hosted model of all of them fails.
+        EndpointFailedError, ModelNotAllowedError: none can be asked, since the model of none answers or may be asked.
     """
-    replies = await asyncio.gather(*(_reply_of(served, comparison_id, kind, question, budget) for kind in kinds))
-    failures = [error for _, error in replies if isinstance(error, EndpointFailedError)]
+    replies = await asyncio.gather(*(_reply_of(served, comparison_id, kind, question, budget, check) for kind in kinds))
+    failures = [error for _, error in replies if isinstance(error, EndpointFailedError | ModelNotAllowedError)]
     if len(failures) == len(replies):
         raise failures[0]
     return [reply for reply, _ in replies]
 
 
 async def _reply_of(
-    served: ServedPipelines, comparison_id: str, kind: str, question: str, budget: KeyBudget | None
+    served: ServedPipelines,
+    comparison_id: str,
+    kind: str,
+    question: str,
+    budget: KeyBudget | None,
+    check: Callable[[str], object],
 ) -> tuple[ArmReply, TuningForkError | None]:
     try:
+        await run_in_threadpool(check, kind)
         (one,) = await served.answer(comparison_id, kind, [question], budget=budget)
     except TuningForkError as error:
         return ArmReply(kind=kind, error=writable(str(error))), error

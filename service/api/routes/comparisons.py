@@ -27,7 +27,7 @@ from service.contract.schemas import (
 from service.contract.scope import Scope
 from service.json_log import about
 from service.run.estimate import estimate_comparison, remaining_s
-from service.run.remote_settings import ARM_FILES, check_request, check_sent_files, sent_settings
+from service.run.remote_settings import ARM_FILES, check_request, check_sent_files, check_stored_models, sent_settings
 from service.safety.allowed_models import AllowedModels
 from service.safety.endpoint_guard import EndpointGuard
 from service.store.comparisons.comparison_progress import FollowedComparisons
@@ -165,8 +165,11 @@ def cancel(comparison_id: ComparisonId, caller: Runner, context: Context, seen: 
 
 
 @router.post("/{comparison_id}/resume", status_code=202)
-def resume(comparison_id: ComparisonId, caller: Runner, context: Context, seen: Seen) -> ComparisonDetail:
+def resume(
+    comparison_id: ComparisonId, caller: Runner, context: Context, allowed: Allowed, seen: Seen
+) -> ComparisonDetail:
     """Queue a failed or cancelled comparison again. It goes on from what it has."""
+    check_stored_models(find_comparison(context.engine, comparison_id).settings, allowed)
     stored = resume_comparison(context.engine, comparison_id, max_queued=context.settings.max_queued)
     submit(context, comparison_id)
     return _detail(context, seen, stored)

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
 
-from service.api.auth import Context, require
+from service.api.auth import Askable, Context, require
+from service.api.served import check_askable
 from service.contract.query_schemas import (
     ALIAS_PATTERN,
     DeploymentDetail,
@@ -45,11 +46,12 @@ def read(alias: Alias, context: Context) -> DeploymentDetail:
 
 
 @router.put("/{alias}", dependencies=_changes)
-def put(alias: Alias, body: DeployRequest, context: Context) -> DeploymentView:
+def put(alias: Alias, body: DeployRequest, context: Context, askable: Askable) -> DeploymentView:
     """Let an alias serve an arm of a finished comparison. Doing so twice changes nothing.
 
     What an alias serves or served cannot be deleted.
     """
+    check_askable(context, askable, body.comparison_id, body.kind)
     return view_deployment(deploy(context.engine, alias, body.comparison_id, body.kind))
 
 

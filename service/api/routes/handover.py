@@ -12,16 +12,16 @@ from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 
-from service.api.auth import Context, require
+from service.api.auth import Askable, Context, require
 from service.api.context import ServiceContext
 from service.api.errors import Problem
-from service.api.served import Served
+from service.api.served import Served, check_askable
 from service.contract.query_schemas import HandoverTarget, HandoverTargets
 from service.contract.schemas import ID_PATTERN
 from service.contract.scope import Scope
 from service.handover.targets import TARGETS
 from service.serving.opened import ServedArm
-from service.serving.servable import check_servable, read_servable
+from service.serving.servable import read_servable
 
 router = APIRouter(prefix="/v1", tags=["querying"])
 _writing = Lock()
@@ -47,12 +47,13 @@ async def hand_over_arm(
     target: Annotated[str, Path(pattern=f"^({'|'.join(TARGETS)})$", description=f"{', '.join(TARGETS)}.")],
     context: Context,
     served: Served,
+    askable: Askable,
 ) -> FileResponse:
     """Write an arm for another tool: its files, a README with exact commands, and hashes, as a zip archive.
 
     One at a time: weights are loaded once more, written and compared with the measured ones.
     """
-    await run_in_threadpool(check_servable, context.engine, comparison_id, kind)
+    await run_in_threadpool(check_askable, context, askable, comparison_id, kind)
     if _writing.locked():
         raise Problem(429, "Too busy", "another arm is being handed over; ask again when it is done", retry_after_s=30)
     folder = FilePath(tempfile.mkdtemp(prefix="tuning-fork-handover-"))

@@ -4,6 +4,9 @@ from dataclasses import asdict
 
 from fastapi import APIRouter, Depends
 
+from advisor.money.cost import estimate_answer_cost
+from advisor.money.prices import load_prices, priced_name
+from lm.completion import Usage
 from service.api.auth import Allowed, Budget, require
 from service.api.errors import writable
 from service.contract.query_schemas import (
@@ -15,6 +18,8 @@ from service.contract.query_schemas import (
 )
 from service.contract.scope import Scope
 from service.run.remote_settings import checked_model
+from service.run.settings import ComparisonSettings
+from service.run.spending import check_budget
 from service.safety.endpoint_guard import EndpointGuard
 from service.serving.model_choice import ModelPlace, model_choices
 from service.serving.model_trial import QUESTION, model_facts, try_model
@@ -36,9 +41,13 @@ def try_it(body: ModelTrialRequest, allowed: Allowed, budget: Budget) -> ModelTr
     spec = checked_model("model", body.model, EndpointGuard(), allowed)
     found = ModelTrialView(model=body.model, **asdict(model_facts(spec)))
     if body.ask and found.is_ready:
-        # 16 tokens at most are no sum to count, but nothing is asked for a key that has spent its limit.
-        if budget is not None and not found.tunable:
-            budget.check()
-        trial = asdict(try_model(spec)) | {"question": QUESTION}
+        prices, payer = load_prices(), budget if not found.tunable else None
+        check_budget(ComparisonSettings("", model=spec, arms=("base",)), prices, payer)
+        tried = try_model(spec)
+        if payer is not None:
+            usage = Usage(tried.input_tokens, tried.output_tokens)
+            paid = estimate_answer_cost(usage, prices, model=priced_name(spec), embedder="", device=None)
+            payer.spend(paid or 0.0)
+        trial = asdict(tried) | {"question": QUESTION}
         found.answer = ModelAnswerView(**trial | {"text": writable(trial["text"])})
     return found

@@ -17,11 +17,11 @@ from starlette.concurrency import run_in_threadpool
 from advisor.data.dataset import with_history
 from lm.completion import Message, Role
 from lm.errors import TuningForkError
-from service.api.auth import Budget, Context, require
+from service.api.auth import Askable, Budget, Context, require
 from service.api.context import ServiceContext
 from service.api.errors import Problem, writable
 from service.api.openai_errors import DOCUMENTED, OpenAIRoute, UnsupportedError, openai_error
-from service.api.served import Served, view_sources, while_connected
+from service.api.served import Served, check_askable, view_sources, while_connected
 from service.contract.comparison_state import ComparisonState
 from service.contract.openai_schemas import (
     ChatCompletion,
@@ -115,7 +115,9 @@ def read_model(model: str, context: Context) -> ModelCard:
     response_model=ChatCompletion,
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
-async def complete(body: ChatRequest, request: Request, context: Context, served: Served, budget: Budget) -> Any:
+async def complete(
+    body: ChatRequest, request: Request, context: Context, served: Served, askable: Askable, budget: Budget
+) -> Any:
     """Answer the last message by a pipeline; sources and cost are in `tuning_fork`.
 
     An arm is asked as it was measured: what user and assistant said before is read if questions of its dataset come
@@ -125,6 +127,7 @@ async def complete(body: ChatRequest, request: Request, context: Context, served
     question = read_question(body.messages)
     decoding = read_decoding(body)
     target = await run_in_threadpool(resolve_model, context.engine, body.model)
+    await run_in_threadpool(check_askable, context, askable, target.comparison_id, target.kind)
     history = await run_in_threadpool(read_history, context, target, body.messages)
     question = with_history(question, history)
     n_ignored = len(body.messages) - 1 - len(history)

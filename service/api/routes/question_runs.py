@@ -29,7 +29,7 @@ from service.contract.schemas import QuestionRunList, QuestionRunRequest, Questi
 from service.contract.scope import Scope
 from service.contract.settings import BUILTIN_EMBEDDERS, QuestionSettings
 from service.run.question_run import made_record, parts_of
-from service.run.remote_settings import check_spec, checked_model
+from service.run.remote_settings import check_named_models, check_spec, checked_model
 from service.run.spending import check_budget
 from service.safety.allowed_models import AllowedModels
 from service.safety.endpoint_guard import EndpointGuard
@@ -136,9 +136,10 @@ def cancel(run_id: RunId, caller: Runner, context: Context, request: Request) ->
 
 
 @router.post("/{run_id}/resume", status_code=202)
-def resume(run_id: RunId, caller: Runner, context: Context, request: Request) -> QuestionRunView:
+def resume(run_id: RunId, caller: Runner, context: Context, allowed: Allowed, request: Request) -> QuestionRunView:
     """Queue a failed or cancelled run again. It begins anew."""
     found = _find(context, run_id)
+    check_named_models({name: str(found.settings[name]) for name in ("model", "embedder")}, allowed)
     stored = resume_comparison(context.engine, found.id, max_queued=context.settings.max_queued)
     submit(context, stored.id)
     return _view(context, request, stored)
@@ -219,7 +220,7 @@ def _create(
 
 def _request(body: QuestionRunRequest, content: bytes | None) -> Mapping[str, Any]:
     return {
-        "questions": body.model_dump(mode="json", exclude_unset=True),
+        "questions": body.sent(),
         "documents": None if content is None else sha256(content),
     }
 

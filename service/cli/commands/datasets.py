@@ -6,8 +6,9 @@ import typer
 from rich.table import Table
 
 from lm.errors import ConfigError
-from service.cli.options import Home
+from service.cli.options import Home, Workspace
 from service.cli.terminal import plain_console, show
+from service.contract.scope import DEFAULT_WORKSPACE
 from service.store.bundled_datasets import BUNDLED_DATASETS, bundled_datasets
 from service.store.data_directory import DataDirectory, ServiceHoldsError
 
@@ -40,6 +41,7 @@ def erase(
         ),
     ],
     yes: Annotated[bool, typer.Option("--yes", help="Do it. Otherwise only tells what would go.")] = False,
+    workspace: Workspace = DEFAULT_WORKSPACE,
     home: Home = None,
 ) -> None:
     """Erase a stored dataset with everything that was made of it.
@@ -54,7 +56,7 @@ def erase(
 
     directory = DataDirectory.from_environment(home)
     try:
-        with directory.lock(), home_database(directory) as engine:
+        with directory.lock(), home_database(directory, workspace=workspace) as engine:
             try:
                 versions = versions_named(engine, name)
             except DatasetNotFoundError:

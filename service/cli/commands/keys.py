@@ -11,7 +11,7 @@ from rich.text import Text
 
 from lm.errors import ConfigError
 from lm.files import make_folder
-from service.cli.options import Home
+from service.cli.options import Home, Workspace
 from service.cli.terminal import plain_console, printable, show
 from service.contract.scope import DEFAULT_WORKSPACE, Scope
 from service.store.data_directory import DataDirectory
@@ -29,9 +29,7 @@ def create(
     scope: Annotated[
         Scope, typer.Option(help="read: look. run: also start comparisons and ask. admin: also manage keys.")
     ] = Scope.READ,
-    workspace: Annotated[
-        str, typer.Option(metavar="NAME", help="Whose data it opens; datasets and comparisons of others are not there.")
-    ] = DEFAULT_WORKSPACE,
+    workspace: Workspace = DEFAULT_WORKSPACE,
     requests_per_minute: Annotated[
         int | None, typer.Option(help="Most requests a minute. [default: any]", show_default=False)
     ] = None,

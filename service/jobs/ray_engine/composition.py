@@ -13,7 +13,6 @@ from advisor.data.dataset import Dataset
 from lm.completion import Completion, GenerationConfig, Messages
 from lm.embedding import Embedder
 from lm.language_model import LanguageModel
-from lm.registry import is_tunable
 from service.jobs.comparison_lock import TAKING_S, OwnedElsewhereError
 from service.jobs.ray_engine.answerers import Answerers
 from service.jobs.ray_engine.cluster import LOST, Cluster, crashed, own_error, this_release
@@ -21,6 +20,7 @@ from service.jobs.ray_engine.desk import open_desk
 from service.jobs.ray_engine.worker import ArmName, ComposeOnNode, ModelFacts, WorkOrder, build_stage
 from service.run.arm import AnsweredBlock, Arm, Block, answer_in_turn
 from service.run.composition import LocalComposition, arm_names
+from service.run.hosted_tuning import can_be_tuned, tuning_records
 from service.run.progress import OnProgress, Progress
 from service.run.settings import ComparisonSettings
 from service.store.data_directory import DataDirectory
@@ -97,8 +97,11 @@ class RayComposition:
         """Each arm, after all stages are built."""
         for model in self._settings.models:
             own = [str(arm) for arm in self._settings.arm_specs if self._settings.model_of(arm) == model]
-            refuse_unrunnable(own, Circumstances.of(dataset, model, tunable=is_tunable(model)))
-        order = WorkOrder(self._comparison_id, self._settings, dataset, this_release(), self._compose, self._desk)
+            refuse_unrunnable(own, Circumstances.of(dataset, model, tunable=can_be_tuned(self._directory, model)))
+        tunings = tuning_records(self._directory)
+        order = WorkOrder(
+            self._comparison_id, self._settings, dataset, this_release(), self._compose, self._desk, tunings
+        )
         # Each task and actor takes it from the object store.
         self._order = ray.put(order)
         if any(arm.row.retrieves for arm in self._settings.arm_specs):

@@ -15,6 +15,7 @@ from advisor.data.dataset import Dataset, Example
 from advisor.results.answer import Answer, Pipeline
 from lm.completion import Completion, GenerationConfig, Messages
 from lm.errors import ConfigError
+from lm.files import write_whole
 from lm.language_model import LanguageModel
 from lm.weights.gguf_cache import cache_folder
 from service.jobs.job import NICENESS
@@ -52,6 +53,7 @@ class WorkOrder:
 
     Attributes:
         release: Of the driver (`cluster.this_release`).
+        tunings: What the driver's data directory notes of models tuned at providers, by paths below it.
     """
 
     comparison_id: str
@@ -60,6 +62,7 @@ class WorkOrder:
     release: Mapping[str, str]
     compose: ComposeOnNode
     desk: Any
+    tunings: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -172,6 +175,8 @@ def _composed(order: WorkOrder, stage: str) -> BuildingComposition:
     _prepare_process(order.comparison_id)
     desk = RemoteDesk(order.desk)
     desk.tell(Progress(stage, "", 0, 1, f"begins on {_node()}"))
+    for below, text in order.tunings.items():
+        write_whole(node_directory().below(below), text)
     return order.compose(order.settings, node_directory(), desk)
 
 

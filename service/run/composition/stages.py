@@ -23,7 +23,7 @@ from lm.registry import load_language_model
 from rag.chunk import Chunking, Reader
 from rag.embedder import load_embedder
 from rag.index import Index, build_index, open_index
-from service.run.progress import OnProgress, Progress
+from service.run.progress import EMBEDDED_TOKENS, OnProgress, Progress
 from service.run.settings import ComparisonSettings
 from service.store.data_directory import DataDirectory
 from service.store.stages.build_alone import build_alone
@@ -179,6 +179,11 @@ class BuiltStages:
         """The open index of the documents; what other indexes have of them is not embedded again."""
         n_documents = len(run.documents)
         waiting = Progress("index", "", 0, n_documents, "another comparison builds this index")
+
+        def tell(done: int, total: int, n_tokens: int) -> None:
+            n_done = n_documents * done // max(1, total)
+            self._on_progress(Progress("index", "", n_done, n_documents, values={EMBEDDED_TOKENS: n_tokens}))
+
         with self._hold(self._directory, folder, lambda: self._on_progress(waiting)):
             earlier = [path for path in folder.parent.glob("*") if path != folder] if folder.parent.is_dir() else []
             record = build_index(
@@ -190,6 +195,7 @@ class BuiltStages:
                 earlier=earlier,
                 server=run.server,
                 on_damage=lambda told: self._on_progress(Progress("index", "", 0, n_documents, told)),
+                on_embedded=tell,
             )
         return open_index(folder, run.embedder), record.build_usage
 

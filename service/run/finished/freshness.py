@@ -16,7 +16,7 @@ from advisor.evidence.arm_use import NO_SPREAD, ArmUse
 from advisor.metrics.containment import contains_any
 from advisor.metrics.registry import metrics_for
 from advisor.money.cost import estimate_cost
-from advisor.money.prices import PriceList, load_prices, priced_name
+from advisor.money.prices import PriceList, load_prices
 from advisor.report.freshness import freshness_markdown
 from advisor.results.answer import Answer, BuildUsage, Pipeline
 from advisor.results.comparison import Interval
@@ -248,7 +248,7 @@ def _price(
     usages = [answer.usage for answer in asked.answers]
     use = ArmUse(
         model=arm.priced_as,
-        embedder=priced_name(settings.embedder),
+        embedder=settings.embedder,
         device=arm.device,
         input_tokens=_mean([usage.input_tokens for usage in usages]),
         output_tokens=_mean([usage.output_tokens for usage in usages]),

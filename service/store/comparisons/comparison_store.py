@@ -383,12 +383,20 @@ def _is_of(row: Row[Any], sent: Mapping[str, Any]) -> bool:
     """Whether a request is the one that made a row."""
     if row.request_sha256 is not None and row.request_sha256.startswith(_SENT):
         return bool(row.request_sha256 == request_hash(sent))
-    # Earlier versions hashed their defaults, too, which are others today: what is sent now must be what is stored.
+    # Earlier versions hashed their defaults, too, and the row does not say what was sent. A caller whose retry is
+    # refused pays for a second comparison, so a request is another one only where a value contradicts what is stored;
+    # a name never does, since people change it.
     with undamaged(f"the comparison {row.id}"):
         stored = json.loads(row.settings) | json.loads(row.sent_files or "{}")
     kept = {"prices": stored.get("price_list"), "prior": stored.get("prior_answers")}
-    stored |= kept | {"arms": stored.get("arms", stored.get("pipelines")), "name": row.name, "dataset": row.dataset}
-    return all(stored.get(name) == value for name, value in resolve(sent).items())
+    stored |= kept | {"arms": stored.get("arms", stored.get("pipelines")), "dataset": row.dataset}
+    return _holds(stored, {name: value for name, value in resolve(sent).items() if name != "name"})
+
+
+def _holds(stored: Any, sent: Any) -> bool:
+    if not isinstance(stored, Mapping) or not isinstance(sent, Mapping):
+        return bool(stored == sent)
+    return all(_holds(stored.get(name), value) for name, value in sent.items())
 
 
 def _read(connection: Connection, comparison_id: str) -> StoredComparison:

@@ -163,6 +163,16 @@ def test_what_has_no_price_has_no_cost(use: ArmUse) -> None:
     assert estimate_cost(use, make_prices(), TRAFFIC) is None
 
 
+def test_a_hosted_embedder_without_a_price_leaves_unknown_what_it_read_for() -> None:
+    unpriced = replace(LOCAL, embedder="openai:other@http://h/v1")
+    assert estimate_cost(unpriced, make_prices(), TRAFFIC) is None
+    unread = replace(unpriced, embedding_tokens=spread(0))
+    assert cost(unread) == cost(replace(LOCAL, embedding_tokens=spread(0)))
+    assert estimate_cost(replace(unread, index=BuildUsage(embedding_tokens=1)), make_prices(), TRAFFIC) is None
+    declared = replace(unpriced, embedder="openai:e@http://h/v1")
+    assert cost(declared).serve_usd_per_query == pytest.approx(0.5 * 1e-4 + 20 * 0.1 / 1e6)
+
+
 def test_hosted_tuning_without_a_price_has_no_cost() -> None:
     prices = replace(make_prices(), models={"m": ModelPrice(1.0, 4.0, *DATED)})
     assert estimate_cost(HOSTED, prices, TRAFFIC) is not None

@@ -70,6 +70,8 @@ def test_a_hosted_embedder_is_paid_too_and_a_local_one_is_not() -> None:
     )
     assert paid["base"] == local["base"]
     assert paid["rag"] - local["rag"] == pytest.approx(20 * 0.02 / 1000)
+    unpriced = hosted_prices(replace(COMPARISON, settings={"embedder": "openai:other"}), CATALOGUE, PRICES)
+    assert {p.arm for p in unpriced} == {"base"}
 
 
 def test_the_table_says_that_quality_there_is_not_known_and_leaves_tuned_arms_without_a_quote() -> None:

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 
 from advisor.data.dataset import Split
 from advisor.data.files import load_dataset
+from lm.errors import ConfigError
 from service.run.remote_settings import job_settings
 from service.store.bundled_datasets import BUNDLED_DATASETS
 from service.store.comparisons.comparison_store import find_comparison, list_comparisons
@@ -41,6 +42,12 @@ def test_files_are_sent_with_the_request_and_are_there_when_it_runs(api: Api, cl
     assert (app.id, app.model, prompt.id) == ("app", "gpt-5-mini", "prompt-well")
     assert Path(app.source).read_text() == files["ours.jsonl"]
     assert Path(prompt.source).read_text() == PROMPT
+    # As a comparison of the command line names it.
+    kept = {**stored.settings, "arms": [f"prompt:{prompt.source}"], "arm_files": None}
+    assert job_settings(api.engine, api.context.directory, NAME, kept).arm_specs[0].source == prompt.source
+    Path(prompt.source).write_text(PROMPT.replace("K", "k"))
+    with pytest.raises(ConfigError, match="is damaged; put it back from a backup"):
+        job_settings(api.engine, api.context.directory, NAME, kept)
 
 
 def test_each_wrong_line_of_sent_answers_is_named_before_anything_is_stored(api: Api, client: TestClient) -> None:

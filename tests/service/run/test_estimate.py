@@ -26,13 +26,30 @@ def finished() -> Comparison:
 
 @pytest.fixture(scope="module")
 def estimate() -> Estimate:
+    return estimated()
+
+
+def estimated(**changes: object) -> Estimate:
     engine: Engine = create_engine("sqlite://")
     metadata.create_all(engine)
-    settings = json.loads(RUN.read_text(encoding="utf-8"))["settings"]
+    settings = json.loads(RUN.read_text(encoding="utf-8"))["settings"] | changes
     settings.pop("training_curves")
     return estimate_comparison(
         engine, DataDirectory(ROOT / "nowhere"), settings, load_dataset(ROOT / "datasets" / "ticket-triage")
     )
+
+
+def test_what_a_hosted_embedder_reads_is_paid_for_and_unknown_without_a_price() -> None:
+    arms = ["base", "rag"]
+    local, priced, unpriced = (
+        {(stage.stage, stage.arm): stage.usd for stage in estimated(arms=arms, embedder=embedder).stages}
+        for embedder in ("minilm", "openai:text-embedding-3-small", "openai:other")
+    )
+    assert [unpriced[key] for key in (("index", ""), ("answer", "rag"))] == [None, None]
+    assert unpriced["answer", "base"] == priced["answer", "base"] == local["answer", "base"]
+    asked, paid = local["answer", "rag"], priced["answer", "rag"]
+    assert asked is not None and paid is not None and paid > asked
+    assert estimated(arms=arms, embedder="openai:other").usd is None
 
 
 def test_the_rule_of_thumb_is_within_a_third_of_the_recorded_run(estimate: Estimate, finished: Comparison) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,15 +11,21 @@ from advisor.data.dataset import Split
 from advisor.data.files import load_dataset
 from advisor.data.prompt import QuestionOnly
 from advisor.money.prices import PriceList, read_prices
-from advisor.results.answer import Answer, BuildUsage, Pipeline
+from advisor.results.answer import TOKENS, Answer, BuildUsage, Pipeline
 from advisor.results.comparison import ArmRole
 from lm.completion import Completion, FinishReason, GenerationConfig, Likelihood, Message, Messages, Role, Usage
 from lm.errors import ConfigError
 from lm.fake import FakeLM
+from service.contract.scope import Scope
 from service.run.arm import Arm, IndexFacts
 from service.run.measuring import ArmMeasurement, ask_for_likelihoods
+from service.run.progress import EMBEDDED_TOKENS, Progress
 from service.run.settings import ComparisonSettings
 from service.run.spending import Spending
+from service.store.api_keys import create_key
+from service.store.comparisons.runs import home_database
+from service.store.data_directory import DataDirectory
+from service.store.key_budget import KeyBudget
 
 DAY = {"as_of": "2026-01-01", "source": "a test"}
 PRICES = read_prices(
@@ -98,6 +105,41 @@ def test_embeddings_count_for_local_arms_too_and_a_shared_index_once() -> None:
     kept.check(rag, [1])
     with pytest.raises(ConfigError, match=r"\$8.00 of \$10.00 is spent, and rag has questions left"):
         kept.check(rag, [1, 2, 3])
+
+
+def test_an_index_that_is_being_built_stops_before_the_part_that_would_go_beyond() -> None:
+    kept = spending(limit_usd=10, embedder=EMBEDDER)
+    seen: list[Progress] = []
+    tell = kept.watching(seen.append)
+    for done in range(3):
+        tell(Progress("index", "", done, 9, values={EMBEDDED_TOKENS: 3 * (done > 0)}))
+    kept.add(local_rag(6), [])
+    with pytest.raises(ConfigError, match=r"\$9.00 of \$10.00 is spent, and documents are left to embed; what"):
+        tell(Progress("index", "", 3, 9, values={EMBEDDED_TOKENS: 3}))
+    assert [progress.done for progress in seen] == [0, 1, 2, 3]
+
+
+def test_a_key_pays_for_what_is_embedded_for_it_alone(tmp_path: Path) -> None:
+    with home_database(DataDirectory(tmp_path)) as engine:
+        budget = KeyBudget(engine, create_key(engine, "limited", [Scope.RUN], max_spend_usd=10.0)[0].id)
+        kept = Spending(ComparisonSettings("x", embedder=EMBEDDER), PRICES, budget)
+        kept.watching(lambda _: None)(Progress("index", "", 9, 9, values={EMBEDDED_TOKENS: 3}))
+        # Eight tokens were in the index before.
+        kept.add(local_rag(11), [])
+        assert budget.left_usd() == 7.0
+
+
+def test_a_service_that_hides_its_tokens_is_asked_one_block_where_a_limit_is_set() -> None:
+    settings = ComparisonSettings("x", arms=("app=external:http://h/v1@j",), max_spend_usd=1.0)
+    pipeline = Pipeline("app", FakeLM({}), QuestionOnly(""), GenerationConfig())
+    arm = Arm(pipeline, ArmRole.CANDIDATE, "", generates=False, spec=settings.arm_specs[0])
+    kept = Spending(settings, PRICES)
+    failed, told = (
+        Answer("a", Usage(), reason, (), "", unknown=(TOKENS,)) for reason in (FinishReason.FAILED, FinishReason.STOP)
+    )
+    kept.add(arm, [failed])
+    with pytest.raises(ConfigError, match="app does not tell the tokens.*declare app.usd_per_question"):
+        kept.add(arm, [told])
 
 
 class TellsLikelihoods(FakeLM):

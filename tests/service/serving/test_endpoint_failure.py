@@ -12,12 +12,15 @@ import pytest
 from sqlalchemy import Engine
 
 from advisor.money.prices import load_prices
+from advisor.results.json_report import json_report
 from lm.completion import GenerationConfig, Message, Role
 from lm.endpoint.connection import guard_connections
 from lm.endpoint.openai_compatible import OpenAICompatibleModel
 from lm.errors import ConfigError, LanguageModelError
 from rag.errors import IndexingError
 from rag.openai_embedder import OpenAIEmbedder
+from service.api.service_settings import ServiceSettings
+from service.contract.comparison_state import ComparisonState
 from service.contract.scope import Scope
 from service.run.composition import LocalComposition
 from service.run.workflow import run_comparison
@@ -144,6 +147,56 @@ def test_a_key_pays_for_what_it_asks_and_is_refused_at_its_limit(service: Any) -
     unpriced = create_key(service.engine, "other", [Scope.RUN], max_spend_usd=1)[1]
     refused = service.client.post(ANSWERS, json=BODIES[ANSWERS], headers={"Authorization": f"Bearer {unpriced}"})
     assert (refused.status_code, "has no price" in refused.text) == (422, True)
+
+
+def test_a_service_of_ones_own_is_paid_by_the_key_as_declared_and_else_refused(
+    service: Any, hosted: tuple[Any, Servable], endpoint: HostedEndpoint, trouble: Any
+) -> None:
+    workplace, servable = hosted
+    arms, declared = (f"app=external:{endpoint.url}",), ("app.usd_per_question=0.25",)
+    settings = replace(servable.settings, arms=arms, declared=declared)
+    service.report = json_report(run_comparison(settings, workplace.directory, HostedLocal, "hosted")).encode()
+    service.settings |= {"arms": arms, "declared": declared}
+    service.add("two")
+    service.settings |= {"declared": ()}
+    service.add("undeclared")
+    secret = create_key(service.engine, "limited", [Scope.RUN], max_spend_usd=0.4)[1]
+    service.client.headers["Authorization"] = f"Bearer {secret}"
+
+    def asked(comparison_id: str) -> Any:
+        address = f"/v1/comparisons/{comparison_id}/pipelines/app/answers"
+        return service.client.post(address, json=BODIES[ANSWERS])
+
+    (told,) = asked("two").json()["answers"]
+    assert (told["cost_usd"], list_keys(service.engine)[0].spent_usd) == (0.25, 0.25)
+    refused = asked("undeclared")
+    assert (refused.status_code, "or with ARM.usd_per_question declared" in refused.text) == (422, True)
+    trouble("overloaded")
+    failed = asked("two")
+    assert (failed.status_code, "gave no answer" in failed.text) == (502, True)
+    assert list_keys(service.engine)[0].spent_usd == 0.25
+
+
+def test_what_the_operator_lists_no_more_is_neither_asked_nor_deployed_nor_resumed(service: Any) -> None:
+    service.add("stopped", ComparisonState.FAILED)
+    context = service.app.state.context
+    service.app.state.context = replace(context, settings=ServiceSettings(allow_models=("hf:org/*",)))
+    deploying = "/v1/deployments/production"
+    deployment = {"comparison_id": "one", "kind": "base"}
+    replies = {address: ask(service, address) for address in BODIES}
+    replies |= {deploying: service.client.put(deploying, json=deployment)}
+    replies |= {"resume": service.client.post("/v1/comparisons/stopped/resume")}
+    for address, reply in replies.items():
+        assert (reply.status_code, "`tuningfork serve --allow-models`" in reply.text) == (403, True), address
+    service.app.state.context = replace(
+        context, settings=ServiceSettings(allow_models=("openai:m@http://127.0.0.1:*",))
+    )
+    assert ask(service, SIDE_BY_SIDE).status_code == 200
+    assert service.client.put(deploying, json=deployment).status_code == 200
+    service.app.state.context = context
+    # Without a list a key names no such model, but asks what was compared.
+    key = {"Authorization": f"Bearer {create_key(service.engine, 'k', [Scope.RUN])[1]}"}
+    assert service.client.post(ANSWERS, json=BODIES[ANSWERS], headers=key).status_code == 200
 
 
 @pytest.mark.parametrize("name", [name for name in TROUBLES if name != "silent"])

@@ -1,11 +1,12 @@
 import json
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import select, update
+from sqlalchemy import insert
 
 from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import ComparisonRequest
@@ -17,6 +18,7 @@ from service.store.database import writing
 from service.store.tables import comparisons
 from tests.service.api.conftest import FILES, Api
 
+OLD_HOME = Path(__file__).parents[3] / "fixtures" / "home-24f09f5"
 BODY = {"dataset": "appliance-support", "arms": ["base", "rag"], "limit": 10}
 
 
@@ -163,25 +165,29 @@ def test_a_broken_queue_costs_no_accepted_comparison(api: Api) -> None:
     assert find_comparison(api.engine, made.json()["id"]).state is ComparisonState.QUEUED
 
 
-def test_a_request_of_an_older_version_is_known_again(api: Api, client: TestClient) -> None:
-    """Its settings were fewer and had other defaults, arms had their older name, and the hash was of all that."""
-    made = create(client, key="nightly").json()["id"]
-    with writing(api.engine) as connection:
-        stored = json.loads(connection.execute(select(comparisons.c.settings)).scalar_one())
-        arms = stored.pop("arms")
-        older = {name: value for name, value in stored.items() if name not in ("tuning", "device", "dtype")}
-        settings = older | {"pipelines": arms, "model": "a model of then", "chunk_tokens": 96}
-        changes = {"settings": json.dumps(settings), "request_sha256": "0" * 64}
-        connection.execute(update(comparisons).values(**changes))
-    assert create(client, key="nightly").json()["id"] == made
-    assert create(client, {**BODY, "limit": 11}, key="nightly").status_code == 422
-    shown = client.get(f"/v1/comparisons/{made}").json()
-    assert shown["arms"] == shown["pipelines"] == ["base", "rag"]
+def test_keyed_creates_of_the_first_version_give_what_they_gave(api: Api, client: TestClient) -> None:
+    """That version hashed its defaults, too, which are others today; people may have renamed what was made."""
+    recorded = [json.loads(line) for line in (OLD_HOME / "keyed_creates.jsonl").read_text("utf-8").splitlines()]
+    for i, row in enumerate(recorded):
+        stored = {name: row[name] for name in ("name", "settings", "request_sha256")}
+        rest = {"dataset": "appliance-support", "state": "succeeded", "cancel_requested": False, "created_at": 0}
+        with writing(api.engine) as connection:
+            connection.execute(
+                insert(comparisons).values(id=f"old-{i}", idempotency_key=f"local:{i}", **stored, **rest)
+            )
+    client.patch("/v1/comparisons/old-1", json={"name": "Renamed"})
+    for i, row in enumerate(recorded):
+        reply = create(client, row["body"], key=str(i))
+        assert (reply.status_code, reply.json()["id"]) == (202, f"old-{i}"), reply.text
+        assert reply.json()["arms"] == reply.json()["pipelines"]
+        assert create(client, {**row["body"], "seed": 7}, key=str(i)).status_code == 422
+    assert api.submitted == []
 
 
 def test_what_a_caller_leaves_out_is_no_part_of_the_request() -> None:
-    """So a retry is known again after an upgrade that changes a default."""
-    assert sent_settings(ComparisonRequest(dataset="d", pipelines=["base"])) == {"dataset": "d", "arms": ["base"]}
+    """So a retry is known again after an upgrade that changes a default or adds a setting."""
+    sent = {"dataset": "d", "constraints": {"no_gpu_in_serving": True}, "tuning": {}, "name": None}
+    assert sent_settings(ComparisonRequest(**sent, pipelines=["base"])) == {**sent, "arms": ["base"]}
 
 
 def test_both_names_of_arms_must_agree(client: TestClient) -> None:

@@ -3,8 +3,10 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
+from advisor.money.prices import load_prices
 from service.contract.scope import Scope
 from service.serving import model_trial
+from service.store.api_keys import create_key, list_keys
 from tests.service.api.conftest import Api
 from tests.service.serving.hosted_endpoint import HostedEndpoint
 
@@ -27,6 +29,21 @@ def test_a_hosted_model_says_seconds_and_tokens(client: TestClient, endpoint: Ho
     assert answer["question"] == model_trial.QUESTION
     assert answer["answer_s"] > 0
     assert "without a key" in found["message"]
+
+
+def test_a_key_pays_for_the_answer_and_is_refused_where_its_cost_is_not_known(
+    api: Api, endpoint: HostedEndpoint
+) -> None:
+    key, secret = create_key(api.engine, "limited", [Scope.RUN], max_spend_usd=1.0)
+    priced, unpriced = (
+        api.client(key=secret).post(TRY, json={"model": f"openai:{model}@{endpoint.url}"})
+        for model in ("gpt-5.4-mini", "m")
+    )
+    price = load_prices().models["gpt-5.4-mini"]
+    usd = (20 * price.usd_per_million_input_tokens + 2 * price.usd_per_million_output_tokens) / 1e6
+    assert (priced.status_code, list_keys(api.engine)[0].spent_usd) == (200, pytest.approx(usd))
+    assert (unpriced.status_code, "has no price" in unpriced.text) == (422, True)
+    assert endpoint.n_asked == 1
 
 
 @pytest.mark.parametrize(("trouble", "status"), [(401, 502), (500, 502), (504, 504), ("a page", 502)])

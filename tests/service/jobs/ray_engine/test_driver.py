@@ -5,17 +5,25 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
+from advisor.data.dataset import Split
+from lm.files import sha256, write_whole
 from service.contract.comparison_state import ComparisonState
 from service.jobs.ray_engine.ray_settings import RaySettings, check_cluster
 from service.jobs.supervisor import Supervisor
 from service.run.finished.asking import open_arm, read_finished
 from service.run.finished.base_model import with_base_model
+from service.run.hosted_tuning import RECORD, ProviderTuning, _rows
+from service.run.remote_settings import job_settings
+from service.run.workflow import load_limited_dataset
+from service.store.comparisons.comparison_store import find_comparison
 from service.store.comparisons.events import read_events
+from service.store.comparisons.runs import home_database
 from service.store.data_directory import DataDirectory
 from service.store.database import DATABASE_FILE, open_database
 from service.store.migrations.upgrade import migrate
@@ -26,6 +34,7 @@ from tests.chaos.workplace import (
     dataset_of,
 )
 from tests.conftest import TINY_MODEL
+from tests.service.serving.hosted_endpoint import HostedEndpoint
 
 pytest.importorskip("ray", reason="pip install 'tuning-fork[ray]'")
 
@@ -35,9 +44,17 @@ from tests.chaos.ray_cluster import RayNodes, ray_nodes
 pytestmark = pytest.mark.slow
 
 
+def rows_of(engine: Engine, directory: DataDirectory) -> str:
+    """The hash of the training questions, by which a tuning at a provider is found."""
+    stored = find_comparison(engine, COMPARISON)
+    dataset = load_limited_dataset(job_settings(engine, directory, stored.dataset, stored.settings))
+    return sha256(_rows(dataset.card.instruction, dataset.split(Split.TRAIN)).decode())
+
+
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory, tiny_hub: dict[str, str]) -> Iterator[RayNodes]:
-    with ray_nodes(tmp_path_factory.mktemp("nodes"), 0, tiny_hub) as running:
+    environment = tiny_hub | {"TUNING_FORK_ALLOWED_ENDPOINTS": "127.0.0.1"}
+    with ray_nodes(tmp_path_factory.mktemp("nodes"), 0, environment) as running:
         running.add_node(resources={"plain": 1})
         running.add_node(resources={"accelerator": 1})
         yield running
@@ -76,6 +93,27 @@ def test_models_answer_on_the_nodes_that_have_what_they_ask_for_and_what_they_ne
         said = [row["answer"]["text"] for row in rows if row["arm"] == kind]
         with open_arm(directory, finished, kind) as pipeline:
             assert [answer.text for answer in pipeline.answer(asked)] == said
+
+
+@pytest.mark.chaos
+def test_nodes_know_what_was_tuned_at_a_provider(
+    nodes: RayNodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.delenv("TUNING_FORK_DATABASE_URL", raising=False)
+    directory = DataDirectory(tmp_path / "home")
+    endpoint = HostedEndpoint()
+    request.addfinalizer(endpoint.stop)
+    with home_database(directory) as engine:
+        model = f"openai:m@{endpoint.url}"
+        create_dataset_and_comparison(engine, dataset_of(12), model=model, arms=("rag", "hybrid"), max_epochs=1)
+        tuning = ProviderTuning("m", endpoint.url, rows_of(engine, directory), 1, 0, "ft:m", 99)
+        write_whole(directory.stage("hosted", "made") / RECORD, json.dumps(asdict(tuning)))
+        Supervisor(engine, directory, ray=RaySettings(nodes.address, {})).run(COMPARISON)
+        assert find_comparison(engine, COMPARISON).error is None
+    hybrid = read_finished(directory, "latest").comparison.arm("hybrid")
+    assert hybrid.build_usage.input_tokens == 99
+    assert sum(asked["model"] == "ft:m" for asked in endpoint.requests) >= hybrid.n_questions > 0
 
 
 def test_a_cluster_with_a_node_of_another_release_is_refused_by_name(nodes: RayNodes, tmp_path: Path) -> None:

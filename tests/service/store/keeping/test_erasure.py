@@ -165,14 +165,16 @@ def test_the_command_tells_what_would_go_does_it_and_says_what_it_cannot_reach(
     from service.store.comparisons.runs import home_database
 
     home = DataDirectory(tmp_path / "home")
-    with home_database(home) as engine:
+    with home_database(home, workspace="team") as engine:
         create_dataset_and_comparison(engine, dataset_of(6), arms=("base",))
         with writing(engine) as connection:
             connection.execute(update(comparisons).values(state=ComparisonState.CANCELLED, finished_at=time.time()))
+    team = ["--workspace", "team"]
     for options, code, told in (
-        ([], 0, "Would erase 1 version(s) of tiny and 1 comparison(s)"),
-        (["--yes"], 0, "Not reached:\n  backups of this home"),
         (["--yes"], 2, "there is no stored dataset 'tiny'"),
+        (team, 0, "Would erase 1 version(s) of tiny and 1 comparison(s)"),
+        ([*team, "--yes"], 0, "Not reached:\n  backups of this home"),
+        ([*team, "--yes"], 2, "there is no stored dataset 'tiny'"),
     ):
         with pytest.raises(SystemExit, match=str(code)):
             main(["datasets", "erase", "tiny", "--home", str(home.root), *options])
