@@ -12,7 +12,7 @@ from ui.counted import counted
 from ui.dataset.choice import DATASET, chosen_dataset
 from ui.dataset.finding_fixes import fix_findings
 from ui.dataset.question_edits import apply_edits, editor_frame
-from ui.dataset.question_generation import generation_form, list_runs, watch_run
+from ui.dataset.question_generation import generation_form, list_question_runs, watch_question_run
 from ui.dataset.question_review import review_questions
 from ui.dataset.split_picture import sharing_figure, sharing_sentence, split_figure
 from ui.dataset.upload_form import upload_form
@@ -259,7 +259,7 @@ st.title("Data")
 the_client = service_client()
 with st.expander("Upload documents and questions", icon=":material/upload_file:"):
     upload_form(the_client)
-watch_run(the_client, "view", _REVIEW)
+watch_question_run(the_client, "view", _REVIEW)
 chosen = chosen_dataset(the_client)
 with guarded("The dataset could not be read"):
     detail = the_client.get_dataset(chosen.version)
@@ -274,7 +274,7 @@ st.page_link(
 )
 with st.expander("Let a model write questions from these documents", icon=":material/edit_note:"):
     generation_form(the_client, dataset=detail.version)
-    list_runs(the_client)
+    list_question_runs(the_client)
 view = st.segmented_control(
     "Show",
     [_OVERVIEW, _QUESTIONS, _DOCUMENTS, _EDIT, _REVIEW],

@@ -39,7 +39,7 @@ def freshness(
     from service.run.composition import LocalComposition
     from service.run.finished.asking import read_finished
     from service.run.finished.base_model import with_base_model
-    from service.run.finished.freshness import MARKDOWN_FILE, measure_freshness
+    from service.run.finished.freshness import measure_freshness, write_freshness
 
     directory = DataDirectory.from_environment(home)
     finished = read_finished(directory, comparison)
@@ -52,9 +52,10 @@ def freshness(
             revision_folder=v2.expanduser() if v2 is not None else None,
             on_progress=on_progress,
         )
+        report = write_freshness(found, directory)
     _print(found)
     _OUT.print()
-    _OUT.print(f"Report: {directory.comparison(found.comparison) / MARKDOWN_FILE}", soft_wrap=True)
+    _OUT.print(f"Report: {report}", soft_wrap=True)
 
 
 def _print(found: Freshness) -> None:

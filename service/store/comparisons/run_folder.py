@@ -6,12 +6,19 @@ import shutil
 from sqlalchemy import Connection, Engine, delete, or_, select
 
 from service.contract.comparison_state import ComparisonState
-from service.store.comparisons.comparison_store import delete_comparison, find_comparison
+from service.store.comparisons.comparison_store import (
+    ComparisonConflictError,
+    delete_comparison,
+    find_comparison,
+    list_comparisons,
+)
 from service.store.data_directory import DataDirectory
 from service.store.database import writing
 from service.store.stages.recorded_stages import forget_stages
-from service.store.tables import answer_blocks, comparisons, events
+from service.store.tables import FRESHNESS_RUN, answer_blocks, comparisons, events
 from service.store.workspaces import EVERY_WORKSPACE
+
+_ALL = 1_000_000
 
 
 def remove_comparison(engine: Engine, directory: DataDirectory, comparison_id: str) -> None:
@@ -19,8 +26,12 @@ def remove_comparison(engine: Engine, directory: DataDirectory, comparison_id: s
 
     Raises:
         ComparisonNotFoundError: there is none of that id.
-        ComparisonConflictError: it is not over, or a baseline or deployment rests on it.
+        ComparisonConflictError: it is not over, a freshness run on it is not, or a baseline or deployment rests on it.
     """
+    of = {"comparison_id": comparison_id}
+    runs, _ = list_comparisons(engine, side_run=FRESHNESS_RUN, settings=of, limit=_ALL)
+    if unfinished := next((run.id.partition(":")[2] for run in runs if not run.state.is_final), None):
+        raise ComparisonConflictError(f"the freshness run {unfinished} asks its arms; cancel that first")
     run_id = own_run(engine, comparison_id)
     stages = own_answers(engine, comparison_id)
     delete_comparison(engine, comparison_id)
@@ -28,6 +39,8 @@ def remove_comparison(engine: Engine, directory: DataDirectory, comparison_id: s
         connection.execute(delete(answer_blocks).where(answer_blocks.c.stage.in_(stages)))
     remove_run(directory, run_id)
     directory.log(comparison_id).unlink(missing_ok=True)
+    for run in runs:
+        remove_comparison(engine, directory, run.id)
 
 
 def own_run(engine: Engine, comparison_id: str) -> str | None:

@@ -21,7 +21,7 @@ from service.cli.app import main
 from service.run.arm import Arm, answer_in_turn
 from service.run.composition import LocalComposition
 from service.run.finished.asking import FinishedComparison, read_finished
-from service.run.finished.freshness import measure_freshness
+from service.run.finished.freshness import measure_freshness, write_freshness
 from service.run.progress import Progress
 from service.run.settings import ComparisonSettings
 from service.run.workflow import run_comparison
@@ -197,7 +197,8 @@ def test_unchanged_questions_stay_as_right_as_they_were(found: Freshness) -> Non
 
 
 def test_the_result_lies_beside_the_reports_of_the_comparison(place: Any, found: Freshness) -> None:
-    folder = place.directory.comparison(found.comparison)
+    folder = write_freshness(found, place.directory).parent
+    assert folder == place.directory.comparison(found.comparison)
     assert from_plain(Freshness, json.loads((folder / "freshness.json").read_text())) == found
     assert "30 facts changed in 30 documents" in (folder / "freshness.md").read_text()
 
