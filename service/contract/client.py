@@ -48,6 +48,7 @@ from service.contract.schemas import (
     KeyCreated,
     KeyList,
     KeyView,
+    LastRecheck,
     ProblemDetails,
     QuestionGrid,
     QuestionnaireView,
@@ -378,6 +379,10 @@ class ServiceClient:
         """Whether its decision still holds. No model is asked."""
         path = f"/v1/comparisons/{_part(comparison_id)}/recheck"
         return self._model(Recheck, "POST", path, json=_plain(request))
+
+    def last_recheck(self, comparison_id: str) -> LastRecheck:
+        """What the service found when it last rechecked the decision by itself."""
+        return self._model(LastRecheck, "GET", f"/v1/comparisons/{_part(comparison_id)}/recheck")
 
     def get_report(self, comparison_id: str, name: str = "report.json") -> bytes:
         """The content of one of `REPORT_NAMES`."""

@@ -24,6 +24,7 @@ from advisor.data.dataset import Document, Slice, Split, Task
 from advisor.data.folder_import import FileOutcome
 from advisor.decision.constraints import Constraints
 from advisor.decision.freshness import Freshness
+from advisor.decision.record import Recheck
 from advisor.money.catalogue import CatalogueModel
 from advisor.report.facts import SideBySide, Tally
 from advisor.results.answer_values import AnswerValues
@@ -753,6 +754,13 @@ class RecheckRequest(_Request):
     refreshes_per_month: Amount | None = None
     coverage: Share | None = None
     margin: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
+
+
+class LastRecheck(BaseModel):
+    """What the service found when it last looked at a decision by itself (`serve --recheck-every`)."""
+
+    checked_at: float | None = Field(default=None, description="Nothing where it never did.")
+    found: Recheck | None = None
 
 
 class AxisView(BaseModel):

@@ -18,7 +18,7 @@ from advisor.results.answer_values import AnswerValues
 from advisor.results.comparison import Verdict
 from advisor.results.json_report import read_comparison
 from service.contract.comparison_state import ComparisonState
-from service.contract.schemas import FreshnessRunView, StageProgress, WhatIfReply
+from service.contract.schemas import FreshnessRunView, LastRecheck, StageProgress, WhatIfReply
 from tests.service.conftest import Workplace
 from tests.ui.conftest import EARLIER, FINISHED, OpenPage, healthy, press, said, service_of
 from tests.ui.fake_client import AWAY, FakeClient
@@ -111,6 +111,7 @@ def test_an_arm_is_handed_over_as_a_zip(open_page: OpenPage, client: FakeClient)
 def test_whether_it_still_holds_is_told_in_words(open_page: OpenPage, client: FakeClient) -> None:
     page = open_page("decision", client, comparison=FINISHED)
     assert not client.asked("recheck")
+    assert "Last checked by the service itself" not in said(page)
     holds = Recheck(
         outcome=RecheckOutcome.CHANGED, explanation="base is the choice now.", decided="rag", recommended="base",
         changes=("a price rose",), reruns=("fine-tuned",), monthly=(), expires_on="2027-01-01", expired=True,
@@ -123,6 +124,9 @@ def test_whether_it_still_holds_is_told_in_words(open_page: OpenPage, client: Fa
     assert "Changed: a price rose" in told
     assert "To be run again: fine-tuned" in told
     assert "expired on 2027-01-01" in told
+    client.replies["last_recheck"] = lambda *_: LastRecheck(checked_at=0.0, found=holds)
+    told = said(healthy(page.run()))
+    assert "Last checked by the service itself on 1970-01-01: no longer holds." in told
 
 
 def test_arms_are_asked_again_with_changed_documents(open_page: OpenPage, client: FakeClient) -> None:
