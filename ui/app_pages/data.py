@@ -244,15 +244,9 @@ def edit_questions(client: ServiceClient, version: str, files: VersionFiles) -> 
     if differs:
         st.caption("What you changed is kept only while this view is open: save it before you go elsewhere.")
     if st.button("Save as a new version", type="primary", icon=":material/save:", disabled=not differs):
-        try:
-            with st.spinner("Storing …"):
-                stored = store_questions(client, files, changed)
-        except ServiceError as error:
-            show_failure("The questions could not be saved", error)
-            return
-        st.query_params[DATASET] = stored.version
-        st.toast("Saved as a new version.", icon=":material/save:")
-        st.rerun()
+        store_questions(
+            client, files, changed, done="Saved as a new version.", failure="The questions could not be saved"
+        )
 
 
 st.title("Data")
