@@ -178,9 +178,8 @@ def freshness_json(freshness: Freshness) -> str:
     return to_json(to_plain(freshness), indent=2)
 
 
-def write_freshness(freshness: Freshness, directory: DataDirectory) -> Path:
-    """Write what was found beside the reports of the comparison; the Markdown."""
-    reports = directory.comparison(freshness.comparison)
+def write_freshness(freshness: Freshness, reports: Path) -> Path:
+    """Write what was found into the folder of the comparison's reports; the Markdown."""
     write_whole(reports / JSON_FILE, freshness_json(freshness))
     write_whole(reports / MARKDOWN_FILE, freshness_markdown(freshness))
     return reports / MARKDOWN_FILE

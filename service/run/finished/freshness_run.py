@@ -1,16 +1,20 @@
 """The side run that asks the arms of a comparison again with later editions of its documents."""
 
+import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine
 
 from advisor.data.revision import EDITION_FILES, REVISION_FOLDER
 from advisor.errors import DatasetError
 from advisor.money.prices import load_prices
+from lm.errors import ConfigError
+from service.contract.comparison_state import ComparisonState
 from service.run.arm import Compose
 from service.run.composition import LocalComposition
 from service.run.finished.asking import FinishedComparison, read_finished_folder
@@ -20,10 +24,16 @@ from service.run.remote_settings import job_settings
 from service.run.side_run import SideResult, SideRun
 from service.run.spending import check_budget
 from service.safety.json_depth import MAX_JSON_DEPTH, is_too_deep
-from service.store.comparisons.comparison_store import ComparisonConflictError, StoredComparison, find_comparison
+from service.store.comparisons.comparison_store import (
+    ComparisonConflictError,
+    StoredComparison,
+    create_comparison,
+    find_comparison,
+)
 from service.store.comparisons.runs import restore_run
 from service.store.data_directory import DataDirectory
 from service.store.key_budget import KeyBudget
+from service.store.tables import FRESHNESS_RUN
 
 
 def check_freshness(
@@ -43,7 +53,7 @@ def check_freshness(
         ConfigError, DatasetError: as `read_change`.
         KeySpentError: the key may spend no more.
     """
-    if stored.run_id is None:
+    if stored.state is not ComparisonState.SUCCEEDED:
         raise ComparisonConflictError(f"{stored.id} is {stored.state}; its arms can be asked once it has succeeded")
     finished = _finished(engine, directory, stored)
     settings = finished.settings
@@ -59,7 +69,27 @@ def check_freshness(
         read_change(finished, folder)
 
 
-def run_freshness(run: SideRun, compose: Compose = LocalComposition) -> SideResult:
+def queue_freshness(
+    engine: Engine, stored: StoredComparison, sent: Mapping[str, bytes], **by: Any
+) -> tuple[StoredComparison, bool]:
+    """A queued run on a comparison, and whether it is new.
+
+    Args:
+        sent: As `check_freshness` let it pass.
+        by: Who queues it, as `create_comparison` takes it.
+    """
+    return create_comparison(
+        engine,
+        comparison_id=FRESHNESS_RUN + secrets.token_hex(8),
+        name=stored.name,
+        dataset=stored.dataset,
+        settings={"comparison_id": stored.id},
+        files=sent,
+        **by,
+    )
+
+
+def run_freshness(run: SideRun, compose: Compose | None = None) -> SideResult:
     """Ask the arms again, after each refresh that they can have.
 
     Raises:
@@ -67,14 +97,13 @@ def run_freshness(run: SideRun, compose: Compose = LocalComposition) -> SideResu
     """
     stored = find_comparison(run.engine, str(run.row.settings["comparison_id"]))
     finished = _finished(run.engine, run.directory, stored)
-    finished = replace(finished, settings=with_base_model(finished.settings, None))
     sent = {name: content for name in EDITION_FILES if (content := run.file(name)) is not None}
     run_id = run.row.id.replace(":", "-")
     with _folder(sent, finished.settings.dataset_folder) as folder:
         found = measure_freshness(
             finished,
             run.directory,
-            compose,
+            compose or LocalComposition,
             revision_folder=folder,
             on_progress=run.on_progress,
             budget=run.budget,
@@ -88,7 +117,8 @@ def _finished(engine: Engine, directory: DataDirectory, stored: StoredComparison
     """As it was measured, with dataset and files written where this machine finds them."""
     finished = read_finished_folder(restore_run(engine, directory, stored.id, stored.run_id or stored.id))
     written = job_settings(engine, directory, stored.dataset, stored.settings)
-    return replace(finished, settings=replace(finished.settings, dataset=written.dataset))
+    settings = with_base_model(finished.settings, None)
+    return replace(finished, settings=replace(settings, dataset=written.dataset))
 
 
 @contextmanager
@@ -102,5 +132,6 @@ def _folder(sent: Mapping[str, bytes], dataset: Path) -> Iterator[Path]:
             (folder / name).write_bytes(content)
         try:
             yield folder
-        except DatasetError as error:
-            raise DatasetError(str(error).replace(str(folder), REVISION_FOLDER)) from error
+        except (ConfigError, DatasetError) as error:
+            told = str(error).replace(str(folder), REVISION_FOLDER).replace(str(dataset), dataset.name)
+            raise type(error)(told) from error

@@ -1,6 +1,5 @@
 """Runs that ask the arms of a comparison again with later editions of its documents."""
 
-import secrets
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
@@ -18,10 +17,9 @@ from service.contract.schemas import (
     SideRunList,
     StageProgress,
 )
-from service.run.finished.freshness_run import check_freshness
+from service.run.finished.freshness_run import check_freshness, queue_freshness
 from service.store.comparisons.comparison_store import (
     StoredComparison,
-    create_comparison,
     find_by_idempotency_key,
     find_comparison,
 )
@@ -56,16 +54,13 @@ def create(
     if stored is None:
         compared = find_comparison(context.engine, body.comparison_id)
         check_freshness(context.engine, context.directory, compared, files, budget)
-        stored, is_new = create_comparison(
+        stored, is_new = queue_freshness(
             context.engine,
-            comparison_id=FRESHNESS_RUN + secrets.token_hex(8),
-            name=compared.name,
-            dataset=compared.dataset,
-            settings={"comparison_id": compared.id},
+            compared,
+            files,
             idempotency_key=key,
             request=sent,
             max_queued=context.settings.max_queued,
-            files=files,
             made_by=budget.key_id if budget is not None else None,
         )
         if is_new:
