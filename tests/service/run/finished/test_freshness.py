@@ -18,6 +18,7 @@ from lm.errors import ConfigError
 from lm.fake import FakeLM
 from lm.model_identity import model_identity
 from service.cli.app import main
+from service.contract.scope import Scope
 from service.jobs.command_run import run_command
 from service.run.arm import Arm, answer_in_turn
 from service.run.composition import LocalComposition
@@ -27,8 +28,10 @@ from service.run.progress import Progress
 from service.run.settings import ComparisonSettings
 from service.run.side_run import read_side_result
 from service.run.workflow import run_comparison
+from service.store.api_keys import create_key
 from service.store.comparisons.comparison_store import list_comparisons
 from service.store.comparisons.runs import home_database
+from service.store.key_budget import KeyBudget, KeySpentError
 from service.store.tables import FRESHNESS_RUN
 
 INDEX = BuildUsage(wall_s=7.0, embedding_tokens=70)
@@ -266,6 +269,20 @@ def test_a_data_set_without_later_editions_says_what_to_add(
 ) -> None:
     with pytest.raises(DatasetError, match="there is no such folder, so it is not known what changed"):
         measure_freshness(finished, place.directory, Composition, revision_folder=tmp_path / "none")
+
+
+def test_the_key_that_asks_pays_until_its_limit(place: Any, finished: FinishedComparison) -> None:
+    class Hosted(Composition):
+        def arm(self, kind: str, dataset: Dataset) -> Arm:
+            return replace(super().arm(kind, dataset), spec=self.settings.arm(kind), device=None)
+
+    hosted = replace(finished, settings=replace(finished.settings, model="openai:gpt-5-mini", arms=("base",)))
+    with home_database(place.directory) as engine:
+        key, _ = create_key(engine, "team", [Scope.RUN], max_spend_usd=1e-6)
+        budget = KeyBudget(engine, key.id)
+        with pytest.raises(KeySpentError, match=r"the key may spend \$0\.00 more at endpoints"):
+            measure_freshness(hosted, place.directory, Hosted, budget=budget)
+        assert (budget.left_usd() or 0) < 0
 
 
 def test_the_command_asks_by_a_run_that_page_and_api_show(
