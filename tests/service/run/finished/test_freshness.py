@@ -211,13 +211,6 @@ def test_the_result_lies_beside_the_reports_of_the_comparison(place: Any, found:
     assert "30 facts changed in 30 documents" in (folder / "freshness.md").read_text()
 
 
-def test_later_editions_may_lie_elsewhere(workplace: Any, tmp_path: Path) -> None:
-    finished = compare_and_change(workplace)
-    elsewhere = write_revision(tmp_path / "elsewhere", range(6))
-    found = measure_freshness(finished, workplace.directory, Composition, revision_folder=elsewhere)
-    assert found.n_facts == 6
-
-
 def test_what_is_built_anew_is_told_apart(found: Freshness, seen: list[Progress]) -> None:
     assert {p.arm for p in seen} == {
         *("base", "rag", "rag, re-indexed", "fine-tuned", "fine-tuned, re-tuned"),
