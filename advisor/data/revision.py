@@ -12,6 +12,7 @@ from advisor.errors import DatasetError
 from lm.files import sha256
 
 ANSWERS_FILE = "answers.jsonl"
+EDITION_FILES = (DOCUMENTS_FILE, ANSWERS_FILE)
 REVISION_FOLDER = "v2"
 """Below a dataset folder: its documents in a later edition."""
 

@@ -29,7 +29,7 @@ from service.store.reports.loaded_results import LoadedComparisons
 from service.store.reports.outcomes import Outcomes
 
 _UPLOADS = frozenset({"/v1/datasets", "/v1/datasets/validate", "/v1/question-runs"})
-_COMPARISONS = frozenset({"/v1/comparisons", "/v1/comparisons/estimate"})
+_WITH_FILES = frozenset({"/v1/comparisons", "/v1/comparisons/estimate", "/v1/freshness-runs"})
 _SILENT: TelemetryConfig = {
     "tracing": False,
     "metrics": False,
@@ -79,7 +79,7 @@ def create_app(context: ServiceContext) -> FastAPI:
 def _max_bytes(settings: ServiceSettings, scope: Scope) -> int:
     if _is_upload(scope):
         return settings.max_upload_bytes
-    return settings.max_comparison_bytes if scope["path"] in _COMPARISONS else settings.max_body_bytes
+    return settings.max_comparison_bytes if scope["path"] in _WITH_FILES else settings.max_body_bytes
 
 
 def _begin_anew(state: State) -> None:

@@ -27,6 +27,9 @@ from lm.errors import TuningForkError
 from service.contract.comparison_state import ComparisonState
 from service.contract.query_schemas import BaseModelList, HandoverTargets, ModelTrialView
 from service.contract.schemas import (
+    FRESHNESS_RUNS,
+    QUESTION_RUNS,
+    AnyRun,
     CatalogueView,
     ComparisonDetail,
     ComparisonList,
@@ -39,20 +42,24 @@ from service.contract.schemas import (
     Estimate,
     ExamplePage,
     FirstLook,
+    FreshnessRunRequest,
+    FreshnessRunView,
     Health,
     KeyCreated,
     KeyList,
     KeyView,
+    LastRecheck,
     ProblemDetails,
     QuestionGrid,
     QuestionnaireView,
-    QuestionRunList,
     QuestionRunRequest,
     QuestionRunView,
     RecheckRequest,
     RequestBody,
     ResultPage,
     ShareCreated,
+    SideRunKind,
+    SideRunList,
     StoredUpload,
     ValidationReport,
     WhatIfReply,
@@ -220,7 +227,7 @@ class ServiceClient:
         """Erase a version with everything that was made of it; what else may hold copies."""
         return self._model(DatasetErased, "POST", f"/v1/datasets/{_part(version)}/erase")
 
-    # ---- questions that a model writes
+    # ---- side runs
 
     def generate_questions(
         self,
@@ -233,28 +240,38 @@ class ServiceClient:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key is not None else {}
         sent = _plain(request)
         body = {"json": sent} if files is None else _multipart(files, **sent)
-        return self._model(QuestionRunView, "POST", "/v1/question-runs", headers=headers, **body)
+        return self._model(QuestionRunView, "POST", QUESTION_RUNS.path, headers=headers, **body)
 
-    def list_question_runs(self, *, limit: int = 20, offset: int = 0) -> QuestionRunList:
-        """Runs, the newest first."""
-        return self._model(QuestionRunList, "GET", "/v1/question-runs", params=_given(limit=limit, offset=offset))
+    def measure_freshness(
+        self, request: FreshnessRunRequest | Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> FreshnessRunView:
+        """Queue a run that asks the arms of a finished comparison again with later editions of its documents."""
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key is not None else {}
+        return self._model(FreshnessRunView, "POST", FRESHNESS_RUNS.path, json=_plain(request), headers=headers)
 
-    def get_question_run(self, run_id: str, *, wait_s: float = 0) -> QuestionRunView:
+    def list_runs(
+        self, kind: SideRunKind[AnyRun], *, comparison_id: str | None = None, limit: int = 20, offset: int = 0
+    ) -> SideRunList[AnyRun]:
+        """Runs of a kind, the newest first; of freshness runs those on one comparison."""
+        params = _given(comparison_id=comparison_id, limit=limit, offset=offset)
+        return self._model(kind.page, "GET", kind.path, params=params)
+
+    def get_run(self, kind: SideRunKind[AnyRun], run_id: str, *, wait_s: float = 0) -> AnyRun:
         """One run; as soon as it is over, at latest after `wait_s`."""
-        path = f"/v1/question-runs/{_part(run_id)}"
-        return self._model(QuestionRunView, "GET", path, params=_given(wait_s=wait_s), timeout=self._timeout_s + wait_s)
+        path, timeout_s = f"{kind.path}/{_part(run_id)}", self._timeout_s + wait_s
+        return self._model(kind.view, "GET", path, params=_given(wait_s=wait_s), timeout=timeout_s)
 
-    def cancel_question_run(self, run_id: str) -> QuestionRunView:
+    def cancel_run(self, kind: SideRunKind[AnyRun], run_id: str) -> AnyRun:
         """Stop one that waits or runs."""
-        return self._model(QuestionRunView, "POST", f"/v1/question-runs/{_part(run_id)}/cancel")
+        return self._model(kind.view, "POST", f"{kind.path}/{_part(run_id)}/cancel")
 
-    def resume_question_run(self, run_id: str) -> QuestionRunView:
+    def resume_run(self, kind: SideRunKind[AnyRun], run_id: str) -> AnyRun:
         """Queue a failed or cancelled one again; it begins anew."""
-        return self._model(QuestionRunView, "POST", f"/v1/question-runs/{_part(run_id)}/resume")
+        return self._model(kind.view, "POST", f"{kind.path}/{_part(run_id)}/resume")
 
-    def delete_question_run(self, run_id: str) -> None:
-        """Delete one that is over; the dataset that it made stays."""
-        self._send("DELETE", f"/v1/question-runs/{_part(run_id)}")
+    def delete_run(self, kind: SideRunKind[Any], run_id: str) -> None:
+        """Delete one that is over; a dataset that it made stays."""
+        self._send("DELETE", f"{kind.path}/{_part(run_id)}")
 
     # ---- comparisons
 
@@ -363,6 +380,10 @@ class ServiceClient:
         """Whether its decision still holds. No model is asked."""
         path = f"/v1/comparisons/{_part(comparison_id)}/recheck"
         return self._model(Recheck, "POST", path, json=_plain(request))
+
+    def last_recheck(self, comparison_id: str) -> LastRecheck:
+        """What the service found when it last rechecked the decision by itself."""
+        return self._model(LastRecheck, "GET", f"/v1/comparisons/{_part(comparison_id)}/recheck")
 
     def get_report(self, comparison_id: str, name: str = "report.json") -> bytes:
         """The content of one of `REPORT_NAMES`."""

@@ -5,7 +5,7 @@ Times are seconds since 1970 in UTC unless a name ends in `_s`, which are second
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -26,6 +26,8 @@ from advisor.arms import DEFAULT_ARMS, parse_arm
 from advisor.data.dataset import Document, Slice, Split, Task
 from advisor.data.folder_import import FileOutcome
 from advisor.decision.constraints import Constraints
+from advisor.decision.freshness import Freshness
+from advisor.decision.record import Recheck
 from advisor.money.catalogue import CatalogueModel
 from advisor.report.facts import SideBySide, Tally
 from advisor.results.answer_values import AnswerValues
@@ -442,20 +444,11 @@ class ComparisonList(BaseModel):
     total: int
 
 
-# ---- questions that a model writes
+# ---- side runs: questions that a model writes, and arms that are asked again
 
 
-class QuestionsMade(BaseModel):
-    """What a run made."""
-
-    version: str = Field(description="Of the dataset that holds the questions and the documents.")
-    n_asked: int = Field(description="Questions that the model was asked to write, rewordings and joint ones included.")
-    kinds: dict[str, int] = Field(description="Questions kept: answerable, on two documents, unanswerable.")
-    dropped: dict[str, int] = Field(description="Questions dropped, by the reason.")
-
-
-class QuestionRunView(BaseModel):
-    """A run in which a model writes questions from documents."""
+class SideRunView(BaseModel):
+    """A run that is no comparison, and is worked on by the same jobs."""
 
     id: str
     name: str
@@ -467,16 +460,76 @@ class QuestionRunView(BaseModel):
     created_at: float
     started_at: float | None = None
     finished_at: float | None = None
+
+
+AnyRun = TypeVar("AnyRun", bound=SideRunView)
+
+
+class SideRunList(BaseModel, Generic[AnyRun]):
+    """A page of runs, the newest first."""
+
+    items: list[AnyRun]
+    total: int
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """As the description of the API calls it."""
+        return f"{params[0].__name__.removesuffix('View')}List"
+
+
+@dataclass(frozen=True, slots=True)
+class SideRunKind(Generic[AnyRun]):
+    """A kind of side run.
+
+    Attributes:
+        path: Of its addresses.
+        name: In sentences.
+    """
+
+    path: str
+    name: str
+    view: type[AnyRun]
+    page: type[SideRunList[AnyRun]]
+
+
+class QuestionsMade(BaseModel):
+    """What a run made."""
+
+    version: str = Field(description="Of the dataset that holds the questions and the documents.")
+    n_asked: int = Field(description="Questions that the model was asked to write, rewordings and joint ones included.")
+    kinds: dict[str, int] = Field(description="Questions kept: answerable, on two documents, unanswerable.")
+    dropped: dict[str, int] = Field(description="Questions dropped, by the reason.")
+
+
+class QuestionRunView(SideRunView):
+    """A run in which a model writes questions from documents."""
+
     n_kept: int = Field(description="Facts that have a question so far, of those wanted.")
     made: QuestionsMade | None = Field(default=None, description="Once it has succeeded.")
     files: list[FileOutcome] = Field(default=[], description="What became of every file that was just sent.")
 
 
-class QuestionRunList(BaseModel):
-    """A page of runs, the newest first."""
+class FreshnessRunRequest(RequestBody):
+    """Arms of a finished comparison, to be asked again after its documents changed."""
 
-    items: list[QuestionRunView]
-    total: int
+    comparison_id: Annotated[str, StringConstraints(pattern=ID_PATTERN)]
+    files: dict[Literal["documents.jsonl", "answers.jsonl"], FileText] | None = Field(
+        default=None,
+        description="Later editions of documents and the facts they changed, as texts; those in the folder v2 of the "
+        "dataset if left out.",
+    )
+
+
+class FreshnessRunView(SideRunView):
+    """A run that asks the arms of a comparison again with later editions of its documents."""
+
+    comparison_id: str
+    progress: list[StageProgress] = []
+    result: Freshness | None = Field(default=None, description="Once it has succeeded.")
+
+
+QUESTION_RUNS = SideRunKind("/v1/question-runs", "question run", QuestionRunView, SideRunList[QuestionRunView])
+FRESHNESS_RUNS = SideRunKind("/v1/freshness-runs", "freshness run", FreshnessRunView, SideRunList[FreshnessRunView])
 
 
 # ---- results
@@ -726,6 +779,13 @@ class RecheckRequest(RequestBody):
     refreshes_per_month: Amount | None = None
     coverage: Share | None = None
     margin: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
+
+
+class LastRecheck(BaseModel):
+    """What the service found when it last looked at a decision by itself (`serve --recheck-every`)."""
+
+    checked_at: float | None = Field(default=None, description="Nothing where it never did.")
+    found: Recheck | None = None
 
 
 class AxisView(BaseModel):

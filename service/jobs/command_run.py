@@ -5,23 +5,29 @@ Either way it is a row like any other, so that the page and the API show it, und
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sqlalchemy import Engine
 
 from advisor.advice.questionnaire import read_answers
 from advisor.data.files import load_dataset
+from advisor.decision.freshness import Freshness
 from advisor.money.prices import load_prices
+from advisor.results.plain_data import from_plain
 from lm.errors import ConfigError
+from lm.model_identity import model_identity
 from service.contract.comparison_state import ComparisonState
 from service.jobs.job import JobEnd, end_comparison, run_job
 from service.run.arm import Compose
+from service.run.composition import LocalComposition
 from service.run.estimate import endpoint_sentence, estimate_comparison
 from service.run.finished.base_model import models_identity
+from service.run.finished.freshness_run import check_freshness, queue_freshness
 from service.run.progress import OnProgress, Progress, silent
 from service.run.remote_settings import job_settings, keep_inputs
 from service.run.settings import ComparisonSettings
+from service.run.side_run import read_side_result
 from service.run.spending import is_hosted
 from service.run.workflow import comparison_id, load_limited_dataset
 from service.store.bundled_datasets import bundled_datasets
@@ -74,6 +80,53 @@ def run_command(
                 tell(f"The service in {directory.root} works on it, as {stored.id}; it goes on if you press Ctrl-C.")
                 _follow(engine, stored.id, on_progress)
             return _finished(engine, directory, stored.id)
+
+
+def run_freshness_command(
+    directory: DataDirectory,
+    comparison_id: str,
+    editions: Mapping[str, bytes],
+    *,
+    on_progress: OnProgress = silent,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Freshness:
+    """Ask the arms of a finished comparison again with later editions, as a side run.
+
+    Args:
+        comparison_id: Of a row.
+        editions: As for `check_freshness`.
+        tell: Shows the user a line.
+
+    Raises:
+        ConfigError: it failed, was cancelled, or another command works in the data directory.
+        TuningForkError: as `check_freshness`.
+    """
+    logging.getLogger("tuning_fork.jobs").addHandler(logging.NullHandler())
+
+    def queue(engine: Engine) -> str:
+        compared = find_comparison(engine, comparison_id)
+        check_freshness(engine, directory, compared, editions, None)
+        return queue_freshness(engine, compared, editions)[0].id
+
+    try:
+        with directory.lock(), home_database(directory) as engine:
+            run_id = queue(engine)
+            _work(engine, directory, run_id, LocalComposition, model_identity, on_progress)
+            return _freshness(engine, run_id)
+    except ServiceHoldsError:
+        with home_database(directory) as engine:
+            run_id = queue(engine)
+            tell(f"The service in {directory.root} works on it; it goes on if you press Ctrl-C.")
+            _follow(engine, run_id, on_progress)
+            return _freshness(engine, run_id)
+
+
+def _freshness(engine: Engine, run_id: str) -> Freshness:
+    result = read_side_result(engine, run_id)
+    if result is None:
+        stored = find_comparison(engine, run_id)
+        raise ConfigError(stored.error or f"the run is {stored.state}; start it again")
+    return from_plain(Freshness, result)
 
 
 def _registered(

@@ -30,14 +30,14 @@ from service.json_log import EVERYTHING, log_as_json
 from service.run.arm import Compose
 from service.run.finished.base_model import models_identity
 from service.run.progress import OnProgress, Progress, silent
-from service.run.question_run import run_questions
 from service.run.remote_settings import job_settings
+from service.run.side_run import side_kind, work_on
 from service.run.workflow import run_comparison
 from service.store.comparisons.comparison_store import StoredComparison, find_comparison, keep_files, set_state
 from service.store.data_directory import DataDirectory
 from service.store.database import database_url, is_outage, open_database, patiently, writing
 from service.store.key_budget import KeyBudget
-from service.store.tables import QUESTION_RUN, comparisons, report_files
+from service.store.tables import comparisons, report_files
 
 _PR_SET_PDEATHSIG = 1
 _LOG = logging.getLogger("tuning_fork.jobs")
@@ -89,9 +89,9 @@ def run_job(
         stored = _begin(engine, comparison_id)
         if stored is None:
             return
-        if comparison_id.startswith(QUESTION_RUN):
+        if side_kind(comparison_id):
             with ResourceWatch(engine, comparison_id, secrets.token_hex(4)):
-                run_questions(engine, directory, stored, take_note)
+                work_on(engine, directory, stored, take_note)
             return
         settings = job_settings(engine, directory, stored.dataset, stored.settings)
         with ResourceWatch(engine, comparison_id, secrets.token_hex(4)):

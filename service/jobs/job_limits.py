@@ -31,7 +31,8 @@ def job_environment(stored: Mapping[str, Any], environment: Mapping[str, str]) -
 
 def _needed(stored: Mapping[str, Any], environment: Mapping[str, str]) -> Iterator[str]:
     try:
-        settings = ComparisonSettings.from_json(stored)
+        # A side run may name models and no dataset.
+        settings = ComparisonSettings.from_json({"dataset": "", **stored})
         specs = [*settings.models, settings.judge or "", *(arm.source for arm in settings.arm_specs)]
     except (ConfigError, TypeError, ValueError):
         # The job says what is wrong with them.

@@ -202,8 +202,10 @@ class Supervisor:
             return connection.execute(select(func.count()).select_from(answer_blocks)).scalar_one()
 
     def _settings_of(self, comparison_id: str) -> Mapping[str, Any]:
+        """Those that name the models: of a run on a comparison, the comparison's."""
         with suppress(ComparisonNotFoundError):
-            return patiently(lambda: find_comparison(self._engine, comparison_id)).settings
+            own = patiently(lambda: find_comparison(self._engine, comparison_id)).settings
+            return self._settings_of(str(own["comparison_id"])) if "comparison_id" in own else own
         return {}
 
     def _is_over(self, comparison_id: str) -> bool:

@@ -27,6 +27,7 @@ from advisor.data.folder_import import Fate, FileOutcome, card_text, read_docume
 from advisor.data.formats.reading import read_data
 from advisor.data.formats.rows import READERS
 from advisor.data.formats.table import is_foreign
+from advisor.data.revision import EDITION_FILES, REVISION_FOLDER
 from advisor.errors import DatasetError
 from advisor.evidence.human_labels import load_human_labels
 from advisor.metrics.registry import metrics_for
@@ -41,6 +42,8 @@ MAX_PROBLEMS = 200
 _MAX_ITEMS = 10
 _MAX_CARD_NAME_BYTES = 150
 DATA_FILES = (CARD_FILE, DOCUMENTS_FILE, QUESTIONS_FILE)
+EDITIONS = tuple(f"{REVISION_FOLDER}/{name}" for name in EDITION_FILES)
+"""Kept with a dataset, and read when its arms are asked again."""
 
 
 class UnfitUploadError(DatasetError):
@@ -152,7 +155,8 @@ def prepare_upload(
         if dataset is None:
             raise UnfitUploadError([Problem(QUESTIONS_FILE, None, "no usable question was found; add some")])
         findings = [*audit_dataset(dataset), *_import_findings(outcomes, notes)]
-        files = {path.name: path.read_bytes() for path in sorted(ready.iterdir())}
+        kept = sorted(path for path in ready.rglob("*") if path.is_file())
+        files = {path.relative_to(ready).as_posix(): path.read_bytes() for path in kept}
         return PreparedDataset(files, dataset, tuple(findings), tuple(outcomes), read_as)
 
 
@@ -287,10 +291,11 @@ def _arrange(
     settings = {CARD_FILE, HUMAN_LABELS_FILE} & set(names)
     tables = {DOCUMENTS_FILE, QUESTIONS_FILE} & set(names)
     is_dataset = bool(tables) and not columns and not _is_foreign(source, limits)
+    editions = set(EDITIONS) & set(names) if is_dataset else set()
     schemas = [part for part in names if part.endswith(".json") and "/" not in part]
     card = card_text(name, task or Task.QUESTION_ANSWERING)
     if is_dataset:
-        outcomes = [FileOutcome(part, Fate.SETTINGS) for part in (*tables, *settings, *schemas)]
+        outcomes = [FileOutcome(part, Fate.SETTINGS) for part in (*tables, *settings, *schemas, *editions)]
         others = set(names) - {outcome.name for outcome in outcomes}
         outcomes += [FileOutcome(part, Fate.LEFT_OUT, f"documents stand in {DOCUMENTS_FILE}") for part in others]
     else:
@@ -311,14 +316,17 @@ def _arrange(
         outcomes += [FileOutcome(part, Fate.SETTINGS) for part in apart]
         write_rows(ready / DOCUMENTS_FILE, read.documents)
         write_rows(ready / QUESTIONS_FILE, read.questions)
-    for part in (*tables, *settings, *schemas):
+    for part in (*tables, *settings, *schemas, *editions):
+        (ready / part).parent.mkdir(exist_ok=True)
         shutil.move(source / part, ready / part)
     if not (ready / CARD_FILE).exists():
         (ready / CARD_FILE).write_text(card, encoding="utf-8")
     elif (ready / CARD_FILE).stat().st_size > limits.max_card_bytes:
         problems.append(Problem(CARD_FILE, None, f"a card may have {limits.max_card_bytes} bytes; shorten it"))
     _check_json(
-        [ready / part for part in (DOCUMENTS_FILE, QUESTIONS_FILE, HUMAN_LABELS_FILE, *schemas)], limits, problems
+        [ready / part for part in (DOCUMENTS_FILE, QUESTIONS_FILE, HUMAN_LABELS_FILE, *schemas, *editions)],
+        limits,
+        problems,
     )
     return sorted(outcomes, key=lambda outcome: outcome.name), notes, read_as
 

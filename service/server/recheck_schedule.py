@@ -1,6 +1,5 @@
 """Decisions that somebody relies on are looked at again, and the operator is told when one falls."""
 
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -16,14 +15,13 @@ from service.contract.comparison_state import ComparisonState
 from service.run.finished.recheck import recheck_comparison
 from service.serving.deployment_store import list_deployments
 from service.store.comparisons.comparison_store import StoredComparison, find_comparison
-from service.store.comparisons.events import append_event
+from service.store.comparisons.events import RECHECK, append_event, newest_event
 from service.store.data_directory import DataDirectory
 from service.store.database import writing
-from service.store.tables import IS_COMPARISON, baselines, comparisons, events
+from service.store.tables import IS_COMPARISON, baselines, comparisons
 
 LOOK_INTERVAL_S = 60.0
 WEBHOOK_TIMEOUT_S = 10.0
-EVENT = "recheck"
 
 _LOG = logging.getLogger("tuning_fork.service")
 
@@ -44,7 +42,7 @@ def recheck_due(engine: Engine, directory: DataDirectory, every_s: float, tell: 
             _LOG.warning("the decision of %s cannot be rechecked: %s", comparison_id, error)
             continue
         with writing(engine) as connection:
-            append_event(connection, comparison_id, EVENT, to_plain(found))
+            append_event(connection, comparison_id, RECHECK, to_plain(found))
         if found.outcome is not RecheckOutcome.HOLDS and found.outcome != known:
             tell(comparison_id, found)
 
@@ -79,14 +77,7 @@ def webhook(url: str) -> Tell:
 
 def _last(engine: Engine, stored: StoredComparison) -> tuple[float, str]:
     """When the decision was made or looked at last, and what was found."""
-    query = (
-        select(events.c.created_at, events.c.data)
-        .where(events.c.comparison_id == stored.id, events.c.type == EVENT)
-        .order_by(events.c.sequence.desc())
-        .limit(1)
-    )
-    with engine.connect() as connection:
-        row = connection.execute(query).first()
-    if row is None:
+    event = newest_event(engine, stored.id, RECHECK)
+    if event is None:
         return stored.finished_at or 0.0, RecheckOutcome.HOLDS
-    return row.created_at, str(json.loads(row.data)["outcome"])
+    return event.created_at, str(event.data["outcome"])

@@ -26,7 +26,7 @@ from service.safety.prepare import DATA_FILES, PreparedDataset
 from service.store.bundled_datasets import BUNDLED_DATASETS, bundled_datasets
 from service.store.data_directory import DataDirectory
 from service.store.database import undamaged, writing
-from service.store.tables import QUESTION_RUN, comparisons, dataset_files, datasets
+from service.store.tables import comparisons, dataset_files, datasets
 from service.store.workspaces import EVERY_WORKSPACE
 
 
@@ -171,12 +171,8 @@ def delete_dataset(engine: Engine, version: str) -> bool:
 
 
 def _named(comparison_id: str) -> str:
-    is_questions = comparison_id.startswith(QUESTION_RUN)
-    return (
-        f"the question run {comparison_id.removeprefix(QUESTION_RUN)}"
-        if is_questions
-        else f"the comparison {comparison_id}"
-    )
+    kind, _, number = comparison_id.rpartition(":")
+    return f"the {kind.removesuffix('s')} run {number}" if kind else f"the comparison {comparison_id}"
 
 
 def dataset_folder(engine: Engine, directory: DataDirectory, version: str) -> Path:

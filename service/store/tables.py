@@ -101,11 +101,11 @@ comparisons = Table(
     Index("comparisons_by_age", "created_at"),
 )
 
-QUESTION_RUN = "questions:"
-"""Begins the ids of rows of `comparisons` that are runs writing questions from documents: worked on by the same jobs,
-through the same states, and without a report. No id of a comparison holds a colon."""
+QUESTION_RUN, FRESHNESS_RUN = "questions:", "freshness:"
+"""Begin the ids of rows of `comparisons` that are side runs: worked on by the same jobs, through the same states, with
+a result of their own (`service.run.side_run`). No id of a comparison holds a colon."""
 
-IS_COMPARISON = comparisons.c.id.not_like(f"{QUESTION_RUN}%")
+IS_COMPARISON = comparisons.c.id.not_like("%:%")
 
 events = Table(
     "events",

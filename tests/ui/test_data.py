@@ -7,7 +7,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from service.contract.comparison_state import ComparisonState
-from service.run.question_run import run_questions
+from service.run.progress import silent
+from service.run.side_run import work_on
 from service.store.comparisons.comparison_store import find_comparison
 from service.store.tables import QUESTION_RUN
 from tests.rag.test_made_questions import DOCUMENTS
@@ -325,7 +326,7 @@ def test_a_model_writes_questions_for_documents_alone(open_page: OpenPage, own: 
     run_id = QUESTION_RUN + (named[0] if isinstance(named, list) else named)
     workshop.move(run_id, ComparisonState.RUNNING)
     run = find_comparison(workshop.engine, run_id)
-    run_questions(workshop.engine, workshop.context.directory, run, lambda _: None, scripted)
+    work_on(workshop.engine, workshop.context.directory, run, silent, scripted)
     page = healthy(page.run())
     assert "documents-questions: succeeded" in said(page)
     page = press(page, "Review them")

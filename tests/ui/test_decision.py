@@ -11,12 +11,14 @@ from urllib.parse import parse_qs
 import pytest
 
 from advisor.decision.constraints import Constraints
+from advisor.decision.freshness import Freshness, Refresh, summarise_state
 from advisor.decision.record import Recheck, RecheckOutcome
 from advisor.report.facts import facts_table
 from advisor.results.answer_values import AnswerValues
 from advisor.results.comparison import Verdict
 from advisor.results.json_report import read_comparison
-from service.contract.schemas import WhatIfReply
+from service.contract.comparison_state import ComparisonState
+from service.contract.schemas import FreshnessRunView, LastRecheck, StageProgress, WhatIfReply
 from tests.service.conftest import Workplace
 from tests.ui.conftest import EARLIER, FINISHED, OpenPage, healthy, press, said, service_of
 from tests.ui.fake_client import AWAY, FakeClient
@@ -109,6 +111,7 @@ def test_an_arm_is_handed_over_as_a_zip(open_page: OpenPage, client: FakeClient)
 def test_whether_it_still_holds_is_told_in_words(open_page: OpenPage, client: FakeClient) -> None:
     page = open_page("decision", client, comparison=FINISHED)
     assert not client.asked("recheck")
+    assert "Last checked by the service itself" not in said(page)
     holds = Recheck(
         outcome=RecheckOutcome.CHANGED, explanation="base is the choice now.", decided="rag", recommended="base",
         changes=("a price rose",), reruns=("fine-tuned",), monthly=(), expires_on="2027-01-01", expired=True,
@@ -121,6 +124,39 @@ def test_whether_it_still_holds_is_told_in_words(open_page: OpenPage, client: Fa
     assert "Changed: a price rose" in told
     assert "To be run again: fine-tuned" in told
     assert "expired on 2027-01-01" in told
+    client.replies["last_recheck"] = lambda *_: LastRecheck(checked_at=0.0, found=holds)
+    told = said(healthy(page.run()))
+    assert "Last checked by the service itself on 1970-01-01: no longer holds." in told
+
+
+def test_arms_are_asked_again_with_changed_documents(open_page: OpenPage, client: FakeClient) -> None:
+    state = summarise_state("rag", Refresh.NOTHING, [], margin=0.05)
+    found = Freshness(
+        FINISHED, "2026-11-30", "tiny", "smollm2", "exact_match", 0.05, "0" * 64, 2, 3, "2026", "a list", 1.0, (state,)
+    )
+    told = {"state": ComparisonState.RUNNING, "progress": [StageProgress(stage="tune", arm="raft", done=3, total=9)]}
+    runs = [told, {"state": ComparisonState.FAILED, "error": "no room"}, {"state": "succeeded", "result": found}]
+
+    def run(**fields: Any) -> FreshnessRunView:
+        common = {"id": "a" * 16, "name": "tiny", "dataset": "x", "settings": {}, "comparison_id": FINISHED}
+        return FreshnessRunView(**common, cancel_requested=False, created_at=0.0, **fields)
+
+    client.replies |= {
+        "measure_freshness": lambda _: run(state="queued"),
+        "get_run": lambda *_: run(**runs[0]),
+        "resume_run": lambda *_: runs.pop(0),
+    }
+    page = open_page("decision", client, comparison=FINISHED)
+    page = press(page, "Ask again")
+    assert client.asked("measure_freshness")[0].args == ({"comparison_id": FINISHED, "files": None},)
+    assert "Tune the model · raft (3 of 9)" in said(page)
+    runs.pop(0)
+    page = healthy(page.run())
+    assert "no room" in said(page)
+    page = press(page, "Try again")
+    assert "rag was asked no changed question." in said(page)
+    assert "Facts changed: 3, in 2 documents" in said(page)
+    assert "Close" not in said(open_page("decision", client, comparison=EARLIER, freshness="a" * 16))
 
 
 def test_the_verdict_can_be_copied(open_page: OpenPage, client: FakeClient) -> None:

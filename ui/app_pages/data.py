@@ -12,7 +12,7 @@ from ui.counted import counted
 from ui.dataset.choice import DATASET, chosen_dataset
 from ui.dataset.finding_fixes import fix_findings
 from ui.dataset.question_edits import apply_edits, editor_frame
-from ui.dataset.question_generation import generation_form, list_runs, watch_run
+from ui.dataset.question_generation import generation_form, list_question_runs, watch_question_run
 from ui.dataset.question_review import review_questions
 from ui.dataset.split_picture import sharing_figure, sharing_sentence, split_figure
 from ui.dataset.upload_form import upload_form
@@ -244,22 +244,16 @@ def edit_questions(client: ServiceClient, version: str, files: VersionFiles) -> 
     if differs:
         st.caption("What you changed is kept only while this view is open: save it before you go elsewhere.")
     if st.button("Save as a new version", type="primary", icon=":material/save:", disabled=not differs):
-        try:
-            with st.spinner("Storing …"):
-                stored = store_questions(client, files, changed)
-        except ServiceError as error:
-            show_failure("The questions could not be saved", error)
-            return
-        st.query_params[DATASET] = stored.version
-        st.toast("Saved as a new version.", icon=":material/save:")
-        st.rerun()
+        store_questions(
+            client, files, changed, done="Saved as a new version.", failure="The questions could not be saved"
+        )
 
 
 st.title("Data")
 the_client = service_client()
 with st.expander("Upload documents and questions", icon=":material/upload_file:"):
     upload_form(the_client)
-watch_run(the_client, "view", _REVIEW)
+watch_question_run(the_client, "view", _REVIEW)
 chosen = chosen_dataset(the_client)
 with guarded("The dataset could not be read"):
     detail = the_client.get_dataset(chosen.version)
@@ -274,7 +268,7 @@ st.page_link(
 )
 with st.expander("Let a model write questions from these documents", icon=":material/edit_note:"):
     generation_form(the_client, dataset=detail.version)
-    list_runs(the_client)
+    list_question_runs(the_client)
 view = st.segmented_control(
     "Show",
     [_OVERVIEW, _QUESTIONS, _DOCUMENTS, _EDIT, _REVIEW],

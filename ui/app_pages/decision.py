@@ -24,6 +24,7 @@ from ui.address import chosen_comparison
 from ui.comparison.controls import declared_inputs
 from ui.comparison.examples import show_examples
 from ui.comparison.finished import finished_comparison
+from ui.comparison.freshness import offer_freshness
 from ui.comparison.next_steps import offer_steps, offer_what_follows
 from ui.comparison.what_if import reconsidered
 from ui.connection import cache_owner, guarded, service_client, show_failure
@@ -228,4 +229,6 @@ chosen = chosen_comparison(the_client)
 finished = finished_comparison(the_client, chosen.id)
 decide(the_client, chosen, finished)
 show_rest(finished)
+with st.container(key="off_paper_freshness"):
+    offer_freshness(the_client, chosen)
 offer_copies(f"{chosen.name}: {finished.recommendation.headline} {standing(finished)}", paper=True)

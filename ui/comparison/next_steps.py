@@ -1,6 +1,7 @@
 """What to do after a verdict: each step a click away, and whether the verdict still holds."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import streamlit as st
 
@@ -121,6 +122,13 @@ def offer_what_follows(client: ServiceClient, comparison_id: str, comparison: Co
     ):
         with guarded("It could not be checked"), st.spinner("Reading how things are today …"):
             st.session_state[_RECHECKED] = (comparison_id, client.recheck(comparison_id, {}))
+    with guarded("It could not be read when the decision was last checked"):
+        last = client.last_recheck(comparison_id)
+    if last.checked_at is not None and last.found is not None:
+        day = datetime.fromtimestamp(last.checked_at, UTC).strftime("%Y-%m-%d")
+        st.caption(f"Last checked by the service itself on {day}: {last.found.outcome}.")
+        if last.found.outcome is not RecheckOutcome.HOLDS:
+            _show_recheck(last.found)
     kept: tuple[str, Recheck] | None = st.session_state.get(_RECHECKED)
     if kept is not None and kept[0] == comparison_id:
         _show_recheck(kept[1])

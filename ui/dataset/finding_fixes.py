@@ -9,10 +9,8 @@ import streamlit as st
 from advisor.audit.check import Check
 from advisor.data.dataset import Task
 from advisor.results.comparison import AuditFinding
-from service.contract.client import ServiceClient, ServiceError
+from service.contract.client import ServiceClient
 from service.contract.schemas import DatasetDetail
-from ui.connection import show_failure
-from ui.dataset.choice import DATASET
 from ui.dataset.question_edits import Row, group_together, mark_unanswerable, remove_question
 from ui.dataset.version_files import VersionFiles, store_questions
 from ui.untrusted import shown
@@ -58,7 +56,13 @@ def fix_findings(client: ServiceClient, dataset: DatasetDetail, files: VersionFi
 
     def offer(label: str, icon: str, key: str, change: Callable[[Sequence[Row]], list[Row]]) -> None:
         if st.button(label, icon=icon, key=f"fix {key} {dataset.version}"):
-            _store(client, files, change(files.questions))
+            store_questions(
+                client,
+                files,
+                change(files.questions),
+                done="Fixed in a new version.",
+                failure="The fix could not be stored",
+            )
 
     for one, column in zip(ids, st.columns(len(ids), border=True), strict=True):
         with column:
@@ -79,15 +83,3 @@ def _show(row: Row) -> None:
     st.text(f"Right answer: {' | '.join(answers) or '(none: no document answers it)'}")
     told = [f"{name} {shown(str(row[name]))}" for name in ("split", "group", "id") if row.get(name)]
     st.caption(" · ".join(told))
-
-
-def _store(client: ServiceClient, files: VersionFiles, rows: list[Row]) -> None:
-    try:
-        with st.spinner("Storing …"):
-            stored = store_questions(client, files, rows)
-    except ServiceError as error:
-        show_failure("The fix could not be stored", error)
-        return
-    st.query_params[DATASET] = stored.version
-    st.toast("Fixed in a new version.", icon=":material/save:")
-    st.rerun()

@@ -6,9 +6,8 @@ from typing import Any
 import streamlit as st
 
 from advisor.results.quantities import count
-from service.contract.client import ServiceClient, ServiceError
-from ui.connection import show_failure
-from ui.dataset.choice import DATASET
+from service.contract.client import ServiceClient
+from service.contract.schemas import DatasetDetail
 from ui.dataset.question_edits import (
     VERDICTS,
     Review,
@@ -168,16 +167,17 @@ def _ask(row: Row, given: dict[str, Review], position: str, at: int, *, leaves: 
 
 
 def _save(client: ServiceClient, version: str, files: VersionFiles, rows: list[Row], *, freezes: bool) -> None:
-    try:
-        with st.spinner("Storing …"):
-            stored = store_questions(client, files, rows)
-            if freezes:
-                client.freeze_dataset(stored.version)
-    except ServiceError as error:
-        show_failure("The reviews could not be saved", error)
-        return
-    for kept in ("reviews", "edits"):
-        st.session_state.pop(f"{kept} of {version}", None)
-    st.query_params[DATASET] = stored.version
-    st.toast("The reviews are in a new version.", icon=":material/save:")
-    st.rerun()
+    def freeze_and_forget(stored: DatasetDetail) -> None:
+        if freezes:
+            client.freeze_dataset(stored.version)
+        for kept in ("reviews", "edits"):
+            st.session_state.pop(f"{kept} of {version}", None)
+
+    store_questions(
+        client,
+        files,
+        rows,
+        done="The reviews are in a new version.",
+        failure="The reviews could not be saved",
+        then=freeze_and_forget,
+    )

@@ -1,14 +1,15 @@
 """The files of a version, read once: they never change. A change is another version."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import streamlit as st
 
 from advisor.data.files import DOCUMENTS_FILE, QUESTIONS_FILE
-from service.contract.client import ServiceClient
+from service.contract.client import ServiceClient, ServiceError
 from service.contract.schemas import DatasetDetail
-from ui.connection import cache_owner, guarded
+from ui.connection import cache_owner, guarded, show_failure
+from ui.dataset.choice import DATASET
 from ui.dataset.question_edits import Row, read_rows, write_rows
 
 
@@ -41,10 +42,28 @@ def _read(_client: ServiceClient, version: str, owner: str) -> VersionFiles:
     return VersionFiles(contents, tuple(read_rows(contents[QUESTIONS_FILE])), {row["id"]: row for row in documents})
 
 
-def store_questions(client: ServiceClient, files: VersionFiles, questions: list[Row]) -> DatasetDetail:
-    """A new version with other questions and everything else as it was.
+def store_questions(
+    client: ServiceClient,
+    files: VersionFiles,
+    questions: list[Row],
+    *,
+    done: str,
+    failure: str,
+    then: Callable[[DatasetDetail], object] = lambda version: None,
+) -> None:
+    """Store a version with other questions and everything else as it was, go there, and say so.
 
-    Raises:
-        ServiceError: the questions are unfit, by file and line, or the service refused.
+    Args:
+        done: What is said then. failure: What is said where the questions are unfit or the service refuses.
+        then: Called with the version before the page goes there; may fail likewise.
     """
-    return client.upload_dataset({**files.contents, QUESTIONS_FILE: write_rows(questions)})
+    try:
+        with st.spinner("Storing …"):
+            stored = client.upload_dataset({**files.contents, QUESTIONS_FILE: write_rows(questions)})
+            then(stored)
+    except ServiceError as error:
+        show_failure(failure, error)
+        return
+    st.query_params[DATASET] = stored.version
+    st.toast(done, icon=":material/save:")
+    st.rerun()

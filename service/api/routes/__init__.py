@@ -17,10 +17,11 @@ from service.api.routes.keys import router as keys
 from service.api.routes.labels import router as labels
 from service.api.routes.models import router as models
 from service.api.routes.openai import router as openai
-from service.api.routes.question_runs import router as question_runs
 from service.api.routes.questions import router as questions
 from service.api.routes.reports import router as reports
 from service.api.routes.shares import router as shares
+from service.api.routes.side_runs.freshness import router as freshness_runs
+from service.api.routes.side_runs.questions import router as question_runs
 from service.api.routes.votes import router as votes
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -30,6 +31,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     events,
     reports,
     decisions,
+    freshness_runs,
     questions,
     gates,
     baselines,

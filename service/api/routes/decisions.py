@@ -20,6 +20,7 @@ from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import (
     ID_PATTERN,
     AxisView,
+    LastRecheck,
     RecheckRequest,
     WhatIfReply,
     WhatIfRequest,
@@ -27,6 +28,7 @@ from service.contract.schemas import (
 from service.contract.scope import Scope
 from service.run.finished.recheck import recheck_comparison
 from service.store.comparisons.comparison_store import find_comparison
+from service.store.comparisons.events import RECHECK, newest_event
 from service.store.data_directory import DECISION_FILE, RECORDS_FILE, REPORT_FILE
 from service.store.label_store import human_labels, read_labels
 from service.store.pair_store import pair_labels
@@ -105,6 +107,16 @@ def recheck(comparison_id: Annotated[str, Path(pattern=ID_PATTERN)], body: Reche
         coverage=body.coverage,
         margin=body.margin,
     )
+
+
+@router.get("/{comparison_id}/recheck")
+def last_recheck(comparison_id: Annotated[str, Path(pattern=ID_PATTERN)], context: Context) -> LastRecheck:
+    """What the service found when it last rechecked the decision by itself, as `serve --recheck-every` has it do."""
+    find_comparison(context.engine, comparison_id)
+    event = newest_event(context.engine, comparison_id, RECHECK)
+    if event is None:
+        return LastRecheck()
+    return LastRecheck.model_validate({"checked_at": event.created_at, "found": event.data})
 
 
 def _inputs(stored: StoredDecision, body: WhatIfRequest) -> DecisionInputs:

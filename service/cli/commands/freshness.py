@@ -10,9 +10,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from advisor.data.revision import EDITION_FILES
 from advisor.decision.freshness import Freshness
+from advisor.errors import DatasetError
 from service.cli.options import BaseModel, ComparisonArgument, Home
-from service.cli.terminal import plain_console, printable
+from service.cli.terminal import plain_console, printable, show
+from service.run.progress import OnProgress
 from service.store.data_directory import DataDirectory
 
 _OUT = plain_console()
@@ -36,25 +39,47 @@ def freshness(
     Shows which arms still give the old answers, and what indexing or training again takes until they are right again.
     """
     from service.cli.console import progress_bars
-    from service.run.composition import LocalComposition
-    from service.run.finished.asking import read_finished
-    from service.run.finished.base_model import with_base_model
-    from service.run.finished.freshness import MARKDOWN_FILE, measure_freshness
+    from service.jobs.command_run import run_freshness_command
+    from service.run.finished.freshness import write_freshness
+    from service.store.comparisons.runs import find_finished, find_run, home_database
 
     directory = DataDirectory.from_environment(home)
-    finished = read_finished(directory, comparison)
-    finished = replace(finished, settings=with_base_model(finished.settings, base_model))
-    with directory.lock(), progress_bars(_OUT) as on_progress:
-        found = measure_freshness(
-            finished,
-            directory,
-            LocalComposition,
-            revision_folder=v2.expanduser() if v2 is not None else None,
-            on_progress=on_progress,
-        )
+    v2 = v2.expanduser() if v2 is not None else None
+    folder = find_run(directory, comparison)
+    with home_database(directory) as engine:
+        run = find_finished(engine, directory, folder.name)
+    with progress_bars(_OUT) as on_progress:
+        if run.is_stored and base_model is None:
+            editions = _editions(v2) if v2 is not None else {}
+            found = run_freshness_command(directory, run.id, editions, on_progress=on_progress, tell=show)
+        else:
+            found = _measured_here(directory, folder, v2, base_model, on_progress)
+    report = write_freshness(found, folder)
     _print(found)
     _OUT.print()
-    _OUT.print(f"Report: {directory.comparison(found.comparison) / MARKDOWN_FILE}", soft_wrap=True)
+    _OUT.print(f"Report: {report}", soft_wrap=True)
+
+
+def _measured_here(
+    directory: DataDirectory, folder: Path, v2: Path | None, base_model: Path | None, on_progress: OnProgress
+) -> Freshness:
+    """As no run: only a folder may be left of a comparison, and no run is told where a copy of its model is."""
+    from service.run.composition import LocalComposition
+    from service.run.finished.asking import read_finished_folder
+    from service.run.finished.base_model import with_base_model
+    from service.run.finished.freshness import measure_freshness
+
+    finished = read_finished_folder(folder)
+    finished = replace(finished, settings=with_base_model(finished.settings, base_model))
+    with directory.lock():
+        return measure_freshness(finished, directory, LocalComposition, revision_folder=v2, on_progress=on_progress)
+
+
+def _editions(folder: Path) -> dict[str, bytes]:
+    found = {name: (folder / name).read_bytes() for name in EDITION_FILES if (folder / name).is_file()}
+    if not found:
+        raise DatasetError(f"{folder} holds neither {' nor '.join(EDITION_FILES)}; name the folder that does by --v2")
+    return found
 
 
 def _print(found: Freshness) -> None:

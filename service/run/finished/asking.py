@@ -47,7 +47,15 @@ def read_finished(directory: DataDirectory, name: str) -> FinishedComparison:
     Raises:
         ConfigError: there is none, or its files are damaged.
     """
-    folder = find_run(directory, name)
+    return read_finished_folder(find_run(directory, name))
+
+
+def read_finished_folder(folder: Path) -> FinishedComparison:
+    """A finished comparison by the folder of its reports.
+
+    Raises:
+        ConfigError: its files are damaged.
+    """
     path = folder / REPORT_FILE
     try:
         comparison = read_comparison(path.read_text(encoding="utf-8"), str(path))

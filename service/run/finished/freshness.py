@@ -24,14 +24,16 @@ from advisor.results.plain_data import to_json, to_plain
 from advisor.results.score import Metric, ScoringResources, score_answers
 from lm.errors import ConfigError
 from lm.files import write_whole
-from lm.metered_model import MeteredModel
 from service.run.arm import Arm, Compose, Composition, minus_index
 from service.run.finished.asking import FinishedComparison
 from service.run.finished.base_model import check_base_model
 from service.run.progress import OnProgress, Progress, silent
 from service.run.settings import ComparisonSettings
+from service.run.spending import Spending
 from service.run.workflow import load_limited_dataset
 from service.store.data_directory import DataDirectory
+from service.store.key_budget import KeyBudget
+from service.store.stages.recorded_stages import note_stages
 
 JSON_FILE = "freshness.json"
 MARKDOWN_FILE = "freshness.md"
@@ -48,6 +50,11 @@ class _Step:
     index: BuildUsage = BuildUsage()
     training: BuildUsage = BuildUsage()
 
+    def paid(self, arm: Arm) -> Arm:
+        """The arm with what this refresh built of it, as its cost is counted: what was there before is paid for."""
+        pipeline = replace(self.pipeline, build_usage=self.index + self.training)
+        return replace(arm, pipeline=pipeline, index_usage=self.index)
+
 
 @dataclass(frozen=True)
 class _Asked:
@@ -57,6 +64,39 @@ class _Asked:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Change:
+    """Documents that changed after a comparison.
+
+    Attributes:
+        before: What was compared.
+        questions: Test questions on changed facts, and those of the comparison whose facts did not change.
+    """
+
+    before: Dataset
+    revision: Revision
+    questions: Sequence[Example]
+
+
+def read_change(finished: FinishedComparison, folder: Path | None = None) -> Change:
+    """The later editions of a comparison's documents, and what they change.
+
+    Args:
+        folder: Holds the later editions; the folder `v2` of the dataset if not given.
+    Raises:
+        ConfigError: the data are no longer those that were compared.
+        DatasetError: the later editions are missing, wrong, or change nothing that a test question asks.
+    """
+    settings = finished.settings
+    before = load_limited_dataset(settings)
+    if before.content_hash != finished.comparison.dataset_hash:
+        raise ConfigError(_changed(finished.comparison.id, f"the dataset {settings.dataset} has changed"))
+    folder = folder or settings.dataset_folder / REVISION_FOLDER
+    revision = load_revision(folder, load_limited_dataset(replace(settings, limit=None, train_limit=None)))
+    whole = load_limited_dataset(replace(settings, limit=None))
+    return Change(before, revision, _questions(whole, before, revision, folder))
+
+
 def measure_freshness(
     finished: FinishedComparison,
     directory: DataDirectory,
@@ -64,8 +104,10 @@ def measure_freshness(
     *,
     revision_folder: Path | None = None,
     on_progress: OnProgress = silent,
+    budget: KeyBudget | None = None,
+    run_id: str | None = None,
 ) -> Freshness:
-    """Ask the arms of a comparison again after its documents changed, and write what was found into its folder.
+    """Ask the arms of a comparison again after its documents changed.
 
     Each arm is asked as it was built; where it retrieves, with the new documents indexed; where training
     questions decide its answers, also trained again on those of today. All test questions on changed facts are asked,
@@ -73,24 +115,24 @@ def measure_freshness(
     interrupted run asks again.
 
     Args:
-        revision_folder: Holds the later editions; the folder `v2` of the dataset if not given.
+        revision_folder: As for `read_change`.
+        budget: Of the key that pays for answers of endpoints.
+        run_id: What was built is noted under it, to be deleted with it; left out, it stays.
     Raises:
         ConfigError: data or model are no longer those that were compared.
-        DatasetError: the later editions are missing, wrong, or change nothing that a test question asks.
+        DatasetError: as `read_change`.
+        KeySpentError: the key that pays has spent what it may.
     """
     started = time.perf_counter()
     comparison, settings = finished.comparison, finished.settings
-    whole = load_limited_dataset(replace(settings, limit=None))
-    before = load_limited_dataset(settings)
-    if before.content_hash != comparison.dataset_hash:
-        raise ConfigError(_changed(comparison.id, f"the dataset {settings.dataset} has changed"))
-    folder = revision_folder or settings.dataset_folder / REVISION_FOLDER
-    revision = load_revision(folder, load_limited_dataset(replace(settings, limit=None, train_limit=None)))
-    questions = _questions(whole, before, revision, folder)
+    change = read_change(finished, revision_folder)
+    before, revision = change.before, change.revision
     after = revision.apply(before)
     metric = metrics_for(before.card, has_embedder=True, has_judge=settings.judge is not None)[0]
-    questions = [e for e in questions if metric.applies(e) and metric.applies(revision.revise(e))]
+    questions = [e for e in change.questions if metric.applies(e) and metric.applies(revision.revise(e))]
     prices = load_prices(settings.prices).on_machine(settings.machine)
+    # The limit that was declared for the comparison is used up by it.
+    spending = Spending(replace(settings, max_spend_usd=None), prices, budget)
     names = _Stages(on_progress)
     composition = compose(settings, directory, names)
     try:
@@ -107,10 +149,14 @@ def measure_freshness(
                     _changed(comparison.id, f"the model {model} or what {spec.id} is built of has changed")
                 )
             names.after = _AFTER
-            states += _states(arm, composition, questions, before, after, revision, metric, settings, prices, names)
+            states += _states(
+                arm, composition, questions, before, after, revision, metric, settings, prices, names, spending
+            )
+        if run_id is not None:
+            note_stages(run_id, composition.stage_markers, directory)
     finally:
         composition.close()
-    freshness = Freshness(
+    return Freshness(
         comparison=comparison.id,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         dataset=before.card.name,
@@ -125,10 +171,18 @@ def measure_freshness(
         wall_s=time.perf_counter() - started,
         states=tuple(states),
     )
-    reports = directory.comparison(comparison.id)
+
+
+def freshness_json(freshness: Freshness) -> str:
+    """As it is kept."""
+    return to_json(to_plain(freshness), indent=2)
+
+
+def write_freshness(freshness: Freshness, reports: Path) -> Path:
+    """Write what was found into the folder of the comparison's reports; the Markdown."""
+    write_whole(reports / JSON_FILE, freshness_json(freshness))
     write_whole(reports / MARKDOWN_FILE, freshness_markdown(freshness))
-    write_whole(reports / JSON_FILE, to_json(to_plain(freshness), indent=2))
-    return freshness
+    return reports / MARKDOWN_FILE
 
 
 class _Stages:
@@ -166,20 +220,21 @@ def _states(
     settings: ComparisonSettings,
     prices: PriceList,
     on_progress: OnProgress,
+    spending: Spending,
 ) -> Iterator[ArmState]:
-    judge = MeteredModel(composition.judge) if composition.judge is not None else None
-    resources = ScoringResources(before.card, composition.embedder, judge)
+    resources = ScoringResources(before.card, composition.embedder, spending.metered(composition.judge))
     revised = [revision.revise(example) for example in questions]
     asked: dict[str, _Asked] = {}
     was_right: list[float | None] = []
     for step in _steps(arm, composition, after):
         key = step.pipeline.fingerprint
         if key not in asked:
-            asked[key] = _ask(step, questions, on_progress)
+            asked[key] = _ask(step, step.paid(arm), questions, on_progress, spending)
         answers = asked[key].answers
         if not was_right:
             was_right = [score.value for score in score_answers(metric, questions, answers, resources)]
         is_right = [score.value for score in score_answers(metric, revised, answers, resources)]
+        spending.check_judge()
         rows = [
             ReaskedQuestion(
                 example_id=then.id,
@@ -220,14 +275,18 @@ def _steps(arm: Arm, composition: Composition, after: Dataset) -> Iterator[_Step
         yield _Step(Refresh.RETUNED, tuned.pipeline, index, minus_index(tuned))
 
 
-def _ask(step: _Step, questions: Sequence[Example], on_progress: OnProgress) -> _Asked:
+def _ask(step: _Step, arm: Arm, questions: Sequence[Example], on_progress: OnProgress, spending: Spending) -> _Asked:
     kind = step.pipeline.arm
     name = kind if step.refresh is Refresh.NOTHING else f"{kind}, {step.refresh}"
     answers: list[Answer] = []
     started = time.perf_counter()
     for start in range(0, len(questions), BLOCK_QUESTIONS):
         on_progress(Progress("answer", name, start, len(questions)))
-        answers += step.pipeline.answer([e.asked for e in questions[start : start + BLOCK_QUESTIONS]])
+        block = questions[start : start + BLOCK_QUESTIONS]
+        spending.check(arm, block)
+        new = step.pipeline.answer([e.asked for e in block])
+        spending.add(arm, new)
+        answers += new
     on_progress(Progress("answer", name, len(questions), len(questions)))
     return _Asked(answers, time.perf_counter() - started)
 

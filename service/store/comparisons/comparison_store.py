@@ -18,7 +18,7 @@ from service.contract.comparison_state import ComparisonState
 from service.contract.settings import resolve
 from service.store.comparisons.events import append_event
 from service.store.database import undamaged, writing
-from service.store.tables import IS_COMPARISON, QUESTION_RUN, baselines, comparisons, deployments, report_files
+from service.store.tables import IS_COMPARISON, baselines, comparisons, deployments, report_files
 from service.store.workspaces import EVERY_WORKSPACE
 
 __all__ = ["ComparisonState"]
@@ -189,14 +189,17 @@ def list_comparisons(
     dataset: str | None = None,
     limit: int = 50,
     offset: int = 0,
-    question_runs: bool = False,
+    side_run: str = "",
+    settings: Mapping[str, Any] | None = None,
 ) -> tuple[list[StoredComparison], int]:
     """A page of comparisons, the newest first, without estimates and sent files, and how many there are in all.
 
     Args:
-        question_runs: Those that write questions instead.
+        side_run: Side runs instead, whose ids begin with this.
+        settings: Only those with exactly these.
     """
-    conditions = [comparisons.c.id.startswith(QUESTION_RUN) if question_runs else IS_COMPARISON]
+    conditions = [comparisons.c.id.startswith(side_run) if side_run else IS_COMPARISON]
+    conditions += [comparisons.c.settings == json.dumps(settings)] if settings is not None else []
     conditions += [comparisons.c.state == state] if state is not None else []
     conditions += [comparisons.c.dataset == dataset] if dataset is not None else []
     order = (comparisons.c.created_at.desc(), comparisons.c.id)

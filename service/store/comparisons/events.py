@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, insert, select
+from sqlalchemy import Connection, Engine, Row, func, insert, select
 
 from service.store.database import undamaged
 from service.store.tables import comparisons, events
 
-EVENT_TYPES = ("state", "progress", "block", "training", "resources", "finding", "recheck", "retention")
+RECHECK = "recheck"
+EVENT_TYPES = ("state", "progress", "block", "training", "resources", "finding", RECHECK, "retention")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,19 @@ def append_event(connection: Connection, comparison_id: str, type: str, data: Ma
     return sequence
 
 
+def newest_event(engine: Engine, comparison_id: str, type: str) -> Event | None:  # noqa: A002
+    """The last one of a type, if there is one."""
+    query = (
+        select(events)
+        .where(events.c.comparison_id == comparison_id, events.c.type == type)
+        .order_by(events.c.sequence.desc())
+        .limit(1)
+    )
+    with engine.connect() as connection:
+        row = connection.execute(query).first()
+    return None if row is None else _event(row)
+
+
 def read_events(engine: Engine, comparison_id: str, *, after: int = 0, limit: int = 1000) -> list[Event]:
     """Events behind a sequence number, in order."""
     query = (
@@ -53,5 +67,9 @@ def read_events(engine: Engine, comparison_id: str, *, after: int = 0, limit: in
     )
     with engine.connect() as connection:
         rows = connection.execute(query).all()
-    with undamaged(f"the events of {comparison_id}"):
-        return [Event(row.sequence, row.type, json.loads(row.data), row.created_at) for row in rows]
+    return [_event(row) for row in rows]
+
+
+def _event(row: Row[Any]) -> Event:
+    with undamaged(f"the events of {row.comparison_id}"):
+        return Event(row.sequence, row.type, json.loads(row.data), row.created_at)

@@ -13,17 +13,20 @@ from sqlalchemy import Connection, Engine, case, delete, or_, select
 from service.contract.comparison_state import ComparisonState
 from service.store.comparisons.comparison_store import (
     SENT_FILES,
+    ComparisonConflictError,
     StoredComparison,
     delete_comparison,
     find_comparison,
+    list_comparisons,
 )
 from service.store.data_directory import SETTINGS_FILE, DataDirectory
 from service.store.database import writing
 from service.store.stages.recorded_stages import forget_stages
-from service.store.tables import answer_blocks, comparisons, events
+from service.store.tables import FRESHNESS_RUN, answer_blocks, comparisons, events
 from service.store.workspaces import EVERY_WORKSPACE
 
 _UNFINISHED = [state for state in ComparisonState if not state.is_final]
+_ALL = 1_000_000
 
 
 def remove_comparison(engine: Engine, directory: DataDirectory, comparison_id: str) -> None:
@@ -33,8 +36,12 @@ def remove_comparison(engine: Engine, directory: DataDirectory, comparison_id: s
 
     Raises:
         ComparisonNotFoundError: there is none of that id.
-        ComparisonConflictError: it is not over, or a baseline or deployment rests on it.
+        ComparisonConflictError: it is not over, a freshness run on it is not, or a baseline or deployment rests on it.
     """
+    of = {"comparison_id": comparison_id}
+    runs, _ = list_comparisons(engine, side_run=FRESHNESS_RUN, settings=of, limit=_ALL)
+    if unfinished := next((run.id.partition(":")[2] for run in runs if not run.state.is_final), None):
+        raise ComparisonConflictError(f"the freshness run {unfinished} asks its arms; cancel that first")
     stored = find_comparison(engine, comparison_id)
     is_alone = _is_alone(engine, stored)
     stages = _own_answers(engine, comparison_id) if is_alone else set()
@@ -45,6 +52,8 @@ def remove_comparison(engine: Engine, directory: DataDirectory, comparison_id: s
         remove_run(directory, stored.run_id)
     _remove_inputs(engine, directory, _named_inputs(stored.settings) | _sent_inputs(directory, stored.settings))
     directory.log(comparison_id).unlink(missing_ok=True)
+    for run in runs:
+        remove_comparison(engine, directory, run.id)
 
 
 def _own_answers(engine: Engine, comparison_id: str) -> set[str]:

@@ -29,11 +29,13 @@ class FinishedRun:
         id: As it is called everywhere.
         run_id: Of the measurement, which its folder is called by; equal comparisons share it.
         finished_at: Seconds since 1970.
+        is_stored: Whether a row tells of it, and not its folder alone.
     """
 
     id: str
     run_id: str
     finished_at: float
+    is_stored: bool = True
 
 
 @contextmanager
@@ -68,7 +70,7 @@ def finished_runs(engine: Engine, directory: DataDirectory) -> list[FinishedRun]
     told = {run.run_id for run in runs} | set(elsewhere)
     for report in (directory.root / "comparisons").glob(f"*/{REPORT_FILE}"):
         if (name := report.parent.name) not in told:
-            runs.append(FinishedRun(name, name, report.stat().st_mtime))
+            runs.append(FinishedRun(name, name, report.stat().st_mtime, is_stored=False))
     return sorted(runs, key=lambda run: run.finished_at, reverse=True)
 
 
@@ -83,14 +85,23 @@ def find_run(directory: DataDirectory, name: str) -> Path:
     if not directory.root.is_dir():
         raise _none(directory)
     with home_database(directory) as engine:
-        runs = finished_runs(engine, directory)
-        if not runs:
-            raise _none(directory)
-        known = [run.id for run in runs]
-        by_run = next((run.id for run in runs if run.run_id == name), name)
-        found = known[0] if name == "latest" else _one_of(known, by_run, "finished comparison")
-        run = runs[known.index(found)]
+        run = find_finished(engine, directory, name)
         return restore_run(engine, directory, run.id, run.run_id)
+
+
+def find_finished(engine: Engine, directory: DataDirectory, name: str) -> FinishedRun:
+    """A finished comparison by its id, the beginning of its id, or `latest`.
+
+    Raises:
+        ConfigError: there is none, or several begin so.
+    """
+    runs = finished_runs(engine, directory)
+    if not runs:
+        raise _none(directory)
+    known = [run.id for run in runs]
+    by_run = next((run.id for run in runs if run.run_id == name), name)
+    found = known[0] if name == "latest" else _one_of(known, by_run, "finished comparison")
+    return runs[known.index(found)]
 
 
 def matching_id(engine: Engine, name: str) -> str:

@@ -17,7 +17,7 @@ from service.store.database import PATIENCE_S, open_database, writing
 from service.store.dataset_store import DatasetConflictError, DatasetNotFoundError, forget_read
 from service.store.stages.recorded_stages import noted_stages
 from service.store.tables import (
-    IS_COMPARISON,
+    QUESTION_RUN,
     answer_blocks,
     baselines,
     comparisons,
@@ -38,7 +38,7 @@ NOT_REACHED = (
 )
 """What an erasure cannot reach, and how it is deleted."""
 
-_WROTE = ~IS_COMPARISON & comparisons.c.run_id.is_not(None)
+_WROTE = comparisons.c.id.startswith(QUESTION_RUN) & comparisons.c.run_id.is_not(None)
 
 COMPACTING_S = 3600.0
 """For Postgres to write one table anew."""

@@ -5,7 +5,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.contract.comparison_state import ComparisonState
-from service.run.question_run import run_questions
+from service.run.progress import silent
+from service.run.side_run import work_on
 from service.store.comparisons.comparison_store import find_comparison
 from service.store.tables import QUESTION_RUN
 from tests.rag.test_made_questions import DOCUMENTS
@@ -25,7 +26,7 @@ def test_files_that_are_sent_become_questions_of_a_new_version(api: Api, client:
     assert api.submitted == [QUESTION_RUN + run["id"]]
     api.move(QUESTION_RUN + run["id"], ComparisonState.RUNNING)
     stored = find_comparison(api.engine, QUESTION_RUN + run["id"])
-    run_questions(api.engine, api.context.directory, stored, lambda _: None, scripted)
+    work_on(api.engine, api.context.directory, stored, silent, scripted)
     ended = client.get(f"{PATH}/{run['id']}", params={"wait_s": 5}).json()
     assert ended["state"] == "succeeded"
     assert ended["made"]["dropped"]["the answer is not in the passage"] > 0

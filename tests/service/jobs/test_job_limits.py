@@ -1,8 +1,10 @@
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 
+from service.contract.settings import QuestionSettings
 from service.jobs.job_limits import job_environment, memory_overrun
 from service.run.settings import ComparisonSettings
 
@@ -39,6 +41,11 @@ OPENAI, AZURE, HUB = {"OPENAI_API_KEY"}, {"AZURE_OPENAI_API_KEY"}, {"HF_TOKEN"}
 def test_a_job_has_the_keys_of_its_own_endpoints_and_no_others(settings: dict[str, object], keys: set[str]) -> None:
     stored = ComparisonSettings("tiny", **settings).to_json()  # type: ignore[arg-type]
     assert set(job_environment(stored, ENVIRONMENT)) == ALWAYS | keys
+
+
+def test_a_run_that_writes_questions_has_the_key_of_its_model() -> None:
+    stored = asdict(QuestionSettings(model="openai:gpt-4o"))
+    assert set(job_environment(stored, ENVIRONMENT)) == ALWAYS | OPENAI
 
 
 def test_settings_that_cannot_be_read_get_no_keys() -> None:

@@ -15,11 +15,17 @@ from service.jobs.comparison_lock import ComparisonLock
 from service.jobs.job import JobEnd
 from service.jobs.stage_budget import START, StageBudget
 from service.jobs.supervisor import MAX_CRASHES, SignsOfLife, Supervisor
-from service.store.comparisons.comparison_store import find_comparison, request_cancel, resume_comparison, set_state
+from service.store.comparisons.comparison_store import (
+    create_comparison,
+    find_comparison,
+    request_cancel,
+    resume_comparison,
+    set_state,
+)
 from service.store.comparisons.events import read_events
 from service.store.data_directory import DataDirectory
 from service.store.database import writing
-from service.store.tables import answer_blocks
+from service.store.tables import FRESHNESS_RUN, answer_blocks
 from tests.chaos.workplace import COMPARISON, create_dataset_and_comparison, dataset_of
 
 STARTED = "import sys, pathlib; pathlib.Path(sys.argv[2]).open('a').write('started\\n');"
@@ -128,6 +134,12 @@ def test_a_job_is_given_no_secret_that_its_comparison_does_not_need(
     supervised.program = "import os; print(*sorted(n for n in os.environ if os.environ[n] == 'given')); sys.exit(13)"
     supervised.supervisor.run(COMPARISON)
     assert supervised.directory.log(COMPARISON).read_text().split() == ["HTTP_PROXY"]
+    # Whoever asks the arms of a comparison needs what that needs.
+    hosted = {"dataset": "x", "model": "openai:gpt-4o"}
+    for one, settings in (("hosted", hosted), (f"{FRESHNESS_RUN}1", {"comparison_id": "hosted"})):
+        create_comparison(supervised.engine, comparison_id=one, name="n", dataset="x", settings=settings)
+    supervised.supervisor.run(f"{FRESHNESS_RUN}1")
+    assert supervised.directory.log(f"{FRESHNESS_RUN}1").read_text().split() == ["HTTP_PROXY", "OPENAI_API_KEY"]
 
 
 def test_a_comparison_that_is_over_starts_nothing(supervised: Supervised) -> None:

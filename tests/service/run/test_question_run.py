@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from lm.fake import FakeLM
 from service.contract.comparison_state import ComparisonState
 from service.contract.scope import Scope
 from service.jobs.job import JobEnd, run_job
-from service.run.progress import Progress
-from service.run.question_run import made_record, run_questions
+from service.run.progress import Progress, silent
+from service.run.question_run import write_questions
 from service.run.settings import ComparisonSettings
+from service.run.side_run import SideResult, SideRun, read_side_result, work_on
 from service.store.api_keys import create_key
 from service.store.comparisons.comparison_store import StoredComparison, create_comparison, find_comparison, set_state
 from service.store.data_directory import DataDirectory
@@ -38,14 +40,14 @@ def create(engine: Engine, documents: list[Document], state: ComparisonState, **
     return find_comparison(engine, RUN)
 
 
-def scripted(settings: ComparisonSettings) -> tuple[FakeLM, HashingEmbedder]:
-    return FakeLM(writer, name=settings.model), HashingEmbedder(n_dimensions=512)
+def scripted(run: SideRun) -> SideResult:
+    return write_questions(run, lambda parts: (FakeLM(writer, name=parts.model), HashingEmbedder(n_dimensions=512)))
 
 
 def test_a_run_ends_as_a_version_whose_questions_are_marked_for_ever(engine: Engine, tmp_path: Path) -> None:
     run = create(engine, DOCUMENTS, ComparisonState.RUNNING, facts=12, unanswerable=0.0)
     told: list[Progress] = []
-    run_questions(engine, DataDirectory(tmp_path), run, told.append, scripted)
+    work_on(engine, DataDirectory(tmp_path), run, told.append, scripted)
     ended = find_comparison(engine, RUN)
     assert (ended.state, told[-1].done, told[-1].total) == ("succeeded", 12, 12)
     assert ended.run_id is not None
@@ -54,20 +56,20 @@ def test_a_run_ends_as_a_version_whose_questions_are_marked_for_ever(engine: Eng
     assert [finding.check for finding in stored.findings].count("questions by a model") == 1
     examples = read_version(engine, DataDirectory(tmp_path), ended.run_id).examples
     assert {example.made_by for example in examples} == {"smollm2"}
-    record = made_record(engine, RUN)
+    record = read_side_result(engine, RUN)
     assert record is not None
     assert record["kinds"]["answerable"] >= 12
     assert not list((tmp_path / "incoming").iterdir())
 
 
 def test_what_nothing_can_be_asked_of_fails_with_the_reason(engine: Engine, tmp_path: Path) -> None:
-    def silent_model(settings: ComparisonSettings) -> tuple[FakeLM, HashingEmbedder]:
+    def silent_model(settings: ComparisonSettings) -> Any:
         raise LanguageModelError("the endpoint says no")
 
     run = create(engine, DOCUMENTS, ComparisonState.RUNNING)
     with pytest.raises(LanguageModelError, match="says no"):
-        run_questions(engine, DataDirectory(tmp_path), run, lambda _: None, silent_model)
-    assert made_record(engine, RUN) is None
+        work_on(engine, DataDirectory(tmp_path), run, silent, partial(write_questions, load=silent_model))
+    assert read_side_result(engine, RUN) is None
 
 
 def test_a_job_takes_up_a_run_like_a_comparison(
@@ -90,7 +92,7 @@ def test_the_key_that_started_a_run_pays_for_it_until_its_limit(engine: Engine, 
     key, _ = create_key(engine, "team", [Scope.RUN], max_spend_usd=1e-6)
     budget = KeyBudget(engine, key.id)
     with pytest.raises(KeySpentError, match=r"the key may spend \$0\.00 more at endpoints"):
-        run_questions(engine, DataDirectory(tmp_path), replace(run, made_by=key.id), lambda _: None, scripted)
+        work_on(engine, DataDirectory(tmp_path), replace(run, made_by=key.id), silent, scripted)
     left = budget.left_usd()
     assert left is not None
     assert left < 0

@@ -102,6 +102,12 @@ def test_labels_that_people_gave_are_kept_and_checked(prepare: Prepare) -> None:
     assert "incoming" not in found
 
 
+def test_later_editions_are_kept_with_a_dataset(prepare: Prepare) -> None:
+    made = prepare({**GOOD, "v2/documents.jsonl": DOCUMENT.encode(), "v2/notes.txt": b"x"})
+    assert made.files["v2/documents.jsonl"] == DOCUMENT.encode()
+    assert "v2/notes.txt" not in made.files
+
+
 def test_problems_name_file_and_line_and_no_folder_of_ours(prepare: Prepare) -> None:
     found = problems_of(prepare, {"documents.jsonl": DOCUMENT.encode(), "questions.jsonl": b'{"id": "q"}\n'})
     assert 'questions.jsonl:1: the field "question" is missing' in found

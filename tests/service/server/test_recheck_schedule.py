@@ -14,10 +14,10 @@ from advisor.decision.record import Recheck, RecheckOutcome
 from lm.model_identity import model_identity
 from service.contract.comparison_state import ComparisonState
 from service.jobs.command_run import run_command
-from service.server.recheck_schedule import EVENT, recheck_due, relied_on, webhook
+from service.server.recheck_schedule import recheck_due, relied_on, webhook
 from service.store.comparisons.baseline_store import set_baseline
 from service.store.comparisons.comparison_store import create_comparison, set_state
-from service.store.comparisons.events import read_events
+from service.store.comparisons.events import RECHECK, read_events
 from service.store.comparisons.runs import home_database
 from service.store.data_directory import DataDirectory
 from service.store.database import writing
@@ -50,7 +50,7 @@ def home(workplace: Any, model: Path) -> Iterator[tuple[Engine, DataDirectory, s
 
 
 def outcomes(engine: Engine, comparison_id: str) -> list[str]:
-    return [e.data["outcome"] for e in read_events(engine, comparison_id, limit=10_000) if e.type == EVENT]
+    return [e.data["outcome"] for e in read_events(engine, comparison_id, limit=10_000) if e.type == RECHECK]
 
 
 def change(model: Path) -> None:

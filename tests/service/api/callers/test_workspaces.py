@@ -14,8 +14,9 @@ from service.handover.targets import TARGETS
 from service.serving.deployment_store import deploy
 from service.store.api_keys import create_key
 from service.store.comparisons.baseline_store import set_baseline
+from service.store.comparisons.comparison_store import create_comparison
 from service.store.comparisons.share_store import share_comparison
-from service.store.tables import QUESTION_RUN
+from service.store.tables import FRESHNESS_RUN, QUESTION_RUN
 from service.store.workspaces import in_workspace
 from tests.service.api.conftest import FILES, Api
 
@@ -57,7 +58,15 @@ def two(api: Api, finished_files: dict[str, bytes]) -> Two:
     own.finish("our-secret-comparison", finished_files)
     set_baseline(own.engine, "our-secret-baseline", "our-secret-comparison")
     deploy(own.engine, "our-secret-alias", "our-secret-comparison", "base")
-    own.move(own.add_comparison(f"{QUESTION_RUN}{'a' * 16}", model="smollm2"), ComparisonState.SUCCEEDED)
+    for kind in (QUESTION_RUN, FRESHNESS_RUN):
+        create_comparison(
+            own.engine,
+            comparison_id=f"{kind}{'a' * 16}",
+            name="our-secret-run",
+            dataset="appliance-support",
+            settings={"comparison_id": "our-secret-comparison"},
+        )
+        own.move(f"{kind}{'a' * 16}", ComparisonState.SUCCEEDED)
     share_comparison(own.engine, "our-secret-comparison")
     names = {
         "comparison_id": "our-secret-comparison",

@@ -8,15 +8,18 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, insert
 
+from advisor.decision.record import Recheck, RecheckOutcome
 from advisor.report.facts import answered, side_by_side, tallied
 from advisor.results.comparison import Comparison
 from advisor.results.json_report import read_comparison
+from advisor.results.plain_data import to_plain
 from lm.model_identity import model_identity
 from service.api.app import create_app
 from service.api.context import ServiceContext
 from service.api.service_settings import ServiceSettings
 from service.jobs.command_run import run_command
 from service.store.comparisons.comparison_store import create_comparison
+from service.store.comparisons.events import RECHECK, append_event
 from service.store.comparisons.runs import home_database
 from service.store.data_directory import DECISION_FILE, RECORDS_FILE, REPORT_FILE, DataDirectory
 from service.store.database import writing
@@ -169,6 +172,16 @@ def test_a_recheck_reads_prices_data_and_model_anew(workplace: Any, tiny_model_f
             busy = client.post(f"/v1/comparisons/{comparison_id}/recheck", json={"queries_per_month": 1e9}).json()
             for then, now in zip(reply.json()["monthly"], busy["monthly"], strict=True):
                 assert now["now_usd"] > then["now_usd"] == then["before_usd"]
+
+
+def test_what_the_service_found_by_itself_can_be_read(client: TestClient, engine: Engine) -> None:
+    path = f"/v1/comparisons/{stored(engine, 'waiting-1')}/recheck"
+    assert client.get(path).json() == {"checked_at": None, "found": None}
+    for outcome in (RecheckOutcome.UNKNOWN, RecheckOutcome.HOLDS):
+        found = Recheck(outcome, "as it was", "rag", "rag", (), (), (), "2027-01-01", False)
+        with writing(engine) as connection:
+            append_event(connection, "waiting-1", RECHECK, to_plain(found))
+    assert client.get(path).json()["found"]["outcome"] == "holds"
 
 
 def test_an_unfinished_comparison_has_no_decision_to_recheck(client: TestClient, engine: Engine) -> None:

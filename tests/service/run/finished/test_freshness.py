@@ -18,13 +18,21 @@ from lm.errors import ConfigError
 from lm.fake import FakeLM
 from lm.model_identity import model_identity
 from service.cli.app import main
+from service.contract.scope import Scope
+from service.jobs.command_run import run_command
 from service.run.arm import Arm, answer_in_turn
 from service.run.composition import LocalComposition
 from service.run.finished.asking import FinishedComparison, read_finished
-from service.run.finished.freshness import measure_freshness
+from service.run.finished.freshness import measure_freshness, write_freshness
 from service.run.progress import Progress
 from service.run.settings import ComparisonSettings
+from service.run.side_run import read_side_result
 from service.run.workflow import run_comparison
+from service.store.api_keys import create_key
+from service.store.comparisons.comparison_store import list_comparisons
+from service.store.comparisons.runs import home_database
+from service.store.key_budget import KeyBudget, KeySpentError
+from service.store.tables import FRESHNESS_RUN
 
 INDEX = BuildUsage(wall_s=7.0, embedding_tokens=70)
 TRAINING = BuildUsage(wall_s=100.0, input_tokens=900)
@@ -198,15 +206,9 @@ def test_unchanged_questions_stay_as_right_as_they_were(found: Freshness) -> Non
 
 def test_the_result_lies_beside_the_reports_of_the_comparison(place: Any, found: Freshness) -> None:
     folder = place.directory.comparison(found.comparison)
+    assert write_freshness(found, folder).parent == folder
     assert from_plain(Freshness, json.loads((folder / "freshness.json").read_text())) == found
     assert "30 facts changed in 30 documents" in (folder / "freshness.md").read_text()
-
-
-def test_later_editions_may_lie_elsewhere(workplace: Any, tmp_path: Path) -> None:
-    finished = compare_and_change(workplace)
-    elsewhere = write_revision(tmp_path / "elsewhere", range(6))
-    found = measure_freshness(finished, workplace.directory, Composition, revision_folder=elsewhere)
-    assert found.n_facts == 6
 
 
 def test_what_is_built_anew_is_told_apart(found: Freshness, seen: list[Progress]) -> None:
@@ -260,6 +262,36 @@ def test_a_data_set_without_later_editions_says_what_to_add(
 ) -> None:
     with pytest.raises(DatasetError, match="there is no such folder, so it is not known what changed"):
         measure_freshness(finished, place.directory, Composition, revision_folder=tmp_path / "none")
+
+
+def test_the_key_that_asks_pays_until_its_limit(place: Any, finished: FinishedComparison) -> None:
+    class Hosted(Composition):
+        def arm(self, kind: str, dataset: Dataset) -> Arm:
+            return replace(super().arm(kind, dataset), spec=self.settings.arm(kind), device=None)
+
+    hosted = replace(finished, settings=replace(finished.settings, model="openai:gpt-5-mini", arms=("base",)))
+    with home_database(place.directory) as engine:
+        key, _ = create_key(engine, "team", [Scope.RUN], max_spend_usd=1e-6)
+        budget = KeyBudget(engine, key.id)
+        with pytest.raises(KeySpentError, match=r"the key may spend \$0\.00 more at endpoints"):
+            measure_freshness(hosted, place.directory, Hosted, budget=budget)
+        assert (budget.left_usd() or 0) < 0
+
+
+def test_the_command_asks_by_a_run_that_page_and_api_show(
+    workplace: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write_revision(workplace.folder / "v2", range(30))
+    settings = replace(workplace.settings, arms=("rag",), limit=30)
+    folder = run_command(settings, workplace.directory, Composition, lambda *_: "scripted")
+    monkeypatch.setattr("service.run.finished.freshness_run.LocalComposition", Composition)
+    with pytest.raises(SystemExit, match="0"):
+        main(["freshness", "latest", "--home", str(workplace.directory.root)])
+    assert "30 facts changed in 30 documents" in capfd.readouterr().out
+    assert (folder / "freshness.md").is_file()
+    with home_database(workplace.directory) as engine:
+        (run,), _ = list_comparisons(engine, side_run=FRESHNESS_RUN, settings={"comparison_id": folder.name})
+        assert read_side_result(engine, run.id) == json.loads((folder / "freshness.json").read_text())
 
 
 @pytest.mark.slow

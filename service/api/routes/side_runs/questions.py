@@ -1,34 +1,39 @@
-"""Runs in which a model writes questions from documents: rows like those of comparisons, and the same jobs."""
+"""Runs in which a model writes questions from documents."""
 
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from advisor.data.files import DOCUMENTS_FILE
-from advisor.data.folder_import import FileOutcome
 from advisor.money.prices import load_prices
 from lm.files import sha256
 from lm.setting import declared_settings, read_settings
-from service.api.auth import Allowed, Budget, Context, Principal, require
+from service.api.auth import Allowed, Budget, Context
 from service.api.context import ServiceContext
 from service.api.errors import Problem
-from service.api.paging import Offset, Whole
-from service.api.routes.comparisons import IdempotencyKey, own_key, submit, when_over
+from service.api.paging import Offset
+from service.api.routes.comparisons import IdempotencyKey, own_key, submit
 from service.api.routes.datasets import in_process, uploaded_files
+from service.api.routes.side_runs.routes import Limit, Reader, Runner, SideRuns
 from service.api.served import while_connected
-from service.contract.comparison_state import ComparisonState
-from service.contract.schemas import QuestionRunList, QuestionRunRequest, QuestionRunView, QuestionsMade
-from service.contract.scope import Scope
+from service.contract.schemas import (
+    QUESTION_RUNS,
+    QuestionRunRequest,
+    QuestionRunView,
+    QuestionsMade,
+    SideRunList,
+    StageProgress,
+)
 from service.contract.settings import BUILTIN_EMBEDDERS, QuestionSettings
-from service.run.question_run import made_record, parts_of
+from service.run.question_run import parts_of
 from service.run.remote_settings import check_named_models, check_spec, checked_model
 from service.run.spending import check_budget
 from service.safety.allowed_models import AllowedModels
@@ -37,25 +42,29 @@ from service.safety.file_name import name_problem
 from service.safety.limits import UploadLimits
 from service.safety.prepare import PreparedDocuments
 from service.safety.prepare_process import PreparingProcess
-from service.store.comparisons.comparison_progress import FollowedComparisons
-from service.store.comparisons.comparison_store import (
-    ComparisonNotFoundError,
-    StoredComparison,
-    create_comparison,
-    find_comparison,
-    list_comparisons,
-    request_cancel,
-    resume_comparison,
-)
-from service.store.comparisons.run_folder import remove_comparison
+from service.store.comparisons.comparison_store import StoredComparison, create_comparison
 from service.store.dataset_store import DatasetNotFoundError, find_dataset
 from service.store.key_budget import KeyBudget
 from service.store.tables import QUESTION_RUN
 
-router = APIRouter(prefix="/v1/question-runs", tags=["question runs"])
-RunId = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$")]
-Reader = Annotated[Principal, Depends(require(Scope.READ))]
-Runner = Annotated[Principal, Depends(require(Scope.RUN))]
+
+def _own_fields(
+    stored: StoredComparison, progress: list[StageProgress], result: dict[str, Any] | None
+) -> dict[str, Any]:
+    steps = [step.done for step in progress if step.stage == "questions"]
+    return {
+        "n_kept": steps[-1] if steps else 0,
+        "made": QuestionsMade.model_validate({**result, "version": stored.run_id}) if result is not None else None,
+    }
+
+
+def _check_models(context: ServiceContext, stored: StoredComparison, allowed: AllowedModels) -> None:
+    check_named_models({name: str(stored.settings[name]) for name in ("model", "embedder")}, allowed)
+
+
+_RUNS = SideRuns(QUESTION_RUNS, QUESTION_RUN, _own_fields, _check_models)
+router = _RUNS.router()
+
 _FIELDS: dict[str, Any] = {
     "files": {
         "type": "array",
@@ -97,58 +106,18 @@ async def create(
     sent = await _sent(request, context)
     key = own_key(caller, idempotency_key)
     stored = await run_in_threadpool(_create, context, sent, key, allowed, budget)
-    response.headers["Location"] = f"/v1/question-runs/{_shown_id(stored)}"
     files = list(sent.documents.outcomes) if sent.documents is not None else []
-    return await run_in_threadpool(_view, context, request, stored, files)
+    view = await run_in_threadpool(_RUNS.view, context, request, stored, files=files)
+    response.headers["Location"] = f"{QUESTION_RUNS.path}/{view.id}"
+    return view
 
 
 @router.get("")
 def list_all(
-    caller: Reader,
-    context: Context,
-    request: Request,
-    limit: Annotated[Whole, Query(ge=1, le=200)] = 20,
-    offset: Offset = 0,
-) -> QuestionRunList:
+    caller: Reader, context: Context, request: Request, limit: Limit = 20, offset: Offset = 0
+) -> SideRunList[QuestionRunView]:
     """Runs, the newest first."""
-    stored, total = list_comparisons(context.engine, limit=limit, offset=offset, question_runs=True)
-    return QuestionRunList(items=[_view(context, request, one) for one in stored], total=total)
-
-
-@router.get("/{run_id}")
-async def get(
-    run_id: RunId,
-    caller: Reader,
-    context: Context,
-    request: Request,
-    wait_s: Annotated[float, Query(ge=0, le=60, description="Answer as soon as it is over, at latest after this.")] = 0,
-) -> QuestionRunView:
-    """One run: its state, the facts that have a question so far, and once it is over the version that it made."""
-    await run_in_threadpool(_find, context, run_id)
-    stored = await when_over(request, context, QUESTION_RUN + run_id, wait_s)
-    return await run_in_threadpool(_view, context, request, stored)
-
-
-@router.post("/{run_id}/cancel", status_code=202)
-def cancel(run_id: RunId, caller: Runner, context: Context, request: Request) -> QuestionRunView:
-    """Stop a run: what waits at once, what runs after the batch of questions that it is at. Nothing is stored."""
-    return _view(context, request, request_cancel(context.engine, _find(context, run_id).id))
-
-
-@router.post("/{run_id}/resume", status_code=202)
-def resume(run_id: RunId, caller: Runner, context: Context, allowed: Allowed, request: Request) -> QuestionRunView:
-    """Queue a failed or cancelled run again. It begins anew."""
-    found = _find(context, run_id)
-    check_named_models({name: str(found.settings[name]) for name in ("model", "embedder")}, allowed)
-    stored = resume_comparison(context.engine, found.id, max_queued=context.settings.max_queued)
-    submit(context, stored.id)
-    return _view(context, request, stored)
-
-
-@router.delete("/{run_id}", status_code=204)
-def delete(run_id: RunId, caller: Runner, context: Context) -> None:
-    """Delete a run that is over. The dataset that it made stays."""
-    remove_comparison(context.engine, context.directory, _find(context, run_id).id)
+    return _RUNS.page(context, request, limit, offset)
 
 
 async def _sent(request: Request, context: ServiceContext) -> _Sent:
@@ -223,40 +192,3 @@ def _request(body: QuestionRunRequest, content: bytes | None) -> Mapping[str, An
         "questions": body.sent(),
         "documents": None if content is None else sha256(content),
     }
-
-
-def _find(context: ServiceContext, run_id: str) -> StoredComparison:
-    try:
-        return find_comparison(context.engine, QUESTION_RUN + run_id)
-    except ComparisonNotFoundError:
-        detail = f"there is no run {run_id!r} that writes questions; GET /v1/question-runs lists them"
-        raise Problem(404, "No such run", detail) from None
-
-
-def _shown_id(stored: StoredComparison) -> str:
-    return stored.id.removeprefix(QUESTION_RUN)
-
-
-def _view(
-    context: ServiceContext, request: Request, stored: StoredComparison, files: list[FileOutcome] | None = None
-) -> QuestionRunView:
-    followed: FollowedComparisons = request.app.state.followed
-    steps = [step.done for step in followed.find(context.engine, stored.id).progress() if step.stage == "questions"]
-    made = None
-    if stored.state is ComparisonState.SUCCEEDED and (record := made_record(context.engine, stored.id)):
-        made = QuestionsMade.model_validate({**record, "version": stored.run_id})
-    return QuestionRunView(
-        id=_shown_id(stored),
-        name=stored.name,
-        dataset=stored.dataset or None,
-        settings=dict(stored.settings),
-        state=stored.state,
-        cancel_requested=stored.cancel_requested,
-        error=stored.error,
-        created_at=stored.created_at,
-        started_at=stored.started_at,
-        finished_at=stored.finished_at,
-        n_kept=steps[-1] if steps else 0,
-        made=made,
-        files=files or [],
-    )

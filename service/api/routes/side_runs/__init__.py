@@ -1,0 +1,1 @@
+"""Side runs: what all kinds have, and how each is created."""
