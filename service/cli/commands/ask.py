@@ -47,6 +47,7 @@ def ask(
     from service.cli.console_answer import print_answer
     from service.run.finished.asking import open_arm, read_finished
     from service.run.finished.base_model import with_base_model
+    from service.store.comparisons.runs import find_finished, home_database
 
     if question is not None:
         question = _checked_question(question)
@@ -60,7 +61,9 @@ def ask(
         except ServiceHoldsError as held:
             if base_model is not None:
                 raise ConfigError("the running service answers; give --base-model to `tuningfork serve`") from None
-            answer = stack.enter_context(_asking_service(held, finished.comparison.id, kind))
+            with home_database(directory) as engine:
+                comparison_id = find_finished(engine, directory, comparison).id
+            answer = stack.enter_context(_asking_service(held, comparison_id, kind))
         else:
             arm = stack.enter_context(open_arm(directory, finished, kind))
 

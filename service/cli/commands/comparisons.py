@@ -1,15 +1,20 @@
 """`tuningfork comparisons`: what was compared, wherever it was started; renamed and deleted here too."""
 
 import time
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.table import Column, Table
 from rich.text import Text
 
 from service.cli.options import ComparisonArgument, Home
 from service.cli.terminal import plain_console, printable, show
 from service.store.data_directory import DataDirectory
+
+if TYPE_CHECKING:
+    from service.store.comparisons.comparison_store import StoredComparison
 
 comparisons = typer.Typer(name="comparisons", help="List, rename and delete comparisons.", invoke_without_command=True)
 
@@ -20,10 +25,13 @@ def list_all(context: typer.Context, home: Home = None) -> None:
     if context.invoked_subcommand is not None:
         return
     directory = DataDirectory.from_environment(home)
-    table = Table(Column("comparison", no_wrap=True), "name", "started", "dataset", "state", "verdict", "score")
+    table = Table(Column("comparison", no_wrap=True), Column("started", no_wrap=True), "verdict", box=SIMPLE_HEAD)
     if directory.root.is_dir():
-        for row in _rows(directory):
-            table.add_row(*(Text(printable(cell)) for cell in row))
+        for stored, dataset, outcome in _found(directory):
+            started = time.strftime("%Y-%m-%d %H:%M", time.localtime(stored.created_at))
+            named = stored.name if stored.name == dataset else f"{stored.name} · {dataset}"
+            cells = (f"{stored.id}\n{named}", f"{started}\n{stored.state}", outcome)
+            table.add_row(*(Text(printable(cell)) for cell in cells))
     plain_console().print(table)
 
 
@@ -54,7 +62,8 @@ def delete(comparison: ComparisonArgument, home: Home = None) -> None:
     show(f"{found} is deleted.")
 
 
-def _rows(directory: DataDirectory) -> list[tuple[str, ...]]:
+def _found(directory: DataDirectory) -> Iterator[tuple["StoredComparison", str, str]]:
+    """Each comparison with the name of its dataset, and what came out."""
     from advisor.results.quantities import scale_of_scores
     from service.store.comparisons.adoption import adopt_folders
     from service.store.comparisons.comparison_store import list_comparisons
@@ -62,7 +71,6 @@ def _rows(directory: DataDirectory) -> list[tuple[str, ...]]:
     from service.store.dataset_store import DatasetNotFoundError, find_dataset
     from service.store.reports.outcomes import read_outcome
 
-    rows: list[tuple[str, ...]] = []
     with home_database(directory) as engine:
         adopt_folders(engine, directory)
         for stored in list_comparisons(engine, limit=200)[0]:
@@ -71,9 +79,7 @@ def _rows(directory: DataDirectory) -> list[tuple[str, ...]]:
                 named = dataset.card.name + ("" if dataset.bundled else f" {stored.dataset[:8]}")
             except DatasetNotFoundError:
                 named = stored.dataset[:8]
-            started = time.strftime("%Y-%m-%d %H:%M", time.localtime(stored.created_at))
             found = read_outcome(engine, stored.id)
             verdict = ": ".join(filter(None, (found.verdict, found.recommended_arm)))
             score = scale_of_scores([found.score.estimate]).interval(found.score) if found.score else ""
-            rows.append((stored.id, stored.name, started, named, stored.state, verdict, score))
-    return rows
+            yield stored, named, f"{verdict}\n{score}".strip()

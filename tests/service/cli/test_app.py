@@ -11,11 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from advisor.report.formats import REPORT_FORMATS
 from service.cli.app import ReportFormat, main
+from service.contract.comparison_state import ComparisonState
 from service.run.finished import asking
-from service.store.data_directory import tell_address
+from service.store.comparisons.comparison_store import create_comparison
+from service.store.comparisons.runs import finished_runs, home_database
+from service.store.data_directory import DataDirectory, tell_address
+from service.store.database import writing
+from service.store.tables import comparisons
 
 Run = Callable[..., int]
 
@@ -149,6 +155,27 @@ def test_a_service_in_the_data_directory_is_asked_and_waited_for(
     assert [path.split("/")[-2] for path in server.asked] == ["few-shot"] * 2  # type: ignore[attr-defined]
 
 
+def test_a_service_knows_a_comparison_by_the_id_it_gave_it(
+    run: Run, finished: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished.directory.root, tmp_path / "home")
+    monkeypatch.setenv("TUNING_FORK_HOME", str(tmp_path / "home"))
+    directory = DataDirectory(tmp_path / "home")
+    with home_database(directory) as engine:
+        (made,) = finished_runs(engine, directory)
+        create_comparison(engine, comparison_id="page-1", name="page", dataset="ticket-triage", settings={})
+        state = {"state": ComparisonState.SUCCEEDED, "run_id": made.run_id, "finished_at": made.finished_at + 1}
+        with writing(engine) as connection:
+            connection.execute(update(comparisons).where(comparisons.c.id == "page-1").values(**state))
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Service) as server, directory.lock("service") as lock:
+        server.asked = []  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        tell_address(lock, f"http://127.0.0.1:{server.server_address[1]}")
+        assert run("ask", "latest", "Number 4?") == 0
+        server.shutdown()
+    assert {path.split("/")[3] for path in server.asked} == {"page-1"}  # type: ignore[attr-defined]
+
+
 def test_an_estimate_names_stages_and_their_sum_and_takes_the_options_of_compare(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -168,13 +195,14 @@ def test_comparisons_are_listed_renamed_and_deleted(
 ) -> None:
     home = tmp_path / "home"
     shutil.copytree(finished.directory.root, home)
-    monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TUNING_FORK_HOME", str(home))
     (folder,) = (home / "comparisons").iterdir()
     assert run("comparisons") == 0
     listed = capsys.readouterr().out
     assert folder.name in listed
     assert "winner: few-shot" in listed
+    assert max(map(len, listed.splitlines())) <= 80
     assert run("comparisons", "rename", folder.name[:9], "spring") == 0
     assert run("comparisons") == 0
     assert "spring" in capsys.readouterr().out
