@@ -60,7 +60,7 @@ page-test: setup browser
 
 chaos: setup
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -m "chaos or slow" tests/chaos tests/finetune/test_launch.py \
-	  tests/service/jobs/ray_engine/test_driver.py
+	  tests/service/jobs/ray_engine/test_driver.py tests/service/serving/test_served_tiny.py
 
 # An environment by its name that sees this one's packages.
 define shared_environment

@@ -34,7 +34,8 @@ def get_served(request: Request) -> ServedPipelines:
             read = partial(
                 read_servable, context.engine, context.directory, retired_model=context.settings.retired_model
             )
-            state.served = ServedPipelines(context.directory, read)
+            memory_bytes = context.settings.serving_memory_bytes
+            state.served = ServedPipelines(context.directory, read, memory_bytes=memory_bytes)
     served: ServedPipelines = state.served
     return served
 
@@ -55,10 +56,10 @@ def check_askable(context: ServiceContext, askable: AllowedModels, comparison_id
 
 @asynccontextmanager
 async def closing_served(app: FastAPI) -> AsyncIterator[None]:
-    """Lets the models go when the service ends."""
+    """Lets the models go when the service ends; nobody waits for an answer any more."""
     yield
     if hasattr(app.state, "served"):
-        await asyncio.to_thread(app.state.served.close)
+        await asyncio.to_thread(app.state.served.close, at_once=True)
 
 
 async def while_connected(request: Request, work: Awaitable[T]) -> T:

@@ -15,6 +15,7 @@ class ServiceSettings:
         host: Address the API listens at.
         n_jobs: Comparisons that this process works on at the same time.
         job_memory_bytes: That each of them may allocate; 0 for no bound.
+        serving_memory_bytes: That the process of served models may allocate; 0 for four fifths of the machine's.
         ray: The cluster that their work is done on; this machine alone without one.
         max_queued: Comparisons that may wait; another one is refused with 429.
         max_body_bytes: Of a request that is no upload. max_comparison_bytes: of one for a comparison, which may hold
@@ -35,6 +36,7 @@ class ServiceSettings:
     port: int = 8000
     n_jobs: int = 1
     job_memory_bytes: int = 0
+    serving_memory_bytes: int = 0
     ray: RaySettings | None = None
     max_queued: int = 100
     max_body_bytes: int = 2 * 2**20

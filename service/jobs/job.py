@@ -5,7 +5,6 @@ goes on from there.
 """
 
 import argparse
-import ctypes
 import logging
 import os
 import secrets
@@ -23,12 +22,12 @@ from lm.errors import TuningForkError
 from lm.files import is_disk_failure
 from service.contract.comparison_state import ComparisonState
 from service.jobs.comparison_lock import ComparisonLock, OwnedElsewhereError
-from service.jobs.job_limits import limit_memory, memory_overrun
 from service.jobs.job_watch import CancelledError, JobWatch, ParkedError, SupersededError, life_on
 from service.jobs.resource_watch import ResourceWatch
 from service.json_log import EVERYTHING, log_as_json
 from service.run.arm import Compose
 from service.run.finished.base_model import models_identity
+from service.run.process_limits import die_with_parent, limit_memory, memory_overrun
 from service.run.progress import OnProgress, Progress, silent
 from service.run.remote_settings import job_settings
 from service.run.side_run import side_kind, work_on
@@ -39,7 +38,6 @@ from service.store.database import database_url, is_outage, open_database, patie
 from service.store.key_budget import KeyBudget
 from service.store.tables import comparisons, report_files
 
-_PR_SET_PDEATHSIG = 1
 _LOG = logging.getLogger("tuning_fork.jobs")
 
 
@@ -117,10 +115,11 @@ def run_job(
                 _LOG.error("failed: %s", error)
                 end_comparison(engine, comparison_id, ComparisonState.FAILED, _as_told(error, directory))
             except (MemoryError, RuntimeError) as error:
-                if (told := memory_overrun(error)) is None:
+                if (told := memory_overrun(error, "a job", "--job-memory-gb")) is None:
                     raise
                 lock.check()
                 _LOG.error("failed: %s (%s)", told, error)
+                told += ", then resume it: what was measured is kept"
                 end_comparison(engine, comparison_id, ComparisonState.FAILED, told)
         return JobEnd.OVER
     except OwnedElsewhereError:
@@ -196,13 +195,6 @@ def _passes(error: BaseException) -> bool:
     if isinstance(error, DBAPIError):
         return is_outage(error) or isinstance(error.orig, sqlite3.OperationalError)
     return is_disk_failure(error)
-
-
-def die_with_parent(parent_pid: int) -> None:
-    """End this process when the one that started it ends, however it ends."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent_pid:
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 Identify = Callable[[str, str | None], str]

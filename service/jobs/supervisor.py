@@ -17,10 +17,10 @@ from sqlalchemy import Engine, func, select
 from service.contract.comparison_state import ComparisonState
 from service.jobs.comparison_lock import ComparisonLock, OwnedElsewhereError
 from service.jobs.job import JobEnd
-from service.jobs.job_limits import job_environment
 from service.jobs.ray_engine.ray_settings import RaySettings
 from service.jobs.stage_budget import STAGE_BUDGETS, START, StageBudget
 from service.json_log import about
+from service.run.process_limits import job_environment
 from service.store.comparisons.comparison_store import ComparisonNotFoundError, find_comparison, set_state
 from service.store.data_directory import DataDirectory
 from service.store.database import patiently, writing

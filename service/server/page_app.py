@@ -22,7 +22,7 @@ _COLOURS = {
 
 def main() -> None:
     """Serve until ended."""
-    from service.jobs.job import die_with_parent
+    from service.run.process_limits import die_with_parent
 
     # The only secret is the door's; scripts of the web UI have no need of it.
     given = json.loads(os.environ.pop(PAGE_VARIABLE))

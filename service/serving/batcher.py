@@ -9,6 +9,7 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 
 from advisor.results.answer import Answer, Pipeline
+from service.serving.asked import AskedPipeline
 from service.serving.errors import ClosingError, TooBusyError
 
 OnPiece = Callable[[str], None]
@@ -38,7 +39,7 @@ class Call:
         futures: One a question, in order.
     """
 
-    def __init__(self, pipeline: Pipeline, questions: Sequence[str], on_piece: OnPiece | None) -> None:
+    def __init__(self, pipeline: AskedPipeline | Pipeline, questions: Sequence[str], on_piece: OnPiece | None) -> None:
         self.pipeline = pipeline
         self.on_piece = on_piece
         self.arrived = time.monotonic()
@@ -91,7 +92,11 @@ class Batcher:
         return self._n_waiting
 
     def submit(
-        self, lane: Hashable, pipeline: Pipeline, questions: Sequence[str], on_piece: OnPiece | None = None
+        self,
+        lane: Hashable,
+        pipeline: AskedPipeline | Pipeline,
+        questions: Sequence[str],
+        on_piece: OnPiece | None = None,
     ) -> Call:
         """Queue questions; returns at once.
 

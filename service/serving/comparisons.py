@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Protocol
 
 from service.serving.errors import ClosingError
-from service.serving.opened import ServedArm
+from service.serving.served_arm import ServedArm
 
 
 class Opened(Protocol):
@@ -69,7 +69,7 @@ class OpenComparisons:
                 self._close_surplus()
 
     def arm(self, lease: Lease, kind: str) -> "Future[ServedArm]":
-        """An arm of a leased comparison, loaded by our thread; what failed is tried again when asked again.
+        """An arm of a leased comparison, loaded by our thread; what failed or is gone is loaded when asked again.
 
         Raises:
             ClosingError: all are being closed.
@@ -77,7 +77,7 @@ class OpenComparisons:
         with self._lock:
             self._refuse_when_closed()
             known = lease.arms.get(kind)
-            if known is None or (known.done() and known.exception() is not None):
+            if known is None or not _is_loaded(known):
                 known = lease.arms[kind] = self._loader.submit(self._load, lease, kind)
             return known
 
@@ -119,7 +119,7 @@ class OpenComparisons:
 
 def _is_loaded(arm: "Future[ServedArm]") -> bool:
     """A load under way counts: whoever asked may have gone, the next one will be glad of it."""
-    return not arm.done() or arm.exception() is None
+    return not arm.done() or (arm.exception() is None and not arm.result().pipeline.arms.is_gone)
 
 
 def _close(lease: Lease) -> None:

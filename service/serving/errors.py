@@ -48,6 +48,22 @@ class AnswerTimeoutError(TuningForkError):
     retry_after_s = 10
 
 
+class ArmGoneError(TuningForkError):
+    """The process of the arms ended while it worked on a question, or before."""
+
+    kind = ErrorKind.UNAVAILABLE
+    title = "Not answered"
+    retry_after_s = 5
+
+
+class ArmsMemoryError(TuningForkError):
+    """The process of the arms needed more memory than it may have."""
+
+    kind = ErrorKind.UNAVAILABLE
+    title = "Too little memory"
+    retry_after_s = 60
+
+
 class EndpointFailedError(TuningForkError):
     """The hosted model, or the hosted embedder, that was asked is down or broken; the question may be fine."""
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -83,8 +84,11 @@ def model_facts(spec: str) -> ModelFacts:
     return ModelFacts(True, parameters, n_bytes, True, "on the machine of the service")
 
 
-def try_model(spec: str) -> ModelTrial:
+def try_model(spec: str, ask: Callable[[str], ModelTrial]) -> ModelTrial:
     """Load a model and put the fixed question to it. A hub model is asked only if it is here.
+
+    Args:
+        ask: `ask_model`, where the model may be loaded.
 
     Raises:
         TrialBusyError: another trial runs.
@@ -97,20 +101,28 @@ def try_model(spec: str) -> ModelTrial:
     if not _one_at_a_time.acquire(blocking=False):
         raise TrialBusyError("another model is being tried; try again when it has answered")
     try:
-        started = time.perf_counter()
-        model = _loaded(spec)
-        loaded = time.perf_counter()
-        config = GenerationConfig(max_output_tokens=_MAX_OUTPUT_TOKENS, batch_size=1)
-        (completion,) = model.generate([[Message(Role.USER, QUESTION)]], config)
-        answered = time.perf_counter()
+        return ask(spec)
     except LanguageModelError as error:
-        hosted = None if facts.tunable else spec
-        failure = endpoint_failure(error, hosted)
+        failure = endpoint_failure(error, None if facts.tunable else spec)
         if failure is None:
             raise
         raise failure from error
     finally:
         _one_at_a_time.release()
+
+
+def ask_model(spec: str) -> ModelTrial:
+    """What a model says to the fixed question.
+
+    Raises:
+        LanguageModelError: it cannot be loaded, or failed.
+    """
+    started = time.perf_counter()
+    model = _loaded(spec)
+    loaded = time.perf_counter()
+    config = GenerationConfig(max_output_tokens=_MAX_OUTPUT_TOKENS, batch_size=1)
+    (completion,) = model.generate([[Message(Role.USER, QUESTION)]], config)
+    answered = time.perf_counter()
     usage = completion.usage
     return ModelTrial(completion.text, loaded - started, answered - loaded, usage.input_tokens, usage.output_tokens)
 

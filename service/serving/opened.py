@@ -6,18 +6,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from advisor.data.dataset import Dataset
-from advisor.money.cost import estimate_answer_cost
 from advisor.money.prices import PriceList
-from advisor.results.answer import TOKENS, Answer, Pipeline
+from advisor.results.answer import TOKENS, Pipeline
 from advisor.results.comparison import Comparison
-from lm.completion import FinishReason
 from lm.errors import TuningForkError
 from service.json_log import about
 from service.run.arm import Arm
 from service.run.settings import ComparisonSettings
 from service.run.spending import is_hosted
 from service.run.workflow import load_limited_dataset
-from service.serving.batcher import Batcher
 from service.serving.errors import NoSuchPipelineError, NotServableError
 from service.store.stages.stage_key import changed_versions
 
@@ -43,49 +40,21 @@ class Servable:
 
 
 @dataclass(frozen=True)
-class ServedArm:
+class OpenArm:
     """One arm, ready to be asked.
 
     Attributes:
-        batcher: The queue of its base model.
         device: Where its model runs, None for a hosted one.
         hosted_model: Its name, if another machine answers: a model, or an application of one's own.
         embedder: What embeds its questions, as settings name it; "" where nothing does.
         priced_as: Its name in the price list; "" where it does not tell its tokens.
-        usd_per_question: As people declare it; None where it follows from tokens or time.
     """
 
     pipeline: Pipeline
-    batcher: Batcher
     device: str | None
     hosted_model: str | None
     embedder: str
-    prices: PriceList
     priced_as: str
-    usd_per_question: float | None
-
-    @property
-    def has_price(self) -> bool:
-        """Whether it is known what an answer by another machine costs."""
-        is_priced = self.usd_per_question is not None or self.priced_as in self.prices.models
-        return (self.hosted_model is None or is_priced) and self.prices.embedding_usd(self.embedder, 1.0) is not None
-
-    @property
-    def pays_embedder(self) -> bool:
-        """Whether embedding its questions costs by the token."""
-        return self.prices.embedding_usd(self.embedder, 1.0) != 0.0
-
-    def usd_of(self, answer: Answer) -> float | None:
-        """What an answer cost, by the rule of the report; None where that is not known."""
-        if answer.finish_reason is FinishReason.FAILED:
-            return None
-        if self.usd_per_question is not None:
-            return self.usd_per_question
-        if TOKENS in answer.unknown:
-            return None
-        return estimate_answer_cost(
-            answer.usage, self.prices, model=self.priced_as, embedder=self.embedder, device=self.device
-        )
 
 
 class Opens(Protocol):
@@ -104,7 +73,6 @@ class OpenedComparison:
     """The arms of one comparison. One thread at a time opens arms; any may ask them.
 
     Args:
-        batcher: Of a base model, by its spec.
         release: Gives back the shared model and embedder.
         is_as_measured: Whether stages and a model, by its spec, are those that were measured, so that only versions of
             the program and its libraries can have changed a fingerprint.
@@ -114,18 +82,16 @@ class OpenedComparison:
         self,
         servable: Servable,
         composition: Opens,
-        batcher: Callable[[str], Batcher],
         release: Callable[[], None],
         is_as_measured: Callable[[str], bool],
     ) -> None:
         self._servable = servable
         self._composition = composition
-        self._batcher = batcher
         self._release = release
         self._is_as_measured = is_as_measured
         self._dataset: Dataset | None = None
 
-    def open_arm(self, kind: str) -> ServedArm:
+    def open_arm(self, kind: str) -> OpenArm:
         """The arm of that id, as it was measured.
 
         Raises:
@@ -155,16 +121,12 @@ class OpenedComparison:
                 changed_versions(servable.report.versions),
                 extra=about(servable.id),
             )
-        declared = settings.declared_figures.get(kind)
-        return ServedArm(
+        return OpenArm(
             arm.pipeline,
-            self._batcher(model),
             arm.device,
             arm.pipeline.model.name if is_hosted(spec, settings) else None,
             settings.embedder if (arm.generates and arm.retrieves) or spec.row.embeds_questions else "",
-            servable.prices,
             "" if TOKENS in servable.report.arm(kind).unknown else arm.priced_as,
-            declared.usd_per_question if declared is not None else None,
         )
 
     def close(self) -> None:

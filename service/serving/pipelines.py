@@ -9,19 +9,20 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from lm.completion import FinishReason
-from lm.errors import ConfigError, LanguageModelError, TuningForkError
-from service.run.progress import silent
+from lm.errors import ConfigError, LanguageModelError
+from service.serving.arms import Arms
+from service.serving.arms_process import ArmsProcess
 from service.serving.asked import AS_MEASURED, Decoding, ServedAnswer
-from service.serving.batcher import Batched
+from service.serving.batcher import Batched, Batcher
 from service.serving.comparisons import Lease, OpenComparisons
 from service.serving.endpoint_failure import endpoint_failure
-from service.serving.errors import AnswerTimeoutError
+from service.serving.errors import AnswerTimeoutError, EndpointFailedError
 from service.serving.limits import ServingLimits
-from service.serving.opened import OpenedComparison, Servable, ServedArm
-from service.serving.parts import LoadEmbedder, LoadModel, SharedParts, TakenParts
+from service.serving.opened import Servable
+from service.serving.served_arm import ServedArm, ServedComparison
+from service.serving.shared import Shared
 from service.store.data_directory import DataDirectory
 from service.store.key_budget import KeyBudget
-from service.store.stages.recorded_stages import read_stages
 
 
 class ServedPipelines:
@@ -31,7 +32,8 @@ class ServedPipelines:
 
     Args:
         read: A finished comparison by its id in the database; raises NotServableError where there is none.
-        load_model: The registered models if not given, as with `load_embedder`.
+        memory_bytes: That the process of the models may allocate; 0 for four fifths of the machine's.
+        arms: Where arms are opened; in a process of their own if not given.
     """
 
     def __init__(
@@ -40,13 +42,15 @@ class ServedPipelines:
         read: Callable[[str], Servable],
         *,
         limits: ServingLimits | None = None,
-        load_model: LoadModel | None = None,
-        load_embedder: LoadEmbedder | None = None,
+        memory_bytes: int = 0,
+        arms: Arms | None = None,
     ) -> None:
         self.limits = limits or ServingLimits()
         self._directory = directory
         self._read = read
-        self._parts = SharedParts(self.limits, load_model=load_model, load_embedder=load_embedder)
+        self._memory_bytes = memory_bytes
+        self._arms: Arms | ArmsProcess | None = arms
+        self._batchers: Shared[Batcher] = Shared(lambda batcher: batcher.close())
         # What a killed process of an earlier version left; the data directory belongs to this one.
         shutil.rmtree(directory.root / "serving", ignore_errors=True)
         self._comparisons = OpenComparisons(self.limits.n_comparisons, self._open)
@@ -73,29 +77,30 @@ class ServedPipelines:
             KeySpentError: it may spend no more.
             NotServableError: the comparison cannot be asked; NoSuchPipelineError: it can, but has no such arm.
             TooBusyError, ClosingError, AnswerTimeoutError: not now.
+            ArmGoneError, ArmsMemoryError: the process of the models ended.
             EndpointFailedError: a hosted model or embedder is down; EndpointTimeoutError: late.
             LanguageModelError: a question cannot be answered, for example one that is too long.
         """
         started = time.monotonic()
         deadline = asyncio.get_running_loop().time() + self.limits.timeout_s
-        with self._comparisons.lease(comparison_id) as lease, _endpoint_named() as asked:
+        with self._comparisons.lease(comparison_id) as lease, _late_endpoint_named() as asked:
             async with self._until(deadline):
                 arm = asked.arm = await self._arm(lease, kind)
                 pay = await _paying(arm, budget)
                 pipeline = decoding.applied(arm.pipeline)
-                call = arm.batcher.submit((comparison_id, kind, pipeline.generation), pipeline, questions)
+                call = arm.batcher.submit(pipeline, pipeline, questions)
                 for future in call.futures:
                     future.add_done_callback(pay)
                 try:
                     batched = []
                     for number, future in enumerate(call.futures, 1):
+                        where = f"question {number} of {len(questions)}: " if len(questions) > 1 else ""
                         try:
                             batched.append(await asyncio.wrap_future(future))
-                            if batched[-1].answer.finish_reason is FinishReason.FAILED:
-                                raise LanguageModelError(f"{arm.hosted_model} gave no answer; ask again later")
                         except LanguageModelError as error:
-                            where = f"question {number} of {len(questions)}: " if len(questions) > 1 else ""
                             raise LanguageModelError(f"{where}{error}") from error
+                        if batched[-1].answer.finish_reason is FinishReason.FAILED:
+                            raise EndpointFailedError(f"{where}{arm.hosted_model} gave no answer; ask again later")
                 finally:
                     call.abandon()
         latency_s = time.monotonic() - started
@@ -122,12 +127,12 @@ class ServedPipelines:
         def tell(piece: str | None) -> None:
             loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
-        with self._comparisons.lease(comparison_id) as lease, _endpoint_named() as asked:
+        with self._comparisons.lease(comparison_id) as lease, _late_endpoint_named() as asked:
             async with self._until(deadline):
                 arm = asked.arm = await self._arm(lease, kind)
                 pay = await _paying(arm, budget)
             pipeline = decoding.applied(arm.pipeline)
-            call = arm.batcher.submit((comparison_id, kind, pipeline.generation, "stream"), pipeline, [question], tell)
+            call = arm.batcher.submit((pipeline, "stream"), pipeline, [question], tell)
             call.futures[0].add_done_callback(pay)
             call.futures[0].add_done_callback(lambda _: tell(None))
             try:
@@ -141,22 +146,25 @@ class ServedPipelines:
             finally:
                 call.abandon()
 
-    @asynccontextmanager
-    async def opened(self, comparison_id: str, kind: str) -> AsyncIterator[ServedArm]:
-        """One arm, loaded and not closed before the block ends; it may be asked by others meanwhile.
+    @contextmanager
+    def apart(self) -> Iterator[Arms | ArmsProcess]:
+        """A process without open arms, for one heavy thing, that ends with the block."""
+        if isinstance(self._arms, Arms):
+            yield self._arms
+            return
+        process = self._new_process()
+        try:
+            yield process
+        finally:
+            process.end()
 
-        Raises:
-            As `answer`, before anything is asked.
-        """
-        deadline = asyncio.get_running_loop().time() + self.limits.timeout_s
-        with self._comparisons.lease(comparison_id) as lease:
-            async with self._until(deadline):
-                arm = await self._arm(lease, kind)
-            yield arm
-
-    def close(self) -> None:
-        """Stop answering and let go of everything."""
+    def close(self, *, at_once: bool = False) -> None:
+        """Stop answering and let go of everything, after what is under way if not at once."""
+        if at_once and self._arms is not None:
+            self._arms.end()
         self._comparisons.close()
+        if self._arms is not None:
+            self._arms.end()
 
     async def _arm(self, lease: Lease, kind: str) -> ServedArm:
         loading = self._comparisons.arm(lease, kind)
@@ -173,22 +181,16 @@ class ServedPipelines:
                 f"no answer within {self.limits.timeout_s:g} s; ask fewer questions at a time, or try again later"
             ) from error
 
-    def _open(self, comparison_id: str) -> OpenedComparison:
-        from service.run.composition import LocalComposition
-        from service.run.finished.base_model import is_measured_model
-        from service.serving.opened_stages import OpenedStages
+    def _open(self, comparison_id: str) -> ServedComparison:
+        return ServedComparison(self._read(comparison_id), self._living_arms, self._batchers, self.limits)
 
-        servable = self._read(comparison_id)
-        parts = TakenParts(self._parts, servable.settings)
-        recorded = read_stages(servable.report.id, self._directory, servable.settings.trainings)
+    def _living_arms(self) -> Arms | ArmsProcess:
+        if self._arms is None or self._arms.is_gone:
+            self._arms = self._new_process()
+        return self._arms
 
-        def is_as_measured(model: str) -> bool:
-            return recorded is not None and is_measured_model(servable.settings, servable.model_identity, model)
-
-        composition = LocalComposition(
-            servable.settings, self._directory, silent, recorded, parts=parts, stages=OpenedStages(self._directory)
-        )
-        return OpenedComparison(servable, composition, parts.batcher, parts.give_back, is_as_measured)
+    def _new_process(self) -> ArmsProcess:
+        return ArmsProcess(self._directory, self.limits, self._memory_bytes)
 
 
 @dataclass
@@ -197,12 +199,12 @@ class _Asked:
 
 
 @contextmanager
-def _endpoint_named() -> Iterator[_Asked]:
-    """Tells what another machine's model did wrong from what is wrong here or with a question."""
+def _late_endpoint_named() -> Iterator[_Asked]:
+    """Tells that another machine's model is late from that ours is."""
     asked = _Asked()
     try:
         yield asked
-    except TuningForkError as error:
+    except AnswerTimeoutError as error:
         hosted_model = asked.arm.hosted_model if asked.arm is not None else None
         if (failure := endpoint_failure(error, hosted_model)) is not None:
             raise failure from error

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -37,3 +37,23 @@ class Shared(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+
+class Taken:
+    """What one user takes of shared things when it first needs them, to be given back at its end."""
+
+    def __init__(self) -> None:
+        self._taken: dict[tuple[Shared[Any], Hashable], Any] = {}
+
+    def take(self, shared: Shared[T], key: Hashable, make: Callable[[], T]) -> T:
+        """The value of a key, which is ours until we give everything back."""
+        if (shared, key) not in self._taken:
+            self._taken[shared, key] = shared.take(key, make)
+        value: T = self._taken[shared, key]
+        return value
+
+    def give_back(self) -> None:
+        """Nothing is needed any more."""
+        for shared, key in self._taken:
+            shared.give_back(key)
+        self._taken.clear()

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +81,17 @@ def running_server(home: Path, *options: str, environment: Mapping[str, str] | N
         process.wait()
         assert process.stdout is not None
         process.stdout.close()
+
+
+def served_models_of(service: int) -> list[int]:
+    """Processes of the models that a process serves."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == service and b"service.serving.arms_process" in (path / "cmdline").read_bytes():
+                found.append(int(path.name))
+    return found
 
 
 def _address(process: subprocess.Popen[str], home: Path) -> str:

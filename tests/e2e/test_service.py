@@ -16,7 +16,7 @@ import pytest
 
 from service.contract.schemas import ComparisonDetail, DatasetDetail
 from tests.conftest import TINY_MODEL
-from tests.e2e.server import RunningServer, answer_blocks, running_server, start_process
+from tests.e2e.server import RunningServer, answer_blocks, running_server, served_models_of, start_process
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -149,6 +149,20 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
         with start_process(tmp_path / "home", "serve", "--port", port, "--no-ui") as process:
             assert process.wait(timeout=60) == 2
     assert f"port {port}" in (tmp_path / "home.stderr").read_text()
+
+
+def test_a_killed_service_leaves_no_process_of_its_models(finished: FinishedService) -> None:
+    """The last of those that ask it."""
+    service = finished.server.process
+    with finished.server.client() as client:
+        assert client.ask(finished.comparison.id, "base", ["How long is the warranty?"])
+    (models,) = served_models_of(service.pid)
+    service.kill()
+    service.wait(timeout=60)
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{models}/cmdline").exists() and Path(f"/proc/{models}/cmdline").read_bytes():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def wait_for_blocks(home: Path, n: int) -> None:

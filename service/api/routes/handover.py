@@ -20,7 +20,7 @@ from service.contract.query_schemas import HandoverTarget, HandoverTargets
 from service.contract.schemas import ID_PATTERN
 from service.contract.scope import Scope
 from service.handover.targets import TARGETS
-from service.serving.opened import ServedArm
+from service.serving.pipelines import ServedPipelines
 from service.serving.servable import read_servable
 
 router = APIRouter(prefix="/v1", tags=["querying"])
@@ -51,15 +51,15 @@ async def hand_over_arm(
 ) -> FileResponse:
     """Write an arm for another tool: its files, a README with exact commands, and hashes, as a zip archive.
 
-    One at a time: weights are loaded once more, written and compared with the measured ones.
+    One at a time: weights are loaded, written and compared with the measured ones.
     """
     await run_in_threadpool(check_askable, context, askable, comparison_id, kind)
     if _writing.locked():
         raise Problem(429, "Too busy", "another arm is being handed over; ask again when it is done", retry_after_s=30)
     folder = FilePath(tempfile.mkdtemp(prefix="tuning-fork-handover-"))
     try:
-        async with _writing, served.opened(comparison_id, kind) as arm:
-            archive = await run_in_threadpool(_write, context, comparison_id, arm, target, folder)
+        async with _writing:
+            archive = await run_in_threadpool(_write, context, served, comparison_id, kind, target, folder)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -67,19 +67,14 @@ async def hand_over_arm(
     return FileResponse(archive, media_type="application/zip", filename=archive.name, background=cleaning)
 
 
-def _write(context: ServiceContext, comparison_id: str, arm: ServedArm, target: str, folder: FilePath) -> FilePath:
-    from service.handover.hand_over import hand_over
-    from service.handover.winner import Winner, adapters_of
-    from service.run.workflow import load_limited_dataset
-
+def _write(
+    context: ServiceContext, served: ServedPipelines, comparison_id: str, kind: str, target: str, folder: FilePath
+) -> FilePath:
     servable = read_servable(
         context.engine, context.directory, comparison_id, retired_model=context.settings.retired_model
     )
-    dataset = load_limited_dataset(servable.settings)
-    adapters = adapters_of(servable.report, servable.settings, arm.pipeline.arm, context.directory)
-    winner = Winner(servable.report, servable.settings, dataset, arm.pipeline, adapters)
-    name = f"{winner.name}-{target}"
-    hand_over(winner, target, folder / name)
+    with served.apart() as arms:
+        name = arms.hand_over(servable, kind, target, folder)
     archive = folder / f"{name}.zip"
     # Weights do not shrink: they are stored as they are.
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as written:

@@ -9,6 +9,7 @@ from advisor.money.prices import load_prices, priced_name
 from lm.completion import Usage
 from service.api.auth import Allowed, Budget, require
 from service.api.errors import writable
+from service.api.served import Served
 from service.contract.query_schemas import (
     BaseModelList,
     BaseModelView,
@@ -22,7 +23,7 @@ from service.run.settings import ComparisonSettings
 from service.run.spending import check_budget
 from service.safety.endpoint_guard import EndpointGuard
 from service.serving.model_choice import ModelPlace, model_choices
-from service.serving.model_trial import QUESTION, model_facts, try_model
+from service.serving.model_trial import QUESTION, ModelTrial, ask_model, model_facts, try_model
 
 router = APIRouter(prefix="/v1", tags=["comparisons"])
 
@@ -36,14 +37,19 @@ def list_all(allowed: Allowed) -> BaseModelList:
 
 
 @router.post("/models/try", dependencies=[Depends(require(Scope.RUN))])
-def try_it(body: ModelTrialRequest, allowed: Allowed, budget: Budget) -> ModelTrialView:
+def try_it(body: ModelTrialRequest, allowed: Allowed, budget: Budget, served: Served) -> ModelTrialView:
     """Where a model is, how large, and its answer to one fixed question. Nothing is downloaded or stored."""
+
+    def ask_apart(spec: str) -> ModelTrial:
+        with served.apart() as arms:
+            return arms.try_model(spec)
+
     spec = checked_model("model", body.model, EndpointGuard(), allowed)
     found = ModelTrialView(model=body.model, **asdict(model_facts(spec)))
     if body.ask and found.is_ready:
         prices, payer = load_prices(), budget if not found.tunable else None
         check_budget(ComparisonSettings("", model=spec, arms=("base",)), prices, payer)
-        tried = try_model(spec)
+        tried = try_model(spec, ask_apart if found.tunable else ask_model)
         if payer is not None:
             usage = Usage(tried.input_tokens, tried.output_tokens)
             paid = estimate_answer_cost(usage, prices, model=priced_name(spec), embedder="", device=None)

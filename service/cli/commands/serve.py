@@ -37,6 +37,14 @@ def serve(
             min=0.5, help="Memory that each comparison's process may allocate. [default: all]", show_default=False
         ),
     ] = None,
+    serving_memory_gb: Annotated[
+        float | None,
+        typer.Option(
+            min=0.5,
+            help="Memory that the process of served models may allocate. [default: four fifths of the machine's]",
+            show_default=False,
+        ),
+    ] = None,
     ui_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the web UI on this machine.")] = 8501,
     ui_host: UiHosts = None,
     ui_listen: UiAddress = "127.0.0.1",
@@ -124,6 +132,7 @@ def serve(
         port=port,
         n_jobs=workers,
         job_memory_bytes=int((job_memory_gb or 0) * 2**30),
+        serving_memory_bytes=int((serving_memory_gb or 0) * 2**30),
         ray=ray,
         retired_model=base_model,
         models=models and models.resolve(),

@@ -32,6 +32,7 @@ from service.run.composition import LocalComposition
 from service.run.settings import ComparisonSettings
 from service.run.workflow import run_comparison
 from service.safety.prepare import PreparedDataset
+from service.serving.arms import Arms
 from service.serving.errors import NotServableError
 from service.serving.limits import ServingLimits
 from service.serving.opened import Servable
@@ -42,6 +43,7 @@ from service.store.data_directory import DataDirectory
 from service.store.database import writing
 from service.store.dataset_store import store_dataset
 from service.store.tables import comparisons, report_files
+from tests.service.serving.hosted_endpoint import HostedEndpoint
 
 T = TypeVar("T")
 
@@ -115,14 +117,13 @@ class Desk:
             raise NotServableError(f"no {comparison_id}")
         return self.servables[comparison_id]
 
+    def arms(self) -> Arms:
+        """Scripted arms in this process."""
+        limits = ServingLimits()
+        return Arms(self.directory, limits, load_model=self.load_model, load_embedder=lambda _: WordEmbedder())
+
     def serve(self, **limits: Any) -> ServedPipelines:
-        served = ServedPipelines(
-            self.directory,
-            self.read,
-            limits=ServingLimits(**limits),
-            load_model=self.load_model,
-            load_embedder=lambda _: WordEmbedder(),
-        )
+        served = ServedPipelines(self.directory, self.read, limits=ServingLimits(**limits), arms=self.arms())
         self.made.append(served)
         return served
 
@@ -150,6 +151,32 @@ def compared(workplace_class: Any, tmp_path_factory: pytest.TempPathFactory) -> 
     workplace = workplace_class(tmp_path_factory.mktemp("compared"))
     settings = replace(workplace.settings, model="hf:scripted", arms=("base", "few-shot", "rag"))
     report = run_comparison(settings, workplace.directory, ScriptedLocal, "scripted")
+    return workplace, Servable("one", settings, load_prices(), report)
+
+
+class HostedLocal(LocalComposition):
+    """The real composition with the real client of endpoints; only the embedder is a small one."""
+
+    @cached_property
+    def embedder(self) -> WordEmbedder:
+        return WordEmbedder()
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[HostedEndpoint]:
+    endpoint = HostedEndpoint()
+    yield endpoint
+    endpoint.stop()
+
+
+@pytest.fixture(scope="session")
+def hosted(
+    endpoint: HostedEndpoint, workplace_class: Any, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Any, Servable]:
+    """A finished comparison of a hosted model."""
+    workplace = workplace_class(tmp_path_factory.mktemp("hosted"))
+    settings = replace(workplace.settings, model=f"openai:m@{endpoint.url}", arms=("base", "few-shot"), limit=6)
+    report = run_comparison(settings, workplace.directory, HostedLocal, "hosted")
     return workplace, Servable("one", settings, load_prices(), report)
 
 
@@ -208,8 +235,7 @@ class Service:
                 workplace.directory,
                 partial(read_servable, self.engine, workplace.directory),
                 limits=ServingLimits(**limits),
-                load_model=desk.load_model,
-                load_embedder=lambda _: WordEmbedder(),
+                arms=desk.arms(),
             )
             desk.made.append(self.app.state.served)
         self.add("one")

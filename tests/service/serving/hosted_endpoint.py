@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 BROKEN_OFF = "broken off"
+STALLED = "stalled"
 
 
 class HostedEndpoint:
@@ -14,7 +15,7 @@ class HostedEndpoint:
 
     Attributes:
         trouble: None to answer; a status of HTTP with a secret in the body; a page instead of an answer; "silent"; or
-            `BROKEN_OFF` in mid-stream.
+            `BROKEN_OFF` or `STALLED` in mid-stream.
         say: What it answers to a request, outside of streams; beside: what its reply has besides, a status of HTTP
             under "status" among it.
         requests: All that were answered; n_asked: how many came.
@@ -60,7 +61,7 @@ class HostedEndpoint:
                     endpoint.over.wait(30)
                 elif isinstance(trouble, int):
                     self.say(trouble, json.dumps({"error": {"message": "sk-secret is tired"}}), "application/json")
-                elif trouble not in (None, BROKEN_OFF):
+                elif trouble not in (None, BROKEN_OFF, STALLED):
                     self.say(200, str(trouble), "text/html")
                 elif request.get("stream"):
                     chunks = [completion("chunk", "delta", text) for text in ("you ", "asked")]
@@ -75,10 +76,12 @@ class HostedEndpoint:
                 self.send_response(status)
                 self.send_header("content-type", kind)
                 self.send_header("retry-after-ms", "1")
-                is_broken_off = endpoint.trouble == BROKEN_OFF and "event-stream" in kind
-                self.send_header("content-length", str(len(text) + 100 * is_broken_off))
+                stays_short = endpoint.trouble in (BROKEN_OFF, STALLED) and "event-stream" in kind
+                self.send_header("content-length", str(len(text) + 100 * stays_short))
                 self.end_headers()
                 self.wfile.write(text.encode())
+                if stays_short and endpoint.trouble == STALLED:
+                    endpoint.over.wait(30)
 
             def log_message(self, *_: object) -> None:
                 pass

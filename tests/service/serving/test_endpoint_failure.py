@@ -3,15 +3,13 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cached_property
+from functools import partial
 from typing import Any
 
 import httpx2
-import openai
 import pytest
 from sqlalchemy import Engine
 
-from advisor.money.prices import load_prices
 from advisor.results.json_report import json_report
 from lm.completion import GenerationConfig, Message, Role
 from lm.endpoint.connection import guard_connections
@@ -22,10 +20,10 @@ from rag.openai_embedder import OpenAIEmbedder
 from service.api.service_settings import ServiceSettings
 from service.contract.comparison_state import ComparisonState
 from service.contract.scope import Scope
-from service.run.composition import LocalComposition
 from service.run.workflow import run_comparison
 from service.safety.endpoint_guard import AllowedEndpoints, EndpointGuard
 from service.safety.guarded_transport import guarded_client
+from service.serving.arms import Arms
 from service.serving.endpoint_failure import endpoint_failure
 from service.serving.errors import EndpointFailedError, EndpointTimeoutError
 from service.serving.limits import ServingLimits
@@ -34,7 +32,7 @@ from service.serving.pipelines import ServedPipelines
 from service.serving.servable import read_servable
 from service.store.api_keys import create_key, list_keys
 from service.store.key_budget import KeyBudget
-from tests.service.serving.conftest import WordEmbedder
+from tests.service.serving.conftest import HostedLocal
 from tests.service.serving.hosted_endpoint import BROKEN_OFF, HostedEndpoint
 
 ANSWERS = "/v1/comparisons/one/pipelines/base/answers"
@@ -64,36 +62,17 @@ def database_kind() -> str:
     return "sqlite"
 
 
-class HostedLocal(LocalComposition):
-    """The real composition with the real client of endpoints; only the embedder is a small one."""
-
-    @cached_property
-    def embedder(self) -> WordEmbedder:
-        return WordEmbedder()
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[HostedEndpoint]:
-    endpoint = HostedEndpoint()
-    yield endpoint
-    endpoint.stop()
-
-
-@pytest.fixture(scope="module")
-def hosted(
-    endpoint: HostedEndpoint, workplace_class: Any, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Any, Servable]:
-    """A finished comparison of a hosted model."""
-    workplace = workplace_class(tmp_path_factory.mktemp("hosted"))
-    settings = replace(workplace.settings, model=f"openai:m@{endpoint.url}", arms=("base", "few-shot"), limit=6)
-    report = run_comparison(settings, workplace.directory, HostedLocal, "hosted")
-    return workplace, Servable("one", settings, load_prices(), report)
+def served_here(service: Any, hosted: Any, limits: ServingLimits | None = None) -> ServedPipelines:
+    directory, limits = hosted[0].directory, limits or ServingLimits()
+    read = partial(read_servable, service.engine, directory)
+    return ServedPipelines(directory, read, limits=limits, arms=Arms(directory, limits))
 
 
 @pytest.fixture
 def service(engine: Engine, hosted: tuple[Any, Servable], service_class: Any) -> Iterator[Any]:
-    """The service as it is, with its own client of endpoints."""
+    """The service with its own client of endpoints, in this process."""
     service = service_class(engine, hosted, None)
+    service.app.state.served = served_here(service, hosted)
     with service.client:
         yield service
 
@@ -234,10 +213,7 @@ def test_an_endpoint_that_is_silent_is_named_in_time(
     engine: Engine, hosted: Any, service_class: Any, endpoint: HostedEndpoint, trouble: Any
 ) -> None:
     service = service_class(engine, hosted, None)
-    directory = hosted[0].directory
-    service.app.state.served = ServedPipelines(
-        directory, lambda i: read_servable(service.engine, directory, i), limits=ServingLimits(timeout_s=0.5)
-    )
+    service.app.state.served = served_here(service, hosted, ServingLimits(timeout_s=0.5))
     with service.client:
         assert ask(service, ANSWERS).status_code == 200
         status, *told = trouble("silent")
@@ -346,14 +322,3 @@ def test_an_address_that_turns_private_between_two_looks_is_refused_and_not_down
 @pytest.mark.parametrize("error", [ConfigError("no"), LanguageModelError("no")])
 def test_failures_of_this_machine_are_no_endpoint_s(error: Any) -> None:
     assert endpoint_failure(error, None) is None
-
-
-def test_the_official_client_raises_its_own_server_error(service: Any, listen: Any, trouble: Any) -> None:
-    trouble("broken")
-    with (
-        listen(service.app) as address,
-        openai.OpenAI(base_url=f"{address}/v1", api_key="unused", max_retries=0) as client,
-        pytest.raises(openai.InternalServerError, match="failed \\(HTTP 500\\)") as raised,
-    ):
-        client.chat.completions.create(model="one/base", messages=[{"role": "user", "content": "Why 7?"}])
-    assert raised.value.status_code == 502

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,9 @@ from service.cli.app import main
 from service.cli.ci.command import read_stored_folder
 from service.run.finished.asking import open_arm, read_finished
 from service.run.finished.recheck import recheck_file
+from service.serving.arms import Arms
+from service.serving.limits import ServingLimits
+from service.serving.pipelines import ServedPipelines
 from service.serving.servable import read_servable
 from service.store.comparisons.runs import home_database
 from service.store.data_directory import DataDirectory
@@ -58,10 +62,12 @@ def engine(old_home: OldHome) -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def client(old_home: OldHome, engine: Engine) -> Iterator[TestClient]:
-    """Who has the key that was made then."""
+    """Who has the key that was made then; arms are opened in this process."""
     context = ServiceContext(engine, old_home.directory, lambda _: None, ServiceSettings())
     headers = {"Authorization": f"Bearer {old_home.key}"}
     app = create_app(context)
+    read, arms = partial(read_servable, engine, old_home.directory), Arms(old_home.directory, ServingLimits())
+    app.state.served = ServedPipelines(old_home.directory, read, arms=arms)
     with TestClient(app, base_url="http://127.0.0.1:8000", client=("127.0.0.1", 50_000), headers=headers) as client:
         yield client
 

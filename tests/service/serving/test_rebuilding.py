@@ -12,7 +12,9 @@ from sqlalchemy import Engine
 from lm.fake import FakeLM
 from service.jobs.job import JobEnd, run_job
 from service.run.settings import ComparisonSettings
+from service.serving.arms import Arms
 from service.serving.errors import NotServableError
+from service.serving.limits import ServingLimits
 from service.serving.pipelines import ServedPipelines
 from service.serving.servable import read_servable
 from service.store.comparisons.comparison_store import create_comparison, find_comparison
@@ -32,12 +34,13 @@ class Jobs:
 
     def serve_anew(self) -> None:
         """As after a restart."""
-        self.served = ServedPipelines(
+        arms = Arms(
             self.directory,
-            partial(read_servable, self.engine, self.directory),
+            ServingLimits(),
             load_model=lambda settings: FakeLM(say, name=settings.model),
             load_embedder=lambda _: WordEmbedder(),
         )
+        self.served = ServedPipelines(self.directory, partial(read_servable, self.engine, self.directory), arms=arms)
 
     def run(self, comparison_id: str) -> int:
         """Run a comparison to its end; how many questions were asked."""

@@ -1,8 +1,11 @@
 """A real model with real indexes and adapters, asked by OpenAI's client beside others."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +21,12 @@ from service.run.composition import LocalComposition
 from service.run.progress import silent
 from service.run.settings import ComparisonSettings
 from service.run.workflow import load_limited_dataset, run_comparison
+from service.serving.arms import Arms
+from service.serving.errors import AnswerTimeoutError, ArmGoneError, ArmsMemoryError
+from service.serving.limits import ServingLimits
 from service.serving.opened import Servable
 from service.serving.pipelines import ServedPipelines
+from tests.e2e.server import served_models_of
 
 pytestmark = pytest.mark.slow
 
@@ -38,8 +45,9 @@ def measured(
     return workplace, Servable("one", settings, load_prices(), report), load_limited_dataset(settings)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def served(measured: tuple[Any, Servable, Dataset]) -> Iterator[ServedPipelines]:
+    """In a process of its own, as the service has it."""
     workplace, servable, _ = measured
     served = ServedPipelines(workplace.directory, lambda _: servable)
     yield served
@@ -57,11 +65,14 @@ def compared_arms(measured: tuple[Any, Servable, Dataset]) -> Iterator[dict[str,
 
 @pytest.fixture
 def service_address(
-    engine: Engine, measured: tuple[Any, Servable, Dataset], service_class: Any, listen: Any
+    engine: Engine, measured: tuple[Any, Servable, Dataset], served: ServedPipelines, service_class: Any, listen: Any
 ) -> Iterator[str]:
     service = service_class(engine, measured[:2], None)
+    service.app.state.served = served
     with listen(service.app) as address:
         yield address
+        # Other tests ask it as well.
+        del service.app.state.served
 
 
 def test_every_arm_answers_as_it_was_compared_while_a_job_holds_the_same_index(
@@ -92,6 +103,19 @@ def test_arms_asked_at_once_do_not_mix_their_adapters(
         assert text in (batched[QUESTIONS.index(question)], compared_arms[kind].answer([question])[0].text)
 
 
+def test_a_stream_that_nobody_reads_to_its_end_is_ended_in_the_process_and_lets_others_ask(
+    served: ServedPipelines, compared_arms: dict[str, Pipeline], ask: Any
+) -> None:
+    async def leave_and_ask() -> str:
+        for _ in range(3):
+            pieces = served.stream("one", "rag", QUESTIONS[1])
+            await anext(pieces)
+            await pieces.aclose()
+        return (await served.answer("one", "rag", [QUESTIONS[0]]))[0].answer.text
+
+    assert ask(leave_and_ask()) == compared_arms["rag"].answer([QUESTIONS[0]])[0].text
+
+
 def test_the_official_client_streams_from_several_threads(
     measured: tuple[Any, Servable, Dataset], service_address: str, compared_arms: dict[str, Pipeline]
 ) -> None:
@@ -117,7 +141,72 @@ def test_an_arm_without_a_language_model_is_served_without_loading_one(
     def refuse(_: ComparisonSettings) -> Any:
         raise AssertionError("the base model was loaded")
 
-    served = ServedPipelines(workplace.directory, lambda _: servable, load_model=refuse)
+    arms = Arms(workplace.directory, ServingLimits(), load_model=refuse)
+    served = ServedPipelines(workplace.directory, lambda _: servable, arms=arms)
     (one,) = ask(served.answer("one", "nearest-question", [QUESTIONS[0]]))
     assert one.answer.text
     served.close()
+
+
+@pytest.mark.chaos
+def test_whatever_ends_the_process_each_question_is_answered_as_ever_or_told_to_be_asked_again(
+    served: ServedPipelines, ask: Any
+) -> None:
+    expected = {(kind, q): ask(served.answer("one", kind, [q]))[0].answer.text for kind in KINDS for q in QUESTIONS}
+    n_gone = 0
+
+    async def one(kind: str, question: str) -> bool:
+        try:
+            (answered,) = await served.answer("one", kind, [question])
+        except ArmGoneError as error:
+            assert "is started anew when you ask again" in str(error)
+            return False
+        assert answered.answer.text == expected[kind, question]
+        return True
+
+    async def crowd(after_s: float) -> int:
+        crowd = asyncio.gather(*(one(*wanted) for wanted in expected))
+        await asyncio.sleep(after_s)
+        for process in served_models_of(os.getpid()):
+            os.kill(process, signal.SIGKILL)
+        return (await crowd).count(False)
+
+    for after_s in (0.0, 0.02, 0.1):
+        n_gone += ask(crowd(after_s))
+        # Each loads its arm again.
+        assert all(ask(one(*wanted)) for wanted in expected)
+    assert n_gone > 0
+
+
+@pytest.mark.chaos
+def test_a_model_that_needs_too_much_memory_is_told_so(measured: tuple[Any, Servable, Dataset], ask: Any) -> None:
+    workplace, servable, _ = measured
+    served = ServedPipelines(workplace.directory, lambda _: servable, memory_bytes=300 * 2**20)
+    for kind in ("base", "rag"):
+        with pytest.raises((ArmsMemoryError, ArmGoneError), match="take a smaller model.*--serving-memory-gb.*raised"):
+            ask(served.answer("one", kind, [QUESTIONS[0]]))
+    served.close()
+
+
+@pytest.mark.chaos
+def test_a_process_that_hangs_is_ended_and_the_next_one_answers(
+    measured: tuple[Any, Servable, Dataset], ask: Any
+) -> None:
+    workplace, servable, _ = measured
+    served = ServedPipelines(workplace.directory, lambda _: servable, limits=ServingLimits(timeout_s=2))
+
+    def answered() -> bool:
+        with suppress(AnswerTimeoutError, ArmGoneError):
+            return bool(ask(served.answer("one", "base", [QUESTIONS[0]])))
+        return False
+
+    while not answered():
+        pass
+    (hung,) = served_models_of(os.getpid())
+    os.kill(hung, signal.SIGSTOP)
+    assert not answered()
+    while not answered():
+        pass
+    assert hung not in served_models_of(os.getpid())
+    served.close()
+    assert served_models_of(os.getpid()) == []

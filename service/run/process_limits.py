@@ -1,6 +1,9 @@
-"""What a comparison's process may have: the keys of its own endpoints, and so much memory."""
+"""What a process beside the service may have: the keys of its own endpoints, so much memory, and no longer a life."""
 
+import ctypes
+import os
 import resource
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +17,9 @@ from service.run.settings import ComparisonSettings
 _HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _DATABASE_PASSWORDS = ("PGPASSWORD",)
 _DIES_FIRST = "500"
-"""Of 1000, for the kernel that must end some process because memory is short: a job rather than the service."""
+"""Of 1000, for the kernel that must end some process because memory is short: another one than the service."""
+
+_PR_SET_PDEATHSIG = 1
 
 
 def job_environment(stored: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
@@ -25,11 +30,16 @@ def job_environment(stored: Mapping[str, Any], environment: Mapping[str, str]) -
     Args:
         stored: The settings of the comparison, as they are stored.
     """
-    needed = {*_DATABASE_PASSWORDS, *_needed(stored, environment)}
+    needed = {*_DATABASE_PASSWORDS, *needed_secrets(stored, environment)}
     return {name: value for name, value in environment.items() if name in needed or not is_secret(name)}
 
 
-def _needed(stored: Mapping[str, Any], environment: Mapping[str, str]) -> Iterator[str]:
+def needed_secrets(stored: Mapping[str, Any], environment: Mapping[str, str]) -> Iterator[str]:
+    """The variables whose keys the models, endpoints and hubs of a comparison are asked with.
+
+    Args:
+        stored: As `job_environment`.
+    """
     try:
         # A side run may name models and no dataset.
         settings = ComparisonSettings.from_json({"dataset": "", **stored})
@@ -61,21 +71,33 @@ def limit_memory(n_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (n_bytes, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 
-def memory_overrun(error: BaseException) -> str | None:
-    """What to tell of an error that means that memory was short, with the remedy; None of any other.
+def memory_overrun(error: BaseException, of: str, option: str) -> str | None:
+    """What to tell of an error that means or was caused by too little memory, with the remedy; None of any other.
 
     The limit is lifted, so that there is room to tell it.
+
+    Args:
+        of: Whose memory it was. option: What the operator bounds it by.
     """
     text = str(error)
     is_torch = isinstance(error, RuntimeError) and ("allocate memory" in text or "out of memory" in text)
     if not isinstance(error, MemoryError) and not is_torch:
-        return None
+        cause = error.__cause__
+        # That a GPU's is short is told where it is met, and no reason to end.
+        return memory_overrun(cause, of, option) if cause is not None and "CUDA" not in str(cause) else None
     limit, most = resource.getrlimit(resource.RLIMIT_DATA)
     if "CUDA" in text:
         what, more = "the GPU's memory was too small", "take a GPU with more"
     elif limit != resource.RLIM_INFINITY:
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-        what, more = f"it needed more than the {limit / 2**30:.3g} GB of a job", "have --job-memory-gb raised"
+        what, more = f"it needed more than the {limit / 2**30:.3g} GB of {of}", f"have {option} raised"
     else:
         what, more = "memory was too small", "take a machine with more"
-    return f"{what}; take a smaller model or --batch-size, or {more}, then resume it: what was measured is kept"
+    return f"{what}; take a smaller model or --batch-size, or {more}"
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """End this process when the thread that started it ends, and so when its process does, however it ends."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:
+        os.kill(os.getpid(), signal.SIGKILL)

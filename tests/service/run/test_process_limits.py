@@ -5,7 +5,7 @@ from dataclasses import asdict
 import pytest
 
 from service.contract.settings import QuestionSettings
-from service.jobs.job_limits import job_environment, memory_overrun
+from service.run.process_limits import job_environment, memory_overrun
 from service.run.settings import ComparisonSettings
 
 ENVIRONMENT = {
@@ -54,20 +54,22 @@ def test_settings_that_cannot_be_read_get_no_keys() -> None:
 
 def test_a_process_cannot_allocate_more_than_its_limit_and_can_tell_it() -> None:
     program = """
-from service.jobs.job_limits import limit_memory, memory_overrun
+from service.run.process_limits import limit_memory, memory_overrun
 limit_memory(1 << 30)
 try:
     bytearray(2 << 30)
 except MemoryError as error:
-    print(memory_overrun(error))
+    print(memory_overrun(error, "a job", "--job-memory-gb"))
 print(len(bytearray(2 << 20)))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "it needed more than the 1 GB of a job" in done.stdout
-    assert "have --job-memory-gb raised, then resume it" in done.stdout
+    assert "or have --job-memory-gb raised" in done.stdout
 
 
 def test_torchs_word_for_a_full_memory_is_known_and_other_errors_are_none() -> None:
-    told = memory_overrun(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"))
+    told = memory_overrun(
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"), "a job", "--more"
+    )
     assert (told or "").startswith("memory was too small; take a smaller model or --batch-size")
-    assert memory_overrun(RuntimeError("shapes differ")) is None
+    assert memory_overrun(RuntimeError("shapes differ"), "a job", "--more") is None
