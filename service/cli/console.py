@@ -101,7 +101,8 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     console.print()
     console.print(_cost_table(comparison))
     console.print(
-        "p50 and p95: latency of one question alone. The costs are those of a machine in full use, or by the token.",
+        "p50 and p95: latency of one question alone. Costs: of a million questions, by a machine in full use or by the "
+        "token.",
         style="dim",
     )
     console.print()
@@ -147,9 +148,9 @@ def _quality_table(comparison: Comparison) -> Table:
 
 
 def _cost_table(comparison: Comparison) -> Table:
-    table = Table(box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("arm", no_wrap=True)
-    for heading in ("tokens\nin", "tokens\nout", "p50", "p95", "build", "per\nmillion\nquestions"):
+    for heading in ("tokens\nin", "tokens\nout", "p50", "p95", "build", "per\nmillion"):
         table.add_column(heading, justify="right", no_wrap=True)
     for arm in shown_arms(comparison):
         if arm.role is ArmRole.CANDIDATE:

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from advisor.data.prompt import RetrievedChunk
-from advisor.results.answer import Answer
+from advisor.results.answer import Answer, BuildUsage
 from advisor.results.comparison import (
     ArmSummary,
     AuditFinding,
@@ -42,9 +42,22 @@ def test_the_tables_fit_into_80_columns_uncut_and_name_everything(comparison: Co
     full = MetricSummary("exact_match", None, Interval(1.0, 1.0, 1.0), 90, 90, 9)
     arms = (with_summary(comparison.arms[0], full), *comparison.arms[1:])
     arms = (*arms, replace(arms[-1], id="oracle-context", kind="oracle-context"))
+    arms = (*arms, replace(arms[0], id="nearest-question", build_usage=BuildUsage(wall_s=236.0)))
     text = shown(lambda console: print_comparison(console, replace(comparison, arms=arms)))
     assert max(map(len, text.splitlines())) <= 80
-    for part in ("tiny: Exact match", "base", "few-shot", "(majority)", "(oracle-context)", "unan-", "n=9", "p95"):
+    assert "…" not in text
+    for part in (
+        "tiny: Exact match",
+        "base",
+        "nearest-question",
+        "3 min 56 s",
+        "few-shot",
+        "(majority)",
+        "(oracle-context)",
+        "unan-",
+        "n=9",
+        "p95",
+    ):
         assert part in text
     assert "100.0 [100.0, 100.0]" in text
     assert "unscored 9" in text
