@@ -106,7 +106,8 @@ class PreparingProcess:
                 files.append((upload.name, path))
             try:
                 result = pickle.loads(self._reply_to(pickle.dumps(replace(request, files=files))))
-            except (EOFError, OSError, pickle.UnpicklingError) as error:
+            except (EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+                # A ValueError: `end` closed the streams meanwhile, since the caller hung up.
                 self.end()
                 what = (
                     f"checking it took more than {self._prepare_s:g} s or {self._memory_bytes / 2**30:.1f} GB of memory"
