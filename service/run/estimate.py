@@ -186,9 +186,11 @@ def _stages(
         if kind in ARM_KINDS and not ARM_KINDS[kind].generates:
             stages.append(_embedding_stage(settings, stage, label or arm.id, embedding_tokens, prices, embedding))
             return
-        # Only training teaches a model to stop where the answer ends.
-        learnt = is_constrained or (kind in ARM_KINDS and ARM_KINDS[kind].tuned)
-        written = min(longest, answer + END_TOKENS) if learnt else (min(longest, answer + END_TOKENS) + longest) / 2
+        # Only training, or a form, teaches a model to stop where the answer ends; what form brings is tried by halves.
+        free = 0.5 if stage == "form" else float(not is_constrained)
+        tuned = kind in ARM_KINDS and ARM_KINDS[kind].tuned
+        ended = min(longest, answer + END_TOKENS)
+        written = ended if tuned else ended + free * (longest - ended) / 2
         retrieves = kind in ARM_KINDS and ARM_KINDS[kind].retrieves
         prompt = prompts[kind]
         work = Work(prompt.own - retrieves * shared_reading, written)
