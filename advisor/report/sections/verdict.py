@@ -10,12 +10,12 @@ from advisor.results.quantities import count, percent, scale_of
 _STANDING = {
     Verdict.WINNER: "One arm is better than every other by more than the margin, and significantly so.",
     Verdict.BEST_CHOICE: (
-        "No arm that may be as good costs less. The headline names the largest loss that is still possible with this "
-        "choice."
+        "No arm that may be as good costs less or answers faster. The headline names the largest loss that is still "
+        "possible with this choice."
     ),
     Verdict.NO_CLEAR_WINNER: (
-        "There is a trade-off: the arm with the highest score costs more than one that may be as good. More questions "
-        "or a declared value of answers would settle it."
+        "There is a trade-off: the arm with the highest score costs more, or is slower, than one that may be as good. "
+        "More questions or a declared value of answers would settle it."
     ),
     Verdict.NOT_READY: (
         "The best arm does not reach the score that was declared to be good enough. The next steps below may get it "
