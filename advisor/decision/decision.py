@@ -58,11 +58,15 @@ class Stakes:
 
         A wait that was measured for neither counts for neither.
         """
-        usd, rival_usd = self.usd_per_month[arm], self.usd_per_month[rival]
+        rival_usd = self.usd_per_month[rival]
         wait_s, rival_wait_s = self.p95_s.get(arm), self.p95_s.get(rival)
-        if not (isfinite(rival_usd) and usd <= rival_usd + USD_TOLERANCE) or (wait_s is None) != (rival_wait_s is None):
+        if not isfinite(rival_usd) or self.is_dearer(arm, rival) or (wait_s is None) != (rival_wait_s is None):
             return False
         return wait_s is None or rival_wait_s is None or wait_s <= rival_wait_s * (1 + LATENCY_TOLERANCE)
+
+    def is_dearer(self, arm: str, rival: str) -> bool:
+        """Whether an arm costs so much more money than another that somebody would act on it."""
+        return self.usd_per_month[arm] > self.usd_per_month[rival] + USD_TOLERANCE
 
     def fit(self, evidence: Evidence, out: Collection[str]) -> list[str]:
         """The arms a verdict may name: enough of them was scored, they break no constraint, their value is known."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from math import ceil, hypot, isfinite
 
 from advisor.data.wording import listed, points
-from advisor.decision.decision import USD_TOLERANCE, Ruling, Stakes, decide
+from advisor.decision.decision import Ruling, Stakes, decide
 from advisor.errors import EvaluationError
 from advisor.evidence.evidence import MIN_CLUSTERS, MIN_QUESTIONS, Evidence
 from advisor.evidence.statistics import deciding_error, minimum_detectable_effect, questions_needed
@@ -279,19 +279,15 @@ class _Words:
         closest = min(cheaper, key=lambda other: (self.lead(other).estimate, other))
         if not isfinite(self._stakes.usd_per_month[best] + self._stakes.usd_per_month[closest]):
             return f"{text}, and without prices nothing says which of them costs less."
-        which = "cheaper" if self._is_dearer(best, closest) else "faster"
+        which = "cheaper" if self._stakes.is_dearer(best, closest) else "faster"
         return f"{text}, and it {self._costs(best, closest)} as {closest}: no {which} arm is shown to be as good."
-
-    def _is_dearer(self, arm: str, other: str) -> bool:
-        usd = self._stakes.usd_per_month
-        return usd[arm] > usd[other] + USD_TOLERANCE
 
     def _costs(self, arm: str, other: str) -> str:
         """How an arm's money or waiting compares with another's, as the end of a sentence."""
         usd, others = self._stakes.usd_per_month[arm], self._stakes.usd_per_month[other]
         if not (isfinite(usd) and isfinite(others)):
             return "may cost as much"
-        if self._is_dearer(arm, other) and others > 0 and usd / others >= 1.05:
+        if self._stakes.is_dearer(arm, other) and others > 0 and usd / others >= 1.05:
             ratio = usd / others
             return f"costs {ratio:,.0f} × as much" if ratio >= 10 else f"costs {ratio:.1f} × as much"
         wait_s, others_s = self._stakes.p95_s.get(arm), self._stakes.p95_s.get(other)

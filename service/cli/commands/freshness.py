@@ -47,7 +47,7 @@ def freshness(
     v2 = v2.expanduser() if v2 is not None else None
     folder = find_run(directory, comparison)
     with home_database(directory) as engine:
-        run = find_finished(engine, directory, folder.name)
+        run = find_finished(engine, directory, comparison)
     with progress_bars(_OUT) as on_progress:
         if run.is_stored and base_model is None:
             editions = _editions(v2) if v2 is not None else {}
