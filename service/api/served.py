@@ -51,7 +51,9 @@ def check_askable(context: ServiceContext, askable: AllowedModels, comparison_id
         ModelNotAllowedError: the operator's list has no model of it any more.
     """
     check_servable(context.engine, comparison_id, kind)
-    check_stored_models(find_comparison(context.engine, comparison_id).settings, askable, kind)
+    # Every question comes by here: the row is not read where nothing could be refused.
+    if not askable.is_everything:
+        check_stored_models(find_comparison(context.engine, comparison_id).settings, askable, kind)
 
 
 @asynccontextmanager

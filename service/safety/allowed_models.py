@@ -35,6 +35,11 @@ class AllowedModels:
     listed_endpoints: bool = False
     folder: Path | None = None
 
+    @property
+    def is_everything(self) -> bool:
+        """Whether there is nothing that it leaves out."""
+        return tuple(self.patterns) == ANY
+
     def has(self, spec: str, guard: EndpointGuard) -> bool:
         """Whether it is among what the patterns and endpoints allow."""
         if any(_matches(spec, pattern) for pattern in self.patterns):
