@@ -14,7 +14,7 @@ export TOKENIZERS_PARALLELISM ?= false
 # Where the surroundings forbid to keep bytecode, every process compiles its libraries anew, which takes many seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-TOOLS := $(VENV)-tools
+TOOLS := $(abspath $(VENV)-tools)
 
 .PHONY: setup run test lint types contracts unit browser page-test deepspeed handover fuzz chaos simulate simulate-claims audit hashes help-docs clean
 setup: $(VENV)/.ok

@@ -23,6 +23,7 @@ from lm.local.huggingface import AdaptedModel, HuggingFaceModel
 from rag.embedder import load_embedder
 from rag.index import build_index, open_index
 from rag.prompts.retrieved import RetrievedPrompt
+from rag.retriever import Retriever
 from service.handover.hand_over import hand_over
 from service.handover.multi_adapter_onnx import check_arguments
 from service.handover.winner import Winner
@@ -89,7 +90,7 @@ def test_the_app_retrieves_as_the_arm_does(
     embedder = load_embedder("minilm")
     build_index(documents, embedder, tmp_path / "index")
     with open_index(tmp_path / "index", embedder) as index:
-        builder = RetrievedPrompt(index, embedder, "Answer.", top_k=2)
+        builder = RetrievedPrompt(Retriever(index, embedder), "Answer.", top_k=2)
         winner = opened("rag", tiny, constrained=False)
         winner = replace(
             winner,
