@@ -197,6 +197,22 @@ class Event:
         return self._is_set
 
 
+class Lock:
+    """Its holder may sleep, and others of the process then wait by this clock."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation, self._is_held = simulation, False
+
+    def __enter__(self) -> bool:
+        while self._is_held:
+            self._simulation.sleep(0.1)
+        self._is_held = True
+        return True
+
+    def __exit__(self, *_: object) -> None:
+        self._is_held = False
+
+
 class Thread:
     def __init__(
         self,
@@ -428,7 +444,7 @@ def simulated(simulation: Simulation) -> Any:
     threads = SimpleNamespace(
         Thread=lambda **given: Thread(simulation, **given),
         Event=lambda: Event(simulation),
-        Lock=__import__("threading").Lock,
+        Lock=lambda: Lock(simulation),
     )
     processes = SimpleNamespace(
         Popen=lambda *given, **named: JobProcess(simulation, *given, **named),
