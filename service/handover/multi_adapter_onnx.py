@@ -54,20 +54,27 @@ many of the prompts get what the adapter answered here.
 
 
 def convert_script(others: list[str]) -> str:
-    """The model with the first adapter, taken apart, and the other adapters in the same form."""
-    lines = [
-        "#!/bin/sh",
-        "set -e",
-        f"python -m onnxruntime_genai.models.builder -i {MODEL_FOLDER} -o onnx -p fp32 -e cpu -c .cache"
-        f" --extra_options adapter_path={ADAPTERS_FOLDER}/first",
-        "olive generate-adapter -m onnx -o onnx-lora --disable_telemetry",
-    ]
-    lines += [
-        f"olive convert-adapters -a {ADAPTERS_FOLDER}/{name} -o {ADAPTERS_FOLDER}/{name} --dtype float32"
-        " --disable_telemetry"
-        for name in others
-    ]
+    """The model with the first adapter, taken apart, and the other adapters taken out of conversions of their own.
+
+    Olive's `convert-adapters` names tensors as peft does, and not as the builder's model names its inputs.
+    """
+    lines = ["#!/bin/sh", "set -e", *_conversion("first", "onnx", "onnx-lora")]
+    for name in others:
+        whole, parts = f"onnx-{name}", f"onnx-lora-{name}"
+        lines += [
+            *_conversion(name, whole, parts),
+            f"mv {parts}/adapter_weights.onnx_adapter {adapter_file(name)}",
+            f"rm -r {whole} {parts}",
+        ]
     return "\n".join([*lines, ""])
+
+
+def _conversion(name: str, whole: str, parts: str) -> list[str]:
+    return [
+        f"python -m onnxruntime_genai.models.builder -i {MODEL_FOLDER} -o {whole} -p fp32 -e cpu -c .cache"
+        f" --extra_options adapter_path={ADAPTERS_FOLDER}/{name}",
+        f"olive generate-adapter -m {whole} -o {parts} --disable_telemetry",
+    ]
 
 
 def check_arguments(name: str) -> list[str]:

@@ -16,6 +16,7 @@ CHECK = Path(__file__).parent / "scripts" / "check_onnx.py"
 EXPECTED = "expected.jsonl"
 GENAI, OLIVE = "onnxruntime-genai==0.14.1", "olive-ai==0.13.0"
 """Versions that were tried together."""
+_SAME = {True: "all of them are equal", False: "those differ whose best two tokens were almost tied"}
 
 
 def write_onnx(winner: "Winner", folder: Path) -> str:
@@ -23,6 +24,7 @@ def write_onnx(winner: "Winner", folder: Path) -> str:
     merged = write_model(winner, folder)
     write_expected(winner, folder)
     builder = "python -m onnxruntime_genai.models.builder"
+    is_exact = winner.base.dtype_name == "float32"
     (folder / "convert.sh").write_text(
         "#!/bin/sh\nset -e\n"
         + "".join(
@@ -41,7 +43,8 @@ python {CHECK.name} onnx-int4
 ```
 
 The check decodes greedily and tells how many of the prompts in `{EXPECTED}` get the measured model's tokens, word for
-word: all of them in fp32; in int4 some differ, and the model must be measured anew before it is shipped. {merged}
+word. The model was measured in {winner.base.dtype_name}: in fp32 {_SAME[is_exact]}; in int4 many differ, and
+the model must be measured anew before it is shipped. {merged}
 """
 
 
