@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -160,6 +160,29 @@ def _remove(*folders: Path) -> None:
 def is_disk_failure(error: BaseException) -> bool:
     """Whether a disk was full or failed, which is nobody's mistake."""
     return isinstance(error, OSError) and error.errno in _DISK_FAILURES
+
+
+def copy_folder(source: Path, destination: Path, *, leave_out: Sequence[str] = ()) -> None:
+    """A copy of a folder and all in it, but for names that match a pattern.
+
+    Raises:
+        OSError: of the first file that could not be copied; `shutil.copytree` tells its text alone, without its number.
+    """
+    failed: list[OSError] = []
+
+    def copy(file: str, to: str) -> None:
+        try:
+            shutil.copy2(file, to)
+        except OSError as error:
+            failed.append(error)
+            raise
+
+    try:
+        shutil.copytree(source, destination, ignore=shutil.ignore_patterns(*leave_out), copy_function=copy)
+    except shutil.Error as error:
+        if failed:
+            raise failed[0] from error
+        raise
 
 
 def flush(path: Path) -> None:

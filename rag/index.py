@@ -29,7 +29,7 @@ from advisor.data.prompt import RetrievedChunk
 from advisor.results.answer import BuildUsage
 from lm.embedding import Embedder, PassageEmbedder
 from lm.errors import ConfigError
-from lm.files import SEAL, damaged_files, locked, set_aside, sha256, staged_directory, write_whole
+from lm.files import SEAL, copy_folder, damaged_files, locked, set_aside, sha256, staged_directory, write_whole
 from rag import FORMAT, vector_search
 from rag.chunk import Chunk, Chunking, Reader, chunk_document
 from rag.chunk_store import CHUNKS_FILE, VECTORS_FILE, read_chunks, write_chunks
@@ -366,7 +366,7 @@ def _private_search(directory: Path, record: IndexRecord) -> Iterator[vector_sea
             stack.callback(shutil.rmtree, copy, ignore_errors=True)
             copy.mkdir()
             stack.enter_context(locked(copy / _HELD))
-            shutil.copytree(place.folder, copy / place.folder.name)
+            copy_folder(place.folder, copy / place.folder.name)
         yield replace(place, folder=copy / place.folder.name)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from advisor.data.dataset import Split
 from advisor.data.prompt import FewShot, QuestionOnly
 from lm.errors import ConfigError
+from lm.files import copy_folder
 from service.handover.training_rows import write_json_lines
 from service.handover.weights import write_model
 
@@ -133,7 +134,7 @@ def _write_search(winner: "Winner", folder: Path) -> None:
     texts, vectors, embedder = winner.searched()
     np.save(folder / "vectors.npy", vectors, allow_pickle=False)
     write_json_lines(folder / "texts.jsonl", texts)
-    shutil.copytree(embedder, folder / "embedder", ignore=shutil.ignore_patterns("__pycache__", "*.py", ".git"))
+    copy_folder(embedder, folder / "embedder", leave_out=("__pycache__", "*.py", ".git"))
 
 
 def _packages(winner: "Winner") -> list[str]:

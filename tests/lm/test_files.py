@@ -1,9 +1,21 @@
+import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from lm.files import SEAL, damaged_files, hash_file, is_sealed, set_aside, staged_directory, write_whole
+from lm.files import (
+    SEAL,
+    copy_folder,
+    damaged_files,
+    hash_file,
+    is_disk_failure,
+    is_sealed,
+    set_aside,
+    staged_directory,
+    write_whole,
+)
 
 
 def test_directory_appears_whole(tmp_path: Path) -> None:
@@ -83,3 +95,27 @@ def test_a_whole_directory_takes_the_place_of_another_and_nothing_is_left_beside
             (staged / content / "x").write_text(content)
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("x")] == ["b/new/x"]
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_a_copied_folder_lacks_what_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "x.bin").write_text("1")
+    (tmp_path / "a" / "x.py").write_text("2")
+    copy_folder(tmp_path / "a", tmp_path / "c", leave_out=("*.py",))
+    assert [path.relative_to(tmp_path / "c") for path in (tmp_path / "c").rglob("*")] == [Path("b"), Path("b/x.bin")]
+
+
+def test_a_disk_that_fails_while_a_folder_is_copied_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    for name in ("x", "y"):
+        (tmp_path / "a" / name).write_text("1")
+
+    def copy2(source: str, _: str) -> None:
+        raise OSError(errno.EIO, "Input/output error", source)
+
+    monkeypatch.setattr(shutil, "copy2", copy2)
+    with pytest.raises(OSError, match="Input/output error") as told:
+        copy_folder(tmp_path / "a", tmp_path / "c")
+    assert is_disk_failure(told.value)
