@@ -338,7 +338,7 @@ else:
 class StageEstimate(BaseModel):
     """What one stage is expected to take."""
 
-    stage: str = Field(description="index, tune, answer, form or latency.")
+    stage: str = Field(description="load, index, tune, answer, form, latency or report.")
     arm: str = Field(description="The arm it is for, empty where several share it.")
     time_s: float
     input_tokens: int = 0

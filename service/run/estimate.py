@@ -8,11 +8,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import regex
 from sqlalchemy import Engine, select
 
 from advisor.arms import ARM_KINDS, ARMS, ArmSpec, Circumstances, refuse_unrunnable
 from advisor.data.answer_form import constraint_of
-from advisor.data.dataset import Dataset, Split, Task
+from advisor.data.dataset import Dataset, DatasetCard, Split, Task
 from advisor.decision.power import DISCORDANCE, expected_power
 from advisor.evidence.form_gain import FORM_QUESTIONS
 from advisor.money.prices import PriceList, load_prices, priced_name, read_prices, tuned_name
@@ -25,13 +26,15 @@ from service.run.progress import answers_label
 from service.run.remote_settings import PRICE_LIST
 from service.run.sampling import limit_dataset
 from service.run.settings import ComparisonSettings, Constrain, TuneOn
-from service.run.speeds import HOSTED_S, Speeds, Work
+from service.run.speeds import CHOSEN_OF_JSON, END_S, HOSTED_S, START_S, Speeds, Work
 from service.run.spending import is_hosted
 from service.store.data_directory import DataDirectory
 from service.store.reports.stored_reports import readable_report
 from service.store.tables import IS_COMPARISON, comparisons
 
-BYTES_PER_TOKEN = 4.0
+LETTERS_IN_A_TOKEN = 6
+TEXTS_COUNTED = 500
+"""Of a split or the documents: the mean of so many, evenly spread, stands for all."""
 PROMPT_TOKENS = 32
 """What a chat model's template adds to a prompt."""
 MESSAGE_TOKENS = 12
@@ -39,6 +42,10 @@ MESSAGE_TOKENS = 12
 END_TOKENS = 1
 MAX_CONTEXT_TOKENS = 2000
 EARLIER_LOOKED_AT = 50
+
+
+ALWAYS = "what every comparison takes"
+_PIECES = regex.compile(r"\p{L}+|\p{N}|[^\s\p{L}\p{N}]+|\n+")
 
 
 @dataclass(frozen=True)
@@ -80,14 +87,14 @@ def estimate_comparison(
     for model in wanted.models:
         own = [str(arm) for arm in wanted.arm_specs if wanted.model_of(arm) == model]
         refuse_unrunnable(own, Circumstances.of(dataset, model, tunable=can_be_tuned(directory, model)))
-    speeds = {model: _speeds(engine, model) for model in wanted.models}
+    speeds = {model: _speeds(engine, model, wanted.dataset) for model in wanted.models}
     stages = _stages(wanted, dataset, prices, speeds)
     sources = dict.fromkeys(one.source for one in speeds.values() if one.source)
     measured = f"as measured in the comparison {' and '.join(sources)}" if sources else "a guess"
     basis = [
-        "Tokens are counted as a quarter of the bytes; a model's own count differs, most in scripts other than Latin.",
+        "Tokens are counted by words, digits and signs; a model's own count differs, most in scripts other than Latin.",
         f"Speeds: {measured}. Stages done in earlier comparisons are not run again and then take no time.",
-        "Loading the model, scoring, a judge and the report come on top.",
+        "A judge comes on top.",
         f"What can be shown: two arms are assumed to differ in right or wrong on {DISCORDANCE:.0%} of the questions, "
         "those on one document or fact alike; the finished comparison tells what it can show by its own answers.",
     ]
@@ -160,16 +167,18 @@ def _stages(
     # The embedder is the same whatever the model.
     embedding = next((one for one in speeds.values() if one.embedded_s(1.0)[1]), Speeds(settings.model))
     test, train = dataset.split(Split.TEST), dataset.split(Split.TRAIN)
-    question = _mean(_tokens(example.asked) for example in test)
-    answer = _mean(_tokens(example.answers[0]) for example in dataset.examples if example.answers) or 1.0
-    corpus = sum(_tokens(one.text) for one in dataset.documents)
+    question = _mean_tokens([example.asked for example in test])
+    answer = _mean_tokens([example.answers[0] for example in dataset.examples if example.answers]) or 1.0
+    document = _mean_tokens([one.text for one in dataset.documents])
+    corpus = len(dataset.documents) * document
     shared_reading, passages = _passages(settings, dataset, corpus, len(test))
-    prompts = _prompts(settings, dataset, question, answer, passages)
+    prompts = _prompts(settings, dataset, question, answer, passages, document)
     is_constrained = settings.constrain is Constrain.AUTO and constraint_of(dataset) is not None
+    chosen_share = _chosen_share(settings, dataset.card)
     longest = dataset.card.max_output_tokens
     embeds = {arm.name for arm in ARMS if arm.retrieves or arm.embeds_questions}
     embeds_train = next((arm.id for arm in settings.arm_specs if arm.row.embeds_questions), None)
-    train_tokens = sum(_tokens(example.asked) for example in train)
+    train_tokens = len(train) * _mean_tokens([example.asked for example in train])
     stages: list[StageEstimate] = []
 
     def add_answers(
@@ -193,9 +202,10 @@ def _stages(
         written = ended if tuned else ended + free * (longest - ended) / 2
         retrieves = kind in ARM_KINDS and ARM_KINDS[kind].retrieves
         prompt = prompts[kind]
-        work = Work(prompt.own - retrieves * shared_reading, written)
+        whole = prompt.shared + prompt.own
+        work = Work(prompt.own - retrieves * shared_reading, written, whole, chosen_share * written)
         each_s, is_measured = speeds[model].answer_s(kind, work, alone=stage == "latency")
-        input_tokens, output_tokens = n_questions * (prompt.shared + prompt.own), n_questions * written
+        input_tokens, output_tokens = n_questions * whole, n_questions * written
         seconds = n_questions * each_s
         stages.append(
             StageEstimate(
@@ -248,7 +258,9 @@ def _stages(
     for arm in settings.arm_specs:
         add_answers(arm, min(LATENCY_QUESTIONS + LATENCY_WARM_UP, len(test)), stage="latency")
     # Arms are timed in turn.
-    return [*stages[:n_before], *([_together(stages[n_before:])] if stages[n_before:] else [])]
+    together = [_together(stages[n_before:])] if stages[n_before:] else []
+    start, end = (_own_stage(stage, seconds, prices) for stage, seconds in (("load", START_S), ("report", END_S)))
+    return [start, *stages[:n_before], *together, end]
 
 
 def _passages(settings: ComparisonSettings, dataset: Dataset, corpus: float, n_questions: int) -> tuple[float, float]:
@@ -264,11 +276,10 @@ def _passages(settings: ComparisonSettings, dataset: Dataset, corpus: float, n_q
 
 
 def _prompts(
-    settings: ComparisonSettings, dataset: Dataset, question: float, answer: float, passages: float
+    settings: ComparisonSettings, dataset: Dataset, question: float, answer: float, passages: float, document: float
 ) -> dict[str, _Prompt]:
     instruction = _tokens(dataset.card.instruction) + PROMPT_TOKENS
     examples = settings.n_shots * (question + answer + MESSAGE_TOKENS)
-    document = _mean(_tokens(one.text) for one in dataset.documents)
     found = {"oracle-context": _Prompt(instruction, question + min(document, MAX_CONTEXT_TOKENS))}
     for arm in ARMS:
         own = question + arm.retrieves * passages
@@ -316,6 +327,11 @@ def _embedding_stage(
     )
 
 
+def _own_stage(stage: str, seconds: float, prices: PriceList) -> StageEstimate:
+    """What is done once, whatever the arms."""
+    return StageEstimate(stage=stage, arm="", time_s=seconds, usd=_machine_usd(seconds, prices), basis=ALWAYS)
+
+
 def _external_stage(stage: str, arm: str, n_questions: int) -> StageEstimate:
     return StageEstimate(
         stage=stage, arm=arm, time_s=n_questions * HOSTED_S, usd=None, basis="guess; its prices are not known"
@@ -353,16 +369,31 @@ def _machine_usd(seconds: float, prices: PriceList) -> float | None:
 
 
 def _tokens(text: str) -> float:
-    return len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN
+    """As vocabularies of some 50,000 split text: short words whole, digits one by one, signs in pairs."""
+    return sum(map(_piece_tokens, _PIECES.findall(text)))
 
 
-def _mean(values: Any) -> float:
-    listed = list(values)
-    return fmean(listed) if listed else 0.0
+def _piece_tokens(piece: str) -> float:
+    n_bytes = len(piece.encode("utf-8", "replace"))
+    if not piece[0].isalpha():
+        return max(1.0, len(piece) / 2)
+    if n_bytes > len(piece):
+        return n_bytes / 3
+    return max(1.0, 1 + (n_bytes - LETTERS_IN_A_TOKEN) / (LETTERS_IN_A_TOKEN - 1))
 
 
-def _speeds(engine: Engine, model: str) -> Speeds:
-    """By the newest finished comparison with that model."""
+def _mean_tokens(texts: Sequence[str]) -> float:
+    counted = texts[:: max(1, len(texts) // TEXTS_COUNTED)]
+    return fmean(map(_tokens, counted)) if counted else 0.0
+
+
+def _chosen_share(settings: ComparisonSettings, card: DatasetCard) -> float:
+    is_record = settings.constrain is Constrain.AUTO and card.task is Task.EXTRACTION and card.schema is not None
+    return CHOSEN_OF_JSON if is_record else 1.0
+
+
+def _speeds(engine: Engine, model: str, dataset: str) -> Speeds:
+    """By the newest finished comparison with that model, on this dataset if there is one."""
     query = (
         select(comparisons.c.id, comparisons.c.dataset, comparisons.c.settings)
         .where(IS_COMPARISON, comparisons.c.state == ComparisonState.SUCCEEDED)
@@ -371,10 +402,12 @@ def _speeds(engine: Engine, model: str) -> Speeds:
     )
     with engine.connect() as connection:
         rows = [(row.id, _as_run(row.dataset, row.settings)) for row in connection.execute(query)]
-    for comparison_id, settings in [row for row in rows if model in row[1].models][:3]:
+    alike = sorted((row for row in rows if model in row[1].models), key=lambda row: row[1].dataset != dataset)
+    for comparison_id, settings in alike[:3]:
         if finished := readable_report(engine, comparison_id):
             own = [arm for arm in finished.arms if settings.model_of(settings.arm(arm.id)) == model]
-            return Speeds(model, comparison_id, {arm.kind: arm for arm in own})
+            share = _chosen_share(settings, finished.card)
+            return Speeds(model, comparison_id, {arm.kind: arm for arm in own}, share)
     return Speeds(model)
 
 

@@ -3,6 +3,7 @@
 _STAGES = {
     "sweep": "Choose settings of retrieval",
     "questions": "Write questions",
+    "load": "Start and load the models",
     "index": "Index the documents",
     "tune": "Tune the model",
     "answer": "Answer the test questions",

@@ -4,18 +4,21 @@ import json
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, insert
+from transformers import AutoTokenizer
 
 from advisor.data.files import load_dataset
 from advisor.results.comparison import Comparison
 from advisor.results.json_report import read_comparison
+from lm.weights.embedded_model import locate_embedded_model
 from service.contract.schemas import Estimate
-from service.run.estimate import estimate_comparison
+from service.run.estimate import _tokens, estimate_comparison
 from service.run.speeds import Speeds, Work
 from service.store.data_directory import DataDirectory
-from service.store.tables import metadata
+from service.store.tables import comparisons, metadata, report_files
 
 ROOT = Path(__file__).resolve().parents[3]
+DATASETS = ROOT / "datasets"
 RUN = ROOT / "docs" / "runs" / "ticket-triage" / "report.json"
 
 
@@ -69,9 +72,42 @@ def test_an_arm_takes_what_it_took_before_and_one_that_was_not_there_takes_after
     speeds = Speeds("smollm2", "earlier", {arm.kind: arm for arm in finished.arms})
     arm = finished.arm("rag")
     usage = arm.usage_per_question
-    work = Work(usage.input_tokens - usage.cached_tokens, usage.output_tokens)
+    written = usage.output_tokens
+    work = Work(usage.input_tokens - usage.cached_tokens, written, usage.input_tokens, written)
     assert speeds.answer_s("rag", work) == (pytest.approx(1 / arm.throughput_per_s), True)
     assert arm.latency is not None
     assert speeds.answer_s("rag", work, alone=True) == (pytest.approx(arm.latency.p50_s), True)
     assert speeds.answer_s("raft", work)[0] == pytest.approx(rule.answer_s("raft", work)[0], rel=0.3)
     assert rule.answer_s("raft", work)[1] is False
+
+
+def test_speeds_come_from_the_same_dataset_where_it_was_compared_before() -> None:
+    engine = create_engine("sqlite://")
+    metadata.create_all(engine)
+    state = {"state": "succeeded", "cancel_requested": False, "created_at": 0.0}
+    for i, name in enumerate(("ticket-triage", "appliance-support")):
+        report = (ROOT / "docs" / "runs" / name / "report.json").read_bytes()
+        own = json.loads(report)["settings"]
+        own.pop("training_curves", None)
+        row = state | {"id": f"of {name}", "name": name, "dataset": name, "finished_at": float(i)}
+        with engine.begin() as connection:
+            connection.execute(insert(comparisons).values(row | {"settings": json.dumps(own)}))
+            connection.execute(insert(report_files).values(comparison_id=row["id"], name="report.json", content=report))
+    for name, source in (
+        ("ticket-triage", "of ticket-triage"),
+        ("appliance-support", "of appliance-support"),
+        ("claims-to-json", "of appliance-support"),
+    ):
+        settings = {"dataset": name, "arms": ["base"]}
+        found = estimate_comparison(engine, DataDirectory(ROOT / "nowhere"), settings, load_dataset(DATASETS / name))
+        assert found.basis[1].startswith(f"Speeds: as measured in the comparison {source}.")
+
+
+@pytest.mark.parametrize("name", ["ticket-triage", "appliance-support", "claims-to-json"])
+def test_tokens_are_counted_within_a_fifth_of_the_models_own(name: str) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(locate_embedded_model()[0])
+    dataset = load_dataset(DATASETS / name)
+    answers = [example.answers[0] for example in dataset.examples if example.answers and not dataset.card.labels]
+    for texts in ([one.asked for one in dataset.examples], [one.text for one in dataset.documents], answers):
+        own = sum(len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]) if texts else 0
+        assert sum(map(_tokens, texts)) == pytest.approx(own, rel=0.2)
