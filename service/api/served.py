@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from threading import Lock
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 
 from service.api.context import ServiceContext
 from service.api.errors import Problem, writable
@@ -38,9 +38,6 @@ def get_served(request: Request) -> ServedPipelines:
             state.served = ServedPipelines(context.directory, read, memory_bytes=memory_bytes)
     served: ServedPipelines = state.served
     return served
-
-
-Served = Annotated[ServedPipelines, Depends(get_served)]
 
 
 def check_askable(context: ServiceContext, askable: AllowedModels, comparison_id: str, kind: str) -> None:

@@ -33,11 +33,11 @@ from service.json_log import is_secret, log_as_json
 from service.run.process_limits import die_with_parent, limit_memory, memory_overrun, needed_secrets
 from service.run.settings import ComparisonSettings
 from service.safety.endpoint_guard import guard_process
-from service.serving.arms import ArmFacts, Arms
+from service.serving.arms import Arms
 from service.serving.errors import ArmGoneError, ArmsMemoryError
 from service.serving.limits import ServingLimits
 from service.serving.model_trial import ModelTrial
-from service.serving.opened import Servable
+from service.serving.servable import ArmFacts, Servable
 from service.store.data_directory import DataDirectory
 
 _LOADING_S = 3600.0

@@ -1,34 +1,9 @@
 """What a caller may ask besides the question, and what comes back."""
 
-from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
 from advisor.results.answer import Answer
-from lm.completion import GenerationConfig
-from service.serving.arms import Arms
-from service.serving.arms_process import ArmsProcess
-
-
-@dataclass(frozen=True, slots=True)
-class AskedPipeline:
-    """The pipeline of an arm that is open where `arms` are, as those see it who ask.
-
-    Attributes:
-        generation: How its answers are decoded.
-    """
-
-    arms: Arms | ArmsProcess
-    comparison_id: str
-    kind: str
-    generation: GenerationConfig
-
-    def answer(self, questions: Sequence[str]) -> list[Answer]:
-        """One answer a question, in order."""
-        return self.arms.answer(self.comparison_id, self.kind, self.generation, questions)
-
-    def stream(self, question: str) -> Generator[str, None, Answer]:
-        """Pieces of the answer to one question as they are generated; the generator returns the whole answer."""
-        return self.arms.stream(self.comparison_id, self.kind, self.generation, question)
+from service.serving.batcher import AskedPipeline
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,14 @@ import math
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Generator, Hashable, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 
 from advisor.results.answer import Answer, Pipeline
-from service.serving.asked import AskedPipeline
+from lm.completion import GenerationConfig
+from service.serving.arms import Arms
+from service.serving.arms_process import ArmsProcess
 from service.serving.errors import ClosingError, TooBusyError
 
 OnPiece = Callable[[str], None]
@@ -17,6 +19,28 @@ OnPiece = Callable[[str], None]
 _CLOSING_S = 30.0
 _LONGEST_RETRY_S = 60
 _SMOOTHING = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class AskedPipeline:
+    """The pipeline of an arm that is open where `arms` are, as those see it who ask.
+
+    Attributes:
+        generation: How its answers are decoded.
+    """
+
+    arms: Arms | ArmsProcess
+    comparison_id: str
+    kind: str
+    generation: GenerationConfig
+
+    def answer(self, questions: Sequence[str]) -> list[Answer]:
+        """One answer a question, in order."""
+        return self.arms.answer(self.comparison_id, self.kind, self.generation, questions)
+
+    def stream(self, question: str) -> Generator[str, None, Answer]:
+        """Pieces of the answer to one question as they are generated; the generator returns the whole answer."""
+        return self.arms.stream(self.comparison_id, self.kind, self.generation, question)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,26 +1,75 @@
-"""The comparisons that are open at a time: the ones asked last, each opened once however many ask."""
+"""The comparisons that are open at a time, the ones asked last, and their arms as those see them who ask.
+
+Each comparison is opened once, and each arm loaded once, however many ask.
+"""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from threading import Lock
-from typing import Protocol
 
+from advisor.money.cost import estimate_answer_cost
+from advisor.money.prices import PriceList
+from advisor.results.answer import TOKENS, Answer
+from lm.completion import FinishReason
+from lm.registry import parse_spec
+from service.run.settings import ComparisonSettings
+from service.serving.arms import Arms
+from service.serving.arms_process import ArmsProcess
+from service.serving.batcher import AskedPipeline, Batcher
 from service.serving.errors import ClosingError
-from service.serving.served_arm import ServedArm
+from service.serving.limits import ServingLimits
+from service.serving.servable import Servable
+from service.serving.shared import Shared, Taken
 
 
-class Opened(Protocol):
-    """An open comparison."""
+@dataclass(frozen=True)
+class ServedArm:
+    """One arm, ready to be asked.
 
-    def open_arm(self, kind: str) -> ServedArm:
-        """The arm of that kind."""
-        ...
+    Attributes:
+        batcher: The queue of its base model.
+        device: Where its model runs, None for a hosted one.
+        hosted_model: Its name, if another machine answers: a model, or an application of one's own.
+        embedder: What embeds its questions, as settings name it; "" where nothing does.
+        priced_as: Its name in the price list; "" where it does not tell its tokens.
+        usd_per_question: As people declare it; None where it follows from tokens or time.
+    """
 
-    def close(self) -> None:
-        """Release everything."""
-        ...
+    pipeline: AskedPipeline
+    batcher: Batcher
+    device: str | None
+    hosted_model: str | None
+    embedder: str
+    prices: PriceList
+    priced_as: str
+    usd_per_question: float | None
+
+    @property
+    def has_price(self) -> bool:
+        """Whether it is known what an answer by another machine costs."""
+        is_priced = self.usd_per_question is not None or self.priced_as in self.prices.models
+        return (self.hosted_model is None or is_priced) and self.prices.embedding_usd(self.embedder, 1.0) is not None
+
+    @property
+    def pays_embedder(self) -> bool:
+        """Whether embedding its questions costs by the token."""
+        return self.prices.embedding_usd(self.embedder, 1.0) != 0.0
+
+    def usd_of(self, answer: Answer) -> float | None:
+        """What an answer cost, by the rule of the report; None where that is not known."""
+        if answer.finish_reason is FinishReason.FAILED:
+            return None
+        if self.usd_per_question is not None:
+            return self.usd_per_question
+        if TOKENS in answer.unknown:
+            return None
+        return estimate_answer_cost(
+            answer.usage, self.prices, model=self.priced_as, embedder=self.embedder, device=self.device
+        )
 
 
 class Lease:
@@ -29,20 +78,27 @@ class Lease:
     def __init__(self, comparison_id: str) -> None:
         self.comparison_id = comparison_id
         self.n_users = 0
-        self.opened: Opened | None = None
+        self.servable: Servable | None = None
         self.arms: dict[str, Future[ServedArm]] = {}
+        self.opened_in: Arms | ArmsProcess | None = None
+        self.taken = Taken()
 
 
 class OpenComparisons:
     """At most so many comparisons in memory; those in use are never closed, even where they are more.
 
     Args:
-        open_comparison: Reads and opens one, cheaply: arms are loaded when they are asked for.
+        read: A finished comparison by its id in the database.
+        living_arms: Where arms are to be opened now.
     """
 
-    def __init__(self, capacity: int, open_comparison: Callable[[str], Opened]) -> None:
-        self._capacity = capacity
-        self._open = open_comparison
+    def __init__(
+        self, read: Callable[[str], Servable], living_arms: Callable[[], Arms | ArmsProcess], limits: ServingLimits
+    ) -> None:
+        self._read = read
+        self._living_arms = living_arms
+        self._limits = limits
+        self._batchers: Shared[Batcher] = Shared(lambda batcher: batcher.close())
         self._lock = Lock()
         self._leases: OrderedDict[str, Lease] = OrderedDict()
         # One thread: models are loaded one after the other, and what is being loaded is not closed.
@@ -103,15 +159,32 @@ class OpenComparisons:
             raise ClosingError("the service is being stopped; ask again when it is back")
 
     def _load(self, lease: Lease, kind: str) -> ServedArm:
-        if lease.opened is None:
-            lease.opened = self._open(lease.comparison_id)
-        return lease.opened.open_arm(kind)
+        """The arm of that id, as it was measured; raises as `read` and `Arms.open`."""
+        if lease.servable is None:
+            lease.servable = self._read(lease.comparison_id)
+        servable, arms = lease.servable, self._living_arms()
+        lease.opened_in = arms
+        facts = arms.open(servable, kind)
+        settings = servable.settings
+        asked = settings.with_model(settings.model_of(settings.arm(kind)))
+        key = (asked.model, asked.load_options)
+        declared = settings.declared_figures.get(kind)
+        return ServedArm(
+            AskedPipeline(arms, servable.id, kind, facts.generation),
+            lease.taken.take(self._batchers, key, partial(_new_batcher, asked, self._limits)),
+            facts.device,
+            facts.hosted_model,
+            facts.embedder,
+            servable.prices,
+            facts.priced_as,
+            declared.usd_per_question if declared is not None else None,
+        )
 
     def _close_surplus(self) -> None:
         unused = [lease for lease in self._leases.values() if not lease.n_users]
         empty = [lease for lease in unused if not any(_is_loaded(arm) for arm in lease.arms.values())]
         surplus = [lease for lease in unused if lease not in empty]
-        n_too_many = len(self._leases) - len(empty) - self._capacity
+        n_too_many = len(self._leases) - len(empty) - self._limits.n_comparisons
         for lease in [*empty, *surplus[: max(0, n_too_many)]]:
             del self._leases[lease.comparison_id]
             self._loader.submit(_close, lease)
@@ -123,5 +196,18 @@ def _is_loaded(arm: "Future[ServedArm]") -> bool:
 
 
 def _close(lease: Lease) -> None:
-    if lease.opened is not None:
-        lease.opened.close()
+    if lease.opened_in is not None:
+        lease.opened_in.close(lease.comparison_id)
+    lease.taken.give_back()
+
+
+def _new_batcher(settings: ComparisonSettings, limits: ServingLimits) -> Batcher:
+    """The queue to a base model."""
+    is_remote = parse_spec(settings.model)[0] == "openai"
+    return Batcher(
+        settings.model,
+        batch_questions=limits.batch_questions,
+        queued_questions=limits.queued_questions,
+        window_s=limits.window_s,
+        n_threads=limits.n_remote_threads if is_remote else 1,
+    )

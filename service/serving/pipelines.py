@@ -13,14 +13,12 @@ from lm.errors import ConfigError, LanguageModelError
 from service.serving.arms import Arms
 from service.serving.arms_process import ArmsProcess
 from service.serving.asked import AS_MEASURED, Decoding, ServedAnswer
-from service.serving.batcher import Batched, Batcher
-from service.serving.comparisons import Lease, OpenComparisons
+from service.serving.batcher import Batched
+from service.serving.comparisons import Lease, OpenComparisons, ServedArm
 from service.serving.endpoint_failure import endpoint_failure
 from service.serving.errors import AnswerTimeoutError, EndpointFailedError
 from service.serving.limits import ServingLimits
-from service.serving.opened import Servable
-from service.serving.served_arm import ServedArm, ServedComparison
-from service.serving.shared import Shared
+from service.serving.servable import Servable
 from service.store.data_directory import DataDirectory
 from service.store.key_budget import KeyBudget
 
@@ -47,13 +45,11 @@ class ServedPipelines:
     ) -> None:
         self.limits = limits or ServingLimits()
         self._directory = directory
-        self._read = read
         self._memory_bytes = memory_bytes
         self._arms: Arms | ArmsProcess | None = arms
-        self._batchers: Shared[Batcher] = Shared(lambda batcher: batcher.close())
         # What a killed process of an earlier version left; the data directory belongs to this one.
         shutil.rmtree(directory.root / "serving", ignore_errors=True)
-        self._comparisons = OpenComparisons(self.limits.n_comparisons, self._open)
+        self._comparisons = OpenComparisons(read, self._living_arms, self.limits)
 
     @property
     def open_ids(self) -> list[str]:
@@ -180,9 +176,6 @@ class ServedPipelines:
             raise AnswerTimeoutError(
                 f"no answer within {self.limits.timeout_s:g} s; ask fewer questions at a time, or try again later"
             ) from error
-
-    def _open(self, comparison_id: str) -> ServedComparison:
-        return ServedComparison(self._read(comparison_id), self._living_arms, self._batchers, self.limits)
 
     def _living_arms(self) -> Arms | ArmsProcess:
         if self._arms is None or self._arms.is_gone:

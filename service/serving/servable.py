@@ -1,24 +1,64 @@
-"""A finished comparison out of the database."""
+"""A finished comparison as it is served: out of the database, nothing loaded."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine
 
 from advisor.decision.record import recorded_model
 from advisor.errors import EvaluationError
-from advisor.money.prices import load_prices
+from advisor.money.prices import PriceList, load_prices
 from advisor.report.sections.retrieval_sweep import SWEEP
+from advisor.results.comparison import Comparison
 from advisor.results.json_report import read_comparison
+from lm.completion import GenerationConfig
 from lm.errors import ConfigError
 from lm.registry import RETIRED
 from service.contract.comparison_state import ComparisonState
 from service.run.finished.base_model import with_base_model
 from service.run.remote_settings import job_settings
+from service.run.settings import ComparisonSettings
 from service.serving.errors import NoSuchPipelineError, NotServableError
-from service.serving.opened import Servable
 from service.store.comparisons.comparison_store import StoredComparison, find_comparison
 from service.store.data_directory import DECISION_FILE, REPORT_FILE, DataDirectory
 from service.store.reports.stored_reports import read_report_files
+
+
+@dataclass(frozen=True)
+class Servable:
+    """A finished comparison as the database tells it.
+
+    Attributes:
+        id: In the database; the report's own id names its content.
+        settings: With the dataset as a folder on this machine.
+        report: What was measured, whose fingerprints say what may be served.
+        model_identity: Of the model it was measured with; None where its decision is gone.
+    """
+
+    id: str
+    settings: ComparisonSettings
+    prices: PriceList
+    report: Comparison
+    model_identity: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArmFacts:
+    """What is told of an arm of it that was opened.
+
+    Attributes:
+        generation: As it was measured, without its constraint, which stays with the arm.
+        device: Where its model runs, None for a hosted one.
+        hosted_model: Its name, if another machine answers: a model, or an application of one's own.
+        embedder: What embeds its questions, as settings name it; "" where nothing does.
+        priced_as: Its name in the price list; "" where it does not tell its tokens.
+    """
+
+    generation: GenerationConfig
+    device: str | None
+    hosted_model: str | None
+    embedder: str
+    priced_as: str
 
 
 def check_servable(engine: Engine, comparison_id: str, kind: str | None = None) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from lm.errors import TuningForkError
 from service.api.auth import Askable, Budget, Context, require
 from service.api.errors import PROBLEM_MEDIA_TYPE, Problem, as_problem, problem_type, writable
-from service.api.served import Served, check_askable, closing_served, view_answer, while_connected
+from service.api.served import check_askable, closing_served, get_served, view_answer, while_connected
 from service.contract.query_schemas import (
     AnswersReply,
     AnswersRequest,
@@ -55,7 +55,7 @@ async def answer(
     body: AnswersRequest,
     request: Request,
     context: Context,
-    served: Served,
+    served: Annotated[ServedPipelines, Depends(get_served)],
     askable: Askable,
     budget: Budget,
 ) -> AnswersReply:
@@ -72,7 +72,7 @@ async def answer_side_by_side(
     body: QuestionRequest,
     request: Request,
     context: Context,
-    served: Served,
+    served: Annotated[ServedPipelines, Depends(get_served)],
     askable: Askable,
     budget: Budget,
 ) -> SideBySideReply:
@@ -97,7 +97,7 @@ async def stream_answer(
     body: QuestionRequest,
     request: Request,
     context: Context,
-    served: Served,
+    served: Annotated[ServedPipelines, Depends(get_served)],
     askable: Askable,
     budget: Budget,
 ) -> StreamingResponse:

@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from service.api.auth import Askable, Context, require
 from service.api.context import ServiceContext
 from service.api.errors import Problem
-from service.api.served import Served, check_askable
+from service.api.served import check_askable, get_served
 from service.contract.query_schemas import HandoverTarget, HandoverTargets
 from service.contract.schemas import ID_PATTERN
 from service.contract.scope import Scope
@@ -46,7 +46,7 @@ async def hand_over_arm(
     kind: Annotated[str, Path(pattern=ID_PATTERN)],
     target: Annotated[str, Path(pattern=f"^({'|'.join(TARGETS)})$", description=f"{', '.join(TARGETS)}.")],
     context: Context,
-    served: Served,
+    served: Annotated[ServedPipelines, Depends(get_served)],
     askable: Askable,
 ) -> FileResponse:
     """Write an arm for another tool: its files, a README with exact commands, and hashes, as a zip archive.

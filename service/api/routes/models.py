@@ -1,6 +1,7 @@
 """A look at a model before a comparison is started with it."""
 
 from dataclasses import asdict
+from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
@@ -9,7 +10,7 @@ from advisor.money.prices import load_prices, priced_name
 from lm.completion import Usage
 from service.api.auth import Allowed, Budget, require
 from service.api.errors import writable
-from service.api.served import Served
+from service.api.served import get_served
 from service.contract.query_schemas import (
     BaseModelList,
     BaseModelView,
@@ -24,6 +25,7 @@ from service.run.spending import check_budget
 from service.safety.endpoint_guard import EndpointGuard
 from service.serving.model_choice import ModelPlace, model_choices
 from service.serving.model_trial import QUESTION, ModelTrial, ask_model, model_facts, try_model
+from service.serving.pipelines import ServedPipelines
 
 router = APIRouter(prefix="/v1", tags=["comparisons"])
 
@@ -37,7 +39,9 @@ def list_all(allowed: Allowed) -> BaseModelList:
 
 
 @router.post("/models/try", dependencies=[Depends(require(Scope.RUN))])
-def try_it(body: ModelTrialRequest, allowed: Allowed, budget: Budget, served: Served) -> ModelTrialView:
+def try_it(
+    body: ModelTrialRequest, allowed: Allowed, budget: Budget, served: Annotated[ServedPipelines, Depends(get_served)]
+) -> ModelTrialView:
     """Where a model is, how large, and its answer to one fixed question. Nothing is downloaded or stored."""
 
     def ask_apart(spec: str) -> ModelTrial:

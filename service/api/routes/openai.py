@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
@@ -21,7 +21,7 @@ from service.api.auth import Askable, Budget, Context, require
 from service.api.context import ServiceContext
 from service.api.errors import Problem, writable
 from service.api.openai_errors import DOCUMENTED, OpenAIRoute, UnsupportedError, openai_error
-from service.api.served import Served, check_askable, view_sources, while_connected
+from service.api.served import check_askable, get_served, view_sources, while_connected
 from service.contract.comparison_state import ComparisonState
 from service.contract.openai_schemas import (
     ChatCompletion,
@@ -43,6 +43,7 @@ from service.contract.scope import Scope
 from service.serving.asked import Decoding, ServedAnswer
 from service.serving.deployment_store import DeploymentNotFoundError, find_deployment, list_deployments
 from service.serving.errors import NoSuchPipelineError
+from service.serving.pipelines import ServedPipelines
 from service.serving.servable import check_servable, servable_kinds
 from service.store.comparisons.comparison_store import ComparisonNotFoundError, find_comparison, list_comparisons
 from service.store.dataset_store import DatasetNotFoundError, holds_history
@@ -116,7 +117,12 @@ def read_model(model: str, context: Context) -> ModelCard:
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
 async def complete(
-    body: ChatRequest, request: Request, context: Context, served: Served, askable: Askable, budget: Budget
+    body: ChatRequest,
+    request: Request,
+    context: Context,
+    served: Annotated[ServedPipelines, Depends(get_served)],
+    askable: Askable,
+    budget: Budget,
 ) -> Any:
     """Answer the last message by a pipeline; sources and cost are in `tuning_fork`.
 

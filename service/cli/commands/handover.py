@@ -59,6 +59,6 @@ def _stages(directory: DataDirectory) -> "Iterator[Stages | None]":
             stack.enter_context(directory.lock())
             yield None
         except ServiceHoldsError:
-            from service.serving.opened_stages import OpenedStages
+            from service.serving.arms import OpenedStages
 
             yield OpenedStages(directory)

@@ -35,9 +35,8 @@ from service.safety.prepare import PreparedDataset
 from service.serving.arms import Arms
 from service.serving.errors import NotServableError
 from service.serving.limits import ServingLimits
-from service.serving.opened import Servable
 from service.serving.pipelines import ServedPipelines
-from service.serving.servable import read_servable
+from service.serving.servable import Servable, read_servable
 from service.store.comparisons.comparison_store import create_comparison
 from service.store.data_directory import DataDirectory
 from service.store.database import writing

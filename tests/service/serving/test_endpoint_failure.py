@@ -27,9 +27,8 @@ from service.serving.arms import Arms
 from service.serving.endpoint_failure import endpoint_failure
 from service.serving.errors import EndpointFailedError, EndpointTimeoutError
 from service.serving.limits import ServingLimits
-from service.serving.opened import Servable
 from service.serving.pipelines import ServedPipelines
-from service.serving.servable import read_servable
+from service.serving.servable import Servable, read_servable
 from service.store.api_keys import create_key, list_keys
 from service.store.key_budget import KeyBudget
 from tests.service.serving.conftest import HostedLocal

@@ -24,8 +24,8 @@ from service.run.workflow import load_limited_dataset, run_comparison
 from service.serving.arms import Arms
 from service.serving.errors import AnswerTimeoutError, ArmGoneError, ArmsMemoryError
 from service.serving.limits import ServingLimits
-from service.serving.opened import Servable
 from service.serving.pipelines import ServedPipelines
+from service.serving.servable import Servable
 from tests.e2e.server import served_models_of
 
 pytestmark = pytest.mark.slow
