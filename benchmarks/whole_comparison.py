@@ -23,6 +23,7 @@ from torch.nn.functional import cross_entropy
 from advisor.data.dataset import Dataset, Split
 from advisor.data.files import load_dataset
 from advisor.data.prompt import FewShot, QuestionOnly
+from advisor.data.splitting import limit_dataset
 from advisor.evidence.statistics import paired_bootstrap
 from advisor.metrics.registry import metric
 from advisor.results.score import ScoringResources
@@ -39,7 +40,6 @@ from rag.embedder import load_embedder
 from rag.index import build_index, open_index
 from rag.prompts.retrieved import RetrievedPrompt
 from rag.retriever import Retriever
-from service.run.sampling import limit_dataset
 from service.store.bundled_datasets import BUNDLED_DATASETS
 
 SCRIPT_BATCH = 16

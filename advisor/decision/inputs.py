@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from advisor.data.dataset import Slice
+from advisor.data.slices import count_groups, weights_of_groups
 from advisor.decision.constraints import ArmTraits, Constraints, breach, check_constraints
 from advisor.decision.decision import Outcome, Stakes, decide
 from advisor.decision.race_recommendation import raced_arm, require_declared
@@ -15,7 +16,6 @@ from advisor.evidence.arm_use import ArmUse
 from advisor.evidence.evidence import Evidence, evidence_of, gather_evidence
 from advisor.evidence.scorecard import applicable
 from advisor.evidence.scored_answers import ScoredAnswers, applicable_answers, scored_answers
-from advisor.evidence.slices import count_groups, weights_of_groups
 from advisor.evidence.weighted_metric import WeightedMetric
 from advisor.money.cost import Traffic, estimate_cost
 from advisor.money.prices import PriceList

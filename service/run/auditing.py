@@ -15,8 +15,8 @@ from advisor.audit.unknown_tokens import UnknownTokens, audit_unknown_tokens
 from advisor.data.dataset import Dataset, Example, Split
 from advisor.data.files import load_dataset
 from advisor.data.prompt import QuestionOnly, reference_text
+from advisor.data.slices import slice_weights
 from advisor.evidence.human_labels import HumanLabel, effective_label_counts, load_human_labels
-from advisor.evidence.slices import slice_weights
 from advisor.metrics.human import HUMAN_METRICS
 from advisor.metrics.registry import JUDGE_METRICS, metric
 from advisor.results.answer import Pipeline

@@ -9,6 +9,7 @@ from typing import Any
 
 from advisor.audit.arms import audit_arms, audit_model_ends
 from advisor.data.dataset import Dataset, Split
+from advisor.data.slices import slice_weights
 from advisor.decision.arm_summary import ArmFacts, summarise_arm
 from advisor.decision.conclusion import conclude
 from advisor.decision.constraints import ArmTraits, abstention_recall
@@ -18,7 +19,6 @@ from advisor.errors import EvaluationError
 from advisor.evidence.arm_use import ArmUse, OutsideUse, mean_usd, measure_use
 from advisor.evidence.form_gain import form_gains
 from advisor.evidence.scorecard import paired_differences
-from advisor.evidence.slices import slice_weights
 from advisor.metrics.grounding import mean_backed
 from advisor.metrics.registry import is_quality
 from advisor.results.answer import TOKENS, BuildUsage

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, select
 from advisor.arms import ARM_KINDS, ARMS, ArmSpec, Circumstances, refuse_unrunnable
 from advisor.data.answer_form import constraint_of
 from advisor.data.dataset import Dataset, DatasetCard, Split, Task
+from advisor.data.splitting import limit_dataset
 from advisor.decision.power import DISCORDANCE, expected_power
 from advisor.evidence.form_gain import FORM_QUESTIONS
 from advisor.money.prices import PriceList, load_prices, priced_name, read_prices, tuned_name
@@ -24,7 +25,6 @@ from service.run.hosted_tuning import can_be_tuned
 from service.run.measuring import LATENCY_QUESTIONS, LATENCY_WARM_UP
 from service.run.progress import answers_label
 from service.run.remote_settings import PRICE_LIST
-from service.run.sampling import limit_dataset
 from service.run.settings import ComparisonSettings, Constrain, TuneOn
 from service.run.speeds import CHOSEN_OF_JSON, END_S, HOSTED_S, START_S, Speeds, Work
 from service.run.spending import is_hosted

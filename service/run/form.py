@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from advisor.data.answer_form import keeps_form
 from advisor.data.dataset import Dataset, Example, Split
+from advisor.data.splitting import draw_questions
 from advisor.evidence.form_gain import FORM_QUESTIONS, FormScores
 from advisor.evidence.statistics import Floats
 from advisor.results.answer import Answer
@@ -17,7 +18,6 @@ from lm.constraint import Constraint
 from service.run.arm import Arm, Composition
 from service.run.measuring import ArmMeasurement, answer_questions
 from service.run.progress import OnProgress
-from service.run.sampling import draw_questions
 from service.run.spending import Spending
 
 

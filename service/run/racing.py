@@ -6,12 +6,12 @@ from dataclasses import replace
 from sqlalchemy import Engine
 
 from advisor.data.dataset import Dataset, Example, Split
+from advisor.data.slices import slice_weights
 from advisor.decision.constraints import ArmTraits, Constraints, breach, check_constraints
 from advisor.decision.race import FinishedRace, Race
 from advisor.decision.race_plan import RacePlan, plan_race
 from advisor.decision.race_recommendation import is_too_small
 from advisor.decision.recommendation import DecisionRule
-from advisor.evidence.slices import slice_weights
 from advisor.results.comparison import ArmRole, AuditFinding, Severity
 from advisor.results.score import Metric, ScoringResources, score_answers
 from service.run.arm import Arm, Block, Composition

@@ -14,6 +14,7 @@ from advisor.arms import ArmSpec
 from advisor.data.dataset import Split
 from advisor.data.files import load_dataset
 from advisor.data.prompt_template import parse_prompt_template
+from advisor.data.splitting import limit_dataset
 from advisor.money.prices import load_prices, read_prices
 from advisor.results.answer_file import parse_answers
 from lm.errors import ConfigError
@@ -23,7 +24,6 @@ from lm.setting import read_settings
 from lm.weights.embedded_model import EMBEDDED_MODEL
 from service.contract.schemas import ComparisonRequest
 from service.contract.settings import BUILTIN_EMBEDDERS, resolve
-from service.run.sampling import limit_dataset
 from service.run.settings import ComparisonSettings
 from service.run.spending import check_budget
 from service.safety.allowed_models import AllowedModels

@@ -15,6 +15,7 @@ from advisor.audit.dataset.audit import audit_dataset
 from advisor.data.answer_form import constraint_of
 from advisor.data.dataset import Dataset, Task
 from advisor.data.files import load_dataset
+from advisor.data.splitting import limit_dataset
 from advisor.decision.inputs import DecisionInputs
 from advisor.decision.prior_check import confront
 from advisor.decision.record import record_decision, write_record
@@ -38,7 +39,6 @@ from service.run.measuring import ArmMeasurement, ask_arms, score_arms
 from service.run.merged_speed import with_measured_slowdown
 from service.run.progress import OnProgress, Progress, silent
 from service.run.racing import NO_RACE, race_arms
-from service.run.sampling import limit_dataset
 from service.run.settings import ComparisonSettings
 from service.run.spending import Spending
 from service.store.comparisons.runs import home_database

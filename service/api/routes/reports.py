@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from advisor.data.dataset import Dataset
+from advisor.data.splitting import limit_dataset
 from advisor.report.formats import REPORT_FILES
 from service.api.auth import Context, require
 from service.api.context import ServiceContext
@@ -15,7 +16,6 @@ from service.api.paging import Offset, Whole
 from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import ID_PATTERN, ResultItem, ResultPage
 from service.contract.scope import Scope
-from service.run.sampling import limit_dataset
 from service.store.comparisons.comparison_progress import FollowedComparisons
 from service.store.comparisons.comparison_store import StoredComparison, find_comparison
 from service.store.data_directory import DECISION_FILE, RECORDS_FILE

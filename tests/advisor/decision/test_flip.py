@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from advisor.data.dataset import Slice
+from advisor.data.slices import slice_weights
 from advisor.decision.conclusion import Conclusion, conclude
 from advisor.decision.constraints import ArmTraits, Constraints
 from advisor.decision.flip import BRACKETS, RELATIVE_TOLERANCE, find_flips, map_decision
@@ -17,7 +18,6 @@ from advisor.decision.recommendation import DecisionRule
 from advisor.errors import EvaluationError
 from advisor.evidence.arm_use import ArmUse
 from advisor.evidence.scorecard import paired_differences
-from advisor.evidence.slices import slice_weights
 from advisor.money.cost import Traffic
 from advisor.money.prices import MachinePrice, ModelPrice, PriceList
 from advisor.results.answer import Answer, BuildUsage

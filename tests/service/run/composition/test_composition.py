@@ -11,6 +11,7 @@ from advisor.audit.check import Check
 from advisor.data.answer_form import constraint_of
 from advisor.data.dataset import Dataset, Split, Task, hash_documents
 from advisor.data.files import load_dataset
+from advisor.data.splitting import limit_dataset
 from advisor.results.comparison import ArmRole
 from finetune.recipe import TuningOptions
 from lm.errors import ConfigError, LanguageModelError
@@ -21,7 +22,6 @@ from service.run.composition import LocalComposition
 from service.run.composition.local import BUILDERS, TUNED_BUILDERS
 from service.run.composition.training import tuning_recipe
 from service.run.progress import Progress
-from service.run.sampling import limit_dataset
 from service.run.settings import ComparisonSettings, Constrain, TuneOn
 from service.store.bundled_datasets import BUNDLED_DATASETS
 from service.store.data_directory import DataDirectory

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.data.dataset import Slice
+from advisor.data.slices import slice_weights
 from advisor.errors import EvaluationError
-from advisor.evidence.slices import slice_weights
 
 SEEN, UNSEEN, NONE = Slice.SEEN_FACT, Slice.UNSEEN_FACT, Slice.UNANSWERABLE
 
