@@ -1,44 +1,62 @@
-"""One comparison in a process of its own, which can be killed at any moment.
+"""A comparison or side run, worked on until it is over: as a job of the service, or for who typed it.
 
-Started by `service.jobs.supervisor` and never by hand. What it measured is committed block by block; a second start
-goes on from there.
+Either way it is a row like any other, so that the page and the API show it, under the same id. What is measured is
+committed block by block; another start goes on from there.
 """
 
-import argparse
 import logging
 import os
 import secrets
-import signal
 import sqlite3
-import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from enum import IntEnum
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, delete, update
 from sqlalchemy.exc import DBAPIError
 
-from lm.errors import TuningForkError
+from advisor.data.files import load_dataset
+from advisor.decision.freshness import Freshness
+from advisor.results.plain_data import from_plain
+from lm.errors import ConfigError, TuningForkError
 from lm.files import is_disk_failure
+from lm.model_identity import model_identity
 from service.contract.comparison_state import ComparisonState
 from service.jobs.comparison_lock import ComparisonLock, OwnedElsewhereError
-from service.jobs.job_watch import CancelledError, JobWatch, ParkedError, SupersededError, life_on
+from service.jobs.job_watch import CancelledError, JobWatch, ParkedError, SupersededError
 from service.jobs.resource_watch import ResourceWatch
-from service.json_log import EVERYTHING, log_as_json
 from service.run.arm import Compose
+from service.run.composition import LocalComposition
+from service.run.estimate import endpoint_sentence, estimate_comparison
 from service.run.finished.base_model import models_identity
-from service.run.process_limits import die_with_parent, limit_memory, memory_overrun
+from service.run.finished.freshness_run import check_freshness, queue_freshness
+from service.run.process_limits import memory_overrun
 from service.run.progress import OnProgress, Progress, silent
-from service.run.remote_settings import job_settings
-from service.run.side_run import side_kind, work_on
+from service.run.settings import ComparisonSettings
+from service.run.side_run import read_side_result, side_kind, work_on
+from service.run.spending import is_hosted
+from service.run.stored_comparison import job_settings, register_comparison
 from service.run.workflow import run_comparison
-from service.store.comparisons.comparison_store import StoredComparison, find_comparison, keep_files, set_state
-from service.store.data_directory import DataDirectory
-from service.store.database import database_url, is_outage, open_database, patiently, writing
+from service.store.comparisons.comparison_progress import FollowedComparisons
+from service.store.comparisons.comparison_store import (
+    StoredComparison,
+    find_comparison,
+    keep_files,
+    set_state,
+)
+from service.store.comparisons.runs import home_database, restore_run
+from service.store.data_directory import DataDirectory, ServiceHoldsError
+from service.store.database import is_outage, patiently, writing
 from service.store.key_budget import KeyBudget
 from service.store.tables import comparisons, report_files
 
+LOOK_INTERVAL_S = 0.5
 _LOG = logging.getLogger("tuning_fork.jobs")
+
+Identify = Callable[[str, str | None], str]
+"""Which model a spec and a revision name."""
 
 
 class JobEnd(IntEnum):
@@ -65,7 +83,7 @@ def run_job(
     directory: DataDirectory,
     comparison_id: str,
     compose: Compose,
-    identify_model: Callable[[str, str | None], str],
+    identify_model: Identify,
     *,
     watch: JobWatch | None = None,
     on_progress: OnProgress = silent,
@@ -197,55 +215,142 @@ def _passes(error: BaseException) -> bool:
     return is_disk_failure(error)
 
 
-Identify = Callable[[str, str | None], str]
-"""Which model a spec and a revision name."""
+def run_command(
+    settings: ComparisonSettings,
+    directory: DataDirectory,
+    compose: Compose,
+    identify_model: Identify,
+    *,
+    on_progress: OnProgress = silent,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """A comparison that somebody typed, run here or by the service that works in the same data directory.
 
-Hands = Callable[[str, JobWatch], tuple[Compose, Identify]]
-"""Who builds arms, and who knows models, for a comparison with its watch."""
+    The folder of the finished comparison; the same settings find what was done before, and go on from it.
+
+    Args:
+        tell: Shows the user a line.
+
+    Raises:
+        ConfigError: it failed, was cancelled, or another command works in the data directory.
+        TuningForkError: dataset or settings cannot be used.
+    """
+
+    def queue(engine: Engine, is_here: bool) -> StoredComparison:
+        stored = register_comparison(engine, directory, settings, identify_model)
+        if is_here and stored.state is not ComparisonState.SUCCEEDED:
+            _tell_spending(engine, directory, settings, tell)
+        return stored
+
+    with _carried_out(directory, queue, compose, identify_model, on_progress, tell) as (engine, run_id):
+        return _finished(engine, directory, run_id)
 
 
-def job_process(hands: Hands, arguments: list[str]) -> int:
-    """The life of such a process; its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m service.jobs.job")
-    parser.add_argument("comparison_id")
-    parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--parent", type=int, required=True)
-    parser.add_argument("--life", type=int, required=True, help="descriptor to show life on")
-    parser.add_argument("--memory", type=int, default=0, help="bytes that it may allocate, 0 for no bound")
-    given = parser.parse_args(arguments)
-    die_with_parent(given.parent)
-    limit_memory(given.memory)
-    log_as_json(EVERYTHING, {"comparison_id": given.comparison_id})
-    logging.captureWarnings(True)
-    directory = DataDirectory(given.home)
-    engine = open_database(database_url(directory.root))
-    watch = JobWatch(engine, given.comparison_id, show_life=life_on(given.life))
-    signal.signal(signal.SIGTERM, lambda *_: watch.park())
-    # Ctrl-C in a terminal reaches the whole group; the parent decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def run_freshness_command(
+    directory: DataDirectory,
+    comparison_id: str,
+    editions: Mapping[str, bytes],
+    *,
+    on_progress: OnProgress = silent,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Freshness:
+    """Ask the arms of a finished comparison again with later editions, as a side run.
+
+    Args:
+        comparison_id: Of a row.
+        editions: As for `check_freshness`.
+        tell: Shows the user a line.
+
+    Raises:
+        ConfigError: it failed, was cancelled, or another command works in the data directory.
+        TuningForkError: as `check_freshness`.
+    """
+
+    def queue(engine: Engine, is_here: bool) -> StoredComparison:
+        compared = find_comparison(engine, comparison_id)
+        check_freshness(engine, directory, compared, editions, None)
+        return queue_freshness(engine, compared, editions)[0]
+
+    with _carried_out(directory, queue, LocalComposition, model_identity, on_progress, tell) as (engine, run_id):
+        result = read_side_result(engine, run_id)
+        if result is None:
+            stored = find_comparison(engine, run_id)
+            raise ConfigError(stored.error or f"the run is {stored.state}; start it again")
+        return from_plain(Freshness, result)
+
+
+@contextmanager
+def _carried_out(
+    directory: DataDirectory,
+    queue: Callable[[Engine, bool], StoredComparison],
+    compose: Compose,
+    identify_model: Identify,
+    on_progress: OnProgress,
+    tell: Callable[[str], None],
+) -> Iterator[tuple[Engine, str]]:
+    """The row that `queue` gives, worked on until it is over: the database, and the id of the row.
+
+    Args:
+        queue: Is told whether this process is to work on it.
+    """
+    # Failures are told by what is raised; here no log is read.
+    _LOG.addHandler(logging.NullHandler())
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(directory.lock())
+            is_here = True
+        except ServiceHoldsError:
+            is_here = False
+        engine = stack.enter_context(home_database(directory))
+        stored = queue(engine, is_here)
+        if is_here and stored.state is not ComparisonState.SUCCEEDED:
+            _work(engine, directory, stored.id, compose, identify_model, on_progress)
+        elif not stored.state.is_final:
+            tell(f"The service in {directory.root} works on it, as {stored.id}; it goes on if you press Ctrl-C.")
+            _follow(engine, stored.id, on_progress)
+        yield engine, stored.id
+
+
+def _tell_spending(
+    engine: Engine, directory: DataDirectory, settings: ComparisonSettings, tell: Callable[[str], None]
+) -> None:
+    """What asking endpoints will cost, before the first question."""
+    if any(is_hosted(arm, settings) for arm in settings.arm_specs):
+        dataset = load_dataset(settings.dataset_folder, task=settings.task, seed=settings.seed)
+        tell(endpoint_sentence(estimate_comparison(engine, directory, settings.to_json(), dataset), settings))
+
+
+def _work(
+    engine: Engine,
+    directory: DataDirectory,
+    comparison_id: str,
+    compose: Compose,
+    identify_model: Identify,
+    on_progress: OnProgress,
+) -> None:
     try:
-        compose, identify_model = hands(given.comparison_id, watch)
-        return run_job(engine, directory, given.comparison_id, compose, identify_model, watch=watch)
-    except Exception:
-        _LOG.exception("an internal error")
-        return JobEnd.DEFECT
+        end = run_job(engine, directory, comparison_id, compose, identify_model, on_progress=on_progress)
+    except KeyboardInterrupt:
+        # A row that says running would be taken up by the next service.
+        end_comparison(engine, comparison_id, ComparisonState.CANCELLED)
+        raise
+    if end is JobEnd.INTERRUPTED:
+        raise ConfigError("interrupted: the disk is full or the database is away; the same command resumes it")
 
 
-NICENESS = 10
-"""People who ask a pipeline wait; a job does not mind. With a tenth of their weight it gets what they leave."""
+def _follow(engine: Engine, comparison_id: str, on_progress: OnProgress) -> None:
+    followed = FollowedComparisons(1)
+    while not find_comparison(engine, comparison_id).state.is_final:
+        for step in followed.find(engine, comparison_id).progress():
+            on_progress(Progress(step.stage, step.arm, step.done, step.total, step.detail))
+        time.sleep(LOOK_INTERVAL_S)
 
 
-def main() -> None:
-    """Run the comparison that was named, with real models."""
-    os.nice(NICENESS)
-    from lm.model_identity import model_identity
-    from service.run.composition import LocalComposition
-    from service.safety.endpoint_guard import guard_process
-
-    # Callers of the service named the models.
-    guard_process()
-    sys.exit(job_process(lambda *_: (LocalComposition, model_identity), sys.argv[1:]))
-
-
-if __name__ == "__main__":
-    main()
+def _finished(engine: Engine, directory: DataDirectory, comparison_id: str) -> Path:
+    stored = find_comparison(engine, comparison_id)
+    if stored.state is ComparisonState.FAILED:
+        raise ConfigError(stored.error or "the comparison failed")
+    if stored.state is not ComparisonState.SUCCEEDED:
+        raise ConfigError(f"the comparison {comparison_id} is {stored.state}; the same command resumes it")
+    # Of a damaged file it is said that the same command mends it.
+    return restore_run(engine, directory, stored.id, stored.id)

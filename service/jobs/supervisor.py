@@ -191,7 +191,7 @@ class Supervisor:
 
     def _job_command(self, comparison_id: str, shows_life: int) -> Sequence[str | Path]:
         options: list[str | Path] = ["--home", self._directory.root, "--parent", str(os.getpid())]
-        module = "service.jobs.job" if self._ray is None else "service.jobs.ray_engine.driver"
+        module = "service.jobs.job_process" if self._ray is None else "service.jobs.ray_engine.driver"
         options += ["--memory", str(self._memory_bytes)]
         options += ["--life", str(shows_life), *(self._ray.options if self._ray is not None else ())]
         return [sys.executable, "-m", module, comparison_id, *options]

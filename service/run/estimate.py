@@ -24,10 +24,10 @@ from service.contract.schemas import Estimate, PowerEstimate, StageEstimate, Sta
 from service.run.hosted_tuning import can_be_tuned
 from service.run.measuring import LATENCY_QUESTIONS, LATENCY_WARM_UP
 from service.run.progress import answers_label
-from service.run.remote_settings import PRICE_LIST
 from service.run.settings import ComparisonSettings, Constrain, TuneOn
 from service.run.speeds import CHOSEN_OF_JSON, END_S, HOSTED_S, START_S, Speeds, Work
 from service.run.spending import is_hosted
+from service.store.comparisons.comparison_store import PRICE_LIST
 from service.store.data_directory import DataDirectory
 from service.store.reports.stored_reports import readable_report
 from service.store.tables import IS_COMPARISON, comparisons

@@ -1,6 +1,5 @@
-"""What a caller of the API may set: checked here, made into the settings of a comparison where it is run."""
+"""What a caller of the API may set: checked, and made into settings as they are stored."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +17,6 @@ from advisor.data.splitting import limit_dataset
 from advisor.money.prices import load_prices, read_prices
 from advisor.results.answer_file import parse_answers
 from lm.errors import ConfigError
-from lm.files import hash_file, write_whole
 from lm.registry import RETIRED
 from lm.setting import read_settings
 from lm.weights.embedded_model import EMBEDDED_MODEL
@@ -30,12 +28,11 @@ from service.safety.allowed_models import AllowedModels
 from service.safety.endpoint_guard import EndpointGuard
 from service.safety.offered_models import offered_folder
 from service.store.bundled_datasets import bundled_datasets
-from service.store.comparisons.comparison_store import SENT_FILES
+from service.store.comparisons.comparison_store import ARM_FILES, PRICE_LIST, PRIOR_ANSWERS
 from service.store.data_directory import DataDirectory
 from service.store.dataset_store import dataset_folder
 from service.store.key_budget import KeyBudget
 
-PRICE_LIST, PRIOR_ANSWERS, ARM_FILES = SENT_FILES
 OFFERED = "folder:"
 """Before the name of a model or adapter in the folder that the operator offers."""
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", flags=re.ASCII)
@@ -168,82 +165,6 @@ def sent_settings(request: ComparisonRequest) -> dict[str, Any]:
     sent = request.sent()
     older = sent.pop("pipelines", None)
     return sent if older is None else {"arms": older, **sent}
-
-
-def job_settings(
-    engine: Engine, directory: DataDirectory, dataset: str, stored: Mapping[str, Any]
-) -> ComparisonSettings:
-    """The settings of a stored comparison, with its dataset and files written where this machine finds them.
-
-    Args:
-        dataset: Name or version.
-        stored: As `check_request` or `keep_inputs` gave them.
-
-    Raises:
-        DatasetNotFoundError: the dataset is gone.
-        ConfigError: a kept file is not as it was.
-    """
-    raw = dict(stored)
-    if dataset not in bundled_datasets():
-        raw["dataset"] = str(dataset_folder(engine, directory, dataset))
-    raw["prices"] = _written(directory, raw.get(PRICE_LIST)) or raw.get("prices")
-    raw["prior"] = _written(directory, raw.get(PRIOR_ANSWERS)) or raw.get("prior")
-    settings = ComparisonSettings.from_json(raw)
-    _refuse_damaged(settings, directory)
-    files = raw.get(ARM_FILES) or {}
-    written = [
-        replace(arm, source=str(_kept(directory, files[arm.source], Path(arm.source).suffix)))
-        if arm.source in files
-        else arm
-        for arm in settings.arm_specs
-    ]
-    return replace(settings, arms=tuple(map(str, written))) if files else settings
-
-
-def keep_inputs(settings: ComparisonSettings, directory: DataDirectory) -> dict[str, Any]:
-    """The settings as they are stored, with copies of the files that they name: the user's own may change.
-
-    Raises:
-        ConfigError: a file cannot be read.
-    """
-    raw = settings.to_json()
-    for name in ("prices", "prior", "launch_config"):
-        if (path := getattr(settings, name)) is not None:
-            raw[name] = str(_copied(directory, path))
-    if settings.tensorboard is not None:
-        raw["tensorboard"] = str(settings.tensorboard.expanduser().resolve())
-    kept = [
-        replace(arm, source=str(_copied(directory, Path(arm.source)))) if arm.row.source == "FILE" else arm
-        for arm in settings.arm_specs
-    ]
-    return raw | {"arms": [str(arm) for arm in kept]}
-
-
-def _refuse_damaged(settings: ComparisonSettings, directory: DataDirectory) -> None:
-    """Kept files are named by their hashes, as sealed folders name those of theirs."""
-    sources = [Path(arm.source) for arm in settings.arm_specs if arm.row.source == "FILE"]
-    for path in (*sources, *filter(None, (settings.prices, settings.prior, settings.launch_config))):
-        if path.parent == directory.root / "inputs" and path.is_file() and hash_file(path) != path.stem:
-            raise ConfigError(f"{path} is damaged; put it back from a backup, or compare again with the file you gave")
-
-
-def _copied(directory: DataDirectory, path: Path) -> Path:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from None
-    return _kept(directory, text, path.suffix)
-
-
-def _written(directory: DataDirectory, value: Mapping[str, Any] | None) -> str | None:
-    return str(_kept(directory, json.dumps(value, sort_keys=True), ".json")) if value is not None else None
-
-
-def _kept(directory: DataDirectory, text: str, suffix: str) -> Path:
-    """A file with that content, named by it."""
-    path = directory.input(text, suffix)
-    write_whole(path, text)
-    return path
 
 
 def check_spec(field: str, spec: str, builtin: Sequence[str], guard: EndpointGuard, allowed: AllowedModels) -> None:

@@ -16,8 +16,8 @@ from lm.errors import ConfigError
 from lm.registry import RETIRED
 from service.contract.comparison_state import ComparisonState
 from service.run.finished.base_model import with_base_model
-from service.run.remote_settings import job_settings
 from service.run.settings import ComparisonSettings
+from service.run.stored_comparison import job_settings
 from service.serving.errors import NoSuchPipelineError, NotServableError
 from service.store.comparisons.comparison_store import StoredComparison, find_comparison
 from service.store.data_directory import DECISION_FILE, REPORT_FILE, DataDirectory

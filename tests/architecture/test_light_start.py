@@ -47,7 +47,7 @@ def test_asking_what_a_finished_comparison_found_imports_no_model() -> None:
 
 
 def test_the_service_and_its_local_engine_import_no_ray_and_no_model() -> None:
-    assert heavy_after("import service.server.serve, service.jobs.local_engine, service.jobs.job") == "HEAVY"
+    assert heavy_after("import service.server.serve, service.jobs.local_engine, service.jobs.job_process") == "HEAVY"
 
 
 def test_a_second_service_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:

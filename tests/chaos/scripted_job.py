@@ -1,7 +1,7 @@
-"""A job like `service.jobs.job`, with scripted arms: real processes, locks, stages and reports, no model.
+"""A job like `service.jobs.job_process`, with scripted arms: real processes, locks, stages and reports, no model.
 
-Behind the arguments of `service.jobs.job` stand a file in which it notes every block that is asked, the moment at which
-it kills its process group, the moment at which it stops itself, and how long a block takes.
+Behind the arguments of `service.jobs.job_process` stand a file in which it notes every block that is asked, the moment
+at which it kills its process group, the moment at which it stops itself, and how long a block takes.
 """
 
 import os
@@ -25,7 +25,7 @@ from lm.fake import FakeLM
 from lm.files import write_whole
 from lm.language_model import LanguageModel
 from service.jobs import comparison_lock
-from service.jobs.job import job_process
+from service.jobs.job_process import job_process
 from service.jobs.job_watch import JobWatch
 from service.run.arm import Arm, answer_in_turn
 from service.run.composition import arm_names

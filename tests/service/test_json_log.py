@@ -14,7 +14,7 @@ from tests.chaos.workplace import COMPARISON, create_dataset_and_comparison, dat
 
 BROKEN_JOB = """
 import logging, sys, warnings
-from service.jobs.job import job_process
+from service.jobs.job_process import job_process
 
 def identify(model, revision):
     logging.getLogger("a.library").warning("from a library, with tf_%s", "x" * 30)

@@ -27,11 +27,12 @@ from service.contract.schemas import (
 from service.contract.scope import Scope
 from service.json_log import about
 from service.run.estimate import estimate_comparison, remaining_s
-from service.run.remote_settings import ARM_FILES, check_request, check_sent_files, check_stored_models, sent_settings
+from service.run.remote_settings import check_request, check_sent_files, check_stored_models, sent_settings
 from service.safety.allowed_models import AllowedModels
 from service.safety.endpoint_guard import EndpointGuard
 from service.store.comparisons.comparison_progress import FollowedComparisons
 from service.store.comparisons.comparison_store import (
+    ARM_FILES,
     StoredComparison,
     create_comparison,
     find_by_idempotency_key,

@@ -90,7 +90,7 @@ def _here(config: "CiConfig", directory: DataDirectory) -> "tuple[GateOutcome, M
     from service.cli.ci.config import refuse_other_metrics
     from service.cli.console import progress_bars
     from service.cli.terminal import show
-    from service.jobs.command_run import run_command
+    from service.jobs.job import run_command
     from service.run.composition import LocalComposition
 
     if config.rules.baseline is not None and config.baseline_path is None:

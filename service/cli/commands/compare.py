@@ -35,7 +35,7 @@ def compare(
     from advisor.report.formats import REPORT_FILES
     from lm.model_identity import model_identity
     from service.cli.console import print_comparison, progress_bars
-    from service.jobs.command_run import run_command
+    from service.jobs.job import run_command
     from service.run.composition import LocalComposition
     from service.run.finished.asking import read_finished
 

@@ -39,7 +39,7 @@ def freshness(
     Shows which arms still give the old answers, and what indexing or training again takes until they are right again.
     """
     from service.cli.console import progress_bars
-    from service.jobs.command_run import run_freshness_command
+    from service.jobs.job import run_freshness_command
     from service.run.finished.freshness import write_freshness
     from service.store.comparisons.runs import find_finished, find_run, home_database
 

@@ -1,4 +1,4 @@
-"""The job of a comparison whose work is done on a Ray cluster: `service.jobs.job` with other hands."""
+"""The job of a comparison whose work is done on a Ray cluster: `service.jobs.job_process` with other hands."""
 
 import argparse
 import json
@@ -11,7 +11,8 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from lm.model_identity import model_identity
-from service.jobs.job import NICENESS, Identify, JobEnd, job_process
+from service.jobs.job import Identify, JobEnd
+from service.jobs.job_process import NICENESS, job_process
 from service.jobs.job_watch import JobWatch
 from service.jobs.ray_engine.cluster import Cluster, own_error
 from service.jobs.ray_engine.composition import RayComposition

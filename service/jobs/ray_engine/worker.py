@@ -18,7 +18,7 @@ from lm.errors import ConfigError
 from lm.files import write_whole
 from lm.language_model import LanguageModel
 from lm.weights.gguf_cache import cache_folder
-from service.jobs.job import NICENESS
+from service.jobs.job_process import NICENESS
 from service.jobs.ray_engine.cluster import refuse_release, this_release
 from service.jobs.ray_engine.desk import RemoteDesk
 from service.json_log import EVERYTHING, log_as_json

@@ -20,9 +20,9 @@ from service.run.composition import LocalComposition
 from service.run.finished.asking import FinishedComparison, read_finished_folder
 from service.run.finished.base_model import with_base_model
 from service.run.finished.freshness import freshness_json, measure_freshness, read_change
-from service.run.remote_settings import job_settings
 from service.run.side_run import SideResult, SideRun
 from service.run.spending import check_budget
+from service.run.stored_comparison import job_settings
 from service.safety.json_depth import MAX_JSON_DEPTH, is_too_deep
 from service.store.comparisons.comparison_store import (
     ComparisonConflictError,

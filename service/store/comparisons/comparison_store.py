@@ -24,7 +24,7 @@ from service.store.workspaces import EVERY_WORKSPACE
 __all__ = ["ComparisonState"]
 
 _IN_PROGRESS = (ComparisonState.QUEUED, ComparisonState.RUNNING)
-SENT_FILES = ("price_list", "prior_answers", "arm_files")
+SENT_FILES = PRICE_LIST, PRIOR_ANSWERS, ARM_FILES = "price_list", "prior_answers", "arm_files"
 """Settings that hold what a caller sent in place of files."""
 
 _SENT = "sent:"

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from advisor.data.dataset import Split
 from advisor.data.files import load_dataset
 from lm.errors import ConfigError
-from service.run.remote_settings import job_settings
+from service.run.stored_comparison import job_settings
 from service.store.bundled_datasets import BUNDLED_DATASETS
 from service.store.comparisons.comparison_store import find_comparison, list_comparisons
 from tests.service.api.conftest import Api

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from advisor.decision.record import Recheck, RecheckOutcome
 from lm.model_identity import model_identity
 from service.contract.comparison_state import ComparisonState
-from service.jobs.command_run import run_command
+from service.jobs.job import run_command
 from service.server.recheck_schedule import recheck_due, relied_on, webhook
 from service.store.comparisons.baseline_store import set_baseline
 from service.store.comparisons.comparison_store import create_comparison, set_state

@@ -10,8 +10,9 @@ from sqlalchemy import insert
 
 from service.contract.comparison_state import ComparisonState
 from service.contract.schemas import ComparisonRequest
-from service.run.remote_settings import job_settings, sent_settings
+from service.run.remote_settings import sent_settings
 from service.run.settings import ComparisonSettings
+from service.run.stored_comparison import job_settings
 from service.store.comparisons.comparison_store import find_comparison, list_comparisons
 from service.store.comparisons.events import append_event
 from service.store.database import writing

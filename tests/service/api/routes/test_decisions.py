@@ -17,7 +17,7 @@ from lm.model_identity import model_identity
 from service.api.app import create_app
 from service.api.context import ServiceContext
 from service.api.service_settings import ServiceSettings
-from service.jobs.command_run import run_command
+from service.jobs.job import run_command
 from service.store.comparisons.comparison_store import create_comparison
 from service.store.comparisons.events import RECHECK, append_event
 from service.store.comparisons.runs import home_database

@@ -19,7 +19,7 @@ from service.jobs.supervisor import Supervisor
 from service.run.finished.asking import open_arm, read_finished
 from service.run.finished.base_model import with_base_model
 from service.run.hosted_tuning import RECORD, ProviderTuning, _rows
-from service.run.remote_settings import job_settings
+from service.run.stored_comparison import job_settings
 from service.run.workflow import load_limited_dataset
 from service.store.comparisons.comparison_store import find_comparison
 from service.store.comparisons.events import read_events

@@ -19,7 +19,7 @@ from lm.fake import FakeLM
 from lm.model_identity import model_identity
 from service.cli.app import main
 from service.contract.scope import Scope
-from service.jobs.command_run import run_command
+from service.jobs.job import run_command
 from service.run.arm import Arm, answer_in_turn
 from service.run.composition import LocalComposition
 from service.run.finished.asking import FinishedComparison, read_finished
