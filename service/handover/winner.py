@@ -28,7 +28,6 @@ from rag.embedder import SentenceTransformerEmbedder
 from rag.known_questions.nearest_few_shot import NearestFewShot
 from rag.prompts.raft import raft_prompts
 from rag.prompts.retrieved import RetrievedPrompt
-from service.run.composition.training import tuning_recipe
 from service.run.settings import ComparisonSettings, TuneOn
 from service.store.data_directory import DataDirectory
 from service.store.stages.recorded_stages import read_stages
@@ -144,7 +143,7 @@ class Winner:
         """How it was tuned; of an arm that is not, how the comparison would tune it on its questions."""
         if self.record is not None:
             return self.record.recipe
-        return tuning_recipe(self.settings, self.dataset.card.task, "questions", self.settings.seed)
+        return self.settings.recipe(self.dataset.card.task, "questions", self.settings.seed)
 
     @property
     def learning_rate(self) -> float:

@@ -1,13 +1,14 @@
 """The settings of a comparison where it is run: its folder, what it trains, and how it is stored."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from advisor.arms import ArmSpec, model_label, parse_arms
 from advisor.data.dataset import Task
 from advisor.money.declared import DeclaredFigures, parse_declared
+from finetune.recipe import TuningRecipe
 from lm.errors import ConfigError
 from lm.files import hash_files
 from lm.registry import LoadOptions, gguf_path
@@ -22,7 +23,8 @@ DEFAULT_EPOCHS = 3
 """Passes of tuning over labels, records, or passages to read: the embedded model learns them in two or three."""
 FACT_EPOCHS = 6
 """Passes over questions that are answered from memory, each asked in few wordings."""
-
+QUESTION_DROPOUT = 0.3
+"""Facts are asked in few wordings: without it a small model learnt the wordings, not the facts (docs/LOG.md)."""
 
 FILES = ("prices", "prior", "launch_config", "tensorboard")
 """Settings that name a file or a folder."""
@@ -117,6 +119,17 @@ class ComparisonSettings(DeclaredSettings):
     def epochs(self, task: Task, trains_on: str) -> int:
         """Most passes of one of its trainings."""
         return self.max_epochs or (FACT_EPOCHS if self.learns_by_heart(task, trains_on) else DEFAULT_EPOCHS)
+
+    def recipe(self, task: Task, trains_on: str, seed: int) -> TuningRecipe:
+        """How one of its adapters is trained.
+
+        Args:
+            trains_on: As in the table of arms.
+        """
+        chosen = {option.name: getattr(self.tuning, option.name) for option in fields(self.tuning)}
+        if chosen["prompt_dropout"] is None:
+            chosen["prompt_dropout"] = QUESTION_DROPOUT if self.learns_by_heart(task, trains_on) else 0.0
+        return TuningRecipe(**chosen, method=self.method, seed=seed, max_epochs=self.epochs(task, trains_on))
 
     def resolved(self) -> "ComparisonSettings":
         """The same with absolute paths, so that it can be opened again from any folder."""

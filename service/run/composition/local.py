@@ -57,7 +57,6 @@ from service.run.composition.training import (
     search_usage,
     training_curve,
     training_findings,
-    tuning_recipe,
     tuning_summary,
 )
 from service.run.hosted_tuning import find_tuning, was_tuned
@@ -555,7 +554,7 @@ class LocalComposition:
         self, dataset: Dataset, training: Training, prompts: Mapping[str, Messages] | None
     ) -> TrainingRun:
         _, trains_on, seed = training
-        recipe = tuning_recipe(self._settings, dataset.card.task, trains_on, seed)
+        recipe = self._settings.recipe(dataset.card.task, trains_on, seed)
         texts = read_texts(self._settings, dataset, self._chunking, self.embedder, self._reader)
         return TrainingRun(
             dataset.training_view(),

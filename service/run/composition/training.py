@@ -1,38 +1,22 @@
-"""How the adapters of a comparison are trained, and what their records say about it."""
+"""What the adapters of a comparison read besides questions, and what their records say of a training."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from advisor.audit.training import EpochLoss, TrainingLog, audit_training
-from advisor.data.dataset import Dataset, Task
+from advisor.data.dataset import Dataset
 from advisor.data.prompt import passage_text
 from advisor.results.answer import BuildUsage
 from advisor.results.comparison import AuditFinding, TrialSummary, TuningSummary
 from finetune.adapter import AdapterRecord
 from finetune.methods import METHODS
-from finetune.recipe import TuningRecipe
 from lm.embedding import Embedder
 from rag.chunk import Chunking, Reader, chunk_document
 from service.run.settings import ComparisonSettings, TuneOn
 
 if TYPE_CHECKING:
     from finetune.search import Trial
-
-QUESTION_DROPOUT = 0.3
-"""Facts are asked in few wordings: without it a small model learnt the wordings, not the facts (docs/LOG.md)."""
-
-
-def tuning_recipe(settings: ComparisonSettings, task: Task, trains_on: str, seed: int) -> TuningRecipe:
-    """How one adapter is trained.
-
-    Args:
-        trains_on: As in the table of arms.
-    """
-    chosen = {option.name: getattr(settings.tuning, option.name) for option in fields(settings.tuning)}
-    if chosen["prompt_dropout"] is None:
-        chosen["prompt_dropout"] = QUESTION_DROPOUT if settings.learns_by_heart(task, trains_on) else 0.0
-    return TuningRecipe(**chosen, method=settings.method, seed=seed, max_epochs=settings.epochs(task, trains_on))
 
 
 def read_texts(

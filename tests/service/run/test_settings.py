@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +7,9 @@ import pytest
 
 from advisor.data.dataset import Task
 from advisor.money.cost import Traffic
+from finetune.recipe import TuningOptions
 from lm.errors import ConfigError
+from lm.registry import LoadOptions
 from service.run.settings import ComparisonSettings, Constrain
 from service.store.bundled_datasets import BUNDLED_DATASETS, bundled_datasets
 
@@ -110,3 +113,17 @@ def test_comparisons_of_before_answers_could_be_constrained_stay_free() -> None:
     raw = ComparisonSettings("tiny").to_json()
     assert raw.pop("constrain") == "auto"
     assert ComparisonSettings.from_json(raw).constrain is Constrain.OFF
+
+
+def test_recipe_and_loading_are_those_of_the_settings() -> None:
+    options = TuningOptions(r=4, lora_alpha=8, schedule="linear", patience=5, weight_decay=0.1, batch_size=6)
+    settings = ComparisonSettings("x", tuning=options, method="dora", device="cpu", revision="v2", context_tokens=99)
+    recipe = settings.recipe(Task.QUESTION_ANSWERING, "questions", seed=3)
+    assert (recipe.r, recipe.lora_alpha, recipe.schedule, recipe.patience) == (4, 8, "linear", 5)
+    assert (recipe.weight_decay, recipe.batch_size, recipe.method, recipe.seed) == (0.1, 6, "dora", 3)
+    assert (recipe.max_epochs, recipe.prompt_dropout) == (6, 0.3)
+    assert settings.recipe(Task.QUESTION_ANSWERING, "raft", 0).prompt_dropout == 0.0
+    chosen = replace(settings, tuning=TuningOptions(prompt_dropout=0.1), max_epochs=2)
+    by_heart = chosen.recipe(Task.QUESTION_ANSWERING, "questions", 0)
+    assert (by_heart.prompt_dropout, by_heart.max_epochs) == (0.1, 2)
+    assert settings.load_options == LoadOptions("cpu", None, False, "v2", 99)

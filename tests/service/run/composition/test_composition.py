@@ -9,18 +9,15 @@ import pytest
 from advisor.arms import ARM_KINDS, ARMS
 from advisor.audit.check import Check
 from advisor.data.answer_form import constraint_of
-from advisor.data.dataset import Dataset, Split, Task, hash_documents
+from advisor.data.dataset import Dataset, Split, hash_documents
 from advisor.data.files import load_dataset
 from advisor.data.splitting import limit_dataset
 from advisor.results.comparison import ArmRole
-from finetune.recipe import TuningOptions
 from lm.errors import ConfigError, LanguageModelError
 from lm.fake import FakeLM
 from lm.model_identity import model_dtype, model_identity
-from lm.registry import LoadOptions
 from service.run.composition import LocalComposition
 from service.run.composition.local import BUILDERS, TUNED_BUILDERS
-from service.run.composition.training import tuning_recipe
 from service.run.progress import Progress
 from service.run.settings import ComparisonSettings, Constrain, TuneOn
 from service.store.bundled_datasets import BUNDLED_DATASETS
@@ -319,17 +316,3 @@ def test_changed_documents_get_an_index_of_their_own_beside_the_first(
     texts = [arm.pipeline.answer(["Colour of thing 7?"])[0].retrieved[0].text for arm in (before, after)]
     assert texts == ["Thing 7 is coloured c7.", "Thing 7 is painted c7."]
     composition.close()
-
-
-def test_recipe_and_loading_are_those_of_the_settings() -> None:
-    options = TuningOptions(r=4, lora_alpha=8, schedule="linear", patience=5, weight_decay=0.1, batch_size=6)
-    settings = ComparisonSettings("x", tuning=options, method="dora", device="cpu", revision="v2", context_tokens=99)
-    recipe = tuning_recipe(settings, Task.QUESTION_ANSWERING, "questions", seed=3)
-    assert (recipe.r, recipe.lora_alpha, recipe.schedule, recipe.patience) == (4, 8, "linear", 5)
-    assert (recipe.weight_decay, recipe.batch_size, recipe.method, recipe.seed) == (0.1, 6, "dora", 3)
-    assert (recipe.max_epochs, recipe.prompt_dropout) == (6, 0.3)
-    assert tuning_recipe(settings, Task.QUESTION_ANSWERING, "raft", 0).prompt_dropout == 0.0
-    chosen = replace(settings, tuning=TuningOptions(prompt_dropout=0.1), max_epochs=2)
-    by_heart = tuning_recipe(chosen, Task.QUESTION_ANSWERING, "questions", 0)
-    assert (by_heart.prompt_dropout, by_heart.max_epochs) == (0.1, 2)
-    assert settings.load_options == LoadOptions("cpu", None, False, "v2", 99)
