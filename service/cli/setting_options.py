@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_origin
 import typer
 
 from lm.setting import DeclaredSetting, Setting, declared_settings, read_settings
-from service.contract.settings import EFFORT, DeclaredSettings, resolve
+from service.contract.settings import EFFORT, DeclaredSettings, option_key, resolve_typed
 from service.run.settings import ComparisonSettings
 
 Make = Callable[[dict[str, Any]], Any]
@@ -17,13 +17,13 @@ Make = Callable[[dict[str, Any]], Any]
 
 def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     """A command whose argument `settings` is made of DATASET and an option for each setting; its own options follow."""
-    return _taking(command, list(_options()), _settings)
+    return _taking(command, list(_options()), lambda given: read_settings(ComparisonSettings, resolve_typed(given)))
 
 
 def takes_group(group: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A command whose argument `settings` is a group of settings, an option for each; its own options follow."""
     options = [(one.name, _option(one)) for one in declared_settings(group)]
-    return lambda command: _taking(command, options, lambda given: read_settings(group, _given(given)))
+    return lambda command: _taking(command, options, lambda given: read_settings(group, given))
 
 
 def _taking(
@@ -32,7 +32,7 @@ def _taking(
     @wraps(command)
     def run(**given: Any) -> None:
         own = {name: given.pop(name) for name in list(inspect.signature(command).parameters) if name != "settings"}
-        command(settings=make(given), **own)
+        command(settings=make({name: value for name, value in given.items() if value is not None}), **own)
 
     own = [p for name, p in inspect.signature(command).parameters.items() if name != "settings"]
     parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, **kind) for name, kind in options]
@@ -52,7 +52,7 @@ def _options() -> Iterator[tuple[str, dict[str, Any]]]:
             yield "effort", _option(effort)
         elif one.inner:
             for inner in one.inner:
-                yield _name(inner), _option(inner)
+                yield option_key(inner), _option(inner)
         elif one.name == "arms":
             several = typer.Option("--arm", help=f"{one.setting.help} May be given several times.", show_default=False)
             yield "arm", {"annotation": Annotated[list[str] | None, several], "default": None}
@@ -76,27 +76,3 @@ def _option(one: DeclaredSetting) -> dict[str, Any]:
     option = typer.Option(one.option, help=f"{one.setting.help}{choices}{told}", show_default=False)
     kind = str if several or one.choices else one.kind
     return {"annotation": Annotated[kind | None, option], "default": None}
-
-
-def _settings(options: dict[str, Any]) -> ComparisonSettings:
-    """The settings that were given as options."""
-    typed = _given(options)
-    given: dict[str, Any] = {}
-    for one in declared_settings(DeclaredSettings):
-        inner = {part.name: typed.pop(_name(part)) for part in one.inner if _name(part) in typed}
-        if inner:
-            given[one.name] = inner
-    given |= typed
-    for name in {"arms", "pipelines", "declared"} & given.keys():
-        given[name] = tuple(part.strip() for part in given[name].split(",") if part.strip())
-    if arms := given.pop("arm", None):
-        given["arms"] = (*given.get("arms", ()), *arms)
-    return read_settings(ComparisonSettings, resolve(given))
-
-
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _name(inner: DeclaredSetting) -> str:
-    return inner.option.removeprefix("--").replace("-", "_")

@@ -19,7 +19,7 @@ from advisor.results.answer_values import AnswerValues
 from finetune.recipe import METHOD, TuningOptions
 from lm.completion import DEFAULT_BATCH_SIZE
 from lm.errors import ConfigError
-from lm.setting import Setting, check_settings
+from lm.setting import DeclaredSetting, Setting, check_settings, declared_settings
 from lm.weights.embedded_model import EMBEDDED_MODEL
 from rag.retrieval_options import BUILTIN_EMBEDDERS, PassageOrder, RetrieverKind
 
@@ -341,3 +341,27 @@ def resolve(given: Mapping[str, Any]) -> dict[str, Any]:
     if effort not in EFFORT.choices:
         raise ConfigError(f"effort is {effort!r}; give one of {', '.join(EFFORT.choices)}")
     return {**EFFORTS[Effort(effort)], **resolved}
+
+
+def resolve_typed(typed: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of what people type: what a group holds stands beside the others, and a list is one text with commas.
+
+    Raises:
+        ConfigError: as `resolve`.
+    """
+    rest = dict(typed)
+    given: dict[str, Any] = {}
+    for one in declared_settings(DeclaredSettings):
+        if inner := {part.name: rest.pop(option_key(part)) for part in one.inner if option_key(part) in rest}:
+            given[one.name] = inner
+    given |= rest
+    for name in {"arms", "pipelines", "declared"} & given.keys():
+        given[name] = tuple(part.strip() for part in given[name].split(",") if part.strip())
+    if arms := given.pop("arm", None):
+        given["arms"] = (*given.get("arms", ()), *arms)
+    return resolve(given)
+
+
+def option_key(one: DeclaredSetting) -> str:
+    """The name of a typed setting, as its option has it."""
+    return one.option.removeprefix("--").replace("-", "_")
