@@ -28,7 +28,7 @@ def form_questions(dataset: Dataset, metric: Metric, seed: int) -> list[Example]
     return [example for example in validation if example.id in chosen]
 
 
-def ask_both_ways(
+def measure_form_gains(
     measured: Sequence[ArmMeasurement],
     composition: Composition,
     dataset: Dataset,

@@ -34,7 +34,7 @@ from lm.files import write_whole
 from service.run.arm import Compose
 from service.run.auditing import audit_run, read_labels
 from service.run.conclusion import conclude_comparison
-from service.run.form import ask_both_ways
+from service.run.form import measure_form_gains
 from service.run.measuring import ArmMeasurement, ask_arms, score_arms
 from service.run.merged_speed import with_measured_slowdown
 from service.run.progress import OnProgress, Progress, silent
@@ -151,7 +151,7 @@ def run_comparison(
                 measured, race = ask_arms(composition, dataset, answers_in, metrics[0], on_progress, spending), None
                 findings += [NO_RACE] if settings.race else []
             resources = ScoringResources(dataset.card, composition.embedder, spending.metered(composition.judge))
-            ask_both_ways(
+            measure_form_gains(
                 measured, composition, dataset, answers_in, metrics[0], resources, settings.seed, on_progress, spending
             )
             spending.check_judge()
