@@ -34,6 +34,7 @@ E5_PREFIXES = ("query: ", "passage: ")
 _E5 = re.compile(r"(?:^|[/_-])(?:multilingual-)?e5-(?:small|base|large)(?:-v2)?$")
 _FINGERPRINT_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
 _NOT_FINGERPRINTED = frozenset({"data_config.json"})
+_BATCH_TEXTS = 64
 _HUB_FILES_EXCLUDED = ["onnx/*", "openvino/*"]
 
 
@@ -57,14 +58,12 @@ class SentenceTransformerEmbedder:
         *,
         name: str,
         device: str = "auto",
-        batch_size: int = 64,
         prefixes: tuple[str, str] | None = None,
     ) -> None:
         self.name = name
         self._prefixes = prefixes
         self.folder = folder
         self._requested_device = device
-        self._batch_size = batch_size
         check_weights(folder)
 
     @cached_property
@@ -92,7 +91,7 @@ class SentenceTransformerEmbedder:
             return np.empty((0, self._model.get_embedding_dimension()), dtype=np.float32)
         vectors = encode(
             list(texts),
-            batch_size=self._batch_size,
+            batch_size=_BATCH_TEXTS,
             show_progress_bar=False,
             convert_to_numpy=True,
             normalize_embeddings=True,

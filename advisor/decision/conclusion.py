@@ -4,8 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from advisor.audit.other_metrics import audit_other_metrics
-from advisor.audit.power import audit_power
+from advisor.audit.verdict import audit_other_metrics, audit_power
 from advisor.decision.constraints import check_constraints
 from advisor.decision.flip import find_flips, map_decision
 from advisor.decision.inputs import Axis, DecisionInputs, MeasuredArms

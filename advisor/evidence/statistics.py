@@ -357,7 +357,6 @@ def mean_interval(
     *,
     slices: Sequence[str] | None = None,
     weights: Mapping[str, float] | None = None,
-    level: float = 0.95,
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
 ) -> Interval:
@@ -381,12 +380,10 @@ def mean_interval(
     independent = len({c for c, is_scored in zip(clusters, scored.tolist(), strict=True) if is_scored}) == len(kept)
     alike = bool((rows[:, scored] == kept).all())
     if alike and slices is None and independent and np.isin(kept, (0.0, 1.0)).all():
-        return wilson_interval(int(kept.sum()), len(kept), level=level)
+        return wilson_interval(int(kept.sum()), len(kept))
     names = list(slices) if slices is not None else ["all"] * len(mean)
     shares = weights if weights is not None else {"all": 1.0}
-    return bootstrap_mean(values, clusters, names, shares, n_resamples=n_resamples, seed=seed).interval(
-        shares, level=level
-    )
+    return bootstrap_mean(values, clusters, names, shares, n_resamples=n_resamples, seed=seed).interval(shares)
 
 
 @dataclass(frozen=True)
@@ -649,7 +646,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def holm_levels(p_values: Sequence[float], *, alpha: float = ALPHA) -> list[float]:
+def holm_levels(p_values: Sequence[float]) -> list[float]:
     """Level of the interval of each difference that says the same as its p-value after Holm.
 
     What is tested at alpha over m has an interval of level 1 - alpha / m: at each step of Holm the pairs that are left,
@@ -665,15 +662,15 @@ def holm_levels(p_values: Sequence[float], *, alpha: float = ALPHA) -> list[floa
     for rank, i in enumerate(order):
         # Pairs with one p-value share a level, so that their order decides nothing.
         if rank and not stopped and p_values[i] > p_values[order[rank - 1]]:
-            stopped = p_values[order[rank - 1]] * left >= alpha
+            stopped = p_values[order[rank - 1]] * left >= ALPHA
             left = left if stopped else len(order) - rank
-        levels[i] = 1 - alpha / left
+        levels[i] = 1 - ALPHA / left
     return levels
 
 
-def agreeing(interval: Interval, p_adjusted: float, *, alpha: float = ALPHA) -> Interval:
+def agreeing(interval: Interval, p_adjusted: float) -> Interval:
     """The interval, reaching to 0 where the test does not tell the difference from 0."""
-    if p_adjusted < alpha:
+    if p_adjusted < ALPHA:
         return interval
     return replace(interval, low=min(interval.low, 0.0), high=max(interval.high, 0.0))
 
@@ -685,24 +682,25 @@ def normal_quantile(level: float) -> float:
     return float(norm.ppf(0.5 + level / 2))
 
 
-def minimum_detectable_effect(standard_error: float, *, level: float = 0.95, power: float = POWER) -> float:
-    """The smallest true difference that an interval of that level tells from 0 with `power`.
+def minimum_detectable_effect(standard_error: float, *, level: float = 0.95) -> float:
+    """The smallest true difference that an interval of that level tells from 0 with the power of `POWER`.
 
     Args:
         standard_error: Of the paired, clustered difference.
     Source:
         Miller 2024, arXiv:2411.00640, section 5 (about 2.8 standard errors at the defaults).
     """
-    return (normal_quantile(level) + normal_quantile(2 * power - 1)) * standard_error
+    return (normal_quantile(level) + normal_quantile(2 * POWER - 1)) * standard_error
 
 
-def deciding_error(difference: float, margin: float, *, level: float = 0.95, power: float = POWER) -> float:
-    """The standard error at which a true difference of this size would be decided with `power`.
+def deciding_error(difference: float, margin: float, *, level: float = 0.95) -> float:
+    """The standard error at which a true difference of this size would be decided with the power of `POWER`.
 
     A difference above the margin is decided when its interval clears 0 and its estimate the margin; one below, when the
     interval shows that it is below. One that is the margin itself no number of questions decides: 0.
     """
-    to_show, to_keep = normal_quantile(level) + normal_quantile(2 * power - 1), normal_quantile(2 * power - 1)
+    to_keep = normal_quantile(2 * POWER - 1)
+    to_show = normal_quantile(level) + to_keep
     if difference > margin:
         return min(difference / to_show, (difference - margin) / to_keep)
     return max(0.0, margin - difference) / to_show

@@ -86,9 +86,7 @@ def check_latency_growth(
     return unclear(name, f"{told}. A breach is not shown.", rules, figures)
 
 
-def wait_growth(
-    waits: Mapping[str, float], waits_before: Mapping[str, float], same: Iterable[str], *, seed: int = 0
-) -> WaitGrowth:
+def wait_growth(waits: Mapping[str, float], waits_before: Mapping[str, float], same: Iterable[str]) -> WaitGrowth:
     """How much longer 19 in 20 wait, by a bootstrap of the ratio of the two quantiles.
 
     Long answers take long in both comparisons, so that questions are resampled together where at least `PAIRED_SHARE`
@@ -101,7 +99,7 @@ def wait_growth(
     paired = len(shared) >= max(LEAST_WAITS, PAIRED_SHARE * max(len(waits), len(waits_before)))
     ours = _sample(waits, shared if paired else sorted(waits))
     theirs = _sample(waits_before, shared if paired else sorted(waits_before))
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     drawn = rng.integers(0, len(ours), (N_RESAMPLES, len(ours)))
     drawn_before = drawn if paired else rng.integers(0, len(theirs), (N_RESAMPLES, len(theirs)))
     logarithms = np.log(_p95(ours[drawn])) - np.log(_p95(theirs[drawn_before]))

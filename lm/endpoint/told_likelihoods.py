@@ -12,18 +12,17 @@ import openai
 
 from lm.completion import Likelihood, Messages, chat_rows
 
+_REQUESTS_AT_A_TIME = 8
 _WRITTEN = {"prompt_logprobs": 0, "continue_final_message": True, "add_generation_prompt": False}
 
 
 def told_likelihoods(
-    client: openai.OpenAI, model: str, prompts: Sequence[Messages], texts: Sequence[str], *, n_requests: int = 8
+    client: openai.OpenAI, model: str, prompts: Sequence[Messages], texts: Sequence[str]
 ) -> list[Likelihood | None]:
     """Of each text after its prompt, end token excluded.
 
     The shortest is asked for first: a server that does not tell there is asked for no other.
 
-    Args:
-        n_requests: At a time.
     Returns:
         None for an empty text, and where the server refuses or does not tell.
     Raises:
@@ -35,7 +34,7 @@ def told_likelihoods(
     if not wanted or (shortest := _told(client, model, *pairs[wanted[0]])) is None:
         return found
     found[wanted[0]] = shortest
-    with ThreadPoolExecutor(n_requests, thread_name_prefix="likelihoods") as pool:
+    with ThreadPoolExecutor(_REQUESTS_AT_A_TIME, thread_name_prefix="likelihoods") as pool:
         others = pool.map(lambda i: _told(client, model, *pairs[i]), wanted[1:])
         for i, likelihood in zip(wanted[1:], others, strict=True):
             found[i] = likelihood

@@ -46,9 +46,9 @@ router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"], dependencies=
 class StoredDecisions:
     """The decisions asked for last, read and resampled once; a finished comparison never changes."""
 
-    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self) -> None:
         self._decisions: RecentlyUsed[tuple[str, float, object], StoredDecision] = RecentlyUsed(
-            max_bytes, lambda stored: stored.n_bytes
+            MAX_BYTES, lambda stored: stored.n_bytes
         )
 
     def find(self, engine: Engine, comparison_id: str, labels: Labels | None = None) -> StoredDecision:

@@ -20,7 +20,6 @@ from advisor.errors import DatasetError
 from lm.embedding import Embedder
 from lm.language_model import LanguageModel
 from rag.anchors import Anchor, anchor_questions
-from rag.chunk import Chunking
 from rag.made_questions import MadeQuestions, make_questions
 from service.contract.settings import QuestionSettings
 from service.run.question_run import MADE_FILE
@@ -34,7 +33,6 @@ def make_dataset(
     settings: QuestionSettings,
     *,
     name: str,
-    chunking: Chunking | None = None,
     on_progress: Callable[[int, int], None] = lambda n_kept, n_wanted: None,
 ) -> MadeQuestions:
     """Write `destination` as a dataset folder with the documents and questions that the model made of them.
@@ -56,7 +54,6 @@ def make_dataset(
         unanswerable_share=settings.unanswerable,
         joint_share=settings.joint,
         seed=settings.seed,
-        chunking=chunking,
         on_progress=on_progress,
     )
     if not made.questions:

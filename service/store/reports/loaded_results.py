@@ -110,9 +110,9 @@ class LoadedResults:
 class LoadedComparisons:
     """Results of the comparisons that were looked at last."""
 
-    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self) -> None:
         self._loaded: RecentlyUsed[tuple[str, float], LoadedResults] = RecentlyUsed(
-            max_bytes, lambda results: results.n_bytes
+            MAX_BYTES, lambda results: results.n_bytes
         )
 
     def find(self, engine: Engine, comparison_id: str, finished_at: float) -> LoadedResults:

@@ -31,8 +31,8 @@ class Outcome:
 class Outcomes:
     """Outcomes of the comparisons that were listed last."""
 
-    def __init__(self, n_kept: int = N_KEPT) -> None:
-        self._kept: RecentlyUsed[tuple[str, float], Outcome] = RecentlyUsed(n_kept, lambda _: 1)
+    def __init__(self) -> None:
+        self._kept: RecentlyUsed[tuple[str, float], Outcome] = RecentlyUsed(N_KEPT, lambda _: 1)
 
     def find(self, engine: Engine, stored: StoredComparison) -> Outcome:
         """The outcome of a comparison."""

@@ -22,12 +22,11 @@ from advisor.audit.judge import (
     audit_labels,
     measure_agreement,
 )
-from advisor.audit.other_metrics import audit_other_metrics
 from advisor.audit.outside import audit_outside
-from advisor.audit.power import audit_power
 from advisor.audit.retrieval import audit_index, audit_passages
 from advisor.audit.training import EpochLoss, TrainingLog, audit_training
 from advisor.audit.unknown_tokens import UnknownTokens, audit_unknown_tokens
+from advisor.audit.verdict import audit_other_metrics, audit_power
 from advisor.data.dataset import (
     Dataset,
     DatasetCard,

@@ -1,4 +1,4 @@
-"""Whether the verdict hangs on which metric was chosen to decide."""
+"""How far a verdict goes: whether the test set can see the margin, and whether another metric says the same."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,22 @@ from advisor.results.comparison import AuditFinding, Interval, MetricVerdict, Re
 
 _TOLD = 2
 """The message of a finding is read at a glance; all are among its items."""
+
+
+def audit_power(recommendation: Recommendation) -> list[AuditFinding]:
+    """A trade-off whose smallest detectable difference is above the margin; a winner was seen anyhow."""
+    effect, margin = recommendation.minimum_detectable_effect, recommendation.margin
+    if recommendation.verdict is not Verdict.NO_CLEAR_WINNER or effect is None or effect <= margin:
+        return []
+    more = f"Ask about {recommendation.questions_needed:,} questions" if recommendation.questions_needed else "Ask more"
+    return [
+        AuditFinding(
+            Check.POWER,
+            Severity.NOTE,
+            f"This test set can show differences of about {100 * effect:.1f} points; the margin is {100 * margin:.1f}.",
+            f"{more}, or declare a larger margin before the next run.",
+        )
+    ]
 
 
 def audit_other_metrics(decided: Recommendation, verdicts: Sequence[MetricVerdict]) -> list[AuditFinding]:
