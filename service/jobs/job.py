@@ -40,12 +40,7 @@ from service.run.spending import is_hosted
 from service.run.stored_comparison import job_settings, register_comparison
 from service.run.workflow import run_comparison
 from service.store.comparisons.comparison_progress import FollowedComparisons
-from service.store.comparisons.comparison_store import (
-    StoredComparison,
-    find_comparison,
-    keep_files,
-    set_state,
-)
+from service.store.comparisons.comparison_store import StoredComparison, find_comparison, keep_files, set_state
 from service.store.comparisons.runs import home_database, restore_run
 from service.store.data_directory import DataDirectory, ServiceHoldsError
 from service.store.database import is_outage, patiently, writing

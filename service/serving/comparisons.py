@@ -73,7 +73,12 @@ class ServedArm:
 
 
 class Lease:
-    """One caller's use of a comparison: it is not closed before the caller is done."""
+    """A comparison that callers use, and what is open of it: it is not closed before they are done.
+
+    Attributes:
+        arms: By id, loaded or being loaded; opened_in: where the last of them is.
+        taken: The queues of its models.
+    """
 
     def __init__(self, comparison_id: str) -> None:
         self.comparison_id = comparison_id
@@ -101,8 +106,8 @@ class OpenComparisons:
         self._batchers: Shared[Batcher] = Shared(lambda batcher: batcher.close())
         self._lock = Lock()
         self._leases: OrderedDict[str, Lease] = OrderedDict()
-        # One thread: models are loaded one after the other, and what is being loaded is not closed.
         self._is_closed = False
+        # One thread: models are loaded one after the other, and what is being loaded is not closed.
         self._loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="loads arms")
 
     @contextmanager
