@@ -1,24 +1,33 @@
-"""The way in: questions to the arms of finished comparisons, from any number of callers."""
+"""The way in: questions to the arms of finished comparisons, from any number of callers.
+
+Each comparison is opened once, and each arm loaded once, however many ask.
+"""
 
 import asyncio
 import shutil
 import time
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from threading import Lock
 
 from lm.completion import FinishReason
-from lm.errors import ConfigError, LanguageModelError
+from lm.errors import LanguageModelError
+from lm.registry import parse_spec
+from service.run.settings import ComparisonSettings
 from service.serving.arms import Arms
 from service.serving.arms_process import ArmsProcess
 from service.serving.asked import AS_MEASURED, Decoding, ServedAnswer
-from service.serving.batcher import Batched
-from service.serving.comparisons import Lease, OpenComparisons, ServedArm
+from service.serving.batcher import AskedPipeline, Batcher
 from service.serving.endpoint_failure import endpoint_failure
-from service.serving.errors import AnswerTimeoutError, EndpointFailedError
+from service.serving.errors import AnswerTimeoutError, ClosingError, EndpointFailedError
 from service.serving.limits import ServingLimits
 from service.serving.servable import Servable
+from service.serving.served_arm import ServedArm
+from service.serving.shared import Shared, Taken
 from service.store.data_directory import DataDirectory
 from service.store.key_budget import KeyBudget
 
@@ -82,7 +91,7 @@ class ServedPipelines:
         with self._comparisons.lease(comparison_id) as lease, _late_endpoint_named() as asked:
             async with self._until(deadline):
                 arm = asked.arm = await self._arm(lease, kind)
-                pay = await _paying(arm, budget)
+                pay = await arm.paying(budget)
                 pipeline = decoding.applied(arm.pipeline)
                 call = arm.batcher.submit(pipeline, pipeline, questions)
                 for future in call.futures:
@@ -100,7 +109,7 @@ class ServedPipelines:
                 finally:
                     call.abandon()
         latency_s = time.monotonic() - started
-        return [_served(arm, question, one, latency_s) for question, one in zip(questions, batched, strict=True)]
+        return [arm.served(question, one, latency_s) for question, one in zip(questions, batched, strict=True)]
 
     async def stream(
         self,
@@ -126,7 +135,7 @@ class ServedPipelines:
         with self._comparisons.lease(comparison_id) as lease, _late_endpoint_named() as asked:
             async with self._until(deadline):
                 arm = asked.arm = await self._arm(lease, kind)
-                pay = await _paying(arm, budget)
+                pay = await arm.paying(budget)
             pipeline = decoding.applied(arm.pipeline)
             call = arm.batcher.submit((pipeline, "stream"), pipeline, [question], tell)
             call.futures[0].add_done_callback(pay)
@@ -138,7 +147,7 @@ class ServedPipelines:
                     if piece is None:
                         break
                     yield piece
-                yield _served(arm, question, call.futures[0].result(), time.monotonic() - started)
+                yield arm.served(question, call.futures[0].result(), time.monotonic() - started)
             finally:
                 call.abandon()
 
@@ -162,7 +171,7 @@ class ServedPipelines:
         if self._arms is not None:
             self._arms.end()
 
-    async def _arm(self, lease: Lease, kind: str) -> ServedArm:
+    async def _arm(self, lease: "Lease", kind: str) -> ServedArm:
         loading = self._comparisons.arm(lease, kind)
         # Others may wait for the same arm, so that one caller's end must not cancel it.
         return loading.result() if loading.done() else await asyncio.shield(asyncio.wrap_future(loading))
@@ -204,32 +213,147 @@ def _late_endpoint_named() -> Iterator[_Asked]:
         raise
 
 
-async def _paying(arm: ServedArm, budget: KeyBudget | None) -> Callable[[Future[Batched]], None]:
-    """What charges a key for an answer once it is there, also where its caller has gone meanwhile.
+class Lease:
+    """A comparison that callers use, and what is open of it: it is not closed before they are done.
 
-    Raises:
-        KeySpentError: the key may spend no more.
-        ConfigError: it has a limit, and nobody knows what the model costs.
+    Attributes:
+        arms: By id, loaded or being loaded; opened_in: where the last of them is.
+        taken: The queues of its models.
     """
-    if budget is None or (arm.hosted_model is None and not arm.pays_embedder):
-        return lambda _: None
-    await asyncio.to_thread(budget.check)
-    if not arm.has_price and await asyncio.to_thread(budget.left_usd) is not None:
-        raise ConfigError(
-            f"{arm.hosted_model or arm.embedder} has no price, or does not tell its tokens, so what it spends of the "
-            "limit of your key cannot be told; use a key without a limit, or compare again with a price list that "
-            "names it, or with ARM.usd_per_question declared"
+
+    def __init__(self, comparison_id: str) -> None:
+        self.comparison_id = comparison_id
+        self.n_users = 0
+        self.servable: Servable | None = None
+        self.arms: dict[str, Future[ServedArm]] = {}
+        self.opened_in: Arms | ArmsProcess | None = None
+        self.taken = Taken()
+
+
+class OpenComparisons:
+    """At most so many comparisons in memory; those in use are never closed, even where they are more.
+
+    Args:
+        read: A finished comparison by its id in the database.
+        living_arms: Where arms are to be opened now.
+    """
+
+    def __init__(
+        self, read: Callable[[str], Servable], living_arms: Callable[[], Arms | ArmsProcess], limits: ServingLimits
+    ) -> None:
+        self._read = read
+        self._living_arms = living_arms
+        self._limits = limits
+        self._batchers: Shared[Batcher] = Shared(lambda batcher: batcher.close())
+        self._lock = Lock()
+        self._leases: OrderedDict[str, Lease] = OrderedDict()
+        self._is_closed = False
+        # One thread: models are loaded one after the other, and what is being loaded is not closed.
+        self._loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="loads arms")
+
+    @contextmanager
+    def lease(self, comparison_id: str) -> Iterator[Lease]:
+        """Use of a comparison, from now to the end of the block. Loads nothing yet.
+
+        Raises:
+            ClosingError: all are being closed.
+        """
+        with self._lock:
+            self._refuse_when_closed()
+            lease = self._leases.setdefault(comparison_id, Lease(comparison_id))
+            self._leases.move_to_end(comparison_id)
+            lease.n_users += 1
+        try:
+            yield lease
+        finally:
+            with self._lock:
+                lease.n_users -= 1
+                self._close_surplus()
+
+    def arm(self, lease: Lease, kind: str) -> "Future[ServedArm]":
+        """An arm of a leased comparison, loaded by our thread; what failed or is gone is loaded when asked again.
+
+        Raises:
+            ClosingError: all are being closed.
+        """
+        with self._lock:
+            self._refuse_when_closed()
+            known = lease.arms.get(kind)
+            if known is None or not _is_loaded(known):
+                known = lease.arms[kind] = self._loader.submit(self._load, lease, kind)
+            return known
+
+    def close(self) -> None:
+        """Close all, the ones in use among them."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            leases, self._leases = list(self._leases.values()), OrderedDict()
+        for lease in leases:
+            self._loader.submit(_close, lease)
+        self._loader.shutdown(wait=True)
+
+    @property
+    def ids(self) -> list[str]:
+        """Comparisons that are open or being opened, the one asked longest ago first."""
+        with self._lock:
+            return list(self._leases)
+
+    def _refuse_when_closed(self) -> None:
+        if self._is_closed:
+            raise ClosingError("the service is being stopped; ask again when it is back")
+
+    def _load(self, lease: Lease, kind: str) -> ServedArm:
+        """The arm of that id, as it was measured; raises as `read` and `Arms.open`."""
+        if lease.servable is None:
+            lease.servable = self._read(lease.comparison_id)
+        servable, arms = lease.servable, self._living_arms()
+        lease.opened_in = arms
+        facts = arms.open(servable, kind)
+        settings = servable.settings
+        asked = settings.with_model(settings.model_of(settings.arm(kind)))
+        key = (asked.model, asked.load_options)
+        declared = settings.declared_figures.get(kind)
+        return ServedArm(
+            AskedPipeline(arms, servable.id, kind, facts.generation),
+            lease.taken.take(self._batchers, key, partial(_new_batcher, asked, self._limits)),
+            facts.device,
+            facts.hosted_model,
+            facts.embedder,
+            servable.prices,
+            facts.priced_as,
+            declared.usd_per_question if declared is not None else None,
         )
 
-    def pay(future: Future[Batched]) -> None:
-        if future.cancelled() or future.exception() is not None:
-            return
-        answer = future.result().answer
-        embedding_usd = arm.prices.embedding_usd(arm.embedder, answer.usage.embedding_tokens)
-        budget.spend((arm.usd_of(answer) if arm.hosted_model is not None else embedding_usd) or 0.0)
+    def _close_surplus(self) -> None:
+        unused = [lease for lease in self._leases.values() if not lease.n_users]
+        empty = [lease for lease in unused if not any(_is_loaded(arm) for arm in lease.arms.values())]
+        surplus = [lease for lease in unused if lease not in empty]
+        n_too_many = len(self._leases) - len(empty) - self._limits.n_comparisons
+        for lease in [*empty, *surplus[: max(0, n_too_many)]]:
+            del self._leases[lease.comparison_id]
+            self._loader.submit(_close, lease)
 
-    return pay
+
+def _is_loaded(arm: "Future[ServedArm]") -> bool:
+    """A load under way counts: whoever asked may have gone, the next one will be glad of it."""
+    return not arm.done() or (arm.exception() is None and not arm.result().pipeline.arms.is_gone)
 
 
-def _served(arm: ServedArm, question: str, one: Batched, latency_s: float) -> ServedAnswer:
-    return ServedAnswer(question, one.answer, latency_s, one.model_s, one.batch_size, arm.usd_of(one.answer))
+def _close(lease: Lease) -> None:
+    if lease.opened_in is not None:
+        lease.opened_in.close(lease.comparison_id)
+    lease.taken.give_back()
+
+
+def _new_batcher(settings: ComparisonSettings, limits: ServingLimits) -> Batcher:
+    """The queue to a base model."""
+    is_remote = parse_spec(settings.model)[0] == "openai"
+    return Batcher(
+        settings.model,
+        batch_questions=limits.batch_questions,
+        queued_questions=limits.queued_questions,
+        window_s=limits.window_s,
+        n_threads=limits.n_remote_threads if is_remote else 1,
+    )
