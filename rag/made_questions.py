@@ -155,7 +155,7 @@ def make_questions(
         if len(facts) >= n_facts:
             break
     facts = [replace(fact, group=f"fact-{i:04d}") for i, fact in enumerate(facts)]
-    removed = maker.removable(facts, round(unanswerable_share * len(facts)), documents)
+    removed = maker.removable(facts, round(unanswerable_share * len(facts)))
     kept = [replace(fact, answers=()) if fact.group in removed else fact for fact in facts]
     reworded = [one for _ in range(n_rewordings) for one in maker.reword(kept)]
     joint = maker.join([fact for fact in kept if fact.answers], round(joint_share * len(facts)))
@@ -331,7 +331,7 @@ class _Maker:
                 self.dropped["joint: its passages are not found"] += 1
         return sound
 
-    def removable(self, facts: Sequence[MadeQuestion], n_wanted: int, documents: Sequence[Document]) -> frozenset[str]:
+    def removable(self, facts: Sequence[MadeQuestion], n_wanted: int) -> frozenset[str]:
         """Groups of facts whose passage can be taken away: no other fact needs it, and no other passage answers them.
 
         Of a document one passage at most is taken, and never its only one.

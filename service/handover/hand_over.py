@@ -44,7 +44,7 @@ def hand_over(winner: "Winner", target_name: str, folder: Path) -> Path:
             "model": winner.comparison.model,
             "dataset": winner.dataset.card.name,
             "dataset_hash": winner.comparison.dataset_hash,
-            "versions": _versions(winner),
+            "versions": _versions(),
             "files": files,
         }
         (staged / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -76,7 +76,7 @@ def _readme(winner: "Winner", target_name: str, body: str) -> str:
     prompt = "\n".join(f"{turn['role']}: {turn['content']}" for turn in chat_rows(winner.probes()[0]))
     fence = "`" * max(3, 1 + _longest_run(prompt, "`"))
     note = f"{winner.texts_note}\n\n" if winner.texts_note else ""
-    versions = ", ".join(f"{name} {version}" for name, version in _versions(winner).items())
+    versions = ", ".join(f"{name} {version}" for name, version in _versions().items())
     return f"""# {winner.name} for {target_name}: {TARGETS[target_name].description}
 
 The arm `{winner.arm}` ({arm.label}) of the comparison `{comparison.id}` on `{winner.dataset.card.name}`: {score}.
@@ -106,7 +106,7 @@ def _held_to(winner: "Winner") -> str:
     return ", held to the labels or the schema of the dataset while decoding; without that, answers may differ"
 
 
-def _versions(winner: "Winner") -> dict[str, str]:
+def _versions() -> dict[str, str]:
     from importlib.metadata import version
 
     return {name: version(name) for name in _VERSIONS}

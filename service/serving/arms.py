@@ -62,6 +62,7 @@ class Arms:
 
     Attributes:
         is_gone: Whether their process ended; it is ours.
+        models, embedders: What is loaded, held once for all comparisons.
     """
 
     is_gone = False
@@ -75,10 +76,10 @@ class Arms:
         load_embedder: LoadEmbedder | None = None,
     ) -> None:
         self._directory = directory
-        self._load_model = load_model or partial(_registered_model, timeout_s=limits.timeout_s)
-        self._load_embedder = load_embedder or (lambda settings: LoadedParts(settings).embedder())
-        self._models: Shared[LanguageModel] = Shared()
-        self._embedders: Shared[Embedder] = Shared()
+        self.load_model = load_model or partial(_registered_model, timeout_s=limits.timeout_s)
+        self.load_embedder = load_embedder or (lambda settings: LoadedParts(settings).embedder())
+        self.models: Shared[LanguageModel] = Shared()
+        self.embedders: Shared[Embedder] = Shared()
         self._comparisons: dict[str, OpenedComparison] = {}
         self._arms: dict[tuple[str, str], tuple[Pipeline, ArmFacts]] = {}
 
@@ -92,7 +93,8 @@ class Arms:
         """
         with _failing_endpoint_named(None):
             if servable.id not in self._comparisons:
-                self._comparisons[servable.id] = OpenedComparison(servable, self._directory, self._take_parts(servable))
+                parts = SharedParts(servable.settings, self)
+                self._comparisons[servable.id] = OpenedComparison(servable, self._directory, parts)
             arm = self._arms[servable.id, kind] = self._comparisons[servable.id].open_arm(kind)
         return arm[1]
 
@@ -159,36 +161,25 @@ class Arms:
         generation = replace(generation, constraint=pipeline.generation.constraint)
         return replace(pipeline, generation=generation), facts.hosted_model
 
-    def _take_parts(self, servable: Servable) -> "SharedParts":
-        return SharedParts(servable.settings, self._models, self._embedders, self._load_model, self._load_embedder)
-
 
 class SharedParts(Taken):
     """The models and the embedder of one comparison, held once for all that use the same."""
 
-    def __init__(
-        self,
-        settings: ComparisonSettings,
-        models: Shared[LanguageModel],
-        embedders: Shared[Embedder],
-        load_model: LoadModel,
-        load_embedder: LoadEmbedder,
-    ) -> None:
+    def __init__(self, settings: ComparisonSettings, arms: Arms) -> None:
         super().__init__()
         self._settings = settings
-        self._models, self._embedders = models, embedders
-        self._load_model, self._load_embedder = load_model, load_embedder
+        self._arms = arms
 
     def model(self, spec: str) -> LanguageModel:
         """One of the models that the settings name."""
         settings = self._settings.with_model(spec)
-        return self.take(self._models, (spec, settings.load_options), lambda: self._load_model(settings))
+        return self.take(self._arms.models, (spec, settings.load_options), lambda: self._arms.load_model(settings))
 
     def embedder(self) -> Embedder:
         """The embedder."""
         settings = self._settings
         key = (settings.embedder, settings.embedding_dimensions)
-        return self.take(self._embedders, key, lambda: self._load_embedder(settings))
+        return self.take(self._arms.embedders, key, lambda: self._arms.load_embedder(settings))
 
 
 class OpenedComparison:

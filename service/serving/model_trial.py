@@ -72,7 +72,7 @@ def model_facts(spec: str) -> ModelFacts:
     """
     kind, name = parse_spec(spec)
     if not SCHEMES[kind].is_local:
-        return _endpoint_facts(spec, name) if kind == "openai" else ModelFacts(True, None, None, False, spec)
+        return _endpoint_facts(name) if kind == "openai" else ModelFacts(True, None, None, False, spec)
     files = _weight_files(kind, name)
     if not files:
         told = f"{name or spec} is not on the machine of the service; it will be downloaded when a comparison starts"
@@ -141,7 +141,7 @@ def _loaded(spec: str) -> LanguageModel:
     return load_language_model(spec)
 
 
-def _endpoint_facts(spec: str, name: str) -> ModelFacts:
+def _endpoint_facts(name: str) -> ModelFacts:
     url = name.partition("@")[2] or os.environ.get("OPENAI_BASE_URL") or OPENAI_BASE_URL
     if endpoint_key(url) is not None:
         return ModelFacts(True, None, None, False, f"at {url}, with the key of the service")

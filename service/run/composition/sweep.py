@@ -198,7 +198,7 @@ class RetrievalSweep:
                 n_tokens += arm.pipeline.build_usage.embedding_tokens
                 builder = arm.pipeline.prompt_builder
                 assert isinstance(builder, RetrievedPrompt)
-                tried += self._points(settings, builder, composition.embedder)
+                tried += self._points(settings, builder)
         return tried, n_tokens
 
     def _grid(self) -> Iterator[ComparisonSettings]:
@@ -227,7 +227,7 @@ class RetrievalSweep:
         n_read: int = self._parts.embedder(settings).count_tokens(["a " * 4 * max(CHUNK_TOKENS)])[0]
         return n_read - 1
 
-    def _points(self, settings: ComparisonSettings, builder: RetrievedPrompt, embedder: Embedder) -> Iterator[_Tried]:
+    def _points(self, settings: ComparisonSettings, builder: RetrievedPrompt) -> Iterator[_Tried]:
         """The point with each number of passages; passages are looked for once."""
         ks = sorted({*TOP_KS, self._settings.top_k})
         retrieved = builder.retriever.retrieve([e.asked for e in self._questions], ks[-1])
