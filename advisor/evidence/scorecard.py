@@ -1,36 +1,17 @@
-"""From scored answers to an arm's figures and the differences between arms. Scoring one is `advisor.results.score`."""
+"""From scored answers to an arm's figures. Scoring one is `advisor.results.score`."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from itertools import combinations
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from advisor.data.dataset import Slice
 from advisor.errors import EvaluationError
-from advisor.evidence.prediction_powered import (
-    METHOD,
-    MIN_LABELS,
-    corrected_bootstrap,
-    corrected_mean,
-    enough_labels,
-)
-from advisor.evidence.statistics import (
-    Floats,
-    agreeing,
-    bootstrap_p_value,
-    draw_seeds,
-    expanded_percentile_interval,
-    holm,
-    holm_levels,
-    mcnemar_exact,
-    mean_interval,
-    paired_bootstrap,
-)
+from advisor.evidence.prediction_powered import MIN_LABELS, corrected_mean, enough_labels
+from advisor.evidence.statistics import Floats, mean_interval
 from advisor.metrics.human import HUMAN_METRICS, label_key
 from advisor.results.answer import Answer
-from advisor.results.comparison import MetricSummary, PairedDifference, QuestionRecord
+from advisor.results.comparison import MetricSummary, QuestionRecord
 from advisor.results.score import Score
 from lm.completion import Usage
 
@@ -159,142 +140,4 @@ def mean_usage(records: Sequence[QuestionRecord]) -> Usage:
         round(total.embedding_tokens / n),
         total.latency_s / n,
         round(total.cached_tokens / n),
-    )
-
-
-def paired_differences(
-    records: Mapping[str, Sequence[QuestionRecord]],
-    metric: str,
-    *,
-    weights: Mapping[str, float],
-    seed: int = 0,
-) -> tuple[PairedDifference, ...]:
-    """Every pair of candidate arms on the same questions, p-values and intervals adjusted by Holm over all of them.
-
-    A pair is not reported where a slice with weight holds no question that both arms have a score for.
-    Questions the metric does not apply to count nowhere, nor do slices made of such questions only.
-    """
-    records = applicable(records, metric)
-    labels = {arm: seed_values(rows, label_key(metric)) for arm, rows in records.items()}
-    values = {arm: judged_values(seed_values(rows, metric), labels[arm], metric) for arm, rows in records.items()}
-    corrected = corrected_pairs(metric, values, labels, records, weights=weights, seed=seed)
-
-    def pair(first: str, second: str, level: float) -> PairedDifference:
-        if corrected is not None:
-            return corrected(first, second, level)
-        return paired_difference(
-            metric, first, second, values[first], values[second], records[first],
-            weights=weights, level=level, seed=seed,
-        )  # fmt: skip
-
-    drafts = [
-        pair(first, second, 0.95)
-        for first, second in combinations(records, 2)
-        if _comparable(values[first], values[second], records[first], weights)
-    ]
-    p_values = [draft.p_value for draft in drafts]
-    # The interval of a pair is of the level at which Holm tests it, so that both say the same.
-    return tuple(
-        replace(draft, interval=agreeing(pair(draft.first, draft.second, level).interval, p), p_adjusted=p)
-        for draft, p, level in zip(drafts, holm(p_values), holm_levels(p_values), strict=True)
-    )
-
-
-def corrected_pairs(
-    metric: str,
-    values: Mapping[str, Floats],
-    labels: Mapping[str, Floats],
-    records: Mapping[str, Sequence[QuestionRecord]],
-    *,
-    weights: Mapping[str, float],
-    seed: int = 0,
-) -> Callable[[str, str, float], PairedDifference] | None:
-    """Of two arms and the level of the interval to their difference, corrected by people's labels; None with too few.
-
-    Args:
-        values: Scores of each arm, shape (n_seeds, n_questions). labels: People's, likewise.
-    """
-    arms = sorted(arm for arm, own in values.items() if not np.isnan(own).all())
-    if not arms:
-        return None
-    questions = records[arms[0]]
-    shape = (len(arms), max(len(values[arm]) for arm in arms), len(questions))
-    judged, people = (np.stack([np.broadcast_to(of[arm], shape[1:]) for arm in arms]) for of in (values, labels))
-    if not enough_labels(judged, people):
-        return None
-    slices, clusters = [str(record.slice) for record in questions], [record.cluster for record in questions]
-    found = corrected_bootstrap(judged, people, np.zeros(shape), slices, clusters, seed=seed)
-    observed, resampled = (
-        means.reshape(*means.shape[:-1], shape[1], 3 * len(arms))[..., : len(arms)] for means in found.weighted(weights)
-    )
-
-    def pair(first: str, second: str, level: float) -> PairedDifference:
-        i, j = arms.index(first), arms.index(second)
-        draws = draw_seeds(observed[:, i] - observed[:, j], resampled[..., i] - resampled[..., j], seed=seed)
-        estimate, by_seed = float(draws.observed), draws.by_seed
-        interval = expanded_percentile_interval(
-            estimate, draws.resampled, found.n_clusters, by_seed=by_seed, level=level
-        )
-        p_value = bootstrap_p_value(draws.resampled, found.n_clusters, by_seed=by_seed)
-        labelled = np.asarray(~np.isnan(people[[i, j]]).all(axis=1).any(axis=0), dtype=np.bool_)
-        n_clusters = len({cluster for cluster, kept in zip(clusters, labelled, strict=True) if kept})
-        return PairedDifference(
-            metric, first, second, replace(interval, method=METHOD), p_value, p_value, METHOD,
-            int(labelled.sum()), n_clusters, int((~labelled).sum()),
-        )  # fmt: skip
-
-    return pair
-
-
-def _comparable(
-    first: Floats, second: Floats, questions: Sequence[QuestionRecord], weights: Mapping[str, float]
-) -> bool:
-    paired = _paired(first, second)
-    asked = {str(record.slice) for record in questions if weights.get(str(record.slice), 0) > 0}
-    return asked <= {str(record.slice) for record, both in zip(questions, paired, strict=True) if both}
-
-
-def _paired(first: Floats, second: Floats) -> NDArray[np.bool_]:
-    """Questions with a score of every seed of both arms."""
-    return np.asarray(~(np.isnan(np.atleast_2d(first)).any(axis=0) | np.isnan(np.atleast_2d(second)).any(axis=0)))
-
-
-def paired_difference(
-    metric: str,
-    first: str,
-    second: str,
-    first_values: Floats,
-    second_values: Floats,
-    questions: Sequence[QuestionRecord],
-    *,
-    weights: Mapping[str, float],
-    level: float = 0.95,
-    seed: int = 0,
-) -> PairedDifference:
-    """One pair of arms, its p-value not adjusted.
-
-    With binary scores on independent, equally weighted questions p is McNemar's exact one; otherwise it comes from the
-    clustered bootstrap that also gives the interval. Where an arm was trained several times, seeds are resampled too.
-
-    Args:
-        first_values: Scores by `metric`, shape (n_questions,) or (n_seeds, n_questions), NaN where unscored;
-            second_values likewise.
-        questions: Records of either arm, same order: they give slice and cluster.
-    """
-    slices = [str(record.slice) for record in questions]
-    clusters = [record.cluster for record in questions]
-    interval, p_value = paired_bootstrap(
-        first_values, second_values, clusters, slices=slices, weights=weights, level=level, seed=seed
-    )
-    pairs = _paired(first_values, second_values)
-    n_pairs = int(pairs.sum())
-    n_clusters = len({cluster for cluster, kept in zip(clusters, pairs, strict=True) if kept})
-    first_rows, second_rows = np.atleast_2d(first_values), np.atleast_2d(second_values)
-    one_seed = len(first_rows) == len(second_rows) == 1
-    test = "clustered bootstrap" if one_seed else "hierarchical bootstrap"
-    binary = np.isin(np.concatenate([first_rows[:, pairs], second_rows[:, pairs]]), (0.0, 1.0)).all()
-    if one_seed and binary and n_clusters == n_pairs and len(set(slices)) == 1:
-        p_value, test = mcnemar_exact(first_rows[0], second_rows[0]), "McNemar exact"
-    return PairedDifference(
-        metric, first, second, interval, p_value, p_value, test, n_pairs, n_clusters, int((~pairs).sum())
     )

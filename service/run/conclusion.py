@@ -17,8 +17,8 @@ from advisor.decision.inputs import DecisionInputs, MeasuredArms
 from advisor.decision.race import FinishedRace
 from advisor.errors import EvaluationError
 from advisor.evidence.arm_use import ArmUse, OutsideUse, mean_usd, measure_use
+from advisor.evidence.evidence import paired_differences
 from advisor.evidence.form_gain import form_gains
-from advisor.evidence.scorecard import paired_differences
 from advisor.metrics.grounding import mean_backed
 from advisor.metrics.registry import is_quality
 from advisor.results.answer import TOKENS, BuildUsage

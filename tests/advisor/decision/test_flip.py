@@ -17,7 +17,7 @@ from advisor.decision.inputs import Axis, DecisionInputs, MeasuredArms
 from advisor.decision.recommendation import DecisionRule
 from advisor.errors import EvaluationError
 from advisor.evidence.arm_use import ArmUse
-from advisor.evidence.scorecard import paired_differences
+from advisor.evidence.evidence import paired_differences
 from advisor.money.cost import Traffic
 from advisor.money.prices import MachinePrice, ModelPrice, PriceList
 from advisor.results.answer import Answer, BuildUsage

@@ -13,7 +13,7 @@ from advisor.data.dataset import Slice
 from advisor.data.slices import slice_weights
 from advisor.decision.recommendation import DecisionRule
 from advisor.errors import EvaluationError
-from advisor.evidence.scorecard import paired_differences
+from advisor.evidence.evidence import paired_differences
 from advisor.results.answer import Answer
 from advisor.results.comparison import AuditFinding, QuestionRecord, Recommendation, Severity, Verdict
 from advisor.results.score import Score, unscored

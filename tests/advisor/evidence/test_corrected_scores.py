@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from advisor.data.dataset import Slice
-from advisor.evidence.evidence import gather_evidence
+from advisor.evidence.evidence import gather_evidence, paired_differences
 from advisor.evidence.human_labels import effective_label_counts
 from advisor.evidence.prediction_powered import METHOD, MIN_LABELS
 from advisor.evidence.records import read_scored_answers, record_line
-from advisor.evidence.scorecard import paired_differences, summarise_metric
+from advisor.evidence.scorecard import summarise_metric
 from advisor.evidence.scored_answers import scored_answers
 from advisor.evidence.weighted_metric import WeightedMetric
 from advisor.metrics.human import CORRECT, label_key

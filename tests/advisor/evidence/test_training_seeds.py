@@ -10,8 +10,8 @@ from advisor.data.dataset import Slice
 from advisor.decision.decision import Stakes, decide
 from advisor.decision.recommendation import DecisionRule
 from advisor.errors import EvaluationError
-from advisor.evidence.evidence import gather_evidence
-from advisor.evidence.scorecard import paired_differences, seed_values, summarise_metric
+from advisor.evidence.evidence import gather_evidence, paired_differences
+from advisor.evidence.scorecard import seed_values, summarise_metric
 from advisor.evidence.statistics import (
     draw_seeds,
     expanded_percentile_interval,
