@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 
 from finetune.attach import attach
-from finetune.errors import TrainingError
+from finetune.errors import DivergedError, TrainingError
 from finetune.methods import METHODS
 from finetune.processes import Processes
 from finetune.progress import EpochResult, TrainingEvent
@@ -22,6 +23,7 @@ from finetune.recipe import TuningRecipe
 from finetune.rows import TrainingRow
 from finetune.train import OnEvent, train
 from lm.errors import ConfigError
+from lm.files import make_folder
 
 _EVENT = "training-event "
 _KINDS = ("NO", "MULTI_CPU", "MULTI_GPU", "FSDP", "DEEPSPEED")
@@ -110,8 +112,9 @@ def train_launched(
         raise TrainingError(
             "weights in 4 bits cannot be shared out; choose method lora, or a launch_config without FSDP and DeepSpeed"
         )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "job.json"
+    make_folder(job["checkpoint_dir"])
+    with tempfile.TemporaryDirectory(dir=job["checkpoint_dir"]) as folder:
+        path = Path(folder).resolve() / "job.json"
         shared = {"shares": config.shares, "zero_stage": config.zero_stage}
         path.write_text(json.dumps({"base": str(base), "device": device.type, "name": name, **shared, **_plain(job)}))
         command = [sys.executable, "-m", "torch.distributed.run", *config.arguments, "-m", "finetune.launch", str(path)]
@@ -119,6 +122,7 @@ def train_launched(
             (Path(folder) / "stderr").open("w+") as said,
             subprocess.Popen(
                 command,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=said,
                 text=True,
@@ -126,25 +130,26 @@ def train_launched(
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
             ) as process,
         ):
+            assert process.stdin is not None
+            assert process.stdout is not None
             try:
-                assert process.stdout is not None
                 for line in process.stdout:
                     if line.startswith(_EVENT) and on_event is not None:
                         on_event(_read_event(line.removeprefix(_EVENT)))
                 code = process.wait()
             except BaseException:
-                os.killpg(process.pid, signal.SIGKILL)
+                process.kill()
+                process.stdin.close()  # the processes of torchrun are in sessions of their own; see _end_with_caller
+                process.stdout.read()  # all hold it until they are gone
                 raise
             said.seek(0)
             if code:
-                raise TrainingError(
-                    f"a process of the training ended before its time: {_reason(said.read())}; the same command goes "
-                    "on from the last whole epoch"
-                )
+                raise _failure(said.read())
 
 
 def main() -> None:
     """One process of a training. Argument: the file that `train_launched` wrote."""
+    threading.Thread(target=_end_with_caller, daemon=True).start()
     job = json.loads(Path(sys.argv[1]).read_text())
     local_rank = int(os.environ["LOCAL_RANK"])
     device = torch.device("cuda", local_rank) if job.pop("device") == "cuda" else torch.device("cpu")
@@ -167,13 +172,20 @@ def main() -> None:
             processes=processes,
         )
     except TrainingError as error:
-        sys.stderr.write(f"{_FAILED}{error}\n")
+        sys.stderr.write(f"{type(error).__name__}{_FAILED}{error}\n")
         raise SystemExit(1) from None
     finally:
         torch.distributed.destroy_process_group()
 
 
-_FAILED = "training failed: "
+_FAILED = " of the training: "
+
+
+def _end_with_caller() -> None:
+    """End this process when the one that called for the training is gone, be it killed: two would train the same."""
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _plain(job: dict[str, Any]) -> dict[str, Any]:
@@ -204,12 +216,18 @@ def _read_event(text: str) -> TrainingEvent:
     return TrainingEvent(**raw | {"epochs": tuple(EpochResult(**epoch) for epoch in raw["epochs"])})
 
 
-def _reason(said: str) -> str:
-    """What the processes said, short."""
+def _failure(said: str) -> TrainingError:
+    """What the processes said, short: that the training fails, or that one of them ended."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    own = [line.removeprefix(_FAILED) for line in lines if line.startswith(_FAILED)]
+    for error in (DivergedError, TrainingError):
+        for line in lines:
+            if line.startswith(prefix := f"{error.__name__}{_FAILED}"):
+                return error(line.removeprefix(prefix))
     errors = [line for line in lines if "Error" in line or "Signal" in line]
-    return (own or errors[-1:] or lines[-1:] or ["it said nothing"])[-1][:500]
+    reason = (errors or lines or ["it said nothing"])[-1][:500]
+    return TrainingError(
+        f"a process of the training ended before its time: {reason}; the same command goes on from the last whole epoch"
+    )
 
 
 if __name__ == "__main__":

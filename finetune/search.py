@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from advisor.results.answer import BuildUsage
-from finetune.errors import TrainingError
+from finetune.errors import DivergedError, TrainingError
 from finetune.methods import METHODS
 from finetune.progress import EpochResult, TrainingEvent
 from finetune.recipe import TuningRecipe
@@ -167,10 +167,10 @@ def _run(train: TrainTrial, recipe: TuningRecipe, learning_rate: float, before: 
         report(epochs)
     except PrunedError:
         pruned = True
-    except TrainingError:
+    except DivergedError:
         if not before:
             raise
-        scores = []  # it diverged
+        scores = []
     return Trial(tried, rate, tuple(scores), pruned, usage)
 
 

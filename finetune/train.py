@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from finetune.checkpoint import TrainingState, restore_checkpoint, save_checkpoint
-from finetune.errors import TrainingError
+from finetune.errors import DivergedError, TrainingError
 from finetune.forward.answer_logits import AnswerLogits
 from finetune.forward.batches import Batch, drop_prompt_tokens, optimiser_steps
 from finetune.losses import LOSSES, cross_entropy
@@ -55,7 +55,8 @@ def train(
         processes: Who trains; all call with the same arguments. Each takes a share of every step's rows, and losses and
             checkpoints are those of one process, up to rounding.
     Raises:
-        TrainingError: there are no rows, or the loss is no longer finite.
+        TrainingError: there are no rows.
+        DivergedError: the loss is no longer finite.
     """
     if not rows:
         raise TrainingError("there are no training rows; add training questions, or raise max_length")
@@ -100,7 +101,7 @@ def train(
             (step_loss,) = processes.sum(step_loss)
             norm = steps.step(rate)
             if not math.isfinite(step_loss + norm.item()):
-                raise TrainingError(
+                raise DivergedError(
                     f"the loss or its gradient was no longer finite in step {step} of epoch {epoch}; lower "
                     f"learning_rate (was {learning_rate:g}) or max_grad_norm (was {recipe.max_grad_norm:g}), or set "
                     f"precision to float32 if it was bfloat16"

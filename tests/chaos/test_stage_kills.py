@@ -9,12 +9,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from finetune.search import RECORD, read_trials
 from rag.errors import IndexingError
 from rag.index import read_record
-from tests.chaos.workplace import ROOT, kill_group
+from tests.chaos.workplace import ROOT, kill_group, processes_below
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
@@ -67,11 +68,16 @@ def test_an_index_is_whole_or_absent_however_often_its_building_is_killed(tmp_pa
     assert n_finished < n_kills or n_kills == 1
 
 
-@pytest.mark.parametrize("n_kills", [1, pytest.param(20, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize(
+    ("n_kills", "n_processes"), [(1, 1), *(pytest.param(*case, marks=pytest.mark.chaos) for case in [(20, 1), (10, 2)])]
+)
 def test_training_killed_again_and_again_ends_with_the_same_model(
-    tiny_model_folder: Path, tmp_path: Path, n_kills: int
+    tiny_model_folder: Path, tmp_path: Path, n_kills: int, n_processes: int
 ) -> None:
-    with start("training_process.py", tiny_model_folder, tmp_path / "whole") as process:
+    config = tmp_path / "accelerate.yaml"
+    config.write_text(f"{{distributed_type: MULTI_CPU, num_processes: {n_processes}}}")
+    launch = [config] if n_processes > 1 else []
+    with start("training_process.py", tiny_model_folder, tmp_path / "whole", *launch) as process:
         assert process.stdout is not None
         steps = process.stdout.read().splitlines()
     assert process.returncode == 0
@@ -81,13 +87,15 @@ def test_training_killed_again_and_again_ends_with_the_same_model(
         n_rounds += 1
         killed = tmp_path / f"killed-{n_rounds}"
         while not killed.exists():
-            with start("training_process.py", tiny_model_folder, killed) as process:
+            with start("training_process.py", tiny_model_folder, killed, *launch) as process:
                 for _ in range(lot.randrange(len(steps))):
                     if n_killed < n_kills and not first_line(process):
                         break
                 if n_killed < n_kills and process.poll() is None:
+                    others = processes_below(killed.with_name(f"{killed.name}.partial"))
                     kill_group(process)
                     n_killed += 1
+                    assert not psutil.wait_procs(others, timeout=30)[1]
                 else:
                     process.communicate()
         assert largest_difference(tiny_model_folder, tmp_path / "whole", killed) <= 1e-5

@@ -1,9 +1,13 @@
-"""Trains an adapter of the model in a folder, going on from what it finds. Arguments: the model, the adapter."""
+"""Trains an adapter of the model in a folder, going on from what it finds.
+
+Arguments: the model, the adapter, and a launch_config where several processes train.
+"""
 
 import sys
 from pathlib import Path
 
 from advisor.data.dataset import DatasetCard, Example, Split, Task, TrainingView
+from finetune.launch import read_launch_config
 from finetune.progress import TrainingEvent
 from finetune.recipe import TuningRecipe
 from finetune.tuned_model import train_adapter
@@ -23,7 +27,8 @@ def tiny_view() -> TrainingView:
 
 
 def main() -> None:
-    base, out = map(Path, sys.argv[1:])
+    base, out, *config = map(Path, sys.argv[1:])
+    launch = read_launch_config(config[0]) if config else None
     model = load_huggingface_model(base, name="tiny", device="cpu", dtype="float32")
     recipe = TuningRecipe(max_epochs=N_EPOCHS, patience=N_EPOCHS, batch_size=8, prompt_dropout=0.3)
 
@@ -31,7 +36,7 @@ def main() -> None:
         sys.stdout.write(f"step {event.step}\n")
         sys.stdout.flush()
 
-    train_adapter(model, tiny_view(), recipe, out, on_event=tell)
+    train_adapter(model, tiny_view(), recipe, out, on_event=tell, launch=launch)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 from sqlalchemy import Engine, func, insert, select
 
 from service.run.settings import ComparisonSettings
@@ -215,6 +216,15 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait(timeout=DEADLINE_S)
+
+
+def processes_below(folder: Path) -> list[psutil.Process]:
+    """What was started with a path there, whoever its parent is now."""
+    return [
+        one
+        for one in psutil.process_iter(["cmdline"])
+        if any(word.startswith(str(folder)) for word in one.info["cmdline"] or ())
+    ]
 
 
 def wait_until(is_reached: Callable[[], bool], process: subprocess.Popen[bytes] | None = None) -> None:

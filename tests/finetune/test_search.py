@@ -8,7 +8,7 @@ import pytest
 
 from advisor.data.dataset import TrainingView
 from advisor.results.answer import BuildUsage
-from finetune.errors import TrainingError
+from finetune.errors import DivergedError, TrainingError
 from finetune.progress import EpochResult, TrainingEvent
 from finetune.recipe import TuningRecipe
 from finetune.search import N_UNPRUNED, Trial, best_trial, read_trials, search_recipe
@@ -107,7 +107,7 @@ def test_a_resumed_training_that_tells_earlier_epochs_late_is_judged_the_same(tm
 def test_a_trial_that_diverges_is_recorded_and_not_chosen(tmp_path: Path) -> None:
     def diverging(recipe: TuningRecipe, on_event: OnEvent) -> tuple[Sequence[EpochResult], BuildUsage]:
         if recipe != START:
-            raise TrainingError("the loss was no longer finite")
+            raise DivergedError("the loss was no longer finite")
         return Trainer()(recipe, on_event)
 
     trials = search_recipe(diverging, START, RATE, 3, tmp_path / "trials.json")
@@ -115,12 +115,18 @@ def test_a_trial_that_diverges_is_recorded_and_not_chosen(tmp_path: Path) -> Non
     assert best_trial(trials) is trials[0]
 
 
-def test_a_recipe_that_cannot_be_trained_ends_the_search(tmp_path: Path) -> None:
-    def refusing(recipe: TuningRecipe, on_event: OnEvent) -> tuple[Sequence[EpochResult], BuildUsage]:
-        raise TrainingError("there are no training rows")
+@pytest.mark.parametrize("fails_at", [1, 2])
+def test_a_training_that_fails_otherwise_ends_the_search_and_is_no_trial(tmp_path: Path, fails_at: int) -> None:
+    train = Trainer()
 
-    with pytest.raises(TrainingError, match="no training rows"):
-        search_recipe(refusing, START, RATE, 3, tmp_path / "trials.json")
+    def failing(recipe: TuningRecipe, on_event: OnEvent) -> tuple[Sequence[EpochResult], BuildUsage]:
+        if len(train.recipes) == fails_at - 1:
+            raise TrainingError("a process of the training ended before its time")
+        return train(recipe, on_event)
+
+    with pytest.raises(TrainingError, match="before its time"):
+        search_recipe(failing, START, RATE, 3, tmp_path / "trials.json")
+    assert len(read_trials(tmp_path / "trials.json")) == fails_at - 1
 
 
 def test_without_validation_questions_there_is_nothing_to_judge_by(tmp_path: Path) -> None:

@@ -204,14 +204,22 @@ class BuiltStages:
         from finetune.attach import full_tuning_needs
         from finetune.event_files import EventFiles
         from finetune.launch import read_launch_config
+        from finetune.search import PrunedError
         from finetune.tuned_model import train_adapter
 
+        n_steps = 0
+
         def on_event(event: TrainingEvent) -> None:
+            nonlocal n_steps
+            n_steps = event.step
             self._on_progress(_progress(run.label, event))
             if events is not None:
                 events.write(event)
             if run.watch is not None:
                 run.watch(event)
+
+        def tell_early_end(why: str) -> None:
+            self._on_progress(Progress("tune", run.label, n_steps, n_steps, why))
 
         prompts = run.prompts
         if run.recipe.method == "full":
@@ -230,16 +238,23 @@ class BuiltStages:
             events = EventFiles(run.tensorboard / folder.name[:12]) if run.tensorboard and is_new else None
             if events is not None:
                 stack.callback(events.close)
-            return train_adapter(
-                base,
-                run.view,
-                run.recipe,
-                folder,
-                messages_of=(lambda example: prompts[example.id]) if prompts is not None else None,
-                texts=run.texts,
-                on_event=on_event,
-                launch=launch,
-            )
+            try:
+                record = train_adapter(
+                    base,
+                    run.view,
+                    run.recipe,
+                    folder,
+                    messages_of=(lambda example: prompts[example.id]) if prompts is not None else None,
+                    texts=run.texts,
+                    on_event=on_event,
+                    launch=launch,
+                )
+            except PrunedError:
+                tell_early_end("below the median of the other trials")
+                raise
+            if record.stopped_early and n_steps:
+                tell_early_end("stopped early")
+            return record
 
     def search(
         self,
@@ -249,19 +264,22 @@ class BuiltStages:
         folder: Path,
         adapter_folder: Callable[[TuningRecipe], Path],
     ) -> "tuple[Trial, ...]":
-        """The trials of a search; each adapter is left where it belongs, but for those of pruned trials."""
+        """The trials of a search; each adapter that was trained to its end is left where it belongs."""
         from finetune.checkpoint import discard_checkpoints
-        from finetune.search import RECORD, PrunedError, search_recipe
+        from finetune.errors import DivergedError
+        from finetune.search import RECORD, PrunedError, read_trials, search_recipe
         from finetune.tuned_model import peak_rate
 
         def train(
             recipe: TuningRecipe, on_event: Callable[[TrainingEvent], None]
         ) -> tuple[Sequence[EpochResult], BuildUsage]:
             target = adapter_folder(recipe)
-            label = ", ".join(filter(None, (run.label, f"rate {recipe.learning_rate or rate:.2g}, r {recipe.r}")))
+            number = len(read_trials(folder / RECORD)) + 1
+            trial = f"trial {number}: rate {recipe.learning_rate or rate:.2g}, r {recipe.r}"
+            label = ", ".join(filter(None, (run.label, trial)))
             try:
                 record = alone.adapter(replace(run, recipe=recipe, label=label, watch=on_event), base, target)
-            except PrunedError:
+            except (PrunedError, DivergedError):
                 discard_checkpoints(target)
                 raise
             return record.epochs, record.build_usage
@@ -277,6 +295,7 @@ class BuiltStages:
 def _progress(label: str, event: TrainingEvent) -> Progress:
     loss = event.train_loss if event.validation_loss is None else event.validation_loss
     name = "loss" if event.validation_loss is None else "validation loss"
-    detail = f"epoch {event.epoch}, {name} {loss:.3f}"
+    speed, peak_gb = event.n_tokens / max(event.seconds, 1e-9), event.peak_memory_bytes / 1e9
+    detail = f"epoch {event.epoch}, {name} {loss:.3f}, {speed:,.0f} tokens/s, peak memory {peak_gb:.1f} GB"
     values = {"epoch": event.epoch, "train_loss": event.train_loss, "validation_loss": event.validation_loss}
     return Progress("tune", label, event.step, event.n_steps, detail, values=values)
