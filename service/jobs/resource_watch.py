@@ -5,7 +5,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,13 +25,13 @@ LOOK_INTERVAL_S = 2.0
 POINTS_PER_INTERVAL = 60
 """After as many points the time between two doubles: ten minutes make 150 points, a day 565, a month 860."""
 
-_STATM = Path("/proc/self/statm")
+_PROC = Path("/proc")
 _LOG = logging.getLogger("tuning_fork.jobs")
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What this process holds now.
+    """What this process and, on Linux, those that it started hold now.
 
     Attributes:
         cpu_s: Seconds of processor time so far, over all threads.
@@ -104,7 +105,8 @@ class ResourceWatch:
         point = {
             "process": self._process,
             "interval_s": round(elapsed_s, 2),
-            "cores_busy": round((usage.cpu_s - self._cpu_s) / elapsed_s, 3),
+            # The time of a process that was killed with what had started it is counted nowhere any more.
+            "cores_busy": round(max(0.0, usage.cpu_s - self._cpu_s) / elapsed_s, 3),
             "n_cores": usable_cores(),
             **self._peaks,
         }
@@ -150,11 +152,27 @@ class ResourceWatch:
 
 
 def read_usage() -> Usage:
-    """What this process holds now. Cheap: one small file, no library is loaded for it."""
-    return Usage(time.process_time(), resident_bytes(), gpu_bytes(sys.modules.get("torch")))
+    """What is held now. Cheap: small files, no library is loaded for it."""
+    ended = os.times()
+    cpu_s, resident = time.process_time() + ended.children_user + ended.children_system, resident_bytes()
+    for pid in started_processes(os.getpid()):
+        with suppress(OSError, IndexError):  # it has just ended
+            fields = (_PROC / f"{pid}/stat").read_text().rpartition(")")[2].split()
+            cpu_s += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+            resident = (resident or 0) + int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+    return Usage(cpu_s, resident, gpu_bytes(sys.modules.get("torch")))
 
 
-def resident_bytes(statm: Path = _STATM) -> int | None:
+def started_processes(pid: int) -> Iterator[int]:
+    """The processes that a process started, and those that they started, as Linux tells them."""
+    for of_thread in _PROC.glob(f"{pid}/task/*/children"):
+        with suppress(OSError):
+            for child in map(int, of_thread.read_text().split()):
+                yield child
+                yield from started_processes(child)
+
+
+def resident_bytes(statm: Path = _PROC / "self/statm") -> int | None:
     """Memory of this process that is not swapped out, as Linux tells it."""
     try:
         return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -214,6 +216,22 @@ def test_this_process_has_used_time_and_holds_memory() -> None:
     assert before.resident_bytes is not None
     assert after.resident_bytes is not None
     assert after.resident_bytes - before.resident_bytes > len(held) // 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only this process is measured")
+def test_processes_that_it_started_count_while_they_run_and_afterwards() -> None:
+    before = read_usage()
+    started = "input(print(sum(range(10**7))))"
+    starts = f"import subprocess; subprocess.run([{sys.executable!r}, '-u', '-c', {started!r}])"
+    command = [sys.executable, "-c", starts]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        during = read_usage()
+        process.communicate(b"\n")
+    after = read_usage()
+    assert before.cpu_s + 0.05 < during.cpu_s <= after.cpu_s + 0.02  # in ticks of 10 ms
+    assert (during.resident_bytes or 0) > (before.resident_bytes or 0) + 8_000_000
 
 
 def test_a_system_without_statm_has_no_known_memory(tmp_path: Path) -> None:
