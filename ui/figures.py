@@ -44,6 +44,7 @@ SHAPES = (
     "triangle-left",
     "triangle-right",
 )
+_DASHES = [[1, 0], [6, 3], [1, 3]]
 _HEIGHT = 340
 _SMALL_HEIGHT = 200
 
@@ -472,17 +473,21 @@ def _loss_figure(frame: pd.DataFrame, x: str) -> Figure | None:
     if frame.empty:
         return None
     said = [one for one in (_OF_EPOCH, _VALIDATION, _OF_STEP) if (frame["of"] == one).any()]
-    legend = alt.Legend(title=None, orient="bottom")
+    trainings = list(dict.fromkeys(frame["arm"])) if "arm" in frame else []
+    by, series = ("arm", trainings) if len(trainings) > 1 else ("of", said)
+    shapes = [SHAPES[i % len(SHAPES)] for i in range(len(series))]
+    legend = alt.Legend(title=None, orient="bottom", columns=2, symbolLimit=0)
+    dashes = legend if by == "of" else alt.Legend(title=None, orient="bottom", symbolType="stroke", symbolSize=900)
     chart = (
         alt.Chart(frame)
         .mark_line(point=True)
         .encode(
             x=alt.X(f"{x}:Q", axis=alt.Axis(tickMinStep=1)),
             y=alt.Y("loss:Q", scale=alt.Scale(zero=False), title="loss (nats a token)"),
-            color=alt.Color("of:N", scale=alt.Scale(domain=said, range=_colours(said)), legend=legend),
-            shape=alt.Shape("of:N", scale=alt.Scale(domain=said, range=list(SHAPES[: len(said)])), legend=legend),
+            color=alt.Color(f"{by}:N", scale=alt.Scale(domain=series, range=_colours(series)), legend=legend),
+            shape=alt.Shape(f"{by}:N", scale=alt.Scale(domain=series, range=shapes), legend=legend),
+            strokeDash=alt.StrokeDash("of:N", scale=alt.Scale(domain=said, range=_DASHES[: len(said)]), legend=dashes),
             tooltip=list(frame.columns),
-            **({"strokeDash": "arm:N"} if "arm" in frame else {}),
         )
     )
     return Figure(

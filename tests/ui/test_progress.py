@@ -16,6 +16,7 @@ from service.contract.schemas import (
 )
 from tests.ui.conftest import OpenPage, healthy, press, said
 from tests.ui.fake_client import AWAY, FakeClient
+from ui.comparison.running import training_points
 from ui.figures import live_losses, resource_curves
 
 
@@ -225,6 +226,19 @@ def test_the_loss_of_an_epoch_is_not_joined_to_those_of_its_steps() -> None:
     both = live_losses([*points, points[0] | {"arm": "raft"}])
     assert both is not None
     assert list(both.table["arm"]) == ["fine-tuned"] * 3 + ["raft"]
+    assert both.chart.to_dict()["encoding"]["color"]["field"] == "arm"
+
+
+def test_every_trial_has_a_curve_and_what_is_trained_again_is_drawn_once() -> None:
+    def step(trial: str, done: int, loss: float | None = None) -> StreamedEvent:
+        return StreamedEvent(1, "training", {"arm": trial, "done": done, "train_loss": 1.0, "validation_loss": loss})
+
+    before = [step("trial 1", 1), step("trial 1", 1, 2.0), step("trial 1", 2), step("trial 2", 1)]
+    queued = StreamedEvent(1, "state", {"state": "queued"})
+    points = training_points([*before, queued, step("trial 1", 2), step("trial 1", 2, 1.5)])
+    assert [(point["arm"], point["done"], point["validation_loss"]) for point in points] == [
+        ("trial 1", 1, None), ("trial 1", 1, 2.0), ("trial 1", 2, None), ("trial 1", 2, 1.5), ("trial 2", 1, None)
+    ]  # fmt: skip
 
 
 def test_a_running_one_can_be_cancelled(show: Any, client: FakeClient) -> None:

@@ -47,8 +47,16 @@ class StageStart:
 
 
 def training_points(events: Sequence[StreamedEvent]) -> list[Mapping[str, Any]]:
-    """Steps of tuning since the comparison was last queued, with their losses."""
-    return [event.data for event in _since_queued(events) if event.type == "training"]
+    """Steps of each training with their losses; those trained again after an interruption as they were last."""
+    trainings: dict[str, list[Mapping[str, Any]]] = {}
+    for event in events:
+        if event.type == "training":
+            points = trainings.setdefault(str(event.data.get("arm", "")), [])
+            is_step = event.data.get("validation_loss") is None  # otherwise the epoch's, with the number of its last
+            while points and points[-1]["done"] + is_step > event.data["done"]:
+                points.pop()
+            points.append(event.data)
+    return [point for points in trainings.values() for point in points]
 
 
 def resource_points(events: Sequence[StreamedEvent]) -> list[Mapping[str, Any]]:
