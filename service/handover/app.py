@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from advisor.data.prompt import FewShot, QuestionOnly
 from lm.errors import ConfigError
 from lm.files import copy_folder
 from service.handover.training_rows import write_json_lines
+from service.handover.trl import pinned
 from service.handover.weights import write_model
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ def write_app(winner: "Winner", folder: Path) -> str:
     """`app.py` and all it reads, `requirements.txt`, `Dockerfile`."""
     checked = _write_parts(winner, folder)
     shutil.copyfile(SCRIPT, folder / SCRIPT.name)
-    packages = [*_packages(winner), "fastapi", "uvicorn", "pydantic"]
-    (folder / "requirements.txt").write_text("".join(f"{n}=={version(n)}\n" for n in packages), encoding="utf-8")
+    packages = pinned(*_packages(winner), "fastapi", "uvicorn", "pydantic")
+    (folder / "requirements.txt").write_text("".join(f"{one}\n" for one in packages), encoding="utf-8")
     (folder / "Dockerfile").write_text(
         """FROM python:3.11-slim
 WORKDIR /app
@@ -70,7 +70,7 @@ def write_notebook(winner: "Winner", folder: Path) -> str:
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     book = {"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": _numbered(cells)}
     (folder / "answer.ipynb").write_text(json.dumps(book, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    packages = " ".join(f"{name}=={version(name)}" for name in _packages(winner))
+    packages = " ".join(pinned(*_packages(winner)))
     return f"""## Run
 
 ```bash

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,15 +109,15 @@ def recipe_notes(winner: "Winner") -> str:
     return " ".join(notes)
 
 
-def _requirements() -> tuple[str, ...]:
-    pinned = []
-    for name in ("torch", "transformers", "peft", "trl", "accelerate", "datasets", "safetensors"):
-        try:
-            pinned.append(f"{name}=={version(name)}")
-        except PackageNotFoundError:
-            pinned.append(name)
-    return tuple(pinned)
+def pinned(*names: str) -> tuple[str, ...]:
+    """Packages for pip, at the versions that are installed here; a build's own mark (`+cpu`) fits no other machine."""
+    found = []
+    for name in names:
+        with suppress(PackageNotFoundError):
+            name += "==" + version(name).partition("+")[0]
+        found.append(name)
+    return tuple(found)
 
 
-REQUIREMENTS = _requirements()
+REQUIREMENTS = pinned("torch", "transformers", "peft", "trl", "accelerate", "datasets", "safetensors")
 """What the script imports, as it was tried where it is installed here."""
