@@ -117,5 +117,6 @@ def _over_fitted(log: TrainingLog, validation: Sequence[float]) -> AuditFinding 
         Check.OVER_FITTED,
         Severity.WARN,
         f"{log.name} memorised its rows: {shown}.",
-        "Keep the epoch with the lowest validation loss; add wordings, lower the learning rate or the rank.",
+        f"Set --max-epochs to {validation.index(best) + 1}, the epoch with the lowest; or lower --learning-rate or "
+        "--lora-r; add other wordings of the training questions.",
     )
