@@ -44,6 +44,7 @@ def write_recipe(winner: "Winner", folder: Path) -> None:
     files = {"train": TRAIN_FILE, "validation": VALIDATION_FILE}
     recipe = {
         "model": MODEL_FOLDER,
+        "base": winner.base_name,
         "files": {str(split): files[split] for split in (Split.TRAIN, Split.VALIDATION) if rows[split]},
         "patience": winner.recipe.patience,
         "lora": lora_settings(winner),

@@ -50,6 +50,7 @@ def test_trl_trains_an_adapter_that_is_loaded_here(winner: Winner, tiny: Hugging
     theirs = tiny.with_adapter(folder / "adapter", "theirs")
     config = json.loads((folder / "adapter" / "adapter_config.json").read_text())
     assert (config["r"], config["lora_alpha"]) == (winner.recipe.r, winner.recipe.lora_alpha)
+    assert config["base_model_name_or_path"] == tiny.source
     questions = winner.probes()[:2]
     assert len(theirs.generate(questions, winner.pipeline.generation)) == 2
     theirs.close()
