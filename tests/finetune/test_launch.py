@@ -181,6 +181,20 @@ def test_processes_killed_again_and_again_end_as_one_that_was_not(
     assert n_kills < 15 or (n_torn > 0 and n_trainings < n_kills)
 
 
+@pytest.mark.chaos
+def test_a_caller_that_stops_leaves_no_process_that_trains_on(
+    model: HuggingFaceModel, view: TrainingView, recipe: TuningRecipe, tmp_path: Path
+) -> None:
+    def stop(event: TrainingEvent) -> None:
+        raise KeyboardInterrupt
+
+    recipe = replace(recipe, max_epochs=200, patience=200)
+    with pytest.raises(KeyboardInterrupt):
+        train_adapter(model, view, recipe, tmp_path / "out", launch=read(tmp_path, DDP), on_event=stop)
+    assert not processes_below(tmp_path)
+    assert not list(checkpoint_directory(tmp_path / "out").glob("epoch-0200"))
+
+
 def test_weights_in_4_bits_are_not_shared_out(
     model: HuggingFaceModel, view: TrainingView, recipe: TuningRecipe, tmp_path: Path
 ) -> None:
