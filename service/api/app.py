@@ -14,7 +14,7 @@ from starlette.types import Scope
 from service.api.auth import RateLimits
 from service.api.context import ServiceContext
 from service.api.errors import DOCUMENTED, PROBLEM_MEDIA_TYPE, add_error_handlers
-from service.api.limits import BodyLimits, Deadline
+from service.api.limits import BodyLimits, Deadline, RequestsAtOnce
 from service.api.metrics import Metrics
 from service.api.request_log import RequestLog
 from service.api.revoking import EndsWithKey
@@ -71,6 +71,7 @@ def create_app(context: ServiceContext) -> FastAPI:
         is_upload=_is_upload,
     )
     app.add_middleware(EndsWithService, stopping=app.state.stopping)
+    app.add_middleware(RequestsAtOnce)
     app.add_middleware(RequestLog, metrics=metrics)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

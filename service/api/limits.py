@@ -1,7 +1,8 @@
-"""What is refused before a request is read: bodies too large or nested too deeply, requests that take too long."""
+"""What is refused before a request is read: too many at once, bodies too large or too deep, what takes too long."""
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Callable
 
 from starlette.requests import Request
@@ -14,9 +15,58 @@ from service.safety.json_depth import MAX_JSON_DEPTH, is_too_deep
 BODY_S = 60.0
 """For a body that is no upload to arrive, whoever sends it: keys are looked at when it is there."""
 
+MAX_REQUESTS = 512
+MAX_REQUESTS_EACH = 128
+"""Streams and waits count as long as they last."""
+
+_HEALTH = frozenset({"/healthz", "/readyz"})
+
 
 class BodyTooLargeError(Exception):
     """More came than is taken."""
+
+
+class RequestsAtOnce:
+    """Refuses what comes while too much is under way: of one key with 429, in all with 503. Health is always told.
+
+    Args:
+        most: In all. most_each: with the same key, and of all who send none.
+    """
+
+    def __init__(self, app: ASGIApp, *, most: int = MAX_REQUESTS, most_each: int = MAX_REQUESTS_EACH) -> None:
+        self._app = app
+        self._most = most
+        self._most_each = most_each
+        self._under_way: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or refuse it."""
+        if scope["type"] != "http" or scope["path"] in _HEALTH:
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        key = request.headers.get("authorization", "")
+        if self._under_way.total() >= self._most:
+            await self._refuse(request, receive, send, 503, f"the service answers {self._most} requests at once")
+            return
+        if self._under_way[key] >= self._most_each:
+            what = f"{self._most_each} requests of this key are under way, and so many may be"
+            await self._refuse(request, receive, send, 429, what)
+            return
+        self._under_way[key] += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._under_way[key] -= 1
+            if not self._under_way[key]:
+                del self._under_way[key]
+
+    async def _refuse(self, request: Request, receive: Receive, send: Send, status: int, what: str) -> None:
+        # Its body is not read, so that the connection cannot be used again.
+        headers = {"Connection": "close", "Retry-After": "1"}
+        detail = f"{what}; try again in a moment"
+        response = failure_response(request, status, "Too many requests at once", detail, headers=headers)
+        await response(request.scope, receive, send)
 
 
 class BodyLimits:

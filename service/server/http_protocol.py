@@ -13,19 +13,25 @@ MAX_HEAD_BYTES = 64 * 1024
 HEAD_S = 10.0
 """For the head of a request to arrive whole."""
 
-MAX_CONNECTIONS = 512
-"""At once; further requests are answered with 503. A process may have 1,024 files open by default."""
+MAX_CONNECTIONS = 448
+"""At once; for each further one the oldest is closed on which no whole request has arrived. Fewer than the API answers
+requests at once, so that whoever sends none leaves room for them; a process may have 1,024 files open by default."""
 
 
 class ImpatientProtocol(H11Protocol):
-    """Closes a connection on which the head of a request does not arrive in time."""
+    """Closes a connection on which the head of a request does not arrive in time, or that is in the way of others."""
 
     head_s = HEAD_S
+    max_connections = MAX_CONNECTIONS
     _giving_up: asyncio.TimerHandle | None = None
+    _since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection was opened, on which a request is due."""
         super().connection_made(transport)
+        self._since = self.loop.time()
+        if len(self.connections) > self.max_connections:
+            self._make_room()
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -37,6 +43,21 @@ class ImpatientProtocol(H11Protocol):
         """More of a request arrived."""
         super().handle_events()
         self._await_head()
+
+    def on_response_complete(self) -> None:
+        """A request was answered, and another one is due."""
+        self._since = self.loop.time()
+        super().on_response_complete()
+
+    def _make_room(self) -> None:
+        unsent = [one for one in self.connections if isinstance(one, ImpatientProtocol) and one._place is not None]
+        if unsent:
+            min(unsent, key=lambda one: (one._place, one._since)).transport.abort()
+
+    @property
+    def _place(self) -> int | None:
+        """Among those that may be closed: first where no head has arrived, then no body; None where all has."""
+        return {h11.IDLE: 0, h11.SEND_BODY: 1}.get(self.conn.their_state)
 
     def _await_head(self) -> None:
         if self.conn.their_state is not h11.IDLE:
@@ -60,7 +81,8 @@ def server_config(app: Any, *, grace_s: int, protocol: type[ImpatientProtocol] =
         app,
         http=protocol,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
-        limit_concurrency=MAX_CONNECTIONS,
+        # None of the routes is one; what asks for one is answered as if it did not.
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

@@ -1,11 +1,12 @@
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 from fastapi.testclient import TestClient
 
-from service.api.limits import BodyLimits, Deadline
+from service.api.limits import BodyLimits, Deadline, RequestsAtOnce
 from tests.service.api.conftest import FILES, Api
 
 
@@ -143,3 +144,38 @@ def test_whole_numbers_in_addresses_are_written_in_digits(client: TestClient) ->
         for address in ("/v1/comparisons?offset=", "/v1/datasets?limit="):
             refused = client.get(address + quote(number))
             assert (refused.status_code, "whole number, in digits" in refused.text) == (422, True), (address, number)
+
+
+def test_one_key_cannot_take_all_room_and_health_is_told_where_there_is_none() -> None:
+    async def app(scope: dict[str, Any], receive: object, send: Callable[[object], Awaitable[None]]) -> None:
+        if scope["path"] == "/wait":
+            await over.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    over = asyncio.Event()
+    at_once = RequestsAtOnce(app, most=3, most_each=2)  # type: ignore[arg-type]
+
+    async def ask(key: bytes, path: str = "/wait") -> tuple[int, bytes]:
+        sent: list[Any] = []
+
+        async def send(message: object) -> None:
+            sent.append(message)
+
+        headers = [(b"authorization", key)]
+        scope = {"type": "http", "method": "GET", "path": path, "headers": headers, "query_string": b""}
+        await at_once(scope, None, send)  # type: ignore[arg-type]
+        return sent[0]["status"], dict(sent[0]["headers"]).get(b"retry-after", b"")
+
+    async def all_of() -> None:
+        waiting = [asyncio.create_task(ask(b"a")) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert await ask(b"a") == (429, b"1")
+        waiting.append(asyncio.create_task(ask(b"b")))
+        await asyncio.sleep(0)
+        assert await ask(b"c") == (503, b"1")
+        assert await ask(b"c", "/healthz") == (200, b"")
+        over.set()
+        assert [status for status, _ in await asyncio.gather(*waiting)] == [200] * 3
+        assert await ask(b"c") == (200, b"")
+
+    asyncio.run(all_of())

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 import uvicorn
@@ -23,6 +24,12 @@ class Hurried(ImpatientProtocol):
     """Does not let a test wait."""
 
     head_s = 0.05
+
+
+class Narrow(ImpatientProtocol):
+    """Has room for three connections."""
+
+    max_connections = 3
 
 
 @pytest.fixture
@@ -75,3 +82,18 @@ def test_requests_that_come_in_time_are_answered_on_one_connection(address: tupl
         connection.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc" * 2)
         connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
         assert reply(connection).count(b"200 OK") == 3
+
+
+@only(Narrow)
+@pytest.mark.parametrize("body", [b"", b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc"])
+def test_who_sends_no_whole_request_makes_room_for_who_does(address: tuple[str, int], body: bytes) -> None:
+    held = [socket.create_connection(address, timeout=30) for _ in range(3)]
+    for connection in held:
+        connection.sendall(body)
+    with socket.create_connection(address, timeout=30) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        assert reply(connection).count(b"200 OK") == 1
+    with suppress(ConnectionResetError):
+        assert reply(held[0]) == b""
+    for connection in held:
+        connection.close()

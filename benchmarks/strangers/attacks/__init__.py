@@ -1,0 +1,1 @@
+"""Attacks, a file a family."""
