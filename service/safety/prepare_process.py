@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import weakref
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,8 @@ PREPARE_S = 300.0
 """For one upload. 200,000 questions take about a minute."""
 
 MEMORY_BYTES = 4 * 2**30
+_NICENESS = 10
+"""As jobs: who asks for an answer goes first."""
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "HOME")
 """What is passed on; keys and passwords are no business of a process that reads strangers' files."""
 
@@ -54,16 +57,21 @@ class _Request:
 
 
 class PreparingProcess:
-    """Checks one upload after the other, until one takes too much.
+    """Checks one upload after the other; `end` ends it for good, whatever it does or is about to do.
 
     Args:
         prepare_s: For one upload, by the clock. memory_bytes: of address space.
+
+    Attributes:
+        is_ended: Whether it was.
     """
 
     def __init__(self, *, prepare_s: float = PREPARE_S, memory_bytes: int = MEMORY_BYTES) -> None:
         self._prepare_s = prepare_s
         self._memory_bytes = memory_bytes
         self._process: subprocess.Popen[bytes] | None = None
+        self._guard = threading.Lock()
+        self.is_ended = False
 
     def prepare(
         self,
@@ -108,7 +116,7 @@ class PreparingProcess:
                 result = pickle.loads(self._reply_to(pickle.dumps(replace(request, files=files))))
             except (EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
                 # A ValueError: `end` closed the streams meanwhile, since the caller hung up.
-                self.end()
+                self._stop()
                 what = (
                     f"checking it took more than {self._prepare_s:g} s or {self._memory_bytes / 2**30:.1f} GB of memory"
                 )
@@ -120,14 +128,22 @@ class PreparingProcess:
             return result
 
     def end(self) -> None:
-        """End the process, whatever it does; the next upload gets another one."""
-        process, self._process = self._process, None
+        """End it: an upload that is checked, or would be next, fails."""
+        self.is_ended = True
+        self._stop()
+
+    def _stop(self) -> None:
+        with self._guard:
+            process, self._process = self._process, None
         if process is not None:
             _end(process)
 
     def _reply_to(self, request: bytes) -> bytes:
         """What the process says to a request, a length and as many bytes each way."""
-        process = self._process = self._process or self._start()
+        with self._guard:
+            if self.is_ended:
+                raise EOFError
+            process = self._process = self._process or self._start()
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(len(request).to_bytes(8, "big") + request)
@@ -179,8 +195,10 @@ def _read(stream: IO[bytes], n_bytes: int, deadline: float) -> bytes:
 def main() -> None:
     """Check what comes on standard input until it ends, which it does with the service."""
     memory_bytes = int(sys.argv[1])
+    os.nice(_NICENESS)
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_service, daemon=True).start()
     # What a library prints must not be taken for a reply.
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -189,6 +207,15 @@ def main() -> None:
         reply = pickle.dumps(_answer(request))
         replies.write(len(reply).to_bytes(8, "big") + reply)
         replies.flush()
+
+
+def _end_with_service() -> None:
+    """However that ends, and whatever is checked."""
+    waiting = select.poll()
+    # That nobody writes any more is told without being asked for.
+    waiting.register(0, 0)
+    waiting.poll()
+    os._exit(1)
 
 
 def _answer(request: _Request) -> PreparedDataset | PreparedDocuments | Sequence[Problem] | OSError:

@@ -302,7 +302,8 @@ async def in_process(prepare: Callable[[PreparingProcess], T]) -> T:
         finally:
             # No longer this caller's to end: another upload may have it the next moment.
             taken.clear()
-            _idle.append(process)
+            if not process.is_ended:
+                _idle.append(process)
 
     try:
         return await asyncio.get_running_loop().run_in_executor(_preparing, work)

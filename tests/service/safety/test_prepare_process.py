@@ -1,6 +1,8 @@
 """Uploads in a process of its own."""
 
 import io
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,5 +63,21 @@ def test_work_that_is_ended_from_outside_stops(process: PreparingProcess, tmp_pa
     process.end()
     thread.join(60)
     assert not thread.is_alive()
-    process.end()
-    assert len(prepare(process, tmp_path).dataset.examples) == 10
+    # Also work that had not begun when its caller went away.
+    with pytest.raises(UnfitUploadError):
+        prepare(process, tmp_path)
+    assert process._process is None
+
+
+def test_a_process_that_is_at_work_ends_with_the_service() -> None:
+    code = """
+import threading
+from service.safety.prepare_process import _end_with_service
+threading.Thread(target=_end_with_service).start()
+while True:
+    pass
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(60) == 1
