@@ -29,6 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(row.name for row in ROWS))
     parser.add_argument("--pairs", type=int, default=3, help="measurements without and with the attack")
+    parser.add_argument("--requests", type=int, default=500, help="of the caller, in each measurement")
     given = parser.parse_args()
     if unknown := set(given.rows) - {row.name for row in ROWS}:
         parser.error(f"there is no row {min(unknown)}")
@@ -44,7 +45,7 @@ def main() -> None:
             seed, server = homes[kind]
             folder = Path(root) / f"row-{number}"
             folder.mkdir()
-            outcome = measure(row, seed, folder, n_pairs=given.pairs, server=server)
+            outcome = measure(row, seed, folder, n_pairs=given.pairs, n_requests=given.requests, server=server)
             print(table_line(row, outcome), flush=True)
             n_broken += bool(outcome.broken)
     raise SystemExit(n_broken > 0)

@@ -22,7 +22,6 @@ from benchmarks.strangers.service import Home, RunningService, running_service
 from benchmarks.strangers.target import Attack, Heard, Target
 from tests.postgres import PostgresServer
 
-N_REQUESTS = 500
 MAX_RATIO = 3.0
 MAX_RSS_BYTES = 1.5 * 10**9
 MAX_STOP_S = 30.0
@@ -57,7 +56,9 @@ class Outcome:
         return statistics.median(after / before for before, after in zip(self.idle_s, self.attacked_s, strict=True))
 
 
-def measure(row: Row, seed: Home, folder: Path, *, n_pairs: int, server: PostgresServer | None = None) -> Outcome:
+def measure(
+    row: Row, seed: Home, folder: Path, *, n_pairs: int, n_requests: int, server: PostgresServer | None = None
+) -> Outcome:
     """Replay a row on a copy of a home.
 
     Args:
@@ -77,11 +78,11 @@ def measure(row: Row, seed: Home, folder: Path, *, n_pairs: int, server: Postgre
         caller = Caller(target, heard / "caller")
         caller.call(100)
         for pair in range(pairs):
-            before = caller.call(N_REQUESTS)
+            before = caller.call(n_requests)
             with _attacking(row.attack, target, heard / f"strangers-{pair}", outcome) as (over, stopping):
                 time.sleep(BEGINNING_S)
                 longest_s = max(row.least_s, LONGEST_S)
-                _take(outcome, row, before, caller.call(N_REQUESTS, longest_s=longest_s, least_s=row.least_s))
+                _take(outcome, row, before, caller.call(n_requests, longest_s=longest_s, least_s=row.least_s))
                 if pair == pairs - 1 and not row.must_end:
                     stopping.set()
                     _stop(outcome, service)

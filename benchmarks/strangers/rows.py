@@ -66,10 +66,10 @@ def _strangers_dataset(target: Target) -> dict[str, str]:
 
 def _large(target: Target) -> dict[str, str]:
     """A finished comparison whose results take 4 MB."""
-    answers = "\n".join(json.dumps({"id": f"t{i}", "answer": "a" * 19_000}) for i in range(200))
+    answers = "\n".join(json.dumps({"id": f"t{i}", "text": "a" * 19_000}) for i in range(200))
     with ServiceClient(f"http://127.0.0.1:{target.port}", target.keys["runner"]) as client:
         version = client.upload_dataset(dataset_of(200)).version
-        arms = ["own=answers:a.jsonl", "majority"]
+        arms = ["own=answers:a.jsonl"]
         made = client.create_comparison({"dataset": version, "arms": arms, "files": {"a.jsonl": answers}})
         done = client.wait_for_comparison(made.id, timeout_s=120)
         assert done.state == "succeeded", done.error

@@ -11,10 +11,10 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.datastructures import State
 from starlette.types import Scope
 
-from service.api.auth import RateLimits
+from service.api.auth import RateLimits, refusal
 from service.api.context import ServiceContext
 from service.api.errors import DOCUMENTED, PROBLEM_MEDIA_TYPE, add_error_handlers
-from service.api.limits import BodyLimits, Deadline, RequestsAtOnce
+from service.api.limits import BodyLimits, Deadline, InPieces, RequestsAtOnce, Turns, is_small
 from service.api.metrics import Metrics
 from service.api.request_log import RequestLog
 from service.api.revoking import EndsWithKey
@@ -65,11 +65,16 @@ def create_app(context: ServiceContext) -> FastAPI:
     # The last one added is the first one asked.
     app.add_middleware(EndsWithKey, is_stream=_is_stream, is_revoked=partial(is_revoked, context.engine))
     app.add_middleware(Deadline, seconds=settings.request_timeout_s, is_unlimited=_is_stream)
+    app.add_middleware(InPieces)
+    app.add_middleware(Turns, is_exempt=_is_long)
     app.add_middleware(
         BodyLimits,
         max_bytes=partial(_max_bytes, settings),
         is_upload=_is_upload,
+        refusal=refusal,
     )
+    # Large bodies of one key are read one after the other.
+    app.add_middleware(Turns, is_exempt=lambda scope: _is_upload(scope) or is_small(scope), most_each=1)
     app.add_middleware(EndsWithService, stopping=app.state.stopping)
     app.add_middleware(RequestsAtOnce)
     app.add_middleware(RequestLog, metrics=metrics)
@@ -109,6 +114,11 @@ def _is_stream(scope: Scope) -> bool:
         or "/handover/" in path
         or path.endswith(("/events", "/answers", "/answers/stream", "/chat/completions"))
     )
+
+
+def _is_long(scope: Scope) -> bool:
+    """What waits for others: for a comparison, or for a model to be loaded."""
+    return _is_stream(scope) or scope["path"] == "/v1/models/try" or b"wait_s=" in scope["query_string"]
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.api.context import ServiceContext
 from service.api.errors import Problem
@@ -167,6 +168,21 @@ def require(scope: Scope) -> Callable[..., Awaitable[Principal]]:
         return principal
 
     return authorise
+
+
+async def refusal(request: Request) -> Problem | None:
+    """Why nothing is read of who sends a request, before their scope counts; None of a key, or who needs none."""
+    credentials = await _bearer(request)
+    context: ServiceContext = request.app.state.context
+    secret = credentials.credentials if credentials else None
+    try:
+        key, is_local = await asyncio.get_running_loop().run_in_executor(_authorising, _look_up, context, secret)
+    except SQLAlchemyError:
+        # The route tells it.
+        return None
+    if key is not None or (is_local and _is_direct_local(request)):
+        return None
+    return _unauthorised(credentials is not None)
 
 
 def _look_up(context: ServiceContext, secret: str | None) -> tuple[ApiKey | None, bool]:

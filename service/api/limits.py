@@ -3,21 +3,30 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from weakref import WeakValueDictionary
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.errors import failure_response
+from service.api.errors import Problem, failure_response
 from service.api.sending import Sending
-from service.safety.json_depth import MAX_JSON_DEPTH, is_too_deep
+from service.safety.json_depth import MAX_JSON_DEPTH, MAX_JSON_VALUES, has_too_many_values, is_too_deep
 
 BODY_S = 60.0
-"""For a body that is no upload to arrive, whoever sends it: keys are looked at when it is there."""
+"""For a body that is no upload to arrive."""
+
+UNKNOWN_BYTES = 64 * 1024
+"""That is read from anyone; a larger body only from who has a key, or needs none."""
 
 MAX_REQUESTS = 512
 MAX_REQUESTS_EACH = 128
 """Streams and waits count as long as they last."""
+
+AT_WORK_EACH = 2
+"""Requests of one key; those of all share one interpreter."""
+
+PIECE_BYTES = 256 * 1024
 
 _HEALTH = frozenset({"/healthz", "/readyz"})
 
@@ -45,7 +54,7 @@ class RequestsAtOnce:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        key = request.headers.get("authorization", "")
+        key = _key(scope)
         if self._under_way.total() >= self._most:
             await self._refuse(request, receive, send, 503, f"the service answers {self._most} requests at once")
             return
@@ -69,8 +78,61 @@ class RequestsAtOnce:
         await response(request.scope, receive, send)
 
 
+class Turns:
+    """Lets so many requests of one key be worked on at once: the others wait, and nobody else waits for them.
+
+    Args:
+        is_exempt: Whether a request needs no turn.
+    """
+
+    def __init__(self, app: ASGIApp, *, is_exempt: Callable[[Scope], bool], most_each: int = AT_WORK_EACH) -> None:
+        self._app = app
+        self._is_exempt = is_exempt
+        self._most_each = most_each
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, when its turn comes."""
+        if scope["type"] != "http" or scope["path"] in _HEALTH or self._is_exempt(scope):
+            await self._app(scope, receive, send)
+            return
+        key = _key(scope)
+        if (turn := self._turns.get(key)) is None:
+            turn = self._turns[key] = asyncio.Semaphore(self._most_each)
+        async with turn:
+            await self._app(scope, receive, send)
+
+
+class InPieces:
+    """Sends large replies piece by piece: a reader who takes none keeps a request waiting, not a copy in memory."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+
+        async def send_pieces(message: Message) -> None:
+            body = message.get("body", b"")
+            if message["type"] != "http.response.body" or len(body) <= PIECE_BYTES:
+                await send(message)
+                return
+            rest = memoryview(body)
+            while len(rest) > PIECE_BYTES:
+                # The server waits before a piece until what was sent before it has been taken.
+                await send({"type": "http.response.body", "body": bytes(rest[:PIECE_BYTES]), "more_body": True})
+                rest = rest[PIECE_BYTES:]
+            await send({**message, "body": bytes(rest)})
+
+        await self._app(scope, receive, send_pieces)
+
+
 class BodyLimits:
-    """Counts what comes in. Uploads pass on as a stream; other bodies are read whole, since JSON must be anyway."""
+    """Counts what comes in. Uploads pass on as a stream; other bodies are read whole, since JSON must be anyway.
+
+    Args:
+        refusal: Why nothing is read of who sends a request; None where it is. Asked only for larger bodies.
+    """
 
     def __init__(
         self,
@@ -78,12 +140,14 @@ class BodyLimits:
         *,
         max_bytes: Callable[[Scope], int],
         is_upload: Callable[[Scope], bool],
+        refusal: Callable[[Request], Awaitable[Problem | None]],
         body_s: float = BODY_S,
     ) -> None:
         self._app = app
         self._body_s = body_s
         self._max_bytes = max_bytes
         self._is_upload = is_upload
+        self._refusal = refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it."""
@@ -95,7 +159,12 @@ class BodyLimits:
         limit = self._max_bytes(scope)
         announced = request.headers.get("content-length", "0")
         if not re.fullmatch(r"[0-9]{1,15}", announced) or int(announced) > limit:
-            await self._refuse(request, receive, send, limit)
+            await self._refuse(request, receive, send, f"have {limit} bytes")
+            return
+        if not is_small(scope) and (problem := await self._refusal(request)) is not None:
+            headers = {**problem.headers, "Connection": "close"}
+            response = failure_response(request, problem.status, problem.title, problem.detail, headers=headers)
+            await response(scope, receive, send)
             return
         sending = Sending(send)
         try:
@@ -107,6 +176,9 @@ class BodyLimits:
                 except TimeoutError:
                     await self._give_up(request, receive, send)
                     return
+                if has_too_many_values(body):
+                    await self._refuse(request, receive, send, f"hold {MAX_JSON_VALUES} values")
+                    return
                 if is_too_deep(body):
                     detail = f"the body is nested more than {MAX_JSON_DEPTH} deep; flatten it"
                     response = failure_response(request, 400, "Nested too deeply", detail)
@@ -117,7 +189,7 @@ class BodyLimits:
         except BodyTooLargeError:
             if sending.has_begun:
                 raise
-            await self._refuse(request, receive, send, limit)
+            await self._refuse(request, receive, send, f"have {limit} bytes")
 
     async def _give_up(self, request: Request, receive: Receive, send: Send) -> None:
         detail = f"the body did not arrive within {self._body_s:g} s; send it at once"
@@ -125,8 +197,8 @@ class BodyLimits:
         response = failure_response(request, 503, "Took too long", detail, headers=headers)
         await response(request.scope, receive, send)
 
-    async def _refuse(self, request: Request, receive: Receive, send: Send, limit: int) -> None:
-        detail = f"the body may have {limit} bytes at most here; send less, such as answers without passages"
+    async def _refuse(self, request: Request, receive: Receive, send: Send, limit: str) -> None:
+        detail = f"the body may {limit} at most here; send less, such as answers without passages"
         # The rest of the body is not read, so that the connection cannot be used again.
         headers = {"Connection": "close"}
         response = failure_response(request, 413, "Body too large", detail, headers=headers)
@@ -158,6 +230,16 @@ class Deadline:
             headers = {"Retry-After": "10"}
             response = failure_response(request, 503, "Took too long", detail, headers=headers)
             await response(scope, receive, send)
+
+
+def is_small(scope: Scope) -> bool:
+    """Whether the body of a request is told to be small."""
+    headers = Request(scope).headers
+    return "transfer-encoding" not in headers and headers.get("content-length", "0").zfill(15) <= f"{UNKNOWN_BYTES:015}"
+
+
+def _key(scope: Scope) -> str:
+    return Request(scope).headers.get("authorization", "")
 
 
 def _counted(receive: Receive, limit: int) -> Receive:

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 DATABASE_S = 10.0
 """For the database to do one thing for a caller, who is then told to try again. Jobs wait longer."""
+
+SWITCH_S = 0.001
+"""After which a thread that computes lets others on. With Python's own 5 ms, three steps of a request beside four such
+threads took 1.7 times as long, and at worst three times."""
 
 REQUEST_GRACE_S = 5
 """For requests in progress when the service is told to stop."""
@@ -63,6 +68,8 @@ def serve(
 
     # Questions of callers are answered here, by models that callers named.
     guard_process()
+    # A request passes from thread to thread, and waits each time for those that compute for others.
+    sys.setswitchinterval(SWITCH_S)
     if settings.ray is not None:
         from service.jobs.ray_engine.ray_settings import check_cluster
 

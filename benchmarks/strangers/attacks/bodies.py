@@ -134,8 +134,8 @@ def blobs(target: Target, heard: Heard, over: Event) -> None:
         heard.blame(f"the dataset was refused: {content[:200]!r}")
         return
     version = json.loads(content)["version"]
-    answers = "\n".join(json.dumps({"id": f"t{i}", "answer": "a" * 19_000}) for i in range(200))
-    request = {"dataset": version, "arms": ["own=answers:a.jsonl", "majority"], "files": {"a.jsonl": answers}}
+    answers = "\n".join(json.dumps({"id": f"t{i}", "text": "a" * 19_000}) for i in range(200))
+    request = {"dataset": version, "arms": ["own=answers:a.jsonl"], "files": {"a.jsonl": answers}}
     for i in range(60):
         request["name"] = f"large {i}"
         status, content = ask(target, heard, "POST", "/v1/comparisons", key="runner", body=json.dumps(request))

@@ -1,4 +1,5 @@
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 from urllib.parse import quote
@@ -6,7 +7,8 @@ from urllib.parse import quote
 import pytest
 from fastapi.testclient import TestClient
 
-from service.api.limits import BodyLimits, Deadline, RequestsAtOnce
+from service.api.limits import PIECE_BYTES, BodyLimits, Deadline, InPieces, RequestsAtOnce, Turns
+from service.contract.scope import Scope
 from tests.service.api.conftest import FILES, Api
 
 
@@ -71,10 +73,34 @@ def test_a_senseless_length_is_refused(api: Api, length: str) -> None:
     assert response.status_code == 413
 
 
-@pytest.mark.parametrize("body", [b"[" * 1000, b'{"a":' * 1000, b"[" * 65 + b"]" * 65, b'{"x":' + b"[" * 90_000])
+@pytest.mark.parametrize("body", [b"[" * 1000, b'{"a":' * 1000, b"[" * 65 + b"]" * 65, b'{"x":' + b"[" * 15_000])
 def test_deep_json_is_refused_before_it_is_parsed(api: Api, body: bytes) -> None:
     response = api.client().post("/v1/advise", content=body, headers={"Content-Type": "application/json"})
     assert (response.status_code, response.json()["title"]) == (400, "Nested too deeply")
+
+
+def test_what_holds_too_many_values_is_refused_before_it_is_parsed(api: Api) -> None:
+    body = b'{"answers": {"a": [' + b"[]," * 25_000 + b"1]}}"
+    response = api.client().post("/v1/advise", content=body, headers={"Content-Type": "application/json"})
+    assert (response.status_code, response.json()["title"]) == (413, "Body too large")
+
+
+@pytest.mark.parametrize("path", ["/v1/advise", "/v1/datasets", "/v1/chat/completions"])
+@pytest.mark.parametrize("how", [(b"content-length", b"70000"), (b"transfer-encoding", b"chunked")])
+def test_nothing_large_is_read_of_who_has_no_key(api: Api, path: str, how: tuple[bytes, bytes]) -> None:
+    async def receive() -> dict[str, object]:
+        raise AssertionError("it was read")
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    sent: list[dict[str, Any]] = []
+    api.key(Scope.READ)
+    headers = [how, (b"authorization", b"Bearer tf_none"), (b"host", b"127.0.0.1")]
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "query_string": b""}
+    asyncio.run(api.app(scope, receive, send))  # type: ignore[arg-type]
+    assert sent[0]["status"] == 401
+    assert (b"connection", b"close") in sent[0]["headers"]
 
 
 @pytest.mark.parametrize(
@@ -117,6 +143,10 @@ def test_a_request_that_takes_too_long_is_given_up() -> None:
     assert b"Took too long" in sent[1]["body"]  # type: ignore[operator]
 
 
+async def nobody_refused(request: object) -> None:
+    """Everyone is known."""
+
+
 def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     sent = []
 
@@ -132,7 +162,7 @@ def test_a_body_that_does_not_come_is_not_waited_for() -> None:
         return {"type": "http.disconnect"}
 
     scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": [], "query_string": b""}
-    limits = BodyLimits(app, max_bytes=lambda _: 10, is_upload=lambda _: False, body_s=0.01)
+    limits = BodyLimits(app, max_bytes=lambda _: 10, is_upload=lambda _: False, refusal=nobody_refused, body_s=0.01)
     asyncio.run(limits(scope, receive, send))  # type: ignore[arg-type]
     assert sent[0]["status"] == 503
     assert (b"connection", b"close") in sent[0]["headers"]  # type: ignore[operator]
@@ -179,3 +209,50 @@ def test_one_key_cannot_take_all_room_and_health_is_told_where_there_is_none() -
         assert await ask(b"c") == (200, b"")
 
     asyncio.run(all_of())
+
+
+def test_who_has_many_requests_waits_for_themselves_alone() -> None:
+    at_work: list[bytes] = []
+    most: Counter[bytes] = Counter()
+
+    async def app(scope: dict[str, Any], receive: object, send: object) -> None:
+        key = scope["headers"][0][1]
+        at_work.append(key)
+        most[key] = max(most[key], at_work.count(key))
+        await (over.wait() if key == b"many" else asyncio.sleep(0))
+        at_work.remove(key)
+
+    def asked(key: bytes, path: str = "/") -> dict[str, Any]:
+        return {"type": "http", "path": path, "headers": [(b"authorization", key)]}
+
+    over = asyncio.Event()
+    turns = Turns(app, is_exempt=lambda scope: scope["path"] == "/stream", most_each=2)  # type: ignore[arg-type]
+
+    async def all_of() -> None:
+        many = [asyncio.create_task(turns(asked(b"many"), None, None)) for _ in range(5)]  # type: ignore[arg-type]
+        await turns(asked(b"one"), None, None)  # type: ignore[arg-type]
+        assert at_work == [b"many"] * 2
+        many.append(asyncio.create_task(turns(asked(b"many", "/stream"), None, None)))  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        assert at_work == [b"many"] * 3
+        over.set()
+        await asyncio.gather(*many)
+
+    asyncio.run(all_of())
+    assert most == {b"many": 3, b"one": 1}
+
+
+def test_a_large_reply_is_sent_in_pieces() -> None:
+    whole = bytes(range(256)) * (PIECE_BYTES // 256 * 2) + b"end"
+
+    async def app(scope: object, receive: object, send: Callable[[object], Awaitable[None]]) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": whole})
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    sent: list[dict[str, Any]] = []
+    asyncio.run(InPieces(app)({}, None, send))  # type: ignore[arg-type]
+    assert [one.get("more_body", False) for one in sent[1:]] == [True, True, False]
+    assert b"".join(one["body"] for one in sent[1:]) == whole

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from service.safety.json_depth import is_too_deep
+from service.safety.json_depth import MAX_JSON_VALUES, has_too_many_values, is_too_deep
 
 
 def nested(depth: int) -> bytes:
@@ -33,3 +33,17 @@ def test_wide_json_is_not_deep() -> None:
 )
 def test_endless_strings_take_no_endless_time(data: bytes) -> None:
     assert is_too_deep(data) in (True, False)
+
+
+@pytest.mark.parametrize("part", ["[],", "1,", '"a",', '{"a":1},', '"\\\\",', '"\\"",'])
+def test_values_are_counted_whatever_they_are(part: str) -> None:
+    def of(n: int) -> bytes:
+        return f"[{(part * n).rstrip(',')}]".encode()
+
+    assert not has_too_many_values(of(MAX_JSON_VALUES // 3))
+    assert has_too_many_values(of(MAX_JSON_VALUES + 1))
+
+
+def test_what_texts_hold_does_not_count() -> None:
+    text = '{"a": [1, 2, "\\\\"]},\n' * MAX_JSON_VALUES
+    assert not has_too_many_values(json.dumps({"files": {"answers.jsonl": text}}).encode())
