@@ -1,4 +1,4 @@
-"""A model endpoint that answers, or does what no endpoint should: `python -m benchmarks.strangers.endpoint`.
+"""A model endpoint that answers, or does what no endpoint should: `python -m benchmarks.strangers.endpoint NICENESS`.
 
 It prints its port. `POST /mode` with `honest` or `hostile` says whether it follows the name of the model:
 
@@ -16,6 +16,7 @@ import gzip
 import io
 import json
 import os
+import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -91,6 +92,11 @@ class _Endpoint(BaseHTTPRequestHandler):
         pass
 
 
+class _Quiet(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        pass
+
+
 def _answer(request: dict[str, Any], text: str) -> bytes:
     is_streamed = bool(request.get("stream"))
     kind = "chat.completion.chunk" if is_streamed else "chat.completion"
@@ -126,10 +132,11 @@ def _make_bomb() -> bytes:
 
 def main() -> None:
     _Endpoint.bomb = _make_bomb()
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Endpoint) as server:
+    # Whoever is told too much goes away in the middle of it.
+    with _Quiet(("127.0.0.1", 0), _Endpoint) as server:
         server.daemon_threads = True
         print(server.server_address[1], flush=True)
-        os.nice(5)
+        os.nice(int(sys.argv[1]))
         server.serve_forever()
 
 

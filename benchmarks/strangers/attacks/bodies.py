@@ -106,6 +106,7 @@ def schemas(target: Target, heard: Heard, over: Event) -> None:
         files = {
             "dataset.toml": (card + 'schema = "schema.json"\n').encode(),
             "schema.json": json.dumps(schema).encode(),
+            "documents.jsonl": b'{"id": "d", "title": "Thing", "text": "A thing."}\n',
             "questions.jsonl": "\n".join(map(json.dumps, rows)).encode(),
         }
         body, kind = multipart(files)
