@@ -6,6 +6,7 @@ import os
 import shutil
 import statistics
 import subprocess
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -179,6 +180,7 @@ def _assail(
     os.nice(_NICE)
     with file.open("wb") as kept:
         heard = Heard(kept, stopping)
+        threading.excepthook = lambda told: heard.blame(f"the attack itself failed: {told.exc_value!r}")
         attack(target, heard, over)
         results.put((heard.counts, heard.wrong, heard.notes))
 

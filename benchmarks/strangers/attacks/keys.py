@@ -70,7 +70,7 @@ def revoked(target: Target, heard: Heard, over: Event) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=60)
         try:
             connection.request(
-                method, path, body, {"Authorization": f"Bearer {made['key']}", "Content-Type": "application/json"}
+                method, path, body, {"Authorization": f"Bearer {made['secret']}", "Content-Type": "application/json"}
             )
             reply = connection.getresponse()
             reply.read1(100)
@@ -93,7 +93,7 @@ def revoked(target: Target, heard: Heard, over: Event) -> None:
     at_once(4, over, once)
 
 
-_KEY = json.dumps({"name": "doomed", "scope": "run", "workspace": "strangers"})
+_KEY = json.dumps({"name": "doomed", "scopes": ["run"], "workspace": "strangers"})
 
 
 def _held(path: str) -> object:
