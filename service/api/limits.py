@@ -89,16 +89,17 @@ class Turns:
         self._app = app
         self._is_exempt = is_exempt
         self._most_each = most_each
-        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        # A semaphore belongs to the event loop that it is awaited in.
+        self._turns: WeakValueDictionary[tuple[object, str], asyncio.Semaphore] = WeakValueDictionary()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, when its turn comes."""
         if scope["type"] != "http" or scope["path"] in _HEALTH or self._is_exempt(scope):
             await self._app(scope, receive, send)
             return
-        key = _key(scope)
-        if (turn := self._turns.get(key)) is None:
-            turn = self._turns[key] = asyncio.Semaphore(self._most_each)
+        whose = (asyncio.get_running_loop(), _key(scope))
+        if (turn := self._turns.get(whose)) is None:
+            turn = self._turns[whose] = asyncio.Semaphore(self._most_each)
         async with turn:
             await self._app(scope, receive, send)
 

@@ -259,7 +259,11 @@ def _stages(
         add_answers(arm, min(LATENCY_QUESTIONS + LATENCY_WARM_UP, len(test)), stage="latency")
     # Arms are timed in turn.
     together = [_together(stages[n_before:])] if stages[n_before:] else []
-    start, end = (_own_stage(stage, seconds, prices) for stage, seconds in (("load", START_S), ("report", END_S)))
+    start, end = (
+        # Charged to no arm.
+        StageEstimate(stage=stage, arm="", time_s=seconds, usd=0.0, basis=ALWAYS)
+        for stage, seconds in (("load", START_S), ("report", END_S))
+    )
     return [start, *stages[:n_before], *together, end]
 
 
@@ -325,11 +329,6 @@ def _embedding_stage(
         usd=prices.embedding_usd(settings.embedder, n_tokens) if is_hosted else _machine_usd(seconds, prices),
         basis=_basis(speeds, is_measured),
     )
-
-
-def _own_stage(stage: str, seconds: float, prices: PriceList) -> StageEstimate:
-    """What is done once, whatever the arms."""
-    return StageEstimate(stage=stage, arm="", time_s=seconds, usd=_machine_usd(seconds, prices), basis=ALWAYS)
 
 
 def _external_stage(stage: str, arm: str, n_questions: int) -> StageEstimate:

@@ -18,6 +18,10 @@ MAX_CONNECTIONS = 448
 requests at once, so that whoever sends none leaves room for them; a process may have 1,024 files open by default."""
 
 
+NEW_S = 1.0
+"""For whoever has just connected to begin to send."""
+
+
 class ImpatientProtocol(H11Protocol):
     """Closes a connection on which the head of a request does not arrive in time, or that is in the way of others."""
 
@@ -50,14 +54,15 @@ class ImpatientProtocol(H11Protocol):
         super().on_response_complete()
 
     def _make_room(self) -> None:
-        unsent = [one for one in self.connections if isinstance(one, ImpatientProtocol) and one._place is not None]
+        now = self.loop.time()
+        unsent = [one for one in self.connections if isinstance(one, ImpatientProtocol) and one._place(now) is not None]
         if unsent:
-            min(unsent, key=lambda one: (one._place, one._since)).transport.abort()
+            min(unsent, key=lambda one: (one._place(now), one._since)).transport.abort()
 
-    @property
-    def _place(self) -> int | None:
-        """Among those that may be closed: first where no head has arrived, then no body; None where all has."""
-        return {h11.IDLE: 0, h11.SEND_BODY: 1}.get(self.conn.their_state)
+    def _place(self, now: float) -> int | None:
+        """Among those that may be closed: who has sent no head, then no whole body, then who came just now."""
+        place = {h11.IDLE: 0, h11.SEND_BODY: 1}.get(self.conn.their_state)
+        return 2 if place is not None and now - self._since < NEW_S else place
 
     def _await_head(self) -> None:
         if self.conn.their_state is not h11.IDLE:

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 import uvicorn
@@ -87,13 +87,12 @@ def test_requests_that_come_in_time_are_answered_on_one_connection(address: tupl
 @only(Narrow)
 @pytest.mark.parametrize("body", [b"", b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc"])
 def test_who_sends_no_whole_request_makes_room_for_who_does(address: tuple[str, int], body: bytes) -> None:
-    held = [socket.create_connection(address, timeout=30) for _ in range(3)]
-    for connection in held:
-        connection.sendall(body)
-    with socket.create_connection(address, timeout=30) as connection:
+    with ExitStack() as stack:
+        held = [stack.enter_context(socket.create_connection(address, timeout=30)) for _ in range(3)]
+        for connection in held:
+            connection.sendall(body)
+        connection = stack.enter_context(socket.create_connection(address, timeout=30))
         connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
         assert reply(connection).count(b"200 OK") == 1
-    with suppress(ConnectionResetError):
-        assert reply(held[0]) == b""
-    for connection in held:
-        connection.close()
+        with suppress(ConnectionResetError):
+            assert reply(held[0]) == b""

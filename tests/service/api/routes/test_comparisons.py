@@ -212,7 +212,7 @@ def test_estimating_stores_nothing(api: Api, client: TestClient) -> None:
     assert estimate["n_questions"] == 10
     assert estimate["is_rough"]
     assert any("guess" in line for line in estimate["basis"])
-    assert {stage["stage"] for stage in estimate["stages"]} == {"index", "tune", "answer", "latency"}
+    assert {stage["stage"] for stage in estimate["stages"]} == {"load", "index", "tune", "answer", "latency", "report"}
     assert estimate["time_s"] == pytest.approx(sum(stage["time_s"] for stage in estimate["stages"]))
     assert estimate["usd"] > 0
 
