@@ -20,15 +20,15 @@ from service.store.data_directory import DataDirectory
 
 RUNS = (
     ("ticket-triage", 60, 80, "base,rag,fine-tuned"),
-    ("appliance-support", 60, 80, "base,rag,fine-tuned"),
-    ("claims-to-json", 20, 40, "base,few-shot,fine-tuned"),
-    ("ticket-triage", 120, 160, "base,few-shot,rag,fine-tuned"),
-    ("appliance-support", 120, 120, "few-shot,rag,hybrid"),
-    ("ticket-triage", 90, 200, "few-shot,hybrid,classifier"),
-    ("claims-to-json", 30, 60, "base,fine-tuned"),
-    ("appliance-support", 90, 160, "base,rag,fine-tuned,hybrid"),
-    ("ticket-triage", 150, 120, "base,rag,hybrid,nearest-few-shot"),
-    ("claims-to-json", 40, 90, "few-shot,fine-tuned"),
+    ("appliance-support", 40, 60, "base,rag,fine-tuned"),
+    ("claims-to-json", 15, 30, "base,few-shot,fine-tuned"),
+    ("ticket-triage", 100, 120, "base,few-shot,rag"),
+    ("appliance-support", 80, 60, "few-shot,rag"),
+    ("ticket-triage", 90, 100, "few-shot,hybrid,classifier"),
+    ("claims-to-json", 20, 40, "base,fine-tuned"),
+    ("appliance-support", 60, 100, "base,fine-tuned,hybrid"),
+    ("ticket-triage", 120, 120, "base,rag,nearest-few-shot"),
+    ("claims-to-json", 30, 60, "base,nearest-few-shot"),
 )
 """Dataset, test questions, training questions, arms."""
 WITHIN = 0.3

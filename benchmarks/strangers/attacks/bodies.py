@@ -96,7 +96,7 @@ def schemas(target: Target, heard: Heard, over: Event) -> None:
         pattern = patterns[number % len(patterns)]
         schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": pattern}}, "required": ["a"]}
         card = CARD.replace('"question-answering"', '"extraction"').replace(
-            '["exact_match", "token_f1", "abstention"]', '["json_validity"]'
+            '["exact_match", "token_f1", "abstention"]', '["json_valid"]'
         )
         answer = json.dumps({"a": "a" * 5000 + "!"})
         rows = [
