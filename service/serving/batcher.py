@@ -149,8 +149,12 @@ class Batcher:
             self._changed.notify()
         return call
 
-    def close(self) -> None:
-        """Refuse what waits, let the batch under way end, and stop the threads."""
+    def close(self, *, waits: bool = True) -> None:
+        """Refuse what waits, and stop each thread after the batch it is at.
+
+        Args:
+            waits: Whether to return when they have stopped; an endpoint that trickles holds them for long.
+        """
         with self._changed:
             self._is_closed = True
             waiting = [future for calls in self._lanes.values() for call in calls for _, future in call.waiting]
@@ -160,7 +164,7 @@ class Batcher:
         for future in waiting:
             if future.set_running_or_notify_cancel():
                 future.set_exception(ClosingError("the service is being stopped; ask again when it is back"))
-        for thread in self._threads:
+        for thread in self._threads if waits else ():
             if thread is not threading.current_thread():
                 thread.join(_CLOSING_S)
 

@@ -244,7 +244,8 @@ class OpenComparisons:
         self._read = read
         self._living_arms = living_arms
         self._limits = limits
-        self._batchers: Shared[Batcher] = Shared(lambda batcher: batcher.close())
+        # The thread that closes also loads: until the end it waits for nobody's answers.
+        self._batchers: Shared[Batcher] = Shared(lambda batcher: batcher.close(waits=self._is_closed))
         self._lock = Lock()
         self._leases: OrderedDict[str, Lease] = OrderedDict()
         self._is_closed = False

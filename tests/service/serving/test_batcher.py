@@ -195,3 +195,12 @@ def test_closing_refuses_what_waits_and_what_comes(make: Make, pipeline: Pipelin
     model.opened.set()
     closing.join(WAIT_S)
     assert texts(first) == ["first"]
+
+
+def test_closing_need_not_wait_for_a_model_that_is_slow_to_answer(make: Make, pipeline: Pipeline, model: Any) -> None:
+    batcher = make()
+    held = busy(batcher, pipeline, model)
+    batcher.close(waits=False)
+    assert not held.futures[0].done()
+    model.opened.set()
+    assert texts(held) == ["first"]
