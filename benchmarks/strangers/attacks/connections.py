@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.synchronize import Event
 
+from benchmarks.strangers.attacks.held import hold
 from benchmarks.strangers.target import UNANSWERED, Heard, Target, at_once, read_head, send_raw
 
 HEAD_BYTES = 300 * 10**6
@@ -34,37 +35,8 @@ def large_heads(target: Target, heard: Heard, over: Event) -> None:
 
 
 def _held(beginning: bytes) -> Callable[[Target, Heard, Event], None]:
-    """Connections on which a request arrives byte by byte; those that are closed are opened again."""
-
-    def hold(target: Target, heard: Heard, over: Event) -> None:
-        held: list[socket.socket] = []
-        while not over.is_set():
-            while len(held) < N_HELD:
-                try:
-                    connection = socket.create_connection(("127.0.0.1", target.port), timeout=2)
-                    connection.sendall(beginning)
-                    connection.setblocking(False)
-                    held.append(connection)
-                except OSError:
-                    heard.note(UNANSWERED)
-                    break
-            for connection in list(held):
-                try:
-                    connection.send(b"a")
-                    reply = connection.recv(4096)
-                except BlockingIOError:
-                    continue
-                except OSError:
-                    reply = b""
-                heard.note(*read_head(reply))
-                connection.close()
-                held.remove(connection)
-            over.wait(0.5)
-        heard.notes.append(f"{len(held)} connections held at the end")
-        for connection in held:
-            connection.close()
-
-    return hold
+    """Connections on which a request arrives byte by byte."""
+    return lambda target, heard, over: hold(target.port, [beginning], N_HELD, heard, over, drips=True)
 
 
 half_open = _held(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")

@@ -3,12 +3,13 @@
 import http.client
 import json
 import re
-import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.synchronize import Event
 
-from benchmarks.strangers.target import UNANSWERED, Heard, Target, ask, at_once, read_head
+from benchmarks.strangers.attacks.held import hold
+from benchmarks.strangers.target import UNANSWERED, Heard, Target, ask, at_once
 
 REVOKED_S = 5.0
 
@@ -96,44 +97,15 @@ def revoked(target: Target, heard: Heard, over: Event) -> None:
 _KEY = json.dumps({"name": "doomed", "scopes": ["run"], "workspace": "strangers"})
 
 
-def _held(path: str) -> object:
+def _held(path: str) -> Callable[[Target, Heard, Event], None]:
     """450 requests that wait, with the key of a reader, opened again when they end."""
 
-    def hold(target: Target, heard: Heard, over: Event) -> None:
+    def attack(target: Target, heard: Heard, over: Event) -> None:
         where = path.format(**target.ids)
         request = f"GET {where} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {target.keys['reader']}\r\n\r\n"
-        held: list[socket.socket] = []
-        while not over.is_set():
-            while len(held) < 450 and not over.is_set():
-                try:
-                    connection = socket.create_connection(("127.0.0.1", target.port), timeout=2)
-                    connection.sendall(request.encode())
-                    connection.setblocking(False)
-                    held.append(connection)
-                except OSError:
-                    heard.note(UNANSWERED)
-                    break
-            for connection in list(held):
-                try:
-                    reply = connection.recv(65536)
-                except BlockingIOError:
-                    continue
-                except OSError:
-                    reply = b""
-                if reply.startswith(b"HTTP/"):
-                    status, head, body = read_head(reply)
-                    heard.note(status, head, body)
-                    if status == 200 and "text/event-stream" in head.get("content-type", ""):
-                        continue
-                elif reply:
-                    heard.file.write(reply)
-                    continue
-                connection.close()
-                held.remove(connection)
-            over.wait(0.5)
-        heard.notes.append(f"{len(held)} held at the end")
+        hold(target.port, [request.encode()], 450, heard, over)
 
-    return hold
+    return attack
 
 
 event_streams = _held("/v1/comparisons/{waiting}/events")

@@ -2,14 +2,13 @@
 
 import os
 import signal
-import socket
 import time
-from contextlib import suppress
 from multiprocessing.synchronize import Event
 
 import psutil
 
-from benchmarks.strangers.target import UNANSWERED, Heard, Target, ask, at_once, read_head, send_raw
+from benchmarks.strangers.attacks.held import hold
+from benchmarks.strangers.target import Heard, Target, ask, at_once, send_raw
 
 BACK_S = 60.0
 
@@ -44,31 +43,7 @@ def flood(target: Target, heard: Heard, over: Event) -> None:
     """Connections to the page: 200 WebSockets that nobody let in, heads that never end, and silence."""
     ours = f"127.0.0.1:{target.page_port}"
     beginnings = (_handshake(ours, None), f"GET / HTTP/1.1\r\nHost: {ours}\r\nX-Slow: ".encode(), b"")
-    held: list[socket.socket] = []
-    while not over.is_set():
-        while len(held) < 600:
-            try:
-                connection = socket.create_connection(("127.0.0.1", target.page_port or 0), timeout=2)
-                connection.sendall(beginnings[len(held) % 3])
-                connection.setblocking(False)
-                held.append(connection)
-            except OSError:
-                heard.note(UNANSWERED)
-                break
-        for connection in list(held):
-            try:
-                reply = connection.recv(4096)
-            except BlockingIOError:
-                with suppress(OSError):
-                    connection.send(b"a")
-                continue
-            except OSError:
-                reply = b""
-            heard.note(*read_head(reply))
-            connection.close()
-            held.remove(connection)
-        over.wait(0.5)
-    heard.notes.append(f"{len(held)} connections held at the end")
+    hold(target.page_port or 0, beginnings, 600, heard, over, drips=True)
 
 
 def killed(target: Target, heard: Heard, over: Event) -> None:
