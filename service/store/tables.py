@@ -99,6 +99,8 @@ comparisons = Table(
     _workspace(),
     Column("made_by", String(32)),  # id of the key whose limit of spending counts; None: no key
     Index("comparisons_by_age", "created_at"),
+    # SQLite reads a row up to the last column it needs: the workspace lies behind what callers sent.
+    Index("comparisons_by_workspace", "workspace", "created_at"),
 )
 
 QUESTION_RUN, FRESHNESS_RUN = "questions:", "freshness:"

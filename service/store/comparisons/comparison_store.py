@@ -182,6 +182,10 @@ def find_comparison(engine: Engine, comparison_id: str) -> StoredComparison:
         return _read(connection, comparison_id)
 
 
+_UNLISTED = ("sent_files", "estimate", "workspace", "made_by")
+"""What lists do not need: large, or in a row of SQLite behind what is."""
+
+
 def list_comparisons(
     engine: Engine,
     *,
@@ -192,7 +196,9 @@ def list_comparisons(
     side_run: str = "",
     settings: Mapping[str, Any] | None = None,
 ) -> tuple[list[StoredComparison], int]:
-    """A page of comparisons, the newest first, without estimates and sent files, and how many there are in all.
+    """A page of comparisons, the newest first, and how many there are in all.
+
+    Estimates, sent files and who pays are left out.
 
     Args:
         side_run: Side runs instead, whose ids begin with this.
@@ -203,7 +209,7 @@ def list_comparisons(
     conditions += [comparisons.c.state == state] if state is not None else []
     conditions += [comparisons.c.dataset == dataset] if dataset is not None else []
     order = (comparisons.c.created_at.desc(), comparisons.c.id)
-    columns = [column for column in comparisons.c if column.name not in ("sent_files", "estimate")]
+    columns = [column for column in comparisons.c if column.name not in _UNLISTED]
     query = select(*columns).where(*conditions).order_by(*order).limit(limit).offset(offset)
     with engine.connect() as connection:
         rows = connection.execute(query).all()
@@ -424,5 +430,5 @@ def _stored(row: Row[Any]) -> StoredComparison:
             started_at=row.started_at,
             finished_at=row.finished_at,
             run_id=row.run_id,
-            made_by=row.made_by,
+            made_by=getattr(row, "made_by", None),
         )
