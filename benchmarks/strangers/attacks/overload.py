@@ -7,7 +7,7 @@ import random
 import resource
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from multiprocessing.synchronize import Event
 
 from benchmarks.strangers.target import Heard, Target, ask, read_head
@@ -68,7 +68,7 @@ def _closed_loop(target: Target, heard: Heard, requests: Sequence[bytes]) -> flo
     async def measure() -> float:
         started, n_done = time.monotonic(), 0
 
-        async def call(turn: itertools.cycle[bytes]) -> None:
+        async def call(turn: Iterator[bytes]) -> None:
             nonlocal n_done
             while time.monotonic() - started < MEASURE_S:
                 await _once(target, heard, next(turn))
