@@ -58,6 +58,12 @@ class Caller:
             self._mix = (*self._mix, ("PAGE", "/", None))
             self._page = self._connect(target.page_port)
 
+    def close(self) -> None:
+        """Leave."""
+        for connection in (self._api, self._page):
+            if connection is not None:
+                connection.close()
+
     def call(
         self, n: int, *, until: Callable[[], bool] = lambda: False, longest_s: float = 60.0, least_s: float = 0.0
     ) -> Waits:

@@ -91,6 +91,7 @@ def measure(
                 over.set()
         if row.must_end:
             _stop(outcome, service)
+        caller.close()
     home.endpoints.turn("honest")
     outcome.broken += _exceeded(outcome, row)
     if server is not None:

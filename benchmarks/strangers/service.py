@@ -61,8 +61,8 @@ def endpoints() -> Iterator[Endpoints]:
         yield Endpoints(*(f"http://127.0.0.1:{port}/v1" for port in ports))
     finally:
         for process in started:
-            process.kill()
-            process.wait()
+            with process:
+                process.kill()
 
 
 @dataclass
