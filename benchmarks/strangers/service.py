@@ -22,7 +22,7 @@ from service.store.api_keys import create_key
 from service.store.database import database_url, open_database
 from service.store.migrations.upgrade import migrate
 from tests.chaos.workplace import dataset_of
-from tests.e2e.server import start_process
+from tests.e2e.server import end_process, start_process
 
 START_S = 120.0
 SETTLING_S = 90.0
@@ -206,11 +206,7 @@ def running_service(home: Home, *options: str) -> Iterator[RunningService]:
                 _wait_for(address)
         yield RunningService(process, url, page_url, home, told)
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+        end_process(process)
 
 
 def _wait_for(address: str) -> None:

@@ -139,9 +139,7 @@ def require(scope: Scope) -> Callable[..., Awaitable[Principal]]:
         context: WholeService,
         credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     ) -> Principal:
-        secret = credentials.credentials if credentials else None
-        loop = asyncio.get_running_loop()
-        key, is_local = await loop.run_in_executor(_authorising, _look_up, context, secret)
+        key, is_local = await _caller(request, context, credentials)
         if key is not None:
             principal = Principal(key.id, key.scope, key.workspace)
             if wait_s := request.app.state.rate_limits.wait_s(key.id, key.requests_per_minute):
@@ -151,7 +149,7 @@ def require(scope: Scope) -> Callable[..., Awaitable[Principal]]:
                     f"the key {key.name!r} may ask {key.requests_per_minute} times a minute; wait {wait_s} s",
                     retry_after_s=wait_s,
                 )
-        elif is_local and _is_direct_local(request):
+        elif is_local:
             _refuse_foreign_page(request)
             principal = Principal(LOCAL, Scope.ADMIN, DEFAULT_WORKSPACE)
         else:
@@ -173,16 +171,22 @@ def require(scope: Scope) -> Callable[..., Awaitable[Principal]]:
 async def refusal(request: Request) -> Problem | None:
     """Why nothing is read of who sends a request, before their scope counts; None of a key, or who needs none."""
     credentials = await _bearer(request)
-    context: ServiceContext = request.app.state.context
-    secret = credentials.credentials if credentials else None
     try:
-        key, is_local = await asyncio.get_running_loop().run_in_executor(_authorising, _look_up, context, secret)
+        key, is_local = await _caller(request, request.app.state.context, credentials)
     except SQLAlchemyError:
         # The route tells it.
         return None
-    if key is not None or (is_local and _is_direct_local(request)):
-        return None
-    return _unauthorised(credentials is not None)
+    return None if key is not None or is_local else _unauthorised(credentials is not None)
+
+
+async def _caller(
+    request: Request, context: ServiceContext, credentials: HTTPAuthorizationCredentials | None
+) -> tuple[ApiKey | None, bool]:
+    """The key of who sends a request, and whether it is a direct call from this machine that needs none."""
+    secret = credentials.credentials if credentials else None
+    loop = asyncio.get_running_loop()
+    key, is_local = await loop.run_in_executor(_authorising, _look_up, context, secret)
+    return key, is_local and _is_direct_local(request)
 
 
 def _look_up(context: ServiceContext, secret: str | None) -> tuple[ApiKey | None, bool]:

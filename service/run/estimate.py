@@ -171,7 +171,7 @@ def _stages(
     answer = _mean_tokens([example.answers[0] for example in dataset.examples if example.answers]) or 1.0
     document = _mean_tokens([one.text for one in dataset.documents])
     corpus = len(dataset.documents) * document
-    shared_reading, passages = _passages(settings, dataset, corpus, len(test))
+    shared_reading, passages = _passages(settings, len(dataset.documents), document, len(test))
     prompts = _prompts(settings, dataset, question, answer, passages, document)
     is_constrained = settings.constrain is Constrain.AUTO and constraint_of(dataset) is not None
     chosen_share = _chosen_share(settings, dataset.card)
@@ -267,16 +267,15 @@ def _stages(
     return [start, *stages[:n_before], *together, end]
 
 
-def _passages(settings: ComparisonSettings, dataset: Dataset, corpus: float, n_questions: int) -> tuple[float, float]:
+def _passages(settings: ComparisonSettings, n_documents: int, document: float, n_questions: int) -> tuple[float, float]:
     """Tokens of the passages in a prompt: those not read again, since another question found the same, and all."""
-    document = corpus / len(dataset.documents) if dataset.documents else 0.0
     if not document:
         return 0.0, 0.0
     n_chunks = ceil(document / settings.chunk_tokens)
     passage = document / n_chunks
     # Only a common beginning is read once: the first passage.
-    shared = max(0.0, 1 - n_chunks * len(dataset.documents) / n_questions) if n_questions else 0.0
-    return shared * passage, min(settings.top_k, n_chunks * len(dataset.documents)) * passage
+    shared = max(0.0, 1 - n_chunks * n_documents / n_questions) if n_questions else 0.0
+    return shared * passage, min(settings.top_k, n_chunks * n_documents) * passage
 
 
 def _prompts(

@@ -1,9 +1,7 @@
 """The page as an operator starts it, in a real browser: `tuningfork serve` and Debian's Chromium."""
 
-import os
 import re
 import shutil
-import signal
 import socket
 import time
 import urllib.error
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from service.contract.client import ServiceClient
-from tests.e2e.server import DEADLINE_S, start_process
+from tests.e2e.server import DEADLINE_S, end_process, start_process
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Dialog, Page, Request
@@ -121,11 +119,7 @@ def served_page(home: Path, *, environment: Mapping[str, str] | None = None) -> 
                 time.sleep(0.1)
         yield served
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+        end_process(process)
 
 
 def _free_ports(n: int) -> list[int]:

@@ -57,6 +57,15 @@ def start_process(home: Path, *arguments: str, environment: Mapping[str, str] | 
         )
 
 
+def end_process(process: subprocess.Popen[str]) -> None:
+    """Whatever `start_process` started is gone, with its group."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert process.stdout is not None
+    process.stdout.close()
+
+
 def answer_blocks(home: Path) -> dict[tuple[str, str], tuple[str, float]]:
     """The answers of each block in a home, and when it was committed, by stage and block."""
     path = home / "tuning_fork.db"
@@ -76,11 +85,7 @@ def running_server(home: Path, *options: str, environment: Mapping[str, str] | N
     try:
         yield RunningServer(process, _address(process, home), home)
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+        end_process(process)
 
 
 def served_models_of(service: int) -> list[int]:
