@@ -61,7 +61,7 @@ def table_line(row: Row, outcome: Outcome) -> str:
     """A row of the table, what does not hold behind it."""
     idle, attacked = (" ".join(f"{1000 * one:.0f}" for one in of) for of in (outcome.idle_s, outcome.attacked_s))
     ratio = f"{outcome.ratio:.2f}" if row.has_ratio else "–"
-    told = [f"  {one}" for one in outcome.notes] + [f"  BROKEN: {one}" for one in outcome.broken]
+    told = [f"  {one}" for one in (*outcome.kinds, *outcome.notes)] + [f"  BROKEN: {one}" for one in outcome.broken]
     cells = (row.name, idle, attacked, ratio, counted(outcome.caller), counted(outcome.strangers))
     line = f"| {' | '.join(cells)} | {outcome.rss_bytes / 1e6:.0f} | {outcome.stop_s:.1f} |"
     return "\n".join([line, *told])

@@ -4,7 +4,7 @@ import http.client
 import json
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,19 +19,24 @@ class Waits:
     """What became of requests.
 
     Attributes:
-        seconds: Each waited, in order.
+        seconds: Each waited, in order, by what was asked for.
         failed: Replies that were none, or 5xx without what a 503 has to say.
     """
 
-    seconds: list[float] = field(default_factory=list)
+    seconds: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     counts: Counter[int] = field(default_factory=Counter)
     failed: list[str] = field(default_factory=list)
 
     @property
     def p99_s(self) -> float:
-        """The nearest-rank 99th percentile."""
-        ordered = sorted(self.seconds)
-        return ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
+        """The nearest-rank 99th percentile of all."""
+        return p99([one for of in self.seconds.values() for one in of])
+
+
+def p99(values: Sequence[float]) -> float:
+    """By nearest rank."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
 
 
 class Caller:
@@ -46,16 +51,16 @@ class Caller:
         self._heard = heard
         comparison, dataset = target.ids["comparison"], target.ids["dataset"]
         question = {"model": f"{comparison}/base", "messages": [{"role": "user", "content": "Which colour?"}]}
-        self._mix: Sequence[tuple[str, str, str | None]] = (
-            ("GET", "/v1/comparisons?limit=20", None),
-            ("GET", f"/v1/comparisons/{comparison}", None),
-            ("GET", f"/v1/datasets/{dataset}", None),
-            ("POST", "/v1/chat/completions", json.dumps(question)),
+        self._mix: Sequence[tuple[str, str, str, str | None]] = (
+            ("list", "GET", "/v1/comparisons?limit=20", None),
+            ("comparison", "GET", f"/v1/comparisons/{comparison}", None),
+            ("dataset", "GET", f"/v1/datasets/{dataset}", None),
+            ("question", "POST", "/v1/chat/completions", json.dumps(question)),
         )
         self._page: http.client.HTTPConnection | None = None
         self._api = self._connect(target.port)
         if target.page_port is not None:
-            self._mix = (*self._mix, ("PAGE", "/", None))
+            self._mix = (*self._mix, ("page", "PAGE", "/", None))
             self._page = self._connect(target.page_port)
 
     def close(self) -> None:
@@ -75,9 +80,9 @@ class Caller:
             while not until() and (i < n or time.monotonic() - started < least_s):
                 if time.monotonic() - started > longest_s:
                     break
-                method, path, body = self._mix[i % len(self._mix)]
+                name, method, path, body = self._mix[i % len(self._mix)]
                 status, took_s, reply, told = self._once(method, path, body)
-                waits.seconds.append(took_s)
+                waits.seconds[name].append(took_s)
                 waits.counts[status] += 1
                 heard.write(reply)
                 if told:

@@ -1,4 +1,4 @@
-"""A model endpoint that answers, or does what no endpoint should: `python -m benchmarks.strangers.endpoint NICENESS`.
+"""A model endpoint that answers, or does what none should: `python -m benchmarks.strangers.endpoint [--elsewhere]`.
 
 It prints its port. `POST /mode` with `honest` or `hostile` says whether it follows the name of the model:
 
@@ -15,12 +15,13 @@ It prints its port. `POST /mode` with `honest` or `hostile` says whether it foll
 import gzip
 import io
 import json
-import os
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from typing import Any
+
+from benchmarks.strangers.elsewhere import give_way
 
 HOSTILE = ("trickle", "endless", "bomb", "echo")
 _BOMB_MIB = 1024
@@ -136,7 +137,8 @@ def main() -> None:
     with _Quiet(("127.0.0.1", 0), _Endpoint) as server:
         server.daemon_threads = True
         print(server.server_address[1], flush=True)
-        os.nice(int(sys.argv[1]))
+        if "--elsewhere" in sys.argv:
+            give_way()
         server.serve_forever()
 
 

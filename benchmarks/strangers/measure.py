@@ -2,7 +2,6 @@
 
 import base64
 import multiprocessing
-import os
 import shutil
 import statistics
 import subprocess
@@ -17,7 +16,8 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
-from benchmarks.strangers.caller import Caller, Waits
+from benchmarks.strangers.caller import Caller, Waits, p99
+from benchmarks.strangers.elsewhere import give_way
 from benchmarks.strangers.rows import Row
 from benchmarks.strangers.service import Home, RunningService, running_service
 from benchmarks.strangers.target import UNANSWERED, Attack, Heard, Target
@@ -30,8 +30,6 @@ BEGINNING_S = 2.0
 LONGEST_S = 60.0
 LEFT_S = 5.0
 ENDING_S = 1000.0
-_NICE = 19
-"""Strangers have machines of their own: their work must not be taken for the service's."""
 
 
 @dataclass
@@ -40,11 +38,13 @@ class Outcome:
 
     Attributes:
         idle_s, attacked_s: The caller's p99 of each pair.
+        kinds: The same of each kind of request, in words.
         broken: Every bound that did not hold.
     """
 
     idle_s: list[float] = field(default_factory=list)
     attacked_s: list[float] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
     caller: Counter[int] = field(default_factory=Counter)
     strangers: Counter[int] = field(default_factory=Counter)
     rss_bytes: int = 0
@@ -117,6 +117,11 @@ def _postmaster(server: PostgresServer) -> int:
 def _take(outcome: Outcome, row: Row, before: Waits, during: Waits) -> None:
     outcome.idle_s.append(before.p99_s)
     outcome.attacked_s.append(during.p99_s)
+    by_name = (
+        f"{name} {1000 * p99(before.seconds[name]):.0f} {1000 * p99(during.seconds[name]):.0f}"
+        for name in during.seconds
+    )
+    outcome.kinds.append(", ".join(by_name))
     outcome.caller += during.counts
     if UNANSWERED not in row.caller_may_hear:
         outcome.broken += during.failed[:5]
@@ -178,7 +183,7 @@ def _attacking(attack: Attack, target: Target, file: Path, outcome: Outcome) -> 
 def _assail(
     attack: Attack, target: Target, file: Path, over: Event, stopping: Event, results: "SimpleQueue[Any]"
 ) -> None:
-    os.nice(_NICE)
+    give_way()
     with file.open("wb") as kept:
         heard = Heard(kept, stopping)
         threading.excepthook = lambda told: heard.blame(f"the attack itself failed: {told.exc_value!r}")

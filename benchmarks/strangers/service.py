@@ -55,7 +55,7 @@ def endpoints() -> Iterator[Endpoints]:
     """Both, gone afterwards."""
     command = [sys.executable, "-m", "benchmarks.strangers.endpoint"]
     # What a hostile one computes is not computed on the machine of a service.
-    started = [subprocess.Popen([*command, nice], stdout=subprocess.PIPE, text=True) for nice in ("0", "19")]
+    started = [subprocess.Popen([*command, *more], stdout=subprocess.PIPE, text=True) for more in ([], ["--elsewhere"])]
     try:
         ports = [process.stdout.readline().strip() for process in started if process.stdout is not None]
         yield Endpoints(*(f"http://127.0.0.1:{port}/v1" for port in ports))

@@ -1,7 +1,6 @@
 """Endpoints that trickle, stream without end, send a compression bomb or echo their key."""
 
 import json
-import time
 from multiprocessing.synchronize import Event
 
 from benchmarks.strangers.endpoint import HOSTILE
@@ -10,7 +9,8 @@ from benchmarks.strangers.target import Heard, Target, ask, at_once
 
 def compared(target: Target, heard: Heard, over: Event) -> None:
     """Comparisons of all four, which run at once, resumed and asked for whatever they say."""
-    made = {}
+    made: dict[str, str] = {}
+    states: dict[str, str] = {}
     for name in HOSTILE:
         request = {"dataset": target.ids["dataset"], "model": f"openai:{name}@{target.endpoint}", "arms": ["base"]}
         status, content = ask(target, heard, "POST", "/v1/comparisons", key="runner", body=json.dumps(request))
@@ -23,17 +23,13 @@ def compared(target: Target, heard: Heard, over: Event) -> None:
         one = made.get(HOSTILE[number])
         if one is not None:
             _, content = ask(target, heard, "GET", f"/v1/comparisons/{one}", key="reader")
-            state = json.loads(content or b"{}").get("state")
+            state = states[HOSTILE[number]] = json.loads(content or b"{}").get("state", "not told")
             if state == "failed":
                 ask(target, heard, "POST", f"/v1/comparisons/{one}/resume", key="runner", body="")
-        time.sleep(0.5)
+        over.wait(0.5)
 
     at_once(len(HOSTILE), over, look)
-    states = [
-        json.loads(ask(target, heard, "GET", f"/v1/comparisons/{one}", key="reader", timeout_s=2)[1] or b"{}")
-        for one in made.values()
-    ]
-    heard.notes.append(", ".join(f"{name} {row.get('state')}" for name, row in zip(made, states, strict=True)))
+    heard.notes.append(", ".join(f"{name} {states.get(name)}" for name in made))
 
 
 def served(target: Target, heard: Heard, over: Event) -> None:
