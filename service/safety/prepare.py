@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO
+from typing import IO
 
 from advisor.audit.dataset.audit import audit_dataset
 from advisor.data.dataset import Dataset, Task
@@ -55,13 +55,17 @@ class UnfitUploadError(DatasetError):
         more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
         super().__init__(f"the upload cannot be used, {len(problems)} problem(s): {first}{more}")
 
+    def __reduce__(self) -> tuple[type["UnfitUploadError"], tuple[Sequence[Problem]]]:
+        # It comes out of another process.
+        return UnfitUploadError, (self.problems,)
+
 
 @dataclass(frozen=True, slots=True)
 class UploadedFile:
-    """One part of a request."""
+    """One file of a request: what it was called there, and where it is kept, under a name of ours."""
 
     name: str
-    file: BinaryIO
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -208,12 +212,14 @@ def _receive(uploads: Sequence[UploadedFile], folder: Path, limits: UploadLimits
     receiver = _Receiver(folder, limits, problems)
     only = uploads[0]
     if len(uploads) == 1 and only.name.lower().endswith(".zip") and not name_problem(only.name):
-        for name, opened in read_archive(only.name, only.file, limits, problems):
-            receiver.take(name, opened)
+        with only.path.open("rb") as packed:
+            for name, opened in read_archive(only.name, packed, limits, problems):
+                receiver.take(name, opened)
     else:
         for upload in uploads:
             if not is_passed_over(upload.name):
-                receiver.take(upload.name, upload.file)
+                with upload.path.open("rb") as file:
+                    receiver.take(upload.name, file)
     if not receiver.names and not problems:
         problems.append(Problem("upload", None, "there is no file in it; add the documents and questions"))
     return receiver.names

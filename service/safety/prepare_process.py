@@ -1,4 +1,4 @@
-"""Uploads are checked in processes of their own, which end with their time, their memory, or their caller.
+"""Uploads are read and checked in processes of their own, which end with their time, their memory, or their caller.
 
 `python -m service.safety.prepare_process MEMORY_BYTES` is such a process. However much work an upload makes, it takes
 neither the memory nor the time of the service.
@@ -12,26 +12,15 @@ import select
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable
 from typing import IO, TypeVar
 
-from advisor.data.dataset import Task
 from advisor.data.files import Problem
-from service.safety.limits import UploadLimits
-from service.safety.prepare import (
-    PreparedDataset,
-    PreparedDocuments,
-    UnfitUploadError,
-    UploadedFile,
-    prepare_documents,
-    prepare_upload,
-)
+from lm.errors import TuningForkError
+from service.safety.prepare import UnfitUploadError
 
 T = TypeVar("T")
 
@@ -43,17 +32,6 @@ _NICENESS = 10
 """As jobs: who asks for an answer goes first."""
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "HOME")
 """What is passed on; keys and passwords are no business of a process that reads strangers' files."""
-
-
-@dataclass(frozen=True)
-class _Request:
-    files: Sequence[tuple[str, Path]]
-    workplace: Path
-    name: str | None
-    task: Task | None
-    limits: UploadLimits
-    columns: Mapping[str, str] | None
-    is_documents: bool = False
 
 
 class PreparingProcess:
@@ -73,59 +51,24 @@ class PreparingProcess:
         self._guard = threading.Lock()
         self.is_ended = False
 
-    def prepare(
-        self,
-        uploads: Sequence[UploadedFile],
-        workplace: Path,
-        *,
-        name: str | None,
-        task: Task | None,
-        limits: UploadLimits,
-        columns: Mapping[str, str] | None = None,
-    ) -> PreparedDataset:
-        """As `prepare_upload` does it.
+    def run(self, work: Callable[[], T]) -> T:
+        """What a function of a module returns there, with its arguments.
 
         Raises:
-            UnfitUploadError: with every problem found; also where it takes too long or too much memory.
+            UnfitUploadError: it takes too long or too much memory.
+            TuningForkError, OSError: as the function.
         """
-        return self._prepared(PreparedDataset, uploads, _Request([], workplace, name, task, limits, columns))
-
-    def prepare_documents(
-        self, uploads: Sequence[UploadedFile], workplace: Path, *, limits: UploadLimits
-    ) -> PreparedDocuments:
-        """As `prepare_documents` does it.
-
-        Raises:
-            UnfitUploadError: as `prepare`.
-        """
-        request = _Request([], workplace, None, None, limits, None, is_documents=True)
-        return self._prepared(PreparedDocuments, uploads, request)
-
-    def _prepared(self, kind: type[T], uploads: Sequence[UploadedFile], request: _Request) -> T:
-        workplace = request.workplace
-        workplace.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="sent-", dir=workplace) as folder:
-            files = []
-            for number, upload in enumerate(uploads):
-                path = Path(folder) / str(number)
-                with path.open("wb") as copy:
-                    while part := upload.file.read(2**20):
-                        copy.write(part)
-                files.append((upload.name, path))
-            try:
-                result = pickle.loads(self._reply_to(pickle.dumps(replace(request, files=files))))
-            except (EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
-                # A ValueError: `end` closed the streams meanwhile, since the caller hung up.
-                self._stop()
-                what = (
-                    f"checking it took more than {self._prepare_s:g} s or {self._memory_bytes / 2**30:.1f} GB of memory"
-                )
-                raise UnfitUploadError([Problem("upload", None, f"{what}; send fewer questions")]) from error
-            if isinstance(result, OSError):
-                raise result
-            if not isinstance(result, kind):
-                raise UnfitUploadError(result)
-            return result
+        try:
+            result = pickle.loads(self._reply_to(pickle.dumps(work)))
+        except (EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+            # A ValueError: `end` closed the streams meanwhile, since the caller hung up.
+            self._stop()
+            what = f"checking it took more than {self._prepare_s:g} s or {self._memory_bytes / 2**30:.1f} GB of memory"
+            raise UnfitUploadError([Problem("upload", None, f"{what}; send fewer questions")]) from error
+        if isinstance(result, Exception):
+            raise result
+        done: T = result
+        return done
 
     def end(self) -> None:
         """End it: an upload that is checked, or would be next, fails."""
@@ -203,8 +146,8 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     while head := sys.stdin.buffer.read(8):
-        request: _Request = pickle.loads(sys.stdin.buffer.read(int.from_bytes(head, "big")))
-        reply = pickle.dumps(_answer(request))
+        work = pickle.loads(sys.stdin.buffer.read(int.from_bytes(head, "big")))
+        reply = pickle.dumps(_answer(work))
         replies.write(len(reply).to_bytes(8, "big") + reply)
         replies.flush()
 
@@ -218,25 +161,12 @@ def _end_with_service() -> None:
     os._exit(1)
 
 
-def _answer(request: _Request) -> PreparedDataset | PreparedDocuments | Sequence[Problem] | OSError:
-    """What came of it; a full disk is told as such."""
-    with contextlib.ExitStack() as stack:
-        uploads = [UploadedFile(name, stack.enter_context(path.open("rb"))) for name, path in request.files]
-        try:
-            if request.is_documents:
-                return prepare_documents(uploads, request.workplace, limits=request.limits)
-            return prepare_upload(
-                uploads,
-                request.workplace,
-                name=request.name,
-                task=request.task,
-                limits=request.limits,
-                columns=request.columns,
-            )
-        except UnfitUploadError as error:
-            return error.problems
-        except OSError as error:
-            return error
+def _answer(work: Callable[[], object]) -> object:
+    """What came of it; also what whoever sent it can mend, and a full disk."""
+    try:
+        return work()
+    except (TuningForkError, OSError) as error:
+        return error
 
 
 if __name__ == "__main__":

@@ -1,12 +1,10 @@
 """Uploading, validating, listing, reading, freezing, deleting and erasing datasets."""
 
-import asyncio
 import io
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path as FilePath
 from typing import Annotated, Any, TypeVar
@@ -14,7 +12,6 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import FormData, UploadFile
 
 from advisor.data.dataset import Dataset, Slice, Split, Task
 from advisor.data.folder_import import FileOutcome
@@ -26,7 +23,7 @@ from service.api.auth import Context, get_context, require
 from service.api.context import ServiceContext
 from service.api.errors import Problem
 from service.api.paging import Offset, Whole
-from service.api.served import while_connected
+from service.api.upload import is_form, with_form
 from service.contract.schemas import (
     ID_PATTERN,
     DatasetDetail,
@@ -42,8 +39,9 @@ from service.contract.schemas import (
     ValidationReport,
 )
 from service.contract.scope import Scope
+from service.safety.form import SentForm
 from service.safety.limits import UploadLimits
-from service.safety.prepare import PreparedDataset, UnfitUploadError, UploadedFile
+from service.safety.prepare import PreparedDataset, UnfitUploadError, prepare_upload
 from service.safety.prepare_process import PreparingProcess
 from service.store.dataset_store import (
     DatasetConflictError,
@@ -68,10 +66,6 @@ _ARCHIVE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}
 }
 T = TypeVar("T")
-
-# Unpacked files and what is parsed of them are in memory while they are checked. Who waits takes no thread of others.
-_preparing = ThreadPoolExecutor(2, thread_name_prefix="preparing")
-_idle: list[PreparingProcess] = []
 
 _UPLOAD = {
     "requestBody": {
@@ -267,64 +261,27 @@ def erase(version: Version, context: Context, request: Request) -> DatasetErased
 
 async def _with_upload(request: Request, use: Callable[[PreparedDataset], T]) -> T:
     """What `use` makes of the dataset in a request, once it is checked."""
-    context = await get_context(request)
-    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+    if not is_form(request):
         raise Problem(415, "Not multipart", "send the files as multipart/form-data, e.g. `curl -F files=@data.zip`")
-    limits = UploadLimits(context.settings.max_dataset_files, context.settings.max_dataset_bytes)
-    async with request.form(max_files=limits.max_files + 1, max_fields=20) as form:
-        name, task = _fields(form)
-        columns = read_columns([one for one in form.getlist("columns") if isinstance(one, str)])
-        uploads = uploaded_files(form)
-        workplace = context.directory.root / "incoming"
-
-        prepare = partial(PreparingProcess.prepare, name=name, task=task, limits=limits, columns=columns)
-        prepared = await while_connected(request, in_process(lambda process: prepare(process, uploads, workplace)))
-        return await run_in_threadpool(use, prepared)
+    return await run_in_threadpool(use, await with_form(request, _prepared))
 
 
-def uploaded_files(form: FormData) -> list[UploadedFile]:
-    """The files of a form."""
-    parts = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
-    if not parts:
-        raise Problem(422, "No file", "no file was sent; send one or more as form fields called `files`")
-    return [UploadedFile(part.filename or "", part.file) for part in parts]
-
-
-async def in_process(prepare: Callable[[PreparingProcess], T]) -> T:
-    """Work of a process that nobody else uses meanwhile; it ends where its caller goes away."""
-    taken: list[PreparingProcess] = []
-
-    def work() -> T:
-        process = _idle.pop() if _idle else PreparingProcess()
-        taken.append(process)
-        try:
-            return prepare(process)
-        finally:
-            # No longer this caller's to end: another upload may have it the next moment.
-            taken.clear()
-            if not process.is_ended:
-                _idle.append(process)
-
-    try:
-        return await asyncio.get_running_loop().run_in_executor(_preparing, work)
-    except asyncio.CancelledError:
-        for process in taken:
-            process.end()
-        raise
+def _prepared(form: SentForm, process: PreparingProcess, workplace: FilePath, limits: UploadLimits) -> PreparedDataset:
+    name, task = _fields(form.fields)
+    columns = read_columns(form.fields.get("columns", ()))
+    prepare = partial(prepare_upload, form.files, workplace, name=name, task=task, limits=limits, columns=columns)
+    return process.run(prepare)
 
 
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
-def _fields(form: FormData) -> tuple[str | None, Task | None]:
-    known = {"files", "name", "task", "columns"}
-    if unknown := sorted(set(form.keys()) - known):
+def _fields(fields: Mapping[str, Sequence[str]]) -> tuple[str | None, Task | None]:
+    if unknown := sorted(set(fields) - {"name", "task", "columns"}):
         raise Problem(
             422, "Invalid request", f"the form field {ascii(unknown[0])} is unknown; use files, name, task and columns"
         )
-    name, task = form.get("name"), form.get("task")
-    if isinstance(name, UploadFile) or isinstance(task, UploadFile):
-        raise Problem(422, "Invalid request", "name and task are texts, not files")
+    name, task = (fields[one][-1] if one in fields else None for one in ("name", "task"))
     try:
         return (None if name is None else _NAME.validate_python(name)), (None if task is None else Task(task))
     except ValidationError:

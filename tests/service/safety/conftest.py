@@ -37,12 +37,21 @@ def zipped(files: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> by
     return buffer.getvalue()
 
 
+def sent(folder: Path, files: Mapping[str, bytes]) -> list[UploadedFile]:
+    """Files as a form brought them."""
+    uploads = []
+    for number, (name, content) in enumerate(files.items()):
+        (folder / str(number)).write_bytes(content)
+        uploads.append(UploadedFile(name, folder / str(number)))
+    return uploads
+
+
 @pytest.fixture
-def prepare(tmp_path: Path) -> Prepare:
+def prepare(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepare:
     """Prepare files by name; nothing may be left over or written elsewhere."""
 
     def call(files: Mapping[str, bytes], limits: UploadLimits = SMALL, **options: object) -> PreparedDataset:
-        uploads = [UploadedFile(name, io.BytesIO(content)) for name, content in files.items()]
+        uploads = sent(tmp_path_factory.mktemp("sent"), files)
         try:
             return prepare_upload(
                 uploads, tmp_path / "incoming", limits=limits, **{"name": None, "task": None, **options}

@@ -1,18 +1,20 @@
 """Uploads in a process of its own."""
 
-import io
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from service.safety.limits import UploadLimits
-from service.safety.prepare import PreparedDataset, UnfitUploadError, UploadedFile
+from service.safety.prepare import PreparedDataset, UnfitUploadError, prepare_upload
 from service.safety.prepare_process import PreparingProcess
 from tests.service.api.conftest import FILES
+from tests.service.safety.conftest import sent
 
 LIMITS = UploadLimits(100, 2**28)
 
@@ -25,8 +27,9 @@ def process() -> Iterator[PreparingProcess]:
 
 
 def prepare(process: PreparingProcess, folder: Path, files: dict[str, bytes] = FILES) -> PreparedDataset:
-    uploads = [UploadedFile(name, io.BytesIO(content)) for name, content in files.items()]
-    return process.prepare(uploads, folder, name="d", task=None, limits=LIMITS)
+    with tempfile.TemporaryDirectory() as elsewhere:
+        uploads = sent(Path(elsewhere), files)
+        return process.run(partial(prepare_upload, uploads, folder, name="d", task=None, limits=LIMITS))
 
 
 def test_one_process_checks_one_upload_after_the_other(process: PreparingProcess, tmp_path: Path) -> None:
@@ -42,7 +45,7 @@ def test_what_takes_too_much_is_told_and_leaves_nothing(limits: dict[str, float]
     process = PreparingProcess(**limits)  # type: ignore[arg-type]
     with pytest.raises(UnfitUploadError, match="checking it took more than"):
         prepare(process, tmp_path)
-    assert not [one for one in tmp_path.iterdir() if one.name.startswith("sent-")]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_work_that_is_ended_from_outside_stops(process: PreparingProcess, tmp_path: Path) -> None:

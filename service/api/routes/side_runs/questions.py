@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fastapi import Request, Response
@@ -21,9 +21,8 @@ from service.api.context import ServiceContext
 from service.api.errors import Problem
 from service.api.paging import Offset
 from service.api.routes.comparisons import IdempotencyKey, own_key, submit
-from service.api.routes.datasets import in_process, uploaded_files
 from service.api.routes.side_runs.routes import Limit, Reader, Runner, SideRuns
-from service.api.served import while_connected
+from service.api.upload import is_form, with_form
 from service.contract.schemas import (
     QUESTION_RUNS,
     QuestionRunRequest,
@@ -39,8 +38,9 @@ from service.run.spending import check_budget
 from service.safety.allowed_models import AllowedModels
 from service.safety.endpoint_guard import EndpointGuard
 from service.safety.file_name import name_problem
+from service.safety.form import SentForm
 from service.safety.limits import UploadLimits
-from service.safety.prepare import PreparedDocuments
+from service.safety.prepare import PreparedDocuments, prepare_documents
 from service.safety.prepare_process import PreparingProcess
 from service.store.comparisons.comparison_store import StoredComparison, create_comparison
 from service.store.dataset_store import DatasetNotFoundError, find_dataset
@@ -103,7 +103,7 @@ async def create(
     idempotency_key: IdempotencyKey = None,
 ) -> QuestionRunView:
     """Queue a run: for a dataset as JSON, for files as a form. Its result is a new version of a dataset."""
-    sent = await _sent(request, context)
+    sent = await _sent(request)
     key = own_key(caller, idempotency_key)
     stored = await run_in_threadpool(_create, context, sent, key, allowed, budget)
     files = list(sent.documents.outcomes) if sent.documents is not None else []
@@ -120,7 +120,7 @@ def list_all(
     return _RUNS.page(context, request, limit, offset)
 
 
-async def _sent(request: Request, context: ServiceContext) -> _Sent:
+async def _sent(request: Request) -> _Sent:
     kind = request.headers.get("content-type", "").lower()
     if kind.startswith("application/json"):
         try:
@@ -130,23 +130,22 @@ async def _sent(request: Request, context: ServiceContext) -> _Sent:
         if body.dataset is None:
             raise Problem(422, "No documents", "name a dataset, or send documents as multipart/form-data")
         return _Sent(body, None, "")
-    if not kind.startswith("multipart/form-data"):
+    if not is_form(request):
         raise Problem(
             415, "Neither JSON nor multipart", "send JSON with a dataset, or documents as multipart/form-data"
         )
-    limits = UploadLimits(context.settings.max_dataset_files, context.settings.max_dataset_bytes)
-    async with request.form(max_files=limits.max_files + 1, max_fields=20) as form:
-        try:
-            body = QuestionRunRequest.model_validate({name: form[name] for name in form if name != "files"})
-        except ValidationError as error:
-            raise _invalid(error) from None
-        if body.dataset is not None:
-            raise Problem(422, "Two sources", "send files, or name a dataset in JSON, not both")
-        uploads = uploaded_files(form)
-        workplace = context.directory.root / "incoming"
-        prepare = partial(PreparingProcess.prepare_documents, limits=limits)
-        documents = await while_connected(request, in_process(lambda process: prepare(process, uploads, workplace)))
-    return _Sent(body, documents, PurePosixPath(uploads[0].name).stem if len(uploads) == 1 else "")
+    return await with_form(request, _prepared)
+
+
+def _prepared(form: SentForm, process: PreparingProcess, workplace: Path, limits: UploadLimits) -> _Sent:
+    try:
+        body = QuestionRunRequest.model_validate({name: given[-1] for name, given in form.fields.items()})
+    except ValidationError as error:
+        raise _invalid(error) from None
+    if body.dataset is not None:
+        raise Problem(422, "Two sources", "send files, or name a dataset in JSON, not both")
+    documents = process.run(partial(prepare_documents, form.files, workplace, limits=limits))
+    return _Sent(body, documents, PurePosixPath(form.files[0].name).stem if len(form.files) == 1 else "")
 
 
 def _invalid(error: ValidationError) -> RequestValidationError:
