@@ -134,18 +134,29 @@ def damaged(target: Target, heard: Heard, over: Event) -> None:
 
 
 def escaped(target: Target, heard: Heard, over: Event) -> None:
-    """The note of which index a comparison rests on leads out of the home, to a whole copy of that index."""
+    """The note of which index a comparison rests on leads out of the home, to a whole copy of that index.
+
+    Files there have never been read: one that has an access time since then was opened.
+    """
     stages = target.home / "stages"
     outside = target.home.parent / "outside"
     shutil.copytree(stages, outside, dirs_exist_ok=True)
-    for note in stages.rglob("*.json"):
-        if isinstance(noted := json.loads(note.read_text()), list):
-            out = [f"../outside/{one.removeprefix('stages/')}" for one in noted]
-            note.write_text(json.dumps(out))
-            heard.notes.append(f"{out} written")
+    for note in (stages / "used").glob("*.json"):
+        inside = {str(path.relative_to(stages)) for path in stages.glob("indexes/*/index.json")}
+        note.write_text(json.dumps([f"../outside/{one}" for one in sorted(inside)]))
+        heard.notes.append(f"{note.read_text()} written")
+    files = [path for path in outside.rglob("*") if path.is_file()]
+    probe = outside / "probe"
+    probe.write_text("?")
+    for path in (*files, probe):
+        os.utime(path, (0, path.stat().st_mtime))
+    probe.read_text()
+    if not probe.stat().st_atime:
+        heard.blame("nobody can tell here whether a file was read: access times are not kept")
     said = {"model": f"{target.ids['comparison']}/rag", "messages": [{"role": "user", "content": "Which colour?"}]}
     while not over.is_set():
-        status, content = ask(target, heard, "POST", "/v1/chat/completions", key="caller", body=json.dumps(said))
-        if status == 200:
-            heard.blame("an index outside the home was opened")
-        time.sleep(0.1)
+        ask(target, heard, "POST", "/v1/chat/completions", key="caller", body=json.dumps(said))
+        over.wait(0.1)
+    heard.notes.append(f"{len(files)} files outside, {heard.counts[200]} answers")
+    if read := [path.name for path in files if path.stat().st_atime]:
+        heard.blame(f"opened outside the home: {read[:5]}")
