@@ -29,6 +29,9 @@ _AZURE_API_VERSION = "2024-10-21"
 _MAX_STOP_TEXTS = 4
 _TOKENS_PER_MESSAGE = 8
 _BYTES_PER_TOKEN = 2
+_CHARACTERS_PER_TOKEN = 32
+"""Single tokens have more, answers as a whole some 4."""
+
 _OVERFLOW_WORDS = ("context length", "context_length", "context size", "context window", "maximum context")
 _FILTER_CODES = ("content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation")
 _STRICT = "strict of response_format"
@@ -181,6 +184,7 @@ class OpenAICompatibleModel:
         """
         started = time.perf_counter()
         text, sent, ended, told, is_completion = "", 0, "", None, False
+        most = _most_characters(config)
         chunks, held = self._request(prompt, config, stream=True)
         # What has to be unwrapped can only be told as a whole.
         streams = held is None or not is_wrapped(held)
@@ -192,10 +196,13 @@ class OpenAICompatibleModel:
                     ended = chunk.choices[0].finish_reason or ended
                 if chunk.choices and (piece := _said(chunk.choices[0].delta)):
                     text += piece
-                    certain = certain_part(after_reasoning(text), config.stop)
+                    certain = certain_part(after_reasoning(text[:most]), config.stop)
                     if streams and len(certain) > sent:
                         yield certain[sent:]
                         sent = len(certain)
+                    if len(text) > most:
+                        # It does not keep to what it was asked for, and may go on for ever.
+                        break
         except (openai.OpenAIError, httpx2.HTTPError, json.JSONDecodeError) as error:
             raise self._explained(error) from error
         finally:
@@ -261,6 +268,8 @@ class OpenAICompatibleModel:
         Args:
             held: The constraint that was sent. ended: the reply's finish reason. told: its usage, if it has one.
         """
+        if len(content) > (most := _most_characters(config)):
+            content, ended = content[:most], FinishReason.LENGTH
         text = after_reasoning(content)
         text = unwrapped(held, text) if held is not None else text
         text, stopped = cut_at_stop(text, config.stop)
@@ -377,6 +386,11 @@ def _is_filtered(error: openai.APIStatusError) -> bool:
     inner = body.get("innererror") or body.get("inner_error")
     codes = {error.code, inner.get("code") if isinstance(inner, dict) else None}
     return not codes.isdisjoint(_FILTER_CODES) or "content management policy" in error.message.lower()
+
+
+def _most_characters(config: GenerationConfig) -> int:
+    """What an answer within its limit never has, so that the rest of a longer one is not read."""
+    return _CHARACTERS_PER_TOKEN * (config.max_output_tokens + WRAPPER_TOKENS)
 
 
 def _estimate_tokens(text: str) -> int:

@@ -1,6 +1,6 @@
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx2
@@ -391,6 +391,31 @@ def test_a_stream_that_has_to_be_unwrapped_comes_as_a_whole() -> None:
     assert (pieces, completion.text) == (["billing"], "billing")
     pieces, completion = streamed(OPEN_RECORD)
     assert (len(pieces), completion.text) == (3, '{"answer": "billing"}')
+
+
+def test_of_an_answer_far_beyond_its_limit_no_more_is_read_than_the_limit_could_be() -> None:
+    n_sent = 0
+
+    def parts() -> Iterator[bytes]:
+        nonlocal n_sent
+        row = {"id": "1", "object": "chat.completion.chunk", "created": 0, "model": "m"}
+        row |= {"choices": [{"index": 0, "delta": {"content": "ab " * 1000}, "finish_reason": None}]}
+        while True:
+            n_sent += 1
+            yield f"data: {json.dumps(row)}\n\n".encode()
+
+    endless = httpx2.Response(200, content=parts(), headers={"content-type": "text/event-stream"})
+    stream, pieces = _model(lambda request: endless).stream(PROMPT, CONFIG), []
+    with pytest.raises(StopIteration) as end:
+        while True:
+            pieces.append(next(stream))
+    whole = _model(lambda request: _reply("ab " * 100_000)).generate([PROMPT], CONFIG)[0]
+    for completion in (end.value.value, whole):
+        assert completion.text.startswith("ab ab")
+        assert CONFIG.max_output_tokens < len(completion.text) < 1000
+        assert completion.finish_reason is FinishReason.LENGTH
+    assert "".join(pieces) == end.value.value.text
+    assert n_sent < 100
 
 
 def test_stream_failures_are_explained() -> None:
