@@ -158,7 +158,7 @@ def _begin(engine: Engine, comparison_id: str) -> StoredComparison | None:
     def begin() -> StoredComparison | None:
         with writing(engine) as connection:
             set_state(connection, comparison_id, ComparisonState.RUNNING, expected=[ComparisonState.QUEUED])
-        stored = find_comparison(engine, comparison_id)
+        stored = find_comparison(engine, comparison_id, sent_files=True)
         return stored if stored.state is ComparisonState.RUNNING else None
 
     return patiently(begin)

@@ -97,7 +97,7 @@ def read_servable(
         NotServableError: it has no result, one that this version cannot read, or no base model.
     """
     check_servable(engine, comparison_id)
-    stored = find_comparison(engine, comparison_id)
+    stored = find_comparison(engine, comparison_id, sent_files=True)
     files = read_report_files(engine, comparison_id, REPORT_FILE, DECISION_FILE)
     report = files.get(REPORT_FILE)
     if report is None:

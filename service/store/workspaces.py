@@ -14,9 +14,11 @@ from sqlalchemy import (
     Delete,
     Engine,
     FromClause,
+    FunctionElement,
     Insert,
     Join,
     Select,
+    SelectBase,
     Table,
     Update,
     event,
@@ -63,23 +65,23 @@ def narrowed(statement: Any, workspace: str) -> Any:
         return statement.values(workspace=workspace) if "workspace" in table.c else statement
     if not isinstance(statement, Select | Update | Delete):
         raise TypeError(f"{type(statement).__name__} cannot be narrowed to a workspace; build it of tables")
-    if any(isinstance(part, Select) and part is not statement for part in visitors.iterate(statement)):
-        raise TypeError("a query within a query cannot be narrowed to a workspace; ask one after the other")
-    sources = statement.get_final_froms() if isinstance(statement, Select) else [statement.table]
-    for table in (table for source in sources for table in _tables(source)):
+    for table in dict.fromkeys(_tables(statement)):
         condition = _belongs(table, workspace)
         statement = statement if condition is None else statement.where(condition)
     return statement
 
 
-def _tables(source: FromClause) -> Iterator[Table]:
-    if isinstance(source, Join):
-        yield from _tables(source.left)
-        yield from _tables(source.right)
-    elif isinstance(source, Table):
-        yield source
-    else:
-        raise TypeError(f"{type(source).__name__} cannot be narrowed to a workspace; ask a table itself")
+def _tables(statement: Select[Any] | Update | Delete) -> Iterator[Table]:
+    """Every table that a statement is about. What it selects from is asked of its parts: compiling it takes longer."""
+    if not isinstance(statement, Select):
+        yield statement.table  # type: ignore[misc]
+    for part in visitors.iterate(statement):
+        if isinstance(part, SelectBase) and part is not statement:
+            raise TypeError("a query within a query cannot be narrowed to a workspace; ask one after the other")
+        if isinstance(part, Table):
+            yield part
+        elif isinstance(part, FromClause) and not isinstance(part, Join | FunctionElement):
+            raise TypeError(f"{type(part).__name__} cannot be narrowed to a workspace; ask a table itself")
 
 
 @lru_cache(maxsize=4096)

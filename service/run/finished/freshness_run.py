@@ -116,7 +116,8 @@ def run_freshness(run: SideRun, compose: Compose | None = None) -> SideResult:
 def _finished(engine: Engine, directory: DataDirectory, stored: StoredComparison) -> FinishedComparison:
     """As it was measured, with dataset and files written where this machine finds them."""
     finished = read_finished_folder(restore_run(engine, directory, stored.id, stored.run_id or stored.id))
-    written = job_settings(engine, directory, stored.dataset, stored.settings)
+    stored_settings = find_comparison(engine, stored.id, sent_files=True).settings
+    written = job_settings(engine, directory, stored.dataset, stored_settings)
     settings = with_base_model(finished.settings, None)
     return replace(finished, settings=replace(settings, dataset=written.dataset))
 

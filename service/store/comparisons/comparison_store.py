@@ -69,8 +69,8 @@ class StoredComparison:
         dataset: Name of a bundled dataset, or version of an uploaded one.
         run_id: Of the measurement, once it has succeeded.
         made_by: Id of the key that pays for it; None where no key made it.
-        settings: As `ComparisonSettings.to_json` gives them, and `price_list`, `prior_answers` and `arm_files` (texts
-            by name): what a caller sent in place of files, or None.
+        settings: As `ComparisonSettings.to_json` gives them; where they were asked for also `price_list`,
+            `prior_answers` and `arm_files` (texts by name), what a caller sent in place of files.
     """
 
     id: str
@@ -172,14 +172,16 @@ def create_comparison(
         raise
 
 
-def find_comparison(engine: Engine, comparison_id: str) -> StoredComparison:
+def find_comparison(engine: Engine, comparison_id: str, *, sent_files: bool = False) -> StoredComparison:
     """The comparison of that id.
 
+    Args:
+        sent_files: Whether to read what a caller sent in place of files, which may be megabytes.
     Raises:
         ComparisonNotFoundError: there is none.
     """
     with engine.connect() as connection:
-        return _read(connection, comparison_id)
+        return _read(connection, comparison_id, sent_files=sent_files)
 
 
 _UNLISTED = ("sent_files", "estimate", "workspace", "made_by")
@@ -408,8 +410,9 @@ def _holds(stored: Any, sent: Any) -> bool:
     return all(_holds(stored.get(name), value) for name, value in sent.items())
 
 
-def _read(connection: Connection, comparison_id: str) -> StoredComparison:
-    row = connection.execute(select(comparisons).where(comparisons.c.id == comparison_id)).first()
+def _read(connection: Connection, comparison_id: str, *, sent_files: bool = False) -> StoredComparison:
+    columns = [column for column in comparisons.c if sent_files or column.name != "sent_files"]
+    row = connection.execute(select(*columns).where(comparisons.c.id == comparison_id)).first()
     if row is None:
         raise ComparisonNotFoundError(f"there is no comparison {comparison_id!r}; GET /v1/comparisons lists them")
     return _stored(row)

@@ -42,7 +42,7 @@ def remove_comparison(engine: Engine, directory: DataDirectory, comparison_id: s
     runs, _ = list_comparisons(engine, side_run=FRESHNESS_RUN, settings=of, limit=_ALL)
     if unfinished := next((run.id.partition(":")[2] for run in runs if not run.state.is_final), None):
         raise ComparisonConflictError(f"the freshness run {unfinished} asks its arms; cancel that first")
-    stored = find_comparison(engine, comparison_id)
+    stored = find_comparison(engine, comparison_id, sent_files=True)
     is_alone = _is_alone(engine, stored)
     stages = _own_answers(engine, comparison_id) if is_alone else set()
     delete_comparison(engine, comparison_id)

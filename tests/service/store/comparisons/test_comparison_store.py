@@ -221,9 +221,10 @@ def test_the_order_of_keys_makes_no_other_request() -> None:
     assert request_hash({"a": 1, "b": None}) != request_hash({"a": 1})
 
 
-def test_a_list_loads_nothing_that_a_caller_sent_in_place_of_files(engine: Engine) -> None:
+def test_what_a_caller_sent_in_place_of_files_is_loaded_where_it_is_asked_for_alone(engine: Engine) -> None:
     sent = {"arms": ["base"], "price_list": "x" * 1000, "prior_answers": None}
     create(engine, "a", settings=sent)
-    assert find_comparison(engine, "a").settings == sent
+    assert find_comparison(engine, "a", sent_files=True).settings == sent
     (listed,), _ = list_comparisons(engine)
-    assert listed.settings == {"arms": ["base"], "prior_answers": None}
+    for found in (listed, find_comparison(engine, "a")):
+        assert found.settings == {"arms": ["base"], "prior_answers": None}
