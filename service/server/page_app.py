@@ -8,6 +8,7 @@ from pathlib import Path
 
 from service.server.door import Door
 from service.server.page import PAGE_VARIABLE, PageSettings
+from service.standing import leave_out_what_stands
 
 MAX_UPLOAD_MB = 128
 # Streamlit's own colours leave captions, chosen pills and buttons too pale to be read by everyone: WCAG 2 asks for a
@@ -37,6 +38,7 @@ def main() -> None:
     sys.argv[:] = ["-"]
     spec = importlib.util.find_spec("ui")
     folders = list(spec.submodule_search_locations or []) if spec is not None else []
+    leave_out_what_stands()
     door = Middleware(Door, published=frozenset(settings.published), token=settings.token, port=settings.port)
     App(Path(folders[0]) / "app.py", middleware=[door]).run(
         config={

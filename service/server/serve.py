@@ -20,7 +20,7 @@ from service.safety.endpoint_guard import guard_process
 from service.server.newest_comparison import newest_kept_ready
 from service.server.page import PageSettings, running_page
 from service.server.regularly import done_regularly
-from service.server.standing import leave_out_what_stands
+from service.standing import leave_out_what_stands
 from service.store.api_keys import any_key
 from service.store.comparisons.adoption import adopt_folders
 from service.store.data_directory import DataDirectory, tell_address
@@ -83,16 +83,11 @@ def serve(
         listener = _listen(settings)
         with _working(engine, directory, settings, lock) as context:
             app = create_app(context)
-            has_read = False
 
             def read_newest(comparison_id: str, finished_at: float) -> None:
-                nonlocal has_read
                 app.state.decisions.find(engine, comparison_id)
                 app.state.results.find(engine, comparison_id, finished_at)
-                if not has_read:
-                    # Reading one has loaded what the first requests would.
-                    has_read = True
-                    leave_out_what_stands()
+                leave_out_what_stands()
 
             port = listener.getsockname()[1]
             host = f"[{settings.host}]" if ":" in settings.host else settings.host

@@ -5,6 +5,7 @@ that nobody else has. A request has a number, which its replies repeat: `piece` 
 `error`.
 """
 
+import gc
 import importlib
 import logging
 import os
@@ -38,6 +39,7 @@ from service.serving.errors import ArmGoneError, ArmsMemoryError
 from service.serving.limits import ServingLimits
 from service.serving.model_trial import ModelTrial
 from service.serving.servable import ArmFacts, Servable
+from service.standing import leave_out_what_stands
 from service.store.data_directory import DataDirectory
 
 _LOADING_S = 3600.0
@@ -290,6 +292,11 @@ class _Desk:
                 if name in what:
                     what[name] = read(what[name])
             result = self._streamed(number, **what) if do == "stream" else getattr(self._arms, do)(**what)
+            if do == "open":
+                gc.freeze()
+            elif do == "close":
+                # The memory of a model is given back.
+                leave_out_what_stands()
             self._reply(number, {"result": to_plain(result)})
         except BaseException as error:
             told = _told(error)
