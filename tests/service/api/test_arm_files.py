@@ -36,7 +36,7 @@ def test_files_are_sent_with_the_request_and_are_there_when_it_runs(api: Api, cl
     made = post(client, arms=arms, files=files).json()
     assert made["arms"] == ["base", "app", "prompt-well"]
     assert "arm_files" not in made["settings"]
-    stored = find_comparison(api.engine, made["id"])
+    stored = find_comparison(api.engine, made["id"], sent_files=True)
     assert PROMPT not in json.dumps(client.get("/v1/comparisons").json())
     _, app, prompt = job_settings(api.engine, api.context.directory, NAME, stored.settings).arm_specs
     assert (app.id, app.model, prompt.id) == ("app", "gpt-5-mini", "prompt-well")

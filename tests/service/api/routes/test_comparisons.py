@@ -308,7 +308,7 @@ def test_settings_reach_the_job_as_they_were_sent(api: Api, client: TestClient) 
     }
     made = create(client, body)
     assert made.status_code == 202
-    stored = find_comparison(api.engine, made.json()["id"])
+    stored = find_comparison(api.engine, made.json()["id"], sent_files=True)
     settings = job_settings(api.engine, api.context.directory, stored.dataset, stored.settings)
     assert settings.top_k == 7
     assert sorted(path.name for path in settings.dataset_folder.iterdir()) == [
