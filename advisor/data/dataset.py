@@ -213,3 +213,8 @@ class Dataset:
             digest.update(json.dumps(row, ensure_ascii=False, sort_keys=True).encode())
             digest.update(b"\n")
         return digest.hexdigest()
+
+
+def split_sizes(dataset: Dataset) -> dict[str, int]:
+    """Questions by split."""
+    return {split.value: len(dataset.split(split)) for split in Split}

@@ -85,6 +85,7 @@ ROWS = (
     Row("json", bodies.json_bodies),
     Row("schemas", bodies.schemas, prepare=_strangers_dataset),
     Row("blobs", bodies.blobs),
+    Row("large-datasets", bodies.large_datasets, least_s=90),
     Row("idempotency-keys", bodies.many_keys, prepare=_strangers_dataset),
     Row("models-compared", models.compared, prepare=_strangers_dataset, least_s=45),
     Row("models-served", models.served, models=HOSTILE, may_hear=HOSTS_FAIL, least_s=45),

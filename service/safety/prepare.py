@@ -8,12 +8,12 @@ import tomllib
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from advisor.audit.dataset.audit import audit_dataset
-from advisor.data.dataset import Dataset, Task
+from advisor.data.dataset import Dataset, DatasetCard, Task, split_sizes
 from advisor.data.files import (
     CARD_FILE,
     DOCUMENTS_FILE,
@@ -70,19 +70,28 @@ class UploadedFile:
 
 @dataclass(frozen=True)
 class PreparedDataset:
-    """A dataset fit to be stored.
+    """A dataset fit to be stored. What was read of its files is not kept: it takes many times as much memory.
 
     Attributes:
         files: Content by name: what the dataset folder will hold.
+        split_sizes: Questions by split.
         outcomes: What became of every file that was sent.
         read_as: In a sentence, what was recognised; "" for a dataset folder.
     """
 
     files: Mapping[str, bytes]
-    dataset: Dataset
+    card: DatasetCard
+    n_documents: int
+    split_sizes: Mapping[str, int]
     findings: tuple[AuditFinding, ...]
     outcomes: tuple[FileOutcome, ...] = ()
     read_as: str = ""
+
+    @classmethod
+    def of(cls, files: Mapping[str, bytes], dataset: Dataset) -> "PreparedDataset":
+        """That of files which hold a dataset, audited."""
+        findings = tuple(audit_dataset(dataset))
+        return cls(files, dataset.card, len(dataset.documents), split_sizes(dataset), findings)
 
 
 @dataclass(frozen=True)
@@ -158,10 +167,11 @@ def prepare_upload(
         _stop_at(problems, received, ready)
         if dataset is None:
             raise UnfitUploadError([Problem(QUESTIONS_FILE, None, "no usable question was found; add some")])
-        findings = [*audit_dataset(dataset), *_import_findings(outcomes, notes)]
         kept = sorted(path for path in ready.rglob("*") if path.is_file())
         files = {path.relative_to(ready).as_posix(): path.read_bytes() for path in kept}
-        return PreparedDataset(files, dataset, tuple(findings), tuple(outcomes), read_as)
+        prepared = PreparedDataset.of(files, dataset)
+        findings = (*prepared.findings, *_import_findings(outcomes, notes))
+        return replace(prepared, findings=findings, outcomes=tuple(outcomes), read_as=read_as)
 
 
 def _import_findings(outcomes: Sequence[FileOutcome], notes: Sequence[str]) -> Iterator[AuditFinding]:

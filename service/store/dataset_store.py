@@ -14,7 +14,7 @@ from sqlalchemy import Engine, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from advisor.audit.dataset.audit import audit_dataset
-from advisor.data.dataset import Dataset, DatasetCard, Split
+from advisor.data.dataset import Dataset, DatasetCard, split_sizes
 from advisor.data.files import CARD_FILE, HUMAN_LABELS_FILE, load_dataset
 from advisor.data.folder_import import card_text
 from advisor.data.revision import REVISION_FOLDER
@@ -26,8 +26,14 @@ from service.safety.prepare import DATA_FILES, PreparedDataset
 from service.store.bundled_datasets import BUNDLED_DATASETS, bundled_datasets
 from service.store.data_directory import DataDirectory
 from service.store.database import undamaged, writing
+from service.store.recently_used import RecentlyUsed
 from service.store.tables import comparisons, dataset_files, datasets
 from service.store.workspaces import EVERY_WORKSPACE
+
+READ_BYTES = 128 * 2**20
+"""Of datasets that are kept in memory; the one read last is, however large it is."""
+
+_ROW_BYTES = 1000
 
 
 class DatasetNotFoundError(TuningForkError):
@@ -74,11 +80,11 @@ def store_dataset(engine: Engine, prepared: PreparedDataset) -> tuple[StoredData
     version = version_of(prepared.files)
     row = {
         "version": version,
-        "name": prepared.dataset.card.name,
-        "card": json.dumps(to_plain(prepared.dataset.card)),
+        "name": prepared.card.name,
+        "card": json.dumps(to_plain(prepared.card)),
         "findings": json.dumps(to_plain(prepared.findings)),
-        "n_documents": len(prepared.dataset.documents),
-        "split_sizes": json.dumps(split_sizes(prepared.dataset)),
+        "n_documents": prepared.n_documents,
+        "split_sizes": json.dumps(prepared.split_sizes),
         "frozen": False,
         "created_at": time.time(),
     }
@@ -234,7 +240,7 @@ def store_folder(engine: Engine, folder: Path, dataset: Dataset) -> str:
     with engine.connect() as connection:
         known = connection.execute(select(datasets.c.version).where(datasets.c.version == version)).first()
     if known is None:
-        store_dataset(engine, PreparedDataset(files, dataset, tuple(audit_dataset(dataset))))
+        store_dataset(engine, PreparedDataset.of(files, dataset))
     return version
 
 
@@ -256,7 +262,8 @@ def read_version(engine: Engine, directory: DataDirectory, version: str) -> Data
         DatasetNotFoundError: there is none.
     """
     find_dataset(engine, version)
-    return _read(engine, directory, version)
+    key = (engine, directory, version)
+    return _read.find(key, lambda: load_dataset(dataset_folder(engine, directory, version)))
 
 
 @lru_cache(maxsize=256)
@@ -269,14 +276,19 @@ def holds_history(engine: Engine, directory: DataDirectory, version: str) -> boo
     return any(example.history for example in read_version(engine, directory, version).examples)
 
 
-@lru_cache(maxsize=4)
-def _read(engine: Engine, directory: DataDirectory, version: str) -> Dataset:
-    return load_dataset(dataset_folder(engine, directory, version))
+def _held_bytes(dataset: Dataset) -> int:
+    """About how much memory a dataset takes."""
+    n_characters = sum(len(document.text) for document in dataset.documents)
+    n_characters += sum(len(example.question) + sum(map(len, example.answers)) for example in dataset.examples)
+    return 2 * n_characters + _ROW_BYTES * (len(dataset.documents) + len(dataset.examples))
+
+
+_read: RecentlyUsed[tuple[Engine, DataDirectory, str], Dataset] = RecentlyUsed(READ_BYTES, _held_bytes)
 
 
 def forget_read() -> None:
     """Let go of what is kept in memory of stored datasets."""
-    _read.cache_clear()
+    _read.clear()
     holds_history.cache_clear()
 
 
@@ -293,11 +305,6 @@ def _bundled(name: str) -> StoredDataset:
         bundled=True,
         created_at=None,
     )
-
-
-def split_sizes(dataset: Dataset) -> dict[str, int]:
-    """Questions by split."""
-    return {split.value: len(dataset.split(split)) for split in Split}
 
 
 def _stored(row: Row[Any]) -> StoredDataset:

@@ -55,6 +55,11 @@ class RecentlyUsed(Generic[K, T]):
             self._drop_old()
         return value
 
+    def clear(self) -> None:
+        """Let go of all."""
+        with self._lock:
+            self._places.clear()
+
     def _drop_old(self) -> None:
         total = sum(place.n_bytes for place in self._places.values())
         for key in list(self._places)[:-1]:

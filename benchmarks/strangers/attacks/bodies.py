@@ -146,6 +146,35 @@ def blobs(target: Target, heard: Heard, over: Event) -> None:
     at_once(8, over, lambda _: ask(target, heard, "GET", "/v1/comparisons?limit=200", key="reader"))
 
 
+def large_datasets(target: Target, heard: Heard, over: Event) -> None:
+    """Datasets of 200,000 questions, uploaded, and read page by page from several at once."""
+    made: list[str] = []
+
+    def upload(number: int) -> None:
+        rows = [
+            json.dumps(
+                {"id": str(i), "question": f"What is {uuid.uuid4()}?", "answers": [f"{i} of {number}"], "group": str(i)}
+            )
+            for i in range(200_000)
+        ]
+        body, kind = multipart({"questions.jsonl": "\n".join(rows).encode(), "dataset.toml": CARD.encode()})
+        headers = {"Content-Type": kind}
+        status, content = ask(target, heard, "POST", "/v1/datasets", key="runner", body=body, headers=headers)
+        if status == 201:
+            made.append(json.loads(content)["version"])
+
+    def read(number: int) -> None:
+        if not made:
+            over.wait(0.5)
+            return
+        version = made[number % len(made)]
+        for path in ("", f"/examples?limit=500&offset={number * 1000}", "/examples?contains=9f9", "/documents"):
+            ask(target, heard, "GET", f"/v1/datasets/{version}{path}", key="reader")
+
+    at_once(6, over, lambda number: upload(number) if number < 2 else read(number))
+    heard.notes.append(f"{len(made)} datasets of 200,000 questions")
+
+
 def multipart(files: Mapping[str, bytes]) -> tuple[bytes, str]:
     """A form of files, and its content type."""
     boundary = uuid.uuid4().hex

@@ -52,7 +52,6 @@ from service.store.dataset_store import (
     list_datasets,
     read_files,
     read_version,
-    split_sizes,
     store_dataset,
 )
 from service.store.keeping.erasure import NOT_REACHED, erase_datasets
@@ -135,11 +134,11 @@ async def validate(request: Request) -> ValidationReport:
         return ValidationReport(usable=False, problems=problems)
     return ValidationReport(
         usable=True,
-        name=prepared.dataset.card.name,
-        task=prepared.dataset.card.task,
+        name=prepared.card.name,
+        task=prepared.card.task,
         read_as=prepared.read_as,
-        n_documents=len(prepared.dataset.documents),
-        split_sizes=split_sizes(prepared.dataset),
+        n_documents=prepared.n_documents,
+        split_sizes=dict(prepared.split_sizes),
         findings=list(prepared.findings),
         files=list(prepared.outcomes),
     )

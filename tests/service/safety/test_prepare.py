@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from advisor.data.dataset import Split, Task
+from advisor.data.dataset import Dataset, Split, Task
+from advisor.data.files import load_dataset
 from advisor.data.folder_import import Fate
 from service.safety.limits import UploadLimits
 from service.safety.prepare import PreparedDataset, UnfitUploadError, UploadedFile, prepare_upload
@@ -24,11 +25,17 @@ def test_files_and_their_archive_are_the_same_data_set(prepare: Prepare) -> None
     packed = prepare({"mine.zip": zipped(GOOD)})
     in_a_folder = prepare({"x.zip": zipped({f"top/{name}": content for name, content in GOOD.items()})}, name="mine")
     assert plain.files == packed.files == in_a_folder.files
-    assert plain.dataset.card.name == "mine"
-    assert len(plain.dataset.split(Split.TEST)) > 0
+    assert plain.card.name == "mine"
+    assert plain.split_sizes[Split.TEST] > 0
 
 
-def test_texts_with_a_table_become_a_data_set(prepare: Prepare) -> None:
+def read_again(made: PreparedDataset, folder: Path) -> Dataset:
+    for name, content in made.files.items():
+        (folder / name).write_bytes(content)
+    return load_dataset(folder)
+
+
+def test_texts_with_a_table_become_a_data_set(prepare: Prepare, tmp_path_factory: pytest.TempPathFactory) -> None:
     table = "question,answer,document\nHow long?,two years,manual/warranty\nWho?,Ann|Anna,manual/people\n"
     made = prepare(
         {
@@ -39,9 +46,10 @@ def test_texts_with_a_table_become_a_data_set(prepare: Prepare) -> None:
         name="handbook",
         task=Task.QUESTION_ANSWERING,
     )
-    assert {document.id for document in made.dataset.documents} == {"manual/warranty", "manual/people"}
-    assert made.dataset.documents[0].text == "လူ العربية 😀 Ann"
-    assert made.dataset.examples[1].answers == ("Ann", "Anna")
+    read = read_again(made, tmp_path_factory.mktemp("again"))
+    assert {document.id for document in read.documents} == {"manual/warranty", "manual/people"}
+    assert read.documents[0].text == "လူ العربية 😀 Ann"
+    assert read.examples[1].answers == ("Ann", "Anna")
     assert set(made.files) == {"dataset.toml", "documents.jsonl", "questions.jsonl"}
     (noted,) = [finding.items for finding in made.findings if finding.check == "import"]
     assert noted == ("questions.csv:3: read as 2 accepted answers: 'Ann' and 'Anna'",)
@@ -50,7 +58,7 @@ def test_texts_with_a_table_become_a_data_set(prepare: Prepare) -> None:
 def test_a_card_beside_texts_is_used(prepare: Prepare) -> None:
     card = 'name = "own"\ntask = "question-answering"\nlanguage = "my"\nlicence = "CC0-1.0"\ndescription = "x"\n'
     files = {"a.md": b"A", "q.csv": b"question,answer\nWhat?,A\nWhy?,B\n", "dataset.toml": card.encode()}
-    assert prepare(files, name="other").dataset.card.name == "own"
+    assert prepare(files, name="other").card.name == "own"
 
 
 def test_what_is_no_part_of_a_data_set_is_left_out_and_told(prepare: Prepare) -> None:
@@ -59,7 +67,9 @@ def test_what_is_no_part_of_a_data_set_is_left_out_and_told(prepare: Prepare) ->
     assert [finding.items for finding in made.findings if finding.check == "left out"] == [("README.md",)]
 
 
-def test_documents_of_all_formats_are_taken_and_what_became_of_every_file_is_told(prepare: Prepare) -> None:
+def test_documents_of_all_formats_are_taken_and_what_became_of_every_file_is_told(
+    prepare: Prepare, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     made = prepare(
         {
             "in.zip": zipped(
@@ -74,12 +84,13 @@ def test_documents_of_all_formats_are_taken_and_what_became_of_every_file_is_tol
             )
         }
     )
-    assert {document.id: document.title for document in made.dataset.documents} == {
+    read = read_again(made, tmp_path_factory.mktemp("again"))
+    assert {document.id: document.title for document in read.documents} == {
         "manual": "manual (manual.pdf)",
         "a": "A",
         "prices": "prices",
     }
-    assert made.dataset.documents[1].metadata == {"file": "manual.pdf", "pages": 2}
+    assert read.documents[1].metadata == {"file": "manual.pdf", "pages": 2}
     assert {one.name: (one.fate, one.n_pages) for one in made.outcomes} == {
         "manual.pdf": (Fate.DOCUMENT, 2),
         "a.html": (Fate.DOCUMENT, 0),

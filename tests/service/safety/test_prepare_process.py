@@ -33,7 +33,7 @@ def prepare(process: PreparingProcess, folder: Path, files: dict[str, bytes] = F
 
 
 def test_one_process_checks_one_upload_after_the_other(process: PreparingProcess, tmp_path: Path) -> None:
-    assert len(prepare(process, tmp_path).dataset.examples) == 10
+    assert sum(prepare(process, tmp_path).split_sizes.values()) == 10
     with pytest.raises(UnfitUploadError, match="questions.jsonl:1"):
         prepare(process, tmp_path, {**FILES, "questions.jsonl": b"{}\n"})
     assert prepare(process, tmp_path).files["documents.jsonl"] == FILES["documents.jsonl"]

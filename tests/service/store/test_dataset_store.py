@@ -30,7 +30,7 @@ def prepared(tmp_path: Path) -> PreparedDataset:
     folder.mkdir()
     for name, content in GOOD.items():
         (folder / name).write_bytes(content)
-    return PreparedDataset(GOOD, load_dataset(folder), ())
+    return PreparedDataset.of(GOOD, load_dataset(folder))
 
 
 @pytest.fixture
@@ -43,14 +43,14 @@ def test_the_same_files_are_stored_once(engine: Engine, prepared: PreparedDatase
     again, is_new_again = store_dataset(engine, prepared)
     assert (is_new, is_new_again) == (True, False)
     assert first == again
-    assert first.card == prepared.dataset.card
+    assert first.card == prepared.card
     assert list_datasets(engine, limit=10, offset=0)[1] == 1 + len(bundled_datasets())
 
 
 def test_versions_of_one_name_are_counted_from_the_oldest(engine: Engine, prepared: PreparedDataset) -> None:
     changed = replace(prepared, files={**prepared.files, "more.txt": b"x"})
     versions = [store_dataset(engine, one)[0].version for one in (prepared, changed)]
-    name = prepared.dataset.card.name
+    name = prepared.card.name
     assert dataset_numbers(engine) == {versions[0]: (name, 1), versions[1]: (name, 2)}
 
 
