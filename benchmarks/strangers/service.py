@@ -1,15 +1,17 @@
 """A service as an operator starts it, with everything that strangers could be after."""
 
 import os
+import random
 import re
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -221,7 +223,7 @@ def _wait_for(address: str) -> None:
 
 
 def _free_port() -> int:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """A port that no outgoing connection is given, as one among the tens of thousands of an attack might be."""
+    while True:
+        with suppress(OSError), socket.create_server(("127.0.0.1", random.randrange(20_000, 30_000))) as listener:
+            return int(listener.getsockname()[1])
