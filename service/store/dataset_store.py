@@ -4,6 +4,7 @@ import json
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -14,7 +15,7 @@ from sqlalchemy import Engine, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from advisor.audit.dataset.audit import audit_dataset
-from advisor.data.dataset import Dataset, DatasetCard, split_sizes
+from advisor.data.dataset import Dataset, DatasetCard, Split, split_sizes
 from advisor.data.files import CARD_FILE, HUMAN_LABELS_FILE, load_dataset
 from advisor.data.folder_import import card_text
 from advisor.data.revision import REVISION_FOLDER
@@ -30,7 +31,7 @@ from service.store.recently_used import RecentlyUsed
 from service.store.tables import comparisons, dataset_files, datasets
 from service.store.workspaces import EVERY_WORKSPACE
 
-READ_BYTES = 128 * 2**20
+READ_BYTES = 512 * 2**20
 """Of datasets that are kept in memory; the one read last is, however large it is."""
 
 _ROW_BYTES = 1000
@@ -276,6 +277,17 @@ def holds_history(engine: Engine, directory: DataDirectory, version: str) -> boo
     return any(example.history for example in read_version(engine, directory, version).examples)
 
 
+@lru_cache(maxsize=256)
+def slice_sizes(engine: Engine, directory: DataDirectory, version: str) -> Mapping[str, int]:
+    """Test questions of a version by slice.
+
+    Raises:
+        DatasetNotFoundError: there is none.
+    """
+    dataset = read_version(engine, directory, version)
+    return Counter(dataset.slice_of(example).value for example in dataset.split(Split.TEST))
+
+
 def _held_bytes(dataset: Dataset) -> int:
     """About how much memory a dataset takes."""
     n_characters = sum(len(document.text) for document in dataset.documents)
@@ -290,6 +302,7 @@ def forget_read() -> None:
     """Let go of what is kept in memory of stored datasets."""
     _read.clear()
     holds_history.cache_clear()
+    slice_sizes.cache_clear()
 
 
 @lru_cache(maxsize=64)

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from advisor.data.dataset import Dataset, Slice, Split, Task
+from advisor.data.dataset import Slice, Split, Task
 from advisor.data.folder_import import FileOutcome
 from advisor.data.formats.export import export_dataset
 from advisor.data.formats.reading import read_columns
@@ -52,6 +52,7 @@ from service.store.dataset_store import (
     list_datasets,
     read_files,
     read_version,
+    slice_sizes,
     store_dataset,
 )
 from service.store.keeping.erasure import NOT_REACHED, erase_datasets
@@ -311,21 +312,11 @@ def _summary_fields(stored: StoredDataset) -> dict[str, Any]:
 
 
 def _detail(context: ServiceContext, stored: StoredDataset) -> DatasetDetail:
-    dataset = read_version(context.engine, context.directory, stored.version)
     return DatasetDetail(
         **_summary_fields(stored),
         metrics=list(stored.card.metrics),
         instruction=stored.card.instruction,
         max_output_tokens=stored.card.max_output_tokens,
-        slice_sizes=slice_sizes(dataset),
+        slice_sizes=dict(slice_sizes(context.engine, context.directory, stored.version)),
         findings=list(stored.findings),
     )
-
-
-def slice_sizes(dataset: Dataset) -> dict[str, int]:
-    """Test questions by slice."""
-    sizes: dict[str, int] = {}
-    for example in dataset.split(Split.TEST):
-        part = dataset.slice_of(example).value
-        sizes[part] = sizes.get(part, 0) + 1
-    return sizes
