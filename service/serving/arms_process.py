@@ -5,7 +5,6 @@ that nobody else has. A request has a number, which its replies repeat: `piece` 
 `error`.
 """
 
-import gc
 import importlib
 import logging
 import os
@@ -292,11 +291,6 @@ class _Desk:
                 if name in what:
                     what[name] = read(what[name])
             result = self._streamed(number, **what) if do == "stream" else getattr(self._arms, do)(**what)
-            if do == "open":
-                gc.freeze()
-            elif do == "close":
-                # The memory of a model is given back.
-                leave_out_what_stands()
             self._reply(number, {"result": to_plain(result)})
         except BaseException as error:
             told = _told(error)
@@ -349,6 +343,8 @@ def main() -> None:
     # Callers of the service named the models.
     guard_process()
     arms = Arms(DataDirectory(Path(about["home"])), ServingLimits(timeout_s=about["timeout_s"]))
+    # Not what is opened: the memory of a model is given back.
+    leave_out_what_stands()
     desk, pool = _Desk(arms, channel), ThreadPoolExecutor(_THREADS)
     for line in lines:
         request = from_json(line)

@@ -23,7 +23,8 @@ def compared(target: Target, heard: Heard, over: Event) -> None:
         one = made.get(HOSTILE[number])
         if one is not None:
             _, content = ask(target, heard, "GET", f"/v1/comparisons/{one}", key="reader")
-            state = states[HOSTILE[number]] = json.loads(content or b"{}").get("state", "not told")
+            if state := json.loads(content or b"{}").get("state"):
+                states[HOSTILE[number]] = state
             if state == "failed":
                 ask(target, heard, "POST", f"/v1/comparisons/{one}/resume", key="runner", body="")
         over.wait(0.5)

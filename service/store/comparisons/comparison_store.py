@@ -149,7 +149,8 @@ def create_comparison(
         "state": ComparisonState.QUEUED,
         "cancel_requested": False,
         "idempotency_key": idempotency_key,
-        "request_sha256": request_hash(request) if request is not None else None,
+        # Asked for by the key alone; to hash megabytes of answers takes a while.
+        "request_sha256": request_hash(request) if idempotency_key is not None and request is not None else None,
         "estimate": json.dumps(estimate) if estimate is not None else None,
         "created_at": time.time(),
         "made_by": made_by,
