@@ -1,5 +1,6 @@
 """Replies of endpoints within bounds: an endpoint may trickle, send without end, send a bomb, or echo the key."""
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,6 +11,10 @@ import openai
 
 MAX_REPLY_BYTES = 16 * 2**20
 """Of one reply. An answer of 100,000 tokens has about 0.5 MB, and more where log-probabilities are sent along."""
+
+ROOM_BYTES = 2**20
+TOKEN_BYTES = 2**10
+"""Of a reply that was asked to be so long: a stream takes some 300 bytes a token, and reasoning may be longer."""
 
 REPLY_S = 600.0
 """For one reply from its first byte to its last, however often a byte arrives."""
@@ -42,20 +47,31 @@ def _bound(response: httpx2.Response, *, key: str | None, reply_s: float) -> Non
     if (encoding := response.headers.get("content-encoding", "identity")) != "identity":
         raise httpx2.DecodingError(f"the reply is compressed ({encoding[:20]}), which was not asked for")
     assert isinstance(response.stream, httpx2.SyncByteStream)
-    response.stream = _BoundedStream(response.stream, (key or "").encode(), reply_s)
+    response.stream = _BoundedStream(response.stream, (key or "").encode(), reply_s, _most_bytes(response.request))
+
+
+def _most_bytes(request: httpx2.Request) -> int:
+    """What a reply may have; less where it was asked to be short."""
+    with suppress(ValueError, httpx2.RequestNotRead):
+        asked = json.loads(request.content)
+        if isinstance(asked, dict) and not asked.get("logprobs"):
+            n_tokens = asked.get("max_tokens") or asked.get("max_completion_tokens")
+            if isinstance(n_tokens, int):
+                return min(MAX_REPLY_BYTES, ROOM_BYTES + TOKEN_BYTES * n_tokens)
+    return MAX_REPLY_BYTES
 
 
 class _BoundedStream(httpx2.SyncByteStream):
-    def __init__(self, inner: httpx2.SyncByteStream, key: bytes, reply_s: float) -> None:
-        self._inner, self._key, self._reply_s = inner, key, reply_s
+    def __init__(self, inner: httpx2.SyncByteStream, key: bytes, reply_s: float, most_bytes: int) -> None:
+        self._inner, self._key, self._reply_s, self._most_bytes = inner, key, reply_s, most_bytes
 
     def __iter__(self) -> Iterator[bytes]:
         deadline = time.monotonic() + self._reply_s
         n_bytes, held = 0, b""
         for part in self._inner:
             n_bytes += len(part)
-            if n_bytes > MAX_REPLY_BYTES:
-                raise httpx2.ReadError(f"the reply has more than {MAX_REPLY_BYTES // 2**20} MB")
+            if n_bytes > self._most_bytes:
+                raise httpx2.ReadError(f"the reply has more than {self._most_bytes / 2**20:.1f} MB")
             if time.monotonic() > deadline:
                 raise httpx2.ReadTimeout(f"the reply was not complete after {self._reply_s:g} s")
             held = self._masked(held + part)

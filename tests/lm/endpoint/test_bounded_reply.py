@@ -57,6 +57,31 @@ def test_a_reply_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None
         ask(*[b"x"] * 11)
 
 
+@pytest.mark.parametrize(
+    ("asked", "is_short"),
+    [
+        ({"max_tokens": 64}, True),
+        ({"max_completion_tokens": 64}, True),
+        ({"max_tokens": 10**9}, False),
+        ({"max_tokens": 1, "logprobs": True}, False),
+        ({"input": ["text"]}, False),
+        ([1], False),
+        (None, False),
+    ],
+)
+def test_a_reply_that_was_asked_to_be_short_may_be_no_longer_than_that_could_be(asked: object, is_short: bool) -> None:
+    part = b"x" * 2**20
+    with httpx2.Client(
+        transport=httpx2.MockTransport(lambda _: httpx2.Response(200, stream=Parts([part] * 2)))
+    ) as client:
+        bound_replies(client, KEY)
+        if not is_short:
+            assert client.post("https://host/v1", json=asked).content == part * 2
+            return
+        with pytest.raises(httpx2.ReadError, match=r"more than 1\.1 MB"):
+            client.post("https://host/v1", json=asked)
+
+
 def test_a_reply_that_trickles_ends_with_its_time() -> None:
     with pytest.raises(httpx2.ReadTimeout, match="not complete"):
         ask(b"x", b"y", reply_s=-1)
