@@ -222,7 +222,7 @@ class Service:
         workplace, servable = compared
         self.engine = engine
         files = {path.name: path.read_bytes() for path in workplace.folder.iterdir()}
-        stored, _ = store_dataset(self.engine, PreparedDataset(files, load_dataset(workplace.folder), ()))
+        stored, _ = store_dataset(self.engine, PreparedDataset.of(files, load_dataset(workplace.folder)))
         self.settings = servable.settings.to_json() | {"dataset": stored.version, "price_list": None}
         self.dataset = stored.version
         self.report = json_report(servable.report).encode()
