@@ -4,7 +4,6 @@ Every problem is found in one pass and named by file and line, so that a user fi
 """
 
 import json
-import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,7 +54,6 @@ _QUESTION_FIELDS = frozenset(
     }
 )
 _MAX_SHOWN = 20
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _CARD_KEYS = {"name", "task", "language", "licence", "metrics", "description", "instruction", "max_output_tokens"} | {
     "schema"
 }
@@ -206,11 +204,20 @@ def text_of(row: Row, key: str, name: str, problems: list[Problem], *, required:
     return ""
 
 
+def holds_half_character(text: str) -> bool:
+    """Whether a lone surrogate is in a text. The codec looks at millions of characters at once."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
 def unfit_character(text: str) -> str:
     """What stands in a text that databases, prompts and reports cannot carry, and the remedy; "" where nothing does."""
     if "\0" in text:
         return "a NUL character; remove it"
-    if _HALF_CHARACTER.search(text):
+    if holds_half_character(text):
         return "half a character (a lone surrogate); write it again"
     return ""
 

@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.request import Request, urlopen
 
 from benchmarks.strangers.attacks import bodies, connections, keys, models, overload, page, storage
 from benchmarks.strangers.endpoint import HOSTILE
@@ -67,14 +66,8 @@ def _strangers_dataset(target: Target) -> dict[str, str]:
 
 def _large_datasets(target: Target) -> dict[str, str]:
     """Two datasets of 100,000 questions."""
-    made = {}
-    for number in range(2):
-        body, kind = bodies.multipart(bodies.many_questions(100_000))
-        address = f"http://127.0.0.1:{target.port}/v1/datasets"
-        headers = {"Authorization": f"Bearer {target.keys['runner']}", "Content-Type": kind}
-        with urlopen(Request(address, body, headers), timeout=400) as reply:
-            made[f"large {number}"] = json.load(reply)["version"]
-    return made
+    with ServiceClient(f"http://127.0.0.1:{target.port}", target.keys["runner"], timeout_s=400) as client:
+        return {f"large {i}": client.upload_dataset(bodies.many_questions(100_000)).version for i in range(2)}
 
 
 def _large(target: Target) -> dict[str, str]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from advisor.data.files import holds_half_character
 from finetune.hosted.provider import HostedTuningError
 
 MIN_ROWS = 10
@@ -83,7 +84,7 @@ def _check_line(line: str) -> tuple[str, list[str]]:
         text = message.get("content")
         if not isinstance(text, str) or not text.strip():
             return f"message {position}: content is empty", []
-        if any("\ud800" <= character <= "\udfff" for character in text):
+        if holds_half_character(text):
             return f"message {position}: content is no valid UTF-8", []
         texts.append(text)
     if messages[-1]["role"] != "assistant":

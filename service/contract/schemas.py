@@ -24,6 +24,7 @@ from pydantic import (
 from advisor.advice.questionnaire import Option
 from advisor.arms import DEFAULT_ARMS, parse_arm
 from advisor.data.dataset import Document, Slice, Split, Task
+from advisor.data.files import holds_half_character, unfit_character
 from advisor.data.folder_import import FileOutcome
 from advisor.decision.constraints import Constraints
 from advisor.decision.freshness import Freshness
@@ -60,15 +61,6 @@ Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
-def _holds_half(text: str) -> bool:
-    """Whether half a character is in a text; millions of others are looked at by the codec, not one by one here."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
-
-
 def _plain(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """Refuse what JSON can say and neither arithmetic nor a database can hold."""
     rest: list[Any] = [value]
@@ -79,7 +71,7 @@ def _plain(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
         elif isinstance(part, list):
             rest += part
         elif isinstance(part, str):
-            if "\0" in part or _holds_half(part):
+            if unfit_character(part):
                 raise ValueError("a text holds a NUL or half a character; write it again")
         elif isinstance(part, int | float) and not abs(part) < 1e300:
             raise ValueError("a number is out of range; give one below 1e300")
@@ -87,7 +79,7 @@ def _plain(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 def _written(text: str) -> str:
-    if _holds_half(text):
+    if holds_half_character(text):
         raise ValueError("holds half a character, which no file can; send UTF-8")
     return text
 

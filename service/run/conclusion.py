@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from advisor.audit.arms import audit_arms, audit_model_ends
-from advisor.data.dataset import Dataset, Split
+from advisor.data.dataset import Dataset, Split, split_sizes
 from advisor.data.slices import slice_weights
 from advisor.decision.arm_summary import ArmFacts, summarise_arm
 from advisor.decision.conclusion import conclude
@@ -103,7 +103,7 @@ def conclude_comparison(
         card=dataset.card,
         dataset_hash=dataset.content_hash,
         n_documents=len(dataset.documents),
-        split_sizes={str(split): len(dataset.split(split)) for split in Split},
+        split_sizes=split_sizes(dataset),
         slice_sizes={str(part): slices.count(part) for part in dict.fromkeys(slices)},
         model=model.name if model is not None else "",
         arms=tuple(replace(arm, cost=conclusion.costs.get(arm.id)) for arm in arms),

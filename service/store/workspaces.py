@@ -25,6 +25,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.sql import visitors
+from sqlalchemy.sql.functions import GenericFunction
 
 from service.store.tables import answer_blocks
 
@@ -73,15 +74,22 @@ def narrowed(statement: Any, workspace: str) -> Any:
 
 def _tables(statement: Select[Any] | Update | Delete) -> Iterator[Table]:
     """Every table that a statement is about. What it selects from is asked of its parts: compiling it takes longer."""
-    if not isinstance(statement, Select):
-        yield statement.table  # type: ignore[misc]
     for part in visitors.iterate(statement):
         if isinstance(part, SelectBase) and part is not statement:
             raise TypeError("a query within a query cannot be narrowed to a workspace; ask one after the other")
         if isinstance(part, Table):
             yield part
-        elif isinstance(part, FromClause) and not isinstance(part, Join | FunctionElement):
+        elif isinstance(part, FromClause) and not isinstance(part, Join) and _is_source(part, statement):
             raise TypeError(f"{type(part).__name__} cannot be narrowed to a workspace; ask a table itself")
+
+
+def _is_source(part: FromClause, statement: Any) -> bool:
+    """Whether rows come of it: a function may be a source, or compute a value of a row as `count` and `max` do."""
+    if not isinstance(part, FunctionElement):
+        return True
+    if isinstance(part, GenericFunction) or not isinstance(statement, Select):
+        return False
+    return any(part is source for source in statement.get_final_froms())
 
 
 @lru_cache(maxsize=4096)

@@ -14,6 +14,8 @@ from multiprocessing.synchronize import Event
 from benchmarks.strangers.target import UNANSWERED, Heard, Target, ask, at_once
 from tests.chaos.workplace import CARD, dataset_of
 
+_DOCUMENT = b'{"id": "d", "title": "Thing", "text": "A thing."}\n'
+
 
 def near_duplicates(target: Target, heard: Heard, over: Event) -> None:
     """Files of 200 KB whose questions are all nearly the same, and nobody who waits for what comes of them."""
@@ -106,7 +108,7 @@ def schemas(target: Target, heard: Heard, over: Event) -> None:
         files = {
             "dataset.toml": (card + 'schema = "schema.json"\n').encode(),
             "schema.json": json.dumps(schema).encode(),
-            "documents.jsonl": b'{"id": "d", "title": "Thing", "text": "A thing."}\n',
+            "documents.jsonl": _DOCUMENT,
             "questions.jsonl": "\n".join(map(json.dumps, rows)).encode(),
         }
         body, kind = multipart(files)
@@ -151,9 +153,8 @@ def many_questions(n: int) -> dict[str, bytes]:
     rows = [
         {"id": str(i), "question": f"What is {uuid.uuid4()}?", "answers": [str(i)], "group": str(i)} for i in range(n)
     ]
-    documents = b'{"id": "d", "title": "Thing", "text": "A thing."}\n'
     questions = "\n".join(map(json.dumps, rows)).encode()
-    return {"questions.jsonl": questions, "documents.jsonl": documents, "dataset.toml": CARD.encode()}
+    return {"questions.jsonl": questions, "documents.jsonl": _DOCUMENT, "dataset.toml": CARD.encode()}
 
 
 def large_datasets(target: Target, heard: Heard, over: Event) -> None:

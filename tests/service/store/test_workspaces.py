@@ -1,5 +1,5 @@
 import pytest
-from sqlalchemy import Engine, delete, insert, select, text, union_all, update
+from sqlalchemy import Engine, delete, func, insert, literal_column, select, text, union_all, update
 
 from service.store.comparisons.baseline_store import list_baselines
 from service.store.database import writing
@@ -66,6 +66,8 @@ def test_what_is_inserted_belongs_to_the_workspace_whatever_it_says(
         select(events).where(events.c.comparison_id.in_(select(comparisons.c.id))),
         select(select(comparisons.c.id).subquery()),
         select(comparisons.alias().c.id),
+        select(literal_column("*")).select_from(func.query_to_xml("SELECT id FROM comparisons")),
+        select(func.json_each("[]").column_valued()),
         union_all(select(comparisons.c.id), select(comparisons.c.id)),
     ],
 )
